@@ -1,0 +1,1 @@
+"""The annotation session, without Qt."""

@@ -1,0 +1,1 @@
+"""Videos, image folders and DICOM become clips."""

@@ -1,0 +1,282 @@
+"""The job protocol: a run is a folder that panel and trainer share.
+
+==========================  =====================================================================
+``job.json``                the request, written before the trainer starts
+``events.jsonl``            what happens, one event a line, appended by the trainer
+``cancel``                  touched by whoever wants the run to stop
+``result.json``             written last: its presence is the proof of completion
+==========================  =====================================================================
+
+The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and ``metrics.csv``. Nothing here needs the viewer
+and the trainer to live in one process, on one machine, or at one time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from napari_confseg.store.schema import Slug
+
+REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
+
+
+class JobError(Exception):
+    """A run folder that cannot be used; says which and why."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Method(_Frozen):
+    """How confidence reaches the model: a name in the trainer's table, and its parameters."""
+
+    name: Slug
+    params: dict[str, float] = {}
+
+    def __str__(self) -> str:
+        inner = ", ".join(f"{k}={v:g}" for k, v in sorted(self.params.items()))
+        return f"{self.name}({inner})" if inner else self.name
+
+
+class FitRequest(_Frozen):
+    """Fit a model to a cohort.
+
+    Attributes
+    ----------
+    cohort : str
+        Location of the cohort.
+    rater : str
+        Slug under which the model's planes appear in the cohort.
+    classes : tuple of str
+        Classes to learn.
+    raters : tuple of str
+        Whose planes to learn from; empty means every human.
+    method : Method
+        e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
+    size : {"quick", "normal"}
+        How large a network and how long a fit.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    steps : int or None
+        Optimiser steps; the size's own number if None.
+    preview_clip : str or None
+        The clip on screen: on each improvement the model's planes for it are written.
+    """
+
+    kind: Literal["fit"] = "fit"
+    cohort: str
+    rater: Slug
+    classes: tuple[Slug, ...] = Field(min_length=1)
+    raters: tuple[Slug, ...] = ()
+    method: Method = Method(name="threshold", params={"t": 60})
+    size: Literal["quick", "normal"] = "quick"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    seed: int = Field(default=0, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=0, description="torch CPU threads; 0 leaves it to torch")
+    compile: bool = False
+    preview_clip: Slug | None = None
+
+
+class PredictRequest(_Frozen):
+    """Let a fitted model mark clips of a cohort; `clips` empty means all."""
+
+    kind: Literal["predict"] = "predict"
+    run: str
+    cohort: str
+    rater: Slug
+    clips: tuple[Slug, ...] = ()
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    threads: int = Field(default=1, ge=0)
+
+
+Request = Annotated[FitRequest | PredictRequest, Field(discriminator="kind")]
+
+
+class _Event(_Frozen):
+    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class Started(_Event):
+    """The trainer has begun (or resumed); `facts` tell what with: device, network, counts."""
+
+    event: Literal["started"] = "started"
+    pid: int = Field(default_factory=os.getpid)
+    facts: dict[str, str | int | float | bool] = {}
+
+
+class Progress(_Event):
+    """How far: `current` of `maximum`, what it is doing, and an honest guess of what is left."""
+
+    event: Literal["progress"] = "progress"
+    current: int = Field(ge=0)
+    maximum: int = Field(ge=0)
+    message: str = ""
+    seconds_left: float | None = None
+
+
+class Metrics(_Event):
+    """Measured values after `step` steps, e.g. ``{"loss": 0.31, "val_dice/b-line": 0.7}``."""
+
+    event: Literal["metrics"] = "metrics"
+    step: int = Field(ge=0)
+    values: dict[str, float | None]
+
+
+class Preview(_Event):
+    """The model's planes for `clip` stand in the cohort under `rater`, made after `step` steps."""
+
+    event: Literal["preview"] = "preview"
+    step: int = Field(ge=0)
+    clip: Slug
+    rater: Slug
+
+
+class Finished(_Event):
+    """Done; the result is in ``result.json``."""
+
+    event: Literal["finished"] = "finished"
+
+
+class Cancelled(_Event):
+    """Stopped on request; the best checkpoint is kept and the run can be resumed."""
+
+    event: Literal["cancelled"] = "cancelled"
+
+
+class Failed(_Event):
+    """Stopped by an error: what is wrong in one sentence, and what to do."""
+
+    event: Literal["failed"] = "failed"
+    error: str
+    hint: str = ""
+
+
+Event = Annotated[
+    Started | Progress | Metrics | Preview | Finished | Cancelled | Failed,
+    Field(discriminator="event"),
+]
+_REQUEST: TypeAdapter[FitRequest | PredictRequest] = TypeAdapter(Request)
+_EVENT: TypeAdapter[Started | Progress | Metrics | Preview | Finished | Cancelled | Failed] = (
+    TypeAdapter(Event)
+)
+
+
+class Result(_Frozen):
+    """``result.json``: what a run came to.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether it was cancelled rather than run to its end.
+    steps : int
+        Optimiser steps done.
+    best_step : int
+        The step of the kept checkpoint.
+    scores : dict
+        Validation scores of the kept checkpoint; None where undefined.
+    clips : tuple of str
+        Clips that the model has marked.
+    """
+
+    stopped: bool = False
+    steps: int = Field(default=0, ge=0)
+    best_step: int = Field(default=0, ge=0)
+    scores: dict[str, float | None] = {}
+    clips: tuple[Slug, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, request: FitRequest | PredictRequest) -> RunFolder:
+        """Make the folder and write the request.
+
+        Raises
+        ------
+        JobError
+            If there is a request already.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / REQUEST).exists():
+            raise JobError(f"{path} holds a run already; choose another name or resume it")
+        _replace(path / REQUEST, request.model_dump_json(indent=2))
+        return cls(path)
+
+    def request(self) -> FitRequest | PredictRequest:
+        """Return the validated request.
+
+        Raises
+        ------
+        JobError
+            If it is missing or breaks the protocol; says which field.
+        """
+        try:
+            return _REQUEST.validate_json((self.path / REQUEST).read_bytes())
+        except FileNotFoundError as error:
+            raise JobError(f"{self.path} is no run folder: it holds no {REQUEST}") from error
+        except ValidationError as error:
+            raise JobError(f"{self.path / REQUEST} breaks the job protocol: {error}") from error
+
+    def append(self, event: BaseModel) -> None:
+        """Append one event as one line."""
+        with (self.path / EVENTS).open("a", encoding="utf-8") as f:
+            f.write(event.model_dump_json() + "\n")
+
+    def events(self, offset: int = 0) -> tuple[list[Event], int]:
+        """Return the events after byte `offset`, and the offset to go on from.
+
+        A line that is still being written is left for the next call.
+        """
+        try:
+            with (self.path / EVENTS).open("rb") as f:
+                f.seek(offset)
+                data = f.read()
+        except FileNotFoundError:
+            return [], offset
+        complete = data[: data.rfind(b"\n") + 1]
+        events = [_EVENT.validate_json(line) for line in complete.splitlines()]
+        return events, offset + len(complete)
+
+    def cancel(self) -> None:
+        """Ask the run to stop after the step it is in."""
+        (self.path / CANCEL).touch()
+
+    def cancelled(self) -> bool:
+        """Whether the run has been asked to stop."""
+        return (self.path / CANCEL).exists()
+
+    def clear_cancel(self) -> None:
+        """Withdraw the wish to stop, so that the run can be resumed."""
+        (self.path / CANCEL).unlink(missing_ok=True)
+
+    def finish(self, result: Result) -> None:
+        """Write the result; the last thing a trainer does with the folder but for one event."""
+        _replace(self.path / RESULT, result.model_dump_json(indent=2))
+
+    def result(self) -> Result | None:
+        """Return the result, or None while there is none."""
+        try:
+            return Result.model_validate_json((self.path / RESULT).read_bytes())
+        except FileNotFoundError:
+            return None
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    partial.replace(path)

@@ -1,0 +1,51 @@
+"""The store: what is on disk, typed and validated, and the only door to it."""
+
+from napari_confseg.store.backend import Location
+from napari_confseg.store.clip import Clip, ClipWriter
+from napari_confseg.store.cohort import Cohort
+from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.rater import Rater
+from napari_confseg.store.schema import (
+    DEFAULT_ANCHORS,
+    DEFAULT_CLASSES,
+    EXCLUDED,
+    MAX_CONFIDENCE,
+    NOT_MARKED,
+    Anchor,
+    ClassSpec,
+    ClipMeta,
+    CohortMeta,
+    Provenance,
+    RaterMeta,
+    Sector,
+    Spacing,
+    Status,
+    check_slug,
+)
+from napari_confseg.store.strokes import Stroke
+
+__all__ = [
+    "DEFAULT_ANCHORS",
+    "DEFAULT_CLASSES",
+    "EXCLUDED",
+    "MAX_CONFIDENCE",
+    "NOT_MARKED",
+    "Anchor",
+    "ClassSpec",
+    "Clip",
+    "ClipMeta",
+    "ClipWriter",
+    "Cohort",
+    "CohortMeta",
+    "Location",
+    "Problem",
+    "Provenance",
+    "Rater",
+    "RaterMeta",
+    "Sector",
+    "Spacing",
+    "Status",
+    "StoreError",
+    "Stroke",
+    "check_slug",
+]

@@ -1,0 +1,111 @@
+"""Group metadata: read with care, write without losing what others put there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from napari_confseg.store.problems import Problem, StoreError
+
+if TYPE_CHECKING:
+    from napari_confseg.store.backend import Keys
+
+M = TypeVar("M", bound=BaseModel)
+NAMESPACE = "confseg"
+MAX_METADATA_BYTES = 16 * 2**20
+"""A ``zarr.json`` larger than this is refused unread: 100,000 frame times take 2 MB."""
+
+
+def metadata_key(path: str) -> str:
+    """Return the key of the ``zarr.json`` of the group or array at `path`."""
+    return f"{path}/zarr.json" if path else "zarr.json"
+
+
+def read_node(keys: Keys, path: str) -> dict[str, Any]:
+    """Return the parsed ``zarr.json`` at `path`.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, too large, no JSON object or not of zarr format 3.
+    """
+    key = metadata_key(path)
+    data = keys.get(key)
+    if data is None:
+        raise StoreError(
+            Problem("missing", path, "a zarr v3 group", "no zarr.json",
+                    "Is this the folder of a cohort?")
+        )  # fmt: skip
+    if len(data) > MAX_METADATA_BYTES:
+        raise StoreError(
+            Problem("metadata-size", key, f"at most {MAX_METADATA_BYTES} bytes", f"{len(data)}")
+        )
+    try:
+        node = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(Problem("metadata-json", key, "JSON", str(error))) from error
+    if not isinstance(node, dict) or node.get("zarr_format") != 3:
+        found = node.get("zarr_format") if isinstance(node, dict) else type(node).__name__
+        raise StoreError(Problem("zarr-format", key, "zarr_format 3", repr(found)))
+    return node
+
+
+def read_attributes(keys: Keys, path: str, model: type[M]) -> M:
+    """Return ``attributes["confseg"]`` of the group at `path`, validated as `model`.
+
+    Raises
+    ------
+    StoreError
+        With one problem for each field that is wrong.
+    """
+    attributes = read_node(keys, path).get("attributes")
+    if not isinstance(attributes, dict) or NAMESPACE not in attributes:
+        raise StoreError(
+            Problem("not-confseg", path, f'attributes["{NAMESPACE}"]', "none",
+                    "This zarr was not written by napari-confseg.")
+        )  # fmt: skip
+    return parse_attributes(attributes[NAMESPACE], path, model)
+
+
+def parse_attributes(data: object, path: str, model: type[M]) -> M:
+    """Return `data` validated as `model`; see :func:`read_attributes`."""
+    # JSON in, JSON rules: tuples come as lists, datetimes as text.
+    try:
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise StoreError(
+            Problem(
+                "attributes",
+                path,
+                f"{model.__name__}.{'.'.join(map(str, e['loc'])) or 'as a whole'}: {e['msg']}",
+                repr(e["input"])[:80],
+            )
+            for e in error.errors()
+        ) from error
+
+
+def write_attributes(
+    keys: Keys, path: str, model: BaseModel, ome: dict[str, Any] | None = None
+) -> None:
+    """Write `model` (and `ome`) into the attributes of the group at `path`, making it if needed.
+
+    Attributes under other names are kept as they are.
+    """
+    existing = keys.get(metadata_key(path))
+    node: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
+    if existing:
+        node = json.loads(existing)
+    attributes = dict(node.get("attributes") or {})
+    attributes[NAMESPACE] = model.model_dump(mode="json")
+    if ome is not None:
+        attributes["ome"] = ome
+    node["attributes"] = attributes
+    keys.set(metadata_key(path), json.dumps(node, indent=2).encode())
+
+
+def write_group(keys: Keys, path: str) -> None:
+    """Make a plain zarr group at `path` unless there is one."""
+    if keys.get(metadata_key(path)) is None:
+        keys.set(metadata_key(path), b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')

@@ -1,0 +1,212 @@
+"""Where bytes live: folder, memory, zip or bucket, behind one synchronous key-value face.
+
+The only module that touches zarr's storage classes and their corners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zarr.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import LocalStore, MemoryStore, ZipStore
+
+from napari_confseg.store.problems import Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from zarr.abc.store import Store
+    from zarr.core.buffer import Buffer
+
+Location = str | Path
+PARTIAL = ".partial"
+"""Ending of a file that is being written; one left behind by a crash is swept on opening."""
+
+
+def _fsync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows has no handle for folders; NTFS journals the rename itself.
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _make_folders(folder: Path) -> None:
+    """Create `folder` and its parents, each made durable in its own parent."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        _fsync_folder(new.parent)
+
+
+def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
+    """Write `data` to `path` so that after a power cut either all of it is there or nothing.
+
+    Temporary file, fsync, rename (or link when `exclusive`), fsync of the folder.
+
+    Parameters
+    ----------
+    path : Path
+        The file; parent folders are made.
+    data : bytes-like
+        Its content.
+    exclusive : bool
+        Refuse to replace: raise ``FileExistsError`` if `path` is there already.
+    """
+    _make_folders(path.parent)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with partial.open("wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        if exclusive:
+            os.link(partial, path)
+            partial.unlink()
+        else:
+            partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    _fsync_folder(path.parent)
+
+
+class DurableLocalStore(LocalStore):
+    """zarr's ``LocalStore``, which never syncs, with every write made durable."""
+
+    def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
+        self._ensure_open_sync()
+        self._check_writable()
+        write_durably(self.root / key, value.as_buffer_like())
+
+    async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
+        if not self._is_open:
+            await self._open()
+        self._check_writable()
+        # In a thread, so that reads on zarr's loop never wait for a disk to sync.
+        await asyncio.to_thread(
+            write_durably, self.root / key, value.as_buffer_like(), exclusive=exclusive
+        )
+
+
+def open_store(location: Location | Store, *, read_only: bool, create: bool = False) -> Store:
+    """Return the zarr store that `location` names.
+
+    Parameters
+    ----------
+    location : str, Path or zarr Store
+        A folder, a ``.zip`` file (reading only), ``s3://bucket/prefix``, or a store as it is.
+    read_only : bool
+        Open for reading.
+    create : bool
+        Whether a folder may be made; otherwise a missing one is an error.
+
+    Raises
+    ------
+    StoreError
+        If there is nothing at `location`, or it cannot be opened in this mode.
+    """
+    if not isinstance(location, (str, Path)):
+        return location.with_read_only(read_only) if read_only != location.read_only else location
+    text = str(location)
+    if text.startswith("s3://"):
+        return _open_s3(text, read_only=read_only)
+    path = Path(text).expanduser()
+    if path.suffix == ".zip":
+        return _open_zip(path, read_only=read_only)
+    if not create and not path.is_dir():
+        raise StoreError(
+            Problem("missing", text, "a cohort folder", "nothing there", "Check the path.")
+        )
+    return DurableLocalStore(path, read_only=read_only)
+
+
+def _open_zip(path: Path, *, read_only: bool) -> Store:
+    if not read_only:
+        raise StoreError(
+            Problem("zip-read-only", str(path), "reading", "writing", "Unpack the zip to edit it.")
+        )
+    if not path.is_file():
+        raise StoreError(Problem("missing", str(path), "a zip file", "nothing there"))
+    return ZipStore(path, mode="r", read_only=True)
+
+
+def _open_s3(url: str, *, read_only: bool) -> Store:
+    try:
+        from obstore.store import S3Store
+        from zarr.storage import ObjectStore
+    except ImportError as error:
+        raise StoreError(
+            Problem("needs-extra", url, "the s3 extra", "obstore is not installed",
+                    "pip install 'napari-confseg[s3]'")
+        ) from error  # fmt: skip
+    # Endpoint and keys come from the usual AWS_* environment variables.
+    options: dict[str, Any] = {}
+    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["client_options"] = {"allow_http": True}
+    return ObjectStore(S3Store.from_url(url, **options), read_only=read_only)
+
+
+class Keys:
+    """Raw keys of a zarr store, read and written synchronously.
+
+    Parameters
+    ----------
+    store : zarr Store
+        Any store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes at `key`, or None."""
+        buffer = sync(self.store.get(key, default_buffer_prototype()))
+        return None if buffer is None else buffer.to_bytes()
+
+    def set(self, key: str, data: bytes) -> None:
+        """Write `data` at `key`; whole or not at all."""
+        sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
+
+    def delete(self, key: str) -> None:
+        """Remove `key` if it is there."""
+        sync(self.store.delete(key))
+
+    def delete_tree(self, prefix: str) -> None:
+        """Remove everything under `prefix`."""
+        sync(self.store.delete_dir(prefix))
+
+    def children(self, prefix: str) -> list[str]:
+        """Return the sorted names one level under `prefix`; files and folders alike."""
+        names = sync(_collect(self.store.list_dir(prefix)))
+        return sorted({n.rstrip("/").removeprefix(prefix).strip("/") for n in names} - {""})
+
+    def under(self, prefix: str) -> list[str]:
+        """Return the sorted full keys anywhere under `prefix`."""
+        return sorted(sync(_collect(self.store.list_prefix(prefix))))
+
+
+async def _collect(names: AsyncIterator[str]) -> list[str]:
+    return [name async for name in names]
+
+
+def is_memory(store: Store) -> bool:
+    """Whether `store` lives in this process only."""
+    return isinstance(store, MemoryStore)
+
+
+def local_root(store: Store) -> Path | None:
+    """Return the folder of a local store, else None."""
+    return store.root if isinstance(store, LocalStore) else None

@@ -1,0 +1,55 @@
+"""What can be wrong with a cohort, said so that a person can act on it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in one place.
+
+    Attributes
+    ----------
+    code : str
+        Stable, machine-readable name of the kind of problem, e.g. ``"value-range"``.
+    path : str
+        Where, relative to the cohort's root; empty for the cohort itself.
+    expected, found : str
+        What the contract asks for, and what is there.
+    hint : str
+        What a person can do about it.
+    """
+
+    code: str
+    path: str
+    expected: str
+    found: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = self.path or "cohort"
+        text = f"{where}: expected {self.expected}, found {self.found} [{self.code}]"
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the problem as plain data, for ``--json``."""
+        return asdict(self)
+
+
+class StoreError(Exception):
+    """The store refuses: the one exception of this door, built from its problems.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        Never empty.
+    """
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(p) for p in self.problems))

@@ -1,0 +1,202 @@
+"""The contract: what the ``confseg`` attributes of cohort, clip and rater may say.
+
+Every key on disk is a field here. Values that a reader must not guess are typed, bounded and
+checked at the door; keys that are not listed are an error *inside* ``attributes["confseg"]``
+and left untouched everywhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import IntEnum
+from itertools import pairwise
+from typing import Annotated, Final, Literal, Self
+from uuid import uuid4
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION: Final = 1
+"""Version of everything below; a store of another version is refused, not guessed at."""
+
+NOT_MARKED = 0
+MAX_CONFIDENCE = 100
+EXCLUDED = 255
+"""Plane values: 0 not marked, 1..100 confidence in percent, 255 excluded from learning."""
+
+SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_RESERVED_ON_WINDOWS = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))]
+)
+
+
+class Status(IntEnum):
+    """What a rater has said of one class on one frame."""
+
+    UNTOUCHED = 0
+    IN_PROGRESS = 1
+    REVIEWED = 2
+
+
+def check_slug(value: str) -> str:
+    """Return `value` if it is a legal name of a cohort, clip, rater or class.
+
+    Raises
+    ------
+    ValueError
+        If it does not match ``SLUG_PATTERN`` or is a device name on Windows.
+    """
+    if not re.fullmatch(SLUG_PATTERN, value):
+        raise ValueError(
+            f"{value!r} is not a legal name: use 1 to 64 of a-z, 0-9, '-' and '_', "
+            "beginning with a letter or digit"
+        )
+    if value in _RESERVED_ON_WINDOWS:
+        raise ValueError(f"{value!r} is reserved on Windows: choose another name")
+    return value
+
+
+Slug = Annotated[str, AfterValidator(check_slug)]
+Color = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Confidence = Annotated[int, Field(ge=1, le=MAX_CONFIDENCE)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassSpec(Strict):
+    """A class that raters mark, e.g. B-lines. `index` never changes and is never reused."""
+
+    index: int = Field(ge=0, lt=64)
+    name: Slug
+    label: str = Field(min_length=1, max_length=80, description="what people read")
+    color: Color
+    key: Annotated[str, Field(pattern=r"^\S{1,12}$")] | None = None
+
+
+class Anchor(Strict):
+    """A word for a confidence, agreed on within a cohort, and the key that sets it."""
+
+    value: Confidence
+    word: str = Field(min_length=1, max_length=40)
+    key: Annotated[str, Field(pattern=r"^\S{1,12}$")] | None = None
+
+
+# Okabe and Ito's palette (Color Universal Design, 2008): told apart by colour-blind readers.
+DEFAULT_CLASSES = (
+    ClassSpec(index=0, name="pleura", label="Pleural line", color="#f0e442"),
+    ClassSpec(index=1, name="a-line", label="A-line", color="#56b4e9"),
+    ClassSpec(index=2, name="b-line", label="B-line", color="#d55e00"),
+    ClassSpec(index=3, name="consolidation", label="Consolidation", color="#cc79a7"),
+    ClassSpec(index=4, name="effusion", label="Effusion", color="#009e73"),
+    ClassSpec(index=5, name="rib", label="Rib", color="#0072b2"),
+)
+DEFAULT_ANCHORS = (
+    Anchor(value=30, word="possible", key="8"),
+    Anchor(value=60, word="probable", key="9"),
+    Anchor(value=90, word="certain", key="0"),
+)
+
+
+class CohortMeta(Strict):
+    """``attributes["confseg"]`` of the cohort group."""
+
+    kind: Literal["cohort"] = "cohort"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
+        default_factory=lambda: uuid4().hex
+    )
+    name: Slug
+    classes: tuple[ClassSpec, ...] = Field(default=DEFAULT_CLASSES, min_length=1)
+    anchors: tuple[Anchor, ...] = Field(default=DEFAULT_ANCHORS, min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        indices = [c.index for c in self.classes]
+        if indices != list(range(len(indices))):
+            raise ValueError(f"class indices must be 0, 1, 2, ... in order, found {indices}")
+        names = [c.name for c in self.classes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"class names must differ, found {names}")
+        values = [a.value for a in self.anchors]
+        if values != sorted(set(values)):
+            raise ValueError(f"anchor values must rise, found {values}")
+        return self
+
+    def class_index(self, name: str) -> int:
+        """Return the index of the class called `name`, else raise ``KeyError`` saying which exist."""
+        for spec in self.classes:
+            if spec.name == name:
+                return spec.index
+        known = ", ".join(c.name for c in self.classes)
+        raise KeyError(f"no class {name!r} in cohort {self.name!r}; it has {known}")
+
+
+class Spacing(Strict):
+    """Size of a pixel in millimetres, and who says so. Absent when nobody truly knows."""
+
+    y: Positive
+    x: Positive
+    source: Literal["dicom-region", "manual", "synthetic"]
+
+
+class Sector(Strict):
+    """Shape of the insonated area, as a polygon of (y, x) pixel coordinates."""
+
+    kind: Literal["linear", "curved", "phased", "unknown"]
+    polygon: tuple[tuple[float, float], ...] = Field(min_length=3, max_length=512)
+    confirmed: bool = False
+
+
+class Provenance(Strict):
+    """Where the frames come from. Holds no file name: names carry patients' names."""
+
+    source_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    decoder: str
+    crop: tuple[int, int, int, int] | None = Field(
+        default=None, description="(y0, x0, y1, x1) in source pixels"
+    )
+
+
+class ClipMeta(Strict):
+    """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
+
+    kind: Literal["clip"] = "clip"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    patient: Slug
+    zone: Annotated[str, Field(max_length=16)] | None = None
+    probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
+    frame_times: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+        min_length=1
+    )
+    spacing: Spacing | None = None
+    sector: Sector | None = None
+    tags: tuple[Annotated[str, Field(max_length=64)], ...] = ()
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _times_rise(self) -> Self:
+        if any(b <= a for a, b in pairwise(self.frame_times)):
+            raise ValueError("frame_times must rise strictly")
+        return self
+
+    @property
+    def frame_interval(self) -> float:
+        """Mean time between frames in seconds; 1.0 for a single frame."""
+        n = len(self.frame_times)
+        return (self.frame_times[-1] - self.frame_times[0]) / (n - 1) if n > 1 else 1.0
+
+
+class RaterMeta(Strict):
+    """``attributes["confseg"]`` of a rater's group."""
+
+    kind: Literal["human", "model", "consensus", "truth"]
+    schema_version: Literal[1] = SCHEMA_VERSION
+    label: str = Field(min_length=1, max_length=80)
+    epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
+    run: str | None = Field(default=None, description="the run that made a model's planes")
+    created: datetime

@@ -1,0 +1,1 @@
+"""Panels in napari: thin views of the session."""

@@ -1,0 +1,1 @@
+"""A synthetic lung-ultrasound cohort whose truth is known."""

@@ -1,0 +1,53 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_confseg.store import ClipMeta, Cohort, Provenance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def clip_meta(n_frames: int, *, patient: str = "p1", fps: float = 20.0) -> ClipMeta:
+    """Metadata of a plain clip."""
+    times = tuple(i / fps for i in range(n_frames))
+    provenance = Provenance(source_sha256="0" * 64, decoder="test")
+    return ClipMeta(patient=patient, frame_times=times, provenance=provenance)
+
+
+def add_clip(
+    cohort: Cohort,
+    name: str = "clip-1",
+    *,
+    n_frames: int = 6,
+    shape: tuple[int, int] = (48, 64),
+    patient: str = "p1",
+) -> None:
+    """Add a clip of seeded noise to `cohort`."""
+    rng = np.random.default_rng(sum(map(ord, name)))
+    with cohort.new_clip(name, shape=shape) as new:
+        for _ in range(n_frames):
+            new.append(rng.integers(0, 255, shape, dtype=np.uint8))
+        new.finish(clip_meta(n_frames, patient=patient))
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private place for journals."""
+    path = tmp_path / "state"
+    monkeypatch.setenv("CONFSEG_STATE_DIR", str(path))
+    return path
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    """A small cohort on disk: two clips of two patients, nobody has marked anything."""
+    made = Cohort.create(tmp_path / "cohort.zarr", name="toy")
+    add_clip(made, "clip-1", patient="p1")
+    add_clip(made, "clip-2", patient="p2")
+    return made

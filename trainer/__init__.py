@@ -1,0 +1,1 @@
+"""The trainer: reads cohorts, fits confidence-aware models, scores them, marks clips."""
