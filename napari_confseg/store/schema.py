@@ -128,7 +128,7 @@ class CohortMeta(Strict):
         return self
 
     def class_index(self, name: str) -> int:
-        """Return the index of the class called `name`, else raise ``KeyError`` saying which exist."""
+        """Return the index of the class called `name`; ``KeyError`` says which exist."""
         for spec in self.classes:
             if spec.name == name:
                 return spec.index
