@@ -7,8 +7,8 @@
 ``result.json``             written last: its presence is the proof of completion
 ==========================  =====================================================================
 
-The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and ``metrics.csv``. Nothing here needs the viewer
-and the trainer to live in one process, on one machine, or at one time.
+The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and ``metrics.csv``.
+Nothing here needs the viewer and the trainer to live on one machine, or at one time.
 """
 
 from __future__ import annotations
