@@ -1,0 +1,1 @@
+"""From opinions to a dataset: agreement, consensus, splits, frozen datasets, exports."""
