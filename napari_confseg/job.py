@@ -14,18 +14,22 @@ Nothing here needs the viewer and the trainer to live on one machine, or at one 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from napari_confseg.store.schema import Slug
+from napari_confseg.store.schema import Slug, check_slug
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
+PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
 
 
 class JobError(Exception):
@@ -69,7 +73,8 @@ class FitRequest(_Frozen):
     steps : int or None
         Optimiser steps; the size's own number if None.
     preview_clip : str or None
-        The clip on screen: on each improvement the model's planes for it are written.
+        The clip on screen at the start: on each improvement the model's planes for it are
+        written. :meth:`RunFolder.preview_clip` says which it is later on.
     """
 
     kind: Literal["fit"] = "fit"
@@ -232,14 +237,18 @@ class RunFolder:
             raise JobError(f"{self.path / REQUEST} breaks the job protocol: {error}") from error
 
     def append(self, event: BaseModel) -> None:
-        """Append one event as one line."""
-        with (self.path / EVENTS).open("a", encoding="utf-8") as f:
-            f.write(event.model_dump_json() + "\n")
+        """Append one event as one line, on a line of its own even after a half-written one."""
+        line = event.model_dump_json().encode() + b"\n"
+        with (self.path / EVENTS).open("a+b") as f:
+            if f.seek(0, os.SEEK_END) and f.seek(-1, os.SEEK_END) >= 0 and f.read(1) != b"\n":
+                line = b"\n" + line
+            f.write(line)
 
     def events(self, offset: int = 0) -> tuple[list[Event], int]:
         """Return the events after byte `offset`, and the offset to go on from.
 
-        A line that is still being written is left for the next call.
+        A line that is still being written is left for the next call; one that a crash cut short,
+        or that a newer trainer wrote, is passed over.
         """
         try:
             with (self.path / EVENTS).open("rb") as f:
@@ -248,8 +257,55 @@ class RunFolder:
         except FileNotFoundError:
             return [], offset
         complete = data[: data.rfind(b"\n") + 1]
-        events = [_EVENT.validate_json(line) for line in complete.splitlines()]
+        events: list[Event] = []
+        for line in complete.splitlines():
+            with suppress(ValidationError):
+                events.append(_EVENT.validate_json(line))
         return events, offset + len(complete)
+
+    @contextmanager
+    def hold(self, timeout: float = 5.0) -> Iterator[None]:
+        """Be the one process that works in this folder; a kill lets go of it.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait: someone may just be looking whether the run lives.
+
+        Raises
+        ------
+        JobError
+            If another process works here.
+        """
+        try:
+            with FileLock(self.path / LOCK, timeout=timeout):
+                yield
+        except Timeout as error:
+            raise JobError(f"another process is already working on the run {self.path}") from error
+
+    def alive(self) -> bool:
+        """Whether a trainer works in this folder now, on this or another machine."""
+        if not (self.path / LOCK).exists():
+            return False
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a share that we may only read: nobody here can know
+            return False
+
+    def show(self, clip: str) -> None:
+        """Tell a running trainer that `clip` is the one on screen now."""
+        _replace(self.path / PREVIEW, check_slug(clip))
+
+    def preview_clip(self) -> str | None:
+        """Return the clip to preview: the last one shown, else the request's. Cheap to ask."""
+        try:
+            return check_slug((self.path / PREVIEW).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            request = self.request()
+            return request.preview_clip if isinstance(request, FitRequest) else None
 
     def cancel(self) -> None:
         """Ask the run to stop after the step it is in."""
