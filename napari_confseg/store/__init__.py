@@ -1,8 +1,10 @@
 """The store: what is on disk, typed and validated, and the only door to it."""
 
+from napari_confseg.store.acts import Act, Patch, StatusChange
 from napari_confseg.store.backend import Location
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.cohort import Cohort
+from napari_confseg.store.lease import Holder
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.rater import Rater
 from napari_confseg.store.schema import (
@@ -23,6 +25,7 @@ from napari_confseg.store.schema import (
     check_slug,
 )
 from napari_confseg.store.strokes import Stroke
+from napari_confseg.store.writer import RaterWriter, SaveState
 
 __all__ = [
     "DEFAULT_ANCHORS",
@@ -30,6 +33,7 @@ __all__ = [
     "EXCLUDED",
     "MAX_CONFIDENCE",
     "NOT_MARKED",
+    "Act",
     "Anchor",
     "ClassSpec",
     "Clip",
@@ -37,14 +41,19 @@ __all__ = [
     "ClipWriter",
     "Cohort",
     "CohortMeta",
+    "Holder",
     "Location",
+    "Patch",
     "Problem",
     "Provenance",
     "Rater",
     "RaterMeta",
+    "RaterWriter",
+    "SaveState",
     "Sector",
     "Spacing",
     "Status",
+    "StatusChange",
     "StoreError",
     "Stroke",
     "check_slug",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, MemoryStore, ZipStore
+from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
 from napari_confseg.store.problems import Problem, StoreError
 
@@ -29,7 +29,8 @@ PARTIAL = ".partial"
 """Ending of a file that is being written; one left behind by a crash is swept on opening."""
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Make what was created, renamed or removed in `folder` survive a power cut."""
     if os.name == "nt":  # Windows has no handle for folders; NTFS journals the rename itself.
         return
     fd = os.open(folder, os.O_RDONLY)
@@ -39,7 +40,7 @@ def _fsync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _make_folders(folder: Path) -> None:
+def make_folders(folder: Path) -> None:
     """Create `folder` and its parents, each made durable in its own parent."""
     missing = []
     while not folder.exists():
@@ -47,7 +48,7 @@ def _make_folders(folder: Path) -> None:
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
-        _fsync_folder(new.parent)
+        fsync_folder(new.parent)
 
 
 def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
@@ -64,7 +65,7 @@ def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
     exclusive : bool
         Refuse to replace: raise ``FileExistsError`` if `path` is there already.
     """
-    _make_folders(path.parent)
+    make_folders(path.parent)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         with partial.open("wb") as f:
@@ -80,7 +81,7 @@ def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    _fsync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 class DurableLocalStore(LocalStore):
@@ -99,6 +100,26 @@ class DurableLocalStore(LocalStore):
         await asyncio.to_thread(
             write_durably, self.root / key, value.as_buffer_like(), exclusive=exclusive
         )
+
+    def delete_sync(self, key: str) -> None:  # noqa: D102
+        super().delete_sync(key)
+        _fsync_nearest(self.root / key)
+
+    async def delete(self, key: str) -> None:  # noqa: D102
+        await super().delete(key)
+        await asyncio.to_thread(_fsync_nearest, self.root / key)
+
+    async def delete_dir(self, prefix: str) -> None:  # noqa: D102
+        await super().delete_dir(prefix)
+        await asyncio.to_thread(_fsync_nearest, self.root / prefix)
+
+
+def _fsync_nearest(removed: Path) -> None:
+    # An unsynced removal comes back after a power cut: an erased plane would be marked again.
+    for folder in removed.parents:
+        if folder.is_dir():
+            fsync_folder(folder)
+            return
 
 
 def open_store(location: Location | Store, *, read_only: bool, create: bool = False) -> Store:
@@ -146,7 +167,6 @@ def _open_zip(path: Path, *, read_only: bool) -> Store:
 def _open_s3(url: str, *, read_only: bool) -> Store:
     try:
         from obstore.store import S3Store
-        from zarr.storage import ObjectStore
     except ImportError as error:
         raise StoreError(
             Problem("needs-extra", url, "the s3 extra", "obstore is not installed",
@@ -173,15 +193,37 @@ class Keys:
 
     def get(self, key: str) -> bytes | None:
         """Return the bytes at `key`, or None."""
+        if isinstance(self.store, LocalStore):  # no detour over zarr's event loop
+            found = self.store.get_sync(key)
+            return None if found is None else found.to_bytes()
         buffer = sync(self.store.get(key, default_buffer_prototype()))
         return None if buffer is None else buffer.to_bytes()
 
     def set(self, key: str, data: bytes) -> None:
         """Write `data` at `key`; whole or not at all."""
+        if isinstance(self.store, LocalStore):
+            self.store.set_sync(key, default_buffer_prototype().buffer.from_bytes(data))
+            return
         sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
+
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """Write `new` at `key` if `old` (None: nothing) is there; return whether it was.
+
+        Atomic in a bucket, where it is a conditional request. In a folder the caller holds a
+        file lock; memory is not shared between processes.
+        """
+        if isinstance(self.store, ObjectStore):
+            return _swap_object(self.store, key, old, new)
+        if self.get(key) != old:
+            return False
+        self.set(key, new)
+        return True
 
     def delete(self, key: str) -> None:
         """Remove `key` if it is there."""
+        if isinstance(self.store, LocalStore):
+            self.store.delete_sync(key)
+            return
         sync(self.store.delete(key))
 
     def delete_tree(self, prefix: str) -> None:
@@ -196,6 +238,26 @@ class Keys:
     def under(self, prefix: str) -> list[str]:
         """Return the sorted full keys anywhere under `prefix`."""
         return sorted(sync(_collect(self.store.list_prefix(prefix))))
+
+
+def _swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes) -> bool:
+    import obstore
+    from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+    mode: Any = "create"
+    if old is not None:
+        try:
+            response = obstore.get(store.store, key)
+        except FileNotFoundError:
+            return False
+        if bytes(response.bytes()) != old:
+            return False
+        mode = {"e_tag": response.meta["e_tag"]}
+    try:
+        obstore.put(store.store, key, new, mode=mode)
+    except (AlreadyExistsError, PreconditionError):
+        return False
+    return True
 
 
 async def _collect(names: AsyncIterator[str]) -> list[str]:

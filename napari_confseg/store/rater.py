@@ -96,10 +96,16 @@ class Rater:
                 found.append((int(frame), int(c)))
         return sorted(found)
 
+    def _chunk_key(self, frame: int, class_index: int) -> str:
+        n_frames, n_classes = self.shape[:2]
+        if not (0 <= frame < n_frames and 0 <= class_index < n_classes):
+            raise IndexError(f"no frame {frame}, class {class_index} in {n_frames, n_classes}")
+        return f"{self.path}/0/c/{frame}/{class_index}/0/0"
+
     def _chunk(self, frame: int, class_index: int) -> NDArray[np.uint8] | None:
         # Decoded without zarr's machinery, which costs more than the codec itself for planes
         # this small; legal because `check_layout` pinned the codec when the group was opened.
-        key = f"{self.path}/0/c/{frame}/{class_index}/0/0"
+        key = self._chunk_key(frame, class_index)
         data = self._keys.get(key)
         if data is None:
             return None
@@ -123,7 +129,16 @@ class Rater:
             If a value is not 0..100 or 255.
         """
         check_plane(data, f"{self.path}/0/{frame}/{class_index}")
-        self._planes[frame, class_index] = data
+        if data.shape != self.shape[2:]:
+            raise StoreError(
+                Problem("plane-shape", f"{self.path}/0/{frame}/{class_index}",
+                        str(self.shape[2:]), str(data.shape))
+            )  # fmt: skip
+        key = self._chunk_key(frame, class_index)
+        if data.any():
+            self._keys.set(key, bytes(zstd.compress(np.ascontiguousarray(data), 3, True)))
+        else:
+            self._keys.delete(key)  # empty chunks are not stored
 
     def read_status(self) -> NDArray[np.uint8]:
         """Return the status of every frame and class, ``uint8 (T, C)`` of :class:`Status`."""

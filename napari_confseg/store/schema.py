@@ -198,5 +198,8 @@ class RaterMeta(Strict):
     schema_version: Literal[1] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
+    session: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        default=None, description="the last of those writers; a journal knows its own by it"
+    )
     run: str | None = Field(default=None, description="the run that made a model's planes")
     created: datetime

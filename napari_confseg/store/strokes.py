@@ -38,6 +38,8 @@ class Stroke(Strict):
         How many pixels changed.
     status : int or None
         New status of (frame, class), if the act changed it.
+    also : tuple of (frame, class index, status)
+        Every further status that the same act changed.
     undone : bool
         Whether it stands undone now.
     """
@@ -51,6 +53,10 @@ class Stroke(Strict):
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] = (0, 0, 0, 0)
     pixels: int = Field(default=0, ge=0)
     status: Annotated[int, Field(ge=0, le=2)] | None = None
+    also: tuple[
+        tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)], Annotated[int, Field(ge=0, le=2)]],
+        ...,
+    ] = ()
     undone: bool = False
 
 
