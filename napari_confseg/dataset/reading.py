@@ -1,0 +1,88 @@
+"""Raters of one clip, frame by frame: what may be compared, and in bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.store import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Clip, Cohort
+
+SECOND = "-2"
+"""A rater who reads a clip twice is two raters in the store: ``anna`` and ``anna-2``."""
+
+
+def first_reading(name: str, names: Iterable[str]) -> str | None:
+    """Return the rater of whom `name` is the second reading among `names`, or None."""
+    base = name.removesuffix(SECOND)
+    return base if base != name and base in set(names) else None
+
+
+class Reading:
+    """One rater on one clip: what was reviewed, and planes one at a time.
+
+    Parameters
+    ----------
+    clip : Clip
+        The clip.
+    name : str
+        The rater.
+
+    Attributes
+    ----------
+    reviewed : NDArray
+        ``bool (T, C)``.
+    """
+
+    def __init__(self, clip: Clip, name: str) -> None:
+        self.name = name
+        self.rater = clip.rater(name)
+        self.reviewed: NDArray[np.bool_] = self.rater.read_status() == Status.REVIEWED
+        self._stored = set(self.rater.stored_chunks())
+
+    def plane(self, frame: int, class_index: int) -> NDArray[np.uint8] | None:
+        """Return one plane ``uint8 (Y, X)``, or None when nothing is on disk (all not marked)."""
+        if (frame, class_index) not in self._stored:
+            return None
+        return self.rater.read_plane(frame, class_index)
+
+
+def readings(clip: Clip, names: Sequence[str]) -> list[Reading]:
+    """Return those of the raters called `names` who are on `clip`, in the order given."""
+    present = set(clip.raters())
+    return [Reading(clip, name) for name in names if name in present]
+
+
+def people(cohort: Cohort) -> list[str]:
+    """Return the names of all human raters of `cohort`, sorted."""
+    found = set()
+    for clip_name in cohort.clips():
+        clip = cohort.clip(clip_name)
+        found |= {n for n in clip.raters() if n not in found and clip.rater(n).meta.kind == "human"}
+    return sorted(found)
+
+
+def planes_of(
+    panel: Sequence[Reading], frame: int, class_index: int, shape: tuple[int, int]
+) -> dict[str, NDArray[np.uint8]]:
+    """Return the planes of those who reviewed this frame for this class, name -> ``(Y, X)``.
+
+    Planes that are not on disk share one array of zeros: don't write into them.
+    """
+    blank: NDArray[np.uint8] | None = None
+    planes = {}
+    for reading in panel:
+        if reading.reviewed[frame, class_index]:
+            plane = reading.plane(frame, class_index)
+            if plane is None:
+                blank = np.zeros(shape, np.uint8) if blank is None else blank
+                plane = blank
+            planes[reading.name] = plane
+    return planes

@@ -1,0 +1,320 @@
+"""Agreement over a cohort, from the records of its clips: means, kappas, curves, with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from napari_confseg.dataset.chance import alpha_from_sums, interval_distance, presence_kappa
+from napari_confseg.dataset.intervals import Estimate, estimate, mean_estimate
+from napari_confseg.dataset.overlap import LEVELS
+from napari_confseg.dataset.reading import first_reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.dataset.scores import Agreement, ClipAgreement
+
+BIN = 10
+"""Width of a bin of the reliability curve in percent: 1..10, 11..20, ..."""
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    """One class and pair of raters at one threshold; means over the clips where defined.
+
+    `repeat` is true for a rater with their own second reading; `unit` is that of `hd95`: if some
+    clips know their spacing only these count.
+    """
+
+    class_name: str
+    a: str
+    b: str
+    repeat: bool
+    threshold: int
+    dice: Estimate
+    iou: Estimate
+    hd95: Estimate
+    unit: str
+
+
+@dataclass(frozen=True)
+class SoftSummary:
+    """One class and pair of raters; means over the clips where defined."""
+
+    class_name: str
+    a: str
+    b: str
+    repeat: bool
+    soft_dice: Estimate
+    energy_distance: Estimate
+
+
+@dataclass(frozen=True)
+class ChanceSummary:
+    """One class: agreement of the whole panel beyond chance.
+
+    `presence_kappa` (Fleiss, frames all reviewed), `presence_alpha` (Krippendorff, frames two or
+    more reviewed) and `pixel_alpha` are of yes or no at `threshold`; with `threshold` None,
+    `pixel_alpha` is of the confidences themselves (interval metric).
+    """
+
+    class_name: str
+    threshold: int | None
+    presence_kappa: Estimate | None
+    presence_alpha: Estimate | None
+    pixel_alpha: Estimate
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What one rater's stated confidence is worth in one class, by the votes of the others.
+
+    Attributes
+    ----------
+    rater, class_name : str
+        Whose, and of what.
+    stated, agreed : tuple of float
+        Per bin of 10 %: mean stated confidence and the share of the others' votes that said yes,
+        both 0..1; NaN for an empty bin.
+    votes : tuple of int
+        Votes per bin (a pixel with two other raters has two).
+    error : Estimate
+        Calibration error: mean of abs(stated - agreed) weighted by votes, over what was marked.
+    correlation : Estimate
+        Pearson's, over the marked pixels, of confidence and share of the others who said yes.
+    """
+
+    rater: str
+    class_name: str
+    stated: tuple[float, ...]
+    agreed: tuple[float, ...]
+    votes: tuple[int, ...]
+    error: Estimate
+    correlation: Estimate
+
+
+@dataclass(frozen=True)
+class Learning:
+    """One rater over time, clips in the order they were read.
+
+    Attributes
+    ----------
+    rater : str
+        Who.
+    times : tuple of datetime
+        Last stroke on each clip.
+    clips : tuple of str
+        The clips.
+    values : tuple of float
+        Mean soft Dice with the rest of the panel over the classes defined.
+    slope : float
+        Least squares, soft Dice per ten clips; NaN below three clips.
+    rank_correlation : float
+        Spearman's of order and value; NaN below three clips.
+    """
+
+    rater: str
+    times: tuple[datetime, ...]
+    clips: tuple[str, ...]
+    values: tuple[float, ...]
+    slope: float
+    rank_correlation: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All of it; what a report shows."""
+
+    pairs: tuple[PairSummary, ...]
+    soft: tuple[SoftSummary, ...]
+    chance: tuple[ChanceSummary, ...]
+    reliability: tuple[Reliability, ...]
+    learning: tuple[Learning, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: NaN becomes None, times ISO text."""
+        plain = _plain(asdict(self))
+        assert isinstance(plain, dict)
+        return plain
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return None if np.isnan(value) else float(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def summarise(agreement: Agreement) -> Summary:
+    """Return means, chance-corrected agreement, reliability and learning of a cohort.
+
+    Intervals are 95 %, by resampling patients; NaN with a single patient.
+    """
+    return Summary(
+        tuple(_pairs(agreement)),
+        tuple(_soft(agreement)),
+        tuple(_chance(agreement)),
+        tuple(_reliability(agreement)),
+        tuple(_learning(agreement)),
+    )
+
+
+def _pairs(agreement: Agreement) -> list[PairSummary]:
+    rows = [row for clip in agreement.clips for row in clip.pairs]
+    summaries = []
+    for class_name in agreement.classes:
+        for a, b in agreement.pairs():
+            for t in agreement.thresholds:
+                mine = [
+                    r
+                    for r in rows
+                    if (r.class_name, r.a, r.b, r.threshold) == (class_name, a, b, t)
+                ]
+                if not mine:
+                    continue
+                unit = "mm" if any(r.unit == "mm" for r in mine) else "px"
+                patients = [r.patient for r in mine]
+                hd95 = [r.hd95 if r.unit == unit else np.nan for r in mine]
+                summaries.append(PairSummary(
+                    class_name, a, b, first_reading(b, agreement.raters) == a, t,
+                    mean_estimate([r.dice for r in mine], patients),
+                    mean_estimate([r.iou for r in mine], patients),
+                    mean_estimate(hd95, patients), unit,
+                ))  # fmt: skip
+    return summaries
+
+
+def _soft(agreement: Agreement) -> list[SoftSummary]:
+    rows = [row for clip in agreement.clips for row in clip.soft]
+    summaries = []
+    for class_name in agreement.classes:
+        for a, b in agreement.pairs():
+            mine = [r for r in rows if (r.class_name, r.a, r.b) == (class_name, a, b)]
+            if mine:
+                patients = [r.patient for r in mine]
+                summaries.append(SoftSummary(
+                    class_name, a, b, first_reading(b, agreement.raters) == a,
+                    mean_estimate([r.soft_dice for r in mine], patients),
+                    mean_estimate([r.energy_distance for r in mine], patients),
+                ))  # fmt: skip
+    return summaries
+
+
+def _chance(agreement: Agreement) -> list[ChanceSummary]:
+    summaries = []
+    for class_name in agreement.classes:
+        clips = [c for c in agreement.clips if class_name in c.pixels]
+        patients = [c.patient for c in clips]
+        if not clips:
+            continue
+        sums = np.array([[c.pixels[class_name].disagreement, *c.pixels[class_name].marginal]
+                         for c in clips])  # fmt: skip
+        alpha = estimate(sums, patients, _interval_alpha, n=len(clips))
+        summaries.append(ChanceSummary(class_name, None, None, None, alpha))
+        for t in agreement.thresholds:
+            presence = [c.presence[class_name, t] for c in clips]
+            tally = np.array([p.tally for p in presence], float)
+            pairs = np.array([p.coincidences.ravel() for p in presence])
+            pixels = np.array([c.pixels[class_name].binary[t].ravel() for c in clips])
+            summaries.append(ChanceSummary(
+                class_name, t,
+                estimate(tally, patients, presence_kappa, n=int(tally.sum())),
+                estimate(pairs, patients, _binary_alpha, n=len(clips)),
+                estimate(pixels, patients, _binary_alpha, n=len(clips)),
+            ))  # fmt: skip
+    return summaries
+
+
+def _interval_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    return alpha_from_sums(sums[:, 0], sums[:, 1:], interval_distance(LEVELS))
+
+
+def _binary_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    matrix = sums.reshape(-1, 2, 2)
+    return alpha_from_sums(matrix[:, 0, 1] + matrix[:, 1, 0], matrix.sum(2), 1 - np.eye(2))
+
+
+def _reliability(agreement: Agreement) -> list[Reliability]:
+    summaries = []
+    for class_name in agreement.classes:
+        for rater in agreement.panel:
+            clips = [c for c in agreement.clips if (class_name, rater) in c.stated]
+            mine = [c.stated[class_name, rater] for c in clips]
+            if not sum(int(s.asked[1:].sum()) for s in mine):
+                continue
+            patients = [c.patient for c in clips]
+            curves = np.array([np.concatenate([s.asked, s.agreed]) for s in mine], float)
+            error = estimate(curves, patients, _calibration_error, n=len(clips))
+            moments = np.array([s.moments for s in mine])
+            correlation = estimate(moments, patients, _pearson, n=int(moments[:, 0].sum()))
+            asked, stated, agreed = (v[0] for v in _curve(curves.sum(0)[None]))
+            summaries.append(Reliability(
+                rater, class_name, tuple(stated.tolist()), tuple(agreed.tolist()),
+                tuple(int(v) for v in asked), error, correlation,
+            ))  # fmt: skip
+    return summaries
+
+
+def _curve(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return votes, mean stated confidence and share of yes per bin, each (B, 10)."""
+    level = np.arange(LEVELS) / 100
+    asked, agreed = sums[:, :LEVELS], sums[:, LEVELS:]
+
+    def bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        binned: NDArray[np.float64] = values[:, 1:].reshape(len(values), -1, BIN).sum(2)
+        return binned
+
+    votes = bins(asked)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return votes, bins(asked * level) / votes, bins(agreed) / votes
+
+
+def _calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    votes, stated, agreed = _curve(sums)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gap: NDArray[np.float64] = np.nansum(np.abs(stated - agreed) * votes, 1) / votes.sum(1)
+    return gap
+
+
+def _pearson(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    n, x, y, xx, yy, xy = sums.T
+    spread = (n * xx - x**2) * (n * yy - y**2)
+    # Rounding of a constant's variance must not pass for a correlation.
+    defined = spread > 1e-9 * np.maximum(n, 1) ** 4
+    r: NDArray[np.float64] = np.full(len(sums), np.nan)
+    r[defined] = (n * xy - x * y)[defined] / np.sqrt(spread[defined])
+    return r
+
+
+def _learning(agreement: Agreement) -> list[Learning]:
+    found = []
+    for rater in agreement.panel:
+        points = [(clip.read_at[rater], clip.clip, _with_others(clip, rater, agreement.panel))
+                  for clip in agreement.clips if rater in clip.read_at]  # fmt: skip
+        points = sorted(p for p in points if not np.isnan(p[2]))
+        values = [p[2] for p in points]
+        slope = rank = float("nan")
+        if len(values) > 2:
+            slope = 10 * float(np.polyfit(np.arange(len(values)), values, 1)[0])
+            if len(set(values)) > 1:
+                rank = float(stats.spearmanr(np.arange(len(values)), values).statistic)
+        found.append(Learning(rater, tuple(p[0] for p in points), tuple(p[1] for p in points),
+                              tuple(values), slope, rank))  # fmt: skip
+    return found
+
+
+def _with_others(clip: ClipAgreement, rater: str, panel: Sequence[str]) -> float:
+    values = [s.soft_dice for s in clip.soft
+              if rater in (s.a, s.b) and s.a in panel and s.b in panel]  # fmt: skip
+    defined = [v for v in values if not np.isnan(v)]
+    return float(np.mean(defined)) if defined else float("nan")
