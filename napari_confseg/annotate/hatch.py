@@ -1,0 +1,95 @@
+"""Other raters' planes drawn as hatching with an outline, so that nobody takes them for one's own.
+
+The pattern, not the colour, says who marked: it survives colour blindness and overlap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PERIOD = 6
+"""Distance of two hatching lines in pixels."""
+
+OUTLINE_AT = 50
+"""Confidence whose edge is outlined: where the rater holds the class for likelier than not."""
+
+
+def hatching(shape: tuple[int, int], direction: int) -> NDArray[np.bool_]:
+    """Return where the lines of a hatching run, ``bool (Y, X)``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X).
+    direction : int
+        0 rises to the right, 1 falls, 2 lies, 3 stands; further ones begin again.
+    """
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    lines = ((y + x), (y - x), (y + 0 * x), (0 * y + x))[direction % 4]
+    return np.asarray(lines % PERIOD < 2)
+
+
+def outline(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of `region` that touch its outside, ``bool (Y, X)``."""
+    inner = region.copy()
+    inner[1:] &= region[:-1]
+    inner[:-1] &= region[1:]
+    inner[:, 1:] &= region[:, :-1]
+    inner[:, :-1] &= region[:, 1:]
+    return region & ~inner
+
+
+class HatchedPlanes:
+    """Array-like over a plane ``uint8 (T, Y, X)``; each frame is hatched when it is looked at.
+
+    Parameters
+    ----------
+    planes : ndarray of uint8 (T, Y, X)
+        The rater's confidence.
+    direction : int
+        See :func:`hatching`.
+    """
+
+    def __init__(self, planes: NDArray[np.uint8], direction: int = 0) -> None:
+        self._planes = planes
+        self._lines = hatching(planes.shape[1:], direction)
+        self.shape = planes.shape
+        self.dtype = planes.dtype
+        self.ndim = planes.ndim
+        self.size = planes.size
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        if not isinstance(key, tuple):
+            key = (key,)
+        if key and isinstance(key[0], (int, np.integer)):
+            return np.asarray(self.frame(int(key[0]))[key[1:]])
+        frames = range(self.shape[0])[key[0] if key else slice(None)]
+        return np.asarray(np.stack([self.frame(t) for t in frames])[(slice(None), *key[1:])])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return one frame hatched, ``uint8 (Y, X)``; the outline has full confidence."""
+        plane: NDArray[np.uint8] = self._planes[index]
+        # Widest where it matters: most planes are empty outside a small box.
+        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+        out = np.zeros_like(plane)
+        if rows.size == 0:
+            return out
+        box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+        part = plane[box]
+        out[box] = part * self._lines[box]
+        edge = outline((part >= OUTLINE_AT) & (part != EXCLUDED))
+        out[box][edge] = MAX_CONFIDENCE
+        return out

@@ -1,0 +1,79 @@
+"""Other raters' planes, shown beside one's own and never written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.store import EXCLUDED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Clip, CohortMeta, Patch
+
+
+class Overlay:
+    """One other rater on the clip, as read at one moment.
+
+    Attributes
+    ----------
+    name, label, kind : str
+        Slug, what people read, and ``"human"``, ``"model"``, ``"consensus"`` or ``"truth"``.
+    planes : mapping of str to ndarray of uint8 (T, Y, X)
+        By class, read-only; only classes that this rater marked.
+    """
+
+    def __init__(
+        self, name: str, label: str, kind: str, planes: Mapping[str, NDArray[np.uint8]]
+    ) -> None:
+        self.name = name
+        self.label = label
+        self.kind = kind
+        self.planes = planes
+
+
+def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
+    """Return the planes of rater `name` on `clip` as they are in the store now.
+
+    Raises
+    ------
+    StoreError
+        If there is no such rater, or its planes cannot be read.
+    """
+    rater = clip.rater(name)
+    marked = sorted({c for _, c in rater.stored_chunks()})
+    planes = {cohort.classes[c].name: rater.read_planes(c) for c in marked}
+    for plane in planes.values():
+        plane.flags.writeable = False
+    return Overlay(name, rater.meta.label, rater.meta.kind, planes)
+
+
+def acceptance(
+    mine: NDArray[np.uint8],
+    theirs: NDArray[np.uint8],
+    *,
+    class_index: int,
+    frame: int,
+    confidence: int,
+    threshold: int,
+) -> Patch | None:
+    """Return the patch that makes `theirs` mine on one frame, or None if it changes nothing.
+
+    Parameters
+    ----------
+    mine, theirs : ndarray of uint8 (Y, X)
+        The two planes.
+    class_index, frame : int
+        Which plane it is.
+    confidence : int
+        What I state for the accepted region, 1..100 percent.
+    threshold : int
+        The region is where theirs is at least this; excluded pixels are never taken.
+    """
+    region = (theirs >= max(threshold, 1)) & (theirs != EXCLUDED)
+    return patch_between(class_index, frame, mine, np.where(region, np.uint8(confidence), mine))

@@ -1,0 +1,78 @@
+"""What is remembered between sessions: who reads, and which cohorts were open lately."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_confseg.store.journal import journal_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_RECENT = 8
+
+state_folder = journal_folder
+"""Where this program keeps its state: ``$CONFSEG_STATE_DIR``, else the platform's folder."""
+
+
+def slug_of(name: str) -> str:
+    """Return a rater's slug for a person's name: ``"Dr. Zoë Adams"`` gives ``"dr-zoe-adams"``.
+
+    Raises
+    ------
+    ValueError
+        If nothing of the name is left.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
+    if not slug:
+        raise ValueError(f"{name!r}: a reader's name needs at least one letter a-z or digit")
+    return slug
+
+
+class Memory(BaseModel):
+    """Kept as JSON in the state folder; a file that cannot be read counts as empty.
+
+    Attributes
+    ----------
+    reader : str
+        The reader's name as people read it; empty until chosen.
+    recent : tuple of str
+        Locations of cohorts, latest first.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    reader: Annotated[str, Field(max_length=80)] = ""
+    recent: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls) -> Memory:
+        """Return what is remembered."""
+        with suppress(OSError, ValueError, ValidationError):
+            return cls.model_validate(json.loads(_file().read_text("utf-8")))
+        return cls()
+
+    def save(self) -> None:
+        """Remember this; a disk that refuses costs the memory, not the session."""
+        file = _file()
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_suffix(".partial")
+            partial.write_text(self.model_dump_json(indent=2), "utf-8")
+            partial.replace(file)
+
+    def with_recent(self, location: str) -> Memory:
+        """Return a copy with `location` as the latest cohort."""
+        others = [r for r in self.recent if r != location]
+        return self.model_copy(update={"recent": (location, *others)[:MAX_RECENT]})
+
+
+def _file() -> Path:
+    return state_folder() / "memory.json"

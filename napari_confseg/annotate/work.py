@@ -1,0 +1,115 @@
+"""My work on one clip: planes, status, marks and strokes; each act is saved as it is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.store import Act, Patch, Status, StatusChange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import ClassSpec, RaterWriter, Stroke
+
+
+class Work:
+    """Planes ``uint8 (T, Y, X)`` by class, and what follows from them.
+
+    Attributes
+    ----------
+    writer : RaterWriter
+        Takes the acts; closed by :meth:`close`.
+    planes : dict of str to ndarray
+        By class name. The view shares these arrays and paints in place.
+    status : ndarray of uint8 (T, C)
+        See :class:`~napari_confseg.store.Status`.
+    marked : ndarray of bool (T, C)
+        Which planes of which frames have a mark.
+    strokes : list of Stroke
+        Oldest first, those undone among them.
+    """
+
+    def __init__(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
+        self.writer = writer
+        self.names = [c.name for c in classes]
+        self.planes = {c.name: writer.load_planes(c.index) for c in classes}
+        self.status: NDArray[np.uint8] = writer.load_status()
+        self.strokes: list[Stroke] = list(writer.strokes())
+        touched = self.status != Status.UNTOUCHED
+        for stroke in self.strokes:
+            touched[stroke.frame, stroke.class_index] = True
+        self.marked: NDArray[np.bool_] = np.zeros_like(touched)
+        # Only planes somebody touched are looked at: looking would fetch every page of memory.
+        self._note_marks((int(c), int(t)) for t, c in np.argwhere(touched))
+
+    def plane(self, class_index: int, frame: int) -> NDArray[np.uint8]:
+        """Return one plane of one frame, ``uint8 (Y, X)``, shared."""
+        plane: NDArray[np.uint8] = self.planes[self.names[class_index]][frame]
+        return plane
+
+    def apply(self, patches: Iterable[Patch]) -> None:
+        """Write `patches` into the planes."""
+        for patch in patches:
+            patch.apply(self.plane(patch.class_index, patch.frame))
+
+    def record(self, act: Act) -> Stroke:
+        """Save `act`, whose patches are in the planes already; it is safe when this returns.
+
+        The first mark on a plane also puts its status to "in progress".
+        """
+        begun = tuple(
+            StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
+            for p in act.patches
+            if self.status[p.frame, p.class_index] == Status.UNTOUCHED
+        )
+        act = Act(act.patches, act.confidence, act.tool, act.class_index, act.frame,
+                  (*act.status, *begun))  # fmt: skip
+        stroke = self.writer.commit(act)
+        self._settle(act)
+        return stroke
+
+    def replay(self, act: Act) -> None:
+        """Apply what undo or redo gave, which the writer has saved already."""
+        self.apply(act.patches)
+        self._settle(act)
+
+    def review(self, frame: int, class_index: int | None, *, reviewed: bool) -> Act | None:
+        """Return the act that makes `frame` reviewed, or takes that back; None if it is so.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        class_index : int or None
+            One class, or all.
+        reviewed : bool
+            False puts it back to "in progress" where marked, else to "untouched".
+        """
+        changes = []
+        for c in range(len(self.names)) if class_index is None else [class_index]:
+            begun = Status.IN_PROGRESS if self.marked[frame, c] else Status.UNTOUCHED
+            after = Status.REVIEWED if reviewed else begun
+            before = int(self.status[frame, c])
+            if before != after and (reviewed or before == Status.REVIEWED):
+                changes.append(StatusChange(frame, c, before, int(after)))
+        if not changes:
+            return None
+        return Act((), 0, "status", changes[0].class_index, frame, tuple(changes))
+
+    def close(self) -> None:
+        """Let go of the planes on disk; what still waits stays in the journal."""
+        self.writer.close()
+
+    def _settle(self, act: Act) -> None:
+        for change in act.status:
+            self.status[change.frame, change.class_index] = change.after
+        self._note_marks((p.class_index, p.frame) for p in act.patches)
+        self.strokes = list(self.writer.strokes())
+
+    def _note_marks(self, where: Iterable[tuple[int, int]]) -> None:
+        for c, frame in where:
+            self.marked[frame, c] = self.plane(c, frame).any()

@@ -1,0 +1,375 @@
+"""The session shown as napari layers, and painting there told to the session.
+
+The one file that touches napari's corners: the private atoms of paint events, a stroke's beginning
+and end, the replacement of a layer's own undo. Everything else here pushes differences between two
+view states, and turns what a person does with napari's own controls into wishes.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import QTimer
+
+from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.annotate.frames import CachedFrames
+from napari_confseg.annotate.hatch import HatchedPlanes
+from napari_confseg.annotate.view import Tool, ViewState, differences
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
+from napari_confseg.widgets.looks import ramp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_confseg.annotate.overlays import Overlay
+    from napari_confseg.annotate.session import Session
+
+MODES: Final = {
+    Tool.PAN: "pan_zoom",
+    Tool.BRUSH: "paint",
+    Tool.POLYGON: "polygon",
+    Tool.FILL: "fill",
+    Tool.ERASE: "erase",
+    Tool.EXCLUDE: "paint",
+}
+TOOLS: Final = {"pan_zoom": Tool.PAN, "paint": Tool.BRUSH, "polygon": Tool.POLYGON,
+                "fill": Tool.FILL, "erase": Tool.ERASE}  # fmt: skip
+
+
+def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
+    """Return what a paint event changed, one patch for each frame.
+
+    Parameters
+    ----------
+    item : sequence
+        The event's atoms: masks within boxes, or (indices, values before, values after).
+    data : ndarray of uint8 (T, Y, X)
+        The plane as it is after the stroke.
+    class_index : int
+        Whose plane it is.
+    """
+    boxes = [_box(atom, data.shape) for atom in item]
+    low = np.min([[s.start for s in box] for box in boxes], axis=0)
+    high = np.max([[s.stop for s in box] for box in boxes], axis=0)
+    union = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    after = data[union]
+    before = after.copy()
+    for atom, box in zip(reversed(item), reversed(boxes), strict=True):  # latest change first
+        if isinstance(atom, tuple):
+            where = tuple(np.asarray(i) - o for i, o in zip(atom[0], low, strict=True))
+            before[where] = atom[1]
+            continue
+        part = before[tuple(slice(s.start - o, s.stop - o) for s, o in zip(box, low, strict=True))]
+        part[... if atom.mask is None else atom.mask] = atom.old_values
+    y, x = union[1].start, union[2].start
+    found = (
+        patch_between(class_index, union[0].start + t, before[t], after[t], y=y, x=x)
+        for t in range(len(after))
+    )
+    return [p for p in found if p is not None]
+
+
+def _box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    if not isinstance(atom, tuple):
+        return tuple(slice(*s.indices(n)) for s, n in zip(atom.slice_key, shape, strict=True))
+    indices = [np.atleast_1d(i) for i in atom[0]]
+    return tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices)
+
+
+class LayerView:
+    """Keeps a viewer's layers in step with a session.
+
+    Parameters
+    ----------
+    session : Session
+        The truth.
+    viewer : napari.Viewer
+        Where to show it; a plugin's proxy will do.
+    """
+
+    def __init__(self, session: Session, viewer: Any) -> None:
+        self._session = session
+        self._viewer = getattr(viewer, "__wrapped__", viewer)
+        self._shown: ViewState | None = None
+        self._pushing = 0
+        self._frames: Any = None
+        self._mine: dict[str, Any] = {}
+        self._theirs: dict[tuple[str, str], Any] = {}
+        session.events.clip.connect(self._on_clip)
+        session.events.overlays.connect(self._on_overlays)
+        session.events.connect(self.push)
+        session.planes_changed.connect(self._on_planes_changed)
+        session.refuse_undo_while(self.stroking)
+        self._viewer.dims.events.current_step.connect(self._on_step)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+        self._viewer.layers.events.removed.connect(self._on_removed)
+        self._on_clip()
+
+    # ---- the session shown ----------------------------------------------------------------
+
+    @contextmanager
+    def _pushed(self) -> Iterator[None]:
+        # What the layers report while we change them is our own echo, not a person's wish.
+        self._pushing += 1
+        try:
+            yield
+        finally:
+            self._pushing -= 1
+
+    def stroking(self) -> bool:
+        """Whether a stroke is under way: from press to release nothing may move beneath it."""
+        return any(layer._block_history for layer in self._mine.values())
+
+    def push(self, *_: object) -> None:
+        """Give the view what differs from what it shows; later, if a stroke is under way."""
+        if self._pushing or self._frames is None or self.stroking():
+            return
+        new, old = self._session.view(), self._shown
+        self._shown = new
+        with self._pushed():
+            for name in differences(old, new):
+                getattr(self, f"_push_{name}")(new)
+
+    def _push_frame(self, state: ViewState) -> None:
+        self._drop_polygon()
+        dims = self._viewer.dims
+        if dims.current_step[dims.ndim - 3] != state.frame:
+            dims.set_current_step(dims.ndim - 3, state.frame)
+
+    def _push_active(self, state: ViewState) -> None:
+        self._drop_polygon()
+        layer = self._mine.get(state.active or "")
+        if layer is not None and self._viewer.layers.selection.active is not layer:
+            self._viewer.layers.selection.active = layer
+
+    def _push_tool(self, state: ViewState) -> None:
+        for name, layer in self._mine.items():
+            mode = MODES[state.tool] if name in state.editable else "pan_zoom"
+            if layer.mode != mode:
+                layer.mode = mode
+        if state.tool is not Tool.PAN:
+            self._push_active(state)
+
+    def _push_label(self, state: ViewState) -> None:
+        for layer in self._mine.values():
+            layer.selected_label = state.label
+
+    def _push_brush_size(self, state: ViewState) -> None:
+        for layer in self._mine.values():
+            layer.brush_size = state.brush_size
+
+    def _push_threshold(self, state: ViewState) -> None:
+        colors = {c.name: c.color for c in self._session.classes}
+        layers = [*self._mine.items(), *((c, v) for (_, c), v in self._theirs.items())]
+        for name, layer in layers:
+            colormap = ramp(colors[name], state.threshold)
+            colormap.selection = layer.selected_label
+            layer.colormap = colormap
+
+    def _push_opacity(self, state: ViewState) -> None:
+        for layer in (*self._mine.values(), *self._theirs.values()):
+            layer.opacity = state.opacity
+
+    def _push_visible(self, state: ViewState) -> None:
+        for name in state.visible - self._mine.keys():
+            self._add_mine(name)  # a person had removed it from napari's list
+        for name, layer in self._mine.items():
+            layer.visible = name in state.visible
+
+    def _push_editable(self, state: ViewState) -> None:
+        for name, layer in self._mine.items():
+            editable = name in state.editable
+            if layer.editable != editable:
+                layer.editable = editable
+        self._push_tool(state)
+
+    def _push_overlays(self, state: ViewState) -> None:
+        for key, layer in self._theirs.items():
+            layer.visible = key in state.overlays
+
+    def _drop_polygon(self) -> None:
+        for layer in self._mine.values():
+            if layer.mode == "polygon" and layer._overlays["polygon"].points:
+                layer._overlays["polygon"].points = []
+
+    # ---- layers come and go ---------------------------------------------------------------
+
+    def _on_clip(self, *_: object) -> None:
+        session = self._session
+        with self._pushed():
+            for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
+                if layer is not None and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+            self._frames, self._mine, self._theirs, self._shown = None, {}, {}, None
+            if session.clip is None:
+                return
+            # A fixed window: brightness means the same on every frame and nothing is scanned.
+            self._frames = Image(CachedFrames(session.clip), name=session.clip.name,
+                                 contrast_limits=(0, 255), scale=self._scale())  # fmt: skip
+            self._viewer.add_layer(self._frames)
+            for spec in session.classes:
+                self._add_mine(spec.name)
+            self._sync_overlays(session.overlays)
+            if not self._viewer.window or len(self._viewer.layers) == 1 + len(self._mine):
+                self._viewer.reset_view()
+        self.push()
+
+    def _scale(self) -> tuple[float, float, float]:
+        assert self._session.clip is not None
+        spacing = self._session.clip.meta.spacing
+        return (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
+
+    def _add_mine(self, name: str) -> None:
+        spec = next(c for c in self._session.classes if c.name == name)
+        layer = Labels(self._session.planes[name], name=spec.label, colormap=ramp(spec.color),
+                       scale=self._scale())  # fmt: skip
+        layer.n_edit_dimensions = 2
+        layer.contiguous = True
+        # napari's own undo knows one layer, one sitting and a hundred strokes; the session's
+        # knows all of them, for ever.
+        layer.undo = self._session.undo
+        layer.redo = self._session.redo
+        layer.events.paint.connect(lambda event: self._on_paint(name, event.value))
+        layer.events.mode.connect(lambda: self._on_mode(layer))
+        layer.events.selected_label.connect(lambda: self._on_label(layer))
+        layer.events.brush_size.connect(lambda: self._on_brush_size(layer))
+        layer.events.visible.connect(lambda: self._on_visible(name, layer))
+        layer.events.n_edit_dimensions.connect(lambda: self._on_edit_dimensions(layer))
+        layer.mouse_drag_callbacks.append(self._until_release)
+        self._mine[name] = layer
+        self._viewer.add_layer(layer)
+        self._shown = None
+
+    def _on_overlays(self, overlays: tuple[Overlay, ...]) -> None:
+        if self._frames is None or self._pushing:
+            return
+        active = self._viewer.layers.selection.active
+        with self._pushed():
+            self._sync_overlays(overlays)
+            if active in self._viewer.layers:
+                self._viewer.layers.selection.active = active
+
+    def _sync_overlays(self, overlays: Sequence[Overlay]) -> None:
+        wanted = {(o.name, c): (i, o) for i, o in enumerate(overlays) for c in o.planes}
+        for key in self._theirs.keys() - wanted.keys():
+            self._viewer.layers.remove(self._theirs.pop(key))
+        for (rater, name), (direction, overlay) in wanted.items():
+            data = HatchedPlanes(overlay.planes[name], direction)
+            if (rater, name) in self._theirs:
+                self._theirs[rater, name].data = data
+                continue
+            self._theirs[rater, name] = layer = self._their_layer(overlay, name, data)
+            # Beneath one's own marks, above the frames.
+            self._viewer.layers.insert(self._viewer.layers.index(self._frames) + 1, layer)
+        self._shown = None
+
+    def _their_layer(self, overlay: Overlay, name: str, data: HatchedPlanes) -> Any:
+        spec = next(c for c in self._session.classes if c.name == name)
+        layer = Labels(data, name=f"{spec.label} · {overlay.label}", colormap=ramp(spec.color),
+                       scale=self._scale())  # fmt: skip
+        layer.editable = False
+        return layer
+
+    def _on_removed(self, event: Any) -> None:
+        """Hide what one of our layers showed that a person took from napari's list."""
+        if self._pushing:
+            return
+        if event.value is self._frames:
+            self._frames = None
+            self._session.close_clip()
+        for name, layer in list(self._mine.items()):
+            if layer is event.value:
+                del self._mine[name]
+                self._session.hidden |= {name}
+        for (rater, name), layer in list(self._theirs.items()):
+            if layer is event.value:
+                del self._theirs[rater, name]
+                self._session.overlays_hidden |= {rater}
+
+    def _on_planes_changed(self, changed: tuple[tuple[str, int], ...]) -> None:
+        for name in {name for name, frame in changed if frame == self._session.frame}:
+            if name in self._mine:
+                self._mine[name].refresh(extent=False)
+
+    # ---- what a person does in napari -----------------------------------------------------
+
+    def _on_paint(self, name: str, item: Sequence[Any]) -> None:
+        layer = self._mine[name]
+        value = _value_painted(item[0])
+        tool = TOOLS.get(str(layer.mode), Tool.BRUSH)
+        tool = {EXCLUDED: Tool.EXCLUDE, 0: Tool.ERASE}.get(value, tool)
+        index = self._session.class_index(name)
+        layer._undo_history.clear()  # never used: the journal remembers
+        for patch in patches_of(item, layer.data, index):
+            # One act for one frame, also where a stroke was dragged through several.
+            self._session.record(Act((patch,), value, tool.value, index, patch.frame))
+
+    def _until_release(self, _layer: Any, event: Any) -> Iterator[None]:
+        self._session.playing = False
+        yield
+        while event.type == "mouse_move":
+            yield
+        # After napari's own handler of the release, which may come after this one.
+        QTimer.singleShot(0, self.push)
+
+    def _on_step(self, *_: object) -> None:
+        if self._pushing or self._frames is None:
+            return
+        dims = self._viewer.dims
+        if self.stroking() and self._shown is not None:
+            with self._pushed():  # one stroke, one frame
+                dims.set_current_step(dims.ndim - 3, self._shown.frame)
+            return
+        self._session.frame = int(dims.current_step[dims.ndim - 3])
+
+    def _on_active(self, *_: object) -> None:
+        if self._pushing or self._frames is None:
+            return
+        active = self._viewer.layers.selection.active
+        for name, layer in self._mine.items():
+            if layer is active:
+                self._session.class_name = name
+                return
+        self._session.tool = Tool.PAN
+
+    def _on_mode(self, layer: Any) -> None:
+        tool = TOOLS.get(str(layer.mode))
+        if self._pushing or tool is None:
+            return
+        excluding = tool is Tool.BRUSH and self._session.tool is Tool.EXCLUDE
+        self._session.tool = Tool.EXCLUDE if excluding else tool
+
+    def _on_label(self, layer: Any) -> None:
+        """Answer napari's keys for the next label, the last, the background and the picker."""
+        value = int(layer.selected_label)
+        if self._pushing or self._shown is None or value == self._shown.label:
+            return
+        if value == 0:  # X: to and fro between painting and erasing
+            erasing = self._session.tool is Tool.ERASE
+            self._session.tool = Tool.BRUSH if erasing else Tool.ERASE
+        elif value == EXCLUDED:
+            self._session.tool = Tool.EXCLUDE
+        else:
+            self._session.confidence = min(value, MAX_CONFIDENCE)
+        with self._pushed():  # also where the wish stayed as it was: 100 and one more
+            self._push_label(self._session.view())
+
+    def _on_brush_size(self, layer: Any) -> None:
+        if not self._pushing:
+            self._session.brush_size = min(max(int(layer.brush_size), 1), 400)
+
+    def _on_visible(self, name: str, layer: Any) -> None:
+        if not self._pushing:
+            hidden = self._session.hidden
+            self._session.hidden = hidden - {name} if layer.visible else hidden | {name}
+
+    def _on_edit_dimensions(self, layer: Any) -> None:
+        if layer.n_edit_dimensions != 2:  # a mark is on one frame
+            layer.n_edit_dimensions = 2
+
+
+def _value_painted(atom: Any) -> int:
+    return int(np.ravel(atom[2])[0] if isinstance(atom, tuple) else atom.new_value)

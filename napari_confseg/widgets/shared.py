@@ -1,0 +1,57 @@
+"""What the panels of one viewer share: one session, shown by one set of layers."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from psygnal.qt import start_emitting_from_queue
+from qtpy.QtCore import QEvent, QObject
+
+from napari_confseg.annotate.remember import Memory, slug_of
+from napari_confseg.annotate.session import Session
+from napari_confseg.widgets.layers import LayerView
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
+_sessions: dict[int, tuple[Session, LayerView]] = {}
+
+
+def session_for(viewer: Any) -> Session:
+    """Return the session of `viewer`, the same one for every panel; its layers come with it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer, or the proxy of it that napari gives to plugins.
+    """
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    key = id(viewer)
+    if key not in _sessions:
+        start_emitting_from_queue()  # calls from the write-behind thread arrive in this one
+        reader = Memory.load().reader
+        session = Session(rater=slug_of(reader) if reader else "")
+        _sessions[key] = session, LayerView(session, viewer)
+        weakref.finalize(viewer, _sessions.pop, key, None)
+    return _sessions[key][0]
+
+
+class _CloseWith(QObject):  # type: ignore[misc]
+    """Closes a session's clip when a window closes, so that the next one may paint."""
+
+    def __init__(self, window: QWidget, session: Session) -> None:
+        super().__init__(window)
+        self._session = session
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._session.close_clip()
+        return False
+
+
+def close_with(window: QWidget, session: Session) -> None:
+    """Let the clip of `session` be closed when `window`, the viewer's main one, goes."""
+    if not window.findChildren(_CloseWith):
+        _CloseWith(window, session)
