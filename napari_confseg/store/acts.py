@@ -128,17 +128,20 @@ class Act:
 
     def stroke(self, seq: int, time: datetime) -> Stroke:
         """Return the line that the record of strokes gets for this act."""
-        boxes, pixels = [], 0
+        corners: list[tuple[int, int, int, int]] = []
+        pixels = 0
         for p in self.patches:
             ys, xs = np.nonzero(p.before != p.after)
             if len(ys):
                 pixels += len(ys)
-                boxes.append((p.y + ys.min(), p.x + xs.min(), p.y + ys.max(), p.x + xs.max()))
+                corners.append(
+                    (p.y + int(ys.min()), p.x + int(xs.min()),
+                     p.y + int(ys.max()) + 1, p.x + int(xs.max()) + 1)
+                )  # fmt: skip
         box = (0, 0, 0, 0)
-        if boxes:
-            b = np.array(boxes)
-            y0, x0, y1, x1 = (*b[:, :2].min(axis=0).tolist(), *b[:, 2:].max(axis=0).tolist())
-            box = (y0, x0, y1 + 1, x1 + 1)
+        if corners:
+            y0, x0, y1, x1 = zip(*corners, strict=True)
+            box = (min(y0), min(x0), max(y1), max(x1))
         own = [s for s in self.status if (s.frame, s.class_index) == (self.frame, self.class_index)]
         return Stroke(
             seq=seq, time=time, class_index=self.class_index, frame=self.frame,

@@ -9,9 +9,11 @@ import asyncio
 import os
 import uuid
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
@@ -19,10 +21,10 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 from napari_confseg.store.problems import Problem, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from zarr.abc.store import Store
-    from zarr.core.buffer import Buffer
+    from zarr.abc.store import ByteRequest, Store
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 Location = str | Path
 PARTIAL = ".partial"
@@ -85,31 +87,76 @@ def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
 
 
 class DurableLocalStore(LocalStore):
-    """zarr's ``LocalStore``, which never syncs, with every write made durable."""
+    """zarr's ``LocalStore``, made durable (it never syncs) and kept inside its root.
+
+    A symlink in a cohort that someone sent could lead a read or, worse, a write to any file of
+    the person who opens it.
+    """
+
+    def check_inside(self, key: str) -> None:
+        """Refuse a key that leads out of the root.
+
+        Raises
+        ------
+        StoreError
+            With code ``outside``.
+        """
+        # Resolved as a whole each time: some lstat calls, small against opening the file.
+        real = os.path.realpath(self.root / key)
+        root = os.path.realpath(self.root)
+        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+            raise StoreError(
+                Problem("outside", key, "a path inside the cohort", "a link out of it",
+                        "Remove the link; nothing was read or written there.")
+            )  # fmt: skip
+
+    def get_sync(  # noqa: D102
+        self,
+        key: str,
+        *,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        self.check_inside(key)
+        return super().get_sync(key, prototype=prototype, byte_range=byte_range)
+
+    async def get(  # noqa: D102
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        self.check_inside(key)
+        return await super().get(key, prototype, byte_range)
 
     def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
         self._ensure_open_sync()
         self._check_writable()
+        self.check_inside(key)
         write_durably(self.root / key, value.as_buffer_like())
 
     async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
         if not self._is_open:
             await self._open()
         self._check_writable()
+        self.check_inside(key)
         # In a thread, so that reads on zarr's loop never wait for a disk to sync.
         await asyncio.to_thread(
             write_durably, self.root / key, value.as_buffer_like(), exclusive=exclusive
         )
 
     def delete_sync(self, key: str) -> None:  # noqa: D102
+        self.check_inside(key)
         super().delete_sync(key)
         _fsync_nearest(self.root / key)
 
     async def delete(self, key: str) -> None:  # noqa: D102
+        self.check_inside(key)
         await super().delete(key)
         await asyncio.to_thread(_fsync_nearest, self.root / key)
 
     async def delete_dir(self, prefix: str) -> None:  # noqa: D102
+        self.check_inside(prefix)
         await super().delete_dir(prefix)
         await asyncio.to_thread(_fsync_nearest, self.root / prefix)
 
@@ -172,10 +219,15 @@ def _open_s3(url: str, *, read_only: bool) -> Store:
             Problem("needs-extra", url, "the s3 extra", "obstore is not installed",
                     "pip install 'napari-confseg[s3]'")
         ) from error  # fmt: skip
-    # Endpoint and keys come from the usual AWS_* environment variables.
-    options: dict[str, Any] = {}
+    # Endpoint and keys come from the usual AWS_* environment variables. The client's own patience
+    # (ten tries, three minutes) would hide for that long that a bucket is gone.
+    client: dict[str, Any] = {"connect_timeout": "2s", "timeout": "30s"}
     if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-        options["client_options"] = {"allow_http": True}
+        client["allow_http"] = True
+    backoff = {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1),
+               "base": 2}  # fmt: skip
+    retry = {"max_retries": 2, "retry_timeout": timedelta(seconds=5), "backoff": backoff}
+    options: dict[str, Any] = {"client_options": client, "retry_config": retry}
     return ObjectStore(S3Store.from_url(url, **options), read_only=read_only)
 
 
@@ -197,6 +249,22 @@ class Keys:
             found = self.store.get_sync(key)
             return None if found is None else found.to_bytes()
         buffer = sync(self.store.get(key, default_buffer_prototype()))
+        return None if buffer is None else buffer.to_bytes()
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes | None:
+        """Return bytes `start` to `stop` of what is at `key`, or None."""
+        return self._get_part(key, RangeByteRequest(start, stop))
+
+    def get_end(self, key: str, n: int) -> bytes | None:
+        """Return the last `n` bytes of what is at `key`, or None."""
+        return self._get_part(key, SuffixByteRequest(n))
+
+    def _get_part(self, key: str, part: RangeByteRequest | SuffixByteRequest) -> bytes | None:
+        prototype = default_buffer_prototype()
+        if isinstance(self.store, LocalStore):
+            buffer = self.store.get_sync(key, byte_range=part)
+        else:
+            buffer = sync(self.store.get(key, prototype, part))
         return None if buffer is None else buffer.to_bytes()
 
     def set(self, key: str, data: bytes) -> None:
@@ -236,8 +304,24 @@ class Keys:
         return sorted({n.rstrip("/").removeprefix(prefix).strip("/") for n in names} - {""})
 
     def under(self, prefix: str) -> list[str]:
-        """Return the sorted full keys anywhere under `prefix`."""
+        """Return the sorted full keys anywhere under `prefix`; links are named, not followed."""
+        if isinstance(self.store, LocalStore):
+            return sorted(_files_under(os.fspath(self.store.root), prefix.rstrip("/")))
         return sorted(sync(_collect(self.store.list_prefix(prefix))))
+
+
+def _files_under(root: str, prefix: str) -> Iterator[str]:
+    # Twice as fast as zarr's listing, which makes a Path of everything.
+    try:
+        with os.scandir(os.path.join(root, prefix)) as entries:
+            for entry in entries:
+                key = f"{prefix}/{entry.name}" if prefix else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files_under(root, key)
+                else:
+                    yield key
+    except (FileNotFoundError, NotADirectoryError):
+        return
 
 
 def _swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes) -> bool:

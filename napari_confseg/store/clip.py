@@ -12,6 +12,8 @@ from zarr.codecs import ZstdCodec
 
 from napari_confseg.store.attributes import read_attributes, write_attributes, write_group
 from napari_confseg.store.backend import Keys
+from napari_confseg.store.frames import Frames
+from napari_confseg.store.layout import check_frames
 from napari_confseg.store.omezarr import clip_ome, rater_ome
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.rater import Rater
@@ -39,7 +41,7 @@ class Clip:
         The clip's slug.
     meta : ClipMeta
         Patient, times, spacing, sector, provenance.
-    frames : zarr.Array
+    frames : Frames
         ``uint8 (T, Y, X)``, read by slicing.
     """
 
@@ -49,13 +51,20 @@ class Clip:
         self._cohort = cohort
         self.name = name
         self.meta = read_attributes(self._keys, name, ClipMeta)
-        self.frames = zarr.open_array(store, path=f"{name}/0", mode="r", zarr_format=3)
+        shape, per_shard, problems = check_frames(self._keys, f"{name}/0")
+        if problems:
+            raise StoreError(problems)
+        if len(self.meta.frame_times) != shape[0]:
+            raise StoreError(
+                Problem("frame-times", name, f"{shape[0]} frame times, one a frame",
+                        f"{len(self.meta.frame_times)}", "Import the clip again.")
+            )  # fmt: skip
+        self.frames = Frames(self._keys, f"{name}/0", shape, per_shard)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(T, Y, X)."""
-        t, y, x = self.frames.shape
-        return t, y, x
+        return self.frames.shape
 
     def update_meta(self, **changes: object) -> None:
         """Write the attributes with some fields changed; foreign attributes stay."""
@@ -76,7 +85,11 @@ class Clip:
         StoreError
             If there is none, or its group breaks the contract.
         """
-        return Rater(self._store, f"{self.name}/raters/{check_slug(name)}")
+        return self._open_rater(f"{self.name}/raters/{check_slug(name)}")
+
+    def _open_rater(self, path: str) -> Rater:
+        t, y, x = self.shape
+        return Rater(self._store, path, (t, len(self._cohort.classes), y, x))
 
     def create_rater(
         self,
@@ -139,7 +152,7 @@ class Clip:
         )
         ome = rater_ome(name, self.meta.frame_interval, self.meta.spacing, self._cohort.classes)
         write_attributes(self._keys, path, meta, ome)  # last: its presence makes the rater
-        return Rater(self._store, path)
+        return self._open_rater(path)
 
 
 class ClipWriter:

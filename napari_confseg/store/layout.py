@@ -1,0 +1,178 @@
+"""What an array on disk may look like; checked before anything of it is decoded.
+
+A clip's frames, a rater's planes and status have one shape, one type and one codec each. What
+others made may differ, by mistake or to harm (a 61 kB chunk that decodes to 2 GB, a grid of
+1-pixel chunks that hangs a reader), and is refused here by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_confseg.store.attributes import metadata_key, read_node
+from napari_confseg.store.problems import Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_confseg.store.backend import Keys
+
+MAX_FRAMES = 100_000
+MAX_SIDE = 16_384
+MAX_CLASSES = 64
+MAX_SHARD = 4096
+"""Bounds on what is opened: an hour at 27 frames a second, 16k pictures."""
+
+_CODECS = frozenset({"bytes", "zstd", "crc32c", "sharding_indexed"})
+
+
+def check_frames(keys: Keys, path: str) -> tuple[tuple[int, int, int], int, list[Problem]]:
+    """Check the array of frames at `path`.
+
+    Returns
+    -------
+    shape : tuple of int
+        (T, Y, X); zeros if it can't be told.
+    per_shard : int
+        Frames in one file; 0 if not sharded.
+    problems : list of Problem
+        Empty if it may be read.
+    """
+    node, problems = _array_node(keys, path)
+    shape = _ints(node.get("shape"))
+    limits = (MAX_FRAMES, MAX_SIDE, MAX_SIDE)
+    fault = _shape_fault(path, shape, limits, "(T, Y, X)")
+    if problems or fault:
+        return (0, 0, 0), 0, [*problems, *fault]
+    t, y, x = shape
+    problems += _common(node, path)
+    codecs = _codecs(node)
+    chunk = _chunk_shape(node)
+    if [c.get("name") for c in codecs] == ["sharding_indexed"]:
+        inner = codecs[0].get("configuration") or {}
+        per_shard = chunk[0] if len(chunk) == 3 and 0 < chunk[0] <= MAX_SHARD else 0
+        if not per_shard or chunk[1:] != [y, x] or _ints(inner.get("chunk_shape")) != [1, y, x]:
+            found = f"{chunk} of {inner.get('chunk_shape')}"
+            problems.append(_grid_problem(path, f"shards (n, {y}, {x}) of (1, {y}, {x})", found))
+        problems += _codec_faults(path, inner.get("codecs"))
+        index = [c.get("name") for c in _dicts(inner.get("index_codecs"))]
+        where = inner.get("index_location", "end")
+        if index != ["bytes", "crc32c"] or where != "end":
+            problems.append(
+                Problem("codec", path, "a shard index at the end with crc32c", f"{index} {where}")
+            )
+        return (t, y, x), per_shard, problems
+    if chunk != [1, y, x]:
+        problems.append(_grid_problem(path, f"chunks (1, {y}, {x})", str(chunk)))
+    problems += _codec_faults(path, node.get("codecs"))
+    return (t, y, x), 0, problems
+
+
+def check_rater_arrays(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> list[Problem]:
+    """Check the planes and status of the rater at `path` against `shape` (T, C, Y, X)."""
+    t, c, y, x = shape
+    planes = _check_plain(keys, f"{path}/0", [t, c, y, x], [1, 1, y, x])
+    return planes + _check_plain(keys, f"{path}/status", [t, c], [t, c])
+
+
+def check_layout(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> None:
+    """Refuse a rater whose arrays don't have the layout of the contract.
+
+    Raises
+    ------
+    StoreError
+        With every problem found.
+    """
+    problems = check_rater_arrays(keys, path, shape)
+    if problems:
+        raise StoreError(problems)
+
+
+def _check_plain(keys: Keys, path: str, shape: list[int], chunk: list[int]) -> list[Problem]:
+    node, problems = _array_node(keys, path)
+    if problems:
+        return problems
+    found = _ints(node.get("shape"))
+    if found != shape:
+        problems.append(
+            Problem("shape-mismatch", path, f"{shape}, as clip and classes say", str(found),
+                    "This rater belongs to another clip or other classes.")
+        )  # fmt: skip
+    elif (grid := _chunk_shape(node)) != chunk:
+        problems.append(_grid_problem(path, f"chunks {chunk}, not sharded", str(grid)))
+    return problems + _common(node, path) + _codec_faults(path, node.get("codecs"))
+
+
+def _array_node(keys: Keys, path: str) -> tuple[dict[str, Any], list[Problem]]:
+    try:
+        node = read_node(keys, path)
+    except StoreError as error:
+        return {}, list(error.problems)
+    if node.get("node_type") != "array":
+        return {}, [Problem("node-type", path, "an array", repr(node.get("node_type")))]
+    return node, []
+
+
+def _shape_fault(path: str, shape: list[int], limits: Sequence[int], words: str) -> list[Problem]:
+    if len(shape) == len(limits) and all(
+        0 < n <= limit for n, limit in zip(shape, limits, strict=True)
+    ):
+        return []
+    return [Problem("shape-limit", path, f"{words}, each 1 to {tuple(limits)}", str(shape))]
+
+
+def _common(node: dict[str, Any], path: str) -> list[Problem]:
+    """Check what all our arrays have in common."""
+    problems = []
+    if node.get("data_type") != "uint8":
+        problems.append(Problem("dtype", path, "uint8", repr(node.get("data_type"))))
+    if node.get("fill_value") != 0 or isinstance(node.get("fill_value"), bool):
+        problems.append(Problem("fill-value", path, "0", repr(node.get("fill_value"))))
+    if node.get("storage_transformers"):
+        problems.append(Problem("codec", path, "no storage transformers", "some"))
+    encoding = node.get("chunk_key_encoding")
+    name = encoding.get("name") if isinstance(encoding, dict) else encoding
+    given = encoding.get("configuration") if isinstance(encoding, dict) else None
+    separator = (given or {}).get("separator", "/")
+    if name != "default" or separator != "/":
+        problems.append(Problem("chunk-keys", metadata_key(path), "default with '/'",
+                                f"{name} with {separator!r}"))  # fmt: skip
+    return problems
+
+
+def _codecs(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return _dicts(node.get("codecs"))
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def _codec_faults(path: str, codecs: object) -> list[Problem]:
+    found = _dicts(codecs)
+    names = [c.get("name") for c in found]
+    if names != ["bytes", "zstd"]:
+        strange = [n for n in names if n not in _CODECS]
+        hint = f"{strange} is not on the list of allowed codecs." if strange else ""
+        return [Problem("codec", path, "bytes, zstd", ", ".join(map(str, names)) or "none", hint)]
+    if not (found[1].get("configuration") or {}).get("checksum"):
+        hint = "Flipped bits would pass unseen: copy the planes into a new rater."
+        return [Problem("checksum-off", path, "zstd with checksum", "without", hint)]
+    return []
+
+
+def _chunk_shape(node: dict[str, Any]) -> list[int]:
+    grid = node.get("chunk_grid")
+    if not isinstance(grid, dict) or grid.get("name") != "regular":
+        return []
+    return _ints((grid.get("configuration") or {}).get("chunk_shape"))
+
+
+def _ints(value: object) -> list[int]:
+    if isinstance(value, list) and all(type(v) is int for v in value):
+        return value
+    return []
+
+
+def _grid_problem(path: str, expected: str, found: str) -> Problem:
+    return Problem("chunk-grid", path, expected, found, "Rewrite it with the layout of the docs.")

@@ -1,0 +1,76 @@
+"""A rater made of plain numpy: what the planes, the status and the record ought to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.store import Act, Patch, RaterWriter, StatusChange
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Cohort
+
+
+@dataclass
+class Painter:
+    """Paints through a writer, as the panel does, and keeps a list of states as the oracle.
+
+    `states[k]` is what planes and status are after k acts that stand; undo and redo move
+    `position` along it.
+    """
+
+    writer: RaterWriter
+    planes: NDArray[np.uint8] = field(init=False)
+    status: NDArray[np.uint8] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reload()
+
+    def reload(self) -> None:
+        """Take planes and status from the writer."""
+        classes = range(self.writer.shape[1])
+        self.planes = np.stack([self.writer.load_planes(c) for c in classes], axis=1)
+        self.status = self.writer.load_status()
+
+    def rectangle(
+        self, frame: int, class_index: int, y: int, x: int, h: int, w: int, value: int
+    ) -> Act:
+        """Paint a rectangle here and return the act for it."""
+        box = self.planes[frame, class_index, y : y + h, x : x + w]
+        before = box.copy()
+        box[:] = value
+        mark = self.status[frame, class_index]
+        self.status[frame, class_index] = 1
+        change = () if mark == 1 else (StatusChange(frame, class_index, int(mark), 1),)
+        patch = Patch(class_index, frame, y, x, before, box.copy())
+        tool = "brush" if value else "erase"
+        return Act((patch,), value, tool, class_index, frame, change)
+
+    def random(self, rng: np.random.Generator) -> Act:
+        """Paint something anywhere and return the act for it."""
+        t, c, height, width = self.planes.shape
+        y, x = int(rng.integers(height - 1)), int(rng.integers(width - 1))
+        h, w = int(rng.integers(1, height - y + 1)), int(rng.integers(1, width - x + 1))
+        value = int(rng.choice([0, 30, 60, 90, 100, 255]))
+        return self.rectangle(int(rng.integers(t)), int(rng.integers(c)), y, x, h, w, value)
+
+    def apply(self, act: Act | None) -> None:
+        """Apply what undo or redo gave."""
+        if act is None:
+            return
+        for patch in act.patches:
+            patch.apply(self.planes[patch.frame, patch.class_index])
+        for change in act.status:
+            self.status[change.frame, change.class_index] = change.after
+
+    def assert_stored(self, cohort: Cohort, clip: str, rater: str) -> None:
+        """Compare what another reader finds in the store with what is here."""
+        stored = cohort.clip(clip).rater(rater)
+        for c in range(self.planes.shape[1]):
+            np.testing.assert_array_equal(stored.read_planes(c), self.planes[:, c])
+        np.testing.assert_array_equal(stored.read_status(), self.status)
+        assert stored.read_strokes() == self.writer.strokes()

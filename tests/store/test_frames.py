@@ -1,0 +1,83 @@
+"""Frames read past zarr are what zarr reads, and what is damaged or too large is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import zarr
+from numcodecs import zstd
+
+from napari_confseg.store import Cohort, StoreError
+from napari_confseg.store.chunks import content_size
+from tests.conftest import add_clip
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def long_cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    made = Cohort.create(tmp_path / "long.zarr", name="long")
+    add_clip(made, n_frames=70, shape=(20, 30))
+    return made
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        0,
+        69,
+        -1,
+        slice(None),
+        slice(30, 35),
+        slice(60, 2, -7),
+        [5, 3, 64, 3],
+        np.array([1, 33]),
+        slice(4, 4),
+        (3, slice(2, 9)),
+        (slice(31, 33), 4, slice(None, None, 2)),
+        Ellipsis,
+        (Ellipsis, 7),
+    ],
+    ids=str,
+)
+def test_slicing_is_numpys(long_cohort: Cohort, key: object) -> None:
+    frames = long_cohort.clip("clip-1").frames
+    whole = zarr.open_array(long_cohort.store, path="clip-1/0", mode="r")[:]
+    np.testing.assert_array_equal(frames[key], whole[key])  # type: ignore[index]
+    assert frames[key].shape == whole[key].shape  # type: ignore[index]
+    assert (len(frames), frames.ndim, frames.dtype) == (70, 3, np.uint8)
+
+
+def test_out_of_range(long_cohort: Cohort) -> None:
+    with pytest.raises(IndexError):
+        long_cohort.clip("clip-1").frames[70]
+
+
+def test_flipped_bits_in_a_shard_never_pass(long_cohort: Cohort, tmp_path: Path) -> None:
+    shard = tmp_path / "long.zarr/clip-1/0/c/1/0/0"
+    good = shard.read_bytes()
+    clip = long_cohort.clip("clip-1")
+    truth = np.asarray(clip.frames)
+    rng = np.random.default_rng(0)
+    for bit in rng.choice(len(good) * 8, 60, replace=False):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << (bit % 8)
+        shard.write_bytes(bad)
+        frames = long_cohort.clip("clip-1").frames
+        try:
+            read = frames[32:64]
+        except StoreError as error:
+            assert {p.code for p in error.problems} <= {"chunk-corrupt", "chunk-size"}
+        else:  # pragma: no cover - only if the flip hit a byte that carries nothing
+            np.testing.assert_array_equal(read, truth[32:64])
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65535, 65536, 70000, 2**20])
+def test_content_size_is_read_from_the_header_alone(size: int) -> None:
+    data = zstd.compress(np.zeros(size, np.uint8), 3, True)
+    assert content_size(data[:18]) == size
+    assert content_size(b"not zstd at all") is None
+    assert content_size(data[:4]) is None
