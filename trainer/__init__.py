@@ -1,1 +1,1 @@
-"""The trainer: reads cohorts, fits confidence-aware models, scores them, marks clips."""
+"""Train from confidence: read planes, learn, predict, score. Torch lives here and nowhere else."""

@@ -1,0 +1,302 @@
+"""Score a fitted model against raters: per clip, and the mean over clips where it is defined.
+
+The model says yes from 50 % on; a rater says yes from the threshold asked for. All but the surface
+distance follows from one table per clip and class: how often each percentage of the model meets
+each confidence of the rater.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from napari_confseg.dataset.overlap import Outlines, dice, iou, joint_histogram, survival
+from napari_confseg.store import EXCLUDED
+from trainer.data import class_indices, find_sources, read_frames
+from trainer.predict import Predictor
+from trainer.problems import TrainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Cohort
+    from trainer.checkpoint import RunConfig
+    from trainer.data import Source
+
+DECISION = 50
+"""Percent from which the model says yes: what a calibrated probability asks for."""
+BINS = 10
+"""Of the calibration error: probability cut into tenths."""
+SCORES = ("dice", "iou", "hd95_mm", "hd95_px", "brier", "calibration_error")
+
+
+class Case(BaseModel):
+    """One clip, one rater, one class, one threshold.
+
+    Attributes
+    ----------
+    clip, patient, against, class_name : str
+        What was compared.
+    threshold : int
+        Confidence in percent from which the rater counts as saying yes.
+    frames : int
+        Frames of the clip that the rater has reviewed for the class.
+    dice, iou : float
+        Over all these frames together; NaN if neither marks anything.
+    hd95_mm, hd95_px : float
+        95th percentile Hausdorff distance, mean over the frames that both mark; NaN if there are
+        none. Millimetres if the clip's spacing is known, else pixels; the other is NaN.
+    brier, calibration_error : float
+        Over all pixels: mean squared error of the probability, and the mean over tenths of
+        probability, weighted by pixels, of |mean probability - share of yes|. Most pixels are
+        background, so both are small by nature: compare models, not classes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    clip: str
+    patient: str
+    against: str
+    class_name: str
+    threshold: int
+    frames: int
+    dice: float
+    iou: float
+    hd95_mm: float
+    hd95_px: float
+    brier: float
+    calibration_error: float
+
+
+class Mean(BaseModel):
+    """Mean over clips of the cases of one rater, class and threshold.
+
+    Attributes
+    ----------
+    values : dict
+        Score -> mean over the cases where it is defined; NaN if there are none.
+    defined : dict
+        Score -> how many these are.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    against: str
+    class_name: str
+    threshold: int
+    values: dict[str, float]
+    defined: dict[str, int]
+
+
+class Evaluation(BaseModel):
+    """The scores of one model on one cohort.
+
+    Attributes
+    ----------
+    run, cohort : str
+        Names of what was scored, and where.
+    note : str
+        What to bear in mind when reading the scores.
+    cases, means : tuple
+        One clip each; and the means over clips.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = SCORES
+    model_config = ConfigDict(frozen=True)
+    run: str
+    cohort: str
+    note: str
+    cases: tuple[Case, ...]
+    means: tuple[Mean, ...]
+
+    @property
+    def title(self) -> str:
+        """What the scores are of."""
+        return f"{self.run} on {self.cohort}: mean over clips (number of clips where defined)"
+
+    def write_csv(self, path: Path) -> None:
+        """Write one line per case; what is undefined stays empty."""
+        with path.open("w", newline="", encoding="utf-8") as f:
+            writer = csv.writer(f)
+            writer.writerow(Case.model_fields)
+            for case in self.cases:
+                values = case.model_dump().values()
+                writer.writerow(
+                    ["" if isinstance(v, float) and math.isnan(v) else v for v in values]
+                )
+
+
+def evaluate(
+    run: Path,
+    cohort: Cohort,
+    *,
+    against: Sequence[str] = (),
+    thresholds: Sequence[int] = (50,),
+    clips: Sequence[str] = (),
+    device: str = "auto",
+    tell: Callable[[int, int, str], None] = lambda *_: None,
+) -> Evaluation:
+    """Score the model of the run folder `run`.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a fit.
+    cohort : Cohort
+        Where the clips are.
+    against : sequence of str
+        Raters to compare with; those learnt from if empty, or all people in another cohort.
+    thresholds : sequence of int
+        Confidences in percent, 1..100, from which a rater counts as saying yes.
+    clips : sequence of str
+        Clips to score. If empty: those that the run held out, or all of another cohort.
+    device : str
+        Where to compute.
+    tell : callable
+        Told (clips done, clips, message).
+
+    Raises
+    ------
+    TrainError
+        If there is no model, or nothing that it could be compared with.
+    """
+    if not thresholds or not all(1 <= t <= 100 for t in thresholds):
+        raise TrainError(f"Thresholds {list(thresholds)} can't be used", "Give some of 1 to 100.")
+    predictor = Predictor.load(run, device)
+    config = predictor.config
+    same = cohort.meta.cohort_id == config.cohort_id
+    against = tuple(against) or (config.raters if same else ())
+    held_out = same and not clips
+    wanted = tuple(clips) or (config.split.validation if same else ())
+    indices = class_indices(cohort, config.classes)
+    sources = find_sources(cohort, config.classes, against, wanted)
+    cases: list[Case] = []
+    for done, source in enumerate(sources):
+        tell(done, len(sources), f"Scoring {source.clip.name}")
+        cases += _score_clip(predictor, source, indices, thresholds, held_out=held_out)
+    tell(len(sources), len(sources), "Scored")
+    return Evaluation(
+        run=run.name,
+        cohort=cohort.meta.name,
+        cases=tuple(cases),
+        means=_means(cases),
+        note=_note(config, same=same, held_out=held_out),
+    )
+
+
+def _score_clip(
+    predictor: Predictor,
+    source: Source,
+    indices: Sequence[int],
+    thresholds: Sequence[int],
+    *,
+    held_out: bool,
+) -> list[Case]:
+    config, clip = predictor.config, source.clip
+    frames = [t for t in source.frames()
+              if not held_out or config.split.is_validation(clip.name, t)]  # fmt: skip
+    spacing = clip.meta.spacing
+    counters = {
+        (r, c): _Counter(thresholds, (spacing.y, spacing.x) if spacing else (1.0, 1.0))
+        for r in range(len(source.raters)) for c in range(len(indices))
+    }  # fmt: skip
+    times = iter(frames)
+    for block in read_frames(clip, frames):
+        for percent, t in zip(predictor.percent(block), times, strict=False):
+            for (r, c), counter in counters.items():
+                if source.reviewed[r, t, c]:
+                    counter.add(percent[c], source.raters[r].read_plane(t, indices[c]))
+    return [
+        Case(clip=clip.name, patient=clip.meta.patient, against=source.raters[r].name,
+             class_name=config.classes[c], **counter.scores(t, in_mm=spacing is not None))
+        for (r, c), counter in counters.items() if counter.frames for t in thresholds
+    ]  # fmt: skip
+
+
+class _Counter:
+    """What one clip, rater and class come to, frame by frame."""
+
+    def __init__(self, thresholds: Sequence[int], spacing: tuple[float, float]) -> None:
+        self.frames = 0
+        self._spacing = spacing
+        self._table = np.zeros((101, 101), np.int64)
+        self._distances: dict[int, list[float]] = {t: [] for t in thresholds}
+
+    def add(self, percent: NDArray[np.uint8], plane: NDArray[np.uint8]) -> None:
+        self.frames += 1
+        self._table += joint_histogram(percent, plane)
+        known = plane != EXCLUDED
+        model = (percent >= DECISION) & known
+        for t, distances in self._distances.items():
+            masks = {"model": model, "rater": (plane >= t) & known}
+            distance = Outlines(masks, self._spacing).hausdorff95("model", "rater")
+            if not math.isnan(distance):
+                distances.append(distance)
+
+    def scores(self, t: int, *, in_mm: bool) -> dict[str, float | int]:
+        overlaps = survival(self._table)
+        both, mine, theirs = (int(overlaps[at]) for at in ((DECISION, t), (DECISION, 0), (0, t)))
+        distances = self._distances[t]
+        hd95 = sum(distances) / len(distances) if distances else math.nan
+        brier, calibration = probability_scores(self._table, t)
+        return {
+            "threshold": t, "frames": self.frames,
+            "dice": dice(both, mine, theirs), "iou": iou(both, mine, theirs),
+            "hd95_mm": hd95 if in_mm else math.nan, "hd95_px": math.nan if in_mm else hd95,
+            "brier": brier, "calibration_error": calibration,
+        }  # fmt: skip
+
+
+def probability_scores(table: NDArray[np.int64], threshold: int) -> tuple[float, float]:
+    """Return Brier score and expected calibration error; NaN without any pixel.
+
+    Parameters
+    ----------
+    table : ndarray of int64, shape (101, 101)
+        Pixels by the model's percent (row) and the rater's confidence (column).
+    threshold : int
+        Confidence from which the rater says yes.
+    """
+    pixels, yes = table.sum(1), table[:, threshold:].sum(1)
+    total = int(pixels.sum())
+    if not total:
+        return math.nan, math.nan
+    p = np.arange(101) / 100
+    brier = float((yes * (1 - p) ** 2 + (pixels - yes) * p**2).sum() / total)
+    bins = np.minimum(np.arange(101) * BINS // 100, BINS - 1)
+    gaps = np.abs(np.bincount(bins, p * pixels - yes, minlength=BINS))
+    return brier, float(gaps.sum() / total)
+
+
+def _means(cases: Sequence[Case]) -> tuple[Mean, ...]:
+    groups: dict[tuple[str, str, int], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.against, case.class_name, case.threshold), []).append(case)
+    means = []
+    for (against, class_name, threshold), members in groups.items():
+        values, defined = {}, {}
+        for score in SCORES:
+            known = [v for m in members if not math.isnan(v := getattr(m, score))]
+            defined[score] = len(known)
+            values[score] = sum(known) / len(known) if known else math.nan
+        means.append(Mean(against=against, class_name=class_name, threshold=threshold,
+                          values=values, defined=defined))  # fmt: skip
+    return tuple(means)
+
+
+def _note(config: RunConfig, *, same: bool, held_out: bool) -> str:
+    if not same:
+        return "Another cohort than the model learnt from."
+    if not held_out:
+        return "Clips chosen by hand: the model may have learnt from them."
+    chosen = "The checkpoint was chosen on these frames, so scores are a little optimistic."
+    return (
+        f"{config.split.warning} {chosen}"
+        if config.split.warning
+        else (f"Held-out patients: {', '.join(config.split.validation_patients)}. {chosen}")
+    )

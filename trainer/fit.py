@@ -1,0 +1,202 @@
+"""Fit a network: one straight loop - log, evaluate, keep the best, preview, save, stop?, step.
+
+Each step's randomness (which samples, how augmented) is a function of the seed and the step, so
+there is no hidden state: same seed, same bits; and a fit that was killed and resumed equals one
+that was not, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_confseg.job import Result
+from trainer.augment import augment
+from trainer.checkpoint import Progressed, load_state, save_checkpoint, save_state
+from trainer.compute import autocast, set_threads
+from trainer.curve import Curve
+from trainer.network import SIZES
+from trainer.prepare import facts, prepare, prevalence
+from trainer.problems import TrainError
+from trainer.screen import Screen
+from trainer.targets import METHODS, make_targets
+from trainer.validate import score, validate
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from napari_confseg.job import FitRequest, RunFolder
+    from trainer.prepare import Plan
+    from trainer.progress import Reporter
+
+_EVALUATIONS, _LOGS = 12, 150  # per fit
+_AVERAGE = 0.99  # what the averaged weights keep of themselves per step
+_WARM_UP = 0.05  # share of the steps in which the learning rate rises
+_LARGEST_GRADIENT = 5.0
+
+
+def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
+    """Learn what `request` asks for, from the beginning or from where an earlier attempt stood.
+
+    Leaves ``config.json``, ``checkpoint.safetensors`` (the averaged weights with the best
+    validation score), ``state.pt`` (to resume from) and ``metrics.csv`` in the folder.
+
+    Raises
+    ------
+    TrainError, StoreError
+        If the request can't be met.
+    """
+    set_threads(request.threads)
+    plan = prepare(folder, request, report)
+    config, device = plan.config, plan.device
+    network = config.network()
+    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.place(device)
+    average = deepcopy(network).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    smooth = torch.zeros((), device=device)
+    resumable: dict[str, Any] = {
+        "network": network,
+        "average": average,
+        "optimizer": optimizer,
+        "scaler": scaler,
+    }
+    at = Progressed()
+    if (saved := load_state(folder.path, device)) is not None:
+        at, tensors = saved
+        smooth.copy_(tensors["smooth"])
+        for name, part in resumable.items():
+            part.load_state_dict(tensors[name])
+    model: nn.Module = network
+    if request.compile:
+        model.compile()
+    curve = Curve(folder.path, ["loss", "learning_rate", "val_loss", "val_dice",
+                                *(f"val_dice/{c}" for c in config.classes)], at.step)  # fmt: skip
+    screen = Screen(folder, plan, request, report)
+    evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
+    report.started(**facts(plan, at.step))
+    begun = at.step
+    while True:
+        due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
+        rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
+        values: dict[str, float | None] = {}
+        if due or (at.step > begun and at.step % log_every == 0):
+            values = {"loss": _finite(smooth), "learning_rate": rate}
+            report.progress(at.step, config.steps, "Learning")
+        if due:
+            values |= validate(average, plan)
+            if score(values) > at.best_score:
+                at.best_score, at.best_step, at.best = score(values), at.step, values
+                save_checkpoint(folder.path, average, at.step)
+        if values:
+            curve.add(at.step, values)
+            report.metrics(at.step, values)
+            screen.refresh(at.best_step)
+        stop = folder.cancelled()
+        if due or stop:
+            parts = {name: part.state_dict() for name, part in resumable.items()}
+            save_state(folder.path, at, parts | {"smooth": smooth})
+        if stop or at.step == config.steps:
+            break
+        loss = _step(model, plan, optimizer, scaler, rate, at.step)
+        at.step += 1
+        _update(average, network, at.step)
+        smooth.lerp_(loss, max(0.05, 1 / at.step))
+    if at.best is None:  # stopped before the first validation: better these weights than none
+        save_checkpoint(folder.path, average, at.step)
+    if not stop:
+        screen.finish(at.best_step)
+    return Result(stopped=stop, steps=at.step, best_step=at.best_step or at.step,
+                  scores=at.best or {}, clips=screen.clips)  # fmt: skip
+
+
+def _step(
+    model: nn.Module,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    rate: float,
+    step: int,
+) -> Tensor:
+    """Take one optimiser step and return its loss, detached and still on the device."""
+    images, target, weight = draw_batch(plan, step)
+    with autocast(plan.device, plan.config.precision):
+        logits = model(images)
+    loss = METHODS[plan.config.method.name].loss(logits.float(), target, weight)
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    scaler.unscale_(optimizer)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return loss.detach()
+
+
+def draw_batch(plan: Plan, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the images, targets and weights of one step, augmented; a function of the step.
+
+    Returns
+    -------
+    images : float tensor, shape (B, 1, H, W)
+        In 0..1, channels last.
+    target, weight : float tensors, shape (B, C, H, W)
+    """
+    config = plan.config
+    mixed = (config.seed * 1_000_003 + step) % 2**63
+    torch.manual_seed(mixed)  # for a network that draws numbers itself, e.g. dropout
+    generator = torch.Generator(plan.device).manual_seed(mixed)
+    rows = plan.train[batch_rows(len(plan.train), step, config.batch, config.seed)]
+    drawn = plan.samples.batch(rows)
+    frames, planes, reviewed = (t.to(plan.device, non_blocking=True) for t in drawn)
+    images, planes = augment(frames, planes, generator)
+    target, weight = make_targets(config.method, planes, reviewed)
+    return images.contiguous(memory_format=torch.channels_last), target, weight
+
+
+def batch_rows(n: int, step: int, batch: int, seed: int) -> Tensor:
+    """Return which of `n` samples the step learns from: one shuffled pass after another.
+
+    Passes follow each other without a gap, so no batch is smaller and no sample is left out.
+    """
+    positions = torch.arange(step * batch, (step + 1) * batch)
+    rows = torch.empty(batch, dtype=torch.int64)
+    for epoch in range(step * batch // n, ((step + 1) * batch - 1) // n + 1):
+        generator = torch.Generator().manual_seed((seed * 7919 + epoch) % 2**63)
+        order = torch.randperm(n, generator=generator)
+        inside = positions // n == epoch
+        rows[inside] = order[positions[inside] % n]
+    return rows
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Rise linearly to `peak`, then fall along a cosine to a hundredth of it."""
+    warm = max(1, round(steps * _WARM_UP))
+    if step < warm:
+        return peak * (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return peak * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+
+
+@torch.no_grad()
+def _update(average: nn.Module, network: nn.Module, step: int) -> None:
+    """Let the averaged weights follow, quickly at first: an old average lags behind."""
+    follow = 1 - min(_AVERAGE, (1 + step) / (10 + step))
+    mine, theirs = average.state_dict(), network.state_dict()
+    floats = [name for name, value in mine.items() if value.is_floating_point()]
+    torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], follow)
+
+
+def _finite(loss: Tensor) -> float:
+    value = float(loss)
+    if not math.isfinite(value):
+        raise TrainError(
+            "The loss is no longer a number: the fit has gone astray",
+            "Begin a new run with another seed; the best checkpoint so far is kept.",
+        )
+    return value

@@ -1,0 +1,190 @@
+"""Everything a fit needs before its first step, read and decided once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_confseg.store import Cohort
+from trainer.checkpoint import CONFIG, RunConfig, library_versions, load_config, save_config
+from trainer.compute import choose_device, choose_precision
+from trainer.data import (
+    Samples,
+    choose_canvas,
+    choose_stride,
+    class_indices,
+    find_sources,
+    read_samples,
+)
+from trainer.network import SIZES
+from trainer.problems import TrainError
+from trainer.split import make_split
+from trainer.targets import check_method, make_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_confseg.job import FitRequest, RunFolder
+    from trainer.data import Source
+    from trainer.progress import Reporter
+
+_VALIDATION = {"quick": 64, "normal": 512}
+"""Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit works with.
+
+    Attributes
+    ----------
+    cohort : Cohort
+        Where it learns from and marks the clip on screen.
+    indices : list of int
+        Index in the cohort of each class.
+    config : RunConfig
+        All decisions, as stored.
+    samples : Samples
+        All that is learnt from and validated on, on the device if it fits there.
+    train, validation : int64 tensor
+        Rows of `samples`.
+    device : torch.device
+        Where it computes.
+    """
+
+    cohort: Cohort
+    indices: list[int]
+    config: RunConfig
+    samples: Samples
+    train: Tensor
+    validation: Tensor
+    device: torch.device
+
+
+def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
+    """Read the cohort and decide about split, canvas and precision, or keep to what was decided.
+
+    Raises
+    ------
+    TrainError
+        If the request can't be met; says why and what to do.
+    """
+    check_method(request.method)
+    device = choose_device(request.device)
+    cohort = Cohort.open(request.cohort)
+    _refuse_person(cohort, request.rater)
+    indices = class_indices(cohort, request.classes)
+    resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
+    known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
+    sources = find_sources(cohort, request.classes, request.raters, sorted(set(known)))
+    config = resumed or _decide(cohort, request, sources, indices, device)
+    samples = read_samples(sources, indices, config.canvas, every=config.every,
+                           tell=report.progress)  # fmt: skip
+    where = list(zip(samples.clips, samples.times, strict=True))
+    train = [i for i, at in enumerate(where) if config.split.is_train(*at)]
+    held = [i for i, at in enumerate(where) if config.split.is_validation(*at)]
+    if not train or not held:
+        raise TrainError(
+            "The frames that this run began with are no longer marked as reviewed",
+            "Mark them again, or begin a new run.",
+        )
+    held = held[:: -(-len(held) // _VALIDATION[config.size])]
+    if resumed is None:
+        save_config(folder.path, config)
+    return Plan(cohort, indices, config, _place(samples, device), torch.tensor(train),
+                torch.tensor(held), device)  # fmt: skip
+
+
+def _decide(
+    cohort: Cohort,
+    request: FitRequest,
+    sources: Sequence[Source],
+    indices: Sequence[int],
+    device: torch.device,
+) -> RunConfig:
+    size = SIZES[request.size]
+    canvas = choose_canvas([s.clip.shape[1:] for s in sources], size.longest)
+    split = make_split(
+        [s.clip.name for s in sources],
+        [s.clip.meta.patient for s in sources],
+        [s.frames() for s in sources],
+        [s.marked(indices) for s in sources],
+        seed=request.seed,
+    )
+    config = RunConfig(
+        cohort_id=cohort.meta.cohort_id,
+        cohort=cohort.meta.name,
+        classes=request.classes,
+        raters=tuple(sorted({r.name for s in sources for r in s.raters})),
+        method=request.method,
+        size=request.size,
+        channels=size.channels,
+        canvas=canvas,
+        every=choose_stride(sources, canvas),
+        precision="fp32",
+        seed=request.seed,
+        steps=request.steps or size.steps,
+        batch=size.batch,
+        split=split,
+        versions=library_versions(),
+    )
+    network = config.network().place(device)
+    return config.model_copy(update={"precision": choose_precision(network, canvas, device)})
+
+
+def _refuse_person(cohort: Cohort, rater: str) -> None:
+    for clip in map(cohort.clip, cohort.clips()):
+        if rater in clip.raters() and (kind := clip.rater(rater).meta.kind) != "model":
+            raise TrainError(
+                f"{clip.name} has a {kind} rater called {rater!r}: a model must not overwrite "
+                "their planes",
+                "Choose another name for the model.",
+            )
+
+
+def _place(samples: Samples, device: torch.device) -> Samples:
+    """Move the samples to a GPU that has room for them twice; else keep them pinned."""
+    if device.type != "cuda":
+        return samples.to(device)
+    size = samples.frames.nbytes + samples.planes.nbytes
+    if size * 2 < torch.cuda.mem_get_info(device)[0]:
+        return samples.to(device)
+    return samples
+
+
+def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
+    """Return what a person should know of a fit that begins, the warning first."""
+    config, samples = plan.config, plan.samples
+    clips = {samples.clips[i] for i in plan.train.tolist()}
+    found: dict[str, str | int | float | bool] = {}
+    if config.split.warning:
+        found["warning"] = config.split.warning
+    if config.every > 1:
+        found["frames left out"] = f"every {config.every}th reviewed frame is read, to fit memory"
+    return found | {
+        "device": torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": config.precision,
+        "method": str(config.method),
+        "classes": ", ".join(config.classes),
+        "raters": ", ".join(config.raters),
+        "train": f"{len(plan.train)} samples of {len(clips)} clips",
+        "validation": f"{len(plan.validation)} samples of {len(config.split.validation)} clips, "
+        f"split by {config.split.level}",
+        "canvas": f"{config.canvas[1]} x {config.canvas[0]}",
+        "steps": config.steps,
+        "begins at step": step,
+    }
+
+
+def prevalence(plan: Plan) -> Tensor:
+    """Return each class's mean target over what is known of it in the training samples, (C,)."""
+    rows = plan.train[:: max(1, len(plan.train) // 256)]
+    _, planes, reviewed = plan.samples.batch(rows)
+    target, weight = make_targets(plan.config.method, planes, reviewed)
+    pixels = (0, 2, 3)
+    return (target * weight).sum(pixels) / weight.sum(pixels).clamp_min(1)

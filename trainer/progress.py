@@ -1,0 +1,63 @@
+"""Tell whoever listens what is going on: the run's events, and how long it will still take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from napari_confseg.job import Metrics, Preview, Progress, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_confseg.job import Event, RunFolder
+
+_EVERY = 0.25  # seconds between two events of progress: enough for a bar, little to read
+
+
+class Reporter:
+    """Appends events to the run's folder and passes each to a listener.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+    listen : callable
+        Gets each event too, e.g. to draw a bar in a terminal.
+    """
+
+    def __init__(self, folder: RunFolder, listen: Callable[[Event], None] = lambda _: None) -> None:
+        self._folder = folder
+        self._listen = listen
+        self._told = 0.0
+        self._begin: tuple[float, int] | None = None
+
+    def tell(self, event: Event) -> None:
+        """Append `event`."""
+        self._folder.append(event)
+        self._listen(event)
+
+    def started(self, **facts: str | int | float | bool) -> None:
+        """Tell what the work begins with."""
+        self.tell(Started(facts=facts))
+        self._begin = None
+
+    def progress(self, current: int, maximum: int, message: str) -> None:
+        """Tell how far it is, and what is left by the pace since the first call."""
+        now = time.monotonic()
+        if self._begin is None or current < self._begin[1]:
+            self._begin = (now, current)
+        done = current - self._begin[1]
+        left = (now - self._begin[0]) / done * (maximum - current) if done > 0 else None
+        if now - self._told >= _EVERY or current in (0, maximum):
+            self._told = now
+            self.tell(Progress(current=current, maximum=maximum, message=message,
+                               seconds_left=left))  # fmt: skip
+
+    def metrics(self, step: int, values: dict[str, float | None]) -> None:
+        """Tell measured values."""
+        self.tell(Metrics(step=step, values=values))
+
+    def preview(self, step: int, clip: str, rater: str) -> None:
+        """Tell that the model's planes for `clip` are in the cohort."""
+        self.tell(Preview(step=step, clip=clip, rater=rater))

@@ -1,0 +1,106 @@
+"""Who trains and who validates: whole patients, every class in its share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from napari_confseg.dataset.splits import split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+VALIDATION_SHARE = 0.25
+Level = Literal["patient", "clip", "frame", "none"]
+WARNINGS: dict[Level, str] = {
+    "patient": "",
+    "clip": "All frames are of one patient: validation is on other clips of the same patient "
+    "and therefore optimistic.",
+    "frame": "All frames are of one clip: validation is on the last frames of the same clip "
+    "and therefore very optimistic.",
+    "none": "There is one frame only: validation is on the frame that is learnt from and "
+    "says nothing about other frames.",
+}
+
+
+class Split(BaseModel):
+    """Which frames are held out; stored with the run, so that scoring uses the same ones.
+
+    Attributes
+    ----------
+    level : {"patient", "clip", "frame", "none"}
+        What is kept whole. Anything but ``"patient"`` is optimistic; :data:`WARNINGS` says how.
+    train, validation : tuple of str
+        Clips of each part; with ``"frame"`` and ``"none"`` both name the same clip.
+    validation_patients : tuple of str
+        The patients held out; empty unless `level` is ``"patient"``.
+    first_validation_frame : int
+        With ``"frame"``, frames from here on are validation; otherwise 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    level: Level
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    validation_patients: tuple[str, ...] = ()
+    first_validation_frame: int = 0
+
+    @property
+    def warning(self) -> str:
+        """What makes the validation optimistic; empty if nothing does."""
+        return WARNINGS[self.level]
+
+    def is_train(self, clip: str, frame: int) -> bool:
+        """Whether the frame is learnt from."""
+        late = self.level == "frame" and frame >= self.first_validation_frame
+        return clip in self.train and not late
+
+    def is_validation(self, clip: str, frame: int) -> bool:
+        """Whether the frame is held out."""
+        return clip in self.validation and frame >= self.first_validation_frame
+
+
+def make_split(
+    clips: Sequence[str],
+    patients: Sequence[str],
+    frames: Sequence[Sequence[int]],
+    marked: Sequence[NDArray[np.bool_]],
+    *,
+    seed: int,
+) -> Split:
+    """Hold out a quarter of the patients; of the clips or frames if there is one of the other.
+
+    Parameters
+    ----------
+    clips, patients : sequence of str
+        Name and patient of each clip that has reviewed frames.
+    frames : sequence of sequence of int
+        The reviewed frames of each clip, ascending.
+    marked : sequence of ndarray of bool, shape (frames, classes)
+        Which classes are marked on each of them: every part gets its share of each class.
+    seed : int
+        Decides between equals.
+    """
+    level: Level = "patient" if len(set(patients)) > 1 else "clip"
+    if len(clips) > 1:
+        groups = patients if level == "patient" else clips
+        per_frame = [g for g, f in zip(groups, frames, strict=True) for _ in f]
+        shares = {"train": 1 - VALIDATION_SHARE, "validation": VALIDATION_SHARE}
+        dealt = split(per_frame, np.concatenate(marked), shares, seed=seed)
+        held = sorted({per_frame[i] for i in dealt.items("validation")})
+        return Split(
+            level=level,
+            train=tuple(c for c, g in zip(clips, groups, strict=True) if g not in held),
+            validation=tuple(c for c, g in zip(clips, groups, strict=True) if g in held),
+            validation_patients=tuple(held) if level == "patient" else (),
+        )
+    if len(frames[0]) == 1:
+        return Split(level="none", train=tuple(clips), validation=tuple(clips))
+    # The end of the clip, not frames drawn at random: neighbours in a cine are near copies.
+    first = frames[0][-max(1, round(len(frames[0]) * VALIDATION_SHARE))]
+    return Split(level="frame", train=tuple(clips), validation=tuple(clips),
+                 first_validation_frame=first)  # fmt: skip

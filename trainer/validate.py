@@ -1,0 +1,70 @@
+"""The score that chooses the checkpoint."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from trainer.compute import autocast
+from trainer.losses import dice_parts
+from trainer.targets import METHODS, make_targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainer.network import Segmenter
+    from trainer.prepare import Plan
+
+_BATCH = 16
+
+
+@torch.inference_mode()
+def validate(network: Segmenter, plan: Plan) -> dict[str, float | None]:
+    """Score `network` on the held-out samples.
+
+    The score is the soft Dice between the probability and the method's own target, over all known
+    validation pixels of a class together, then the mean over classes. It needs no threshold, so a
+    checkpoint is not chosen for how it happens to be calibrated at 50 %; and it asks for exactly
+    what the method was asked to learn. It says nothing across methods: `evaluate` does.
+
+    Returns
+    -------
+    dict
+        ``val_loss``, ``val_dice`` and ``val_dice/<class>``; None for a class that no held-out
+        frame shows, and for the mean if there is none at all.
+    """
+    config, device = plan.config, plan.device
+    shape = (len(config.classes),)
+    overlap, total, present = (torch.zeros(shape, device=device) for _ in range(3))
+    loss = torch.zeros((), device=device)
+    for rows in torch.split(plan.validation, _BATCH):
+        drawn = plan.samples.batch(rows)
+        frames, planes, reviewed = (t.to(device, non_blocking=True) for t in drawn)
+        target, weight = make_targets(config.method, planes, reviewed)
+        images = (frames.float() / 255).contiguous(memory_format=torch.channels_last)
+        with autocast(device, config.precision):
+            logits = network(images)
+        logits = logits.float()
+        parts = dice_parts(logits.sigmoid(), target, weight)
+        overlap, total = overlap + parts[0], total + parts[1]
+        present += (target * weight).sum((0, 2, 3))
+        loss += METHODS[config.method.name].loss(logits, target, weight) * len(rows)
+    scores = _defined(overlap / total.clamp_min(1e-6), present)
+    named = {f"val_dice/{c}": s for c, s in zip(config.classes, scores, strict=True)}
+    known = [s for s in scores if s is not None]
+    mean = sum(known) / len(known) if known else None
+    return {"val_loss": float(loss) / len(plan.validation), "val_dice": mean, **named}
+
+
+def _defined(dice: Tensor, present: Tensor) -> list[float | None]:
+    return [d if p > 0 else None for d, p in zip(dice.tolist(), present.tolist(), strict=True)]
+
+
+def score(values: dict[str, float | None]) -> float:
+    """Return one number in 0..1 to choose by: ``val_dice``, or by the loss if it is undefined."""
+    dice, loss = values["val_dice"], values["val_loss"]
+    if dice is not None:
+        return dice
+    return math.exp(-loss) if loss is not None else 0.0
