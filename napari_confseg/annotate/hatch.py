@@ -18,7 +18,7 @@ PERIOD = 6
 """Distance of two hatching lines in pixels."""
 
 OUTLINE_AT = 50
-"""Confidence whose edge is outlined: where the rater holds the class for likelier than not."""
+"""Confidence whose edge is outlined at first: where the class is held for likelier than not."""
 
 
 def hatching(shape: tuple[int, int], direction: int) -> NDArray[np.bool_]:
@@ -55,10 +55,15 @@ class HatchedPlanes:
         The rater's confidence.
     direction : int
         See :func:`hatching`.
+    outline_at : int
+        Confidence whose edge is outlined.
     """
 
-    def __init__(self, planes: NDArray[np.uint8], direction: int = 0) -> None:
+    def __init__(
+        self, planes: NDArray[np.uint8], direction: int = 0, outline_at: int = OUTLINE_AT
+    ) -> None:
         self._planes = planes
+        self.outline_at = outline_at
         self._lines = hatching(planes.shape[1:], direction)
         self.shape = planes.shape
         self.dtype = planes.dtype
@@ -90,6 +95,6 @@ class HatchedPlanes:
         box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
         part = plane[box]
         out[box] = part * self._lines[box]
-        edge = outline((part >= OUTLINE_AT) & (part != EXCLUDED))
+        edge = outline((part >= self.outline_at) & (part != EXCLUDED))
         out[box][edge] = MAX_CONFIDENCE
         return out

@@ -46,6 +46,8 @@ class Session(EventedModel):
         Other raters on show, as last read.
     overlays_hidden : frozenset of str
         Raters that stay loaded but out of sight.
+    model_threshold, model_opacity
+        See :class:`~napari_confseg.annotate.view.Wish`.
     save_state : SaveState or None
         How saving stands; None if no clip is open.
     message : str
@@ -74,6 +76,8 @@ class Session(EventedModel):
     playing: bool = False
     overlays: tuple[InstanceOf[Overlay], ...] = ()
     overlays_hidden: frozenset[str] = frozenset()
+    model_threshold: int = Field(default=50, ge=1, le=100)
+    model_opacity: float = Field(default=0.7, ge=0, le=1)
     save_state: InstanceOf[SaveState] | None = None
     message: str = ""
 
@@ -252,7 +256,8 @@ class Session(EventedModel):
             class_name=self.class_name, tool=self.tool, confidence=self.confidence,
             brush_size=self.brush_size, frame=self.frame, threshold=self.threshold,
             opacity=self.opacity, hidden=self.hidden, marks_shown=self.marks_shown,
-            overlays_hidden=self.overlays_hidden,
+            overlays_hidden=self.overlays_hidden, model_threshold=self.model_threshold,
+            model_opacity=self.model_opacity,
         )  # fmt: skip
         reality = Reality(
             classes=tuple(c.name for c in self.classes) if self.clip else (),

@@ -54,6 +54,8 @@ class Wish:
         Whether marks are shown at all.
     overlays_hidden : frozenset of str
         Raters whose marks are not to show.
+    model_threshold, model_opacity : int, float
+        As `threshold` and `opacity`, for the marks of models.
     """
 
     class_name: str
@@ -66,6 +68,8 @@ class Wish:
     hidden: frozenset[str] = frozenset()
     marks_shown: bool = True
     overlays_hidden: frozenset[str] = frozenset()
+    model_threshold: int = 50
+    model_opacity: float = 0.7
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class ViewState:
         Classes whose planes may be painted: the active one, if it shows and is ours.
     overlays : frozenset of (str, str)
         The (rater, class) planes of others on show.
+    model_threshold, model_opacity : int, float
+        As `threshold` and `opacity`, for the planes of models.
     """
 
     frame: int = 0
@@ -128,6 +134,8 @@ class ViewState:
     visible: frozenset[str] = frozenset()
     editable: frozenset[str] = frozenset()
     overlays: frozenset[tuple[str, str]] = frozenset()
+    model_threshold: int = 50
+    model_opacity: float = 0.7
 
 
 def value_painted(tool: Tool, confidence: int) -> int:
@@ -163,6 +171,8 @@ def resolve(wish: Wish, reality: Reality) -> ViewState:
             for c in marked & visible
             if rater not in wish.overlays_hidden
         ),
+        model_threshold=min(max(wish.model_threshold, 1), MAX_CONFIDENCE),
+        model_opacity=min(max(wish.model_opacity, 0.0), 1.0),
     )
 
 

@@ -16,7 +16,7 @@ from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.annotate.frames import CachedFrames
-from napari_confseg.annotate.hatch import HatchedPlanes
+from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
 from napari_confseg.annotate.view import Tool, ViewState, differences
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
 from napari_confseg.widgets.looks import ramp
@@ -163,15 +163,34 @@ class LayerView:
 
     def _push_threshold(self, state: ViewState) -> None:
         colors = {c.name: c.color for c in self._session.classes}
-        layers = [*self._mine.items(), *((c, v) for (_, c), v in self._theirs.items())]
+        layers = [*self._mine.items(), *self._overlays_of(models=False)]
         for name, layer in layers:
             colormap = ramp(colors[name], state.threshold)
             colormap.selection = layer.selected_label
             layer.colormap = colormap
 
     def _push_opacity(self, state: ViewState) -> None:
-        for layer in (*self._mine.values(), *self._theirs.values()):
+        others = (layer for _, layer in self._overlays_of(models=False))
+        for layer in (*self._mine.values(), *others):
             layer.opacity = state.opacity
+
+    def _push_model_threshold(self, state: ViewState) -> None:
+        colors = {c.name: c.color for c in self._session.classes}
+        for name, layer in self._overlays_of(models=True):
+            layer.data.outline_at = state.model_threshold
+            layer.colormap = ramp(colors[name], state.model_threshold)
+            layer.refresh(extent=False)
+
+    def _push_model_opacity(self, state: ViewState) -> None:
+        for _, layer in self._overlays_of(models=True):
+            layer.opacity = state.model_opacity
+
+    def _overlays_of(self, *, models: bool) -> Iterator[tuple[str, Any]]:
+        """Yield (class name, layer) of each overlay of a model, or of each other one."""
+        kinds = {o.name: o.kind for o in self._session.overlays}
+        for (rater, name), layer in self._theirs.items():
+            if (kinds.get(rater) == "model") is models:
+                yield name, layer
 
     def _push_visible(self, state: ViewState) -> None:
         for name in state.visible - self._mine.keys():
@@ -257,7 +276,8 @@ class LayerView:
         for key in self._theirs.keys() - wanted.keys():
             self._viewer.layers.remove(self._theirs.pop(key))
         for (rater, name), (direction, overlay) in wanted.items():
-            data = HatchedPlanes(overlay.planes[name], direction)
+            at = self._session.model_threshold if overlay.kind == "model" else OUTLINE_AT
+            data = HatchedPlanes(overlay.planes[name], direction, at)
             if (rater, name) in self._theirs:
                 self._theirs[rater, name].data = data
                 continue
