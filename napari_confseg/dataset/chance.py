@@ -68,7 +68,10 @@ def presence_kappa(tally: NDArray[np.floating]) -> NDArray[np.float64]:
         observed = (tally * (j * (j - 1) + (n - j) * (n - j - 1))).sum(-1) / (units * n * (n - 1))
         yes = (tally * j).sum(-1) / (units * n)
         expected = yes**2 + (1 - yes) ** 2
-        return np.where(expected < 1, (observed - expected) / (1 - expected), np.nan)
+        kappa: NDArray[np.float64] = np.where(
+            expected < 1, (observed - expected) / (1 - expected), np.nan
+        )
+    return kappa
 
 
 def coincidences(counts: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -88,7 +91,9 @@ def coincidences(counts: NDArray[np.integer]) -> NDArray[np.float64]:
     answers = counts.sum(1)
     kept = counts[answers > 1].astype(float)
     weight = 1 / (kept.sum(1) - 1)
-    return (kept * weight[:, None]).T @ kept - np.diag((kept * weight[:, None]).sum(0))
+    weighted = kept * weight[:, None]
+    matrix: NDArray[np.float64] = weighted.T @ kept - np.diag(weighted.sum(0))
+    return matrix
 
 
 def krippendorff_alpha(matrix: NDArray[np.floating], metric: Metric = "nominal") -> float:
@@ -134,7 +139,10 @@ def alpha_from_sums(
     total = marginal.sum(-1)
     chance = np.einsum("...i,ij,...j->...", marginal, distance, marginal)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(chance > 0, 1 - (total - 1) * disagreement / chance, np.nan)
+        alpha: NDArray[np.float64] = np.where(
+            chance > 0, 1 - (total - 1) * disagreement / chance, np.nan
+        )
+    return alpha
 
 
 def interval_distance(n_values: int) -> NDArray[np.float64]:
@@ -150,4 +158,5 @@ def _distance(marginal: NDArray[np.floating], metric: Metric) -> NDArray[np.floa
         return 1 - np.eye(n)
     # Ordinal: answers between the two values, the ends counted half.
     middle = marginal.cumsum() - marginal / 2
-    return np.subtract.outer(middle, middle).astype(float) ** 2
+    apart: NDArray[np.float64] = np.subtract.outer(middle, middle).astype(float) ** 2
+    return apart

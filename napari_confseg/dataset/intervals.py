@@ -93,4 +93,6 @@ def mean_estimate(values: Sequence[float], patients: Sequence[str], *, seed: int
 
 
 def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] > 0)
+    ratio = np.full(len(sums), np.nan)
+    np.divide(sums[:, 0], sums[:, 1], out=ratio, where=sums[:, 1] > 0)
+    return ratio

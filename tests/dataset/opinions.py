@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from napari_confseg.store import Status
 
@@ -50,3 +51,41 @@ def read_clip(
                 plane = np.clip(100 * scale * seen, 0, 100).astype(np.uint8)
                 made[name].write_plane(frame, c, np.where(plane < 5, 0, plane).astype(np.uint8))
         made[name].write_status(status)
+
+
+def ambiguous_frames(
+    seed: int, n: int = 40, shape: tuple[int, int] = (64, 80)
+) -> list[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
+    """Frames as (truth, latent probability, planes of three raters) with blur all raters share.
+
+    ``a`` uses the scale as it is meant and overlooks 5 % of the things, ``b`` says about 60 % of
+    what is meant and overlooks 10 %, ``c`` half as much again and overlooks 25 %.
+    """
+    rng = np.random.default_rng(seed)
+    habits = {"a": (1.0, 0.0, 0.08, 0.05), "b": (0.6, 0.0, 0.1, 0.1), "c": (1.5, 0.15, 0.12, 0.25)}
+    y, x = np.indices(shape)
+
+    def smooth(sigma: float) -> np.ndarray:
+        noise = gaussian_filter(rng.standard_normal(shape), sigma)
+        return noise / noise.std()
+
+    frames = []
+    for _ in range(n):
+        things = []
+        for _ in range(rng.integers(0, 4)):
+            cy, cx = rng.uniform(8, shape[0] - 8), rng.uniform(8, shape[1] - 8)
+            disc = ((y - cy) * rng.uniform(0.6, 1.6)) ** 2 + (x - cx) ** 2 < rng.uniform(4, 11) ** 2
+            things.append(gaussian_filter(disc.astype(float), 2.5) * rng.uniform(0.35, 1))
+        latent = np.max(things, 0) if things else np.zeros(shape)
+        rank = smooth(4).ravel().argsort().argsort().reshape(shape) / latent.size
+        planes = {}
+        for name, (gain, offset, spread, overlooks) in habits.items():
+            seen = np.zeros(shape)
+            for thing in things:
+                if rng.random() >= overlooks:
+                    doubt = spread * smooth(5) * np.sqrt(4 * thing * (1 - thing))
+                    said = gain * (thing + doubt) + offset * (thing > 0.1)
+                    seen = np.maximum(seen, np.clip(said, 0, 1))
+            planes[name] = (10 * np.round(10 * seen)).astype(np.uint8)
+        frames.append((rank < latent, latent, planes))
+    return frames
