@@ -8,11 +8,12 @@ no state. Planes are plain arrays that the view shares: a stroke painted there i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import numpy as np
 from psygnal import EventedModel, Signal
-from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr
+from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
+from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate import reviewing
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store import ClassSpec, Location, Stroke
+
+
+_AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
+"""For objects that are not pydantic's to validate."""
 
 
 class Session(EventedModel):
@@ -74,11 +79,11 @@ class Session(EventedModel):
     hidden: frozenset[str] = frozenset()
     marks_shown: bool = True
     playing: bool = False
-    overlays: tuple[InstanceOf[Overlay], ...] = ()
+    overlays: tuple[Annotated[Overlay, _AS_IS], ...] = ()
     overlays_hidden: frozenset[str] = frozenset()
     model_threshold: int = Field(default=50, ge=1, le=100)
     model_opacity: float = Field(default=0.7, ge=0, le=1)
-    save_state: InstanceOf[SaveState] | None = None
+    save_state: Annotated[SaveState | None, _AS_IS] = None
     message: str = ""
 
     planes_changed: ClassVar[Signal] = Signal(tuple)
@@ -145,21 +150,44 @@ class Session(EventedModel):
         rater = rater or self.rater
         if self.cohort is None or not rater:
             raise ValueError("open a cohort and choose a reader before opening a clip")
+        clip = self.cohort.clip(name)  # before the old one is let go: this may fail
         shown = [o.name for o in self.overlays]
-        self.close_clip()
-        clip = self.cohort.clip(name)
+        self._put_down()
+        try:
+            self._take_up(name, rater)
+            overlays = tuple(self._read_overlays(clip, shown))
+        except Exception:
+            self.close_clip()
+            raise
+        self._set_together(clip=clip, rater=rater, frame=0, overlays=overlays, playing=False,
+                           save_state=self._mine.writer.state)  # fmt: skip
+        return clip
+
+    def _take_up(self, name: str, rater: str) -> None:
+        assert self.cohort is not None
         who = Memory.load().reader
         label = who if who and slug_of(who) == rater else None
         writer = RaterWriter.open(self.cohort, name, rater, label=label)
-        self._work = Work(writer, self.classes)
         # From the write-behind thread into the main one, where views live.
         writer.changed.connect(self._on_save_state, thread="main")
-        self.rater = rater
-        self.frame = 0
-        self.overlays = tuple(self._read_overlays(clip, shown))
-        self.clip = clip
-        self.save_state = writer.state
-        return clip
+        self._work = Work(writer, self.classes)
+
+    def _put_down(self) -> None:
+        work = self._work
+        if work is not None:
+            work.close()
+            work.writer.changed.disconnect(self._on_save_state)
+            self._work = None
+
+    def _set_together(self, **values: object) -> None:
+        """Set fields so that whoever hears of one finds all of them in place."""
+        old = {name: getattr(self, name) for name in values}
+        with self.events.all.blocked():
+            for name, value in values.items():
+                setattr(self, name, value)
+        for name, value in values.items():
+            if value is not old[name] and value != old[name]:
+                self.events[name].emit(value, old[name])
 
     def _read_overlays(self, clip: Clip, names: Sequence[str]) -> Iterable[Overlay]:
         assert self.cohort is not None
@@ -169,14 +197,15 @@ class Session(EventedModel):
                 yield load_overlay(clip, name, self.cohort.meta)
 
     def close_clip(self) -> None:
-        """Close the clip; what still waits for the store stays in the journal."""
-        self.playing = False
-        work, self._work = self._work, None
-        if work is not None:
-            work.writer.changed.disconnect(self._on_save_state)
-            work.close()
-        self.clip = None
-        self.save_state = None
+        """Close the clip; what still waits for the store stays in the journal.
+
+        Raises
+        ------
+        StoreError
+            If there are strokes that no disk could take yet; the clip stays open.
+        """
+        self._put_down()
+        self._set_together(clip=None, playing=False, save_state=None)
 
     def take_over(self) -> bool:
         """Try to become the writer of a clip opened read-only; return whether it worked."""

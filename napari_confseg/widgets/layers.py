@@ -8,6 +8,7 @@ view states, and turns what a person does with napari's own controls into wishes
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -47,7 +48,8 @@ def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
     item : sequence
         The event's atoms: masks within boxes, or (indices, values before, values after).
     data : ndarray of uint8 (T, Y, X)
-        The plane as it is after the stroke.
+        The plane. napari tells of a polygon before it writes and of a drag after, so neither the
+        values there are taken for those before nor for those after: the atoms know both.
     class_index : int
         Whose plane it is.
     """
@@ -55,15 +57,13 @@ def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
     low = np.min([[s.start for s in box] for box in boxes], axis=0)
     high = np.max([[s.stop for s in box] for box in boxes], axis=0)
     union = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    after = data[union]
-    before = after.copy()
-    for atom, box in zip(reversed(item), reversed(boxes), strict=True):  # latest change first
-        if isinstance(atom, tuple):
-            where = tuple(np.asarray(i) - o for i, o in zip(atom[0], low, strict=True))
-            before[where] = atom[1]
-            continue
-        part = before[tuple(slice(s.start - o, s.stop - o) for s, o in zip(box, low, strict=True))]
-        part[... if atom.mask is None else atom.mask] = atom.old_values
+    before = data[union].copy()
+    places = [_place(atom, box, low) for atom, box in zip(item, boxes, strict=True)]
+    for atom, place in zip(reversed(item), reversed(places), strict=True):  # latest change first
+        before[place] = atom.old_values if hasattr(atom, "mask") else atom[1]
+    after = before.copy()
+    for atom, place in zip(item, places, strict=True):
+        after[place] = atom.new_value if hasattr(atom, "mask") else atom[2]
     y, x = union[1].start, union[2].start
     found = (
         patch_between(class_index, union[0].start + t, before[t], after[t], y=y, x=x)
@@ -73,10 +73,21 @@ def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
 
 
 def _box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    if not isinstance(atom, tuple):
-        return tuple(slice(*s.indices(n)) for s, n in zip(atom.slice_key, shape, strict=True))
+    if hasattr(atom, "mask"):
+        ranges = (range(n)[s] for s, n in zip(atom.slice_key, shape, strict=True))
+        return tuple(slice(r.start, r.stop) for r in ranges)
     indices = [np.atleast_1d(i) for i in atom[0]]
     return tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices)
+
+
+def _place(atom: Any, box: tuple[slice, ...], origin: Any) -> Any:
+    """Return the index of the pixels that `atom` changed in an array that begins at `origin`."""
+    if not hasattr(atom, "mask"):
+        return tuple(np.asarray(i) - o for i, o in zip(atom[0], origin, strict=True))
+    ranges = [range(s.start - o, s.stop - o) for s, o in zip(box, origin, strict=True)]
+    if atom.mask is None:
+        return tuple(slice(r.start, r.stop) for r in ranges)
+    return tuple(i + r.start for i, r in zip(np.nonzero(atom.mask), ranges, strict=True))
 
 
 class LayerView:
@@ -125,8 +136,10 @@ class LayerView:
 
     def push(self, *_: object) -> None:
         """Give the view what differs from what it shows; later, if a stroke is under way."""
-        if self._pushing or self._frames is None or self.stroking():
-            return
+        if not self._pushing and self._frames is not None and not self.stroking():
+            self._push_now()
+
+    def _push_now(self) -> None:
         new, old = self._session.view(), self._shown
         self._shown = new
         with self._pushed():
@@ -219,10 +232,14 @@ class LayerView:
     def _on_clip(self, *_: object) -> None:
         session = self._session
         with self._pushed():
+            self._shown = None
+            if self._frames is not None and self._mine.keys() == set(session.planes):
+                self._swap_data()
+                return
             for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
                 if layer is not None and layer in self._viewer.layers:
                     self._viewer.layers.remove(layer)
-            self._frames, self._mine, self._theirs, self._shown = None, {}, {}, None
+            self._frames, self._mine, self._theirs = None, {}, {}
             if session.clip is None:
                 return
             # A fixed window: brightness means the same on every frame and nothing is scanned.
@@ -232,9 +249,23 @@ class LayerView:
             for spec in session.classes:
                 self._add_mine(spec.name)
             self._sync_overlays(session.overlays)
-            if not self._viewer.window or len(self._viewer.layers) == 1 + len(self._mine):
-                self._viewer.reset_view()
         self.push()
+
+    def _swap_data(self) -> None:
+        """Show another clip in the layers there are: new ones take napari seconds."""
+        session = self._session
+        assert session.clip is not None
+        before = self._frames.data.shape[1:], tuple(self._frames.scale)
+        self._frames.data = CachedFrames(session.clip)
+        self._frames.name = session.clip.name
+        for name, layer in self._mine.items():
+            layer.data = session.planes[name]
+        self._sync_overlays(session.overlays)
+        for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
+            layer.scale = self._scale()
+        self._push_now()
+        if before != (session.clip.shape[1:], self._scale()):
+            self._viewer.reset_view()
 
     def _scale(self) -> tuple[float, float, float]:
         assert self._session.clip is not None
@@ -324,8 +355,15 @@ class LayerView:
         index = self._session.class_index(name)
         layer._undo_history.clear()  # never used: the journal remembers
         for patch in patches_of(item, layer.data, index):
+            patch.apply(layer.data[patch.frame])  # a polygon is not there yet
             # One act for one frame, also where a stroke was dragged through several.
-            self._session.record(Act((patch,), value, tool.value, index, patch.frame))
+            act = Act((patch,), value, tool.value, index, patch.frame)
+            if self._session.record(act) is None:  # taken back; and again when napari has written
+                QTimer.singleShot(0, partial(self._take_back, layer, patch))
+
+    def _take_back(self, layer: Any, patch: Patch) -> None:
+        patch.inverted().apply(layer.data[patch.frame])
+        layer.refresh(extent=False)
 
     def _until_release(self, _layer: Any, event: Any) -> Iterator[None]:
         self._session.playing = False
@@ -392,4 +430,4 @@ class LayerView:
 
 
 def _value_painted(atom: Any) -> int:
-    return int(np.ravel(atom[2])[0] if isinstance(atom, tuple) else atom.new_value)
+    return int(atom.new_value if hasattr(atom, "mask") else np.ravel(atom[2])[0])

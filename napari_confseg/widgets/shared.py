@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from psygnal.qt import start_emitting_from_queue
-from qtpy.QtCore import QEvent, QObject
+from psygnal import emit_queued
+from qtpy.QtCore import QEvent, QObject, QTimer
 
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.session import Session
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 _sessions: dict[int, tuple[Session, LayerView]] = {}
+
+_QUEUE_INTERVAL = 30  # milliseconds
+
+
+def _empty_queue() -> None:
+    # A function of ours in between: PySide 6.12 loses a reference to None each time it calls a
+    # compiled function, psygnal's own timer does so without pause, and 100,000 later Python aborts.
+    emit_queued()
+
+
+@cache
+def _queue_timer() -> QTimer:
+    """Return the timer that brings calls from the write-behind thread into this one."""
+    timer = QTimer()
+    timer.timeout.connect(_empty_queue)
+    timer.start(_QUEUE_INTERVAL)
+    return timer
 
 
 def session_for(viewer: Any) -> Session:
@@ -29,7 +47,7 @@ def session_for(viewer: Any) -> Session:
     viewer = getattr(viewer, "__wrapped__", viewer)
     key = id(viewer)
     if key not in _sessions:
-        start_emitting_from_queue()  # calls from the write-behind thread arrive in this one
+        _queue_timer()
         reader = Memory.load().reader
         session = Session(rater=slug_of(reader) if reader else "")
         _sessions[key] = session, LayerView(session, viewer)
