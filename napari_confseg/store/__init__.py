@@ -2,6 +2,7 @@
 
 from napari_confseg.store.acts import Act, Patch, StatusChange
 from napari_confseg.store.backend import Location
+from napari_confseg.store.backlog import SaveState
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.cohort import Cohort
 from napari_confseg.store.lease import Holder
@@ -25,7 +26,7 @@ from napari_confseg.store.schema import (
     check_slug,
 )
 from napari_confseg.store.strokes import Stroke
-from napari_confseg.store.writer import RaterWriter, SaveState
+from napari_confseg.store.writer import RaterWriter
 
 __all__ = [
     "DEFAULT_ANCHORS",

@@ -5,10 +5,7 @@ The only module that touches zarr's storage classes and their corners.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import uuid
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,157 +13,17 @@ from typing import TYPE_CHECKING, Any
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
+from zarr.storage import LocalStore, ObjectStore, ZipStore
 
+from napari_confseg.store.local import PARTIAL, DurableLocalStore, files_under
 from napari_confseg.store.problems import Problem, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
-    from zarr.abc.store import ByteRequest, Store
-    from zarr.core.buffer import Buffer, BufferPrototype
+    from zarr.abc.store import Store
 
 Location = str | Path
-PARTIAL = ".partial"
-"""Ending of a file that is being written; one left behind by a crash is swept on opening."""
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make what was created, renamed or removed in `folder` survive a power cut."""
-    if os.name == "nt":  # Windows has no handle for folders; NTFS journals the rename itself.
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def make_folders(folder: Path) -> None:
-    """Create `folder` and its parents, each made durable in its own parent."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        fsync_folder(new.parent)
-
-
-def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
-    """Write `data` to `path` so that after a power cut either all of it is there or nothing.
-
-    Temporary file, fsync, rename (or link when `exclusive`), fsync of the folder.
-
-    Parameters
-    ----------
-    path : Path
-        The file; parent folders are made.
-    data : bytes-like
-        Its content.
-    exclusive : bool
-        Refuse to replace: raise ``FileExistsError`` if `path` is there already.
-    """
-    make_folders(path.parent)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-    try:
-        with partial.open("wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        if exclusive:
-            os.link(partial, path)
-            partial.unlink()
-        else:
-            partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    fsync_folder(path.parent)
-
-
-class DurableLocalStore(LocalStore):
-    """zarr's ``LocalStore``, made durable (it never syncs) and kept inside its root.
-
-    A symlink in a cohort that someone sent could lead a read or, worse, a write to any file of
-    the person who opens it.
-    """
-
-    def check_inside(self, key: str) -> None:
-        """Refuse a key that leads out of the root.
-
-        Raises
-        ------
-        StoreError
-            With code ``outside``.
-        """
-        # Resolved as a whole each time: some lstat calls, small against opening the file.
-        real = os.path.realpath(self.root / key)
-        root = os.path.realpath(self.root)
-        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
-            raise StoreError(
-                Problem("outside", key, "a path inside the cohort", "a link out of it",
-                        "Remove the link; nothing was read or written there.")
-            )  # fmt: skip
-
-    def get_sync(  # noqa: D102
-        self,
-        key: str,
-        *,
-        prototype: BufferPrototype | None = None,
-        byte_range: ByteRequest | None = None,
-    ) -> Buffer | None:
-        self.check_inside(key)
-        return super().get_sync(key, prototype=prototype, byte_range=byte_range)
-
-    async def get(  # noqa: D102
-        self,
-        key: str,
-        prototype: BufferPrototype | None = None,
-        byte_range: ByteRequest | None = None,
-    ) -> Buffer | None:
-        self.check_inside(key)
-        return await super().get(key, prototype, byte_range)
-
-    def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
-        self._ensure_open_sync()
-        self._check_writable()
-        self.check_inside(key)
-        write_durably(self.root / key, value.as_buffer_like())
-
-    async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
-        if not self._is_open:
-            await self._open()
-        self._check_writable()
-        self.check_inside(key)
-        # In a thread, so that reads on zarr's loop never wait for a disk to sync.
-        await asyncio.to_thread(
-            write_durably, self.root / key, value.as_buffer_like(), exclusive=exclusive
-        )
-
-    def delete_sync(self, key: str) -> None:  # noqa: D102
-        self.check_inside(key)
-        super().delete_sync(key)
-        _fsync_nearest(self.root / key)
-
-    async def delete(self, key: str) -> None:  # noqa: D102
-        self.check_inside(key)
-        await super().delete(key)
-        await asyncio.to_thread(_fsync_nearest, self.root / key)
-
-    async def delete_dir(self, prefix: str) -> None:  # noqa: D102
-        self.check_inside(prefix)
-        await super().delete_dir(prefix)
-        await asyncio.to_thread(_fsync_nearest, self.root / prefix)
-
-
-def _fsync_nearest(removed: Path) -> None:
-    # An unsynced removal comes back after a power cut: an erased plane would be marked again.
-    for folder in removed.parents:
-        if folder.is_dir():
-            fsync_folder(folder)
-            return
 
 
 def open_store(location: Location | Store, *, read_only: bool, create: bool = False) -> Store:
@@ -306,22 +163,8 @@ class Keys:
     def under(self, prefix: str) -> list[str]:
         """Return the sorted full keys anywhere under `prefix`; links are named, not followed."""
         if isinstance(self.store, LocalStore):
-            return sorted(_files_under(os.fspath(self.store.root), prefix.rstrip("/")))
+            return sorted(files_under(os.fspath(self.store.root), prefix.rstrip("/")))
         return sorted(sync(_collect(self.store.list_prefix(prefix))))
-
-
-def _files_under(root: str, prefix: str) -> Iterator[str]:
-    # Twice as fast as zarr's listing, which makes a Path of everything.
-    try:
-        with os.scandir(os.path.join(root, prefix)) as entries:
-            for entry in entries:
-                key = f"{prefix}/{entry.name}" if prefix else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _files_under(root, key)
-                else:
-                    yield key
-    except (FileNotFoundError, NotADirectoryError):
-        return
 
 
 def _swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes) -> bool:
@@ -348,11 +191,21 @@ async def _collect(names: AsyncIterator[str]) -> list[str]:
     return [name async for name in names]
 
 
-def is_memory(store: Store) -> bool:
-    """Whether `store` lives in this process only."""
-    return isinstance(store, MemoryStore)
+def sweep_partials(keys: Keys, path: str) -> None:
+    """Remove files under `path` that a crash left half-written; the caller is its only writer."""
+    if isinstance(keys.store, LocalStore):
+        for key in keys.under(path):
+            if key.endswith(PARTIAL):
+                keys.delete(key)
 
 
 def local_root(store: Store) -> Path | None:
     """Return the folder of a local store, else None."""
     return store.root if isinstance(store, LocalStore) else None
+
+
+def place(store: Store) -> str:
+    """Return what tells this store from every other, for the person's own journals."""
+    if isinstance(store, LocalStore):
+        return os.path.realpath(store.root)
+    return str(store)

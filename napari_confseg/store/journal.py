@@ -6,19 +6,21 @@ SQLite in WAL mode with ``synchronous=FULL``: what :meth:`Journal.append` has ta
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from napari_confseg.store.acts import Act, unpack
-from napari_confseg.store.backend import fsync_folder, make_folders
+from napari_confseg.store.local import fsync_folder, make_folders
 from napari_confseg.store.strokes import Stroke
 
 if TYPE_CHECKING:
@@ -43,6 +45,16 @@ def journal_folder() -> Path:
     """Return where journals live: ``$CONFSEG_STATE_DIR``, or the user's state folder."""
     root = os.environ.get("CONFSEG_STATE_DIR")
     return Path(root) if root else user_state_path("napari-confseg", appauthor=False)
+
+
+def journal_path(root: Path, cohort_id: str, clip: str, rater: str, place: str) -> Path:
+    """Return the file of a journal.
+
+    The place counts too: what waits for a cohort on a drive that is away must not end in the copy
+    on the laptop.
+    """
+    where = hashlib.sha256(place.encode()).hexdigest()[:12]
+    return root / "journals" / cohort_id / clip / f"{rater}.{where}.sqlite"
 
 
 @dataclass(frozen=True)
@@ -103,11 +115,54 @@ class Journal:
             self._lock.acquire()
         except Timeout as error:
             raise JournalHeldError(str(path)) from error
+        self.set_aside: Path | None = None
         try:
-            self._db = self._open()
+            try:
+                self._db = self._open()
+            except sqlite3.OperationalError:
+                raise  # a full or read-only disk: nothing is wrong with the file
+            except sqlite3.DatabaseError:
+                self.set_aside = self._put_aside()
+                self._db = self._open()
         except BaseException:
             self._lock.release()
             raise
+
+    def _put_aside(self) -> Path:
+        """Rename a file that is no journal; the writer tells where it went."""
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        return self.path.replace(self.path.with_name(f"{self.path.name}.unreadable-{uuid4().hex}"))
+
+    @classmethod
+    def open_or_adopt(cls, path: Path, session: str | None) -> Self:
+        """Open the journal at `path`; if there is none, begin with a copy of one that follows on.
+
+        A cohort that was moved or copied has its journal under another name. The one that was
+        last in step with `session`, the store's last writer, is right for this place as well.
+        """
+        if not path.exists():
+            rater = path.name.split(".")[0]
+            for other in sorted(path.parent.glob(f"{rater}.*.sqlite")):
+                with suppress(OSError, sqlite3.Error, JournalHeldError):
+                    cls._copy_if_in_step(other, path, session)
+                if path.exists():
+                    break
+        return cls(path)
+
+    @classmethod
+    def _copy_if_in_step(cls, other: Path, path: Path, session: str | None) -> None:
+        journal = cls(other)
+        try:
+            if session in {journal.fact("session"), journal.fact("next_session")}:
+                partial = path.with_suffix(".partial")
+                partial.unlink(missing_ok=True)
+                copy = sqlite3.connect(partial)
+                journal._db.backup(copy)
+                copy.close()
+                partial.replace(path)
+        finally:
+            journal.close()
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
@@ -218,13 +273,14 @@ class Journal:
                 if value is not None:
                     self._db.execute("INSERT INTO fact VALUES (?, ?)", (name, str(value)))
 
-    def prune(self, up_to: int) -> None:
-        """Forget entries up to id `up_to` that are older than the newest ``KEEP`` acts."""
+    def prune(self) -> None:
+        """Forget what is in the store and older than the newest ``KEEP`` acts."""
+        applied = int(self.fact("applied") or 0)
         newest = "SELECT id FROM entry WHERE kind = 'act' ORDER BY id DESC LIMIT 1 OFFSET ?"
         with self._transaction():
             row = self._db.execute(newest, (KEEP,)).fetchone()
             if row is not None:
-                self._db.execute("DELETE FROM entry WHERE id <= ?", (min(int(row[0]), up_to),))
+                self._db.execute("DELETE FROM entry WHERE id <= ?", (min(int(row[0]), applied),))
 
     def close(self) -> None:
         """Let go of the journal."""

@@ -53,3 +53,11 @@ class StoreError(Exception):
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+def sentence(error: BaseException) -> str:
+    """Return in one line what `error` says."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.store.attributes import read_attributes, write_attributes
-from napari_confseg.store.backend import Keys
+from napari_confseg.store.backend import Keys, sweep_partials
 from napari_confseg.store.chunks import decode, encode
 from napari_confseg.store.layout import check_layout
 from napari_confseg.store.problems import Problem, StoreError
@@ -184,3 +184,7 @@ class Rater:
         """Write the attributes with some fields changed; foreign attributes stay."""
         self.meta = RaterMeta.model_validate(self.meta.model_dump() | changes)
         write_attributes(self._keys, self.path, self.meta)
+
+    def sweep(self) -> None:
+        """Remove what a crash left half-written here; only the rater's one writer may."""
+        sweep_partials(self._keys, self.path)

@@ -59,20 +59,13 @@ def test_out_of_range(long_cohort: Cohort) -> None:
 def test_flipped_bits_in_a_shard_never_pass(long_cohort: Cohort, tmp_path: Path) -> None:
     shard = tmp_path / "long.zarr/clip-1/0/c/1/0/0"
     good = shard.read_bytes()
-    clip = long_cohort.clip("clip-1")
-    truth = np.asarray(clip.frames)
     rng = np.random.default_rng(0)
     for bit in rng.choice(len(good) * 8, 60, replace=False):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << (bit % 8)
         shard.write_bytes(bad)
-        frames = long_cohort.clip("clip-1").frames
-        try:
-            read = frames[32:64]
-        except StoreError as error:
-            assert {p.code for p in error.problems} <= {"chunk-corrupt", "chunk-size"}
-        else:  # pragma: no cover - only if the flip hit a byte that carries nothing
-            np.testing.assert_array_equal(read, truth[32:64])
+        with pytest.raises(StoreError, match=r"chunk-corrupt|chunk-size"):
+            long_cohort.clip("clip-1").frames[32:64]
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65535, 65536, 70000, 2**20])
