@@ -113,9 +113,10 @@ class Samples:
 def choose_canvas(shapes: Sequence[tuple[int, int]], longest: int) -> Canvas:
     """Return the (H, W) that every frame fits when its longer side is scaled to `longest`.
 
-    Multiples of 16, and no larger than needed: a cohort of wide frames wastes no margin.
+    Multiples of 16, and no larger than needed: wide frames waste no margin, and frames smaller
+    than `longest` are not enlarged.
     """
-    fitted = [_inner(shape, (longest, longest)) for shape in shapes]
+    fitted = [_inner(shape, (min(longest, max(shape)),) * 2) for shape in shapes]
     height, width = (max(sizes) for sizes in zip(*fitted, strict=True))
     return -(-height // _STRIDE) * _STRIDE, -(-width // _STRIDE) * _STRIDE
 

@@ -1,0 +1,143 @@
+"""What is read from the store is what raters said, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_confseg.store import EXCLUDED, Status
+from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
+from trainer.data import (
+    choose_canvas,
+    choose_stride,
+    find_sources,
+    fit_frames,
+    fit_plane,
+    read_samples,
+    unfit,
+)
+from trainer.problems import TrainError
+
+CLASSES = ("pleura", "b-line")
+
+
+def read(cohort, *, raters=(), canvas=(32, 48), every=1):
+    return read_samples(
+        find_sources(cohort, CLASSES, raters), [PLEURA, B_LINE], canvas, every=every
+    )
+
+
+def test_at_its_own_size_every_pixel_arrives(shared_toy):
+    samples = read(shared_toy)
+    assert samples.frames.shape == (20, 32, 48)
+    assert samples.planes.shape == (20, 2, 32, 48)
+    for i, (name, t) in enumerate(zip(samples.clips, samples.times, strict=True)):
+        clip = shared_toy.clip(name)
+        assert np.array_equal(samples.frames[samples.frame_of[i]], clip.frames[t])
+        for c, index in enumerate((PLEURA, B_LINE)):
+            assert np.array_equal(samples.planes[i, c], clip.rater("reader-a").read_plane(t, index))
+
+
+def test_frames_are_stored_once_however_many_raters_marked_them(toy):
+    clip = toy.clip("clip-1")
+    second = clip.create_rater("reader-b", kind="human")
+    status = np.zeros((5, 6), np.uint8)
+    status[[1, 3], B_LINE] = Status.REVIEWED
+    second.write_status(status)
+    samples = read(toy)
+    assert len(samples.frames) == 20
+    assert len(samples) == 22
+    only = read(toy, raters=["reader-b"])
+    assert (only.clips, only.times) == (("clip-1", "clip-1"), (1, 3))
+    assert only.reviewed.tolist() == [[False, True], [False, True]]
+    assert np.array_equal(only.frames[0], clip.frames[1])
+
+
+def test_models_and_the_truth_are_not_learnt_from_unless_named(toy):
+    for kind in ("model", "truth", "consensus"):
+        rater = toy.clip("clip-0").create_rater(f"the-{kind}", kind=kind)
+        rater.write_status(np.full((5, 6), Status.REVIEWED, np.uint8))
+    assert len(read(toy)) == 20
+    assert len(read(toy, raters=["the-truth"])) == 5
+
+
+def test_touched_but_not_reviewed_frames_are_left_out(toy):
+    rater = toy.clip("clip-2").rater("reader-a")
+    status = rater.read_status()
+    status[:, :] = Status.IN_PROGRESS
+    status[4, PLEURA] = Status.REVIEWED
+    rater.write_status(status)
+    samples = read(toy)
+    assert [t for c, t in zip(samples.clips, samples.times, strict=True) if c == "clip-2"] == [4]
+    assert samples.reviewed[-6].tolist() == [True, False]
+
+
+@given(
+    plane=hnp.arrays(np.uint8, (37, 50), elements=st.sampled_from([0, 30, 60, 90, 255])),
+    canvas=st.sampled_from([(16, 32), (64, 48), (32, 32), (128, 128)]),
+)
+def test_planes_keep_to_the_values_stated_and_the_margin_is_excluded(plane, canvas):
+    fitted = fit_plane(plane, canvas)
+    assert fitted.shape == canvas
+    assert set(fitted.unique().tolist()) <= {*np.unique(plane).tolist(), EXCLUDED}
+    empty = fit_plane(np.zeros_like(plane), canvas)
+    assert torch.equal(empty == EXCLUDED, fit_plane(np.ones_like(plane), canvas) == EXCLUDED)
+
+
+@pytest.mark.parametrize("shape", [(40, 64), (100, 60), (480, 640), (20, 20)])
+@pytest.mark.parametrize("canvas", [(64, 64), (48, 96)])
+def test_what_is_fitted_and_unfitted_lies_where_it_was(shape, canvas):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    cy, cx, r = shape[0] * 0.3, shape[1] * 0.6, min(shape) * 0.2
+    disc = (255 * (np.hypot(y - cy, x - cx) < r)).astype(np.uint8)
+    back = unfit(fit_frames(disc[None], canvas)[:, None].float(), shape)[0, 0].numpy()
+    for axis, expected in ((y, cy), (x, cx)):
+        assert (axis * back).sum() / back.sum() == pytest.approx(expected, abs=0.02 * max(shape))
+    plane = fit_plane((disc > 0).astype(np.uint8), canvas)
+    frame = fit_frames(disc[None], canvas)[0] > 127
+    assert ((plane == 1) != frame).float().mean() < 0.04
+
+
+def test_the_canvas_is_no_larger_than_needed():
+    assert choose_canvas([(480, 640)], 128) == (96, 128)
+    assert choose_canvas([(480, 640), (600, 400)], 128) == (128, 128)
+    assert choose_canvas([(30, 50)], 128) == (32, 64)
+
+
+def test_too_much_is_thinned_out_evenly(shared_toy):
+    sources = find_sources(shared_toy, CLASSES, ())
+    whole = 20 * 32 * 48 * 3
+    assert choose_stride(sources, (32, 48), whole) == 1
+    every = choose_stride(sources, (32, 48), whole // 2)
+    assert every == 2
+    samples = read(shared_toy, every=every)
+    assert samples.times == (0, 2, 4) * 4
+    assert np.array_equal(samples.frames[2], shared_toy.clip("clip-0").frames[4])
+
+
+def test_frames_of_different_sizes_share_a_canvas(toy):
+    add_toy_clip(toy, "tall", "p9", shape=(64, 40))
+    samples = read(toy, canvas=(48, 48))
+    assert samples.frames.shape[1:] == (48, 48)
+    assert (samples.planes[-1, :, :, 30:] == EXCLUDED).all()
+    assert (samples.planes[-1, :, :, :30] != EXCLUDED).all()
+
+
+def test_nobody_reviewed_anything(cohort):
+    clip = cohort.clip("clip-1")
+    clip.create_rater("reader-a", kind="human")
+    with pytest.raises(TrainError, match=r"Nobody has reviewed any frame .*press 'Reviewed'"):
+        find_sources(cohort, CLASSES, ())
+
+
+def test_unknown_rater_and_class(shared_toy):
+    with pytest.raises(
+        TrainError, match=r"No clip of toy has a rater called reader-z\. It has reader-a\."
+    ):
+        find_sources(shared_toy, CLASSES, ["reader-z"])
+    with pytest.raises(TrainError, match="no class 'b-lines' in cohort 'toy'; it has pleura"):
+        find_sources(shared_toy, ("b-lines",), ())

@@ -1,0 +1,121 @@
+"""Predictions arrive in the store as a rater's planes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
+from napari_confseg.store import Cohort, Status
+from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
+from trainer.data import fit_frames, unfit
+from trainer.execute import execute
+from trainer.predict import Predictor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, shared_toy) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "fitted"
+    assert execute(run_folder(path, shared_toy, steps=4)) is not None
+    return path
+
+
+def predict(path: Path, model: Path, cohort: Cohort, listen=lambda _: None, **changes):
+    fields = {"run": str(model), "cohort": cohort.location, "rater": "model-a", "device": "cpu"}
+    folder = RunFolder.create(path, PredictRequest(**(fields | changes)))
+    return folder, execute(folder, listen)
+
+
+def test_every_frame_of_every_clip_is_marked(tmp_path, toy, model):
+    add_toy_clip(toy, "large", "p9", shape=(70, 50), n_frames=9)
+    folder, result = predict(tmp_path / "job", model, toy)
+    assert result is not None
+    assert result.clips == tuple(toy.clips())
+    fresh = Cohort.open(toy.location)
+    predictor = Predictor.load(model, "cpu")
+    for name in fresh.clips():
+        clip = fresh.clip(name)
+        rater = clip.rater("model-a")
+        status = rater.read_status()
+        assert (status[:, [PLEURA, B_LINE]] == Status.REVIEWED).all()
+        assert (np.delete(status, [PLEURA, B_LINE], axis=1) == Status.UNTOUCHED).all()
+        frames = np.asarray(clip.frames[:])
+        with torch.inference_mode():
+            logits = predictor.network(fit_frames(frames, (32, 48))[:, None].float() / 255)
+            expected = unfit(logits.sigmoid(), clip.shape[1:]).numpy() * 100
+        for c, index in enumerate((PLEURA, B_LINE)):
+            assert np.abs(rater.read_planes(index) - expected[:, c]).max() <= 0.51
+    events, _ = folder.events()
+    assert [e.clip for e in events if isinstance(e, Preview)] == toy.clips()
+    assert max(e.current for e in events if isinstance(e, Progress)) == 4 * 5 + 9
+
+
+def test_a_prediction_replaces_the_former_of_the_same_name(tmp_path, toy, model):
+    predict(tmp_path / "one", model, toy, clips=("clip-1",))
+    rater = toy.clip("clip-1").rater("model-a")
+    before = rater.read_plane(0, B_LINE)
+    rater.write_plane(0, B_LINE, np.full_like(before, 7))
+    predict(tmp_path / "two", model, toy, clips=("clip-1",))
+    assert np.array_equal(rater.read_plane(0, B_LINE), before)
+    assert "model-a" not in toy.clip("clip-2").raters()
+
+
+def test_stopped_in_a_clip_it_does_not_count_as_marked(tmp_path, toy, model):
+    add_toy_clip(toy, "a-long-one", "p9", n_frames=20)
+
+    def listen(event) -> None:
+        if isinstance(event, Progress):
+            RunFolder(tmp_path / "job").cancel()
+
+    folder, result = predict(tmp_path / "job", model, toy, listen, clips=("a-long-one", "clip-1"))
+    assert result is not None
+    assert (result.stopped, result.clips) == (True, ())
+    assert isinstance(folder.events()[0][-1], Cancelled)
+    rater = toy.clip("a-long-one").rater("model-a")
+    assert (rater.read_status()[:, B_LINE] == Status.IN_PROGRESS).all()
+    assert execute(folder).clips == ("a-long-one", "clip-1")
+    assert (rater.read_status()[:, B_LINE] == Status.REVIEWED).all()
+
+
+def test_a_person_is_never_overwritten(tmp_path, toy, model):
+    before = toy.clip("clip-1").rater("reader-a").read_plane(0, B_LINE)
+    folder, result = predict(tmp_path / "job", model, toy, rater="reader-a")
+    assert result is None
+    last = folder.events()[0][-1]
+    assert isinstance(last, Failed)
+    assert "must not overwrite" in last.error
+    assert np.array_equal(toy.clip("clip-1").rater("reader-a").read_plane(0, B_LINE), before)
+
+
+def break_checkpoint(run: Path) -> None:
+    data = bytearray((run / "checkpoint.safetensors").read_bytes())
+    (run / "checkpoint.safetensors").write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda run: (run / "config.json").unlink(), "holds no fitted model"),
+        (lambda run: (run / "config.json").write_text("{}"), "config.json can't be used"),
+        (lambda run: (run / "checkpoint.safetensors").unlink(), "holds no checkpoint yet"),
+        (break_checkpoint, "checkpoint.safetensors can't be read"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_said(tmp_path, toy, model, harm, words):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("config.json", "checkpoint.safetensors"):
+        (copy / name).write_bytes((model / name).read_bytes())
+    harm(copy)
+    folder, result = predict(tmp_path / "job", copy, toy)
+    assert result is None
+    last = folder.events()[0][-1]
+    assert isinstance(last, Failed)
+    assert words in last.error
+    assert last.hint
