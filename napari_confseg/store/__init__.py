@@ -26,6 +26,7 @@ from napari_confseg.store.schema import (
     check_slug,
 )
 from napari_confseg.store.strokes import Stroke
+from napari_confseg.store.validate import validate
 from napari_confseg.store.writer import RaterWriter
 
 __all__ = [
@@ -58,4 +59,5 @@ __all__ = [
     "StoreError",
     "Stroke",
     "check_slug",
+    "validate",
 ]

@@ -77,7 +77,7 @@ def parse_attributes(data: object, path: str, model: type[M]) -> M:
     except ValidationError as error:
         raise StoreError(
             Problem(
-                "attributes",
+                "schema-version" if e["loc"] == ("schema_version",) else "attributes",
                 path,
                 f"{model.__name__}.{'.'.join(map(str, e['loc'])) or 'as a whole'}: {e['msg']}",
                 repr(e["input"])[:80],

@@ -204,6 +204,16 @@ def local_root(store: Store) -> Path | None:
     return store.root if isinstance(store, LocalStore) else None
 
 
+def is_outside(store: Store, key: str) -> bool:
+    """Whether `key` leads out of a local store by a link."""
+    try:
+        if isinstance(store, DurableLocalStore):
+            store.check_inside(key)
+    except StoreError:
+        return True
+    return False
+
+
 def place(store: Store) -> str:
     """Return what tells this store from every other, for the person's own journals."""
     if isinstance(store, LocalStore):

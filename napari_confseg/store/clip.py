@@ -69,8 +69,14 @@ class Clip:
     def update_meta(self, **changes: object) -> None:
         """Write the attributes with some fields changed; foreign attributes stay."""
         self.meta = ClipMeta.model_validate(self.meta.model_dump() | changes)
-        ome = clip_ome(self.name, self.meta.frame_interval, self.meta.spacing)
+        interval, spacing = self.meta.frame_interval, self.meta.spacing
+        ome = clip_ome(self.name, interval, spacing)
         write_attributes(self._keys, self.name, self.meta, ome)
+        if {"frame_times", "spacing"} & changes.keys():
+            for name in self.raters():  # their OME metadata repeat the clip's scale
+                rater = self.rater(name)
+                ome = rater_ome(name, interval, spacing, self._cohort.classes)
+                write_attributes(self._keys, rater.path, rater.meta, ome)
 
     def raters(self) -> list[str]:
         """Return the names of the raters, sorted."""
@@ -188,6 +194,8 @@ class ClipWriter:
             fill_value=0,
             compressors=_CODEC,
             dimension_names=("t", "y", "x"),
+            # Black frames too: then one that is missing can be told from one that is black.
+            config={"write_empty_chunks": True},
         )
         return self
 

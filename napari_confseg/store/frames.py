@@ -73,6 +73,17 @@ class Frames:
         frames = out[0] if wanted.ndim == 0 else out
         return frames[rest if wanted.ndim == 0 else (slice(None), *rest)] if rest else frames
 
+    def missing(self) -> list[int]:
+        """Return the frames that are not on disk; they read as black."""
+        if not self._per_shard:
+            keys = set(self._keys.under(f"{self._path}/c/"))
+            return [t for t in range(len(self)) if f"{self._path}/c/{t}/0/0" not in keys]
+        return [
+            t
+            for t in range(len(self))
+            if self._index(t // self._per_shard)[t % self._per_shard, 0] == _ABSENT
+        ]
+
     def _read(self, wanted: NDArray[np.integer[Any]], out: NDArray[np.uint8]) -> None:
         # The codec lets go of the interpreter lock, so a few threads decode at once.
         jobs = zip(wanted.tolist(), out, strict=True)

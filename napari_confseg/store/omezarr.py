@@ -78,3 +78,65 @@ def rater_ome(
         "multiscales": _multiscales(name, RATER_AXES, interval, spacing),
         "omero": {"name": name, "channels": channels, "rdefs": {"model": "color"}},
     }
+
+
+_UNITS = frozenset({"second", "millimeter"})
+
+
+def ome_faults(found: object, expected: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Compare ``attributes["ome"]`` as found with what this module would write.
+
+    Returns
+    -------
+    list of (code, expected, found)
+        Codes ``ome-missing``, ``ome-version``, ``ome-axes``, ``ome-unit``, ``ome-scale``,
+        ``ome-dataset`` and ``ome-channels``. Further keys that others added are left alone.
+    """
+    if not isinstance(found, dict):
+        return [("ome-missing", "OME-Zarr metadata", repr(found)[:80])]
+    faults = []
+    if found.get("version") != expected["version"]:
+        faults.append(("ome-version", expected["version"], repr(found.get("version"))))
+    images = found.get("multiscales")
+    if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):
+        return [*faults, ("ome-missing", "one multiscale image", repr(images)[:80])]
+    faults += _image_faults(images[0], expected["multiscales"][0])
+    if "omero" in expected:
+        ours = _channels(expected)
+        if _channels(found) != ours:
+            faults.append(("ome-channels", str(ours), str(_channels(found))[:300]))
+    return faults
+
+
+def _image_faults(found: dict[str, Any], ours: dict[str, Any]) -> list[tuple[str, str, str]]:
+    faults = []
+    axes = found.get("axes")
+    axes = [a for a in axes if isinstance(a, dict)] if isinstance(axes, list) else []
+    kinds = [(a.get("name"), a.get("type")) for a in axes]
+    expected = [(a["name"], a["type"]) for a in ours["axes"]]
+    if kinds != expected:
+        faults.append(("ome-axes", str(expected), str(kinds)))
+    else:
+        for axis, own in zip(axes, ours["axes"], strict=True):
+            if axis.get("unit") != own.get("unit"):
+                known = "" if axis.get("unit") in _UNITS or not axis.get("unit") else ", unknown"
+                faults.append(("ome-unit", f"{own['name']} in {own.get('unit', 'no unit')}",
+                               f"{axis.get('unit', 'no unit')}{known}"))  # fmt: skip
+    datasets = found.get("datasets")
+    one = datasets[0] if isinstance(datasets, list) and len(datasets) == 1 else {}
+    own = ours["datasets"][0]
+    if not isinstance(one, dict) or one.get("path") != own["path"]:
+        return [*faults, ("ome-dataset", "one dataset, at '0'", repr(datasets)[:80])]
+    transforms = one.get("coordinateTransformations")
+    if transforms != own["coordinateTransformations"]:
+        expected_scale = own["coordinateTransformations"][0]["scale"]
+        faults.append(("ome-scale", f"a scale of {expected_scale}", repr(transforms)[:120]))
+    return faults
+
+
+def _channels(ome: dict[str, Any]) -> list[tuple[object, object]]:
+    omero = ome.get("omero")
+    channels = omero.get("channels") if isinstance(omero, dict) else None
+    if not isinstance(channels, list):
+        return []
+    return [(c.get("label"), c.get("color")) for c in channels if isinstance(c, dict)]

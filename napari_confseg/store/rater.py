@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _THREADS = 4
+RECORD = "strokes.jsonl"
 
 
 def check_plane(data: NDArray[np.uint8], path: str) -> None:
@@ -173,12 +174,12 @@ class Rater:
 
     def read_strokes(self) -> list[Stroke]:
         """Return the record of strokes, oldest first."""
-        data = self._keys.get(f"{self.path}/strokes.jsonl")
-        return [] if data is None else parse_strokes(data, f"{self.path}/strokes.jsonl")
+        data = self._keys.get(f"{self.path}/{RECORD}")
+        return [] if data is None else parse_strokes(data, f"{self.path}/{RECORD}")
 
     def write_strokes(self, strokes: Iterable[Stroke]) -> None:
         """Replace the record of strokes; whole or not at all."""
-        self._keys.set(f"{self.path}/strokes.jsonl", dump_strokes(strokes))
+        self._keys.set(f"{self.path}/{RECORD}", dump_strokes(strokes))
 
     def update_meta(self, **changes: object) -> None:
         """Write the attributes with some fields changed; foreign attributes stay."""

@@ -1,0 +1,273 @@
+"""Everything that is wrong with a cohort, at once: every problem with a code, a place and a hint.
+
+The outside validators of OME-Zarr look at one group's metadata. What they all miss is looked at
+here: shapes against the clip's, units, scales, values, status, records, every chunk, and files
+that nobody listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, TypeVar
+
+from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
+from napari_confseg.store.backend import Keys, is_outside, open_store
+from napari_confseg.store.frames import Frames
+from napari_confseg.store.layout import check_frames, check_rater_arrays
+from napari_confseg.store.lease import LEASE, LOCK, read_lease
+from napari_confseg.store.local import PARTIAL
+from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
+from napari_confseg.store.problems import Problem, StoreError, sentence
+from napari_confseg.store.rater import RECORD, Rater, check_plane
+from napari_confseg.store.schema import (
+    EXCLUDED,
+    MAX_CONFIDENCE,
+    ClipMeta,
+    CohortMeta,
+    RaterMeta,
+    Status,
+    check_slug,
+)
+from napari_confseg.store.strokes import parse_strokes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zarr.abc.store import Store
+
+    from napari_confseg.store.backend import Location
+    from napari_confseg.store.strokes import Stroke
+
+T = TypeVar("T")
+
+
+def validate(
+    location: Location | Store, *, progress: Callable[[int, int, str], None] | None = None
+) -> list[Problem]:
+    """Return every problem of the cohort at `location`; an empty list means that it is sound.
+
+    Reads and decodes all of it, and changes nothing.
+
+    Parameters
+    ----------
+    location : str, Path or zarr Store
+        As for :meth:`Cohort.open`.
+    progress : callable, optional
+        Called with (clips done, clips, name of the clip) before each clip.
+    """
+    try:
+        store = open_store(location, read_only=True)
+        return _Validation(store).run(progress)
+    except StoreError as error:
+        return list(error.problems)
+    except Exception as error:  # no zip, no bucket, no permission: a problem as well
+        return [Problem("unreadable", str(location), "a cohort", sentence(error))]
+
+
+class _Validation:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys = Keys(store)
+        self._problems: list[Problem] = []
+        self._cohort: CohortMeta | None = None
+
+    def run(self, progress: Callable[[int, int, str], None] | None) -> list[Problem]:
+        self._cohort = self._try(lambda: read_attributes(self._keys, "", CohortMeta))
+        keys = self._sort_out(self._keys.under(""))
+        clips: defaultdict[str, list[str]] = defaultdict(list)
+        for key in keys:
+            clip, _, inside = key.partition("/")
+            if inside:
+                clips[clip].append(inside)
+            elif key != "zarr.json":
+                self._unlisted(key)
+        for done, (name, rest) in enumerate(sorted(clips.items())):
+            if progress:
+                progress(done, len(clips), name)
+            self._check_clip(name, rest)
+        return sorted(self._problems, key=lambda p: (p.path, p.code))
+
+    def _try(self, read: Callable[[], T]) -> T | None:
+        """Return what `read` returns, or None after keeping the problems that it raises."""
+        try:
+            return read()
+        except StoreError as error:
+            self._problems.extend(error.problems)
+        return None
+
+    def _add(self, code: str, path: str, expected: str, found: object, hint: str = "") -> None:
+        self._problems.append(Problem(code, path, expected, str(found), hint))
+
+    def _unlisted(self, key: str) -> None:
+        self._add("unlisted", key, "only what the contract names", "a file nobody listed",
+                  "Move it out of the cohort.")  # fmt: skip
+
+    def _sort_out(self, keys: Iterable[str]) -> list[str]:
+        """Return the keys that may belong here; name those that can't."""
+        good = []
+        for key in keys:
+            name = key.rsplit("/", 1)[-1]
+            if is_outside(self._store, key):
+                self._add("outside", key, "a path inside the cohort", "a link out of it",
+                          "Remove the link.")  # fmt: skip
+            elif name.endswith(PARTIAL):
+                self._add("stray-partial", key, "nothing half-written", "a file left by a crash",
+                          "Open the clip with that rater once, or delete the file.")  # fmt: skip
+            elif name in {".zgroup", ".zarray", ".zattrs", ".zmetadata"}:
+                self._add("zarr-v2", key, "zarr v3", "metadata of zarr v2", "Convert or remove it.")
+            else:
+                good.append(key)
+        return good
+
+    # -- clips
+
+    def _check_clip(self, name: str, rest: list[str]) -> None:
+        self._check_name(name, name)
+        if "zarr.json" not in rest:
+            self._add("orphan", name, "a clip's zarr.json", "a folder without",
+                      "Left by an interrupted import: delete the folder.")  # fmt: skip
+            return
+        meta = self._try(lambda: read_attributes(self._keys, name, ClipMeta))
+        shape, per_shard, problems = check_frames(self._keys, f"{name}/0")
+        self._problems += problems
+        n_files = -(-shape[0] // (per_shard or 1))
+        raters: defaultdict[str, list[str]] = defaultdict(list)
+        for key in rest:
+            if m := re.fullmatch(r"raters/([^/]+)/(.+)", key):
+                raters[m[1]].append(m[2])
+            elif m := re.fullmatch(r"0/c/(0|[1-9]\d*)/0/0", key):
+                self._check_inside(f"{name}/{key}", int(m[1]) < n_files or not shape[0])
+            elif key not in {"zarr.json", "0/zarr.json", "raters/zarr.json"}:
+                self._unlisted(f"{name}/{key}")
+        if raters and "raters/zarr.json" not in rest:
+            self._add("missing", f"{name}/raters", "a zarr v3 group", "no zarr.json")
+        if meta is not None and shape[0]:
+            self._check_clip_meta(name, meta, shape)
+        if not problems:
+            self._check_pixels(Frames(self._keys, f"{name}/0", shape, per_shard), f"{name}/0")
+        for rater, keys in sorted(raters.items()):
+            self._check_rater(f"{name}/raters/{rater}", keys, meta, shape)
+
+    def _check_name(self, name: str, path: str) -> None:
+        try:
+            check_slug(name)
+        except ValueError as error:
+            self._add("name", path, "a legal name", error, "Rename the folder.")
+
+    def _check_inside(self, key: str, inside: bool) -> None:
+        if not inside:
+            self._add("chunk-outside", key, "a chunk of the array's grid", "one beyond it",
+                      "The array was cut, or the file was copied here: remove it.")  # fmt: skip
+
+    def _check_clip_meta(self, name: str, meta: ClipMeta, shape: tuple[int, int, int]) -> None:
+        if len(meta.frame_times) != shape[0]:
+            self._add("frame-times", name, f"{shape[0]} frame times", len(meta.frame_times))
+        ys, xs = zip(*meta.sector.polygon, strict=True) if meta.sector else ((0,), (0,))
+        if min(*ys, *xs) < -1 or max(ys) > shape[1] + 1 or max(xs) > shape[2] + 1:
+            self._add("sector", name, f"a sector inside {shape[1:]}", f"{ys} {xs}"[:120])
+        self._check_ome(name, clip_ome(name, meta.frame_interval, meta.spacing))
+
+    def _check_ome(self, path: str, expected: dict[str, object]) -> None:
+        node = self._try(lambda: read_node(self._keys, path))
+        attributes = (node or {}).get("attributes")
+        found = attributes.get("ome") if isinstance(attributes, dict) else None
+        for fault in ome_faults(found, expected):
+            code, wanted, there = fault
+            self._add(code, path, wanted, there, f"Write attributes['{NAMESPACE}'] and ome anew.")
+
+    def _check_pixels(self, frames: Frames, path: str) -> None:
+        missing = self._try(frames.missing)
+        if missing:
+            self._add("frame-missing", path, f"{len(frames)} frames", f"none at {missing[:20]}",
+                      "These read as black: import the clip again.")  # fmt: skip
+        seen: set[Problem] = set()
+        for t in range(len(frames)):
+            try:
+                frames[t]
+            except StoreError as error:
+                seen.update(error.problems)  # a damaged shard index shows in each of its frames
+        self._problems += seen
+
+    # -- raters
+
+    def _check_rater(
+        self, path: str, rest: list[str], clip: ClipMeta | None, frames: tuple[int, int, int]
+    ) -> None:
+        name = path.rsplit("/", 1)[-1]
+        self._check_name(name, path)
+        if "zarr.json" not in rest:
+            self._add("orphan", path, "a rater's zarr.json", "a folder without",
+                      "Left by a crash: open the clip with that rater once.")  # fmt: skip
+            return
+        self._try(lambda: read_attributes(self._keys, path, RaterMeta))
+        if self._cohort is None or not frames[0]:
+            return  # nothing to compare with; that problem is named already
+        shape = (frames[0], len(self._cohort.classes), *frames[1:])
+        problems = check_rater_arrays(self._keys, path, shape)
+        self._problems += problems
+        self._check_rater_files(path, rest, shape)
+        if clip is not None:
+            expected = rater_ome(name, clip.frame_interval, clip.spacing, self._cohort.classes)
+            self._check_ome(path, expected)
+        if not problems:
+            rater = self._try(lambda: Rater(self._store, path, shape))
+            if rater is not None:
+                self._check_values(rater)
+        if LEASE in rest:
+            data = self._keys.get(f"{path}/{LEASE}") or b""
+            self._try(lambda: read_lease(data, f"{path}/{LEASE}"))
+        if RECORD in rest:
+            self._check_record(f"{path}/{RECORD}", shape)
+
+    def _check_rater_files(
+        self, path: str, rest: list[str], shape: tuple[int, int, int, int]
+    ) -> None:
+        listed = {"zarr.json", "0/zarr.json", "status/zarr.json", "status/c/0/0", RECORD, LEASE,
+                  LOCK}  # fmt: skip
+        for key in rest:
+            if m := re.fullmatch(r"0/c/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0", key):
+                inside = int(m[1]) < shape[0] and int(m[2]) < shape[1]
+                self._check_inside(f"{path}/{key}", inside)
+            elif key not in listed:
+                self._unlisted(f"{path}/{key}")
+
+    def _check_values(self, rater: Rater) -> None:
+        for frame, c in rater.stored_chunks():
+            if frame < rater.shape[0] and c < rater.shape[1]:
+                plane = self._try(lambda f=frame, c=c: rater.read_plane(f, c))  # type: ignore[misc]
+                if plane is not None:
+                    where = f"{rater.path}/0 frame {frame} class {c}"
+                    self._try(lambda p=plane, w=where: check_plane(p, w))  # type: ignore[misc]
+        status = self._try(rater.read_status)
+        if status is not None and status.max(initial=0) > max(Status):
+            self._add("status-range", f"{rater.path}/status", "0, 1 or 2", status.max())
+
+    def _check_record(self, path: str, shape: tuple[int, int, int, int]) -> None:
+        strokes = self._try(lambda: parse_strokes(self._keys.get(path) or b"", path))
+        if strokes is None:
+            return
+        found = [s.seq for s in strokes]
+        if found != list(range(1, len(found) + 1)):
+            wrong = next(i for i, seq in enumerate(found, 1) if seq != i)
+            self._add("stroke-sequence", f"{path}:{wrong}", f"seq {wrong}", found[wrong - 1],
+                      "Strokes are missing, doubled or out of order.")  # fmt: skip
+        for number, stroke in enumerate(strokes, 1):
+            for code, expected, wrong_value in _stroke_faults(stroke, shape):
+                self._add(code, f"{path}:{number}", expected, wrong_value)
+
+
+def _stroke_faults(
+    s: Stroke, shape: tuple[int, int, int, int]
+) -> Iterable[tuple[str, str, object]]:
+    n_frames, n_classes, height, width = shape
+    for frame, c in ((s.frame, s.class_index), *((f, c) for f, c, _ in s.also)):
+        if frame >= n_frames:
+            yield "stroke-frame", f"a frame below {n_frames}", frame
+        if c >= n_classes:
+            yield "stroke-class", f"a class below {n_classes}", c
+    if s.confidence > MAX_CONFIDENCE and s.confidence != EXCLUDED:
+        yield "stroke-confidence", "0..100 or 255", s.confidence
+    y0, x0, y1, x1 = s.box
+    if not (y0 <= y1 <= height and x0 <= x1 <= width):
+        yield "stroke-box", f"a box inside {(height, width)}", s.box
