@@ -1,0 +1,280 @@
+"""Makes the cohort: plans it from the seed, makes each clip, writes it through the store."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from zarr.storage import LocalStore
+
+from napari_confseg.store import (
+    DEFAULT_CLASSES,
+    ClipMeta,
+    Cohort,
+    Provenance,
+    Sector,
+    Spacing,
+    Status,
+    Stroke,
+)
+from sample_data.anatomy import draw_anatomy
+from sample_data.clinical import draw_row, to_csv
+from sample_data.findings import findings, latent, truth
+from sample_data.imaging import Scanner, Settings
+from sample_data.motion import draw_motion
+from sample_data.readers import READERS, Reader
+from sample_data.scan import Probe, Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Clip, Location, Rater
+    from sample_data.findings import Finding
+    from sample_data.readers import Mark
+
+FPS = 15.0
+EPOCH = datetime(2024, 1, 1, 9, 0, tzinfo=UTC)
+"""When simulated readers began: a fixed time, for the same seed must give the same bytes."""
+ZONES = tuple(f"{side}{number}" for side in "LR" for number in range(1, 7))
+N_CLASSES = len(DEFAULT_CLASSES)
+DEFAULT_READERS = ("calibrated", "over-inclusive", "over-confident")
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """What is decided of a clip before it is made."""
+
+    name: str
+    patient: str
+    zone: str
+    severity: float
+    seed: np.random.SeedSequence
+
+
+@dataclass
+class Made:
+    """A clip in memory: `frames` ``(T, Y, X)``, planes ``(T, C, Y, X)`` of truth and latent."""
+
+    frames: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    latent: NDArray[np.uint8]
+
+
+def make_cohort(
+    location: Location,
+    *,
+    patients: int = 8,
+    seed: int = 0,
+    clips_per_patient: int = 2,
+    frames: int = 24,
+    size: tuple[int, int] = (256, 320),
+    readers: Sequence[str] = DEFAULT_READERS,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Cohort:
+    """Make a synthetic lung-ultrasound cohort and return it; the same seed gives the same bytes.
+
+    Beside ``NAME.zarr`` a clinical table ``NAME-clinical.csv`` is written.
+
+    Parameters
+    ----------
+    location : str or Path
+        A folder that does not exist yet or is empty.
+    patients, clips_per_patient, frames : int
+        How many; at most 12 clips a patient (one a lung zone).
+    seed : int
+        What everything is drawn from.
+    size : tuple of int
+        (Y, X) of the frames.
+    readers : sequence of str
+        Kinds of reader (``READERS``); they become raters ``reader-a``, ``reader-b``, ...
+    progress : callable, optional
+        Called with (clips done, clips in all, what is being done).
+
+    Returns
+    -------
+    Cohort
+        With raters ``truth`` (0 or 100), ``latent`` (the probability that was there to be seen,
+        in percent) and the readers.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range or a kind of reader is unknown.
+    StoreError
+        If something is at `location` already.
+    """
+    _check(patients, clips_per_patient, frames, size, readers)
+    path = Path(location).expanduser()
+    slug = "synthetic"
+    digest = hashlib.sha256(repr((seed, patients, clips_per_patient, frames, size)).encode())
+    # zarr's own local store: not synced to disk, as what is made can be made again.
+    cohort = Cohort.create(LocalStore(path), name=slug, cohort_id=digest.hexdigest()[:32])
+    plans, table = plan(patients, clips_per_patient, seed)
+    for done, clip_plan in enumerate(plans):
+        if progress:
+            progress(done, len(plans), clip_plan.name)
+        make_clip(cohort, clip_plan, frames, size, readers)
+    if progress:
+        progress(len(plans), len(plans), "clinical table")
+    clinical_path(path).write_text(table, encoding="utf-8", newline="\n")
+    return Cohort.open(path)
+
+
+def clinical_path(location: Location) -> Path:
+    """Return where the clinical table of the cohort at `location` lies: beside it."""
+    path = Path(location).expanduser()
+    return path.with_name(f"{path.stem}-clinical.csv")
+
+
+def _check(
+    patients: int, clips: int, frames: int, size: tuple[int, int], readers: Sequence[str]
+) -> None:
+    for name, value, low, high in (
+        ("patients", patients, 1, 999), ("clips_per_patient", clips, 1, len(ZONES)),
+        ("frames", frames, 1, 10_000), ("height", size[0], 64, 2048), ("width", size[1], 64, 2048),
+        ("number of readers", len(readers), 0, 26),
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be {low} to {high}, found {value}")
+    for kind in readers:
+        if kind not in READERS:
+            raise ValueError(f"no kind of reader {kind!r}; there are {', '.join(READERS)}")
+
+
+def plan(patients: int, clips_per_patient: int, seed: int) -> tuple[list[ClipPlan], str]:
+    """Return the plans of all clips and the clinical table as CSV."""
+    root = np.random.SeedSequence(seed)
+    rng = np.random.default_rng(root.spawn(1)[0])
+    # Severities cover the scale evenly, so that even a small cohort shows everything.
+    severities = rng.permutation((np.arange(patients) + rng.random(patients)) / patients)
+    plans, rows = [], []
+    for number, severity in enumerate(severities):
+        patient = f"p{number + 1:02d}"
+        zones = sorted(rng.choice(ZONES, clips_per_patient, replace=False).tolist())
+        names = [f"{patient}-{zone.lower()}" for zone in zones]
+        for name, zone in zip(names, zones, strict=True):
+            dependent = 0.1 if zone.endswith(("5", "6")) else 0.0
+            local = float(np.clip(severity + rng.normal(dependent - 0.03, 0.12), 0, 1))
+            plans.append(ClipPlan(name, patient, zone, local, root.spawn(1)[0]))
+        rows.append(draw_row(rng, patient, float(severity), names, zones))
+    return plans, to_csv(rows)
+
+
+def draw_probe(rng: np.random.Generator) -> tuple[Probe, float]:
+    """Draw a probe with its depth, and how much of the sector's width the picture shows."""
+    if rng.random() < 0.3:
+        return Probe("linear", float(rng.uniform(18, 23)), float(rng.uniform(42, 56))), 1.0
+    radius, angle = rng.uniform(45, 60), rng.uniform(0.5, 0.6)
+    probe = Probe("convex", float(radius * angle), float(rng.uniform(95, 140)), float(radius))
+    return probe, float(rng.uniform(0.75, 1.0))
+
+
+def make_clip(
+    cohort: Cohort, plan: ClipPlan, n_frames: int, size: tuple[int, int], readers: Sequence[str]
+) -> None:
+    """Make one clip with its raters and write it to `cohort`."""
+    anatomy_seed, image_seed, *reader_seeds = plan.seed.spawn(2 + len(readers))
+    rng = np.random.default_rng(anatomy_seed)
+    probe, crop = draw_probe(rng)
+    scan = Scan.fit(probe, size, crop)
+    anatomy = draw_anatomy(rng, probe, plan.severity, plan.zone)
+    poses = draw_motion(rng, probe, n_frames, FPS, plan.severity)
+    image_rng = np.random.default_rng(image_seed)
+    scanner = Scanner(image_rng, scan, anatomy, Settings.draw(image_rng))
+    simulated = [
+        Reader(np.random.default_rng(s), READERS[kind])
+        for s, kind in zip(reader_seeds, readers, strict=True)
+    ]
+    digest = hashlib.sha256()
+    with cohort.new_clip(plan.name, shape=size) as new:
+        for pose in poses:
+            frame = scanner.frame(pose)
+            digest.update(frame.tobytes())
+            new.append(frame)
+        new.finish(_meta(plan, scan, n_frames, digest.hexdigest()))
+    clip = cohort.clip(plan.name)
+    exact = clip.create_rater("truth", kind="truth", label="Exact truth", created=EPOCH)
+    likely = clip.create_rater("latent", kind="truth", label="Latent probability", created=EPOCH)
+    desks = [Desk(clip, f"reader-{chr(97 + i)}", reader) for i, reader in enumerate(simulated)]
+    for t, pose in enumerate(poses):
+        found = findings(anatomy, pose, scan.z, scan.u)
+        true = truth(anatomy, found, pose, scan.z, scan.u) & scan.inside
+        p = latent(found, (N_CLASSES, *size)) * scan.inside
+        for c in range(N_CLASSES):
+            exact.write_plane(t, c, true[c] * np.uint8(100))
+            likely.write_plane(t, c, np.rint(100 * p[c]).astype(np.uint8))
+        for desk in desks:
+            desk.read(t, found, scan)
+    everything = np.full((n_frames, N_CLASSES), Status.REVIEWED, np.uint8)
+    exact.write_status(everything)
+    likely.write_status(everything)
+    for desk in desks:
+        desk.close()
+
+
+class Desk:
+    """A simulated reader at work on a clip: planes, status and record of strokes."""
+
+    def __init__(self, clip: Clip, name: str, reader: Reader) -> None:
+        self._reader = reader
+        self._rater: Rater = clip.create_rater(
+            name, kind="human", label=reader.kind.label, created=EPOCH
+        )
+        self._status = np.zeros(self._rater.shape[:2], np.uint8)
+        self._strokes: list[Stroke] = []
+
+    def read(self, t: int, found: list[Finding], scan: Scan) -> None:
+        """Mark frame `t`."""
+        if not self._reader.reviews():
+            return
+        planes = np.zeros(self._rater.shape[1:], np.uint8)
+        for mark in self._reader.marks(found, scan.z, scan.u, scan.inside):
+            plane = planes[mark.class_index][mark.box]
+            changed = mark.region & (plane < mark.confidence)
+            if changed.any():
+                plane[changed] = mark.confidence
+                self._record(t, mark, changed)
+        for c in np.flatnonzero(planes.any((1, 2))):
+            self._rater.write_plane(t, int(c), planes[c])
+        self._status[t] = Status.REVIEWED
+
+    def _record(self, t: int, mark: Mark, changed: NDArray[np.bool_]) -> None:
+        rows, columns = mark.box
+        ys, xs = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        seq = len(self._strokes) + 1
+        self._strokes.append(
+            Stroke(
+                seq=seq, time=EPOCH + timedelta(seconds=4 * seq), class_index=mark.class_index,
+                frame=t, confidence=mark.confidence, tool="polygon",
+                box=(int(rows.start + ys[0]), int(columns.start + xs[0]),
+                     int(rows.start + ys[-1] + 1), int(columns.start + xs[-1] + 1)),
+                pixels=int(np.count_nonzero(changed)),
+            )
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Write status and record."""
+        self._rater.write_status(self._status)
+        self._rater.write_strokes(self._strokes)
+
+
+def _meta(plan: ClipPlan, scan: Scan, n_frames: int, sha256: str) -> ClipMeta:
+    return ClipMeta(
+        patient=plan.patient,
+        zone=plan.zone,
+        probe=scan.probe.kind,
+        frame_times=tuple(round(i / FPS, 6) for i in range(n_frames)),
+        spacing=Spacing(y=scan.spacing, x=scan.spacing, source="synthetic"),
+        sector=Sector(
+            kind="curved" if scan.probe.kind == "convex" else "linear",
+            polygon=scan.polygon(), confirmed=True,
+        ),
+        tags=("synthetic",),
+        provenance=Provenance(source_sha256=sha256, decoder="sample_data"),
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""Echoes along the beams: amplitudes of ribs, pleura, repeats, and what the lung shows.
+
+All take the depths `z` ``(depths, 1)`` and places `u` ``(1, lines)`` in mm and give
+``float32 (depths, lines)``; 0 dB is the brightest white.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from sample_data.fields import Curve, Texture
+from sample_data.findings import a_visibility, cortex
+from sample_data.wall import decibel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sample_data.anatomy import Anatomy, Pose, Rib
+
+
+@dataclass(frozen=True)
+class Lung:
+    """The looks of pleura and lung that vary along them, and their echoes.
+
+    Attributes
+    ----------
+    anatomy : Anatomy
+    glints : tuple of Curve
+        Brightness along the pleura, coarse and fine, in dB.
+    haze : Texture
+        Clouds in the haze below.
+    solid : Texture
+        Structure of consolidated lung.
+    """
+
+    anatomy: Anatomy
+    glints: tuple[Curve, Curve]
+    haze: Texture
+    solid: Texture
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, anatomy: Anatomy) -> Lung:
+        """Draw the looks."""
+        return cls(anatomy, (Curve.draw(rng, 6.0), Curve.draw(rng, 1.6)),
+                   Texture.draw(rng, (4.0, 7.0)), Texture.draw(rng, (2.0, 2.5)))  # fmt: skip
+
+    def glint(self, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
+        """Return how bright, in dB about 0, the pleura is at `u`."""
+        lung = u - pose.slide
+        size = 2.2 + 2.0 * self.anatomy.severity
+        level = size * (0.8 * self.glints[0].at(lung) + 0.6 * self.glints[1].at(lung))
+        return np.asarray(level, np.float32)
+
+    def pleura(
+        self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+    ) -> NDArray[np.float32]:
+        """Return the pleural line with the short tail that it drags; fainter over fluid."""
+        a = self.anatomy
+        depth, gap = a.pleura(u, pose), a.gap(u, pose)
+        below = z - depth
+        line = np.exp(-((below / (0.4 * a.pleura_thickness)) ** 2))
+        tail = np.exp(-np.maximum(below, 0) / 2.2) * (below > 0) * decibel(-17)
+        level = self.glint(u, pose) - 6 - 5 * (gap > 0.5)
+        out = (line + tail) * decibel(level)
+        # Behind fluid the lung itself is a second line.
+        second = np.exp(-(((below - gap) / 0.9) ** 2)) * (gap > 0.5)
+        return np.asarray(out + second * decibel(self.glint(u, pose) - 10), np.float32)
+
+    def a_lines(
+        self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+    ) -> NDArray[np.float32]:
+        """Return the repeats of the pleura at the multiples of its depth."""
+        a = self.anatomy
+        depth = a.pleura(u, pose)
+        shown = expit(a_visibility(a, u, pose) / 0.22) * decibel(self.glint(u, pose) - 13)
+        out = np.zeros(np.broadcast_shapes(z.shape, u.shape), np.float32)
+        for line in a.a_lines:
+            width = 0.4 * a.pleura_thickness * (1 + 0.12 * (line.order - 2))
+            out += line.strength * np.exp(-(((z - line.order * depth) / width) ** 2))
+        return np.asarray(out * shown, np.float32)
+
+    def air(
+        self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+    ) -> NDArray[np.float32]:
+        """Return the haze of aerated lung: scattered repeats without any place of their own."""
+        a = self.anatomy
+        surface = a.surface(u, pose)
+        below = np.maximum(z - surface, 0)
+        cloud = 2.0 * self.haze.at(z - pose.descent, u - pose.slide)
+        level = -31 + 4 * a.severity + cloud - 0.11 * below
+        return np.asarray(decibel(level) * expit((z - surface) / 0.3), np.float32)
+
+    def b_lines(
+        self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the B-lines, and what of the A-lines and repeats they leave (1 all, 0 nothing)."""
+        a = self.anatomy
+        surface = a.surface(u, pose)
+        below = np.maximum(z - surface, 0)
+        power = np.zeros(np.broadcast_shapes(z.shape, u.shape), np.float32)
+        left = np.ones_like(power)
+        for line in a.b_lines:
+            half = line.half_width * (1 + 0.004 * z)
+            profile = np.exp(-(np.abs((u - pose.slide - line.u) / half) ** 3) * 0.7)
+            drawn = line.strength * profile * np.exp(-below / line.fade)
+            power += (drawn * decibel(-13)) ** 2
+            left *= 1 - 0.95 * np.minimum(1.6 * line.strength * profile, 1)
+        return np.asarray(np.sqrt(power) * expit((z - surface) / 0.3), np.float32), left
+
+    def filled(
+        self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+    ) -> NDArray[np.float32]:
+        """Return solid lung with its bronchograms and shredded border; fluid is nearly black."""
+        a = self.anatomy
+        pleura = a.pleura(u, pose)
+        top = pleura + a.gap(u, pose)
+        out = np.zeros(np.broadcast_shapes(z.shape, u.shape), np.float32)
+        c = a.consolidation
+        if c is None:
+            return out
+        thickness = a.solid(u, pose)
+        inside = expit((z - top) / 0.3) * expit((top + thickness - z) / 0.35) * (thickness > 0)
+        out += inside * decibel(-29 + 3.0 * self.solid.at(z - pose.descent, u - pose.slide))
+        # The border to aerated lung: bright crumbs where it lies square to the beam.
+        border = np.exp(-(((z - top - thickness) / 0.9) ** 2)) * (thickness > 0.5)
+        out += border * decibel(self.glint(u, pose) - 13)
+        for down, aside, length, tilt in c.bronchograms:
+            du = u - pose.slide - aside
+            dz = z - pleura - down - tilt * du
+            out += decibel(-12) * np.exp(-((dz / 0.6) ** 2) - (du / (0.5 * length)) ** 2) * inside
+        return np.asarray(out, np.float32)
+
+
+def rib_cortex(
+    rib: Rib, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+) -> NDArray[np.float32]:
+    """Return the bright arch of a rib, weaker on its flanks, which send the echo aside."""
+    across = np.abs(u - pose.jitter - rib.u) / rib.half_width
+    below = z - cortex(rib, u, pose)
+    line = np.exp(-((np.where(below > 0, below / 1.1, below / 0.6)) ** 2))
+    return np.asarray(line * decibel(-7 - 9 * across**2) * expit((1.05 - across) / 0.06),
+                      np.float32)  # fmt: skip
+
+
+def lit(
+    anatomy: Anatomy, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+) -> NDArray[np.float32]:
+    """Return what share of the amplitude the ribs let through: 1, or little in their shadow."""
+    out = np.ones(np.broadcast_shapes(z.shape, u.shape), np.float32)
+    for rib in anatomy.ribs:
+        aside = (np.abs(u - pose.jitter - rib.u) - rib.half_width) / (0.35 + 0.006 * z)
+        behind = expit((z - cortex(rib, u, pose) - 1.0) / 0.4)
+        out *= 1 - behind * expit(-aside) * 0.975
+    return out
