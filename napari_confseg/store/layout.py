@@ -41,9 +41,9 @@ def check_frames(keys: Keys, path: str) -> tuple[tuple[int, int, int], int, list
     node, problems = _array_node(keys, path)
     shape = _ints(node.get("shape"))
     limits = (MAX_FRAMES, MAX_SIDE, MAX_SIDE)
-    fault = _shape_fault(path, shape, limits, "(T, Y, X)")
-    if problems or fault:
-        return (0, 0, 0), 0, [*problems, *fault]
+    problems = problems or _shape_fault(path, shape, limits, "(T, Y, X)")
+    if problems:
+        return (0, 0, 0), 0, problems
     t, y, x = shape
     problems += _common(node, path)
     codecs = _codecs(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _THREADS = 4
 RECORD = "strokes.jsonl"
+_CHUNK = re.compile(r"(0|[1-9]\d*)/(0|[1-9]\d*)/0/0")
 
 
 def check_plane(data: NDArray[np.uint8], path: str) -> None:
@@ -106,12 +108,8 @@ class Rater:
     def stored_chunks(self) -> list[tuple[int, int]]:
         """Return the sorted (frame, class index) pairs that have something on disk."""
         prefix = f"{self.path}/0/c/"
-        found = []
-        for key in self._keys.under(prefix):
-            frame, c, *rest = key.removeprefix(prefix).split("/")
-            if frame.isdigit() and c.isdigit() and rest == ["0", "0"]:
-                found.append((int(frame), int(c)))
-        return sorted(found)
+        keys = (_CHUNK.fullmatch(key, len(prefix)) for key in self._keys.under(prefix))
+        return sorted((int(m[1]), int(m[2])) for m in keys if m)
 
     def _chunk_key(self, frame: int, class_index: int) -> str:
         n_frames, n_classes = self.shape[:2]

@@ -56,23 +56,24 @@ def validate(
     progress : callable, optional
         Called with (clips done, clips, name of the clip) before each clip.
     """
+    found: list[Problem] = []
     try:
-        store = open_store(location, read_only=True)
-        return _Validation(store).run(progress)
+        _Validation(open_store(location, read_only=True), found).run(progress)
     except StoreError as error:
-        return list(error.problems)
-    except Exception as error:  # no zip, no bucket, no permission: a problem as well
-        return [Problem("unreadable", str(location), "a cohort", sentence(error))]
+        found.extend(error.problems)
+    except Exception as error:  # no zip, no permission, bucket gone half-way: a problem as well
+        found.append(Problem("unreadable", "", "a cohort that can be read", sentence(error)))
+    return sorted(found, key=lambda p: (p.path, p.code))
 
 
 class _Validation:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, problems: list[Problem]) -> None:
         self._store = store
         self._keys = Keys(store)
-        self._problems: list[Problem] = []
+        self._problems = problems
         self._cohort: CohortMeta | None = None
 
-    def run(self, progress: Callable[[int, int, str], None] | None) -> list[Problem]:
+    def run(self, progress: Callable[[int, int, str], None] | None) -> None:
         self._cohort = self._try(lambda: read_attributes(self._keys, "", CohortMeta))
         keys = self._sort_out(self._keys.under(""))
         clips: defaultdict[str, list[str]] = defaultdict(list)
@@ -86,7 +87,6 @@ class _Validation:
             if progress:
                 progress(done, len(clips), name)
             self._check_clip(name, rest)
-        return sorted(self._problems, key=lambda p: (p.path, p.code))
 
     def _try(self, read: Callable[[], T]) -> T | None:
         """Return what `read` returns, or None after keeping the problems that it raises."""
