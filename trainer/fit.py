@@ -102,9 +102,11 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             save_state(folder.path, at, parts | {"smooth": smooth})
         if stop or at.step == config.steps:
             break
-        loss = _step(model, plan, optimizer, scaler, rate, at.step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = learn_from(draw_batch(plan, at.step), model, plan, optimizer, scaler)
         at.step += 1
-        _update(average, network, at.step)
+        follow(average, network, at.step)
         smooth.lerp_(loss, max(0.05, 1 / at.step))
     if at.best is None:  # stopped before the first validation: better these weights than none
         save_checkpoint(folder.path, average, at.step)
@@ -114,24 +116,21 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
                   scores=at.best or {}, clips=screen.clips)  # fmt: skip
 
 
-def _step(
+def learn_from(
+    batch: tuple[Tensor, Tensor, Tensor],
     model: nn.Module,
     plan: Plan,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    rate: float,
-    step: int,
 ) -> Tensor:
     """Take one optimiser step and return its loss, detached and still on the device."""
-    images, target, weight = draw_batch(plan, step)
+    images, target, weight = batch
     with autocast(plan.device, plan.config.precision):
         logits = model(images)
     loss = METHODS[plan.config.method.name].loss(logits.float(), target, weight)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     scaler.unscale_(optimizer)
     torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     scaler.step(optimizer)
     scaler.update()
     optimizer.zero_grad(set_to_none=True)
@@ -184,12 +183,12 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 @torch.no_grad()
-def _update(average: nn.Module, network: nn.Module, step: int) -> None:
+def follow(average: nn.Module, network: nn.Module, step: int) -> None:
     """Let the averaged weights follow, quickly at first: an old average lags behind."""
-    follow = 1 - min(_AVERAGE, (1 + step) / (10 + step))
+    share = 1 - min(_AVERAGE, (1 + step) / (10 + step))
     mine, theirs = average.state_dict(), network.state_dict()
     floats = [name for name, value in mine.items() if value.is_floating_point()]
-    torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], follow)
+    torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], share)
 
 
 def _finite(loss: Tensor) -> float:

@@ -1,0 +1,130 @@
+"""Which network learns fastest: equal processor time each, same data, one thread.
+
+``python -m benchmarks.networks COHORT [--seconds 60] [--json]``
+
+Processor time and not wall time, so that whatever else runs on the machine doesn't decide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from monai.networks import nets
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from napari_confseg.job import FitRequest, Method, RunFolder
+from napari_confseg.store import Cohort
+from trainer.fit import draw_batch, follow, learning_rate
+from trainer.losses import cross_entropy_and_dice
+from trainer.prepare import Plan, prepare, prevalence
+from trainer.progress import Reporter
+from trainer.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WIDE, NARROW, DEEP = (16, 32, 64, 128, 256), (8, 16, 32, 64, 128), (32, 64, 128, 256, 512)
+
+
+def _unet(
+    channels: tuple[int, ...], norm: str = "batch", units: int = 2
+) -> Callable[..., nn.Module]:
+    return lambda n: nets.UNet(2, 1, n, channels, (2,) * (len(channels) - 1), num_res_units=units,
+                               norm=norm)  # fmt: skip
+
+
+def _dynunet(n: int) -> nn.Module:
+    return nets.DynUNet(2, 1, n, (3,) * 5, (1, 2, 2, 2, 2), (2,) * 4, filters=WIDE, res_block=True)
+
+
+NETWORKS: dict[str, Callable[[int], nn.Module]] = {
+    "UNet strided, 2 residual units, 16-256, batch norm": _unet(WIDE),
+    "the same, instance norm": _unet(WIDE, "instance"),
+    "the same, 1 residual unit": _unet(WIDE, units=1),
+    "the same, no residual units": _unet(WIDE, units=0),
+    "the same, 8-128": _unet(NARROW),
+    "the same, 32-512": _unet(DEEP),
+    "FlexibleUNet resnet18": lambda n: nets.FlexibleUNet(1, n, "resnet18", spatial_dims=2),
+    "DynUNet 16-256": _dynunet,
+    "BasicUNet 16-256": lambda n: nets.BasicUNet(2, 1, n, (16, 16, 32, 64, 128, 16), norm="batch"),
+    "SegResNet 16": lambda n: nets.SegResNet(2, 16, 1, n),
+    "AttentionUnet 16-256": lambda n: nets.AttentionUnet(2, 1, n, WIDE, (2,) * 4),
+}
+
+
+def learn_for(plan: Plan, make: Callable[[int], nn.Module], seconds: float, rate: float
+              ) -> dict[str, Any]:  # fmt: skip
+    """Learn for so many processor seconds; return steps and the validation score."""
+    network = plan.config.network()
+    torch.manual_seed(plan.config.seed)
+    network.net = make(len(plan.config.classes))
+    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.place(plan.device)
+    average = deepcopy(network).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
+    begin, step, done = time.process_time(), 0, 0.0
+    while done < 1:
+        images, target, weight = draw_batch(plan, step)
+        for group in optimizer.param_groups:  # the schedule follows the time, not the steps
+            group["lr"] = learning_rate(int(1000 * done), 1000, rate)
+        cross_entropy_and_dice(network(images), target, weight).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        follow(average, network, step)
+        done = (time.process_time() - begin) / seconds
+    scores = validate(average, plan)
+    size = sum(p.numel() for p in network.parameters())
+    return {"parameters": size, "steps": step, **scores}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort", nargs="?", help="a synthetic one if not given")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--only", nargs="+", default=[""], help="words in the networks' names")
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cohort = Cohort.open(arguments.cohort, read_only=True)
+    request = FitRequest(
+        cohort=arguments.cohort, rater="benchmark", device="cpu", threads=1, size="quick",
+        classes=tuple(c.name for c in cohort.meta.classes),
+        method=Method(name="threshold", params={"t": 60}),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder.create(Path(folder) / "run", request)
+        plan = prepare(run, request, Reporter(run))
+    plan = replace(plan, config=plan.config.model_copy(update={"batch": arguments.batch}))
+    rows = []
+    for name, make in NETWORKS.items():
+        if any(word in name for word in arguments.only):
+            found = learn_for(plan, make, arguments.seconds, arguments.rate)
+            rows.append({"network": name, **found})
+            if arguments.json:
+                print(json.dumps(rows[-1]), flush=True)
+    if not arguments.json:
+        table = Table("network", "parameters", "steps", "val_dice",
+                      title=f"{arguments.seconds:g} processor seconds each")  # fmt: skip
+        for row in rows:
+            score = row["val_dice"]
+            table.add_row(row["network"], f"{row['parameters'] / 1e6:.2f} M", str(row["steps"]),
+                          "-" if score is None else f"{score:.3f}")  # fmt: skip
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

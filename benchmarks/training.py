@@ -1,0 +1,165 @@
+"""A training step against its compute floor, and where the rest goes.
+
+``python -m benchmarks.training [--size normal] [--steps 6] [--json]``
+
+The floor is forward, loss, backward and optimiser on a batch already in memory. Floor and whole
+steps take turns, and processor time of one thread is counted, so that whatever else runs on the
+machine touches both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from copy import deepcopy
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from napari_confseg.job import FitRequest, RunFolder
+from napari_confseg.store import ClipMeta, Cohort, Provenance, Status
+from trainer.augment import augment
+from trainer.curve import Curve
+from trainer.fit import draw_batch, follow, learn_from
+from trainer.prepare import prepare, prevalence
+from trainer.progress import Reporter
+from trainer.targets import make_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainer.prepare import Plan
+
+CLASSES = ("pleura", "a-line", "b-line", "consolidation", "effusion", "rib")
+LOG_EVERY = 10  # steps; a fit logs 150 times in all
+
+
+def make_cohort(folder: Path) -> Cohort:
+    """Two patients, 16 frames of 480 x 640 each, all classes marked: what is in them is noise."""
+    cohort = Cohort.create(folder / "noise.zarr", name="noise")
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        with cohort.new_clip(name, shape=(480, 640)) as new:
+            for _ in range(16):
+                new.append(rng.integers(0, 256, (480, 640), dtype=np.uint8))
+            times = tuple(i / 20 for i in range(16))
+            provenance = Provenance(source_sha256="0" * 64, decoder="noise")
+            new.finish(ClipMeta(patient=name, frame_times=times, provenance=provenance))
+        rater = cohort.clip(name).create_rater("reader", kind="human")
+        for t in range(16):
+            for c in range(6):
+                plane = np.zeros((480, 640), np.uint8)
+                y, x = rng.integers(0, 300, 2)
+                plane[y : y + 120, x : x + 120] = rng.integers(30, 101)
+                rater.write_plane(t, c, plane)
+        rater.write_status(np.full((16, 6), Status.REVIEWED, np.uint8))
+    return cohort
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Time `work`: processor time on a CPU, wall time until the end on a GPU."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    begin = clock()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - begin
+
+
+def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
+    """Return medians in seconds: floor, whole step, and the parts of what is between them."""
+    config, device = plan.config, plan.device
+    network = config.network()
+    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.place(device)
+    average = deepcopy(network).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    curve, report = Curve(folder.path, ["loss"], 0), Reporter(folder)
+    fixed = draw_batch(plan, 0)
+    smooth = torch.zeros((), device=device)
+    frames, planes, reviewed = (
+        t.to(device) for t in plan.samples.batch(plan.train[: config.batch])
+    )
+    generator = torch.Generator(device).manual_seed(0)
+
+    def log() -> None:
+        value = {"loss": float(smooth)}
+        curve.add(1, value)
+        report.metrics(1, value)
+        folder.cancelled()
+
+    def whole(step: int) -> None:
+        smooth.lerp_(learn_from(draw_batch(plan, step), network, plan, optimizer, scaler), 0.05)
+        follow(average, network, step + 1)
+        if step % LOG_EVERY == 0:
+            log()
+
+    parts: dict[str, Callable[[], object]] = {
+        "floor": lambda: learn_from(fixed, network, plan, optimizer, scaler),
+        "gather": lambda: plan.samples.batch(plan.train[: config.batch]),
+        "augment": lambda: augment(frames, planes, generator),
+        "targets": lambda: make_targets(config.method, planes, reviewed),
+        "average": lambda: follow(average, network, 5),
+        "log": log,
+    }
+    for warm in (parts["floor"], lambda: whole(0)):
+        warm()
+    taken: dict[str, list[float]] = {name: [] for name in ("whole", *parts)}
+    for step in range(steps):
+        taken["whole"].append(seconds(lambda step=step: whole(step), device))  # type: ignore[misc]
+        for name, part in parts.items():
+            taken[name].append(seconds(part, device))
+    found = {name: median(values) for name, values in taken.items()}
+    found["log"] /= LOG_EVERY
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", nargs="+", default=["quick", "normal"])
+    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        cohort = make_cohort(Path(folder))
+        for size in arguments.size:
+            request = FitRequest(cohort=cohort.location, rater="benchmark", classes=CLASSES,
+                                 size=size, device=arguments.device)  # fmt: skip
+            torch.set_num_threads(1)
+            run = RunFolder.create(Path(folder) / size, request)
+            plan = prepare(run, request, Reporter(run))
+            found = measure(plan, run, arguments.steps)
+            rows.append({
+                "size": size, "device": str(plan.device), "precision": plan.config.precision,
+                "canvas": list(plan.config.canvas), "batch": plan.config.batch,
+                "ratio": found["whole"] / found["floor"],
+                "samples_per_second": plan.config.batch / found["whole"], **found,
+            })  # fmt: skip
+    if arguments.json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        table = Table("part", "ms", "share of the step", title=(
+            f"{row['size']}: {row['ratio']:.3f} of the floor, {row['samples_per_second']:.1f} "
+            f"samples/s ({row['precision']} on {row['device']}, batch {row['batch']}, "
+            f"{row['canvas'][1]} x {row['canvas'][0]}, one thread)"
+        ))  # fmt: skip
+        for part in ("whole", "floor", "gather", "augment", "targets", "average", "log"):
+            table.add_row(part, f"{1000 * row[part]:.2f}", f"{row[part] / row['whole']:.1%}")
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
