@@ -152,15 +152,18 @@ class WriteBehind:
 
     def _loop(self) -> None:
         pause = 0.0
-        while self.lost_to is None:
+        while True:
+            # At once the first time: it sweeps, and what the last crash left waiting goes out.
+            pause = 0.0 if self._push() else min(max(2 * pause, 0.25), 5.0)
+            self._tell()
+            if self.lost_to is not None:
+                return
             with self._backlog.lock:
                 rest = 1.0 if self._backlog.unsaved else BEAT.total_seconds()
                 self._backlog.wake.wait_for(partial(self._due, pause), pause or rest)
                 if self._stop:
                     return
                 self._hurry = False
-            pause = 0.0 if self._push() else min(max(2 * pause, 0.25), 5.0)
-            self._tell()
 
     def _due(self, pause: float) -> bool:
         return self._stop or self._hurry or (not pause and bool(self._backlog.pending))

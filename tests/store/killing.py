@@ -1,0 +1,200 @@
+"""kill -9 at random moments: ``python -m tests.store.killing FOLDER ROUNDS SEED`` prints a summary.
+
+A process of its own that never starts a thread, so that it may fork: each round forks a painter,
+kills it, then forks a judge, who opens what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.store import Act, Cohort, Patch, RaterWriter, StatusChange, validate
+from tests.conftest import add_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+SHAPE = (4, 6, 40, 50)
+ROUNDS_PER_CLIP = 25
+OPENED, SAVED = b"o", b"."
+
+
+@dataclass
+class Script:
+    """A reader's endless afternoon, the same for the same seed; also the oracle of what it left."""
+
+    planes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(SHAPE, np.uint8))
+    status: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(SHAPE[:2], np.uint8))
+    done: list[tuple[int, Act]] = field(default_factory=list)
+    undone: list[tuple[int, Act]] = field(default_factory=list)
+    flags: list[bool] = field(default_factory=list)
+
+    def step(self, rng: np.random.Generator, writer: RaterWriter | None) -> None:
+        """Do the next thing, through `writer` if there is one."""
+        kind = rng.choice(["act", "act", "act", "undo", "redo"])
+        if kind == "undo" and self.done:
+            seq, act = self.done.pop()
+            self._apply(act.inverted())
+            self.undone.append((seq, act))
+            self.flags[seq - 1] = True
+            if writer is not None:
+                writer.undo()
+        elif kind == "redo" and self.undone:
+            seq, act = self.undone.pop()
+            self._apply(act)
+            self.done.append((seq, act))
+            self.flags[seq - 1] = False
+            if writer is not None:
+                writer.redo()
+        else:
+            act = self._act(rng)
+            self._apply(act)
+            self.flags.append(False)
+            self.done.append((len(self.flags), act))
+            self.undone.clear()
+            if writer is not None:
+                writer.commit(act)
+
+    def _act(self, rng: np.random.Generator) -> Act:
+        t, c = int(rng.integers(SHAPE[0])), int(rng.integers(SHAPE[1]))
+        y, x = int(rng.integers(SHAPE[2] - 5)), int(rng.integers(SHAPE[3] - 5))
+        h, w = rng.integers(1, 20, 2)
+        value = int(rng.choice([0, 30, 60, 90, 100, 255]))
+        before = self.planes[t, c, y : y + h, x : x + w].copy()
+        change = StatusChange(t, c, int(self.status[t, c]), int(rng.integers(3)))
+        patch = Patch(c, t, y, x, before, np.full_like(before, value))
+        return Act((patch,), value, "brush", c, t, (change,))
+
+    def _apply(self, act: Act) -> None:
+        for p in act.patches:
+            p.apply(self.planes[p.frame, p.class_index])
+        for s in act.status:
+            self.status[s.frame, s.class_index] = s.after
+
+    def is_in(self, writer: RaterWriter) -> bool:
+        """Whether the writer, opened anew, has exactly this."""
+        planes = np.stack([writer.load_planes(c) for c in range(SHAPE[1])], axis=1)
+        return (
+            bool((planes == self.planes).all())
+            and bool((writer.load_status() == self.status).all())
+            and [s.undone for s in writer.strokes()] == self.flags
+        )
+
+
+def paint(root: Path, clip: str, seed: int, said: int) -> None:
+    """Paint for ever; one byte down the pipe for each act that was acknowledged."""
+    script: Script = pickle.loads((root / "script").read_bytes())
+    writer = RaterWriter.open(Cohort.open(root / "cohort.zarr"), clip, "reader-a")
+    assert not writer.state.read_only, writer.state
+    os.write(said, OPENED)
+    rng = np.random.default_rng(seed)
+    while True:
+        script.step(rng, writer)
+        assert not writer.state.unsaved
+        os.write(said, SAVED)
+
+
+def judge(root: Path, clip: str, seed: int, acknowledged: int) -> None:
+    """Open what is left: every acknowledged act is there, and at most the one after."""
+    script: Script = pickle.loads((root / "script").read_bytes())
+    cohort = Cohort.open(root / "cohort.zarr")
+    writer = RaterWriter.open(cohort, clip, "reader-a")
+    assert not writer.state.read_only, "a dead writer still holds it"
+    rng = np.random.default_rng(seed)
+    for _ in range(acknowledged):
+        script.step(rng, None)
+    if not script.is_in(writer):
+        script.step(rng, None)
+        assert script.is_in(writer), f"after {acknowledged} acknowledged acts"
+    assert writer.flush(60), writer.state
+    writer.close()
+    stored = cohort.clip(clip).rater("reader-a")
+    assert (stored.read_classes(range(SHAPE[1])).swapaxes(0, 1) == script.planes).all()
+    assert (stored.read_status() == script.status).all()
+    assert [s.undone for s in stored.read_strokes()] == script.flags
+    assert [s.seq for s in stored.read_strokes()] == list(range(1, len(script.flags) + 1))
+    problems = validate(root / "cohort.zarr")
+    assert problems == [], "\n".join(map(str, problems))
+    (root / "script").write_bytes(pickle.dumps(script))
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Fork; the child does `work` and ends. Return its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def succeeded(pid: int) -> bool:
+    """Wait for a child; return whether it ended well."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def make(root: Path, n_clips: int) -> None:
+    """Make the cohort to be killed over."""
+    cohort = Cohort.create(root / "cohort.zarr", name="kill")
+    for i in range(n_clips):
+        add_clip(cohort, f"clip-{i}", n_frames=SHAPE[0], shape=SHAPE[2:])
+
+
+def one_round(root: Path, clip: str, seed: int, rng: np.random.Generator) -> int:
+    """Paint, kill at a random moment, return how many acts were acknowledged."""
+    listen, said = os.pipe()
+    pid = in_child(lambda: paint(root, clip, seed, said))
+    os.close(said)
+    heard = b""
+    if rng.random() < 0.8:  # the others die while they open
+        heard = os.read(listen, 1)
+    time.sleep(rng.uniform(0, 0.08))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    while data := os.read(listen, 65536):
+        heard += data
+    os.close(listen)
+    return heard.count(SAVED)
+
+
+def main(folder: str, rounds: str, seed: str) -> None:
+    """Kill `rounds` painters and print how it went."""
+    root, n = Path(folder), int(rounds)
+    os.environ["CONFSEG_STATE_DIR"] = str(root / "state")
+    rng = np.random.default_rng(int(seed))
+    assert succeeded(in_child(lambda: make(root, -(-n // ROUNDS_PER_CLIP))))
+    kills = acts = failures = early = 0
+    for i in range(n):
+        clip = f"clip-{i // ROUNDS_PER_CLIP}"
+        if i % ROUNDS_PER_CLIP == 0:
+            (root / "script").write_bytes(pickle.dumps(Script()))
+        acknowledged = one_round(root, clip, i, rng)
+        kills, acts, early = kills + 1, acts + acknowledged, early + (acknowledged == 0)
+        pid = in_child(lambda c=clip, i=i, a=acknowledged: judge(root, c, i, a))  # type: ignore[misc]
+        if not succeeded(pid):
+            failures += 1
+            break
+    print(json.dumps({"kills": kills, "acts": acts, "early": early, "failures": failures}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
