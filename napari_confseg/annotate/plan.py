@@ -42,8 +42,8 @@ class Wish:
         One of `METHODS`.
     t : int
         Threshold of the method of that name, 1..100 percent.
-    size, device : str
-        As in :class:`~napari_confseg.job.FitRequest`.
+    size, device, steps : str, str, int or None
+        As in :class:`~napari_confseg.job.FitRequest`. Only scripts ask for a number of steps.
     """
 
     classes: frozenset[str] | None = None
@@ -52,6 +52,7 @@ class Wish:
     t: int = 60
     size: Literal["quick", "normal"] = "quick"
     device: str = "auto"
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Plan:
         Why it can't, and what to do; empty if it can.
     caution : str
         What to know before starting; empty if nothing.
+    counts : str
+        What there is to learn from, in words.
     """
 
     classes: tuple[Choice, ...] = ()
@@ -117,6 +120,7 @@ class Plan:
     request: FitRequest | None = None
     reason: str = ""
     caution: str = ""
+    counts: str = ""
 
 
 def plan(wish: Wish, reality: Reality) -> Plan:
@@ -139,12 +143,14 @@ def plan(wish: Wish, reality: Reality) -> Plan:
     )  # fmt: skip
     names = tuple(c.name for c in classes if c.chosen)
     reason = _reason(reality, raters, classes)
+    counts = _counts(learnable)
     if reason:
-        return Plan(classes, raters, reason=reason)
+        return Plan(classes, raters, reason=reason, counts=counts)
     params = {"t": float(wish.t)} if wish.method == "threshold" else {}
     request = FitRequest(
         cohort=reality.location, rater="new", classes=names, raters=tuple(chosen),
         method=Method(name=wish.method, params=params), size=wish.size, device=wish.device,
+        steps=wish.steps,
     )  # fmt: skip
     indices = [c.index for c in cohort.classes if c.name in names]
     caution = ""
@@ -153,7 +159,19 @@ def plan(wish: Wish, reality: Reality) -> Plan:
             "Only one patient is reviewed: the model is checked on the patient it learns from, "
             "so its scores will look better than they are."
         )
-    return Plan(classes, raters, request, caution=caution)
+    return Plan(classes, raters, request, caution=caution, counts=counts)
+
+
+def _counts(learnable: Learnable) -> str:
+    reviewed = {e.clip: e.patient for e in learnable.entries if e.frames.any()}
+    if not reviewed:
+        n = len(learnable.clips)
+        return f"{n} clip{'s' * (n != 1)}, no frame reviewed yet"
+    patients = len(set(reviewed.values()))
+    return (
+        f"{len(reviewed)} of {len(learnable.clips)} clips reviewed, "
+        f"{patients} patient{'s' * (patients != 1)}"
+    )
 
 
 def _rater_choices(wish: Wish, learnable: Learnable) -> tuple[Choice, ...]:

@@ -210,8 +210,9 @@ def resolve(
         phase = Phase.STOPPED if signs.result.stopped else Phase.FINISHED
     else:
         phase = Phase.ENDED
-        error = "The trainer ended unexpectedly" + (": " + signs.log if signs.log else ".")
+        error = "The trainer ended unexpectedly."
         hint = "Resume goes on from the last saved step."
+        hint += f" The last it printed: {signs.log}" if signs.log else ""
     return RunState(name, folder, request, phase, record, signs.result, error, hint)
 
 

@@ -59,6 +59,9 @@ class TrainingState:
         The run on show.
     predicting : RunState or None
         The latest prediction job of the run on show, if this viewer began it.
+    shown : bool
+        Whether what the run on show marks is to be seen on the clip on screen. Only once a person
+        has asked the model for something: a reader is not to be led by what he did not ask for.
     problem : str
         Why the latest request was refused; empty if it was not.
     """
@@ -69,6 +72,7 @@ class TrainingState:
     runs: tuple[RunState, ...] = ()
     watched: RunState | None = None
     predicting: RunState | None = None
+    shown: bool = False
     problem: str = ""
 
 
@@ -110,7 +114,8 @@ class Training:
         self._learnable, self._surveying = None, None
         self._watches, self._predictions, self._told = {}, {}, {}
         self._watched = self._clip = None
-        self.want(classes=None, raters=None)
+        wish = replace(self.state.wish, classes=None, raters=None)
+        self.state = replace(self.state, wish=wish, shown=False, problem="")
         if cohort is not None:
             if self._finding is None:
                 self._finding = self._aside.submit(find_devices)
@@ -159,6 +164,10 @@ class Training:
             clip, self._clip = self._clip, None
             self.show_clip(clip)
 
+    def show(self, on: bool) -> None:
+        """Say whether the model's marks are to be seen."""
+        self._settle(shown=on)
+
     def start(self) -> str | None:
         """Start the planned run and put it on show; return its name, None if refused."""
         request = self.state.plan.request
@@ -175,7 +184,7 @@ class Training:
             return None
         self._watches = {name: watch, **self._watches}
         self._watched = name
-        self._settle(problem="")
+        self._settle(problem="", shown=True)
         return name
 
     def stop(self) -> None:
@@ -196,7 +205,7 @@ class Training:
         except OSError as error:
             self._refuse(f"The run cannot be resumed: {error.strerror or error}.")
             return
-        self._settle(problem="")
+        self._settle(problem="", shown=True)
 
     def predict(self, clips: tuple[str, ...]) -> None:
         """Let the run on show mark `clips`; all clips of the cohort if empty."""
@@ -218,7 +227,7 @@ class Training:
             self._refuse(f"The prediction cannot start: {error.strerror or error}.")
             return
         self._predictions[watch.folder.path.name] = job
-        self._settle(problem="")
+        self._settle(problem="", shown=True)
 
     def _refuse(self, problem: str) -> None:
         self._settle(problem=problem)
@@ -265,8 +274,8 @@ class Training:
         if self._cohort is not None:
             self._watches = found_runs(runs_folder(self._cohort), self._watches)
 
-    def _settle(self, *, force: bool = False, problem: str | None = None) -> None:
-        """Work out the state anew, and tell of it if it differs."""
+    def _settle(self, *, force: bool = False, **changes: Any) -> None:
+        """Work out the state anew, with fields changed, and tell of it if it differs."""
         runs = tuple(w.state for w in self._watches.values())
         reality = Reality(
             cohort=self._cohort.meta if self._cohort else None,
@@ -283,7 +292,7 @@ class Training:
             runs=runs,
             watched=self._watch.state if self._watch else None,
             predicting=job.state if job else None,
-            problem=self.state.problem if problem is None else problem,
+            **changes,
         )
         if force or state != self.state:
             self.state = state

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -86,6 +87,7 @@ class Watch:
         """
         self.folder.clear_cancel()
         self._launched = datetime.now(UTC)
+        self._record = replace(self._record, progress=None)
         self._process = launch(self.folder.path)
         self.poll()
 

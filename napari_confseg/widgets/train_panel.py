@@ -1,0 +1,353 @@
+"""The Train panel: learn from what was marked, watch it learn, take its answer into the clip.
+
+Shows the states of :class:`~napari_confseg.annotate.training.Training` and of the session that it
+shares with the Annotate panel, and passes requests on; it owns nothing but its widgets.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.learnable import Reviewed
+from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.training import Training, TrainingState
+from napari_confseg.job import FitRequest
+from napari_confseg.store import Status, StoreError
+from napari_confseg.widgets.run_follower import RunFollower
+from napari_confseg.widgets.shared import session_for
+from napari_confseg.widgets.train_form import PlanForm, note
+from napari_confseg.widgets.train_look import Section, StillWheel, stylesheet
+from napari_confseg.widgets.train_model import ModelOnClip
+from napari_confseg.widgets.train_run import ProblemBox, RunList, RunView
+
+if TYPE_CHECKING:
+    import napari
+    from numpy.typing import NDArray
+
+    from napari_confseg.annotate.overlays import Overlay
+    from napari_confseg.annotate.runs import RunState
+
+FLUSH_SECONDS: Final = 5.0
+"""How long Start waits for the latest strokes to reach the store, which the trainer reads."""
+
+
+MIN_WIDTH: Final = 270
+WIDTH: Final = 340
+
+
+class TrainPanel(QScrollArea):  # type: ignore[misc]
+    """Train from the open cohort, follow the run, and use its answer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose session this is.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._reviewed: NDArray[np.bool_] | None = None
+        self.session = session_for(napari_viewer)
+        self.training = Training()
+        self.follower = RunFollower(self.training, self)
+        self._build()
+        self._connect()
+        self._on_theme()
+        self._on_cohort()
+
+    # ---- the widgets ----------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.cohort_name, self.counts = QLabel(), note()
+        self.cohort_name.setProperty("role", "title")
+        self.form, self.run, self.model, self.runs = PlanForm(), RunView(), ModelOnClip(), RunList()
+        self.start = QPushButton("&Start training")
+        self.start.setProperty("role", "primary")
+        self.start.setToolTip(
+            "Train in a process of its own: you can go on marking, or close napari"
+        )
+        self.reason, self.caution, self.problem = note(), note(), ProblemBox()
+        self.caution.setProperty("role", "caution")
+        self.plan_section = Section(
+            "New run", self.form, self.caution, self.problem, self.start, self.reason
+        )
+        self.run_section = Section("Run", self.run)
+        self.model_section = Section("The model on this clip", self.model)
+        self.runs_section = Section("Runs of this cohort", self.runs)
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(10, 8, 10, 8)
+        layout.setSpacing(6)
+        for widget in (self.cohort_name, self.counts, self.plan_section, self.run_section,
+                       self.model_section, self.runs_section):  # fmt: skip
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        self.setWidget(body)
+        self.setMinimumWidth(MIN_WIDTH)
+        still = StillWheel(self)
+        for kind in (QComboBox, QAbstractSpinBox, QSlider):
+            for widget in body.findChildren(kind):
+                widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+                widget.installEventFilter(still)
+
+    def _connect(self) -> None:
+        session, training = self.session, self.training
+        training.changed.connect(self._on_training)
+        training.marked.connect(self._on_marked)
+        session.events.cohort.connect(self._on_cohort)
+        session.events.clip.connect(self._on_clip)
+        session.events.overlays.connect(self._show_marks)
+        session.events.frame.connect(self._show_marks)
+        session.events.class_name.connect(self._on_class)
+        session.events.confidence.connect(self._on_confidence)
+        session.events.model_threshold.connect(self._on_threshold)
+        session.events.model_opacity.connect(self._on_opacity)
+        session.progress_changed.connect(self._on_reviewed)
+        self._viewer.events.theme.connect(self._on_theme)
+        self.form.wished.connect(lambda changes: training.want(**changes))
+        self.start.clicked.connect(self.start_run)
+        self.run.stop_wanted.connect(training.stop)
+        self.run.resume_wanted.connect(self.resume_run)
+        self.runs.picked.connect(self._on_picked)
+        model = self.model
+        model.show_wanted.connect(lambda on: training.show(on))
+        model.threshold_wanted.connect(lambda v: setattr(session, "model_threshold", v))
+        model.opacity_wanted.connect(lambda v: setattr(session, "model_opacity", v / 100))
+        model.accept_wanted.connect(self.accept)
+        model.undo_wanted.connect(self.undo)
+        model.predict_wanted.connect(self.predict)
+        self._on_threshold(session.model_threshold)
+        self._on_opacity(session.model_opacity)
+        self._on_confidence(session.confidence)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a width that shows everything, and no demand of a height: it scrolls."""
+        return QSize(WIDTH, 600)
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of session and runs when the panel goes; the runs themselves go on."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._let_go()
+        return bool(super().event(event))
+
+    def _let_go(self) -> None:
+        session = self.session
+        self.follower.stop()
+        self.training.close()
+        for signal, slot in (
+            (session.events.cohort, self._on_cohort),
+            (session.events.clip, self._on_clip),
+            (session.events.overlays, self._show_marks),
+            (session.events.frame, self._show_marks),
+            (session.events.class_name, self._on_class),
+            (session.events.confidence, self._on_confidence),
+            (session.events.model_threshold, self._on_threshold),
+            (session.events.model_opacity, self._on_opacity),
+            (session.progress_changed, self._on_reviewed),
+        ):
+            signal.disconnect(slot, missing_ok=True)
+        self._viewer.events.theme.disconnect(self._on_theme)
+
+    def _on_theme(self, *_: object) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.setStyleSheet(stylesheet(theme))
+        self.run.curves.set_theme(theme)
+
+    # ---- what the session tells -----------------------------------------------------------
+
+    def _on_cohort(self, *_: object) -> None:
+        cohort = self.session.cohort
+        self.run.curves.set_classes(self.session.classes)
+        self.training.open(cohort)
+        self.plan_section.open(not self.training.state.runs)
+        self._on_clip()
+        self.follower.hurry()
+
+    def _on_clip(self, *_: object) -> None:
+        clip = self.session.clip
+        self.model.say_accepted("")
+        self.training.show_clip(clip.name if clip else None)
+        self._reviewed = None
+        self._on_reviewed()
+        self._sync_overlay()
+        self._on_training(self.training.state)
+
+    def _on_reviewed(self) -> None:
+        session = self.session
+        if session.clip is not None and session.rater:
+            frames = session.status == Status.REVIEWED
+            if self._reviewed is not None and np.array_equal(frames, self._reviewed):
+                return  # a stroke, most likely
+            self._reviewed = frames
+            label = Memory.load().reader or session.rater
+            self.training.note_reviewed(
+                Reviewed(session.clip.name, session.clip.meta.patient, session.rater, label,
+                         "human", frames)
+            )  # fmt: skip
+
+    def _on_class(self, name: str) -> None:
+        self.model.choose_class(name)
+
+    def _on_confidence(self, confidence: int) -> None:
+        self.model.accept_confidence.setValue(confidence)
+
+    def _on_threshold(self, threshold: int) -> None:
+        self.model.threshold.setValue(threshold)
+        self._show_marks()
+
+    def _on_opacity(self, opacity: float) -> None:
+        self.model.opacity.setValue(round(opacity * 100))
+
+    # ---- what the runs tell ---------------------------------------------------------------
+
+    def _on_training(self, state: TrainingState) -> None:
+        session = self.session
+        cohort = session.cohort
+        self.cohort_name.setText(cohort.meta.name if cohort else "No cohort open")
+        self.counts.setText(state.plan.counts)
+        self.counts.setVisible(bool(state.plan.counts))
+        self.form.setVisible(cohort is not None)
+        self.form.show_state(state)
+        self.start.setEnabled(state.plan.request is not None)
+        self.start.setVisible(cohort is not None)
+        self.reason.setText(state.plan.reason)
+        self.reason.setVisible(bool(state.plan.reason))
+        self.caution.setText(state.plan.caution)
+        self.caution.setVisible(bool(state.plan.caution))
+        self.problem.say(state.problem)
+        watched = state.watched
+        self.run_section.setVisible(watched is not None)
+        self.run.show_run(watched)
+        self.model_section.setVisible(watched is not None)
+        if watched is not None:
+            clip = session.clip.name if session.clip else None
+            self.model.show_run(watched, state.predicting, clip, shown=state.shown)
+            self._show_marks()
+        self.runs_section.setVisible(bool(state.runs))
+        self.runs.show_runs(state.runs, watched.name if watched else None)
+        self._sync_overlay()
+
+    def _on_marked(self, rater: str, clip: str) -> None:
+        session = self.session
+        if self.training.state.shown and session.clip is not None and clip == session.clip.name:
+            with suppress(StoreError):  # gone again: the next preview will show
+                session.show_rater(rater)
+
+    def _sync_overlay(self) -> None:
+        """Show the marks of the run on show, and of no other run, if they are to show."""
+        session, state = self.session, self.training.state
+        watched = state.watched
+        wanted = watched.name if watched is not None and state.shown else None
+        runs = {r.name for r in state.runs}
+        for overlay in session.overlays:
+            if overlay.name in runs and overlay.name != wanted:
+                session.hide_rater(overlay.name)
+        if wanted and session.clip and self._overlay(wanted) is None and self._has_marked(wanted):
+            with suppress(StoreError):
+                session.show_rater(wanted)
+
+    def _has_marked(self, run: str) -> bool:
+        return self.session.clip is not None and run in self.session.clip.raters()
+
+    def _overlay(self, run: str) -> Overlay | None:
+        return next((o for o in self.session.overlays if o.name == run), None)
+
+    def _show_marks(self, *_: object) -> None:
+        session, state = self.session, self.training.state
+        run = state.watched
+        if run is None or not isinstance(run.request, FitRequest):
+            return
+        overlay = self._overlay(run.name)
+        known = [c for c in session.classes if overlay and c.name in overlay.planes]
+        self.model.show_marks(known, self._marks_in_words(run, overlay))
+        self.model.choose_class(session.class_name)
+
+    def _marks_in_words(self, run: RunState, overlay: Overlay | None) -> str:
+        session = self.session
+        if session.clip is None:
+            return "Open a clip to see what it marks there."
+        step = run.record.previews.get(session.clip.name)
+        if overlay is None:
+            if self._has_marked(run.name):
+                return "It has marked this clip."
+            soon = "It will, after its next check." if run.phase.live else "Let it predict."
+            return f"It has not marked this clip yet. {soon}"
+        frame = session.view().frame
+        here = [
+            c.label
+            for c in session.classes
+            if c.name in overlay.planes
+            and (overlay.planes[c.name][frame] >= session.model_threshold).any()
+        ]
+        after = f"As of step {step}. " if step else ""
+        found = ", ".join(here).replace("-", "\N{NON-BREAKING HYPHEN}")
+        return f"{after}On this frame: {found or 'nothing'}."
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def start_run(self) -> None:
+        """Start the planned run; strokes that still wait for the store get there first."""
+        self.session.flush(FLUSH_SECONDS)
+        if self.training.start() is not None:
+            self.model.say_accepted("")
+            self.plan_section.open(False)
+            self.ensureVisible(0, 0)
+        self.follower.hurry()
+
+    def resume_run(self) -> None:
+        """Go on with the run on show."""
+        self.training.resume()
+        self.follower.hurry()
+
+    def predict(self, everything: bool) -> None:
+        """Let the run on show mark the clip on screen, or all clips."""
+        if self.session.clip is not None or everything:
+            clips = () if everything or self.session.clip is None else (self.session.clip.name,)
+            self.training.predict(clips)
+            self.follower.hurry()
+
+    def accept(self, class_name: str, confidence: int) -> None:
+        """Take the model's marks of a class on the frame on screen as the reader's own."""
+        session, run = self.session, self.training.state.watched
+        if run is None or self._overlay(run.name) is None or not class_name:
+            return
+        label = next(c.label for c in session.classes if c.name == class_name)
+        stroke = session.accept(
+            run.name, class_name, session.frame, confidence, session.model_threshold
+        )
+        where = f"on frame {session.frame + 1}"
+        if stroke is not None:
+            self.model.say_accepted(f"{label} {where} is yours at {confidence} %.", undoable=True)
+        elif not session.writable:
+            self.model.say_accepted("This clip is read-only here: nothing was changed.")
+        else:
+            self.model.say_accepted(f"Nothing new to accept for {label} {where}.")
+
+    def undo(self) -> None:
+        """Take the latest act back."""
+        self.session.undo()
+        self.model.say_accepted("Taken back.")
+
+    def _on_picked(self, name: str) -> None:
+        self.model.say_accepted("")
+        self.training.watch(name)
