@@ -1,0 +1,74 @@
+"""The arrows of the design hold in running processes, not only in what the linter reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEARNING = {"torch", "monai", "trainer"}
+WINDOWS = {"napari", "qtpy", "PySide6", "PyQt6", "superqt", "magicgui", "pyqtgraph", "vispy"}
+
+# Imports every module of some packages, does a little more, and prints what is loaded then.
+SCRIPT = """
+import importlib, pkgutil, sys
+for name in {packages!r}:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(getattr(package, "__path__", []), name + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+{more}
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+
+
+def loaded(*packages: str, more: str = "") -> set[str]:
+    """Return the top-level packages in a fresh process that has imported all of `packages`."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(packages=packages, more=more)],
+        capture_output=True, text=True, timeout=120, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_viewer_process_never_loads_what_learns() -> None:
+    more = (
+        "from napari_confseg.annotate.plan import find_devices, trainer_installed\n"
+        "assert trainer_installed()\n"
+        "assert find_devices()[0][0] == 'auto'\n"
+    )
+    found = loaded("napari_confseg", more=more)
+    assert {"napari", "qtpy"} <= found  # the panels were among what was imported
+    assert not found & LEARNING
+
+
+def test_a_trainer_process_never_loads_a_window() -> None:
+    found = loaded("trainer")
+    assert {"torch", "napari_confseg"} <= found
+    assert not found & WINDOWS
+
+
+def test_below_the_panels_there_is_neither() -> None:
+    names = [
+        p.name
+        for p in (ROOT / "napari_confseg").iterdir()
+        if (p / "__init__.py").is_file() and p.name != "widgets"
+    ]
+    assert {"store", "annotate", "ingest", "dataset"} <= set(names)
+    packages = [f"napari_confseg.{n}" for n in names] + ["napari_confseg.job", "sample_data"]
+    assert not loaded(*packages) & (LEARNING | WINDOWS)
+
+
+def test_the_package_itself_holds_the_version_and_nothing_else() -> None:
+    found = loaded("json", more="import napari_confseg; print(napari_confseg.__version__)")
+    assert "napari_confseg" in found
+    assert not found & ({"numpy", "zarr", "pydantic"} | LEARNING | WINDOWS)
+
+
+def test_every_arrow_of_the_design_is_kept() -> None:
+    linter = pytest.importorskip("importlinter.cli", reason="part of the test extra")
+    assert linter.lint_imports(config_filename=str(ROOT / "pyproject.toml")) == 0
