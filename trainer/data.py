@@ -141,12 +141,15 @@ def fit_frames(frames: NDArray[np.uint8], canvas: Canvas) -> Tensor:
     return F.pad(images.round_(), margin)[:, 0].to(torch.uint8)
 
 
-def fit_plane(plane: NDArray[np.uint8], canvas: Canvas) -> Tensor:
-    """Scale a plane, ``uint8 (Y, X)``, onto the canvas: uint8 tensor (H, W), margin excluded."""
-    inner = _inner((plane.shape[0], plane.shape[1]), canvas)
-    small = F.interpolate(torch.from_numpy(plane)[None, None], inner, mode="nearest-exact")[0, 0]
-    margin = (0, canvas[1] - inner[1], 0, canvas[0] - inner[0])
-    return F.pad(small, margin, value=EXCLUDED)
+def fit_plane(plane: NDArray[np.uint8], canvas: Canvas) -> NDArray[np.uint8]:
+    """Scale a plane, ``uint8 (Y, X)``, onto the canvas: ``uint8 (H, W)``, margin excluded."""
+    fitted = np.full(canvas, EXCLUDED, np.uint8)
+    height, width = _inner((plane.shape[0], plane.shape[1]), canvas)
+    # The pixel under the centre of each new pixel.
+    y = ((np.arange(height) + 0.5) * plane.shape[0] / height).astype(np.intp)
+    x = ((np.arange(width) + 0.5) * plane.shape[1] / width).astype(np.intp)
+    fitted[:height, :width] = plane[y[:, None], x]
+    return fitted
 
 
 def unfit(images: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -250,31 +253,37 @@ def read_samples(
     tell : callable
         Told (clips done, clips, message).
     """
+    wanted = [source.frames()[::every] for source in sources]
+    n_samples = sum(
+        int(s.reviewed[:, w].any(2).sum()) for s, w in zip(sources, wanted, strict=True)
+    )
+    planes = np.empty((n_samples, len(indices), *canvas), np.uint8)
     frames: list[Tensor] = []
-    planes: list[Tensor] = []
     reviewed: list[NDArray[np.bool_]] = []
     frame_of: list[int] = []
     where: list[tuple[str, int]] = []
     n_frames = 0
     for done, source in enumerate(sources):
         tell(done, len(sources), f"Reading {source.clip.name}")
-        wanted = source.frames()[::every]
-        rows = {t: n_frames + i for i, t in enumerate(wanted)}
-        n_frames += len(wanted)
-        frames += [fit_frames(block, canvas) for block in read_frames(source.clip, wanted)]
+        frames += [fit_frames(block, canvas) for block in read_frames(source.clip, wanted[done])]
+        blank = fit_plane(np.zeros(source.clip.shape[1:], np.uint8), canvas)
         for r, rater in enumerate(source.raters):
             stored = set(rater.stored_chunks())
-            blank = fit_plane(np.zeros(rater.shape[2:], np.uint8), canvas)
-            for t in (t for t in wanted if source.reviewed[r, t].any()):
-                sample = [fit_plane(rater.read_plane(t, c), canvas) if (t, c) in stored else blank
-                          for c in indices]  # fmt: skip
-                planes.append(torch.stack(sample))
+            for i, t in enumerate(wanted[done]):
+                if not source.reviewed[r, t].any():
+                    continue
+                for c, index in enumerate(indices):
+                    marked = (t, index) in stored
+                    planes[len(where), c] = (
+                        fit_plane(rater.read_plane(t, index), canvas) if marked else blank
+                    )
                 reviewed.append(source.reviewed[r, t])
-                frame_of.append(rows[t])
+                frame_of.append(n_frames + i)
                 where.append((source.clip.name, t))
+        n_frames += len(wanted[done])
     return Samples(
         torch.cat(frames),
-        torch.stack(planes),
+        torch.from_numpy(planes),
         torch.from_numpy(np.stack(reviewed)),
         torch.tensor(frame_of),
         tuple(clip for clip, _ in where),

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.store import EXCLUDED, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
@@ -83,9 +84,20 @@ def test_touched_but_not_reviewed_frames_are_left_out(toy):
 def test_planes_keep_to_the_values_stated_and_the_margin_is_excluded(plane, canvas):
     fitted = fit_plane(plane, canvas)
     assert fitted.shape == canvas
-    assert set(fitted.unique().tolist()) <= {*np.unique(plane).tolist(), EXCLUDED}
+    assert set(np.unique(fitted)) <= {*np.unique(plane), EXCLUDED}
     empty = fit_plane(np.zeros_like(plane), canvas)
-    assert torch.equal(empty == EXCLUDED, fit_plane(np.ones_like(plane), canvas) == EXCLUDED)
+    assert np.array_equal(empty == EXCLUDED, fit_plane(np.ones_like(plane), canvas) == EXCLUDED)
+
+
+@pytest.mark.parametrize("canvas", [(16, 32), (48, 48), (128, 128)])
+def test_planes_are_sampled_as_torch_samples_nearest_exact(canvas):
+    plane = np.random.default_rng(0).integers(0, 101, (37, 50), dtype=np.uint8)
+    fitted = fit_plane(plane, canvas)
+    rows, columns = (fitted != EXCLUDED).any(1).sum(), (fitted != EXCLUDED).any(0).sum()
+    oracle = F.interpolate(
+        torch.from_numpy(plane)[None, None], (rows, columns), mode="nearest-exact"
+    )
+    assert np.array_equal(fitted[:rows, :columns], oracle[0, 0])
 
 
 @pytest.mark.parametrize("shape", [(40, 64), (100, 60), (480, 640), (20, 20)])
@@ -98,8 +110,8 @@ def test_what_is_fitted_and_unfitted_lies_where_it_was(shape, canvas):
     for axis, expected in ((y, cy), (x, cx)):
         assert (axis * back).sum() / back.sum() == pytest.approx(expected, abs=0.02 * max(shape))
     plane = fit_plane((disc > 0).astype(np.uint8), canvas)
-    frame = fit_frames(disc[None], canvas)[0] > 127
-    assert ((plane == 1) != frame).float().mean() < 0.04
+    frame = fit_frames(disc[None], canvas)[0].numpy() > 127
+    assert ((plane == 1) != frame).mean() < 0.04
 
 
 def test_the_canvas_is_no_larger_than_needed():
