@@ -19,8 +19,6 @@ from napari_confseg.store.local import PARTIAL, DurableLocalStore, files_under
 from napari_confseg.store.problems import Problem, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from zarr.abc.store import Store
 
 Location = str | Path
@@ -65,7 +63,7 @@ def _open_zip(path: Path, *, read_only: bool) -> Store:
         )
     if not path.is_file():
         raise StoreError(Problem("missing", str(path), "a zip file", "nothing there"))
-    return ZipStore(path, mode="r", read_only=True)
+    return sync(ZipStore.open(path, mode="r", read_only=True))
 
 
 def _open_s3(url: str, *, read_only: bool) -> Store:
@@ -157,14 +155,14 @@ class Keys:
 
     def children(self, prefix: str) -> list[str]:
         """Return the sorted names one level under `prefix`; files and folders alike."""
-        names = sync(_collect(self.store.list_dir(prefix)))
+        names = sync(_names_in(self.store, prefix))
         return sorted({n.rstrip("/").removeprefix(prefix).strip("/") for n in names} - {""})
 
     def under(self, prefix: str) -> list[str]:
         """Return the sorted full keys anywhere under `prefix`; links are named, not followed."""
         if isinstance(self.store, LocalStore):
             return sorted(files_under(os.fspath(self.store.root), prefix.rstrip("/")))
-        return sorted(sync(_collect(self.store.list_prefix(prefix))))
+        return sorted(sync(_names_under(self.store, prefix)))
 
 
 def _swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes) -> bool:
@@ -187,8 +185,14 @@ def _swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: byte
     return True
 
 
-async def _collect(names: AsyncIterator[str]) -> list[str]:
-    return [name async for name in names]
+# Begun inside the event loop: obstore starts listing when it is called, not when awaited.
+async def _names_in(store: Store, prefix: str) -> list[str]:
+    return [name async for name in store.list_dir(prefix)]
+
+
+async def _names_under(store: Store, prefix: str) -> list[str]:
+    # A zip may hold entries for folders.
+    return [name async for name in store.list_prefix(prefix) if not name.endswith("/")]
 
 
 def sweep_partials(keys: Keys, path: str) -> None:

@@ -84,6 +84,11 @@ class Backlog:
         first = self.pending[0].id if self.pending else self.history.next_id
         return sum(e.id >= first for e in self._unsaved)
 
+    @property
+    def lags(self) -> bool:
+        """Whether the journal lacks anything, be it in the store or not."""
+        return bool(self._unsaved)
+
     def open(self, session: str | None) -> bool:
         """Open the journal; return False if another program of this account has it.
 

@@ -28,6 +28,8 @@ BATCH = 64
 """Entries brought to the store at a time: a backlog writes each plane once for many strokes."""
 SLOW = 0.8
 """Seconds after which a store that hasn't answered is said to be away."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two attempts at a store that is away."""
 PLANES_KEPT = 16
 """Planes (of one frame and class) kept from one batch to the next: people paint where they are."""
 
@@ -154,12 +156,12 @@ class WriteBehind:
         pause = 0.0
         while True:
             # At once the first time: it sweeps, and what the last crash left waiting goes out.
-            pause = 0.0 if self._push() else min(max(2 * pause, 0.25), 5.0)
+            pause = 0.0 if self._push() else min(max(2 * pause, 0.25), LONGEST_PAUSE)
             self._tell()
             if self.lost_to is not None:
                 return
             with self._backlog.lock:
-                rest = 1.0 if self._backlog.unsaved else BEAT.total_seconds()
+                rest = 1.0 if self._backlog.lags else BEAT.total_seconds()
                 self._backlog.wake.wait_for(partial(self._due, pause), pause or rest)
                 if self._stop:
                     return

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,10 +95,10 @@ class Script:
         )
 
 
-def paint(root: Path, clip: str, seed: int, said: int) -> None:
+def paint(script_file: Path, cohort: Path, clip: str, seed: int, said: int) -> None:
     """Paint for ever; one byte down the pipe for each act that was acknowledged."""
-    script: Script = pickle.loads((root / "script").read_bytes())
-    writer = RaterWriter.open(Cohort.open(root / "cohort.zarr"), clip, "reader-a")
+    script: Script = pickle.loads(script_file.read_bytes())
+    writer = RaterWriter.open(Cohort.open(cohort), clip, "reader-a")
     assert not writer.state.read_only, writer.state
     os.write(said, OPENED)
     rng = np.random.default_rng(seed)
@@ -107,10 +108,10 @@ def paint(root: Path, clip: str, seed: int, said: int) -> None:
         os.write(said, SAVED)
 
 
-def judge(root: Path, clip: str, seed: int, acknowledged: int) -> None:
+def judge(script_file: Path, location: Path, clip: str, seed: int, acknowledged: int) -> None:
     """Open what is left: every acknowledged act is there, and at most the one after."""
-    script: Script = pickle.loads((root / "script").read_bytes())
-    cohort = Cohort.open(root / "cohort.zarr")
+    script: Script = pickle.loads(script_file.read_bytes())
+    cohort = Cohort.open(location)
     writer = RaterWriter.open(cohort, clip, "reader-a")
     assert not writer.state.read_only, "a dead writer still holds it"
     rng = np.random.default_rng(seed)
@@ -126,9 +127,9 @@ def judge(root: Path, clip: str, seed: int, acknowledged: int) -> None:
     assert (stored.read_status() == script.status).all()
     assert [s.undone for s in stored.read_strokes()] == script.flags
     assert [s.seq for s in stored.read_strokes()] == list(range(1, len(script.flags) + 1))
-    problems = validate(root / "cohort.zarr")
+    problems = validate(location)
     assert problems == [], "\n".join(map(str, problems))
-    (root / "script").write_bytes(pickle.dumps(script))
+    script_file.write_bytes(pickle.dumps(script))
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -152,9 +153,9 @@ def succeeded(pid: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def make(root: Path, n_clips: int) -> None:
+def make(location: Path, n_clips: int) -> None:
     """Make the cohort to be killed over."""
-    cohort = Cohort.create(root / "cohort.zarr", name="kill")
+    cohort = Cohort.create(location, name="kill")
     for i in range(n_clips):
         add_clip(cohort, f"clip-{i}", n_frames=SHAPE[0], shape=SHAPE[2:])
 
@@ -162,7 +163,7 @@ def make(root: Path, n_clips: int) -> None:
 def one_round(root: Path, clip: str, seed: int, rng: np.random.Generator) -> int:
     """Paint, kill at a random moment, return how many acts were acknowledged."""
     listen, said = os.pipe()
-    pid = in_child(lambda: paint(root, clip, seed, said))
+    pid = in_child(lambda: paint(root / "script", root / "cohort.zarr", clip, seed, said))
     os.close(said)
     heard = b""
     if rng.random() < 0.8:  # the others die while they open
@@ -181,7 +182,7 @@ def main(folder: str, rounds: str, seed: str) -> None:
     root, n = Path(folder), int(rounds)
     os.environ["CONFSEG_STATE_DIR"] = str(root / "state")
     rng = np.random.default_rng(int(seed))
-    assert succeeded(in_child(lambda: make(root, -(-n // ROUNDS_PER_CLIP))))
+    assert succeeded(in_child(lambda: make(root / "cohort.zarr", -(-n // ROUNDS_PER_CLIP))))
     kills = acts = failures = early = 0
     for i in range(n):
         clip = f"clip-{i // ROUNDS_PER_CLIP}"
@@ -189,7 +190,7 @@ def main(folder: str, rounds: str, seed: str) -> None:
             (root / "script").write_bytes(pickle.dumps(Script()))
         acknowledged = one_round(root, clip, i, rng)
         kills, acts, early = kills + 1, acts + acknowledged, early + (acknowledged == 0)
-        pid = in_child(lambda c=clip, i=i, a=acknowledged: judge(root, c, i, a))  # type: ignore[misc]
+        pid = in_child(partial(judge, root / "script", root / "cohort.zarr", clip, i, acknowledged))
         if not succeeded(pid):
             failures += 1
             break

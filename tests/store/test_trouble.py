@@ -1,0 +1,361 @@
+"""The store is away: painting goes on, the state says why, and all is there when it is back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+from napari_confseg.store import Cohort, RaterWriter, SaveState, StoreError, validate
+from tests.conftest import add_clip
+from tests.store.painting import Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CAN_MOUNT = sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mount") is not None
+needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="needs Linux and root to mount a small disk")
+
+
+def _mount(*arguments: object) -> None:
+    subprocess.run(["mount", *map(str, arguments)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    _mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", path)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room that is left in `folder`."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(b"x" * 4096)
+        except OSError:
+            return filler
+
+
+def until(writer: RaterWriter, true: Callable[[SaveState], bool]) -> SaveState:
+    """Wait for a state, at most half a minute."""
+    deadline = time.monotonic() + 30
+    while not true(writer.state):
+        assert time.monotonic() < deadline, writer.state
+        time.sleep(0.005)
+    return writer.state
+
+
+def paint_on(writer: RaterWriter, painter: Painter, n: int) -> None:
+    """Paint something that takes room: noise hardly compresses."""
+    rng = np.random.default_rng(n)
+    for _ in range(n):
+        act = painter.random(rng)
+        writer.commit(act)
+
+
+def back_again(writer: RaterWriter, painter: Painter, cohort: Cohort) -> None:
+    """All is stored, in step, sound, and undoable."""
+    until(writer, lambda s: s.waiting == 0 and s.problem is None)
+    assert writer.flush(30)
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    painter.apply(writer.undo())
+    writer.close()
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    assert validate(cohort.store) == []
+
+
+@needs_mount
+def test_the_stores_disk_is_full(small_disk: Path, state_dir: Path) -> None:
+    cohort = Cohort.create(small_disk / "cohort.zarr", name="full")
+    add_clip(cohort, n_frames=4, shape=(40, 50))
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
+    painter = Painter(writer)
+    paint_on(writer, painter, 2)
+    assert writer.flush(30)
+    filler = fill(small_disk)
+    began = time.monotonic()
+    paint_on(writer, painter, 3)
+    state = until(writer, lambda s: s.problem is not None)
+    assert time.monotonic() - began < 10  # "within a second" is measured by the benchmark
+    assert "no space left on device" in (state.problem or "")
+    assert (state.waiting, state.unsaved, state.read_only) == (3, 0, False)
+    for c in range(6):
+        np.testing.assert_array_equal(writer.load_planes(c), painter.planes[:, c])
+    filler.unlink()
+    back_again(writer, painter, cohort)
+
+
+@needs_mount
+def test_the_folder_becomes_read_only(small_disk: Path, state_dir: Path) -> None:
+    cohort = Cohort.create(small_disk / "cohort.zarr", name="ro")
+    add_clip(cohort, n_frames=4, shape=(40, 50))
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
+    painter = Painter(writer)
+    paint_on(writer, painter, 1)
+    assert writer.flush(30)
+    # A read-only view of the same disk over it: the writer's open lock file forbids a remount.
+    _mount("--bind", small_disk, small_disk)
+    _mount("-o", "remount,bind,ro", small_disk)
+    try:
+        paint_on(writer, painter, 3)
+        state = until(writer, lambda s: s.problem is not None)
+        assert "read-only file system" in (state.problem or "")
+        assert (state.waiting, state.unsaved) == (3, 0)
+        other = RaterWriter.open(cohort, "clip-1", "reader-b")
+        assert other.state.read_only
+        assert "read-only file system" in (other.state.problem or "")
+        other.close()
+    finally:
+        subprocess.run(["umount", str(small_disk)], check=True)
+    back_again(writer, painter, cohort)
+
+
+@needs_mount
+def test_a_crash_while_the_store_is_away(small_disk: Path, state_dir: Path) -> None:
+    cohort = Cohort.create(small_disk / "cohort.zarr", name="crash")
+    add_clip(cohort, n_frames=4, shape=(40, 50))
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
+    painter = Painter(writer)
+    filler = fill(small_disk)
+    paint_on(writer, painter, 5)
+    writer.abandon()
+    filler.unlink()
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
+    painter.writer = writer
+    back_again(writer, painter, cohort)
+
+
+@needs_mount
+def test_the_journals_disk_is_full_and_the_store_takes_over(
+    small_disk: Path, cohort: Cohort
+) -> None:
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=small_disk)
+    painter = Painter(writer)
+    paint_on(writer, painter, 1)
+    assert writer.flush(30)
+    filler = fill(small_disk)
+    while writer.state.problem is None:  # the journal's file has some room of its own
+        paint_on(writer, painter, 1)
+    assert "the journal can't be written" in (writer.state.problem or "")
+    until(writer, lambda s: s.unsaved == 0 and s.waiting == 0)  # safe in the store instead
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    painter.apply(writer.undo())  # what the journal never got can be undone
+    filler.unlink()
+    back_again(writer, painter, cohort)
+
+
+@needs_mount
+def test_both_disks_are_full(small_disk: Path, tmp_path: Path) -> None:
+    cohort = Cohort.create(small_disk / "cohort.zarr", name="both")
+    add_clip(cohort, n_frames=4, shape=(40, 50))
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=small_disk / "state")
+    painter = Painter(writer)
+    filler = fill(small_disk)
+    while not writer.state.unsaved:
+        paint_on(writer, painter, 1)
+    saved_at = writer.state.saved_at
+    paint_on(writer, painter, 2)
+    state = writer.state
+    assert state.unsaved >= 3
+    assert state.saved_at == saved_at  # nothing is called saved that is not
+    with pytest.raises(StoreError, match="unsaved"):
+        writer.close(timeout=0.3)
+    filler.unlink()
+    back_again(writer, painter, cohort)
+
+
+def test_no_journal_can_be_made_at_all(cohort: Cohort, tmp_path: Path) -> None:
+    """The state folder is a file, say: the store itself keeps what is painted."""
+    (tmp_path / "file").touch()
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=tmp_path / "file")
+    assert "the journal can't be opened" in (writer.state.problem or "")
+    painter = Painter(writer)
+    paint_on(writer, painter, 3)
+    painter.apply(writer.undo())
+    until(writer, lambda s: s.unsaved == 0 and s.waiting == 0)
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    writer.close()
+
+
+# -- buckets
+
+
+class Bucket:
+    """A moto S3 server of its own process on loopback, which can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = (folder / "moto.log").open("wb")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        code = "import sys; from moto.server import main; main(sys.argv[1:])"
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, "-H", "127.0.0.1", "-p", str(self.port)],
+            stdout=self._log, stderr=self._log,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                with urlopen(f"{self.url}/moto-api/", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("moto did not start")
+
+    def pause(self) -> None:
+        """Make it stop answering, its data kept: a network that drops everything."""
+        assert self._process is not None
+        os.kill(self._process.pid, 19)  # SIGSTOP
+
+    def resume(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, 18)  # SIGCONT
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.stop()
+        self._log.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    bucket = Bucket(tmp_path_factory.mktemp("moto"))
+    yield bucket
+    bucket.resume()
+    bucket.close()
+
+
+@pytest.fixture
+def s3(server: Bucket, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{time.monotonic_ns()}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/some/cohort.zarr"
+
+
+def test_a_cohort_in_a_bucket(s3: str) -> None:
+    cohort = Cohort.create(s3, name="s3")
+    add_clip(cohort, n_frames=3, shape=(20, 30))
+    assert cohort.clips() == ["clip-1"]
+    with RaterWriter.open(Cohort.open(s3), "clip-1", "reader-a") as writer:
+        painter = Painter(writer)
+        paint_on(writer, painter, 4)
+        with RaterWriter.open(cohort, "clip-1", "reader-a") as second:
+            assert second.state.read_only
+            assert second.state.holder is not None
+        writer.flush(30)
+        painter.assert_stored(Cohort.open(s3), "clip-1", "reader-a")
+        painter.apply(writer.undo())
+    with RaterWriter.open(cohort, "clip-1", "reader-a") as writer:
+        assert not writer.state.read_only
+        assert writer.can_redo
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    assert validate(s3) == []
+    cohort.remove_clip("clip-1")
+    assert Cohort.open(s3).clips() == []
+
+
+def test_two_accounts_race_for_a_bucket_and_one_wins(s3: str, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    cohort = Cohort.create(s3, name="race")
+    add_clip(cohort, n_frames=2, shape=(8, 9))
+    cohort.clip("clip-1").create_rater("reader-a", kind="human")
+    roots = [tmp_path / f"account-{i}" for i in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        writers = list(pool.map(
+            lambda r: RaterWriter.open(Cohort.open(s3), "clip-1", "reader-a", journal_root=r), roots
+        ))  # fmt: skip
+    assert sum(not w.state.read_only for w in writers) == 1
+    for writer in writers:
+        writer.close()
+
+
+def test_the_server_goes_silent_and_comes_back(s3: str, server: Bucket) -> None:
+    cohort = Cohort.create(s3, name="gone")
+    add_clip(cohort, n_frames=3, shape=(20, 30))
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
+    painter = Painter(writer)
+    paint_on(writer, painter, 1)
+    assert writer.flush(30)
+    server.pause()
+    try:
+        paint_on(writer, painter, 4)
+        assert until(writer, lambda s: s.problem is not None).waiting == 4
+        assert writer.state.unsaved == 0
+        assert "does not answer" in (writer.state.problem or "")
+    finally:
+        server.resume()
+    back_again(writer, painter, cohort)
+
+
+def test_the_server_dies(s3: str, server: Bucket, state_dir: Path) -> None:
+    """Its memory dies with it, so only our side is looked at: told, kept, undoable."""
+    cohort = Cohort.create(s3, name="dead")
+    add_clip(cohort, n_frames=3, shape=(20, 30))
+    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
+    painter = Painter(writer)
+    paint_on(writer, painter, 1)
+    assert writer.flush(30)
+    server.stop()
+    try:
+        paint_on(writer, painter, 4)
+        assert until(writer, lambda s: s.problem is not None).waiting == 4
+        assert "can't be written" in (until(
+            writer, lambda s: "answer" not in (s.problem or "answer")
+        ).problem or "")  # fmt: skip
+        assert painter.writer.can_undo
+        writer.abandon()
+    finally:
+        server.start()
+
+
+# -- zip
+
+
+def test_a_zip_is_read_and_never_written(cohort: Cohort, tmp_path: Path, state_dir: Path) -> None:
+    with RaterWriter.open(cohort, "clip-1", "reader-a") as writer:
+        painter = Painter(writer)
+        paint_on(writer, painter, 3)
+    shutil.make_archive(str(tmp_path / "cohort"), "zip", cohort.location)
+    packed = Cohort.open(tmp_path / "cohort.zip", read_only=True)
+    painter.assert_stored(packed, "clip-1", "reader-a")
+    np.testing.assert_array_equal(
+        np.asarray(packed.clip("clip-2").frames), np.asarray(cohort.clip("clip-2").frames)
+    )
+    assert validate(tmp_path / "cohort.zip") == []
+    with RaterWriter.open(packed, "clip-1", "reader-a") as looking:
+        assert looking.state.read_only
+        np.testing.assert_array_equal(looking.load_planes(0), painter.planes[:, 0])
+    with pytest.raises(StoreError, match="zip-read-only"):
+        Cohort.open(tmp_path / "cohort.zip")
