@@ -10,11 +10,13 @@ confident" likelier, which is what makes the curve from confidence to probabilit
 Why not a hidden yes or no, i.e. two states: an edge that is blurred is blurred for everybody, so
 given a plain yes or no the raters' errors come together, and the model, which takes them for
 independent, explains that by a third thing, "somebody may mark here", and is sure of it. With
-states in between the raters are nearly independent given the state. ``docs/consensus.md`` has the
-figures.
+states in between the raters are nearly independent given the state. Nearly: rounds go on improving
+the likelihood long after they stop improving the answer, so there are few (``ROUNDS``).
+``docs/consensus.md`` has the figures.
 
-What a state means in percent no data can say without a known truth; here it is what the panel says
-there on average, each rater by their median, which overlooking does not move.
+What a state means in percent raters alone cannot say: if all are too bold, nothing they tell gives
+it away. Here it means what the panel says there, by the interquartile mean over raters, so that no
+one of three or more can shift it far.
 """
 
 from __future__ import annotations
@@ -31,9 +33,8 @@ if TYPE_CHECKING:
 
     from napari_confseg.dataset.patterns import Patterns
 
-STATES = 11
-ITERATIONS = 300
-TOLERANCE = 1e-6
+STATES = 21
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,6 @@ class Calibrated:
         ``float (states)``, rising, 0..1: what each state means.
     answers : NDArray
         ``float (raters, states, 11)``: how often a rater gives each code in each state.
-    iterations : int
-        Rounds of expectation-maximisation.
     log_likelihood : float
         Per pixel that anybody marked.
     """
@@ -60,7 +59,6 @@ class Calibrated:
     prior: NDArray[np.float64]
     probability: NDArray[np.float64]
     answers: NDArray[np.float64]
-    iterations: int
     log_likelihood: float
 
     def combine(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -81,7 +79,10 @@ class Calibrated:
         return pava(self.probability @ joint / said, said)
 
     def overlooked(self, rater: str) -> float:
-        """Return how often a rater leaves unmarked what the panel holds at 50 % or more."""
+        """Return how often a rater leaves unmarked what the panel holds at 50 % or more.
+
+        A lower bound: what one of few overlooks makes the panel less sure, too.
+        """
         weight = self.prior * (self.probability >= 0.5)
         missed = self.answers[self.raters.index(rater), :, 0]
         return float(weight @ missed / weight.sum()) if weight.sum() > 0 else float("nan")
@@ -97,12 +98,11 @@ class Calibrated:
                 for r in self.raters
             },
             "states": [round(float(v), 4) for v in self.probability],
-            "iterations": self.iterations,
-            "log_likelihood": self.log_likelihood,
+            "log_likelihood": round(self.log_likelihood, 6),
         }
 
 
-def fit_calibrated(patterns: Patterns, *, states: int = STATES) -> Calibrated:
+def fit_calibrated(patterns: Patterns, *, states: int = STATES, rounds: int = ROUNDS) -> Calibrated:
     """Return the panel's tables, and what its states mean, from a table of patterns.
 
     Parameters
@@ -111,26 +111,25 @@ def fit_calibrated(patterns: Patterns, *, states: int = STATES) -> Calibrated:
         What was said.
     states : int
         How many hidden states; 2 is Dawid and Skene's yes or no.
+    rounds : int
+        Of expectation-maximisation. With two raters one is made: what two people say does not tell
+        a shared doubt from a disagreement.
     """
     counts = patterns.counts.astype(float)
     marked = max(float(counts[((patterns.codes % MISSING) > 0).any(1)].sum()), 1.0)
+    heard = (patterns.codes != MISSING).any(0)
     weight = _start(patterns, states)
-    before = -np.inf
-    for rounds in range(1, ITERATIONS + 1):  # noqa: B007, is reported
+    for _ in range(rounds if heard.sum() > 2 else 1):
         share = weight * counts[:, None]
         prior = share.sum(0) + 1e-9 * counts.sum()
         prior /= prior.sum()
         answers = _answers(patterns.codes, share)
         weight, log = _expect(patterns.codes, prior, answers)
-        likelihood = float(counts @ log) / marked
-        if likelihood - before < TOLERANCE:
-            break
-        before = likelihood
-    heard = (patterns.codes != MISSING).any(0)
+    likelihood = float(counts @ log) / marked
     if not heard.any():
         heard[:] = True
     meaning = _meaning(answers[heard], patterns.stated[heard], prior)
-    return Calibrated(patterns.raters, prior, meaning, answers, rounds, likelihood)
+    return Calibrated(patterns.raters, prior, meaning, answers, likelihood)
 
 
 def _start(patterns: Patterns, states: int) -> NDArray[np.float64]:
@@ -186,13 +185,13 @@ def _expect(
 def _meaning(
     answers: NDArray[np.float64], stated: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what each state means, 0..1: mean over raters of their median confidence there."""
-    middle = answers.cumsum(2) - answers / 2
-    medians = [
-        [float(np.interp(0.5, middle[r, k], stated[r])) for k in range(len(prior))]
-        for r in range(len(answers))
-    ]
-    return pava(np.mean(medians, 0), prior)
+    """Return what each state means, 0..1: interquartile mean over raters of what they say there."""
+    said = np.sort(np.einsum("rkc,rc->rk", answers, stated), axis=0)
+    n = len(said)
+    rank = np.arange(n)
+    # How much of each sorted rater lies between the quartiles; one of three counts a sixth.
+    inside = np.clip(np.minimum(rank + 1, 0.75 * n) - np.maximum(rank, 0.25 * n), 0, None)
+    return pava(inside @ said / inside.sum(), prior)
 
 
 def pava(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

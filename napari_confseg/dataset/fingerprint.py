@@ -1,0 +1,66 @@
+"""Perceptual hashes: frames that look alike have hashes that differ in few bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.fft import dctn
+from skimage.transform import resize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SIDE = 32
+NEAR = 6
+"""Bits of 64 within which two frames are looked at more closely."""
+
+
+def thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the frame at 32 x 32 pixels, ``float32``."""
+    small: NDArray[np.float32] = resize(
+        frame, (SIDE, SIDE), order=1, anti_aliasing=True, preserve_range=True
+    ).astype(np.float32)
+    return small
+
+
+def fingerprint(frame: NDArray[np.uint8]) -> int:
+    """Return the 64-bit hash of a frame: signs of its low frequencies about their median.
+
+    Zauner, "Implementation and benchmarking of perceptual image hash functions" (2010), DCT hash.
+    """
+    low = dctn(thumbnail(frame), norm="ortho")[:8, :8].ravel()
+    bits = low > np.median(low[1:])  # the mean brightness must not decide
+    return int(np.packbits(bits).view(">u8")[0])
+
+
+def near_pairs(
+    hashes: NDArray[np.uint64], groups: Sequence[str], *, within: int = NEAR, block: int = 1024
+) -> list[tuple[int, int, int]]:
+    """Return (i, j, bits) of hashes of different groups that differ in at most `within` bits.
+
+    Memory is bounded by `block` rows against all.
+    """
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    found = []
+    for start in range(0, len(hashes), block):
+        rows = slice(start, start + block)
+        bits = np.bitwise_count(hashes[rows, None] ^ hashes[None, start:])
+        near = (bits <= within) & (group[rows, None] != group[None, start:])
+        for i, j in zip(*np.nonzero(np.triu(near)), strict=True):
+            found.append((start + int(i), start + int(j), int(bits[i, j])))
+    return found
+
+
+def likeness(a: NDArray[np.uint8], b: NDArray[np.uint8], mean: NDArray[np.float32]) -> float:
+    """Return the correlation of two frames' thumbnails after taking away `mean`.
+
+    All frames of a probe share the sector's outline; what is left without it tells them apart.
+    """
+    x, y = ((thumbnail(p) - mean).ravel() for p in (a, b))
+    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+    if norm == 0:
+        return 1.0
+    return float(x @ y) / norm

@@ -1,0 +1,293 @@
+"""What a frozen dataset says of itself: every key of ``manifest.json`` is a field here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from napari_confseg.store import ClassSpec, Problem, Spacing, StoreError
+from napari_confseg.store.schema import Positive, Slug, Strict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST = "manifest.json"
+MANIFEST_VERSION: Final = 1
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Side = Annotated[int, Field(ge=8, le=8192)]
+
+
+class FramePolicy(Strict):
+    """Which of the reviewed frames are taken.
+
+    ``reviewed`` takes all, ``every`` each `n`-th, ``disagreement`` the `n` of each clip on which
+    the chosen raters differ most.
+    """
+
+    kind: Literal["reviewed", "every", "disagreement"] = "reviewed"
+    n: int = Field(default=1, ge=1)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the policy that ``"reviewed"``, ``"every:5"`` or ``"disagreement:10"`` names.
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
+        """
+        kind, _, n = text.partition(":")
+        known = kind in ("reviewed", "every", "disagreement")
+        if not known or (kind != "reviewed") != n.isdigit():
+            raise ValueError(f"frames must be reviewed, every:N or disagreement:N, found {text!r}")
+        return cls.model_validate({"kind": kind, "n": int(n or 1)})
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "reviewed" else f"{self.kind}:{self.n}"
+
+
+class BuildRequest(Strict):
+    """All that decides what goes into a dataset. Empty tuples mean all there are.
+
+    Attributes
+    ----------
+    name : str
+        Slug of the dataset.
+    clips, classes : tuple of str
+        What of the cohort.
+    raters : tuple of str
+        Whose planes; every human if empty. A consensus or a model is a rater, too.
+    frames : FramePolicy
+        Which frames.
+    size : tuple of int or None
+        (Y, X) that all frames get, enlarged or shrunk to fit and padded with black; as they are if
+        None.
+    spacing : float or None
+        Millimetres a pixel that all frames are brought to first; refused for clips whose spacing
+        nobody knows.
+    parts : dict
+        Shares of the split, by patient.
+    folds : int
+        Number of folds over all clips, by patient; 0 for none.
+    seed : int
+        Of the split.
+    """
+
+    name: Slug
+    clips: tuple[Slug, ...] = ()
+    raters: tuple[Slug, ...] = ()
+    classes: tuple[Slug, ...] = ()
+    frames: FramePolicy = FramePolicy()
+    size: (
+        tuple[Annotated[int, Field(ge=8, le=8192)], Annotated[int, Field(ge=8, le=8192)]] | None
+    ) = None
+    spacing: Positive | None = None
+    parts: dict[Slug, Positive] = Field(default={"train": 0.7, "val": 0.15, "test": 0.15})
+    folds: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if abs(sum(self.parts.values()) - 1) > 1e-6:
+            raise ValueError(f"the parts must add up to 1, found {self.parts}")
+        if self.folds == 1:
+            raise ValueError("one fold is no fold: use 0 or at least 2")
+        return self
+
+
+class ClassCount(Strict):
+    """How much of a class there is.
+
+    Attributes
+    ----------
+    reviewed : int
+        Frames where the rater looked for it.
+    marked : int
+        Of these, frames with any pixel of it; the rest are empty labels.
+    pixels : tuple of int
+        Pixels by stated confidence: 1..10 %, ..., 91..100 %.
+    excluded : int
+        Pixels of 255.
+    """
+
+    reviewed: Count = 0
+    marked: Count = 0
+    pixels: tuple[Count, ...] = (0,) * 10
+    excluded: Count = 0
+
+    def __add__(self, other: ClassCount) -> ClassCount:
+        return ClassCount(
+            reviewed=self.reviewed + other.reviewed,
+            marked=self.marked + other.marked,
+            pixels=tuple(a + b for a, b in zip(self.pixels, other.pixels, strict=True)),
+            excluded=self.excluded + other.excluded,
+        )
+
+
+class RaterRecord(Strict):
+    """One rater on one clip of the dataset.
+
+    `source_sha256` is of the planes and status that were read; `strokes` counts those not undone.
+    """
+
+    kind: Literal["human", "model", "consensus", "truth"]
+    source_sha256: Digest
+    strokes: Count
+    classes: dict[Slug, ClassCount]
+
+
+class ClipRecord(Strict):
+    """One clip of the dataset.
+
+    Attributes
+    ----------
+    clip, patient : str
+        As in the cohort.
+    video_sha256 : str
+        Of the file the clip was imported from.
+    source_sha256 : str
+        Of the frames that were read, with their numbers.
+    frames : tuple of int
+        Their numbers in the clip, rising.
+    times : tuple of float
+        Seconds from the clip's first frame.
+    shape : tuple of int
+        (Y, X) here.
+    scale : tuple of float
+        Pixels here per pixel of the clip, (y, x).
+    offset : tuple of int
+        Where the clip's corner lies here, (y, x).
+    spacing : Spacing or None
+        Millimetres per pixel here.
+    raters : dict
+        Name -> record.
+    fingerprints : tuple of str
+        Perceptual hash of each frame, 16 hexadecimal digits.
+    files : dict
+        Path within the dataset -> SHA-256.
+    """
+
+    clip: Slug
+    patient: Slug
+    video_sha256: Digest
+    source_sha256: Digest
+    frames: tuple[Count, ...]
+    times: tuple[float, ...]
+    shape: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+    spacing: Spacing | None
+    raters: dict[Slug, RaterRecord]
+    fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
+    files: dict[str, Digest]
+
+
+class Suspect(Strict):
+    """Two frames in different parts that look alike: `distance` bits of 64, `likeness` -1..1."""
+
+    a: str
+    b: str
+    distance: Count
+    likeness: float
+
+
+class Leakage(Strict):
+    """What may have leaked from one part into another; empty is good.
+
+    Attributes
+    ----------
+    patients : tuple of str
+        Patients in two parts.
+    videos : tuple of tuple of str
+        Clips of different parts that were imported from the same file.
+    frames : tuple of Suspect
+        Near-duplicate frames in different parts, most alike first.
+    """
+
+    patients: tuple[str, ...] = ()
+    videos: tuple[tuple[str, ...], ...] = ()
+    frames: tuple[Suspect, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.patients or self.videos or self.frames)
+
+
+class SplitRecord(Strict):
+    """Part of each clip, and how even the split is (see ``splits.Split``)."""
+
+    names: tuple[str, ...]
+    of_clip: dict[Slug, str]
+    prevalence: dict[str, dict[str, float | None]]
+    worst_prevalence_deviation: float
+    worst_size_deviation: float
+
+
+class Manifest(Strict):
+    """``manifest.json``, written last: its presence is the proof that a version is whole."""
+
+    kind: Literal["dataset"] = "dataset"
+    schema_version: Literal[1] = MANIFEST_VERSION
+    version: int = Field(ge=1)
+    cohort: Slug
+    cohort_id: str
+    classes: tuple[ClassSpec, ...]
+    raters: tuple[Slug, ...]
+    request: BuildRequest
+    software: dict[str, str]
+    clips: tuple[ClipRecord, ...]
+    split: SplitRecord
+    folds: SplitRecord | None = None
+    leakage: Leakage
+    content_sha256: Digest
+
+    def class_names(self) -> list[str]:
+        """Return the names of the classes, in the order of the planes."""
+        return [c.name for c in self.classes]
+
+    def record(self, clip: str) -> ClipRecord:
+        """Return the record of a clip; ``KeyError`` if it is not in the dataset."""
+        for record in self.clips:
+            if record.clip == clip:
+                return record
+        raise KeyError(f"no clip {clip!r} in this dataset")
+
+
+def canonical(data: object) -> bytes:
+    """Return JSON that depends on the content alone: sorted keys, no spaces."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def content_digest(clips: tuple[ClipRecord, ...], request: BuildRequest) -> str:
+    """Return the SHA-256 of what was asked for and of all that came of it."""
+    data: dict[str, Any] = {
+        "request": request.model_dump(mode="json"),
+        "clips": [c.model_dump(mode="json") for c in clips],
+    }
+    return hashlib.sha256(canonical(data)).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a version.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it breaks the contract.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StoreError(
+            Problem("not-a-dataset", str(folder), f"a {MANIFEST}", "none",
+                    "Give the folder that `confseg build` made.")
+        ) from error  # fmt: skip
+    except ValidationError as error:
+        raise StoreError(
+            Problem("manifest", str(path), e["msg"], ".".join(map(str, e["loc"])))
+            for e in error.errors()
+        ) from error
