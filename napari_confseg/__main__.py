@@ -1,16 +1,58 @@
-"""The ``confseg`` command."""
+"""The ``confseg`` command: one subcommand a module of :mod:`napari_confseg.commands`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
+
+from napari_confseg import __version__
+from napari_confseg.commands import importing, status, validating
+from napari_confseg.commands.parsing import REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_confseg.store import StoreError
+
+COMMANDS = (importing, status, validating)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 refused, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog="confseg", description=__doc__)
-    parser.parse_args(argv)
-    return 0
+    parser = argparse.ArgumentParser(
+        prog="confseg", description="Label lung-ultrasound clips with a confidence per stroke."
+    )
+    parser.add_argument("--version", action="version", version=f"confseg {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    arguments = parser.parse_args(argv)
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from napari_confseg.store import StoreError  # takes a second: not for --help
+
+    try:
+        code: int = arguments.run(arguments)
+    except StoreError as error:
+        return _refuse(arguments, error)
+    except KeyboardInterrupt:
+        print("confseg: stopped; what was done by then stays", file=sys.stderr)
+        return REFUSED
+    return code
+
+
+def _refuse(arguments: argparse.Namespace, error: StoreError) -> int:
+    if arguments.json:
+        from napari_confseg.commands.terminal import print_json
+
+        print_json({"problems": [p.as_dict() for p in error.problems]})
+    else:
+        for problem in error.problems:
+            print(f"confseg: {problem}", file=sys.stderr)
+    return REFUSED
 
 
 if __name__ == "__main__":

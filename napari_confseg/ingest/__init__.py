@@ -1,1 +1,6 @@
-"""Videos, image folders and DICOM become clips."""
+"""Videos and image folders become clips."""
+
+from napari_confseg.ingest.decoded import IngestError
+from napari_confseg.ingest.importer import ImportReport, import_sources
+
+__all__ = ["ImportReport", "IngestError", "import_sources"]

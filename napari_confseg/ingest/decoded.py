@@ -1,0 +1,89 @@
+"""What a decoder hands over, whatever the file was: a head, frames one by one, a tail.
+
+Nothing here or in the decoders imports the store: they run in a process of their own
+(:mod:`napari_confseg.ingest.decoder`), which should start fast and be safe to kill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_SIDE = 16_384
+MAX_FRAMES = 100_000
+"""Bounds on what is imported; the store opens no more."""
+
+ASSUMED_RATE = 25.0
+"""Frames a second where neither the source nor the person says how fast it was."""
+
+
+class IngestError(Exception):
+    """A source that cannot become a clip; one sentence says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What becomes one clip.
+
+    Attributes
+    ----------
+    kind : {"video", "images"}
+        Which decoder reads it.
+    paths : tuple of str
+        One file, or the images of a clip in order.
+    """
+
+    kind: Literal["video", "images"]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known before the first frame.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (Y, X) of every frame.
+    decoder : str
+        Name and version of what decodes, and how colour becomes grey.
+    n_frames : int or None
+        How many frames to expect; None if the source doesn't say.
+    rate : float or None
+        Average frames a second, if the source says.
+    tags : tuple of str
+        Warnings that stay with the clip.
+    """
+
+    shape: tuple[int, int]
+    decoder: str
+    n_frames: int | None = None
+    rate: float | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: ``uint8 (Y, X)`` and its time in seconds, None if the source doesn't say."""
+
+    pixels: NDArray[np.uint8]
+    seconds: float | None = None
+
+
+def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return `shape` (Y, X) if frames of it can be imported.
+
+    Raises
+    ------
+    IngestError
+        If a side is 0 or longer than ``MAX_SIDE``.
+    """
+    if not all(0 < side <= MAX_SIDE for side in shape):
+        raise IngestError(
+            f"its frames are {shape[0]} x {shape[1]} pixels, sides of 1 to {MAX_SIDE} can be used"
+        )
+    return shape

@@ -1,0 +1,88 @@
+"""The decoder process: ``python -m napari_confseg.ingest.decoder``.
+
+Decoders are C code that meets files from anywhere. They run here, so that a crash, a hang or a
+bomb costs this process and not the viewer. Requests come as JSON lines on standard input; the
+answer to each is a line of JSON for every head and frame, a frame's followed by its pixels, and at
+last a line ``done`` or ``refused``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MEMORY = 4 * 2**30
+"""Bytes of address space, where the system can limit it (Linux); a decoder needs far less."""
+
+
+def read(source: Source) -> Iterator[Head | Frame]:
+    """Decode `source` in this process: a head, then its frames.
+
+    Raises
+    ------
+    IngestError
+        If it cannot become a clip; says why.
+    """
+    if source.kind == "video":
+        from napari_confseg.ingest.video import read_video
+
+        return read_video(source.paths[0])
+    from napari_confseg.ingest.images import read_images
+
+    return read_images(source.paths)
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a C library prints must not end up among the answers
+    _limit_memory()
+    for line in sys.stdin:
+        _answer(Source(**json.loads(line)), answers)
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with suppress(ValueError, OSError):  # macOS refuses
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _answer(source: Source, answers: BinaryIO) -> None:
+    try:
+        for part in read(source):
+            if isinstance(part, Head):
+                _send(answers, {"kind": "head", **asdict(part)})
+            else:
+                y, x = part.pixels.shape
+                _send(answers, {"kind": "frame", "seconds": part.seconds, "y": y, "x": x})
+                answers.write(part.pixels.data)
+        _send(answers, {"kind": "done"})
+    except IngestError as error:
+        _send(answers, {"kind": "refused", "reason": str(error)})
+    except MemoryError:
+        reason = f"it takes more than {MEMORY // 2**30} GB of memory to decode"
+        _send(answers, {"kind": "refused", "reason": reason})
+    except OSError as error:
+        reason = f"it cannot be read: {(error.strerror or str(error)).lower()}"
+        _send(answers, {"kind": "refused", "reason": reason})
+    answers.flush()
+
+
+def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""Sources become clips of a cohort: one after the other, each whole or not at all."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from napari_confseg.ingest.decoded import Head, IngestError
+from napari_confseg.ingest.identity import Pseudonyms, slug_from_name, source_sha256
+from napari_confseg.ingest.listing import find_sources
+from napari_confseg.ingest.sector import Survey, crop_box, find_sector, moved
+from napari_confseg.ingest.times import frame_times
+from napari_confseg.ingest.worker import Decoder
+from napari_confseg.store import ClipMeta, Provenance, StoreError, check_slug
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from napari_confseg.ingest.listing import Found
+    from napari_confseg.store import Cohort
+
+Crop = Literal["none", "sector"]
+Box = tuple[int, int, int, int]
+
+
+@dataclass
+class ImportReport:
+    """What came of an import.
+
+    Attributes
+    ----------
+    imported : list of str
+        Names of the new clips.
+    refused : list of (name, reason)
+        What did not become a clip, as the person named it, and one sentence why.
+    patients : dict
+        Patient of each new clip.
+    cancelled : bool
+        Whether it was stopped before its end; what is imported by then stays.
+    """
+
+    imported: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    patients: dict[str, str] = field(default_factory=dict)
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to import; see :func:`import_sources`."""
+
+    patient: str | None = None
+    patient_per: Literal["folder", "file"] = "folder"
+    crop: Crop = "none"
+    fps: float | None = None
+    name_from_file: bool = False
+
+
+class _CancelledError(Exception):
+    """The person has stopped the import."""
+
+
+def import_sources(
+    sources: Iterable[str | Path],
+    cohort: Cohort,
+    *,
+    patient: str | None = None,
+    patient_per: Literal["folder", "file"] = "folder",
+    crop: Crop = "none",
+    fps: float | None = None,
+    name_from_file: bool = False,
+    key_file: Path | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ImportReport:
+    """Make a clip of each video, and of each folder of images, under `sources`.
+
+    Each clip is there whole or not at all, however the import ends. Memory does not grow with the
+    length of a video.
+
+    Parameters
+    ----------
+    sources : iterable of str or Path
+        Files and folders; folders are searched with their subfolders.
+    cohort : Cohort
+        Where the clips go.
+    patient : str, optional
+        Slug of the patient of all of them.
+    patient_per : {"folder", "file"}
+        Without `patient`: clips that lie in one folder are of one patient, or each file is a
+        patient of its own. Patients get codes, not the names of folders.
+    crop : {"none", "sector"}
+        Keep the whole frame, or only the box around the ultrasound sector.
+    fps : float, optional
+        Frames a second of sources that do not say; 25 if not given, and the clip is tagged.
+    name_from_file : bool
+        Name clips after their files, which may tell who the patient is. ``clip-<8 hex of the
+        content's SHA-256>`` otherwise.
+    key_file : Path, optional
+        Key of the patients' codes; see :class:`~napari_confseg.ingest.identity.Pseudonyms`.
+    progress : callable, optional
+        Called with (frames done, frames in all or 0 if unknown, what is being imported).
+    cancelled : callable, optional
+        Asked at each frame; True stops the import and removes the clip in the making.
+
+    Returns
+    -------
+    ImportReport
+        Never raises for a bad source: one does not keep the others out.
+
+    Raises
+    ------
+    ValueError
+        If `patient` is no slug or `fps` is not positive.
+    """
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"frames a second must be positive, found {fps}")
+    wishes = Wishes(patient and check_slug(patient), patient_per, crop, fps, name_from_file)
+    found, refused = find_sources(sources)
+    report = ImportReport(refused=refused)
+    pseudonyms = Pseudonyms(cohort.meta.cohort_id, key_file)
+    with Decoder() as decoder:
+        work = _Import(cohort, decoder, pseudonyms, wishes, cancelled or (lambda: False))
+        for i, one in enumerate(found):
+            label = f"{i + 1} of {len(found)}: {one.path.name}"
+            try:
+                name, who = work.one(one, label, progress or (lambda *_: None))
+            except _CancelledError:
+                report.cancelled = True
+                break
+            except (IngestError, StoreError, OSError) as error:
+                report.refused.append((str(one.path), _reason(error)))
+            else:
+                report.imported.append(name)
+                report.patients[name] = who
+    return report
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"reading it or writing the cohort failed: {(error.strerror or str(error)).lower()}"
+    return str(error)
+
+
+class _Import:
+    """The work on one cohort."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        decoder: Decoder,
+        pseudonyms: Pseudonyms,
+        wishes: Wishes,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._cohort = cohort
+        self._decoder = decoder
+        self._pseudonyms = pseudonyms
+        self._wishes = wishes
+        self._cancelled = cancelled
+        self._known = {
+            cohort.clip(name).meta.provenance.source_sha256: name for name in cohort.clips()
+        }
+
+    def one(
+        self, found: Found, label: str, progress: Callable[[int, int, str], None]
+    ) -> tuple[str, str]:
+        """Import one source; return the names of its clip and patient."""
+        sha256 = source_sha256(found.source.paths)
+        if sha256 in self._known:
+            raise IngestError(f"the cohort has it already, as {self._known[sha256]}")
+        patient = self._patient(found, sha256)
+        box = None
+        if self._wishes.crop == "sector":
+            box = self._box(found, lambda n, total: progress(n, total, f"{label}, looking"))
+        name = self._name(found, sha256)
+        self._write(found, name, patient, sha256, box, lambda n, total: progress(n, total, label))
+        self._known[sha256] = name
+        return name, patient
+
+    def _patient(self, found: Found, sha256: str) -> str:
+        if self._wishes.patient:
+            return self._wishes.patient
+        if self._wishes.patient_per == "file":
+            return self._pseudonyms.code("file", sha256)
+        return self._pseudonyms.code("folder", str(found.patient_folder.resolve()))
+
+    def _name(self, found: Found, sha256: str) -> str:
+        taken = set(self._cohort.clips())
+        stem = slug_from_name(found.path) if self._wishes.name_from_file else None
+        name = stem or f"clip-{sha256[:8]}"
+        return f"{stem or 'clip'}-{sha256[:12]}" if name in taken else name
+
+    def _box(self, found: Found, tell: Callable[[int, int], None]) -> Box | None:
+        """Decode once to see where the sector is; None if it can't be told."""
+        survey = None
+        total = 0
+        with closing(self._decoder.read(found.source)) as parts:
+            for part in parts:
+                if isinstance(part, Head):
+                    survey, total = Survey(part.shape), part.n_frames or 0
+                    continue
+                self._check_cancelled()
+                assert survey is not None  # the head comes first
+                survey.add(part.pixels)
+                tell(survey.n_frames, total)
+        sector = find_sector(survey) if survey else None
+        return crop_box(sector, survey.shape) if survey and sector else None
+
+    def _write(
+        self,
+        found: Found,
+        name: str,
+        patient: str,
+        sha256: str,
+        box: Box | None,
+        tell: Callable[[int, int], None],
+    ) -> None:
+        with closing(self._decoder.read(found.source)) as parts:
+            head = next(parts)
+            assert isinstance(head, Head)
+            y0, x0, y1, x1 = box or (0, 0, *head.shape)
+            survey = Survey(head.shape)
+            seconds: list[float | None] = []
+            with self._cohort.new_clip(name, shape=(y1 - y0, x1 - x0)) as new:
+                for part in parts:
+                    assert not isinstance(part, Head)
+                    self._check_cancelled()
+                    new.append(part.pixels[y0:y1, x0:x1])
+                    survey.add(part.pixels)
+                    seconds.append(part.seconds)
+                    tell(len(seconds), head.n_frames or 0)
+                times, tags = frame_times(seconds, head.rate, self._wishes.fps)
+                sector = find_sector(survey)
+                new.finish(
+                    ClipMeta(
+                        patient=patient,
+                        frame_times=times,
+                        sector=moved(sector, -y0, -x0) if sector else None,
+                        tags=head.tags + tags,
+                        provenance=Provenance(
+                            source_sha256=sha256, decoder=head.decoder, crop=box
+                        ),
+                    )
+                )  # fmt: skip
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled():
+            raise _CancelledError

@@ -1,0 +1,99 @@
+"""From what a person points at to the list of sources that become clips."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.ingest.decoded import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+VIDEOS = frozenset(
+    [".avi", ".gif", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".ts",
+     ".webm", ".wmv"]
+)  # fmt: skip
+IMAGES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source, what people call it, and the folder that stands for its patient.
+
+    Attributes
+    ----------
+    source : Source
+        What to decode.
+    path : Path
+        The file, or the folder of images.
+    patient_folder : Path
+        Where it lies: clips of one folder are taken for clips of one patient, so that no patient
+        ends on both sides of a split.
+    """
+
+    source: Source
+    path: Path
+    patient_folder: Path
+
+
+def find_sources(paths: Iterable[str | Path]) -> tuple[list[Found], list[tuple[str, str]]]:
+    """Return the sources under `paths` in natural order, and what is refused, with the reason.
+
+    A file is one source. A folder is searched with its subfolders: each video and each TIFF of
+    several pages is one source; the other images of one folder together are one.
+    """
+    found: list[Found] = []
+    refused: list[tuple[str, str]] = []
+    for given in paths:
+        path = Path(given).expanduser().absolute()
+        if path.is_dir():
+            inside = list(_in_folder(path))
+            if not inside:
+                refused.append((str(given), "there is no video or image in this folder"))
+            found += inside
+        elif path.is_file():
+            found.append(_file(path))
+        else:
+            refused.append((str(given), "there is no such file or folder"))
+    return found, refused
+
+
+def _in_folder(root: Path) -> Iterator[Found]:
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = sorted((f for f in subfolders if f[0] != "."), key=natural_order)
+        here = Path(folder)
+        names = sorted((f for f in files if f[0] != "."), key=natural_order)
+        paths = [here / name for name in names]
+        yield from (_file(p) for p in paths if _suffix(p) in VIDEOS or _is_stack(p))
+        images = tuple(str(p) for p in paths if _suffix(p) in IMAGES and not _is_stack(p))
+        if images:
+            yield Found(Source("images", images), here, here.parent)
+
+
+def _file(path: Path) -> Found:
+    # What is neither by its name is tried as a video: its content tells.
+    source = Source("images" if _suffix(path) in IMAGES else "video", (str(path),))
+    return Found(source, path, path.parent)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _is_stack(path: Path) -> bool:
+    """Whether `path` is a TIFF of more than one page; only headers are read."""
+    if _suffix(path) not in (".tif", ".tiff"):
+        return False
+    from napari_confseg.ingest.images import has_pages
+
+    return has_pages(path)
+
+
+def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts ``frame-9`` before ``frame-10``."""
+    parts = re.findall(r"\d+|\D+", name.casefold())
+    return tuple((0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts)

@@ -1,0 +1,144 @@
+"""Our side of the decoder process: start it, ask it, watch it, end it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from napari_confseg.ingest.decoded import Frame, Head, IngestError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from napari_confseg.ingest.decoded import Source
+
+PATIENCE = 60.0
+"""Seconds without a sign of life after which the decoder is ended; a frame takes milliseconds."""
+
+
+class Decoder:
+    """Decodes sources in a process of its own; use as a context manager.
+
+    One process serves many sources, as starting one takes half a second; after a crash, or when a
+    source is left half-read, the next source gets a new one.
+
+    Parameters
+    ----------
+    patience : float
+        Seconds to wait for the next frame.
+    """
+
+    def __init__(self, *, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._process: subprocess.Popen[bytes] | None = None
+        self._waiting_since: float | None = None
+        self._closed = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Begin to watch; the process starts with the first source."""
+        threading.Thread(target=self._watch, name="decoder-watch", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the process."""
+        self._closed.set()
+        self._end()
+
+    def read(self, source: Source) -> Generator[Head | Frame, None, None]:
+        """Decode `source`: a head, then its frames.
+
+        Raises
+        ------
+        IngestError
+            If it cannot become a clip, or decoding it crashed or hung.
+        """
+        process = self._process or self._start()
+        complete = False
+        try:
+            yield from self._answers(process, source)
+            complete = True
+        except _RefusedError as error:
+            complete = True
+            raise IngestError(str(error)) from None
+        finally:
+            if not complete:
+                self._end()
+
+    def _answers(self, process: subprocess.Popen[bytes], source: Source) -> Iterator[Head | Frame]:
+        assert process.stdin is not None  # both are pipes
+        try:
+            process.stdin.write(json.dumps(asdict(source)).encode() + b"\n")
+            process.stdin.flush()
+        except OSError:
+            raise IngestError(self._obituary(process)) from None
+        while True:
+            message, pixels = self._receive(process)
+            match message.pop("kind"):
+                case "head":
+                    y, x = message.pop("shape")
+                    yield Head(shape=(y, x), tags=tuple(message.pop("tags")), **message)
+                case "frame":
+                    yield Frame(pixels, message["seconds"])
+                case "refused":
+                    raise _RefusedError(message["reason"])
+                case _:
+                    return
+
+    def _receive(self, process: subprocess.Popen[bytes]) -> tuple[dict[str, Any], Any]:
+        assert process.stdout is not None
+        self._waiting_since = time.monotonic()
+        line = process.stdout.readline()
+        try:
+            message: dict[str, Any] = json.loads(line)
+            pixels = None
+            if message["kind"] == "frame":
+                y, x = message["y"], message["x"]
+                pixels = np.frombuffer(process.stdout.read(y * x), np.uint8).reshape(y, x)
+        except ValueError:  # the pipe ended: before a message, or within one
+            raise IngestError(self._obituary(process)) from None
+        finally:
+            self._waiting_since = None
+        return message, pixels
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "napari_confseg.ingest.decoder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        return self._process
+
+    def _watch(self) -> None:
+        while not self._closed.wait(min(1.0, self._patience / 4)):
+            since, process = self._waiting_since, self._process
+            if process and since is not None and time.monotonic() - since > self._patience:
+                process.kill()
+
+    def _obituary(self, process: subprocess.Popen[bytes]) -> str:
+        hung = self._waiting_since and time.monotonic() - self._waiting_since > self._patience
+        process.kill()
+        code = process.wait()
+        if hung:
+            return f"decoding it hung: nothing came for {self._patience:g} seconds"
+        return f"decoding it crashed the decoder (exit code {code}); the file is probably damaged"
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+class _RefusedError(Exception):
+    """The decoder lives and has said no."""
