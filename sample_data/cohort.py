@@ -166,13 +166,14 @@ def plan(patients: int, clips_per_patient: int, seed: int) -> tuple[list[ClipPla
     return plans, to_csv(rows)
 
 
-def draw_probe(rng: np.random.Generator) -> tuple[Probe, float]:
-    """Draw a probe with its depth, and how much of the sector's width the picture shows."""
+def draw_scan(rng: np.random.Generator, size: tuple[int, int]) -> Scan:
+    """Draw a probe, how deep it is set, and how its sector lies in a picture of `size`."""
     if rng.random() < 0.3:
-        return Probe("linear", float(rng.uniform(18, 23)), float(rng.uniform(42, 56))), 1.0
+        flat = Probe("linear", float(rng.uniform(18, 23)), float(rng.uniform(38, 52)))
+        return Scan.fit(flat, size)
     radius, angle = rng.uniform(45, 60), rng.uniform(0.5, 0.6)
-    probe = Probe("convex", float(radius * angle), float(rng.uniform(95, 140)), float(radius))
-    return probe, float(rng.uniform(0.75, 1.0))
+    probe = Probe("convex", float(radius * angle), float(rng.uniform(75, 115)), float(radius))
+    return Scan.fit(probe, size, float(rng.uniform(0.6, 0.85)), float(rng.uniform(0, 1)))
 
 
 def make_clip(
@@ -181,10 +182,9 @@ def make_clip(
     """Make one clip with its raters and write it to `cohort`."""
     anatomy_seed, image_seed, *reader_seeds = plan.seed.spawn(2 + len(readers))
     rng = np.random.default_rng(anatomy_seed)
-    probe, crop = draw_probe(rng)
-    scan = Scan.fit(probe, size, crop)
-    anatomy = draw_anatomy(rng, probe, plan.severity, plan.zone)
-    poses = draw_motion(rng, probe, n_frames, FPS, plan.severity)
+    scan = draw_scan(rng, size)
+    anatomy = draw_anatomy(rng, scan.probe, plan.severity, plan.zone)
+    poses = draw_motion(rng, scan.probe, n_frames, FPS, plan.severity)
     image_rng = np.random.default_rng(image_seed)
     scanner = Scanner(image_rng, scan, anatomy, Settings.draw(image_rng))
     simulated = [

@@ -31,6 +31,8 @@ class Lung:
     anatomy : Anatomy
     glints : tuple of Curve
         Brightness along the pleura, coarse and fine, in dB.
+    rays : Curve
+        Fine stripes within B-lines, in dB.
     haze : Texture
         Clouds in the haze below.
     solid : Texture
@@ -39,19 +41,21 @@ class Lung:
 
     anatomy: Anatomy
     glints: tuple[Curve, Curve]
+    rays: Curve
     haze: Texture
     solid: Texture
 
     @classmethod
     def draw(cls, rng: np.random.Generator, anatomy: Anatomy) -> Lung:
         """Draw the looks."""
-        return cls(anatomy, (Curve.draw(rng, 6.0), Curve.draw(rng, 1.6)),
-                   Texture.draw(rng, (4.0, 7.0)), Texture.draw(rng, (2.0, 2.5)))  # fmt: skip
+        return cls(anatomy, (Curve.draw(rng, 7.0), Curve.draw(rng, 1.4)),
+                   Curve.draw(rng, 0.7), Texture.draw(rng, (5.0, 7.0)),
+                   Texture.draw(rng, (2.0, 2.5)))  # fmt: skip
 
     def glint(self, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
         """Return how bright, in dB about 0, the pleura is at `u`."""
         lung = u - pose.slide
-        size = 2.2 + 2.0 * self.anatomy.severity
+        size = 3.0 + 1.5 * self.anatomy.severity
         level = size * (0.8 * self.glints[0].at(lung) + 0.6 * self.glints[1].at(lung))
         return np.asarray(level, np.float32)
 
@@ -67,8 +71,8 @@ class Lung:
         level = self.glint(u, pose) - 6 - 5 * (gap > 0.5)
         out = (line + tail) * decibel(level)
         # Behind fluid the lung itself is a second line.
-        second = np.exp(-(((below - gap) / 0.9) ** 2)) * (gap > 0.5)
-        return np.asarray(out + second * decibel(self.glint(u, pose) - 10), np.float32)
+        second = np.exp(-(((below - gap) / 1.1) ** 2)) * (gap > 0.5) * _square(gap, u)
+        return np.asarray(out + second * decibel(self.glint(u, pose) - 12), np.float32)
 
     def a_lines(
         self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
@@ -76,11 +80,11 @@ class Lung:
         """Return the repeats of the pleura at the multiples of its depth."""
         a = self.anatomy
         depth = a.pleura(u, pose)
-        shown = expit(a_visibility(a, u, pose) / 0.22) * decibel(self.glint(u, pose) - 13)
+        shown = expit(a_visibility(a, u, pose) / 0.22) * decibel(self.glint(u, pose) - 14)
         out = np.zeros(np.broadcast_shapes(z.shape, u.shape), np.float32)
         for line in a.a_lines:
             width = 0.4 * a.pleura_thickness * (1 + 0.12 * (line.order - 2))
-            out += line.strength * np.exp(-(((z - line.order * depth) / width) ** 2))
+            out += line.strength**1.3 * np.exp(-(((z - line.order * depth) / width) ** 2))
         return np.asarray(out * shown, np.float32)
 
     def air(
@@ -91,7 +95,7 @@ class Lung:
         surface = a.surface(u, pose)
         below = np.maximum(z - surface, 0)
         cloud = 2.0 * self.haze.at(z - pose.descent, u - pose.slide)
-        level = -31 + 4 * a.severity + cloud - 0.11 * below
+        level = -34 + 5 * a.severity + cloud - 0.1 * below
         return np.asarray(decibel(level) * expit((z - surface) / 0.3), np.float32)
 
     def b_lines(
@@ -106,10 +110,11 @@ class Lung:
         for line in a.b_lines:
             half = line.half_width * (1 + 0.004 * z)
             profile = np.exp(-(np.abs((u - pose.slide - line.u) / half) ** 3) * 0.7)
-            drawn = line.strength * profile * np.exp(-below / line.fade)
-            power += (drawn * decibel(-13)) ** 2
+            drawn = line.strength**1.2 * profile * np.exp(-below / line.fade)
+            power += (drawn * decibel(-17)) ** 2
             left *= 1 - 0.95 * np.minimum(1.6 * line.strength * profile, 1)
-        return np.asarray(np.sqrt(power) * expit((z - surface) / 0.3), np.float32), left
+        rays = decibel(1.6 * self.rays.at(u - pose.slide))
+        return np.asarray(np.sqrt(power) * rays * expit((z - surface) / 0.3), np.float32), left
 
     def filled(
         self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
@@ -124,15 +129,21 @@ class Lung:
             return out
         thickness = a.solid(u, pose)
         inside = expit((z - top) / 0.3) * expit((top + thickness - z) / 0.35) * (thickness > 0)
-        out += inside * decibel(-29 + 3.0 * self.solid.at(z - pose.descent, u - pose.slide))
+        out += inside * decibel(-35 + 3.0 * self.solid.at(z - pose.descent, u - pose.slide))
         # The border to aerated lung: bright crumbs where it lies square to the beam.
-        border = np.exp(-(((z - top - thickness) / 0.9) ** 2)) * (thickness > 0.5)
-        out += border * decibel(self.glint(u, pose) - 13)
+        border = np.exp(-(((z - top - thickness) / 1.2) ** 2)) * (thickness > 0.5)
+        out += border * decibel(1.5 * self.glint(u, pose) - 16) * _square(thickness, u)
         for down, aside, length, tilt in c.bronchograms:
             du = u - pose.slide - aside
-            dz = z - pleura - down - tilt * du
-            out += decibel(-12) * np.exp(-((dz / 0.6) ** 2) - (du / (0.5 * length)) ** 2) * inside
+            dz = z - top - down - tilt * du
+            out += decibel(-17) * np.exp(-((dz / 0.8) ** 2) - (du / (0.5 * length)) ** 2) * inside
         return np.asarray(out, np.float32)
+
+
+def _square(thickness: NDArray[np.float32], u: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how squarely a border meets the beam, 0..1: a steep one sends its echo aside."""
+    slope = np.gradient(thickness[0], float(u[0, 1] - u[0, 0]))
+    return np.asarray(1 / (1 + (1.2 * slope) ** 2), np.float32)[None]
 
 
 def rib_cortex(
@@ -141,9 +152,9 @@ def rib_cortex(
     """Return the bright arch of a rib, weaker on its flanks, which send the echo aside."""
     across = np.abs(u - pose.jitter - rib.u) / rib.half_width
     below = z - cortex(rib, u, pose)
-    line = np.exp(-((np.where(below > 0, below / 1.1, below / 0.6)) ** 2))
-    return np.asarray(line * decibel(-7 - 9 * across**2) * expit((1.05 - across) / 0.06),
-                      np.float32)  # fmt: skip
+    line = np.exp(-((np.where(below > 0, below / 1.0, below / 0.6)) ** 2))
+    level = -7 - 10 * across**2 + 2.5 * rib.shape.at(3 * u)
+    return np.asarray(line * decibel(level) * expit((1.0 - across) / 0.1), np.float32)
 
 
 def lit(
@@ -152,7 +163,7 @@ def lit(
     """Return what share of the amplitude the ribs let through: 1, or little in their shadow."""
     out = np.ones(np.broadcast_shapes(z.shape, u.shape), np.float32)
     for rib in anatomy.ribs:
-        aside = (np.abs(u - pose.jitter - rib.u) - rib.half_width) / (0.35 + 0.006 * z)
-        behind = expit((z - cortex(rib, u, pose) - 1.0) / 0.4)
-        out *= 1 - behind * expit(-aside) * 0.975
+        aside = (np.abs(u - pose.jitter - rib.u) - rib.half_width) / (0.45 + 0.016 * z)
+        behind = expit((z - cortex(rib, u, pose) - 0.8) / 0.5)
+        out *= 1 - behind * expit(-aside) * (1 - rib.leak)
     return out

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 PLEURA, A_LINE, B_LINE, CONSOLIDATION, EFFUSION, RIB = range(6)
 """Indices of ``napari_confseg.store.DEFAULT_CLASSES``."""
-REACH = 3.8
-"""Margins beyond this are certain; the edge field is cut off there too (once in 14,000)."""
+REACH = 3.0
+"""Margins beyond this are certain; the edge field is cut off there too (once in 370)."""
 NEVER = np.float32(-9.0)
 CORTEX_MM = 2.6
 SHADOW_EDGE_MM = 0.8
@@ -61,7 +61,7 @@ class Finding:
 
     @cached_property
     def box(self) -> tuple[slice, slice]:
-        """The rectangle outside of which there is nothing to doubt: probability under 1e-4."""
+        """The rectangle outside of which there is nothing to doubt: probability under 0.2 %."""
         near = self.margin > -REACH
         rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
         if not len(rows):
@@ -88,7 +88,7 @@ def findings(
         found.append(Finding(B_LINE, f"b-{i}", line.likely, line.real, margin, _single(seen)))
     c = anatomy.consolidation
     if c is not None:
-        top = z - pleura - anatomy.pleura_thickness / 2
+        top = z - pleura - np.maximum(gap, anatomy.pleura_thickness / 2)
         margin = np.minimum(np.minimum(top / 0.4, (surface - z) / 0.9), clear / SHADOW_EDGE_MM)
         margin = np.where(solid > 0, margin, NEVER)
         found.append(Finding(CONSOLIDATION, "consolidation", c.likely, c.real, margin, full))
@@ -112,7 +112,8 @@ def clearance(anatomy: Anatomy, u: NDArray[np.float32], pose: Pose) -> NDArray[n
 def cortex(rib: Rib, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
     """Return the depth of the rib's surface at `u`: an arch, steeper to its sides."""
     across = (u - pose.jitter - rib.u) / rib.half_width
-    return np.asarray(rib.depth + 3.0 * across**2, np.float32)
+    arch = 2.2 * across**2 + 0.8 * across**4 + 0.35 * rib.shape.at(u - pose.jitter)
+    return np.asarray(rib.depth + arch, np.float32)
 
 
 def b_margin(
@@ -120,7 +121,7 @@ def b_margin(
 ) -> NDArray[np.float32]:
     """Return the lateral margin of a B-line: soft where it is faint and deep."""
     half = line.half_width * (1 + 0.004 * z)
-    softness = half * (0.16 + 0.2 * (1 - line.strength * np.exp(-z / line.fade)))
+    softness = half * (0.12 + 0.14 * (1 - line.strength * np.exp(-z / line.fade)))
     return np.asarray((half - np.abs(u - pose.slide - line.u)) / softness, np.float32)
 
 
@@ -128,8 +129,8 @@ def a_visibility(
     anatomy: Anatomy, u: NDArray[np.float32], pose: Pose
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return how well repeats show at `u`, about -1..3: best where the beam meets it squarely."""
-    square = 1.6 - 0.25 * np.abs(u / anatomy.probe.half_width) * 4
-    return np.asarray(square + 0.8 * anatomy.a_visible.at(u - pose.slide), np.float32)
+    square = 1.1 - 1.3 * np.abs(u / anatomy.probe.half_width)
+    return np.asarray(square + 1.1 * anatomy.a_visible.at(u - pose.slide), np.float32)
 
 
 def _a_lines(

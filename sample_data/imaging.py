@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from sample_data.echoes import Lung, lit, rib_cortex
@@ -14,12 +15,16 @@ from sample_data.speckle import Beam, Decorrelating, Grid, draw_speckle, shift
 from sample_data.wall import Wall, decibel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from sample_data.anatomy import Anatomy, Pose
     from sample_data.scan import Scan
 
 LINES = 176
+LOOKS = 3
+"""Pictures from different angles or frequencies that are averaged: speckle gets smoother."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Settings:
         Share of the last picture that is kept in the next.
     gamma : float
         Exponent of the grey map.
+    contact : float
+        Standard deviation of the loss between beams, for uneven contact with the skin.
     """
 
     dynamic_range: float
@@ -48,6 +55,7 @@ class Settings:
     noise: float
     persistence: float
     gamma: float
+    contact: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Settings:
@@ -55,10 +63,11 @@ class Settings:
         return cls(
             dynamic_range=float(rng.uniform(56, 66)),
             gain=float(rng.uniform(-2, 4)),
-            attenuation=float(rng.uniform(0.03, 0.14)),
-            noise=float(rng.uniform(-64, -56)),
+            attenuation=float(rng.uniform(0.06, 0.3)),
+            noise=float(rng.uniform(-72, -60)),
             persistence=float(rng.uniform(0.15, 0.4)),
             gamma=float(rng.uniform(0.95, 1.2)),
+            contact=float(rng.uniform(0.8, 4)),
         )
 
 
@@ -78,29 +87,28 @@ class Scanner:
         self, rng: np.random.Generator, scan: Scan, anatomy: Anatomy, settings: Settings
     ) -> None:
         convex = scan.probe.kind == "convex"
-        self.grid = Grid(scan.probe, int(scan.probe.depth / (0.3 if convex else 0.16)), LINES)
+        self.grid = Grid(scan.probe, int(scan.probe.depth / (0.26 if convex else 0.14)), LINES)
         self._scan, self._anatomy, self._settings, self._rng = scan, anatomy, settings, rng
-        beam = Beam(0.42, 0.75, 40, 30) if convex else Beam(0.18, 0.3, 22, 18)
+        beam = Beam(0.3, 0.7, 40, 30) if convex else Beam(0.14, 0.28, 22, 18)
 
-        def speckle(fields: int, keep: float) -> Decorrelating:
-            return Decorrelating(rng, [draw_speckle(rng, self.grid, beam) for _ in range(fields)],
-                                 keep)  # fmt: skip
+        def speckle(keep: float) -> list[Decorrelating]:
+            fields = [[draw_speckle(rng, self.grid, beam) for _ in range(2)] for _ in range(LOOKS)]
+            return [Decorrelating(rng, two, keep) for two in fields]
 
         self._wall = Wall.draw(rng, self.grid, anatomy)
         self._lung = Lung.draw(rng, anatomy)
-        self._wall_speckle = speckle(2, 0.995)
-        self._lung_speckle = speckle(3, 0.9)
-        self._b_speckle = speckle(2, 0.93)
+        self._wall_speckle, self._lung_speckle = speckle(0.998), speckle(0.94)
         # Noise does not come through the lens: as fine across as the lines are.
         self._noise = draw_speckle(rng, self.grid, Beam(beam.axial * 0.7, 0.02, 40, 1e4))
         self._streaks = Curve.draw(rng, 1.6)
-        self._contact = Curve.draw(rng, 12)
+        self._contact = Curve.draw(rng, 9)
+        self._sliders = Curve.draw(rng, 22)  # of time gain compensation
         self._last: NDArray[np.float32] | None = None
 
     def frame(self, pose: Pose) -> NDArray[np.uint8]:
         """Return the picture under `pose`, ``uint8 (Y, X)``, black outside of the sector."""
         s = self._settings
-        level = 20 * np.log10(np.abs(self._received(pose)) + 1e-6) + s.gain + s.dynamic_range
+        level = 10 * np.log10(self._power(pose) + 1e-12) + s.gain + s.dynamic_range
         grey = np.clip(level / s.dynamic_range, 0, 1) ** s.gamma * 255
         picture = self._scan.convert(grey.astype(np.float32))
         if self._last is not None:
@@ -108,52 +116,64 @@ class Scanner:
         self._last = picture
         return np.asarray(np.rint(picture), np.uint8)
 
-    def _received(self, pose: Pose) -> NDArray[np.complex64]:
-        """Return what the beams bring back, with losses, gain and noise."""
+    def _power(self, pose: Pose) -> NDArray[np.float32]:
+        """Return the detected power: the mean of several looks, as scanners compound them."""
         grid, s = self.grid, self._settings
         z, u = grid.z, grid.u
         on_skin = u - pose.jitter
         # Contact with the skin and loss in fat differ from beam to beam: faint streaks downwards.
-        level = 0.8 * self._streaks.at(on_skin) * (0.3 + z / 50) + 1.5 * self._contact.at(on_skin)
+        level = 0.7 * self._streaks.at(on_skin) * (0.3 + z / 50)
+        level += s.contact * self._contact.at(on_skin) * (0.4 + z / 60)
         level -= 12 * np.clip(np.abs(u) / grid.probe.half_width - 0.85, 0, 1) / 0.15
-        noise = np.roll(self._noise, self._rng.integers(0, self._noise.shape), (0, 1))
-        received = self._echo(pose) * decibel(level - s.attenuation * z)
-        return np.asarray(received + noise * decibel(s.noise + 0.06 * z), np.complex64)
+        level += 1.5 * self._sliders.at(z)
+        gain = decibel(level - s.attenuation * z)
+        noise = decibel(s.noise + 0.06 * z)
+        power = np.zeros((grid.depths, grid.lines), np.float32)
+        for echo in self._looks(pose):
+            rolls = self._rng.integers(0, self._noise.shape)
+            received = echo * gain + np.roll(self._noise, rolls, (0, 1)) * noise
+            power += received.real**2 + received.imag**2
+        # Speckle reduction as scanners do it, a light blur of what was detected.
+        return np.asarray(gaussian_filter(power / LOOKS, (0.45, 0.5)), np.float32)
 
-    def _echo(self, pose: Pose) -> NDArray[np.complex64]:
+    def _looks(self, pose: Pose) -> Iterator[NDArray[np.complex64]]:
+        """Yield the echo of each look: the same amplitudes under other speckle."""
         grid, anatomy, lung = self.grid, self._anatomy, self._lung
         z, u = grid.z, grid.u
         down, across = pose.descent / grid.step[0], 1 / grid.step[1]
-        tissue = self._wall_speckle.step()
-        breathing = shift(self._lung_speckle.step(), (down, pose.slide * across))
-        ringing = shift(self._b_speckle.step(), (0, pose.slide * across))
-        near = shift(
-            self._wall.diffuse * tissue + self._wall.sheets * (0.75 + 0.3 * tissue),
-            (0, pose.jitter * across),
-        )
         pleura = anatomy.pleura(u, pose)
         above = expit((pleura - z) / 0.15)
         b_lines, left = lung.b_lines(z, u, pose)
         covered = (anatomy.gap(u, pose) + anatomy.solid(u, pose)) > 0.5
-        repeats = self._repeats(near, pleura) + lung.a_lines(z, u, pose) * (0.75 + 0.35 * breathing)
-        below = (
-            lung.pleura(z, u, pose) * (0.7 + 0.45 * breathing)
-            + repeats * left * np.where(covered, np.float32(0.25), np.float32(1))
-            + (lung.air(z, u, pose) + lung.filled(z, u, pose)) * breathing
-            + b_lines * ringing
-        )
-        echo = near * above + below * lit(anatomy, z, u, pose) * (1 - 0.5 * above)
-        echo *= np.sqrt(lit(anatomy, z, u, pose))
-        for rib in anatomy.ribs:
-            echo = echo + rib_cortex(rib, z, u, pose) * (0.65 + 0.5 * tissue)
-        return np.asarray(echo, np.complex64)
+        left = left * np.where(covered, np.float32(0.25), np.float32(1))
+        light = lit(anatomy, z, u, pose)
+        line, a_lines = lung.pleura(z, u, pose), lung.a_lines(z, u, pose) * left
+        line, a_lines = line * light, a_lines * light  # sharp echoes are lost in shadow first
+        steady = (0.7 * line + 0.75 * a_lines) * light
+        rough = 0.45 * line + 0.35 * a_lines + b_lines
+        rough = (rough + lung.air(z, u, pose) + lung.filled(z, u, pose)) * light
+        ribs = sum((rib_cortex(rib, z, u, pose) for rib in anatomy.ribs), np.float32(0))
+        rows, fainter = self._mirrored(pleura)
+        fainter = fainter * left * light**2
+        above = above * light
+        for tissue, breathing in zip(self._wall_speckle, self._lung_speckle, strict=True):
+            moved = shift(tissue.step(), (0, pose.jitter * across))
+            near = shift(self._wall.diffuse, (0, pose.jitter * across)) * moved
+            near += shift(self._wall.sheets, (0, pose.jitter * across)) * (0.75 + 0.3 * moved)
+            again = np.take_along_axis(near, rows, axis=0)
+            lung_speckle = shift(breathing.step(), (down, pose.slide * across))
+            yield (near * above + again * fainter + steady + rough * lung_speckle
+                   + ribs * (0.65 + 0.5 * moved))  # fmt: skip
 
-    def _repeats(
-        self, near: NDArray[np.complex64], pleura: NDArray[np.float32]
-    ) -> NDArray[np.complex64]:
-        """Reverberation between skin and pleura: the wall's echoes once more below, fainter."""
+    def _mirrored(
+        self, pleura: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Reverberation between skin and pleura shows the wall again below, fainter each time.
+
+        Returns the row of the wall that each sample shows again, and the amplitude left.
+        """
         z = self.grid.z
         order = np.floor(z / pleura)
         rows = np.rint((z - order * pleura) / self.grid.step[0]).astype(np.int64)
-        again = np.take_along_axis(near, np.clip(rows, 0, self.grid.depths - 1), axis=0)
-        return np.asarray(again * np.where(order > 0, decibel(-8 - 6 * order), 0), np.complex64)
+        left = np.where(order > 0, decibel(-8 - 5 * order), np.float32(0))
+        return np.clip(rows, 0, self.grid.depths - 1), left

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.ndimage import map_coordinates
+from skimage.measure import approximate_polygon, find_contours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-ARC_POINTS = 24
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,9 @@ class Scan:
     origin: tuple[float, float]
 
     @classmethod
-    def fit(cls, probe: Probe, shape: tuple[int, int], crop: float = 1.0) -> Scan:
+    def fit(
+        cls, probe: Probe, shape: tuple[int, int], crop: float = 1.0, trim: float = 0.0
+    ) -> Scan:
         """Lay the sector into a picture of `shape`.
 
         Parameters
@@ -96,9 +97,13 @@ class Scan:
         crop : float
             Share of the sector's full width that has to fit; less than 1 cuts off its lower
             corners, as scanners do that zoom in on the middle.
+        trim : float
+            Share of a curved face's height that is cut off above.
         """
         height, width = shape
-        sag = probe.radius * (1 - np.cos(probe.angle)) if probe.kind == "convex" else 0.0
+        sag = (
+            probe.radius * (1 - np.cos(probe.angle)) * (1 - trim) if probe.kind == "convex" else 0.0
+        )
         reach = (probe.radius + probe.depth) * np.sin(probe.angle) or probe.half_width
         margin = 3  # black pixels above and below
         spacing = max(
@@ -119,14 +124,11 @@ class Scan:
                    inside, origin)  # fmt: skip
 
     def polygon(self) -> tuple[tuple[float, float], ...]:
-        """Return the sector's outline as (y, x) pixels, the face first, clipped to the picture."""
-        n = ARC_POINTS if self.probe.kind == "convex" else 2
-        along = np.linspace(-self.probe.half_width, self.probe.half_width, n)
-        z = np.concatenate([np.zeros(n), np.full(n, self.probe.depth)])
-        down, right = self.probe.place(z, np.concatenate([along, along[::-1]]))
-        y = np.clip(down / self.spacing + self.origin[0], 0, self.shape[0] - 1)
-        x = np.clip(right / self.spacing + self.origin[1], 0, self.shape[1] - 1)
-        return tuple(zip(y.round(2).tolist(), x.round(2).tolist(), strict=True))
+        """Return the outline of what the picture shows of the sector, as (y, x) pixels."""
+        (outline,) = find_contours(np.pad(self.inside, 1).astype(np.float32), 0.5)
+        corners = approximate_polygon(outline - 1, 0.7)[:-1]  # it ends where it began
+        edge = np.array(self.shape) - 1
+        return tuple((float(y), float(x)) for y, x in np.clip(corners, 0, edge).round(2))
 
     def convert(self, beams: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the picture of `beams`, ``(depths, lines)``, 0 outside of the sector."""

@@ -9,10 +9,12 @@ point-spread is that of the pulse, the lateral one that of the beam, narrowest a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.fft import fft2, ifft
+
+Sample = TypeVar("Sample", np.float32, np.complex64)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +113,7 @@ def _gaussian(f: NDArray[np.floating], sigma: float) -> NDArray[np.float64]:
     return np.asarray(np.exp(-2 * (np.pi * f * sigma) ** 2), np.float64)
 
 
-def shift(field: NDArray[np.complex64], by: tuple[float, float]) -> NDArray[np.complex64]:
+def shift(field: NDArray[Sample], by: tuple[float, float]) -> NDArray[Sample]:
     """Move a periodic `field` by samples (down, right); parts of a sample are interpolated."""
     for axis, distance in enumerate(by):
         whole = int(np.floor(distance))
@@ -119,7 +121,7 @@ def shift(field: NDArray[np.complex64], by: tuple[float, float]) -> NDArray[np.c
         field = np.roll(field, whole, axis)
         if part > 1e-3:
             field = field * (1 - part) + np.roll(field, 1, axis) * part
-    return np.asarray(field, np.complex64)
+    return field
 
 
 class Decorrelating:
