@@ -38,7 +38,7 @@ class RunConfig(BaseModel):
         How confidence reached the model.
     size : str
         Key of :data:`trainer.network.SIZES`.
-    channels : tuple of int
+    channels, units : tuple of int, int
         Of the network.
     canvas : (int, int)
         Height and width of the network's input.
@@ -63,6 +63,7 @@ class RunConfig(BaseModel):
     method: Method
     size: str
     channels: tuple[int, ...]
+    units: int
     canvas: tuple[int, int]
     every: int = 1
     precision: Precision
@@ -75,7 +76,7 @@ class RunConfig(BaseModel):
     def network(self) -> Segmenter:
         """Return the network, its weights not yet learnt; the same for the same seed."""
         torch.manual_seed(self.seed)
-        return Segmenter(self.channels, len(self.classes))
+        return Segmenter(self.channels, self.units, len(self.classes))
 
 
 def library_versions() -> dict[str, str]:

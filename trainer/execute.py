@@ -41,6 +41,7 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
             folder.clear_cancel()
             (folder.path / RESULT).unlink()
         report = Reporter(folder, listen)
+        report.progress(0, 0, "Loading the libraries")
         try:
             if isinstance(request, FitRequest):
                 from trainer.fit import fit

@@ -123,6 +123,7 @@ def _decide(
         method=request.method,
         size=request.size,
         channels=size.channels,
+        units=size.units,
         canvas=canvas,
         every=choose_stride(sources, canvas),
         precision="fp32",
