@@ -14,7 +14,7 @@ from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PERIOD = 6
+PERIOD = 5
 """Distance of two hatching lines in pixels."""
 
 OUTLINE_AT = 50
@@ -33,7 +33,7 @@ def hatching(shape: tuple[int, int], direction: int) -> NDArray[np.bool_]:
     """
     y, x = np.ogrid[: shape[0], : shape[1]]
     lines = ((y + x), (y - x), (y + 0 * x), (0 * y + x))[direction % 4]
-    return np.asarray(lines % PERIOD < 2)
+    return np.asarray(lines % PERIOD == 0)
 
 
 def outline(region: NDArray[np.bool_]) -> NDArray[np.bool_]:

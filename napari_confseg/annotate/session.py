@@ -20,7 +20,7 @@ from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
 from napari_confseg.annotate.work import Work
-from napari_confseg.store import Act, Clip, Cohort, RaterWriter, SaveState
+from napari_confseg.store import Act, Clip, Cohort, RaterWriter, SaveState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -207,6 +207,17 @@ class Session(EventedModel):
         self._put_down()
         self._set_together(clip=None, playing=False, save_state=None)
 
+    def close_cohort(self) -> None:
+        """Close clip and cohort.
+
+        Raises
+        ------
+        StoreError
+            If there are strokes that no disk could take yet; all stays open.
+        """
+        self.close_clip()
+        self._set_together(cohort=None, overlays=(), overlays_hidden=frozenset())
+
     def take_over(self) -> bool:
         """Try to become the writer of a clip opened read-only; return whether it worked."""
         if self._work is None or self.clip is None or not self._work.writer.retry_lock():
@@ -377,6 +388,14 @@ class Session(EventedModel):
         frame = self.frame if frame is None else frame
         act = self._mine.review(frame, index, reviewed=reviewed)
         return None if act is None else self._save(act)
+
+    def toggle_reviewed(self, class_name: str | None = None) -> Stroke | None:
+        """Say that the frame on show is reviewed, in one class or in all; or take it back."""
+        if self.clip is None:
+            return None
+        index = slice(None) if class_name is None else self.class_index(class_name)
+        done = bool((self.status[self.frame, index] == Status.REVIEWED).all())
+        return self.mark_reviewed(class_name=class_name, reviewed=not done)
 
     def next_unreviewed(self, step: int = 1) -> int | None:
         """Go to the next frame with a class not yet reviewed and return it; None if all are."""

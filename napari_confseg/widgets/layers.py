@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.overlays import Overlay
     from napari_confseg.annotate.session import Session
 
+_AXES: Final = ("frame", "y", "x")
 MODES: Final = {
     Tool.PAN: "pan_zoom",
     Tool.BRUSH: "paint",
@@ -244,7 +245,8 @@ class LayerView:
                 return
             # A fixed window: brightness means the same on every frame and nothing is scanned.
             self._frames = Image(CachedFrames(session.clip), name=session.clip.name,
-                                 contrast_limits=(0, 255), scale=self._scale())  # fmt: skip
+                                 contrast_limits=(0, 255), scale=self._scale(),
+                                 axis_labels=_AXES)  # fmt: skip
             self._viewer.add_layer(self._frames)
             for spec in session.classes:
                 self._add_mine(spec.name)
@@ -275,7 +277,7 @@ class LayerView:
     def _add_mine(self, name: str) -> None:
         spec = next(c for c in self._session.classes if c.name == name)
         layer = Labels(self._session.planes[name], name=spec.label, colormap=ramp(spec.color),
-                       scale=self._scale())  # fmt: skip
+                       scale=self._scale(), axis_labels=_AXES)  # fmt: skip
         layer.n_edit_dimensions = 2
         layer.contiguous = True
         # napari's own undo knows one layer, one sitting and a hundred strokes; the session's
@@ -320,7 +322,7 @@ class LayerView:
     def _their_layer(self, overlay: Overlay, name: str, data: HatchedPlanes) -> Any:
         spec = next(c for c in self._session.classes if c.name == name)
         layer = Labels(data, name=f"{spec.label} · {overlay.label}", colormap=ramp(spec.color),
-                       scale=self._scale())  # fmt: skip
+                       scale=self._scale(), axis_labels=_AXES)  # fmt: skip
         layer.editable = False
         return layer
 

@@ -1,0 +1,460 @@
+"""The Annotate panel: choose a clip, say what you see and how sure you are.
+
+Shows the session that it shares with the Train panel, and passes requests on; it owns nothing but
+its widgets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QMainWindow,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.playback import rate
+from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.reviewing import painted, progress_of
+from napari_confseg.annotate.saving import say
+from napari_confseg.store import Status, StoreError
+from napari_confseg.widgets.clip_list import ClipList
+from napari_confseg.widgets.cohort_bar import CohortBar
+from napari_confseg.widgets.confidence import ConfidenceDial
+from napari_confseg.widgets.desk import Desk, account_name
+from napari_confseg.widgets.keys import Keys, cohort_keys
+from napari_confseg.widgets.look import CHOSEN, GOOD, label, stylesheet
+from napari_confseg.widgets.others import OtherReaders
+from napari_confseg.widgets.palette import ClassPalette
+from napari_confseg.widgets.player import Player
+from napari_confseg.widgets.save_light import SaveLight
+from napari_confseg.widgets.shared import close_with, session_for
+from napari_confseg.widgets.start_page import StartPage, dropped_folder
+from napari_confseg.widgets.tools import SliderRow, ToolBox
+from napari_confseg.widgets.train_look import Section, StillWheel
+from napari_confseg.widgets.transport import Transport
+from napari_confseg.widgets.work_line import WorkLine
+
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+
+    from napari_confseg.widgets.chores import Chore
+
+MESSAGE_SECONDS: Final = 12
+LOW: Final = 760
+"""Pixels of height beneath which the list of clips folds once a clip is open."""
+
+
+class AnnotatePanel(QWidget):  # type: ignore[misc]
+    """Mark what is seen on a clip, with a confidence, and see that it is saved.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose session this is.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.session = session_for(napari_viewer)
+        self.desk = Desk(self.session, self)
+        self.keys = Keys(self.session, self)
+        self.player = Player(self.session, self)
+        self._message_timer = QTimer(self)
+        self._message_timer.setSingleShot(True)
+        self._message_timer.timeout.connect(lambda: self._on_message(""))
+        self.setAcceptDrops(True)
+        self._build()
+        self._links = list(self._wire_session())
+        for signal, slot in self._links:
+            signal.connect(slot)
+        self._wire_widgets()
+        self._viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+        self._on_cohort()
+
+    # ---- the widgets ----------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.start, self.bar, self.clips = StartPage(), CohortBar(), ClipList()
+        self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
+        self.transport, self.others = Transport(), OtherReaders()
+        self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
+        self.threshold = SliderRow(
+            "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
+        )
+        self.no_clips = label("This cohort has no clips yet.", role="note")
+        self.import_ = QPushButton("Import clips …")
+        self.import_.setProperty("role", "primary")
+        self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
+        self.tools_section = Section("With", self.tools)
+        self.work_sections = [
+            Section("What", self.palette_),
+            Section("How sure", self.dial),
+            self.tools_section,
+            Section("Frames", self.transport),
+            Section("View", self.opacity, self.threshold),
+            Section("Others on this clip", self.others),
+        ]
+        work = QWidget()
+        inside = QVBoxLayout(work)
+        inside.setContentsMargins(8, 6, 8, 6)
+        inside.setSpacing(2)
+        for widget in (self.bar, self.clips_section, *self.work_sections):
+            inside.addWidget(widget)
+        for section in (self.clips_section, *self.work_sections):
+            section.layout().setSpacing(1)
+        inside.addStretch(1)
+        self.pages = QStackedWidget()
+        start = QWidget()
+        QVBoxLayout(start).addWidget(self.start)
+        for page in (start, work):
+            self.pages.addWidget(_scrolled(page))
+        self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.pages, 1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(8, 2, 8, 6)
+        foot.setSpacing(4)
+        for widget in (self.message, self.work_line, self.light):
+            foot.addWidget(widget)
+        layout.addLayout(foot)
+        self.setMinimumWidth(290)
+        still = StillWheel(self)
+        for kind in (QComboBox, QAbstractSpinBox, QSlider):
+            for widget in self.findChildren(kind):
+                widget.installEventFilter(still)
+
+    def _wire_widgets(self) -> None:
+        session, desk = self.session, self.desk
+        self.start.reader.setText(Memory.load().reader or account_name())
+        for page in (self.start, self.bar):
+            page.open_wanted.connect(lambda: desk.ask_open(self._reader_typed()))
+            page.create_wanted.connect(lambda: desk.ask_create(self._reader_typed()))
+            page.sample_wanted.connect(lambda: desk.make_sample(self._reader_typed()))
+            page.recent_wanted.connect(lambda at: desk.open(at, self._reader_typed()))
+        self.bar.import_wanted.connect(desk.ask_import)
+        self.bar.close_wanted.connect(desk.close_cohort)
+        self.bar.reader_wanted.connect(desk.ask_reader)
+        self.import_.clicked.connect(lambda: desk.ask_import())
+        self.clips.wanted.connect(self._on_clip_wanted)
+        self.palette_.chosen.connect(self._on_class_wanted)
+        self.palette_.shown_wanted.connect(self._on_shown_wanted)
+        self.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
+        self.tools.wanted.connect(lambda tool: setattr(session, "tool", tool))
+        self.tools.size_wanted.connect(lambda v: setattr(session, "brush_size", v))
+        self.opacity.wanted.connect(lambda v: setattr(session, "opacity", v / 100))
+        self.threshold.wanted.connect(lambda v: setattr(session, "threshold", v))
+        self.transport.frame_wanted.connect(lambda t: setattr(session, "frame", t))
+        self.transport.play_wanted.connect(lambda on: setattr(session, "playing", on))
+        self.transport.open_frame_wanted.connect(session.next_unreviewed)
+        self.transport.reviewed_wanted.connect(lambda on: self._on_reviewed_wanted(on, None))
+        self.transport.class_reviewed_wanted.connect(
+            lambda on: self._on_reviewed_wanted(on, session.class_name)
+        )
+        self.others.shown_wanted.connect(self._on_rater_wanted)
+        self.others.accept_wanted.connect(self._on_accept_wanted)
+        self.light.undo_wanted.connect(session.undo)
+        self.light.redo_wanted.connect(session.redo)
+        self.light.take_over_wanted.connect(self._on_take_over_wanted)
+        desk.busy.connect(self._on_busy)
+        desk.read.connect(self.clips.set_progress)
+        desk.clips_changed.connect(self._on_clips_changed)
+
+    def _wire_session(self) -> list[tuple[Any, Any]]:
+        events = self.session.events
+        return [
+            (events.cohort, self._on_cohort),
+            (events.clip, self._on_clip),
+            (events.rater, self._on_rater),
+            (events.class_name, self._on_class),
+            (events.confidence, self.dial.set_value),
+            (events.tool, self._on_tool),
+            (events.brush_size, self.tools.size.set_value),
+            (events.opacity, self._on_view),
+            (events.threshold, self._on_view),
+            (events.hidden, self._on_view),
+            (events.marks_shown, self._on_view),
+            (events.frame, self._on_frame),
+            (events.playing, self._on_playing),
+            (events.overlays, self._on_overlays),
+            (events.save_state, self._on_save_state),
+            (events.message, self._on_message),
+            (self.session.progress_changed, self._on_progress),
+        ]
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Bind the keys to the window we are docked in."""
+        super().showEvent(event)
+        self._bind_keys()
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the session when the panel goes; the clip stays open in the viewer."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._let_go()
+        return bool(super().event(event))
+
+    def _let_go(self) -> None:
+        self.keys.release()
+        self.player.close()
+        for signal, slot in self._links:
+            signal.disconnect(slot, missing_ok=True)
+        self._links = []
+        self._viewer.events.theme.disconnect(self._on_theme)
+
+    def main_window(self) -> QWidget:
+        """Return the window we are docked in, also while the dock floats."""
+        widget = self
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget = widget.parentWidget()
+        return widget or self.window()
+
+    def _bind_keys(self) -> None:
+        window = self.main_window()
+        close_with(window, self.session)
+        self.keys.bind(window)
+
+    # ---- what the session tells -----------------------------------------------------------
+
+    def _on_theme(self, *_: object) -> None:
+        theme = get_theme(self._viewer.theme)
+        text, ground = theme.text.as_hex(), theme.foreground.as_hex()
+        self.setStyleSheet(stylesheet(theme))
+        self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
+        self.light.set_theme(theme.type, self._icon)
+        self.transport.strip.set_colors(text, ground, GOOD[theme.type])
+        self.clips.set_colors(GOOD[theme.type], ground)
+        self._show_all()
+
+    def _on_cohort(self, *_: object) -> None:
+        session = self.session
+        cohort = session.cohort
+        self.pages.setCurrentIndex(0 if cohort is None else 1)
+        recent = Memory.load().recent
+        self.start.set_recent(recent)
+        self.bar.set_recent(recent)
+        if cohort is not None:
+            class_keys, anchor_keys = cohort_keys(cohort.meta.classes, cohort.meta.anchors)
+            self.bar.set_cohort(cohort.meta.name, cohort.location)
+            self.palette_.set_classes(cohort.meta.classes, class_keys)
+            self.dial.set_anchors(cohort.meta.anchors, anchor_keys)
+            self.transport.strip.set_classes([c.color for c in cohort.meta.classes])
+        if self.isVisible():
+            self._bind_keys()
+        self._on_clips_changed()
+        self._show_all()
+
+    def _on_clips_changed(self) -> None:
+        cohort = self.session.cohort
+        names = cohort.clips() if cohort else []
+        self.clips.set_clips(names)
+        self._show_clip_name()
+        for widget, on in ((self.clips, names), (self.no_clips, not names),
+                           (self.import_, not names)):  # fmt: skip
+            widget.setVisible(bool(on))
+        self.desk.read_progress()
+
+    def _show_clip_name(self) -> None:
+        clip, n = self.session.clip, self.clips.topLevelItemCount()
+        self.clips.set_current(clip.name if clip else None)
+        at = self.clips.current_number()
+        name = f"  ·  {clip.name}  ({at} of {n})" if clip and at else ""
+        self.clips_section.header.setText(f"Clips{name}")
+
+    def _on_clip(self, *_: object) -> None:
+        self._show_clip_name()
+        if self.session.clip is not None and self.height() < LOW:
+            self.clips_section.open(False)  # its header names the clip; painting needs the room
+        self._show_all()
+
+    def _show_all(self) -> None:
+        session = self.session
+        for section in self.work_sections:
+            section.setVisible(session.clip is not None)
+        self._on_rater()
+        self._on_class()
+        self.dial.set_value(session.confidence)
+        self.tools.size.set_value(session.brush_size)
+        self._on_tool()
+        self._on_view()
+        self._on_progress()
+        self._on_overlays()
+        self._on_playing(session.playing)
+        self._on_save_state()
+        self.light.setVisible(session.cohort is not None)
+
+    def _on_rater(self, *_: object) -> None:
+        self.bar.set_reader(Memory.load().reader or self.session.rater)
+
+    def _on_class(self, *_: object) -> None:
+        session = self.session
+        color = next((c.color for c in session.classes if c.name == session.class_name), "#888888")
+        self.palette_.set_chosen(session.class_name)
+        self.dial.bar.set_colors(color, self._theme.text.as_hex(), self._theme.foreground.as_hex())
+        self._on_frame()
+        self._say_accept()
+
+    def _on_tool(self, *_: object) -> None:
+        tool = self.session.view().tool
+        self.tools.set_tool(tool)
+        self.tools.set_icons(self._icon, self._chosen)
+        self.tools_section.header.setText(f"With  ·  {self.tools.name_of(tool)}")
+
+    def _on_view(self, *_: object) -> None:
+        session = self.session
+        self.opacity.set_value(round(100 * session.opacity))
+        low = session.threshold <= 1
+        self.threshold.set_value(session.threshold, "all" if low else f"{session.threshold} %")
+        everything = frozenset(c.name for c in session.classes)
+        hidden = session.hidden if session.marks_shown else everything
+        self.palette_.set_hidden(hidden, self._icon)
+        self._on_tool()
+
+    def _on_frame(self, *_: object) -> None:
+        session = self.session
+        if session.clip is None:
+            return
+        frame = session.view().frame
+        now = session.status[frame] == Status.REVIEWED
+        index = session.class_index()
+        times = session.clip.meta.frame_times
+        self.transport.set_place(frame, len(session.status), rate(times))
+        self.transport.set_reviewed(bool(now.all()), bool(now[index]), session.classes[index].label)
+        self.transport.set_icons(self._icon, self._chosen)
+
+    def _on_playing(self, playing: bool, *_: object) -> None:
+        self.transport.set_playing(playing)
+        self.transport.set_icons(self._icon, self._chosen)
+
+    def _on_progress(self) -> None:
+        session = self.session
+        if session.clip is None:
+            return
+        names = [c.name for c in session.classes]
+        strokes = dict.fromkeys(names, 0)
+        for stroke in painted(session.strokes):
+            strokes[names[stroke.class_index]] += 1
+        frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
+        self.palette_.set_counts(frames, strokes)
+        self.transport.strip.set_progress(session.status, session.marked)
+        self.clips.set_progress([progress_of(session.clip.name, session.status, session.strokes)])
+        self.light.set_undo(session.can_undo, session.can_redo)
+        self._on_frame()
+
+    def _on_overlays(self, *_: object) -> None:
+        session = self.session
+        if session.clip is None:
+            return
+        raters = [(n, session.clip.rater(n).meta.label) for n in session.clip.raters()
+                  if n != session.rater]  # fmt: skip
+        self.others.set_raters(raters, [o.name for o in session.overlays], self._icon)
+        self._say_accept()
+
+    def _say_accept(self) -> None:
+        session = self.session
+        if session.clip is not None:
+            spec = session.classes[session.class_index()]
+            self.others.set_accept(
+                f"Take what this reader marked as {spec.label} on this frame as mine, "
+                f"at {session.confidence} %. Undo takes it back.",
+                session.writable,
+            )
+
+    def _on_save_state(self, *_: object) -> None:
+        session = self.session
+        self.light.set_saying(say(session.save_state))
+        self.light.set_undo(session.can_undo, session.can_redo)
+        self.tools.set_writable(session.writable)
+        self.transport.set_writable(session.writable)
+        self._on_tool()
+
+    def _on_message(self, message: str, *_: object) -> None:
+        self.message.setText(message)
+        self.message.setVisible(bool(message))
+        if message:
+            self._message_timer.start(1000 * MESSAGE_SECONDS)
+        else:
+            self.session.message = ""
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def _reader_typed(self) -> str:
+        return str(self.start.reader.text()) if self.session.cohort is None else ""
+
+    def _on_busy(self, chore: Chore, words: str) -> None:
+        self.work_line.follow(chore, words)
+
+    def _on_clip_wanted(self, name: str) -> None:
+        if not self.desk.open_clip(name):
+            self.clips.set_current(self.session.clip.name if self.session.clip else None)
+
+    def _on_class_wanted(self, name: str) -> None:
+        session = self.session
+        session.class_name = name
+        session.hidden -= {name}  # who marks a class wants to see it
+
+    def _on_shown_wanted(self, name: str, shown: bool) -> None:
+        session = self.session
+        session.hidden = session.hidden - {name} if shown else session.hidden | {name}
+        session.marks_shown = True
+
+    def _on_reviewed_wanted(self, reviewed: bool, class_name: str | None) -> None:
+        self.session.mark_reviewed(class_name=class_name, reviewed=reviewed)
+        self._on_frame()
+
+    def _on_rater_wanted(self, name: str, shown: bool) -> None:
+        if not shown:
+            self.session.hide_rater(name)
+            return
+        try:
+            self.session.show_rater(name)
+        except StoreError as error:
+            self.session.message = str(error.problems[0])
+
+    def _on_accept_wanted(self, name: str) -> None:
+        session = self.session
+        if session.accept(name, session.class_name, session.frame, session.confidence) is None:
+            session.message = "Nothing to take here: this reader marked nothing new of this class."
+
+    def _on_take_over_wanted(self) -> None:
+        if not self.session.take_over():
+            self.session.message = "It is still held there. Close the clip there, then try again."
+
+    # ---- drag and drop --------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """Accept a cohort's folder, or videos once a cohort is open."""
+        if dropped_folder(event.mimeData()) or (self.session.cohort and event.mimeData().hasUrls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Open the cohort, or import what else is dropped."""
+        folder = dropped_folder(event.mimeData())
+        if folder and folder.rstrip("/\\").endswith((".zarr", ".zip")):
+            self.desk.open(folder, self._reader_typed())
+        elif self.session.cohort is not None:
+            self.desk.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
+        event.acceptProposedAction()
+
+
+def _scrolled(page: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(page)
+    return area

@@ -1,0 +1,71 @@
+"""The head of the panel: which cohort is open, who reads, and what can be opened instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+
+from napari_confseg.widgets.look import button
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class CohortBar(QWidget):  # type: ignore[misc]
+    """The cohort's name with a menu, and the reader's."""
+
+    open_wanted = Signal()
+    create_wanted = Signal()
+    import_wanted = Signal()
+    sample_wanted = Signal()
+    close_wanted = Signal()
+    recent_wanted = Signal(str)
+    reader_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cohort = QLabel()
+        self.cohort.setProperty("role", "title")
+        self.cohort.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.reader: QToolButton = button("", "Who reads; click to change", flat=True)
+        self.reader.clicked.connect(lambda: self.reader_wanted.emit())
+        self.menu_button: QToolButton = button("☰", "Open, import, change cohort", flat=True)
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self)
+        self.menu_button.setMenu(self.menu)
+        for words, signal in (
+            ("Import clips …", self.import_wanted),
+            ("Open a cohort …", self.open_wanted),
+            ("New cohort …", self.create_wanted),
+            ("Sample cohort", self.sample_wanted),
+        ):
+            self.menu.addAction(words).triggered.connect(lambda _on=False, s=signal: s.emit())
+        self._recent = self.menu.addMenu("Opened lately")
+        self.menu.addSeparator()
+        self.menu.addAction("Change reader …").triggered.connect(lambda: self.reader_wanted.emit())
+        self.menu.addAction("Close cohort").triggered.connect(lambda: self.close_wanted.emit())
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.cohort, 1)
+        layout.addWidget(self.reader, 0, Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(self.menu_button)
+
+    def set_cohort(self, name: str, location: str) -> None:
+        """Show which cohort is open."""
+        self.cohort.setText(name)
+        self.cohort.setToolTip(location)
+
+    def set_reader(self, name: str) -> None:
+        """Show who reads."""
+        self.reader.setText(name or "Who reads?")
+
+    def set_recent(self, locations: Sequence[str]) -> None:
+        """Offer these cohorts in the menu."""
+        self._recent.clear()
+        self._recent.setEnabled(bool(locations))
+        for location in locations:
+            action = self._recent.addAction(location)
+            action.triggered.connect(lambda _on=False, at=location: self.recent_wanted.emit(at))

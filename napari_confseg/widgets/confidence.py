@@ -1,0 +1,170 @@
+"""The confidence of the next stroke: large, in percent and in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QLinearGradient, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from napari_confseg.annotate.words import stepped, word_for
+from napari_confseg.widgets.look import button
+from napari_confseg.widgets.looks import alpha
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_confseg.store import Anchor
+
+_MARGIN = 11
+
+
+class ConfidenceBar(QWidget):  # type: ignore[misc]
+    """A bar that shows how opaque each confidence is drawn, with a handle to drag.
+
+    Click anywhere to set, drag to change, arrow keys to step.
+    """
+
+    wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._value = 60
+        self._anchors: tuple[int, ...] = ()
+        self._color, self._text, self._ground = QColor("#888888"), QColor("white"), QColor("black")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName("Confidence of the next stroke, percent")
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a bar's height."""
+        return QSize(200, 34)
+
+    def set_value(self, value: int) -> None:
+        """Show `value`, 1..100."""
+        self._value = value
+        self.update()
+
+    def set_anchors(self, values: Sequence[int]) -> None:
+        """Tick these values."""
+        self._anchors = tuple(values)
+        self.update()
+
+    def set_colors(self, color: str, text: str, ground: str) -> None:
+        """Draw in the class's `color`, on `ground`, with ticks and handle in `text`."""
+        self._color, self._text, self._ground = QColor(color), QColor(text), QColor(ground)
+        self.update()
+
+    def x_of(self, value: int) -> float:
+        """Return where `value` is, in pixels from the left."""
+        return float(_MARGIN + (self.width() - 2 * _MARGIN) * (value - 1) / 99)
+
+    def value_at(self, x: float) -> int:
+        """Return the value at `x` pixels from the left, 1..100."""
+        share = (x - _MARGIN) / max(self.width() - 2 * _MARGIN, 1)
+        return int(min(max(round(1 + 99 * share), 1), 100))
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Draw ramp, ticks and handle."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        groove = QRectF(_MARGIN, 5, self.width() - 2 * _MARGIN, 16)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._ground)
+        painter.drawRoundedRect(groove, 4, 4)
+        ramp = QLinearGradient(groove.topLeft(), groove.topRight())
+        for at, value in ((0.0, 1), (1.0, 100)):
+            color = QColor(self._color)
+            color.setAlphaF(alpha(value))
+            ramp.setColorAt(at, color)
+        painter.setBrush(ramp)
+        painter.drawRoundedRect(groove, 4, 4)
+        painter.setPen(QPen(self._text, 1.5))
+        for value in self._anchors:
+            x = self.x_of(value)
+            painter.drawLine(QPointF(x, 23), QPointF(x, 29))
+        x = self.x_of(self._value)
+        painter.setPen(QPen(self._ground, 1.5))
+        painter.setBrush(self._text)
+        painter.drawPolygon(QPolygonF([
+            QPointF(x - 5, 1), QPointF(x + 5, 1), QPointF(x + 5, 22), QPointF(x, 30),
+            QPointF(x - 5, 22),
+        ]))  # fmt: skip
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(self._text, 1))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Set the value there."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.wanted.emit(self.value_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        """Change the value with the mouse held."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self.wanted.emit(self.value_at(event.position().x()))
+
+    def keyPressEvent(self, event: object) -> None:  # noqa: N802
+        """Step by one with the arrow keys, by ten with Home's neighbours."""
+        key = event.key()  # type: ignore[attr-defined]
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Down: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: 1}
+        if key in steps:
+            self.wanted.emit(stepped(self._value, steps[key]))
+        else:
+            super().keyPressEvent(event)
+
+
+class ConfidenceDial(QWidget):  # type: ignore[misc]
+    """Percent and word, the bar, and a button for each of the cohort's anchors."""
+
+    wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._anchors: tuple[Anchor, ...] = ()
+        self.percent, self.word = QLabel(), QLabel()
+        self.percent.setProperty("role", "percent")
+        self.word.setProperty("role", "word")
+        self.bar = ConfidenceBar()
+        self.bar.wanted.connect(self.wanted)
+        self.levels: dict[int, QToolButton] = {}
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self.percent)
+        top.addWidget(self.word, 1, Qt.AlignmentFlag.AlignBaseline)
+        self._buttons = QHBoxLayout()
+        self._buttons.setSpacing(4)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(top)
+        layout.addWidget(self.bar)
+        layout.addLayout(self._buttons)
+
+    def set_anchors(self, anchors: Sequence[Anchor], keys: Mapping[int, str]) -> None:
+        """Offer these levels, with their keys by value."""
+        for old in self.levels.values():
+            self._buttons.removeWidget(old)
+            old.deleteLater()
+        self._anchors, self.levels = tuple(anchors), {}
+        self.bar.set_anchors([a.value for a in anchors])
+        for anchor in anchors:
+            key = keys.get(anchor.value, "")
+            level = button(anchor.word, f"{anchor.value} %" + (f"  ({key})" if key else ""),
+                           checkable=True)  # fmt: skip
+            level.setText(f"{anchor.word}  {key}" if key else anchor.word)
+            level.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            level.clicked.connect(lambda _on=False, v=anchor.value: self.wanted.emit(v))
+            self.levels[anchor.value] = level
+            self._buttons.addWidget(level)
+
+    def set_value(self, value: int) -> None:
+        """Show `value`, 1..100."""
+        self.percent.setText(f"{value} %")
+        self.word.setText(word_for(value, self._anchors) if self._anchors else "")
+        self.bar.set_value(value)
+        for anchor, level in self.levels.items():
+            level.setChecked(anchor == value)

@@ -1,0 +1,256 @@
+"""Opening, making and filling cohorts on behalf of the Annotate panel."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
+
+from napari_confseg.annotate.remember import Memory, slug_of, state_folder
+from napari_confseg.annotate.reviewing import ClipProgress, read_progress
+from napari_confseg.store import Cohort, StoreError
+from napari_confseg.widgets.chores import Chore
+from napari_confseg.widgets.import_dialog import ImportDialog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_confseg.annotate.session import Session
+
+SAMPLE_PATIENTS = 4
+"""One clip each: made in a dozen seconds, and enough to split for training."""
+
+
+class StoppedError(Exception):
+    """The person stopped the work."""
+
+
+def sample_location() -> Path:
+    """Return where the sample cohort lies, or will."""
+    return state_folder() / "samples" / "lung-ultrasound.zarr"
+
+
+def make_sample(chore: Chore | None = None) -> Path:
+    """Make the sample cohort unless it is there; return its folder.
+
+    Raises
+    ------
+    StoppedError
+        If `chore` was cancelled; nothing is left behind.
+    """
+    from sample_data import make_cohort
+
+    place = sample_location()
+    if (place / "zarr.json").is_file():
+        return place
+    # Made under another name: what bears the right one is whole.
+    partial = place.with_name("making.zarr")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+
+    def progress(current: int, total: int, words: str) -> None:
+        if chore is not None:
+            if chore.cancelled():
+                raise StoppedError
+            chore.report(current, total, f"Making the sample cohort: {words}")
+
+    try:
+        make_cohort(partial, patients=SAMPLE_PATIENTS, clips_per_patient=1, progress=progress)
+        partial.replace(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return place
+
+
+def account_name() -> str:
+    """Return the name of the person's account, as a first guess at the reader's."""
+    with suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return ""
+
+
+class Desk(QObject):  # type: ignore[misc]
+    """Carries out what the panel is asked to do with cohorts; says what goes wrong.
+
+    Attributes
+    ----------
+    busy : Signal of Chore, str
+        Work began that takes a while.
+    read : Signal of list of ClipProgress
+        How far the reader is with the cohort's clips.
+    clips_changed : Signal
+        The cohort has other clips than before.
+    """
+
+    busy = Signal(object, str)
+    read = Signal(object)
+    clips_changed = Signal()
+
+    def __init__(self, session: Session, window: QWidget) -> None:
+        super().__init__(window)
+        self._session = session
+        self._window = window
+        self._reading: Chore | None = None
+
+    # ---- cohorts --------------------------------------------------------------------------
+
+    def open(self, location: str | Path, reader: str = "") -> bool:
+        """Open a cohort and the first clip with work left; return whether that worked."""
+        session = self._session
+        name = reader.strip() or Memory.load().reader or account_name()
+        try:
+            session.choose_reader(name)
+            session.open_cohort(str(location))
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+            return False
+        self.open_first_clip()
+        return True
+
+    def open_first_clip(self) -> None:
+        """Open the cohort's first clip, if it has any."""
+        cohort = self._session.cohort
+        names = cohort.clips() if cohort else []
+        if names:
+            self.open_clip(names[0])
+
+    def open_clip(self, name: str) -> bool:
+        """Open a clip of the cohort; return whether that worked."""
+        if self._session.clip is not None and self._session.clip.name == name:
+            return True
+        try:
+            self._session.open_clip(name)
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+            return False
+        return True
+
+    def ask_open(self, reader: str = "") -> None:
+        """Let the person choose a cohort's folder, and open it."""
+        chosen = QFileDialog.getExistingDirectory(self._window, "Open a cohort (its .zarr folder)")
+        if chosen:
+            self.open(chosen, reader)
+
+    def ask_create(self, reader: str = "") -> None:
+        """Let the person choose where, make an empty cohort there, and open it."""
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._window, "New cohort", str(Path.home() / "cohort.zarr"), "Cohort (*.zarr)"
+        )
+        if chosen:
+            self.create(chosen, reader)
+
+    def create(self, location: str, reader: str = "") -> bool:
+        """Make an empty cohort at `location` and open it; return whether that worked."""
+        place = Path(location)
+        if place.suffix != ".zarr":
+            place = place.with_name(place.name + ".zarr")
+        try:
+            Cohort.create(place, name=slug_of(place.stem))
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+            return False
+        return self.open(place, reader)
+
+    def make_sample(self, reader: str = "") -> None:
+        """Make the sample cohort, unless it is there, and open it."""
+        chore = Chore(make_sample, self)
+        chore.done.connect(lambda place: self.open(place, reader))
+        chore.failed.connect(self._say)
+        self.busy.emit(chore, "Making the sample cohort …")
+        chore.start()
+
+    def close_cohort(self) -> None:
+        """Close clip and cohort."""
+        try:
+            self._session.close_cohort()
+        except StoreError as error:
+            self._say(error)
+
+    def ask_reader(self) -> None:
+        """Let the person change who reads."""
+        name, ok = QInputDialog.getText(
+            self._window, "Who reads?", "Your strokes are kept under this name:",
+            QLineEdit.EchoMode.Normal, Memory.load().reader,
+        )  # fmt: skip
+        if ok:
+            try:
+                self._session.choose_reader(name)
+            except (StoreError, ValueError) as error:
+                self._say(error)
+            self.read_progress()
+
+    # ---- clips ----------------------------------------------------------------------------
+
+    def ask_import(self, sources: Sequence[str] = ()) -> None:
+        """Let the person choose what to import, and import it."""
+        dialog = ImportDialog(self._window, sources)
+        if dialog.exec():
+            self.import_clips(dialog.sources(), dialog.patient_slug(), crop=dialog.crop.isChecked())
+        dialog.deleteLater()
+
+    def import_clips(
+        self, sources: Sequence[str], patient: str | None = None, *, crop: bool = False
+    ) -> None:
+        """Import files and folders into the open cohort, beside the event loop."""
+        cohort = self._session.cohort
+        if cohort is None or not sources:
+            return
+
+        def work(chore: Chore) -> Any:
+            from napari_confseg.ingest import import_sources  # loads decoders: only when needed
+
+            return import_sources(
+                [Path(s) for s in sources], cohort, patient=patient,
+                crop="sector" if crop else "none", progress=chore.report,
+                cancelled=chore.cancelled,
+            )  # fmt: skip
+
+        chore = Chore(work, self)
+        chore.done.connect(self._on_imported)
+        chore.failed.connect(self._say)
+        self.busy.emit(chore, f"Importing {len(sources)} …")
+        chore.start()
+
+    def _on_imported(self, report: Any) -> None:
+        self.clips_changed.emit()
+        n = len(report.imported)
+        words = [f"Imported {n} clip{'s' * (n != 1)}."] if n or not report.refused else []
+        words += [f"{Path(str(name)).name}: {reason}" for name, reason in report.refused]
+        self._session.message = "\n".join(words)
+        if self._session.clip is None:
+            self.open_first_clip()
+
+    def read_progress(self) -> None:
+        """Find out how far the reader is with every clip, beside the event loop."""
+        if self._reading is not None:
+            self._reading.cancel()
+        cohort, rater = self._session.cohort, self._session.rater
+        if cohort is None or not rater:
+            return
+
+        def work(chore: Chore) -> list[ClipProgress]:
+            found = []
+            for name in cohort.clips():
+                if chore.cancelled():
+                    return []
+                # A clip that cannot be read says so when it is opened.
+                with suppress(StoreError, OSError):
+                    found.append(read_progress(cohort, name, rater))
+            return found
+
+        self._reading = Chore(work, self)
+        self._reading.done.connect(self.read)
+        self._reading.start()
+
+    def _say(self, error: object) -> None:
+        if isinstance(error, StoppedError):
+            self._session.message = "Stopped."
+        elif isinstance(error, StoreError):
+            self._session.message = str(error.problems[0])
+        else:
+            self._session.message = str(error) or type(error).__name__

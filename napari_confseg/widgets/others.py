@@ -1,0 +1,81 @@
+"""Other readers and models on this clip: see their marks, take them as one's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from napari_confseg.annotate.hatch import hatching
+from napari_confseg.widgets.look import button, label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
+
+
+def hatch_icon(direction: int, color: str) -> QIcon:
+    """Return a swatch with the hatching that an overlay of this `direction` is drawn in."""
+    image = QImage(18, 18, QImage.Format.Format_ARGB32)
+    image.fill(QColor(0, 0, 0, 0))
+    lines = hatching((18, 18), direction)
+    for y in range(18):
+        for x in range(18):
+            if lines[y, x] or y in (0, 17) or x in (0, 17):
+                image.setPixelColor(x, y, QColor(color))
+    return QIcon(QPixmap.fromImage(image))
+
+
+class OtherReaders(QWidget):  # type: ignore[misc]
+    """A box to tick for each other rater, and a button that takes the shown class as mine."""
+
+    shown_wanted = Signal(str, bool)
+    accept_wanted = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxes: dict[str, QCheckBox] = {}
+        self.accepts: dict[str, QToolButton] = {}
+        self._rows: list[QWidget] = []
+        self._note = label("Nobody else has marked this clip.", role="note")
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+        self._layout.addWidget(self._note)
+
+    def set_raters(
+        self, raters: Sequence[tuple[str, str]], shown: Sequence[str], color: str
+    ) -> None:
+        """Offer these raters (slug, label); those in `shown` are on show, in that order."""
+        for old in self._rows:
+            self._layout.removeWidget(old)
+            old.deleteLater()
+        self._rows, self.boxes, self.accepts = [], {}, {}
+        self._note.setVisible(not raters)
+        for name, words in raters:
+            box = QCheckBox(words)
+            box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            box.setChecked(name in shown)
+            box.setToolTip(f"Show what {words} marked, hatched, beneath your own marks")
+            box.toggled.connect(lambda on, n=name: self.shown_wanted.emit(n, on))
+            take = button("Take as mine", "", flat=True)
+            take.clicked.connect(lambda _on=False, n=name: self.accept_wanted.emit(n))
+            take.setVisible(name in shown)
+            if name in shown:
+                box.setIcon(hatch_icon(list(shown).index(name), color))
+            row = QWidget()
+            inside = QHBoxLayout(row)
+            inside.setContentsMargins(0, 0, 0, 0)
+            inside.addWidget(box, 1)
+            inside.addWidget(take)
+            self._layout.addWidget(row)
+            self._rows.append(row)
+            self.boxes[name], self.accepts[name] = box, take
+
+    def set_accept(self, words: str, possible: bool) -> None:
+        """Say what taking would take, and whether one may."""
+        for take in self.accepts.values():
+            take.setToolTip(words)
+            take.setEnabled(possible)

@@ -1,0 +1,137 @@
+"""What a newcomer sees first: what to do, in one or two clicks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QMimeData, Qt, Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.widgets.look import button, label, set_role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+
+def dropped_folder(data: QMimeData) -> str | None:
+    """Return the folder (or zip) that is being dropped, if it is exactly one."""
+    paths = [u.toLocalFile() for u in data.urls() if u.isLocalFile()]
+    good = [p for p in paths if Path(p).is_dir() or p.endswith(".zip")]
+    return good[0] if len(good) == 1 == len(paths) else None
+
+
+class DropFrame(QFrame):  # type: ignore[misc]
+    """A place to drop a cohort's folder on."""
+
+    dropped = Signal(str)
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.setAcceptDrops(True)
+        self.setProperty("role", "drop")
+        inside = QVBoxLayout(self)
+        text = label(words, role="note")
+        text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        inside.addWidget(text)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """Accept one folder."""
+        if dropped_folder(event.mimeData()):
+            set_role(self, hovered="true")
+            event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: object) -> None:  # noqa: N802
+        """Look as before."""
+        set_role(self, hovered="false")
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Ask for the folder to be opened."""
+        set_role(self, hovered="false")
+        folder = dropped_folder(event.mimeData())
+        if folder:
+            self.dropped.emit(folder)
+            event.acceptProposedAction()
+
+
+class StartPage(QWidget):  # type: ignore[misc]
+    """Who reads, and which cohort: open one, make one, or try a made-up one."""
+
+    open_wanted = Signal()
+    create_wanted = Signal()
+    sample_wanted = Signal()
+    recent_wanted = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        title = label("Annotate", role="start-title")
+        what = label(
+            "Paint what you see on a clip, and say how sure you are. Every stroke is saved as you "
+            "make it."
+        )
+        self.reader = QLineEdit()
+        self.reader.setPlaceholderText("e.g. Dr. Ada Lovelace")
+        self.reader.setMaxLength(80)
+        self.reader.setToolTip("Your strokes are kept under this name; asked only once")
+        self.reader.setAccessibleName("Your name")
+        self.open = QPushButton("Open a cohort …")
+        self.open.setProperty("role", "primary")
+        self.open.setToolTip("A folder of clips that this program made  (…​.zarr)")
+        self.create = QPushButton("New cohort, from your videos …")
+        self.create.setToolTip("Make an empty cohort, then import clips into it")
+        self.sample = QPushButton("Try a sample cohort")
+        self.sample.setToolTip("Make a small cohort of synthetic lung ultrasound and open it")
+        for made, signal in ((self.open, self.open_wanted), (self.create, self.create_wanted),
+                             (self.sample, self.sample_wanted)):  # fmt: skip
+            made.setMinimumHeight(34)
+            made.clicked.connect(lambda _on=False, s=signal: s.emit())
+        self.drop = DropFrame("or drop a cohort's folder here")
+        self.drop.dropped.connect(self.recent_wanted)
+        self.drop.setMinimumHeight(64)
+        self._recent_title = label("Opened lately", role="title")
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(1)
+        self.recent_buttons: list[QToolButton] = []
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 10, 4, 8)
+        layout.setSpacing(8)
+        for widget in (title, what):
+            layout.addWidget(widget)
+        layout.addSpacing(6)
+        layout.addWidget(QLabel("Your name"))
+        layout.addWidget(self.reader)
+        layout.addSpacing(6)
+        for widget in (self.open, self.create, self.sample, self.drop):
+            layout.addWidget(widget)
+        layout.addSpacing(6)
+        layout.addWidget(self._recent_title)
+        layout.addLayout(self._recent)
+        layout.addStretch(1)
+
+    def set_recent(self, locations: Sequence[str]) -> None:
+        """Offer these cohorts, latest first."""
+        for old in self.recent_buttons:
+            self._recent.removeWidget(old)
+            old.deleteLater()
+        self.recent_buttons = []
+        self._recent_title.setVisible(bool(locations))
+        for location in locations:
+            name = location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+            made = button(name, location, flat=True)
+            made.clicked.connect(lambda _on=False, at=location: self.recent_wanted.emit(at))
+            row = QHBoxLayout()
+            row.addWidget(made)
+            row.addStretch(1)
+            self._recent.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
+            self.recent_buttons.append(made)

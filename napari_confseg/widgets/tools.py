@@ -1,0 +1,116 @@
+"""The painting tools, the brush's size, and how marks show."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.view import Tool
+from napari_confseg.widgets.keys import TOOL_KEYS
+from napari_confseg.widgets.look import button, icon
+
+_TOOLS: Final = {
+    Tool.PAN: ("pan_arrows", "Move", "Move and zoom the picture; Space does it for a moment"),
+    Tool.BRUSH: ("paint", "Brush", "Paint with the brush; hold the right button to ring an area"),
+    Tool.POLYGON: ("polygon", "Polygon", "Click corner by corner; double click to finish"),
+    Tool.FILL: ("fill", "Fill", "Give a whole area the confidence; click it"),
+    Tool.ERASE: ("erase", "Erase", "Take marks of this class away"),
+    Tool.EXCLUDE: ("exclude", "Exclude", "Mark what nobody can judge: nothing is learnt there"),
+}
+
+
+class ToolBox(QWidget):  # type: ignore[misc]
+    """Six tools in a row, with the brush's size beneath."""
+
+    wanted = Signal(str)
+    size_wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buttons: dict[Tool, QToolButton] = {}
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        for tool, (_, name, tip) in _TOOLS.items():
+            key = TOOL_KEYS.get(tool.value)
+            made = button(name, f"{name}: {tip}" + (f"  ({key})" if key else ""), checkable=True)
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            made.setIconSize(QSize(18, 18))
+            made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            made.clicked.connect(lambda _on=False, t=tool: self.wanted.emit(t.value))
+            self.buttons[tool] = made
+            row.addWidget(made, 1)
+        self.size = SliderRow("Brush size", 1, 100, "px", "Diameter of brush and eraser  ([ and ])")
+        self.size.wanted.connect(self.size_wanted)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        layout.addWidget(self.size)
+
+    @staticmethod
+    def name_of(tool: Tool) -> str:
+        """Return the tool's name as people read it."""
+        return _TOOLS[tool][1]
+
+    def set_icons(self, color: str, chosen: str) -> None:
+        """Draw the icons in `color`, that of the chosen tool in `chosen`."""
+        for tool, made in self.buttons.items():
+            made.setIcon(icon(_TOOLS[tool][0], chosen if made.isChecked() else color))
+
+    def set_tool(self, tool: Tool) -> None:
+        """Show which tool the mouse is."""
+        for other, made in self.buttons.items():
+            made.setChecked(other is tool)
+
+    def set_writable(self, writable: bool) -> None:
+        """Offer the tools that write only where writing is possible."""
+        for tool, made in self.buttons.items():
+            made.setEnabled(writable or tool is Tool.PAN)
+
+
+class SliderRow(QWidget):  # type: ignore[misc]
+    """A name, a slider and its value in words."""
+
+    wanted = Signal(int)
+
+    def __init__(self, name: str, low: int, high: int, unit: str, tip: str) -> None:
+        super().__init__()
+        self._unit = unit
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(low, high)
+        self.slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.slider.setAccessibleName(name)
+        self.slider.valueChanged.connect(self._on_value)
+        self.value = QLabel()
+        self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("100 px  "))
+        self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        title = QLabel(name)
+        title.setMinimumWidth(title.fontMetrics().horizontalAdvance("Show from  x"))
+        self._showing = False
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(title)
+        layout.addWidget(self.slider, 1)
+        layout.addWidget(self.value)
+        self.setToolTip(tip)
+
+    def set_value(self, value: int, words: str = "") -> None:
+        """Show `value`, or `words` in its place."""
+        self._showing = True
+        self.slider.setValue(value)
+        self._showing = False
+        self.value.setText(words or f"{value} {self._unit}")
+
+    def _on_value(self, value: int) -> None:
+        if not self._showing:
+            self.wanted.emit(value)

@@ -1,0 +1,90 @@
+"""Moving through the clip: the strip of frames, play, next unreviewed, reviewed."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_confseg.widgets.frame_strip import FrameStrip
+from napari_confseg.widgets.keys import CLASS_REVIEWED, NEXT_OPEN, PLAY, PREVIOUS_OPEN, REVIEWED
+from napari_confseg.widgets.look import button, icon
+
+
+class Transport(QWidget):  # type: ignore[misc]
+    """The strip with its buttons."""
+
+    frame_wanted = Signal(int)
+    play_wanted = Signal(bool)
+    open_frame_wanted = Signal(int)
+    reviewed_wanted = Signal(bool)
+    class_reviewed_wanted = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strip = FrameStrip()
+        self.strip.wanted.connect(self.frame_wanted)
+        self.where = QLabel()
+        self.play = button("", f"Play or stop  ({PLAY})", checkable=True)
+        self.play.clicked.connect(self.play_wanted)
+        self.previous = button("", f"Previous unreviewed frame  ({PREVIOUS_OPEN})")
+        self.previous.clicked.connect(lambda: self.open_frame_wanted.emit(-1))
+        self.next = button("Next to do", f"Next unreviewed frame  ({NEXT_OPEN})")
+        self.next.clicked.connect(lambda: self.open_frame_wanted.emit(1))
+        self.reviewed = button(
+            "", f"All classes: what is not marked here, is not here  ({REVIEWED})", checkable=True
+        )
+        self.reviewed.clicked.connect(self.reviewed_wanted)
+        self.class_reviewed = button("", "", checkable=True)
+        self.class_reviewed.clicked.connect(self.class_reviewed_wanted)
+        for made in (self.reviewed, self.class_reviewed):
+            made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        top, bottom = QHBoxLayout(), QHBoxLayout()
+        top.setSpacing(4)
+        bottom.setSpacing(4)
+        top.addWidget(self.play)
+        top.addWidget(self.where, 1)
+        top.addWidget(self.previous)
+        top.addWidget(self.next)
+        bottom.addWidget(self.reviewed, 1)
+        bottom.addWidget(self.class_reviewed, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.strip)
+        layout.addLayout(bottom)
+
+    def set_icons(self, color: str, chosen: str) -> None:
+        """Draw the icons in `color`, those of pressed buttons in `chosen`."""
+        playing = self.play.isChecked()
+        self.play.setIcon(icon("stop" if playing else "play", chosen if playing else color))
+        self.previous.setIcon(icon("previous", color))
+        self.next.setIcon(icon("next", color))
+        for made in (self.reviewed, self.class_reviewed):
+            made.setIcon(icon("check" if made.isChecked() else "open",
+                              chosen if made.isChecked() else color))  # fmt: skip
+
+    def set_place(self, frame: int, n_frames: int, rate: float) -> None:
+        """Show the frame we are at, of how many, and the clip's true rate."""
+        self.strip.set_frame(frame)
+        self.where.setText(f"{frame + 1} / {n_frames}")
+        self.where.setToolTip(f"Frame {frame + 1} of {n_frames}; plays at {rate:.3g} a second")
+
+    def set_playing(self, playing: bool) -> None:
+        """Show whether it plays."""
+        self.play.setChecked(playing)
+
+    def set_reviewed(self, everything: bool, this_class: bool, class_label: str) -> None:
+        """Show what of this frame is reviewed."""
+        self.reviewed.setChecked(everything)
+        self.reviewed.setText("Frame reviewed" if everything else "Mark reviewed")
+        self.class_reviewed.setChecked(this_class)
+        self.class_reviewed.setText(class_label)
+        self.class_reviewed.setToolTip(
+            f"What is not marked here as {class_label}, is not here  ({CLASS_REVIEWED})"
+        )
+
+    def set_writable(self, writable: bool) -> None:
+        """Offer reviewing only where one may write."""
+        self.reviewed.setEnabled(writable)
+        self.class_reviewed.setEnabled(writable)
