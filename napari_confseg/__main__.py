@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from napari_confseg import __version__
-from napari_confseg.commands import importing, status, validating
+from napari_confseg.commands import demo, importing, status, validating
 from napari_confseg.commands.parsing import REFUSED
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store import StoreError
 
-COMMANDS = (importing, status, validating)
+COMMANDS = (importing, status, validating, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,249 @@
+"""The demonstration: the whole job in one window, by hand or by a simulated hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.resources import as_file, files
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import zarr
+
+from napari_confseg.widgets.demo_summary import Facts, Shot, write_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_confseg.widgets.annotate_panel import AnnotatePanel
+    from napari_confseg.widgets.train_panel import TrainPanel
+
+PATIENTS: Final = 6
+FRAMES: Final = 16
+READER: Final = "Dr Demo"
+FIT_TIMEOUT: Final = 420.0
+
+# Where a hand can go on the clip that is shipped, in shares of its height and width: along the
+# pleural line, down a bright streak below it, and on below where it is hard to say.
+STROKES: Final = (
+    ("pleura", 90, ((0.270, 0.30), (0.218, 0.47), (0.200, 0.58), (0.158, 0.71))),
+    ("b-line", 60, ((0.25, 0.51), (0.42, 0.56), (0.56, 0.61))),
+    ("b-line", 30, ((0.59, 0.62), (0.80, 0.67))),
+)
+SLIP: Final = ("b-line", 30, ((0.50, 0.80), (0.55, 0.84)))
+
+
+def say(words: str) -> None:
+    """Tell the person at the terminal what goes on."""
+    print(words, flush=True)
+
+
+def make_cohort(out: Path) -> Path:
+    """Make the synthetic cohort in `out` unless it is there; return its folder."""
+    from sample_data import make_cohort as make
+
+    place = out / "cohort.zarr"
+    if not (place / "zarr.json").is_file():
+        say("Making the synthetic cohort ...")
+        shutil.rmtree(place, ignore_errors=True)
+        make(place, patients=PATIENTS, frames=FRAMES)
+    return place
+
+
+def open_window(cohort: Path) -> tuple[Any, AnnotatePanel, TrainPanel]:
+    """Open napari with both panels on `cohort`; return viewer and panels."""
+    import napari
+
+    viewer = napari.Viewer(title="napari-confseg")
+    viewer.window.resize(1560, 960)
+    # The panels by way of the manifest, as a person opens them from the Plugins menu.
+    _, train = viewer.window.add_plugin_dock_widget("napari-confseg", "Train")
+    dock, annotate = viewer.window.add_plugin_dock_widget("napari-confseg", "Annotate", tabify=True)
+    annotate.desk.open(cohort, READER)
+    dock.raise_()
+    return viewer, annotate, train
+
+
+def run_demo(out: Path, *, scripted: bool = False) -> int:
+    """Run the demonstration and return the exit code.
+
+    Parameters
+    ----------
+    out : Path
+        Where cohort, pictures and summary go.
+    scripted : bool
+        Do the whole job with a simulated hand and end; else leave the window to the person.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if not scripted:
+        import napari
+
+        open_window(make_cohort(out))
+        napari.run()
+        return 0
+    for old in ("cohort.zarr", "cohort-runs", "state"):
+        shutil.rmtree(out / old, ignore_errors=True)
+    # Not among the person's own settings and journals.
+    os.environ["CONFSEG_STATE_DIR"] = str((out / "state").resolve())
+    return ScriptedDemo(out).run()
+
+
+class ScriptedDemo:
+    """The whole job by a simulated hand, with a picture of each stage.
+
+    Parameters
+    ----------
+    out : Path
+        Where cohort, pictures and summary go.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.facts = Facts()
+        self._begun = monotonic()
+
+    def run(self) -> int:
+        """Do it; return 0, or 1 if something did not come out as it should."""
+        from napari_confseg.widgets.hand import Hand
+
+        place = self._stage("make the synthetic cohort", lambda: make_cohort(self.out))
+        self.viewer, self.annotate, self.train = open_window(place)
+        self.session = self.annotate.session
+        self.hand = Hand(self.viewer)
+        self.hand.wait(500)
+        try:
+            self._stage("import a real clip", self._import)
+            self._stage("paint", self._paint)
+            self._stage("train", self._train)
+            self._stage("predict an unseen clip and accept", self._predict)
+        finally:
+            self.session.close_clip()
+            self.viewer.close()
+        self._look_into_the_store(place)
+        page = write_summary(self.out, self.facts)
+        say(f"Done in {monotonic() - self._begun:.0f} s. Look at {page}")
+        return 0 if self.facts.painted_is_stored else 1
+
+    def _stage(self, name: str, do: Callable[[], Any]) -> Any:
+        say(f"- {name}")
+        begin = monotonic()
+        result = do()
+        self.facts.seconds[name] = monotonic() - begin
+        return result
+
+    def _picture(self, name: str, words: str) -> None:
+        self.hand.wait(300)
+        path = self.out / f"{len(self.facts.shots) + 1}-{name}.png"
+        self.hand.window.grab().save(str(path))
+        self.facts.shots.append(Shot(path.name, words))
+
+    def _raise(self, panel: AnnotatePanel | TrainPanel) -> None:
+        dock: Any = panel
+        while dock is not None and dock.metaObject().className() != "QtViewerDockWidget":
+            dock = dock.parentWidget()
+        if dock is not None:
+            dock.raise_()
+        self.hand.wait(200)
+
+    # ---- the stages -----------------------------------------------------------------------
+
+    def _import(self) -> None:
+        before = set(self.session.cohort.clips())
+        clips = sorted(p for p in files("sample_data").joinpath("clips").iterdir()
+                       if p.name.endswith((".mp4", ".mov", ".mpeg")))  # fmt: skip
+        with as_file(clips[0]) as source:
+            self.annotate.desk.import_clips([str(source)], "real-1")
+            self.hand.wait_until(lambda: bool(set(self.session.cohort.clips()) - before), 60)
+        self.clip = (set(self.session.cohort.clips()) - before).pop()
+        self.annotate.desk.open_clip(self.clip)
+        self.hand.wait(300)
+
+    def _stroke(
+        self, class_name: str, confidence: int, way: tuple[tuple[float, float], ...]
+    ) -> None:
+        _, height, width = self.session.clip.shape
+        self.annotate.palette_.rows[class_name].setFocus()
+        self.session.class_name = class_name
+        self.session.confidence = confidence
+        self.session.brush_size = max(6, width // 40)
+        n = len(self.session.strokes)
+        self.hand.stroke([(y * height, x * width) for y, x in way])
+        self.hand.wait_until(lambda: len(self.session.strokes) > n)
+
+    def _paint(self) -> None:
+        for stroke in STROKES:
+            self._stroke(*stroke)
+        self._stroke(*SLIP)
+        self.hand.key("Ctrl+Z")
+        self.hand.wait_until(lambda: self.session.strokes[-1].undone)
+        self.session.mark_reviewed()
+        self.session.flush()
+        self.facts.strokes = [
+            f"{s.tool} · {self.session.classes[s.class_index].label} · {s.confidence} % · "
+            f"{s.pixels} pixels" + (" · undone" if s.undone else "")
+            for s in self.session.strokes
+            if s.tool != "status"
+        ]
+        planes = self.session.planes
+        self.facts.painted = {c: int((planes[c] > 0).sum()) for c in planes}
+        self._picture("painted", "A real clip, painted at 90, 60 and 30 %; one stroke undone.")
+
+    def _train(self) -> None:
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        self._raise(self.train)
+        self.hand.wait_until(self.train.start.isEnabled, 30)
+        QTest.mouseClick(self.train.start, Qt.MouseButton.LeftButton)
+        self.hand.wait_until(lambda: self.train.training.state.watched is not None)
+        self.hand.wait_until(lambda: bool(self._run.record.previews), FIT_TIMEOUT)
+        self._picture("training", "Learning, in a process of its own; the first marks are back.")
+        self.hand.wait_until(lambda: not self._run.phase.live, FIT_TIMEOUT)
+        if self._run.phase.name != "FINISHED":
+            raise RuntimeError(f"the run ended as {self._run.phase.name.lower()}: {self._run}")
+        best = self._run.best
+        self.facts.run = self._run.name
+        self.facts.best = None if best is None else best[1]
+
+    @property
+    def _run(self) -> Any:
+        return self.train.training.state.watched
+
+    def _predict(self) -> None:
+        unseen = self._unseen_clip()
+        self.annotate.desk.open_clip(unseen)
+        self.hand.wait(300)
+        self.train.predict(everything=False)
+        self.hand.wait_until(
+            lambda: any(o.name == self._run.name for o in self.session.overlays), 120
+        )
+        self.session.frame = len(self.session.status) // 2
+        self._picture("predicted", "What the model marks on a patient that it has not learnt from.")
+        overlay = next(o for o in self.session.overlays if o.name == self._run.name)
+        sizes = {c: int((p[self.session.frame] >= 50).sum()) for c, p in overlay.planes.items()}
+        most = max(sizes, key=lambda c: sizes[c])
+        if sizes[most]:
+            self.session.class_name = most
+            self.train.accept(most, 60)
+            self.facts.accepted = f"{most} on frame {self.session.frame + 1} of {unseen}, at 60 %"
+        self._raise(self.annotate)
+        self._picture("accepted", "Accepted as the reader's own at 60 %, and undoable.")
+
+    def _unseen_clip(self) -> str:
+        """Return a clip of a patient held out from training, by the run's own record."""
+        import json
+
+        config = json.loads((self._run.folder.path / "config.json").read_text())
+        return str(sorted(config["split"]["validation"])[0])
+
+    def _look_into_the_store(self, place: Path) -> None:
+        """Read what was painted with nothing but zarr."""
+        planes = zarr.open_array(place / self.clip / "raters" / self.session.rater / "0", mode="r")
+        names = list(self.facts.painted)
+        stored = {c: int((planes[:, i] > 0).sum()) for i, c in enumerate(names)}
+        self.facts.stored = stored
+        levels = sorted(
+            {int(v) for i in range(len(names)) for v in set(planes[0, i].ravel())} - {0}
+        )
+        self.facts.levels = levels
