@@ -8,154 +8,42 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import zarr
-from skimage.transform import resize
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
 from napari_confseg.dataset.fingerprint import fingerprint
+from napari_confseg.dataset.fitting import Fit, choose_frames
 from napari_confseg.dataset.manifest import (
-    BuildRequest,
     ClassCount,
     ClipRecord,
-    FramePolicy,
     RaterRecord,
     canonical,
 )
-from napari_confseg.dataset.reading import Reading, planes_of, readings
-from napari_confseg.store import EXCLUDED, Cohort, Problem, Spacing, Status, StoreError
+from napari_confseg.dataset.reading import readings
+from napari_confseg.store import EXCLUDED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip
+    from napari_confseg.dataset.manifest import BuildRequest
+    from napari_confseg.dataset.reading import Reading
+    from napari_confseg.store import Clip, Cohort
 
+T = TypeVar("T")
 DATA = "data.zarr"
-RECORD = "record.json"
 SHARD_BYTES = 2**25
 CHUNK_BYTES = 2**20
 """Sizes before compression: a chunk large enough that decoding it outweighs finding it."""
 
 _CODEC = ZstdCodec(level=3, checksum=True)
-
-
-def choose_frames(
-    panel: Sequence[Reading], indices: Sequence[int], policy: FramePolicy, shape: tuple[int, int]
-) -> list[int]:
-    """Return the numbers of the frames to take, rising.
-
-    Parameters
-    ----------
-    panel : sequence of Reading
-        The raters on this clip.
-    indices : sequence of int
-        Class indices; a frame counts as reviewed if anybody reviewed any of them.
-    policy : FramePolicy
-        Which of these.
-    shape : tuple of int
-        (Y, X) of a plane.
-    """
-    reviewed = np.logical_or.reduce([r.reviewed[:, list(indices)].any(1) for r in panel])
-    frames = np.flatnonzero(reviewed)
-    if policy.kind == "every":
-        frames = frames[:: policy.n]
-    elif policy.kind == "disagreement":
-        apart = np.array([_apart(panel, int(f), indices, shape) for f in frames])
-        # Equal ones in order of time, so that the choice never depends on a sort's whim.
-        frames = np.sort(frames[np.argsort(-apart, kind="stable")[: policy.n]])
-    return [int(f) for f in frames]
-
-
-def _apart(
-    panel: Sequence[Reading], frame: int, indices: Sequence[int], shape: tuple[int, int]
-) -> float:
-    total = 0.0
-    for index in indices:
-        planes = planes_of(panel, frame, index, shape).values()
-        for a, b in combinations(planes, 2):
-            known = (a != EXCLUDED) & (b != EXCLUDED)
-            total += float(np.abs(a.astype(np.int16) - b)[known].sum())
-    return total
-
-
-class Fit:
-    """How a clip's frames come to the wished-for spacing and size.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (Y, X) of the result.
-    scale : tuple of float
-        Pixels of the result per pixel of the clip.
-    offset : tuple of int
-        Where the clip's corner lands; negative if it is cut off.
-    """
-
-    def __init__(self, clip: Clip, request: BuildRequest) -> None:
-        height, width = clip.shape[1:]
-        self._inner = (height, width)
-        if request.spacing is not None:
-            if clip.meta.spacing is None:
-                raise StoreError(
-                    Problem("spacing-unknown", clip.name, "a known spacing", "none",
-                            "Set it, leave the clip out, or build without a spacing.")
-                )  # fmt: skip
-            factor = (clip.meta.spacing.y / request.spacing, clip.meta.spacing.x / request.spacing)
-        elif request.size is not None:
-            factor = (min(request.size[0] / height, request.size[1] / width),) * 2
-        else:
-            factor = (1.0, 1.0)
-        self._inner = (max(1, round(height * factor[0])), max(1, round(width * factor[1])))
-        self.scale = (self._inner[0] / height, self._inner[1] / width)
-        self.shape = request.size or self._inner
-        self.offset = (
-            (self.shape[0] - self._inner[0]) // 2,
-            (self.shape[1] - self._inner[1]) // 2,
-        )
-        self._native = (height, width)
-
-    def spacing(self, of_clip: Spacing | None) -> Spacing | None:
-        """Return the spacing after fitting."""
-        if of_clip is None:
-            return None
-        return Spacing(y=of_clip.y / self.scale[0], x=of_clip.x / self.scale[1],
-                       source=of_clip.source)  # fmt: skip
-
-    def frame(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a frame, interpolated, smoothed before it shrinks."""
-        if self._inner != self._native:
-            frame = np.rint(
-                resize(frame, self._inner, order=1, preserve_range=True, anti_aliasing=True)
-            ).astype(np.uint8)
-        return self._place(frame)
-
-    def plane(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a plane by nearest pixel: confidences are never mixed or made up."""
-        if self._inner != self._native:
-            rows, columns = (
-                np.minimum(((np.arange(n) + 0.5) * m / n).astype(int), m - 1)
-                for n, m in zip(self._inner, self._native, strict=True)
-            )
-            plane = plane[np.ix_(rows, columns)]
-        return self._place(plane)
-
-    def _place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if self._inner == self.shape:
-            return image
-        placed = np.zeros(self.shape, np.uint8)
-        target, source = [], []
-        for offset, inner, outer in zip(self.offset, self._inner, self.shape, strict=True):
-            target.append(slice(max(offset, 0), min(offset + inner, outer)))
-            source.append(slice(max(-offset, 0), max(-offset, 0) + min(inner, outer)))
-        placed[tuple(target)] = image[tuple(source)]
-        return placed
 
 
 def pack_clip(
@@ -179,14 +67,10 @@ def pack_clip(
     ClipRecord or None
         None if no chosen rater reviewed anything there.
     """
-    clip = cohort.clip(clip_name)
-    panel = readings(clip, request.raters)
-    indices = [cohort.meta.class_index(c) for c in request.classes]
-    if not panel:
+    found = _find(cohort, request, clip_name)
+    if found is None:
         return None
-    frames = choose_frames(panel, indices, request.frames, clip.shape[1:])
-    if not frames:
-        return None
+    clip, panel, frames, indices = found
     fit = Fit(clip, request)
     target = folder / DATA / clip_name
     shutil.rmtree(target, ignore_errors=True)
@@ -225,20 +109,83 @@ def _array(store: LocalStore, name: str, shape: tuple[int, ...], axes: str) -> t
     return array, shard
 
 
+def _frames_of(
+    clip: Clip, frames: Sequence[int], digest: hashlib._Hash
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the chosen frames, and add them to `digest` on the way."""
+    digest.update(canonical([clip.shape[1:], list(frames)]))
+    for number in frames:
+        frame = np.asarray(clip.frames[number], np.uint8)
+        digest.update(frame.tobytes())
+        yield frame
+
+
+def _planes_of(
+    reading: Reading,
+    status: NDArray[np.uint8],
+    frames: Sequence[int],
+    indices: Sequence[int],
+    digest: hashlib._Hash,
+) -> Iterator[dict[int, NDArray[np.uint8]]]:
+    """Yield for each frame the planes with anything on them, and add them to `digest`."""
+    digest.update(canonical([list(status.shape), list(frames)]) + status.tobytes())
+    for number in frames:
+        found = {}
+        for c, index in enumerate(indices):
+            plane = reading.plane(number, index)
+            if plane is not None and plane.any():
+                digest.update(canonical([number, c]) + plane.tobytes())
+                found[c] = plane
+        yield found
+
+
+def _status_of(
+    reading: Reading, frames: Sequence[int], indices: Sequence[int]
+) -> NDArray[np.uint8]:
+    chosen: NDArray[np.uint8] = reading.rater.read_status()[np.ix_(frames, indices)]
+    return chosen
+
+
+def source_digests(cohort: Cohort, request: BuildRequest, clip_name: str) -> dict[str, str]:
+    """Return the SHA-256 of what :func:`pack_clip` would read: "" for frames, else by rater.
+
+    Empty if there is nothing to pack.
+    """
+    found = _find(cohort, request, clip_name)
+    if found is None:
+        return {}
+    clip, panel, frames, indices = found
+    digest = hashlib.sha256()
+    for _ in _frames_of(clip, frames, digest):
+        pass
+    digests = {"": digest.hexdigest()}
+    for reading in panel:
+        digest = hashlib.sha256()
+        for _ in _planes_of(reading, _status_of(reading, frames, indices), frames, indices, digest):
+            pass
+        digests[reading.name] = digest.hexdigest()
+    return digests
+
+
+def _find(
+    cohort: Cohort, request: BuildRequest, clip_name: str
+) -> tuple[Clip, list[Reading], list[int], list[int]] | None:
+    clip = cohort.clip(clip_name)
+    panel = readings(clip, request.raters)
+    indices = [cohort.meta.class_index(c) for c in request.classes]
+    frames = choose_frames(clip, panel, indices, request.frames) if panel else []
+    return (clip, panel, frames, indices) if frames else None
+
+
 def _pack_frames(
     store: LocalStore, clip: Clip, frames: Sequence[int], fit: Fit
 ) -> tuple[str, list[str]]:
     array, shard = _array(store, f"{clip.name}/frames", (len(frames), *fit.shape), "tyx")
-    digest = hashlib.sha256(canonical([clip.shape[1:], list(frames)]))
-    prints = []
-    for start in range(0, len(frames), shard):
-        batch = []
-        for number in frames[start : start + shard]:
-            frame = np.asarray(clip.frames[number], np.uint8)
-            digest.update(frame.tobytes())
-            prints.append(f"{fingerprint(frame):016x}")
-            batch.append(fit.frame(frame))
-        array[start : start + len(batch)] = np.stack(batch)
+    digest = hashlib.sha256()
+    prints: list[str] = []
+    for start, batch in _batched(_frames_of(clip, frames, digest), shard):
+        prints += [f"{fingerprint(frame):016x}" for frame in batch]
+        array[start : start + len(batch)] = np.stack([fit.frame(frame) for frame in batch])
     return digest.hexdigest(), prints
 
 
@@ -252,27 +199,31 @@ def _pack_rater(
     fit: Fit,
 ) -> RaterRecord:
     path = f"{clip.name}/raters/{reading.name}"
-    shape = (len(frames), len(indices), *fit.shape)
-    array, shard = _array(store, f"{path}/planes", shape, "tcyx")
-    whole = reading.rater.read_status()[np.ix_(frames, indices)]
+    array, shard = _array(store, f"{path}/planes", (len(frames), len(indices), *fit.shape), "tcyx")
+    whole = _status_of(reading, frames, indices)
     status, _ = _array(store, f"{path}/status", whole.shape, "tc")
     status[:] = whole
-    digest = hashlib.sha256(canonical([whole.shape, list(frames)]) + whole.tobytes())
+    digest = hashlib.sha256()
     tally = _Tally(classes, whole)
-    for start in range(0, len(frames), shard):
-        numbers = frames[start : start + shard]
-        batch = np.zeros((len(numbers), *shape[1:]), np.uint8)
-        for i, number in enumerate(numbers):
-            for c, index in enumerate(indices):
-                plane = reading.plane(number, index)
-                if plane is not None and plane.any():
-                    digest.update(canonical([number, c]) + plane.tobytes())
-                    batch[i, c] = fit.plane(plane)
-                    tally.add(start + i, c, batch[i, c])
-        array[start : start + len(numbers)] = batch
+    source = _planes_of(reading, whole, frames, indices, digest)
+    for start, batch in _batched(source, shard):
+        packed = np.zeros((len(batch), *array.shape[1:]), np.uint8)
+        for i, planes in enumerate(batch):
+            for c, plane in planes.items():
+                packed[i, c] = fit.plane(plane)
+                tally.add(start + i, c, packed[i, c])
+        array[start : start + len(batch)] = packed
     strokes = sum(not s.undone for s in reading.rater.read_strokes())
     return RaterRecord(kind=reading.rater.meta.kind, source_sha256=digest.hexdigest(),
                        strokes=strokes, classes=tally.counts())  # fmt: skip
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[tuple[int, list[T]]]:
+    """Yield (position of the first, up to `size` items)."""
+    iterator, start = iter(items), 0
+    while batch := list(islice(iterator, size)):
+        yield start, batch
+        start += len(batch)
 
 
 class _Tally:

@@ -1,0 +1,303 @@
+"""``confseg build``: from a cohort to a frozen, versioned dataset.
+
+A version is built beside its place, clip by clip, and moved there whole. What is finished of an
+interrupted build is taken up again if its sources are still the same. The bytes depend on the
+cohort, the request and the software alone: no clock, no path, no order of work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import zarr
+from zarr.storage import LocalStore
+
+from napari_confseg import __version__
+from napari_confseg.dataset.card import write_card
+from napari_confseg.dataset.frozen import Dataset, versions
+from napari_confseg.dataset.leakage import find_leakage
+from napari_confseg.dataset.manifest import (
+    MANIFEST,
+    BuildRequest,
+    ClipRecord,
+    Manifest,
+    SplitRecord,
+    canonical,
+    content_digest,
+)
+from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
+from napari_confseg.dataset.reading import people
+from napari_confseg.dataset.splits import Split, split
+from napari_confseg.store import Cohort, Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    Work = Callable[[Sequence[str]], Iterable[tuple[str, ClipRecord | None]]]
+
+PACKAGES = ("numpy", "numcodecs", "scikit-image", "scipy", "zarr")
+
+
+class BuildStopped(Exception):  # noqa: N818, nothing went wrong
+    """The build was stopped on request; what is finished waits for the next one."""
+
+
+def build(
+    cohort: Cohort,
+    request: BuildRequest,
+    out: Path,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    scheduler: str | None = None,
+) -> Dataset:
+    """Build a version of a dataset, or find that the newest one is what would come out.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Read only.
+    request : BuildRequest
+        What goes in.
+    out : Path
+        Folder of the dataset; versions become ``v1``, ``v2``, ... inside.
+    progress : callable, optional
+        Called with (clips done, clips, name).
+    cancelled : callable, optional
+        Asked after each clip.
+    scheduler : str, optional
+        Address of a dask scheduler whose workers see the same folders; the clips are packed there.
+
+    Returns
+    -------
+    Dataset
+        The new version, or the newest if nothing has changed since.
+
+    Raises
+    ------
+    StoreError
+        If the request cannot be met: an unknown name, no reviewed frame, too few patients, a clip
+        of unknown spacing. Every problem is listed.
+    BuildStopped
+        If it was stopped.
+    """
+    full = _complete(cohort, request)
+    digest = hashlib.sha256(canonical(full.model_dump(mode="json"))).hexdigest()
+    place = out / f".building-{digest[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    records: dict[str, ClipRecord] = {}
+    work = _remote(cohort, full, place, scheduler) if scheduler else _local(cohort, full, place)
+    for number, (name, record) in enumerate(work(full.clips)):
+        if progress:
+            progress(number, len(full.clips), name)
+        if record is not None:
+            records[name] = record
+        if cancelled and cancelled():
+            raise BuildStopped(f"stopped after {number + 1} of {len(full.clips)} clips")
+    clips = tuple(records[name] for name in sorted(records))
+    manifest = _manifest(cohort, full, clips, place, out)
+    return _settle(manifest, place, out)
+
+
+def _complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
+    """Return the request with all names filled in, so that the manifest leaves nothing open."""
+    known = [c.name for c in cohort.meta.classes]
+    there = cohort.clips()
+    problems = [
+        Problem("class-unknown", "", f"one of {known}", name)
+        for name in request.classes
+        if name not in known
+    ]
+    problems += [
+        Problem("missing", name, "a clip of the cohort", "none")
+        for name in request.clips
+        if name not in there
+    ]
+    raters = request.raters or tuple(people(cohort))
+    if not raters:
+        problems.append(Problem("too-few-raters", "", "a human rater, or names", "nobody"))
+    if problems:
+        raise StoreError(problems)
+    return request.model_copy(
+        update={
+            "clips": tuple(sorted(set(request.clips or there))),
+            "classes": tuple(n for n in known if not request.classes or n in request.classes),
+            "raters": raters,
+        }
+    )
+
+
+def _local(cohort: Cohort, request: BuildRequest, place: Path) -> Work:
+    def work(names: Sequence[str]) -> Iterator[tuple[str, ClipRecord | None]]:
+        for name in names:
+            yield name, pack_once(cohort, request, name, place)
+
+    return work
+
+
+def _remote(cohort: Cohort, request: BuildRequest, place: Path, scheduler: str) -> Work:
+    def work(names: Sequence[str]) -> Iterator[tuple[str, ClipRecord | None]]:
+        try:
+            from distributed import Client, as_completed
+        except ImportError as error:
+            raise StoreError(
+                Problem("needs-extra", scheduler, "the dask extra", "distributed is not installed",
+                        "pip install 'napari-confseg[dask]'")
+            ) from error  # fmt: skip
+        with Client(scheduler) as client:
+            futures = {
+                client.submit(_pack_there, cohort.location, request, name, str(place.resolve()),
+                              pure=False): name
+                for name in names
+            }  # fmt: skip
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+
+    return work
+
+
+def _pack_there(location: str, request: BuildRequest, name: str, place: str) -> ClipRecord | None:
+    return pack_once(Cohort.open(location, read_only=True), request, name, Path(place))
+
+
+def pack_once(cohort: Cohort, request: BuildRequest, name: str, place: Path) -> ClipRecord | None:
+    """Pack a clip, unless that was done before an interruption and its sources are the same."""
+    journal = place / "records" / f"{name}.json"
+    if journal.is_file():
+        before = ClipRecord.model_validate_json(journal.read_bytes())
+        if source_digests(cohort, request, name) == sources(before):
+            return before
+    record = pack_clip(cohort, request, name, place)
+    if record is not None:
+        journal.parent.mkdir(exist_ok=True)
+        _write(journal, record.model_dump_json().encode())
+    return record
+
+
+def sources(record: ClipRecord) -> dict[str, str]:
+    """Return the digests of a record's sources, keyed as by ``packing.source_digests``."""
+    return {"": record.source_sha256} | {n: r.source_sha256 for n, r in record.raters.items()}
+
+
+def changed_sources(cohort: Cohort, dataset: Dataset) -> list[str]:
+    """Return what has changed in the cohort since a dataset was frozen, one line each.
+
+    A clip that is new is named only if the request took all clips of its time.
+    """
+    request = dataset.manifest.request
+    frozen = {c.clip: sources(c) for c in dataset.manifest.clips}
+    there = set(cohort.clips())
+    changes = [f"{name}: new in the cohort" for name in sorted(there - set(request.clips))]
+    for name in request.clips:
+        if name not in there:
+            changes.append(f"{name}: gone from the cohort")
+            continue
+        now, before = source_digests(cohort, request, name), frozen.get(name, {})
+        for key in sorted(now.keys() | before.keys()):
+            if now.get(key) != before.get(key):
+                changes.append(f"{name}: {f'marks of {key}' if key else 'frames'} changed")
+    return changes
+
+
+def _manifest(
+    cohort: Cohort, request: BuildRequest, clips: tuple[ClipRecord, ...], place: Path, out: Path
+) -> Manifest:
+    if not clips:
+        raise StoreError(
+            Problem("nothing-reviewed", "", "reviewed frames", "none",
+                    "Mark frames as reviewed, or name other raters, classes or clips.")
+        )  # fmt: skip
+    try:
+        parts = _split(clips, request, dict(request.parts))
+        rounds = (
+            _split(clips, request, {f"fold-{i}": 1 / request.folds for i in range(request.folds)})
+            if request.folds
+            else None
+        )
+    except ValueError as error:
+        raise StoreError(Problem("split", "", "a split by patient", str(error))) from error
+    packed = LocalStore(place / DATA, read_only=True)
+
+    def frame(clip: str, position: int) -> NDArray[np.uint8]:
+        array = zarr.open_array(packed, path=f"{clip}/frames", mode="r", zarr_format=3)
+        return np.asarray(array[position], np.uint8)
+
+    leakage = find_leakage(clips, parts.of_clip, frame)
+    chosen = set(request.classes)
+    return Manifest(
+        version=max(versions(out), default=0) + 1, cohort=cohort.meta.name,
+        cohort_id=cohort.meta.cohort_id,
+        classes=tuple(c for c in cohort.meta.classes if c.name in chosen),
+        raters=tuple(r for r in request.raters if any(r in c.raters for c in clips)),
+        request=request, software=_software(), clips=clips, split=parts, folds=rounds,
+        leakage=leakage, content_sha256=content_digest(clips, request),
+    )  # fmt: skip
+
+
+def _split(
+    clips: Sequence[ClipRecord], request: BuildRequest, shares: dict[str, float]
+) -> SplitRecord:
+    labels = np.array(
+        [[any(r.classes[c].marked for r in clip.raters.values()) for c in request.classes]
+         for clip in clips]
+    )  # fmt: skip
+    result: Split = split([c.patient for c in clips], labels, shares, seed=request.seed)
+    prevalence = {
+        name: {
+            c: None if np.isnan(v) else round(float(v), 6)
+            for c, v in zip(request.classes, row, strict=True)
+        }
+        for name, row in zip(result.names, result.prevalence, strict=True)
+    }
+    return SplitRecord(
+        names=result.names,
+        of_clip={c.clip: result.names[p] for c, p in zip(clips, result.parts, strict=True)},
+        prevalence=prevalence,
+        worst_prevalence_deviation=round(result.deviation, 6),
+        worst_size_deviation=round(result.size_deviation, 6),
+    )
+
+
+def _software() -> dict[str, str]:
+    versions_of = {name: installed(name) for name in PACKAGES}
+    return {"napari-confseg": __version__, "python": platform.python_version()} | versions_of
+
+
+def _settle(manifest: Manifest, place: Path, out: Path) -> Dataset:
+    """Move what was built to its version, unless the newest version holds the same."""
+    there = versions(out)
+    if there:
+        newest = Dataset(out / f"v{there[-1]}")
+        if newest.manifest.content_sha256 == manifest.content_sha256:
+            shutil.rmtree(place)
+            return newest
+    kept = {c.clip for c in manifest.clips}
+    for folder in (place / DATA).iterdir():
+        if (
+            folder.is_dir() and folder.name not in kept
+        ):  # packed before an interruption, since gone from the cohort
+            shutil.rmtree(folder)
+    shutil.rmtree(place / "records", ignore_errors=True)
+    write_card(manifest, place)
+    _write(place / MANIFEST, canonical(manifest.model_dump(mode="json")) + b"\n")
+    target = out / f"v{manifest.version}"
+    place.rename(target)
+    return Dataset(target)
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+    partial.replace(path)
