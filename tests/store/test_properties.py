@@ -137,7 +137,7 @@ class LifeOfARater(RuleBasedStateMachine):
 
 TestLifeOfARater = LifeOfARater.TestCase
 TestLifeOfARater.settings = settings(
-    max_examples=25,
+    max_examples=20,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
