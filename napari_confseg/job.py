@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
 PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
+CHECKPOINT = "checkpoint.safetensors"
 
 
 class JobError(Exception):
@@ -318,6 +319,10 @@ class RunFolder:
     def clear_cancel(self) -> None:
         """Withdraw the wish to stop, so that the run can be resumed."""
         (self.path / CANCEL).unlink(missing_ok=True)
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a best model so far, for predicting with."""
+        return (self.path / CHECKPOINT).exists()
 
     def finish(self, result: Result) -> None:
         """Write the result; the last thing a trainer does with the folder but for one event."""

@@ -116,6 +116,8 @@ class Signs:
         Whether a trainer works in it.
     cancelled : bool
         Whether it has been asked to stop.
+    checkpoint : bool
+        Whether there is a model to predict with.
     result : Result or None
         What it came to.
     launched : datetime or None
@@ -126,6 +128,7 @@ class Signs:
 
     alive: bool = False
     cancelled: bool = False
+    checkpoint: bool = False
     result: Result | None = None
     launched: datetime | None = None
     log: str = ""
@@ -149,6 +152,8 @@ class RunState:
         What its events add up to.
     result : Result or None
         What it came to.
+    checkpoint : bool
+        Whether it has a model to predict with.
     error, hint : str
         What went wrong in one sentence, and what to do; empty if nothing.
     """
@@ -159,6 +164,7 @@ class RunState:
     phase: Phase
     record: Record = field(default_factory=Record)
     result: Result | None = None
+    checkpoint: bool = False
     error: str = ""
     hint: str = ""
 
@@ -213,7 +219,9 @@ def resolve(
         error = "The trainer ended unexpectedly."
         hint = "Resume goes on from the last saved step."
         hint += f" The last it printed: {signs.log}" if signs.log else ""
-    return RunState(name, folder, request, phase, record, signs.result, error, hint)
+    return RunState(
+        name, folder, request, phase, record, signs.result, signs.checkpoint, error, hint
+    )
 
 
 def in_words(seconds: float) -> str:

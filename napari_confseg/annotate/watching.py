@@ -70,6 +70,7 @@ class Watch:
         signs = Signs(
             alive=alive,
             cancelled=cancelled,
+            checkpoint=self.folder.has_checkpoint(),
             result=self.folder.result(),
             launched=self._launched,
             log="" if alive else log_tail(self.folder.path / LOG),

@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.runs import Phase
 from napari_confseg.widgets.train_form import note, swatch
 from napari_confseg.widgets.train_run import ProblemBox
 
@@ -155,9 +154,8 @@ class ModelOnClip(QWidget):  # type: ignore[misc]
             Whether its marks are to show.
         """
         self.show.setChecked(shown)
-        usable = run.best is not None or run.phase is Phase.FINISHED
         busy = run.phase.live or (predicting is not None and predicting.phase.live)
-        can_predict = usable and not busy
+        can_predict = run.checkpoint and not busy
         self.predict_clip.setEnabled(can_predict and clip is not None)
         self.predict_all.setEnabled(can_predict)
         at_work = predicting is not None and predicting.phase.live
