@@ -7,7 +7,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from napari_confseg import __version__
-from napari_confseg.commands import demo, importing, status, validating
+from napari_confseg.commands import (
+    agreeing,
+    building,
+    consensus,
+    demo,
+    exporting,
+    importing,
+    status,
+    validating,
+)
 from napari_confseg.commands.parsing import REFUSED
 
 if TYPE_CHECKING:
@@ -15,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store import StoreError
 
-COMMANDS = (importing, status, validating, demo)
+COMMANDS = (importing, status, validating, agreeing, consensus, building, exporting, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
