@@ -20,6 +20,7 @@ Kind = Literal["linear", "curved", "phased"]
 Points = list[tuple[float, float]]
 
 _UPRIGHT = np.tan(np.radians(3))  # sides closer to vertical than this are those of a linear probe
+_STRAIGHT = 0.5  # of the rows of a linear scan end on its sides, at least on one
 _PHASED = 0.12  # inner radius over outer radius below which the fan starts in a point
 _BINS = 48
 _ARC_POINTS = 24
@@ -27,14 +28,14 @@ _ARC_POINTS = 24
 
 @dataclass(frozen=True)
 class _Side:
-    """The line x = at_top + slope * y; `strong` if the mask itself shows it."""
+    """The line x = at_top + slope * y, and the share of rows that end on it, 0..1."""
 
     at_top: float
     slope: float
-    strong: bool
+    share: float
 
     def mirrored(self, width: int) -> _Side:
-        return _Side(width - self.at_top, -self.slope, self.strong)
+        return _Side(width - self.at_top, -self.slope, self.share)
 
 
 def fit_shape(mask: NDArray[np.bool_], faint: NDArray[np.bool_]) -> tuple[Kind, Points] | None:
@@ -47,6 +48,8 @@ def fit_shape(mask: NDArray[np.bool_], faint: NDArray[np.bool_]) -> tuple[Kind, 
         return None
     opening = right.slope - left.slope
     if abs(opening) < _UPRIGHT:
+        if max(left.share, right.share) < _STRAIGHT:  # a round shape touches upright lines, too
+            return None
         kind: Kind = "linear"
         polygon = _between(mask, left, right)
     elif opening > 0:
@@ -97,14 +100,14 @@ def _left_side(mask: NDArray[np.bool_]) -> _Side | None:
         return None
     agree = (np.abs(off[best]) <= near) & free
     slope, at_top = np.polyfit(rows[agree], ends[agree], 1)
-    return _Side(float(at_top), float(slope), strong=True)
+    return _Side(float(at_top), float(slope), float(agree.sum()) / len(rows))
 
 
 def _tangent(mask: NDArray[np.bool_], slope: float) -> _Side:
     """Return the line of `slope` that touches the mask from the left."""
     rows = np.flatnonzero(mask.any(axis=1))
     ends = mask[rows].argmax(axis=1)
-    return _Side(float(np.quantile(ends - slope * rows, 0.005)), slope, strong=False)
+    return _Side(float(np.quantile(ends - slope * rows, 0.005)), slope, 0)
 
 
 # -- polygons

@@ -11,7 +11,6 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from napari_confseg.ingest.decoded import (
     MAX_FRAMES,
-    MAX_SIDE,
     Frame,
     Head,
     IngestError,
@@ -49,7 +48,7 @@ def read_images(paths: Sequence[str]) -> Iterator[Head | Frame]:
     IngestError
         If one is no image, is damaged, or differs in size from the first.
     """
-    Image.MAX_IMAGE_PIXELS = MAX_SIDE**2
+    Image.MAX_IMAGE_PIXELS = None  # our own bound is checked before a page is decoded
     low_bits = _low_bits(paths)
     shape: tuple[int, int] | None = None
     for count, (name, page) in enumerate(_pages(paths)):
@@ -76,9 +75,8 @@ def _pages(paths: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
         name = Path(path).name
         try:
             with Image.open(path, formats=_FORMATS) as image:
-                if max(image.size) > MAX_SIDE:
-                    check_shape((image.height, image.width))
                 for page in ImageSequence.Iterator(image):
+                    check_shape((page.height, page.width))
                     page.load()
                     yield name, page
         except UnidentifiedImageError as error:

@@ -43,7 +43,7 @@ def read_video(path: str) -> Iterator[Head | Frame]:
     with _opened(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
-            raise IngestError("it holds sound or data but no video")
+            raise IngestError("it holds no video")
         count = 0
         shape: tuple[int, int] | None = None
         for frame in _frames(container, stream):

@@ -1,0 +1,117 @@
+"""The sector found equals the one that is there, on made-up screens and on real clips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.draw import polygon2mask
+
+from napari_confseg.ingest.decoded import Head
+from napari_confseg.ingest.sector import Survey, crop_box, find_sector, moved
+from napari_confseg.ingest.video import read_video
+from tests.ingest.films import REAL, SHIPPED
+from tests.ingest.screens import HEIGHT, SCREENS, WIDTH
+
+# Corners (y, x) drawn by hand on the brightest pixels over time, at four times the size.
+BY_HAND = {
+    "lung-convex.mpeg": [(0, 101), (183, 0), (331, 0), (345, 46), (355, 92), (361, 138), (363, 185),
+                         (361, 232), (355, 278), (345, 324), (330, 370), (179, 370), (0, 271)],
+    "lung-linear.mp4": [(2, 0), (2, 204), (242, 204), (242, 0)],
+}  # fmt: skip
+KINDS = {
+    "Cov_convex_volpecelli_sonographic_v3.mov": "curved",
+    "Cov_recommendations_lightbeam_mov6.mov": "curved",
+    "Cov_recommendations_likebutterfly_mov5.mov": "curved",
+    "Reg_Image_181432_crop.mp4": "linear",
+    "Reg_Image_182106_crop.mp4": "curved",
+    "Reg_pat3Image_134711.mpeg": "curved",
+    "Reg_pat4Image_135904.mpeg": "curved",
+    "Reg_recommendations_alines_mov1.mov": "curved",
+    "lung-convex.mpeg": "curved",
+    "lung-linear.mp4": "linear",
+}
+
+
+def survey(frames, shape):
+    gathered = Survey(shape)
+    for frame in frames:
+        gathered.add(frame)
+    return gathered
+
+
+def survey_video(path):
+    head, *frames = read_video(str(path))
+    assert isinstance(head, Head)
+    return survey((f.pixels for f in frames), head.shape)
+
+
+def mask_of(sector, shape):
+    return polygon2mask(shape, np.array(sector.polygon) - 0.5)
+
+
+def overlap(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_made_up_screens(name):
+    screen = SCREENS[name]
+    sector = find_sector(survey(screen.frames(), (HEIGHT, WIDTH)))
+    assert sector.kind == screen.kind
+    assert not sector.confirmed
+    assert overlap(mask_of(sector, (HEIGHT, WIDTH)), screen.truth()) > 0.98
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
+def test_real_clips_against_a_hand(path):
+    gathered = survey_video(path)
+    found = mask_of(find_sector(gathered), gathered.shape)
+    drawn = polygon2mask(gathered.shape, np.array(BY_HAND[path.name]) - 0.5)
+    assert overlap(found, drawn) > 0.985
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda p: p.name)
+def test_kinds_of_real_clips(path):
+    gathered = survey_video(path)
+    sector = find_sector(gathered)
+    assert sector.kind == KINDS[path.name]
+    y0, x0, y1, x1 = crop_box(sector, gathered.shape)
+    inside = gathered.spread[y0:y1, x0:x1].sum() / gathered.spread.sum()
+    assert inside > 0.995  # what moves is in the crop
+
+
+def test_survey_equals_numpy():
+    frames = np.random.default_rng(0).integers(0, 256, (300, 9, 7), dtype=np.uint8)
+    gathered = survey(frames, (9, 7))
+    np.testing.assert_allclose(gathered.mean, frames.mean(axis=0))
+    np.testing.assert_allclose(gathered.spread, frames.std(axis=0))
+
+
+def test_a_black_or_even_screen_has_no_sector():
+    black = np.zeros((40, 50), np.uint8)
+    assert find_sector(survey([black] * 5, black.shape)) is None
+    assert find_sector(survey([black + 90] * 5, black.shape)) is None
+
+
+def test_a_still_image_goes_by_brightness():
+    screen = SCREENS["curved"]
+    sector = find_sector(survey([next(iter(screen.frames(1)))], (HEIGHT, WIDTH)))
+    assert overlap(mask_of(sector, (HEIGHT, WIDTH)), screen.truth()) > 0.9
+
+
+def test_noise_without_shape_is_of_unknown_kind():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:300, :320]
+    blob = (y - 150) ** 2 + (x - 160) ** 2 < 120**2
+    frames = [np.where(blob, rng.integers(20, 90, blob.shape), 0).astype(np.uint8)
+              for _ in range(9)]  # fmt: skip
+    sector = find_sector(survey(frames, blob.shape))
+    assert sector.kind == "unknown"
+    assert overlap(mask_of(sector, blob.shape), blob) > 0.97
+
+
+def test_moving_and_cropping_agree():
+    sector = find_sector(survey(SCREENS["linear"].frames(), (HEIGHT, WIDTH)))
+    y0, x0, y1, x1 = crop_box(sector, (HEIGHT, WIDTH))
+    assert (y0, x0, y1, x1) == SCREENS["linear"].slab
+    assert crop_box(moved(sector, -y0, -x0), (y1 - y0, x1 - x0)) == (0, 0, y1 - y0, x1 - x0)
