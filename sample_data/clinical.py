@@ -3,7 +3,7 @@
 Equations, with S the patient's severity (0..1) on the day and N(0, s) noise:
 
 - oxygenation ``S/F = 470 - 330 S + N(0, 22)``, within 80..476;
-- FiO2 is the least on offer that lets SpO2 reach 93 %, 0.21 in room air;
+- FiO2 is the least on offer that lets SpO2 reach 92 %, 0.21 in room air;
   ``SpO2 = min(S/F * FiO2, 100) `` rounded to whole percents, as an oximeter shows it;
   so S/F must be read with care where SpO2 > 97 %, as in life;
 - at follow-up ``S' = S + N(-0.12, 0.15)`` within 0..1, then S/F as above;
@@ -25,15 +25,15 @@ import numpy as np
 # Devices by the FiO2 they give; that of a nasal cannula is an estimate: 0.21 + 0.03 per L/min.
 DEVICES = (
     (0.21, "room-air"),
-    (0.27, "nasal-cannula-estimate"),
-    (0.33, "nasal-cannula-estimate"),
-    (0.39, "nasal-cannula-estimate"),
+    *((0.21 + 0.03 * flow, "nasal-cannula-estimate") for flow in range(1, 7)),
+    (0.45, "venturi-mask"),
     (0.5, "venturi-mask"),
-    (0.6, "venturi-mask"),
-    (0.8, "high-flow"),
+    (0.55, "venturi-mask"),
+    *((fio2, "high-flow") for fio2 in (0.6, 0.7, 0.8)),
+    (0.9, "ventilator"),
     (1.0, "ventilator"),
 )
-TARGET_SPO2 = 93.0
+TARGET_SPO2 = 92.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def oxygenation(rng: np.random.Generator, severity: float) -> tuple[int, float, 
     ratio = float(np.clip(470 - 330 * severity + rng.normal(0, 22), 80, 476))
     enough = [d for d in DEVICES if ratio * d[0] >= TARGET_SPO2]
     fio2, source = enough[0] if enough else DEVICES[-1]
-    return int(np.clip(round(ratio * fio2), 60, 100)), fio2, source
+    return int(np.clip(round(ratio * fio2), 60, 100)), round(fio2, 2), source
 
 
 def draw_row(

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from sample_data.readers import Mark
 
 FPS = 15.0
+READ_EVERY = 2
+"""Readers mark every second frame, as people do who label; the others stay unreviewed."""
 EPOCH = datetime(2024, 1, 1, 9, 0, tzinfo=UTC)
 """When simulated readers began: a fixed time, for the same seed must give the same bytes."""
 ZONES = tuple(f"{side}{number}" for side in "LR" for number in range(1, 7))
@@ -201,16 +203,20 @@ def make_clip(
     clip = cohort.clip(plan.name)
     exact = clip.create_rater("truth", kind="truth", label="Exact truth", created=EPOCH)
     likely = clip.create_rater("latent", kind="truth", label="Latent probability", created=EPOCH)
-    desks = [Desk(clip, f"reader-{chr(97 + i)}", reader) for i, reader in enumerate(simulated)]
+    desks = [
+        Desk(clip, f"reader-{chr(97 + i)}", reader, scan) for i, reader in enumerate(simulated)
+    ]
+    z, u = scan.z[scan.inside], scan.u[scan.inside]
     for t, pose in enumerate(poses):
-        found = findings(anatomy, pose, scan.z, scan.u)
-        true = truth(anatomy, found, pose, scan.z, scan.u) & scan.inside
-        p = latent(found, (N_CLASSES, *size)) * scan.inside
+        found = findings(anatomy, pose, z, u)
+        true = truth(anatomy, found, pose, z, u)
+        p = latent(found, (N_CLASSES, z.size))
         for c in range(N_CLASSES):
-            exact.write_plane(t, c, true[c] * np.uint8(100))
-            likely.write_plane(t, c, np.rint(100 * p[c]).astype(np.uint8))
-        for desk in desks:
-            desk.read(t, found, scan)
+            exact.write_plane(t, c, scan.plane(true[c] * np.uint8(100)))
+            likely.write_plane(t, c, scan.plane(np.rint(100 * p[c]).astype(np.uint8)))
+        if t % READ_EVERY == 0:
+            for desk in desks:
+                desk.read(t, found, z, u)
     everything = np.full((n_frames, N_CLASSES), Status.REVIEWED, np.uint8)
     exact.write_status(everything)
     likely.write_status(everything)
@@ -221,40 +227,37 @@ def make_clip(
 class Desk:
     """A simulated reader at work on a clip: planes, status and record of strokes."""
 
-    def __init__(self, clip: Clip, name: str, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, clip: Clip, name: str, reader: Reader, scan: Scan) -> None:
+        self._reader, self._scan = reader, scan
         self._rater: Rater = clip.create_rater(
             name, kind="human", label=reader.kind.label, created=EPOCH
         )
         self._status = np.zeros(self._rater.shape[:2], np.uint8)
         self._strokes: list[Stroke] = []
 
-    def read(self, t: int, found: list[Finding], scan: Scan) -> None:
-        """Mark frame `t`."""
+    def read(
+        self, t: int, found: list[Finding], z: NDArray[np.float32], u: NDArray[np.float32]
+    ) -> None:
+        """Mark frame `t`, unless this reader passes over it."""
         if not self._reader.reviews():
             return
-        planes = np.zeros(self._rater.shape[1:], np.uint8)
-        for mark in self._reader.marks(found, scan.z, scan.u, scan.inside):
-            plane = planes[mark.class_index][mark.box]
-            changed = mark.region & (plane < mark.confidence)
-            if changed.any():
-                plane[changed] = mark.confidence
+        values = np.zeros((N_CLASSES, z.size), np.uint8)
+        for mark in self._reader.marks(found, z, u):
+            changed = mark.pixels[values[mark.class_index, mark.pixels] < mark.confidence]
+            if len(changed):
+                values[mark.class_index, changed] = mark.confidence
                 self._record(t, mark, changed)
-        for c in np.flatnonzero(planes.any((1, 2))):
-            self._rater.write_plane(t, int(c), planes[c])
+        for c in np.flatnonzero(values.any(1)):
+            self._rater.write_plane(t, int(c), self._scan.plane(values[c]))
         self._status[t] = Status.REVIEWED
 
-    def _record(self, t: int, mark: Mark, changed: NDArray[np.bool_]) -> None:
-        rows, columns = mark.box
-        ys, xs = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    def _record(self, t: int, mark: Mark, changed: NDArray[np.int64]) -> None:
         seq = len(self._strokes) + 1
         self._strokes.append(
             Stroke(
                 seq=seq, time=EPOCH + timedelta(seconds=4 * seq), class_index=mark.class_index,
                 frame=t, confidence=mark.confidence, tool="polygon",
-                box=(int(rows.start + ys[0]), int(columns.start + xs[0]),
-                     int(rows.start + ys[-1] + 1), int(columns.start + xs[-1] + 1)),
-                pixels=int(np.count_nonzero(changed)),
+                box=self._scan.box(changed), pixels=len(changed),
             )
         )  # fmt: skip
 

@@ -13,8 +13,7 @@ and who states p is calibrated by construction.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.special import ndtr
@@ -33,9 +32,31 @@ CORTEX_MM = 2.6
 SHADOW_EDGE_MM = 0.8
 
 
+class Likely(Protocol):
+    """What a finding is of: how likely it is to be one, given its looks, and whether it is."""
+
+    @property
+    def likely(self) -> float:
+        """Probability, 0..1."""
+
+    @property
+    def real(self) -> bool:
+        """What is so."""
+
+
+@dataclass(frozen=True)
+class _Evident:
+    likely: float = 0.99
+    real: bool = True
+
+
+EVIDENT = _Evident()
+"""Ribs and the pleural line are always there; readers may still hesitate a little."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing to mark in one frame.
+    """One thing to mark in one frame, at the pixels where there is anything to doubt.
 
     Attributes
     ----------
@@ -46,27 +67,35 @@ class Finding:
         Probability that it is real, given how it looks.
     real : bool
         Whether it is.
+    pixels : ndarray
+        Indices into the (flattened) coordinates, ``int64 (n,)``; elsewhere the margin is below
+        ``-REACH`` and the probability under 0.2 %.
     margin : ndarray
-        See the module; ``float32`` of the coordinates' shape.
+        See the module; ``float32 (n,)``.
     seen : ndarray
-        How visible it is at each pixel, 0..1; same shape.
+        How visible it is there, 0..1, ``float32 (n,)``.
     """
 
     class_index: int
     key: str
     likely: float
     real: bool
+    pixels: NDArray[np.int64]
     margin: NDArray[np.float32]
     seen: NDArray[np.float32]
 
-    @cached_property
-    def box(self) -> tuple[slice, slice]:
-        """The rectangle outside of which there is nothing to doubt: probability under 0.2 %."""
-        near = self.margin > -REACH
-        rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
-        if not len(rows):
-            return slice(0, 0), slice(0, 0)
-        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+def _finding(
+    class_index: int,
+    key: str,
+    thing: Likely,
+    margin: NDArray[np.floating],
+    seen: NDArray[np.floating] | float = 1.0,
+) -> Finding:
+    pixels = np.flatnonzero(margin > -REACH)
+    visible = np.broadcast_to(np.asarray(seen, np.float32), margin.shape).ravel()[pixels]
+    return Finding(class_index, key, thing.likely, thing.real, pixels,
+                   np.asarray(margin.ravel()[pixels], np.float32), visible)  # fmt: skip
 
 
 def findings(
@@ -76,28 +105,26 @@ def findings(
     pleura, gap, solid = (f(u, pose) for f in (anatomy.pleura, anatomy.gap, anatomy.solid))
     surface = pleura + gap + solid
     clear = clearance(anatomy, u, pose)
-    full = np.ones_like(z)
     sheet = np.minimum(_band(z, pleura, anatomy.pleura_thickness, 0.4), clear / SHADOW_EDGE_MM)
-    found = [Finding(PLEURA, "pleura", 0.99, True, _single(sheet), full)]
-    found += [_rib(i, rib, pose, z, u) for i, rib in enumerate(anatomy.ribs)]
+    found = [_finding(PLEURA, "pleura", EVIDENT, sheet)]
+    found += [_finding(RIB, f"rib-{i}", EVIDENT, _cortex_margin(rib, pose, z, u))
+              for i, rib in enumerate(anatomy.ribs)]  # fmt: skip
     found += _a_lines(anatomy, pose, z, u, clear)
     for i, line in enumerate(anatomy.b_lines):
         margin = np.minimum(b_margin(line, pose, z, u), clear / SHADOW_EDGE_MM)
         margin = np.where(z >= surface, margin, NEVER)
         seen = line.strength * np.exp(-np.maximum(z - surface, 0) / line.fade)
-        found.append(Finding(B_LINE, f"b-{i}", line.likely, line.real, margin, _single(seen)))
-    c = anatomy.consolidation
-    if c is not None:
+        found.append(_finding(B_LINE, f"b-{i}", line, margin, seen))
+    if anatomy.consolidation is not None:
         top = z - pleura - np.maximum(gap, anatomy.pleura_thickness / 2)
         margin = np.minimum(np.minimum(top / 0.4, (surface - z) / 0.9), clear / SHADOW_EDGE_MM)
         margin = np.where(solid > 0, margin, NEVER)
-        found.append(Finding(CONSOLIDATION, "consolidation", c.likely, c.real, margin, full))
-    e = anatomy.effusion
-    if e is not None:
+        found.append(_finding(CONSOLIDATION, "consolidation", anatomy.consolidation, margin))
+    if anatomy.effusion is not None:
         top = z - pleura - anatomy.pleura_thickness / 2
         margin = np.minimum(np.minimum(top / 0.4, (pleura + gap - z) / 0.7), clear / SHADOW_EDGE_MM)
         margin = np.where(gap > 0, margin, NEVER)
-        found.append(Finding(EFFUSION, "effusion", e.likely, e.real, margin, full))
+        found.append(_finding(EFFUSION, "effusion", anatomy.effusion, margin))
     return found
 
 
@@ -148,28 +175,20 @@ def _a_lines(
     for line in anatomy.b_lines:
         if line.strength > 0.3:
             free = np.minimum(free, -b_margin(line, pose, z, u) + 1.0)
-    thickness = anatomy.pleura_thickness
     return [
-        Finding(
-            A_LINE, f"a-{a.order}", a.likely, a.real,
-            np.minimum(_band(z, a.order * pleura, thickness, 0.45), free),
-            np.full_like(z, a.strength),
-        )
+        _finding(A_LINE, f"a-{a.order}", a,
+                 np.minimum(_band(z, a.order * pleura, anatomy.pleura_thickness, 0.45), free),
+                 a.strength)
         for a in anatomy.a_lines
     ]  # fmt: skip
 
 
-def _rib(
-    number: int, rib: Rib, pose: Pose, z: NDArray[np.float32], u: NDArray[np.float32]
-) -> Finding:
-    surface = cortex(rib, u, pose)
+def _cortex_margin(
+    rib: Rib, pose: Pose, z: NDArray[np.float32], u: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    middle = cortex(rib, u, pose) + CORTEX_MM / 2 - 0.5
     aside = (rib.half_width - np.abs(u - pose.jitter - rib.u)) / 0.6
-    margin = np.minimum(_band(z, surface + CORTEX_MM / 2 - 0.5, CORTEX_MM, 0.45), aside)
-    return Finding(RIB, f"rib-{number}", 0.99, True, margin, np.ones_like(z))
-
-
-def _single(margin: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.asarray(margin, np.float32)
+    return np.asarray(np.minimum(_band(z, middle, CORTEX_MM, 0.45), aside), np.float32)
 
 
 def _band(
@@ -178,12 +197,12 @@ def _band(
     return np.asarray((thickness / 2 - np.abs(z - middle)) / softness, np.float32)
 
 
-def latent(found: list[Finding], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Return the probability of each class at each pixel, ``float32`` of `shape` (C, Y, X)."""
+def latent(found: list[Finding], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the probability of each class, ``float32`` of `shape` (classes, coordinates)."""
     absent = np.ones(shape, np.float32)
     for f in found:
-        absent[f.class_index][f.box] *= 1 - np.float32(f.likely) * ndtr(f.margin[f.box])
-    return 1 - absent
+        absent[f.class_index, f.pixels] *= 1 - np.float32(f.likely) * ndtr(f.margin)
+    return np.asarray(1 - absent, np.float32)
 
 
 def truth(
@@ -193,13 +212,19 @@ def truth(
     z: NDArray[np.float32],
     u: NDArray[np.float32],
 ) -> NDArray[np.bool_]:
-    """Return the exact truth of each class, ``bool (C, Y, X)``, at the coordinates of `found`."""
-    out = np.zeros((len(anatomy.edges), *z.shape), bool)
+    """Return the exact truth, ``bool (classes, n)``, at the ``n`` coordinates of `found`."""
+    out = np.zeros((len(anatomy.edges), z.size), bool)
     for f in found:
-        if f.real:
-            # The true edge moves with what it belongs to.
-            sideways = pose.jitter if f.class_index == RIB else pose.slide
-            edge = anatomy.edges[f.class_index].at(z[f.box] - pose.descent, u[f.box] - sideways)
-            inside = f.margin[f.box] + np.clip(edge, -REACH, REACH) > 0
-            out[f.class_index][f.box] |= inside
+        if not f.real:
+            continue
+        out[f.class_index, f.pixels[f.margin >= REACH]] = True
+        doubt = f.margin < REACH
+        pixels = f.pixels[doubt]
+        # The true edge moves with what it belongs to.
+        sideways = pose.jitter if f.class_index == RIB else pose.slide
+        edge = anatomy.edges[f.class_index].at(
+            z.ravel()[pixels] - pose.descent, u.ravel()[pixels] - sideways
+        )
+        inside = f.margin[doubt] + np.clip(edge, -REACH, REACH) > 0
+        out[f.class_index, pixels[inside]] = True
     return out

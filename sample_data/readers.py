@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from sample_data.fields import Texture
-from sample_data.findings import B_LINE, CONSOLIDATION, PLEURA, REACH
+from sample_data.findings import B_LINE, CONSOLIDATION, PLEURA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,12 +93,11 @@ SCHOOLS = ("school-deep", "school-visible")
 
 @dataclass(frozen=True)
 class Mark:
-    """One stroke of a reader: `region`, ``bool`` of the shape of `box`, at one confidence."""
+    """One stroke of a reader: the coordinates `pixels` of one class at one confidence."""
 
     class_index: int
     confidence: int
-    box: tuple[slice, slice]
-    region: NDArray[np.bool_]
+    pixels: NDArray[np.int64]
 
 
 class Reader:
@@ -121,59 +120,46 @@ class Reader:
         return bool(self._rng.random() >= self.kind.skips)
 
     def marks(
-        self,
-        found: list[Finding],
-        z: NDArray[np.float32],
-        u: NDArray[np.float32],
-        inside: NDArray[np.bool_],
+        self, found: list[Finding], z: NDArray[np.float32], u: NDArray[np.float32]
     ) -> list[Mark]:
         """Return the strokes for one frame, in the order they are made: rims before what they hold.
 
         Parameters
         ----------
         found : list of Finding
-            What there is, at the picture's pixels.
+            What there is, at the coordinates `z`, `u`.
         z, u : ndarray
-            Beam coordinates of the pixels, mm.
-        inside : ndarray
-            The sector.
+            Beam coordinates of the sector's pixels in mm, ``(n,)``.
         """
         drift = self._rng.uniform(-3, 3, 2).astype(np.float32)  # no outline is drawn twice alike
         strokes: list[tuple[int, Mark]] = []
         for f in found:
             likely, omitted = self._opinion(f)
-            if omitted:
-                continue
-            box = f.box
-            wobble = self.kind.hand * self._hand.at(z[box] + drift[0], u[box] + drift[1])
-            seems = f.margin[box] + self.kind.generous
-            strokes += self._outline(f, likely, seems, seems + wobble, inside[box])
+            if not omitted and len(f.pixels):
+                hand = self._hand.at(z[f.pixels] + drift[0], u[f.pixels] + drift[1])
+                strokes += self._outline(f, likely, self.kind.hand * hand)
         return [mark for _, mark in sorted(strokes, key=lambda s: s[0])]
 
     def _outline(
-        self,
-        f: Finding,
-        likely: float,
-        seems: NDArray[np.float32],
-        drawn: NDArray[np.float32],
-        inside: NDArray[np.bool_],
+        self, f: Finding, likely: float, hand: NDArray[np.float32]
     ) -> list[tuple[int, Mark]]:
-        """Return the regions painted for one finding, with their order; arrays are of its box."""
-        kind, class_index, visible = self.kind, f.class_index, inside
+        """Return the regions painted for one finding, each with its place in the order."""
+        kind, class_index = self.kind, f.class_index
+        seems = f.margin + kind.generous
+        drawn = seems + hand
         if class_index == B_LINE and kind.follows:
-            visible = inside & (f.seen[f.box] > kind.follows)
-        painted = visible & (f.margin[f.box] > -REACH)
-        if class_index == CONSOLIDATION and np.count_nonzero(painted & (drawn > 0)) < kind.smallest:
+            drawn = np.where(f.seen > kind.follows, drawn, -np.inf)
+        if class_index == CONSOLIDATION and np.count_nonzero(drawn > 0) < kind.smallest:
             class_index = PLEURA
         bounds = [(-0.9, 0.3), (0.3, np.inf)] if kind.rim else [(0.0, np.inf)]
         strokes = []
         for order, (low, high) in enumerate(bounds):
-            region = painted & (drawn > low) & (drawn <= high)
+            region = (drawn > low) & (drawn <= high)
             if not region.any():
                 continue
             confidence = self._state(likely * float(ndtr(seems[region]).mean()))
             if confidence:
-                strokes.append((order, Mark(class_index, confidence, f.box, region)))
+                strokes.append((order, Mark(class_index, confidence, f.pixels[region])))
         return strokes
 
     def _opinion(self, f: Finding) -> tuple[float, bool]:

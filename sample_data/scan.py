@@ -130,6 +130,17 @@ class Scan:
         edge = np.array(self.shape) - 1
         return tuple((float(y), float(x)) for y, x in np.clip(corners, 0, edge).round(2))
 
+    def plane(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the plane with `values` at the sector's pixels, in the order of ``z[inside]``."""
+        out = np.zeros(self.shape, np.uint8)
+        out[self.inside] = values
+        return out
+
+    def box(self, pixels: NDArray[np.int64]) -> tuple[int, int, int, int]:
+        """Return (y0, x0, y1, x1), half open, around some of the sector's pixels."""
+        y, x = np.divmod(np.flatnonzero(self.inside)[pixels], self.shape[1])
+        return int(y.min()), int(x.min()), int(y.max()) + 1, int(x.max()) + 1
+
     def convert(self, beams: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the picture of `beams`, ``(depths, lines)``, 0 outside of the sector."""
         n_depths, n_lines = beams.shape

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from napari_confseg.store import Cohort
+from napari_confseg.store import Cohort, Status
 from sample_data import clinical_path, make_cohort
+from sample_data.__main__ import main
+from sample_data.clinical import draw_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,3 +65,73 @@ def test_refuses_nonsense(tmp_path: Path) -> None:
         make_cohort(tmp_path / "a.zarr", patients=0)
     with pytest.raises(ValueError, match="no kind of reader 'sleepy'"):
         make_cohort(tmp_path / "a.zarr", readers=("sleepy",))
+
+
+def test_readers_leave_status_and_strokes(tmp_path: Path) -> None:
+    cohort = make_cohort(
+        tmp_path / "a.zarr", readers=("calibrated", "lazy"), **SMALL | {"frames": 4}
+    )
+    for name in cohort.clips():
+        rater = cohort.clip(name).rater("reader-a")
+        status = rater.read_status()
+        assert (status[[0, 2]] == Status.REVIEWED).all()
+        assert not status[[1, 3]].any()
+        strokes = rater.read_strokes()
+        assert [s.seq for s in strokes] == list(range(1, len(strokes) + 1))
+        for stroke in strokes:
+            y0, x0, y1, x1 = stroke.box
+            box = rater.read_plane(stroke.frame, stroke.class_index)[y0:y1, x0:x1]
+            assert box.any()
+            assert np.count_nonzero(box) >= stroke.pixels * 0.5  # later strokes cover, never erase
+            assert box.max() >= stroke.confidence
+        assert (cohort.clip(name).rater("truth").read_status() == Status.REVIEWED).all()
+
+
+def test_the_clinical_table(tmp_path: Path) -> None:
+    place = tmp_path / "a.zarr"
+    cohort = make_cohort(place, **SMALL)
+    rows = list(csv.DictReader(clinical_path(place).read_text(encoding="utf-8").splitlines()))
+    assert sorted(clip for row in rows for clip in row["clips"].split()) == cohort.clips()
+    for row in rows:
+        for clip, zone in zip(row["clips"].split(), row["zones"].split(), strict=True):
+            assert cohort.clip(clip).meta.zone == zone
+            assert cohort.clip(clip).meta.patient == row["patient"]
+        assert 0.21 <= float(row["fio2"]) <= 1
+        assert 60 <= int(row["spo2"]) <= 100
+        assert float(row["sf"]) == round(int(row["spo2"]) / float(row["fio2"]), 1)
+        assert row["readmitted_30d"] in {"0", "1"}
+
+
+def test_severity_drives_oxygenation_and_readmission() -> None:
+    rng = np.random.default_rng(0)
+    severity = rng.random(400)
+    rows = [draw_row(rng, "p", float(s), [], []) for s in severity]
+    assert np.corrcoef(severity, [r.sf for r in rows])[0, 1] < -0.85
+    assert np.corrcoef(severity, [r.readmitted_30d for r in rows])[0, 1] > 0.2
+    assert 0.05 < np.mean([r.readmitted_30d for r in rows]) < 0.6
+    readable = np.mean([r.spo2 <= 97 for r in rows])
+    assert 0.4 < readable < 0.95  # S/F can't be read off in the others, as in life
+
+
+def test_the_command(tmp_path: Path) -> None:
+    place = tmp_path / "lung.zarr"
+    command = [sys.executable, "-m", "sample_data", str(place), "--patients", "1", "--clips", "1",
+               "--frames", "1", "--size", "96x128", "--json"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    assert answer["clips"] == Cohort.open(place).clips()
+    assert clinical_path(place).is_file()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "something is there" in again.stderr
+
+
+def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["out.zarr", "--size", "large"])
+    assert stop.value.code == 2
+    assert "expected e.g. 256x320, found 'large'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    assert "example:" in capsys.readouterr().out
