@@ -12,10 +12,10 @@ from tests.conftest import clip_meta
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHAPE = (96, 128)
 
-
-def make(location: Path, *, patients: int = 4, n_frames: int = 6) -> Cohort:
+def make(
+    location: Path, *, patients: int = 4, n_frames: int = 6, shape: tuple[int, int] = (96, 128)
+) -> Cohort:
     """Make a cohort with one clip a patient: a bright bar is pleura, a bright disc a B-line.
 
     Rater ``ann`` has marked and reviewed all of it, the discs at 90 %, every third one at 40 %.
@@ -24,16 +24,17 @@ def make(location: Path, *, patients: int = 4, n_frames: int = 6) -> Cohort:
     cohort = Cohort.create(location, name=location.name.removesuffix(".zarr"))
     names = [c.name for c in cohort.meta.classes]
     pleura, b_line = names.index("pleura"), names.index("b-line")
-    y, x = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    s = shape[0] / 96
+    y, x = (axis / s for axis in np.ogrid[: shape[0], : shape[1]])
     for p in range(patients):
         clip = f"clip-{p + 1}"
         bars, discs = [], []
-        with cohort.new_clip(clip, shape=SHAPE) as new:
+        with cohort.new_clip(clip, shape=shape) as new:
             for t in range(n_frames):
                 top, cy, cx = 15 + 2 * t + 3 * p, 60 + 2 * t, 30 + 12 * t + 5 * p
                 bar = (y >= top) & (y < top + 8) & (x > 8) & (x < 120)
                 disc = (y - cy) ** 2 + (x - cx) ** 2 < 14**2
-                frame = rng.normal(50, 12, SHAPE) + 90 * bar + 150 * disc
+                frame = rng.normal(50, 12, shape) + 90 * bar + 150 * disc
                 new.append(frame.clip(0, 255).astype(np.uint8))
                 bars.append(bar)
                 discs.append(disc)

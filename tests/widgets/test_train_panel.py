@@ -1,0 +1,419 @@
+"""The Train panel in a real window: every state it can show, and a real run from end to end."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QSlider
+
+from napari_confseg.annotate.runs import Phase
+from napari_confseg.annotate.watching import runs_folder
+from napari_confseg.job import (
+    Cancelled,
+    Failed,
+    Finished,
+    FitRequest,
+    Metrics,
+    Preview,
+    Progress,
+    Result,
+    RunFolder,
+    Started,
+)
+from napari_confseg.store import Cohort, Status
+from napari_confseg.widgets.shared import session_for
+from napari_confseg.widgets.train_panel import TrainPanel
+from tests.widgets import learnable_cohort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def learnable(tmp_path: Path, state_dir: Path) -> Cohort:
+    return learnable_cohort.make(tmp_path / "toy.zarr", shape=(48, 64))
+
+
+@pytest.fixture
+def panel(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[TrainPanel]:
+    viewer = make_napari_viewer(show=True)
+    made = TrainPanel(viewer)
+    viewer.window.add_dock_widget(made, name="Train", area="right")
+    yield made
+    made.session.close_clip()
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        QTest.qWait(20)
+
+
+def opened(panel: TrainPanel, cohort: Cohort, clip: str | None = "clip-1") -> None:
+    panel.session.open_cohort(cohort)
+    panel.session.choose_reader("Me")
+    if clip:
+        panel.session.open_clip(clip)
+    until(lambda: not panel.training.counting)
+
+
+def phase(panel: TrainPanel) -> Phase | None:
+    run = panel.training.state.watched
+    return run.phase if run else None
+
+
+def write_run(cohort: Cohort, name: str = "m1", **changes: Any) -> RunFolder:
+    """Make a run folder as Start does; the test plays the trainer, by the real protocol."""
+    request = FitRequest(cohort=cohort.location, rater=name, classes=("pleura", "b-line"))
+    return RunFolder.create(runs_folder(cohort) / name, request.model_copy(update=changes))
+
+
+def learn(run: RunFolder, steps: range) -> None:
+    for step in steps:
+        run.append(Progress(current=step, maximum=20, message="Learning", seconds_left=90))
+        values = {"loss": 1 / step, "val_loss": 1.2 / step, "val_dice": step / 25,
+                  "val_dice/pleura": step / 20, "val_dice/b-line": step / 30}  # fmt: skip
+        run.append(Metrics(step=step, values=values))
+
+
+def model_marks(cohort: Cohort, clip: str, run: str, disc_at: int) -> None:
+    """Write a model's planes as the trainer does: the left half is B-line."""
+    there = cohort.clip(clip)
+    rater = (
+        there.rater(run)
+        if run in there.raters()
+        else there.create_rater(run, kind="model", run=run)
+    )
+    plane = np.zeros(there.shape[1:], np.uint8)
+    plane[:, : plane.shape[1] // 2] = disc_at
+    for t in range(there.shape[0]):
+        rater.write_plane(t, cohort.meta.class_index("b-line"), plane)
+
+
+# ---- states -------------------------------------------------------------------------------
+
+
+def test_with_nothing_open_it_says_what_to_do(panel: TrainPanel) -> None:
+    assert panel.reason.isVisibleTo(panel)
+    assert "Open a cohort" in panel.reason.text()
+    assert not panel.start.isVisibleTo(panel)
+    assert not panel.run_section.isVisibleTo(panel)
+
+
+def test_with_nothing_reviewed_it_says_so_until_something_is(
+    panel: TrainPanel, cohort: Cohort
+) -> None:
+    opened(panel, cohort)
+    assert "Mark frames as reviewed first" in panel.reason.text()
+    assert not panel.start.isEnabled()
+    assert "no frame reviewed" in panel.counts.text()
+    panel.session.mark_reviewed(0)
+    assert panel.start.isEnabled()
+    assert not panel.reason.isVisibleTo(panel)
+    assert "Only one patient" in panel.caution.text()
+    assert panel.form.raters.boxes["me"].isChecked()
+
+
+def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
+    panel: TrainPanel, learnable: Cohort
+) -> None:
+    opened(panel, learnable)
+    form = panel.form
+    ticked = {n for n, box in form.classes.boxes.items() if box.isChecked()}
+    assert ticked == {"pleura", "b-line"}
+    assert not form.classes.boxes["rib"].isEnabled()
+    QTest.mouseClick(form.classes.boxes["pleura"], Qt.MouseButton.LeftButton,
+                     pos=QPoint(8, form.classes.boxes["pleura"].height() // 2))  # fmt: skip
+    form.t.setValue(75)
+    request = panel.training.state.plan.request
+    assert request is not None
+    assert request.classes == ("b-line",)
+    assert request.method.params == {"t": 75}
+    assert "75 %" in form.method_note.text()
+    form.method.setFocus()
+    QTest.keyClick(form.method, Qt.Key.Key_Down)
+    assert panel.training.state.plan.request is not None
+    assert str(panel.training.state.plan.request.method) == "soft"
+    assert not form.t.isVisibleTo(panel)
+    assert "confidence itself" in form.method_note.text()
+
+
+def test_a_run_at_work_elsewhere_is_followed_through_all_its_states(
+    panel: TrainPanel, learnable: Cohort
+) -> None:
+    run = write_run(learnable)
+    with run.hold():
+        opened(panel, learnable)
+        assert phase(panel) is Phase.STARTING
+        assert panel.run.bar.maximum() == 0  # busy: nobody knows yet how long
+        run.append(Started())
+        learn(run, range(1, 11))
+        until(lambda: phase(panel) is Phase.RUNNING)
+        assert panel.run.bar.value() == 500
+        assert "step 10 of 20" in panel.run.message.text()
+        assert "about 2 min left" in panel.run.message.text()
+        assert panel.run.stop.isVisibleTo(panel)
+        assert not panel.start.isEnabled()
+        _assert_curves(panel, learnable, best=10)
+        QTest.mouseClick(panel.run.stop, Qt.MouseButton.LeftButton)
+        assert run.cancelled()
+        assert phase(panel) is Phase.STOPPING
+        assert not panel.run.stop.isEnabled()
+        run.finish(Result(stopped=True, steps=10, best_step=8, scores={"val_dice": 0.32}))
+        run.append(Cancelled())
+    until(lambda: phase(panel) is Phase.STOPPED)
+    assert panel.run.resume.isVisibleTo(panel)
+    assert panel.start.isEnabled()
+    assert panel.runs.topLevelItem(0).text(2) == "0.32"
+
+
+def _assert_curves(panel: TrainPanel, cohort: Cohort, best: int) -> None:
+    curves = panel.run.curves
+    assert curves.isVisibleTo(panel)
+    colors = {c.name: c.color for c in cohort.meta.classes}
+    for name in ("pleura", "b-line"):
+        item, plot = curves._lines[f"val_dice/{name}"]
+        assert plot is curves.dice
+        assert len(item.xData) == best
+        assert item.opts["pen"].color().name() == colors[name]
+    star = curves._star.getData()
+    assert star[0][0] == best
+    assert f"{best / 25:.2f}" in curves.legend.text()
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([Started(), Failed(error="The disk is full.", hint="Free some space.")],
+         ["The disk is full.", "Free some space."]),
+        ([Started()], ["ended unexpectedly", "Resume goes on"]),
+    ],
+    ids=["failed", "ended"],
+)  # fmt: skip
+def test_what_went_wrong_is_a_sentence_and_a_hint(
+    panel: TrainPanel, learnable: Cohort, events: list[Any], words: list[str]
+) -> None:
+    run = write_run(learnable)
+    for event in events:
+        run.append(event)
+    opened(panel, learnable)
+    box = panel.run.problem
+    assert box.isVisibleTo(panel)
+    said = f"{box._error.text()} {box._hint.text()}"
+    assert all(w in said for w in words)
+    assert "Traceback" not in said
+    assert panel.run.resume.isVisibleTo(panel)
+
+
+def test_earlier_runs_can_be_watched_again(panel: TrainPanel, learnable: Cohort) -> None:
+    for i, name in enumerate(("first", "second")):
+        run = write_run(learnable, name)
+        run.append(Started())
+        learn(run, range(1, 5 + i))
+        run.finish(Result(steps=20, best_step=3, scores={"val_dice": 0.5}))
+        run.append(Finished())
+        os.utime(run.path / "job.json", (1e9 + i,) * 2)
+    opened(panel, learnable)
+    items = [panel.runs.topLevelItem(i) for i in range(panel.runs.topLevelItemCount())]
+    assert [i.text(0) for i in items] == ["second", "first"]
+    assert all("finished" in i.text(1) for i in items)
+    assert panel.run.name.text() == "second"
+    panel.runs.setFocus()
+    QTest.keyClick(panel.runs, Qt.Key.Key_Down)
+    assert panel.run.name.text() == "first"
+    assert len(panel.run.curves._lines["loss"][0].xData) == 4
+    assert panel.session.overlays == ()  # nobody asked to be led by a model
+
+
+def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
+    panel: TrainPanel, learnable: Cohort
+) -> None:
+    session, b_line = panel.session, learnable.meta.class_index("b-line")
+    run = write_run(learnable)
+    with run.hold():
+        opened(panel, learnable)
+        run.append(Started())
+        learn(run, range(1, 3))
+        model_marks(learnable, "clip-1", "m1", 40)
+        run.append(Preview(step=2, clip="clip-1", rater="m1"))
+        until(lambda: panel.training.state.watched.record.previews)  # type: ignore[union-attr]
+        assert session.overlays == ()
+        QTest.mouseClick(panel.model.show, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+        assert [o.name for o in session.overlays] == ["m1"]
+        assert "nothing" in panel.model.state.text()  # 40 % is below the threshold
+        model_marks(learnable, "clip-1", "m1", 80)
+        run.append(Preview(step=3, clip="clip-1", rater="m1"))
+        until(lambda: "As of step 3" in panel.model.state.text())
+        until(lambda: int(session.overlays[0].planes["b-line"].max()) == 80)
+        assert "B\N{NON-BREAKING HYPHEN}line" in panel.model.state.text()
+        layer = next(la for la in panel._viewer.layers if "m1" in la.name)
+        panel.model.opacity.setValue(30)
+        panel.model.threshold.setValue(85)
+        assert layer.opacity == 0.3
+        assert "nothing" in panel.model.state.text()
+        panel.model.threshold.setValue(60)
+
+        session.frame = 2
+        panel.model.choose_class("b-line")
+        panel.model.accept_confidence.setValue(70)
+        QTest.mouseClick(panel.model.accept_button, Qt.MouseButton.LeftButton)
+        mine = session.planes["b-line"]
+        width = mine.shape[2]
+        assert (mine[2, :, : width // 2] == 70).all()
+        assert mine.sum() == 70 * mine[2, :, : width // 2].size  # this frame alone
+        assert "frame 3 is yours at 70 %" in panel.model.accepted.text()
+        assert session.flush()
+        stored = learnable.clip("clip-1").rater("me")
+        assert (stored.read_plane(2, b_line) == mine[2]).all()
+        assert stored.read_strokes()[-1].tool == "accept"
+        QTest.mouseClick(panel.model.undo, Qt.MouseButton.LeftButton)
+        assert not mine.any()
+
+        # Another clip: the trainer is told, and what was shown here goes.
+        session.open_clip("clip-2")
+        assert run.preview_clip() == "clip-2"
+        assert "has not marked this clip yet" in panel.model.state.text()
+        assert not panel.model.accept.isVisibleTo(panel)
+        model_marks(learnable, "clip-2", "m1", 90)
+        run.append(Preview(step=3, clip="clip-2", rater="m1"))
+        until(lambda: [o.name for o in session.overlays] == ["m1"])
+
+
+# ---- manners ------------------------------------------------------------------------------
+
+
+def test_everything_is_reached_by_keyboard_and_explains_itself(
+    panel: TrainPanel, learnable: Cohort
+) -> None:
+    run = write_run(learnable)
+    run.append(Started())
+    learn(run, range(1, 3))
+    run.append(Cancelled())
+    opened(panel, learnable)
+    for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider):
+        for widget in panel.widget().findChildren(kind):
+            inner = isinstance(widget.parent(), (QComboBox, QAbstractSpinBox))
+            if inner or not widget.isVisibleTo(panel):
+                continue
+            assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget
+            assert widget.toolTip(), getattr(widget, "text", lambda: "")() or widget
+            if isinstance(widget, (QComboBox, QAbstractSpinBox, QSlider)):
+                label = widget.accessibleName() or widget.toolTip()
+                assert label
+
+
+def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Cohort) -> None:
+    opened(panel, learnable)
+    before = panel.form.t.value()
+    at = QPointF(panel.form.t.rect().center())
+    event = QWheelEvent(at, panel.form.t.mapToGlobal(at), QPoint(), QPoint(0, -120),
+                        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+                        Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
+    QApplication.sendEvent(panel.form.t, event)
+    assert panel.form.t.value() == before
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, theme: str) -> None:
+    panel._viewer.theme = theme
+    run = write_run(learnable, "threshold60-1123-1402-as-long-as-the-name-of-a-run-ever-gets-999")
+    run.append(Started())
+    learn(run, range(1, 12))
+    run.append(Failed(error="Something long went wrong here. " * 3, hint="Do this. " * 9))
+    opened(panel, learnable)
+    body = panel.widget()
+    bar = panel.verticalScrollBar().sizeHint().width()
+    assert body.minimumSizeHint().width() <= panel.minimumWidth() - bar
+
+
+def test_closing_the_panel_lets_go_of_the_session(
+    make_napari_viewer: Callable[..., Any], learnable: Cohort
+) -> None:
+    viewer = make_napari_viewer()
+    panel = TrainPanel(viewer)
+    opened(panel, learnable)
+    session, timer = session_for(viewer), panel.follower._timer
+    stopped: list[object] = []
+    panel.training.changed.connect(stopped.append)
+    panel.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert not isalive(timer)
+    session.frame = 3  # would raise in a deleted widget
+    session.mark_reviewed(3)
+    session.class_name = "rib"
+    assert stopped == []
+    session.close_clip()
+
+
+# ---- the real thing -----------------------------------------------------------------------
+
+
+def test_a_real_run_from_start_to_prediction(panel: TrainPanel, learnable: Cohort) -> None:
+    session, training = panel.session, panel.training
+    opened(panel, learnable)
+    training.want(steps=120)
+    QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    name = training.state.runs[0].name
+    assert name.startswith("threshold60-")
+
+    def run() -> Any:
+        return training.state.watched
+
+    # The curve moves, and what it has learnt appears on the clip, unasked for once started.
+    until(lambda: len(run().record.curves.get("loss", ())) >= 2)
+    moved = len(panel.run.curves._lines["loss"][0].xData)
+    until(lambda: len(panel.run.curves._lines["loss"][0].xData) > moved)
+    until(lambda: [o.name for o in session.overlays] == [name])
+
+    # Stop: the best is kept, and what stands on disk is a checkpoint.
+    QTest.mouseClick(panel.run.stop, Qt.MouseButton.LeftButton)
+    until(lambda: phase(panel) is Phase.STOPPED)
+    assert (runs_folder(learnable) / name / "checkpoint.safetensors").exists()
+    stopped_at = run().result.steps
+    assert 0 < stopped_at < 120
+    assert panel.run.curves._star.getData()[0][0] == run().result.best_step
+
+    # One class of one frame becomes mine, and is given back.
+    overlay = session.overlays[0]
+    assert overlay.kind == "model"
+    panel.model.threshold.setValue(1)
+    session.frame = 1
+    class_name = next(iter(overlay.planes))
+    panel.accept(class_name, 60)
+    mine, theirs = session.planes[class_name][1], overlay.planes[class_name][1]
+    assert theirs.any()
+    assert (mine == np.where(theirs >= 1, 60, 0)).all()
+    panel.undo()
+    assert not session.planes[class_name].any()
+
+    # Resume: it goes on from there to its end, and then marks every clip.
+    QTest.mouseClick(panel.run.resume, Qt.MouseButton.LeftButton)
+    until(lambda: phase(panel) is Phase.FINISHED)
+    assert run().record.last.event == "finished"
+    assert [step for step, _ in run().record.curves["loss"]][-1] == 120
+    QTest.mouseClick(panel.model.predict_all, Qt.MouseButton.LeftButton)
+    until(lambda: training.state.predicting.phase is Phase.FINISHED)  # type: ignore[union-attr]
+    assert all(name in learnable.clip(c).raters() for c in learnable.clips())
+    assert learnable.clip("clip-1").rater("ann").read_status().max() == Status.REVIEWED
+
+    # The panel closes; another one, later, knows all of it.
+    viewer, curves = panel._viewer, run().record.curves
+    session.close_clip()
+    viewer.window.remove_dock_widget(panel)
+    again = TrainPanel(viewer)
+    viewer.window.add_dock_widget(again, name="Train again", area="right")
+    opened(again, learnable)
+    assert again.run.name.text() == name
+    assert again.training.state.watched is not None
+    assert again.training.state.watched.record.curves == curves
+    assert again.model.predict_clip.isEnabled()
