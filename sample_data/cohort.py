@@ -114,7 +114,9 @@ def make_cohort(
     _check(patients, clips_per_patient, frames, size, readers)
     path = Path(location).expanduser()
     slug = "synthetic"
-    digest = hashlib.sha256(repr((seed, patients, clips_per_patient, frames, size)).encode())
+    digest = hashlib.sha256(
+        repr((seed, patients, clips_per_patient, frames, size, tuple(readers))).encode()
+    )
     # zarr's own local store: not synced to disk, as what is made can be made again.
     cohort = Cohort.create(LocalStore(path), name=slug, cohort_id=digest.hexdigest()[:32])
     plans, table = plan(patients, clips_per_patient, seed)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store import Clip, Cohort
 
-SEED = 3
+SEED = 5
 SIZE = (360, 400)
 VIDEOS = (".mp4", ".mov", ".mpeg", ".mpg", ".avi")
 REAL_FRAMES = 4

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.store import Cohort, Status
+from napari_confseg.store.validate import validate
 from sample_data import clinical_path, make_cohort
 from sample_data.__main__ import main
 from sample_data.clinical import draw_row
@@ -40,7 +41,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
 
 def test_raters_and_their_values(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "a.zarr", **SMALL)
-    assert isinstance(cohort, Cohort)
+    assert validate(tmp_path / "a.zarr") == []
     for name in cohort.clips():
         clip = cohort.clip(name)
         assert clip.raters() == ["latent", "reader-a", "reader-b", "reader-c", "truth"]
