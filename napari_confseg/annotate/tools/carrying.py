@@ -1,0 +1,111 @@
+"""Propagation: planes carried along with the picture's motion, with less and less confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.annotate.tools.motion import Track
+from napari_confseg.store import EXCLUDED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+KEPT_PER_STEP = 0.99
+"""Share of confidence that a step keeps where the picture matches perfectly.
+
+Fitted: of what a plane carried on synthetic clips marks after 1, 8, 16 and 24 steps, 97, 87, 77
+and 76 % is true; this and the match together say 98, 89, 77 and 69 %.
+"""
+
+LEAST = 10
+"""Confidence below which nothing is proposed any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """One frame's proposals.
+
+    Attributes
+    ----------
+    frame : int
+        Which frame.
+    proposals : mapping of int to ndarray of uint8 (Y, X)
+        By class index.
+    match : float
+        Mean match with the painted frame over all that was marked, 0..1.
+    """
+
+    frame: int
+    proposals: Mapping[int, NDArray[np.uint8]]
+    match: float
+
+
+def faded(
+    plane: NDArray[np.uint8], steps: int, quality: NDArray[np.floating] | float
+) -> NDArray[np.uint8]:
+    """Return `plane` with the confidence that is left after `steps` steps.
+
+    ``c * KEPT_PER_STEP ** steps * quality``, rounded down, and at least one less for each step;
+    0 below ``LEAST``.
+    """
+    left = np.floor(plane * (KEPT_PER_STEP**steps * np.asarray(quality)) + 1e-6)
+    left = np.minimum(left, plane.astype(float) - steps)
+    return np.where(left >= LEAST, left, 0).astype(np.uint8)
+
+
+def carried(
+    frames: ArrayLike,
+    planes: Mapping[int, NDArray[np.uint8]],
+    start: int,
+    *,
+    steps: int,
+    direction: int = 1,
+    inside: NDArray[np.bool_] | None = None,
+) -> Iterator[Carried]:
+    """Carry the planes of one frame on to the next ones.
+
+    One frame at a time, so that a caller can show progress and stop. Ends at the clip's end,
+    and when no confidence is left.
+
+    Parameters
+    ----------
+    frames : array-like of uint8 (T, Y, X)
+        The clip; indexed by frame, so it may be lazy.
+    planes : mapping of int to ndarray of uint8 (Y, X)
+        Planes of frame `start`, by class index; all move with the same picture.
+    start : int
+        The frame that was painted.
+    steps : int
+        How many frames to go on, at most.
+    direction : {1, -1}
+        Forward or backward.
+    inside : ndarray of bool (Y, X), optional
+        The sector; nothing is proposed outside it.
+
+    Yields
+    ------
+    Carried
+        Proposals; excluded pixels are not carried.
+    """
+    planes = {c: np.where(p == EXCLUDED, np.uint8(0), p) for c, p in planes.items()}
+    n_frames = len(frames)  # type: ignore[arg-type]
+    track = Track.begin(np.asarray(frames[start]))  # type: ignore[index]
+    for k in range(1, steps + 1):
+        frame = start + direction * k
+        if not 0 <= frame < n_frames:
+            return
+        track = track.follow(np.asarray(frames[frame]))  # type: ignore[index]
+        moved = {c: track.carry(p) for c, p in planes.items()}
+        if inside is not None:
+            moved = {c: np.where(inside, p, np.uint8(0)) for c, p in moved.items()}
+        marked = np.any([p > 0 for p in moved.values()], axis=0)
+        quality = track.quality_at_full_size(marked.shape)
+        proposals = {c: faded(p, k, quality) for c, p in moved.items()}
+        if not any(p.any() for p in proposals.values()):
+            return
+        yield Carried(frame, proposals, float(quality[marked].mean()))
