@@ -52,6 +52,16 @@ def read_node(keys: Keys, path: str) -> dict[str, Any]:
     return node
 
 
+def is_whole(keys: Keys, path: str) -> bool:
+    """Whether the group at `path` is a clip or rater of ours, written to its end.
+
+    zarr puts a bare group above every new array; ours get their attributes last, so a bare one
+    is being written, or was when something crashed.
+    """
+    data = keys.get(metadata_key(path))
+    return data is not None and f'"{NAMESPACE}"'.encode() in data
+
+
 def read_attributes(keys: Keys, path: str, model: type[M]) -> M:
     """Return ``attributes["confseg"]`` of the group at `path`, validated as `model`.
 

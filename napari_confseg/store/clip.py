@@ -10,7 +10,12 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from napari_confseg.store.attributes import read_attributes, write_attributes, write_group
+from napari_confseg.store.attributes import (
+    is_whole,
+    read_attributes,
+    write_attributes,
+    write_group,
+)
 from napari_confseg.store.backend import Keys
 from napari_confseg.store.frames import Frames
 from napari_confseg.store.layout import check_frames
@@ -81,7 +86,7 @@ class Clip:
     def raters(self) -> list[str]:
         """Return the names of the raters, sorted."""
         prefix = f"{self.name}/raters"
-        return [n for n in self._keys.children(prefix) if self._keys.get(f"{prefix}/{n}/zarr.json")]
+        return [n for n in self._keys.children(prefix) if is_whole(self._keys, f"{prefix}/{n}")]
 
     def rater(self, name: str) -> Rater:
         """Return the rater called `name`.
@@ -127,7 +132,7 @@ class Clip:
             If there is a rater of that name.
         """
         path = f"{self.name}/raters/{check_slug(name)}"
-        if self._keys.get(f"{path}/zarr.json") is not None:
+        if is_whole(self._keys, path):
             raise StoreError(Problem("exists", path, "no rater of that name", "one"))
         meta = RaterMeta(kind=kind, label=label or name, run=run,
                          created=created or datetime.now(UTC))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from napari_confseg.store.attributes import read_attributes, write_attributes
+from napari_confseg.store.attributes import is_whole, read_attributes, write_attributes
 from napari_confseg.store.backend import Keys, Location, open_store
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.problems import Problem, StoreError
@@ -97,7 +97,7 @@ class Cohort:
 
     def clips(self) -> list[str]:
         """Return the names of the clips, sorted."""
-        return [n for n in self._keys.children("") if self._keys.get(f"{n}/zarr.json")]
+        return [n for n in self._keys.children("") if is_whole(self._keys, n)]
 
     def clip(self, name: str) -> Clip:
         """Return the clip called `name`.
@@ -117,7 +117,7 @@ class Cohort:
         StoreError
             If there is a clip of that name.
         """
-        if self._keys.get(f"{check_slug(name)}/zarr.json") is not None:
+        if is_whole(self._keys, check_slug(name)):
             raise StoreError(
                 Problem("exists", name, "no clip of that name", "one", "Choose another name.")
             )

@@ -120,12 +120,19 @@ class _Validation:
                 good.append(key)
         return good
 
+    def _is_bare(self, path: str) -> bool:
+        """Whether the group is what zarr makes above a new array, and nobody has finished it."""
+        try:
+            return not read_node(self._keys, path).get("attributes")
+        except StoreError:
+            return False  # worse than bare, and named where it is read
+
     # -- clips
 
     def _check_clip(self, name: str, rest: list[str]) -> None:
         self._check_name(name, name)
-        if "zarr.json" not in rest:
-            self._add("orphan", name, "a clip's zarr.json", "a folder without",
+        if "zarr.json" not in rest or self._is_bare(name):
+            self._add("orphan", name, "a clip's attributes", "a folder without",
                       "Left by an interrupted import: delete the folder.")  # fmt: skip
             return
         meta = self._try(lambda: read_attributes(self._keys, name, ClipMeta))
@@ -196,8 +203,8 @@ class _Validation:
     ) -> None:
         name = path.rsplit("/", 1)[-1]
         self._check_name(name, path)
-        if "zarr.json" not in rest:
-            self._add("orphan", path, "a rater's zarr.json", "a folder without",
+        if "zarr.json" not in rest or self._is_bare(path):
+            self._add("orphan", path, "a rater's attributes", "a folder without",
                       "Left by a crash: open the clip with that rater once.")  # fmt: skip
             return
         self._try(lambda: read_attributes(self._keys, path, RaterMeta))

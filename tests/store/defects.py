@@ -158,6 +158,8 @@ DEFECTS = (
     Defect("illegal name of a clip", "name", lambda r: (r / CLIP).rename(r / "Left 3")),
     Defect("name reserved on Windows", "name", lambda r: (r / CLIP).rename(r / "aux")),
     Defect("clip folder without metadata", "orphan", _file("half/0/c/0/0/0")),
+    Defect("clip left half-way by a crash", "orphan",
+           _file("half/zarr.json", b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')),
     Defect("rater folder without metadata", "orphan", _file(f"{CLIP}/raters/bob/lease.lock")),
     Defect("file nobody listed", "unlisted", _file(f"{CLIP}/notes.txt")),
     Defect("label nobody listed", "unlisted", _file(f"{CLIP}/labels/b-line/zarr.json", b"{}")),

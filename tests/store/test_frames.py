@@ -11,7 +11,7 @@ from numcodecs import zstd
 
 from napari_confseg.store import Cohort, StoreError
 from napari_confseg.store.chunks import content_size
-from tests.conftest import add_clip
+from tests.conftest import add_clip, clip_meta
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +74,17 @@ def test_content_size_is_read_from_the_header_alone(size: int) -> None:
     assert content_size(data[:18]) == size
     assert content_size(b"not zstd at all") is None
     assert content_size(data[:4]) is None
+
+
+def test_a_clip_exists_once_it_is_finished(cohort: Cohort) -> None:
+    frame = np.zeros((8, 8), np.uint8)
+    begun = cohort.new_clip("clip-3", shape=(8, 8)).__enter__()
+    begun.append(frame)
+    assert cohort.clips() == ["clip-1", "clip-2"]
+    # As after a crash: nobody left the writer, and the name is free all the same.
+    with cohort.new_clip("clip-3", shape=(8, 8)) as again:
+        again.append(frame)
+        again.finish(clip_meta(1))
+    assert cohort.clips() == ["clip-1", "clip-2", "clip-3"]
+    with pytest.raises(StoreError, match="exists"):
+        cohort.new_clip("clip-3", shape=(8, 8))
