@@ -24,10 +24,18 @@ def add(commands: Subparsers) -> None:
         purpose="open napari on a synthetic cohort with both panels, or show the whole job",
         example="confseg demo --scripted --out demo-out",
     )
-    parser.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR",
-                        help="where cohort, pictures and summary go (default: demo-out)")  # fmt: skip
-    parser.add_argument("--scripted", action="store_true",
-                        help="do the whole job with a simulated hand, leave pictures, and end")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-out"),
+        metavar="DIR",
+        help="where cohort, pictures and summary go (default: demo-out)",
+    )
+    parser.add_argument(
+        "--scripted",
+        action="store_true",
+        help="do the whole job with a simulated hand, leave pictures, and end",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

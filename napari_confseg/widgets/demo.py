@@ -156,7 +156,11 @@ class ScriptedDemo:
             self.annotate.desk.import_clips([str(source)], "real-1")
             self.hand.wait_until(lambda: bool(set(self.session.cohort.clips()) - before), 60)
         self.clip = (set(self.session.cohort.clips()) - before).pop()
-        self.annotate.desk.open_clip(self.clip)
+        self._open(self.clip)
+
+    def _open(self, clip: str) -> None:
+        if not self.annotate.desk.open_clip(clip):
+            raise RuntimeError(self.session.message)
         self.hand.wait(300)
 
     def _stroke(
@@ -212,8 +216,7 @@ class ScriptedDemo:
 
     def _predict(self) -> None:
         unseen = self._unseen_clip()
-        self.annotate.desk.open_clip(unseen)
-        self.hand.wait(300)
+        self._open(unseen)
         self.train.predict(everything=False)
         self.hand.wait_until(
             lambda: any(o.name == self._run.name for o in self.session.overlays), 120
