@@ -76,7 +76,9 @@ class Curves(QWidget):  # type: ignore[misc]
         dashed = pg.mkPen(self._text, width=1, style=Qt.PenStyle.DashLine)
         self._best_line.setPen(dashed)
         self._star.setBrush(pg.mkBrush("#ffd166"))
-        self._star.setPen(pg.mkPen(theme.background.as_hex()))
+        self._star.setPen(
+            pg.mkPen("#4a3b00" if theme.type == "light" else theme.background.as_hex())
+        )
         self._redraw()
 
     def set_classes(self, classes: Sequence[ClassSpec]) -> None:

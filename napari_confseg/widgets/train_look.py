@@ -12,7 +12,7 @@ QLabel[role="heading"], QToolButton[role="heading"] {{ font-weight: bold; border
 QLabel[role="title"] {{ font-weight: bold; }}
 QLabel[role="note"] {{ color: {faint}; }}
 QLabel[role="note"]:disabled {{ color: {secondary}; }}
-QLabel[role="caution"] {{ color: {warning}; }}
+QLabel[role="caution"] {{ color: {warn}; }}
 QLabel[role="error"] {{ color: {text}; font-weight: bold; }}
 QFrame[role="problem"] {{ border: 1px solid {error}; border-left: 4px solid {error};
                          border-radius: 3px; }}
@@ -20,7 +20,7 @@ QFrame[role="line"] {{ color: {foreground}; background: {foreground}; max-height
 QLabel[phase="running"], QLabel[phase="starting"] {{ color: {run}; font-weight: bold; }}
 QLabel[phase="finished"] {{ color: {done}; font-weight: bold; }}
 QLabel[phase="failed"], QLabel[phase="ended"] {{ color: {bad}; font-weight: bold; }}
-QLabel[phase="stopped"], QLabel[phase="stopping"] {{ color: {warning}; font-weight: bold; }}
+QLabel[phase="stopped"], QLabel[phase="stopping"] {{ color: {warn}; font-weight: bold; }}
 QPushButton[role="primary"] {{ background: {current}; color: white; font-weight: bold;
                               padding: 6px; }}
 QPushButton[role="primary"]:disabled {{ background: {foreground}; color: {secondary}; }}
@@ -32,10 +32,12 @@ QTreeWidget::item {{ padding: 3px 0px; }}
 QTreeWidget::item:selected {{ background: {current}; color: white; }}
 """
 
-_DARK: Final = {"faint": "#a9b0b8", "run": "#6ea8fe", "done": "#5fd38d", "bad": "#ff7b7b"}
-_LIGHT: Final = {"faint": "#5a6068", "run": "#2457c5", "done": "#12753d", "bad": "#b3261e"}
+_DARK: Final = {"faint": "#a9b0b8", "run": "#6ea8fe", "done": "#5fd38d", "bad": "#ff7b7b",
+                "warn": "#e3b617"}  # fmt: skip
+_LIGHT: Final = {"faint": "#5a6068", "run": "#2457c5", "done": "#12753d", "bad": "#b3261e",
+                 "warn": "#8a5a00"}  # fmt: skip
 _TAKEN: Final = (
-    "background", "foreground", "primary", "secondary", "text", "warning", "error", "current",
+    "background", "foreground", "primary", "secondary", "text", "error", "current",
 )  # fmt: skip
 
 

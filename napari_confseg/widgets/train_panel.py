@@ -47,7 +47,7 @@ FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
 
 
-MIN_WIDTH: Final = 270
+MIN_WIDTH: Final = 300
 WIDTH: Final = 340
 
 
