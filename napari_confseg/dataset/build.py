@@ -287,8 +287,9 @@ def _settle(manifest: Manifest, place: Path, out: Path) -> Dataset:
         ):  # packed before an interruption, since gone from the cohort
             shutil.rmtree(folder)
     shutil.rmtree(place / "records", ignore_errors=True)
-    write_card(manifest, place)
-    _write(place / MANIFEST, canonical(manifest.model_dump(mode="json")) + b"\n")
+    text = canonical(manifest.model_dump(mode="json")) + b"\n"
+    write_card(manifest, hashlib.sha256(text).hexdigest(), place)
+    _write(place / MANIFEST, text)
     target = out / f"v{manifest.version}"
     place.rename(target)
     return Dataset(target)

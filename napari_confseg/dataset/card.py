@@ -26,10 +26,10 @@ Frames reviewed, frames of these with the class, and its pixels by stated confid
 frames without the class are empty labels."""
 
 
-def write_card(manifest: Manifest, folder: Path) -> None:
-    """Write ``README.md`` and ``croissant.json`` into the folder of a version."""
+def write_card(manifest: Manifest, digest: str, folder: Path) -> None:
+    """Write ``README.md`` and ``croissant.json``; `digest` is the SHA-256 of ``manifest.json``."""
     (folder / CARD).write_text(markdown(manifest), encoding="utf-8", newline="\n")
-    text = json.dumps(croissant(manifest), indent=2, ensure_ascii=False)
+    text = json.dumps(croissant(manifest, digest), indent=2, ensure_ascii=False)
     (folder / CROISSANT).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
@@ -130,8 +130,11 @@ def _leakage(m: Manifest) -> str:
     return "\n".join(lines + ([f"- and {more} more pairs of frames"] if more > 0 else []))
 
 
-def croissant(manifest: Manifest) -> dict[str, Any]:
-    """Return Croissant 1.0 metadata (http://mlcommons.org/croissant/1.0)."""
+def croissant(manifest: Manifest, digest: str) -> dict[str, Any]:
+    """Return Croissant 1.0 metadata (http://mlcommons.org/croissant/1.0).
+
+    The manifest is the file whose hash stands here; it holds those of all others.
+    """
     m = manifest
     fields = [
         ("clip", "sc:Text", "name of the clip"),
@@ -154,11 +157,16 @@ def croissant(manifest: Manifest) -> dict[str, Any]:
         "version": f"{m.version}.0.0",
         "distribution": [
             {
-                "@type": "cr:FileObject", "@id": "arrays", "name": "arrays",
+                "@type": "cr:FileObject", "@id": "manifest", "name": "manifest",
+                "description": "what went in, the split, and the SHA-256 of every file",
+                "contentUrl": "manifest.json", "encodingFormat": "application/json",
+                "sha256": digest,
+            },
+            {
+                "@type": "cr:FileSet", "@id": "arrays", "name": "arrays",
                 "description": "zarr v3 group: <clip>/frames and <clip>/raters/<rater>/planes",
-                "contentUrl": "data.zarr", "encodingFormat": "application/vnd+zarr",
-                "sha256": m.content_sha256,
-            }
+                "encodingFormat": "application/octet-stream", "includes": "data.zarr/**",
+            },
         ],
         "recordSet": [
             {
@@ -204,8 +212,10 @@ _CONTEXT: dict[str, Any] = {
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
+    "equivalentProperty": "cr:equivalentProperty",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",

@@ -191,6 +191,19 @@ def test_split_folds_and_card(study: Cohort, tmp_path: Path) -> None:
     assert "None found" in card
     metadata = json.loads((dataset.folder / "croissant.json").read_text(encoding="utf-8"))
     assert len(metadata["recordSet"][0]["data"]) == 6
+    written = (dataset.folder / "manifest.json").read_bytes()
+    assert metadata["distribution"][0]["sha256"] == hashlib.sha256(written).hexdigest()
+
+
+@pytest.mark.filterwarnings("ignore")  # of its dependencies
+def test_croissant_by_its_own_tool(study: Cohort, tmp_path: Path) -> None:
+    """The tool is heavy and not part of the test environment: runs where it is installed."""
+    croissant = pytest.importorskip("mlcroissant")
+    dataset = build(study, REQUEST, tmp_path / "out")
+    metadata = croissant.Dataset(dataset.folder / "croissant.json")
+    assert not metadata.metadata.ctx.issues.errors
+    rows = list(metadata.records("clips"))
+    assert [r["clips/clip"].decode() for r in rows] == dataset.clips()
 
 
 def test_leaks_are_found(study: Cohort, tmp_path: Path) -> None:

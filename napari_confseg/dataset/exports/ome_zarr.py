@@ -53,6 +53,7 @@ def _array(store: LocalStore, name: str, data: NDArray[Any]) -> None:
 def _group(folder: Path, attributes: dict[str, Any]) -> None:
     node = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     text = json.dumps(node, indent=2) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "zarr.json").write_text(text, encoding="utf-8", newline="\n")
 
 
