@@ -250,12 +250,12 @@ def _ribs(rng: np.random.Generator, probe: Probe, depth: float) -> tuple[Rib, ..
     number = int(rng.choice([0, 1, 2], p=[0.2, 0.35, 0.45]))
     if number == 0:
         return ()
-    lift = rng.uniform(4.5, 7.5) if probe.kind == "convex" else rng.uniform(3.5, 5.5)
+    lift = rng.uniform(2.5, 5.5) if probe.kind == "convex" else rng.uniform(2.5, 4.5)
     # Along the face: beams of a convex probe have spread by (r0 + z) / r0 when they reach a rib.
     spread = 1 + depth / probe.radius if probe.kind == "convex" else 1.0
-    half = rng.uniform(5.0, 6.5, 2) / spread
+    half = rng.uniform(5.0, 7.5, 2) / spread
     if number == 2:
-        between = rng.uniform(13, 17) / spread
+        between = rng.uniform(14, 19) / spread
         middle = rng.uniform(-0.15, 0.15) * probe.half_width
         places = [middle - between, middle + between]
     else:

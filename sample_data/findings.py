@@ -139,7 +139,7 @@ def clearance(anatomy: Anatomy, u: NDArray[np.float32], pose: Pose) -> NDArray[n
 def cortex(rib: Rib, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
     """Return the depth of the rib's surface at `u`: an arch, steeper to its sides."""
     across = (u - pose.jitter - rib.u) / rib.half_width
-    arch = 2.2 * across**2 + 0.8 * across**4 + 0.35 * rib.shape.at(u - pose.jitter)
+    arch = 1.3 * across**2 + 0.7 * across**4 + 0.5 * rib.shape.at(u - pose.jitter)
     return np.asarray(rib.depth + arch, np.float32)
 
 

@@ -91,8 +91,10 @@ def real_frames(folder: Path) -> list[NDArray[np.uint8]]:
 def beside(cohort: Cohort, clips: Path, path: Path) -> None:
     """Draw real frames and synthetic ones in alternating rows."""
     real = [("real", f) for f in real_frames(clips)]
-    names = sorted(cohort.clips(), key=lambda n: (cohort.clip(n).meta.probe, n))
-    chosen = names[:: max(1, len(names) // len(real))][: len(real)] if real else names[:8]
+    names = cohort.clips()
+    flat = [n for n in names if cohort.clip(n).meta.probe == "linear"][:1]
+    curved = [n for n in names if cohort.clip(n).meta.probe == "convex"]
+    chosen = (curved[:3] + flat + curved[3:])[: max(len(real), 1)]
     ours = [("synthetic", np.asarray(cohort.clip(n).frames[12])) for n in chosen]
     rows = []
     for i in range(0, len(ours), REAL_FRAMES):

@@ -97,7 +97,7 @@ class Scanner:
 
         self._wall = Wall.draw(rng, self.grid, anatomy)
         self._lung = Lung.draw(rng, anatomy)
-        self._wall_speckle, self._lung_speckle = speckle(0.998), speckle(0.94)
+        self._wall_speckle, self._lung_speckle = speckle(0.998), speckle(0.86)
         # Noise does not come through the lens: as fine across as the lines are.
         self._noise = draw_speckle(rng, self.grid, Beam(beam.axial * 0.7, 0.02, 40, 1e4))
         self._streaks = Curve.draw(rng, 1.6)
