@@ -86,7 +86,7 @@ def _left_side(mask: NDArray[np.bool_]) -> _Side | None:
     enough = max(12, 0.1 * len(rows))
     if len(y) < enough:
         return None
-    pick = np.unique(np.linspace(0, len(y) - 1, 90).astype(int))
+    pick = np.unique(np.linspace(0, len(y) - 1, 64).astype(int))
     i, j = (pick[k] for k in np.triu_indices(len(pick), 1))
     apart = y[j] - y[i] >= enough / 2
     i, j = i[apart], j[apart]
@@ -216,7 +216,8 @@ def _clip(polygon: Points, shape: tuple[int, ...]) -> Points:
 
 def _covers(polygon: Points, mask: NDArray[np.bool_]) -> bool:
     """Whether nearly all of `mask` lies in `polygon`, and it fills a good part of it."""
-    from skimage.draw import polygon2mask
+    from skimage.draw import polygon as fill
 
-    inside = polygon2mask(mask.shape, np.array(polygon) - 0.5)
+    inside = np.zeros_like(mask)
+    inside[fill(*(np.array(polygon) - 0.5).T, mask.shape)] = True
     return bool((mask & inside).sum() > 0.96 * mask.sum() > 0.25 * inside.sum())

@@ -75,12 +75,11 @@ def gif(path: Path, frames: Sequence[NDArray[np.uint8]], *, milliseconds: list[i
 
 def independent(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Decode by another way than the product's: whole pictures, range stretched in floats."""
+    stretched = np.floor(((np.arange(256) - 16) * 255 / 219).clip(0, 255) + 0.5).astype(np.uint8)
     pixels, seconds = [], []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            planes = frame.to_ndarray().astype(float)[: frame.height]  # yuv420p: luma on top
-            full = frame.color_range == 2
-            stretched = planes if full else (planes - 16) * 255 / 219
-            pixels.append(np.floor(stretched.clip(0, 255) + 0.5).astype(np.uint8))
+            luma = frame.to_ndarray()[: frame.height]  # yuv420p: luma on top of the rest
+            pixels.append(luma if frame.color_range == 2 else stretched[luma])
             seconds.append(frame.time)
     return np.stack(pixels), np.array(seconds) - seconds[0]

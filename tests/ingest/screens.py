@@ -44,7 +44,7 @@ class Screen:
         dy, dx = y - self.apex[0], x - self.apex[1]
         return np.degrees(np.arctan2(dx, dy)), np.hypot(dy, dx)
 
-    def frames(self, n: int = 24) -> Iterator[NDArray[np.uint8]]:
+    def frames(self, n: int = 12) -> Iterator[NDArray[np.uint8]]:
         rng = np.random.default_rng(1)
         y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
         truth = self.truth()

@@ -9,7 +9,7 @@ from skimage.draw import polygon2mask
 from napari_confseg.ingest.decoded import Head
 from napari_confseg.ingest.sector import Survey, crop_box, find_sector, moved
 from napari_confseg.ingest.video import read_video
-from tests.ingest.films import REAL, SHIPPED
+from tests.ingest.films import SHIPPED
 from tests.ingest.screens import HEIGHT, SCREENS, WIDTH
 
 # Corners (y, x) drawn by hand on the brightest pixels over time, at four times the size.
@@ -18,18 +18,6 @@ BY_HAND = {
                          (361, 232), (355, 278), (345, 324), (330, 370), (179, 370), (0, 271)],
     "lung-linear.mp4": [(2, 0), (2, 204), (242, 204), (242, 0)],
 }  # fmt: skip
-KINDS = {
-    "Cov_convex_volpecelli_sonographic_v3.mov": "curved",
-    "Cov_recommendations_lightbeam_mov6.mov": "curved",
-    "Cov_recommendations_likebutterfly_mov5.mov": "curved",
-    "Reg_Image_181432_crop.mp4": "linear",
-    "Reg_Image_182106_crop.mp4": "curved",
-    "Reg_pat3Image_134711.mpeg": "curved",
-    "Reg_pat4Image_135904.mpeg": "curved",
-    "Reg_recommendations_alines_mov1.mov": "curved",
-    "lung-convex.mpeg": "curved",
-    "lung-linear.mp4": "linear",
-}
 
 
 def survey(frames, shape):
@@ -68,16 +56,6 @@ def test_real_clips_against_a_hand(path):
     found = mask_of(find_sector(gathered), gathered.shape)
     drawn = polygon2mask(gathered.shape, np.array(BY_HAND[path.name]) - 0.5)
     assert overlap(found, drawn) > 0.985
-
-
-@pytest.mark.parametrize("path", REAL, ids=lambda p: p.name)
-def test_kinds_of_real_clips(path):
-    gathered = survey_video(path)
-    sector = find_sector(gathered)
-    assert sector.kind == KINDS[path.name]
-    y0, x0, y1, x1 = crop_box(sector, gathered.shape)
-    inside = gathered.spread[y0:y1, x0:x1].sum() / gathered.spread.sum()
-    assert inside > 0.995  # what moves is in the crop
 
 
 def test_survey_equals_numpy():

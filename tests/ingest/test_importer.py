@@ -1,0 +1,314 @@
+"""Sources become clips: whole or not at all, whatever happens; nothing tells who the patient is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from napari_confseg.ingest import import_sources
+from napari_confseg.ingest.decoded import IngestError, Source
+from napari_confseg.ingest.identity import Pseudonyms
+from napari_confseg.ingest.sector import crop_box
+from napari_confseg.ingest.worker import Decoder
+from napari_confseg.store import Cohort
+from napari_confseg.store.validate import validate
+from tests.ingest.conftest import traces
+from tests.ingest.films import REAL, SHIPPED, film, independent, moving
+from tests.ingest.screens import NAME, SCREENS
+from tests.ingest.test_images import write
+from tests.ingest.test_video import mutate
+
+KINDS = {
+    "Cov_convex_volpecelli_sonographic_v3.mov": "curved",
+    "Cov_recommendations_lightbeam_mov6.mov": "curved",
+    "Cov_recommendations_likebutterfly_mov5.mov": "curved",
+    "Reg_Image_181432_crop.mp4": "linear",
+    "Reg_Image_182106_crop.mp4": "curved",
+    "Reg_pat3Image_134711.mpeg": "curved",
+    "Reg_pat4Image_135904.mpeg": "curved",
+    "Reg_recommendations_alines_mov1.mov": "curved",
+    "lung-convex.mpeg": "curved",
+    "lung-linear.mp4": "linear",
+}
+
+
+def test_real_clips_become_clips_of_a_sound_cohort(empty):
+    report = import_sources(REAL, empty, patient="p1")
+    assert report.refused == []
+    assert len(report.imported) == len(REAL)
+    for path, name in zip(REAL, report.imported, strict=True):
+        clip = empty.clip(name)
+        pixels, times = independent(path)
+        np.testing.assert_array_equal(clip.frames[:], pixels)
+        np.testing.assert_allclose(clip.meta.frame_times, times, atol=1e-6)
+        assert clip.meta.sector.kind == KINDS[path.name]
+        y0, x0, y1, x1 = crop_box(clip.meta.sector, clip.shape[1:])
+        spread = pixels[::4].std(axis=0)
+        assert spread[y0:y1, x0:x1].sum() > 0.995 * spread.sum()  # what moves is in the sector
+        assert clip.meta.provenance.crop is None
+    assert validate(empty.location) == []
+
+
+def test_crop_to_the_sector(empty):
+    report = import_sources([SHIPPED[1]], empty, crop="sector")
+    clip = empty.clip(report.imported[0])
+    pixels, _ = independent(SHIPPED[1])
+    y0, x0, y1, x1 = clip.meta.provenance.crop
+    assert (y0, x0, y1, x1) == (2, 0, 242, 204)
+    np.testing.assert_array_equal(clip.frames[:], pixels[:, y0:y1, x0:x1])
+    polygon = np.array(clip.meta.sector.polygon)
+    assert polygon.min() >= 0
+    assert (polygon.max(axis=0) <= clip.shape[1:]).all()
+
+
+def test_burned_in_name_is_outside_the_crop(empty, tmp_path):
+    screen = SCREENS["phased"]
+    frames = list(screen.frames(10))
+    path = film(tmp_path / "screen.avi", frames, codec="ffv1", pix_fmt="gray")
+    report = import_sources([path], empty, crop="sector")
+    clip = empty.clip(report.imported[0])
+    y0, x0, _, _ = clip.meta.provenance.crop
+    assert y0 > 10  # below the line that says NAME
+    np.testing.assert_array_equal(
+        clip.frames[3], frames[3][y0:, x0:][: clip.shape[1], : clip.shape[2]]
+    )
+    assert NAME not in str(clip.meta)
+
+
+def test_the_same_content_is_refused_twice(empty, tmp_path):
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(SHIPPED[1].read_bytes())
+    report = import_sources([SHIPPED[1], copy], empty)
+    again = import_sources([copy], empty, crop="sector")
+    name = report.imported[0]
+    for refused in (report.refused, again.refused):
+        assert refused == [(str(copy), f"the cohort has it already, as {name}")]
+    assert empty.clips() == [name]
+
+
+def test_names_tell_nothing_unless_asked(empty, tmp_path):
+    folder = tmp_path / "Muster Erika"
+    folder.mkdir()
+    path = film(folder / "Mustér_Erika 1964.mp4", moving(4))
+    report = import_sources([folder], empty)
+    assert report.imported[0].startswith("clip-")
+    stored = [p for p in (tmp_path / "study.zarr").rglob("*") if p.is_file()]
+    for secret in ("muster", "erika", "1964"):
+        assert not any(secret in str(p.relative_to(tmp_path)).lower() for p in stored)
+        assert not any(secret.encode() in p.read_bytes().lower() for p in stored)
+
+    other = Cohort.create(tmp_path / "named.zarr", name="named")
+    assert import_sources([path], other, name_from_file=True).imported == ["muster_erika-1964"]
+    path.write_bytes(film(tmp_path / "x.mp4", moving(5)).read_bytes())
+    second = import_sources([path], other, name_from_file=True).imported[0]
+    assert second.startswith("muster_erika-1964-")
+
+
+def test_patients(empty, tmp_path):
+    for folder, files in (("a", ("1.mp4", "2.mp4")), ("b", ("3.mp4",))):
+        (tmp_path / folder).mkdir()
+        for name in files:
+            film(tmp_path / folder / name, moving(3 + int(name[0])))
+    by_folder = import_sources([tmp_path / "a", tmp_path / "b"], empty)
+    first, second, third = (by_folder.patients[name] for name in by_folder.imported)
+    assert first == second != third
+
+    other = Cohort.create(tmp_path / "o.zarr", name="o")
+    by_file = import_sources([tmp_path / "a"], other, patient_per="file")
+    assert len(set(by_file.patients.values())) == 2
+    assert not set(by_file.patients.values()) & set(by_folder.patients.values())
+
+    told = import_sources([tmp_path / "b"], other, patient="anna")
+    assert other.clip(told.imported[0]).meta.patient == "anna"
+
+
+def test_codes_of_patients_need_the_key(tmp_path):
+    one, two = (Pseudonyms("0" * 32, tmp_path / f"{n}.key") for n in (1, 2))
+    again = Pseudonyms("0" * 32, tmp_path / "1.key")
+    assert one.code("folder", "/x") == again.code("folder", "/x") != two.code("folder", "/x")
+    assert one.code("folder", "/x") != one.code("file", "/x")
+    assert oct((tmp_path / "1.key").stat().st_mode & 0o777) == "0o600"
+
+
+def test_image_folders(empty, tmp_path):
+    frames = moving(30)
+    write(tmp_path / "shots", frames, ".png")
+    report = import_sources([tmp_path / "shots"], empty)
+    clip = empty.clip(report.imported[0])
+    np.testing.assert_array_equal(clip.frames[:], frames)
+    assert clip.meta.frame_times[:3] == (0, 0.04, 0.08)
+    assert clip.meta.tags == ("frame-rate-assumed",)
+
+    other = Cohort.create(empty.location.replace("study", "other"), name="other")
+    clip = other.clip(import_sources([tmp_path / "shots"], other, fps=10).imported[0])
+    assert clip.meta.frame_times[:3] == (0, 0.1, 0.2)
+    assert clip.meta.tags == ()
+
+
+def test_progress_counts_frames(empty):
+    calls = []
+    import_sources([SHIPPED[1]], empty, crop="sector", progress=lambda *a: calls.append(a))
+    looking = [c for c in calls if c[2].endswith("looking")]
+    writing = [c for c in calls if not c[2].endswith("looking")]
+    for phase in (looking, writing):
+        assert [c[:2] for c in phase] == [(i + 1, 137) for i in range(137)]
+    assert writing[0][2] == "1 of 1: lung-linear.mp4"
+
+
+def test_cancelling_leaves_no_half_clip(empty):
+    frames = []
+    report = import_sources(
+        [SHIPPED[1], SHIPPED[0]],
+        empty,
+        progress=lambda *a: frames.append(a),
+        cancelled=lambda: len(frames) > 137 + 60,
+    )
+    assert report.cancelled
+    assert report.imported == empty.clips()
+    assert len(report.imported) == 1
+    assert traces(empty) == []
+
+
+def test_bad_files_keep_nobody_out_and_leave_nothing(empty, tmp_path):
+    """Sixty damaged files among whole ones, in one call."""
+    rng = np.random.default_rng(5)
+    whole = [film(tmp_path / f"whole{s}", moving(40)).read_bytes() for s in (".mp4", ".mpeg")]
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for i in range(60):
+        changes = [(str(rng.choice(["set", "cut", "insert"])), rng.random(), rng.bytes(4))
+                   for _ in range(3)]  # fmt: skip
+        (bad / f"{i}.mp4").write_bytes(mutate(whole[i % 2], changes))
+    report = import_sources([tmp_path / "whole.mp4", bad, tmp_path / "whole.mpeg"], empty)
+    assert len(report.imported) + len(report.refused) == 62
+    assert len(report.refused) >= 30
+    assert all(reason and "\n" not in reason for _, reason in report.refused)
+    assert empty.clips() == sorted(report.imported)
+    assert traces(empty) == []
+    assert validate(empty.location) == []
+
+
+def test_nothing_there_and_nothing_inside(empty, tmp_path):
+    (tmp_path / "hollow").mkdir()
+    report = import_sources([tmp_path / "hollow", tmp_path / "gone.mp4"], empty)
+    assert [reason for _, reason in report.refused] == [
+        "there is no video or image in this folder", "there is no such file or folder",
+    ]  # fmt: skip
+
+
+def test_a_disk_that_fills_up_is_named(empty, monkeypatch):
+    from napari_confseg.store.clip import ClipWriter
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ClipWriter, "append", full)
+    report = import_sources([SHIPPED[1]], empty)
+    assert "no space left on device" in report.refused[0][1]
+    assert traces(empty) == []
+
+
+# -- the decoder process
+
+
+def test_a_killed_decoder_costs_one_file(empty):
+    """SIGKILL in the middle of the first clip; the second is imported by a new process."""
+    killed = []
+
+    def kill_once(done, total, what):
+        if done == 40 and not killed:
+            killed.append(os.getpid())
+            for pid in children():
+                os.kill(pid, signal.SIGKILL)
+
+    # The pipe holds about a frame: the process cannot be done with 217 of them.
+    report = import_sources([SHIPPED[0], SHIPPED[1]], empty, progress=kill_once)
+    assert report.refused[0][1].startswith("decoding it crashed the decoder")
+    assert len(report.imported) == 1
+    assert traces(empty) == []
+
+
+def children():
+    listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+                             capture_output=True, text=True, check=True).stdout  # fmt: skip
+    return [int(line.split()[0]) for line in listing.splitlines() if "ingest.decoder" in line]
+
+
+def test_a_hanging_decoder_is_ended(tmp_path):
+    os.mkfifo(tmp_path / "silent.mp4")  # opening it waits for a writer that never comes
+    with Decoder(patience=1.5) as decoder:
+        begun = time.monotonic()
+        with pytest.raises(IngestError, match=r"hung: nothing came for 1\.5 seconds"):
+            list(decoder.read(Source("video", (str(tmp_path / "silent.mp4"),))))
+        assert time.monotonic() - begun < 30
+        decoder._patience = 60  # the next source gets a new process, which takes its time
+        assert len(list(decoder.read(Source("video", (str(SHIPPED[1]),))))) == 138
+
+
+def test_kill_9_in_the_middle_leaves_a_cohort_that_opens_and_imports_anew(empty, tmp_path):
+    script = f"""
+        import os, signal
+        from napari_confseg.ingest import import_sources
+        from napari_confseg.store import Cohort
+        def stop(done, total, what):
+            if done == 150:
+                os.kill(os.getpid(), signal.SIGKILL)
+        import_sources([{str(SHIPPED[0])!r}], Cohort.open({empty.location!r}), progress=stop)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert empty.clips() == []
+    assert len(traces(empty)) == 1  # frames without metadata: no clip
+    report = import_sources([SHIPPED[0]], empty)
+    assert traces(empty) == []
+    np.testing.assert_array_equal(
+        empty.clip(report.imported[0]).frames[:], independent(SHIPPED[0])[0]
+    )
+    assert validate(empty.location) == []
+
+
+def test_ten_thousand_frames_never_sit_in_memory(tmp_path, state_dir):
+    """123 MB of frames; the peak of either process may not differ from that for 200 frames."""
+    peaks = {}
+    for n in (200, 10_000):
+        path = looped(tmp_path / f"{n}.avi", n)
+        script = f"""
+            import resource
+            from napari_confseg.ingest import import_sources
+            from napari_confseg.store import Cohort
+            cohort = Cohort.create({str(tmp_path / f"{n}.zarr")!r}, name="c")
+            report = import_sources([{str(path)!r}], cohort)
+            assert cohort.clip(report.imported[0]).shape == ({n}, 96, 128), report
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+                print(resource.getrusage(who).ru_maxrss)
+        """
+        out = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True,
+                             capture_output=True, text=True).stdout  # fmt: skip
+        peaks[n] = [int(kilobytes) / 1024 for kilobytes in out.split()]
+    for few, many in zip(peaks[200], peaks[10_000], strict=True):
+        assert many < few + 40, peaks
+
+
+def looped(path, n):
+    """Write a video of `n` frames, 96 x 128, quickly: 50 frames encoded once, repeated."""
+    import av
+
+    source = film(path.with_name(f"loop-{n}.avi"), moving(50, (96, 128)))
+    with av.open(str(source)) as loop, av.open(str(path), "w") as out:
+        packets = [p for p in loop.demux(video=0) if p.dts is not None]
+        stream = out.add_stream_from_template(loop.streams.video[0])
+        data = [bytes(p) for p in packets]
+        for i in range(n):
+            packet = av.Packet(data[i % 50])
+            packet.stream, packet.time_base = stream, packets[0].time_base
+            packet.pts = packet.dts = i
+            packet.is_keyframe = packets[i % 50].is_keyframe
+            out.mux(packet)
+    return path
