@@ -16,13 +16,19 @@ from scipy.ndimage import distance_transform_edt, shift
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
-from napari_confseg.annotate.tools.carrying import KEPT_PER_STEP
 from napari_confseg.store import EXCLUDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+KEPT_PER_FRAME = 0.985
+"""Share of confidence kept for each frame to the nearer painted one.
+
+Fitted: halfway between painted frames 4, 8, 16 and 32 apart on synthetic clips, 99, 94, 88 and
+74 % of what is interpolated is true; this says 97, 94, 89 and 79 %.
+"""
 
 FARTHEST = 0.25
 """Share of the frame's longer side that a region may move from one painted frame to the next and
@@ -50,7 +56,7 @@ def between(
     """Yield the proposals for the ``gap - 1`` frames between two painted frames, in order.
 
     Confidence goes over from that of the first to that of the last level by level, and is less
-    by ``KEPT_PER_STEP`` for each frame to the nearer end. What is on one frame only is left
+    by ``KEPT_PER_FRAME`` for each frame to the nearer end. What is on one frame only is left
     there as it is, with a confidence that falls to 0 at the other: it ended somewhere between.
 
     Parameters
@@ -74,7 +80,7 @@ def between(
         )
     things = _things(first, last)
     for k in range(1, gap):
-        plane = _drawn(things, first.shape, k / gap, KEPT_PER_STEP ** min(k, gap - k))
+        plane = _drawn(things, first.shape, k / gap, KEPT_PER_FRAME ** min(k, gap - k))
         if inside is not None:
             plane[~inside] = 0
         yield plane

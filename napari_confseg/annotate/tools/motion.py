@@ -27,6 +27,10 @@ RADIUS = 4
 WARPS = 5
 """Rounds of refinement at each scale; twice as many cost twice the time and gained nothing."""
 
+SMOOTH = 2.0
+"""Width in small pixels by which the flow is smoothed: marks keep whole edges where speckle
+boils, and come no further from the truth."""
+
 MATCH_SIGMA = 4.0
 """Width in small pixels of the window in which two frames are compared."""
 
@@ -95,10 +99,12 @@ class Track:
             optical_flow_ilk(following, self.latest, radius=RADIUS, num_warp=WARPS,
                              dtype=np.float32), np.float32,
         )  # fmt: skip
+        plausible = _plausible(flow)
+        flow = np.stack([gaussian_filter(v, SMOOTH) for v in flow])
         grid = np.indices(following.shape, np.float32)
         at = grid + flow
         shift = flow + np.stack([_at(s, at) for s in self.shift])
-        seen = match(_at(self.origin, grid + shift), following) * _plausible(flow)
+        seen = match(_at(self.origin, grid + shift), following) * plausible
         quality = np.minimum(_at(self.quality, at), seen)
         return Track(self.origin, following, self.factor, shift, quality)
 
@@ -130,7 +136,8 @@ def _plausible(flow: NDArray[np.float32]) -> NDArray[np.float32]:
     A flow bends any picture into any other; what gives it away is that it stretches and folds.
     """
     strain = np.sqrt(sum(g**2 for v in flow for g in np.gradient(v)))
-    return np.asarray(np.exp(-((strain / TEARING) ** 4)), np.float32)
+    believed = np.exp(-((strain / TEARING) ** 4))
+    return np.asarray(gaussian_filter(believed, MATCH_SIGMA, mode="nearest"), np.float32)
 
 
 def _at(field: NDArray[np.float32], places: NDArray[np.floating]) -> NDArray[np.float32]:
