@@ -86,7 +86,8 @@ class Learnable:
     def replaced(self, entry: Reviewed) -> Learnable:
         """Return a copy with `entry` in place of what was known of that rater on that clip."""
         others = (e for e in self.entries if (e.clip, e.rater) != (entry.clip, entry.rater))
-        return Learnable((*others, entry), self.clips)
+        # A clip imported since the survey is a clip of the cohort all the same.
+        return Learnable((*others, entry), tuple(sorted({*self.clips, entry.clip})))
 
 
 def survey(cohort: Cohort) -> Learnable:
