@@ -8,6 +8,7 @@ from importlib.resources import as_file, files
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import zarr
 
 from napari_confseg.widgets.demo_summary import Facts, Shot, write_summary
@@ -190,7 +191,7 @@ class ScriptedDemo:
             if s.tool != "status"
         ]
         planes = self.session.planes
-        self.facts.painted = {c: int((planes[c] > 0).sum()) for c in planes}
+        self.facts.painted = {c: int(np.count_nonzero(planes[c])) for c in planes}
         self._picture("painted", "A real clip, painted at 90, 60 and 30 %; one stroke undone.")
 
     def _train(self) -> None:
@@ -242,11 +243,10 @@ class ScriptedDemo:
 
     def _look_into_the_store(self, place: Path) -> None:
         """Read what was painted with nothing but zarr."""
-        planes = zarr.open_array(place / self.clip / "raters" / self.session.rater / "0", mode="r")
-        names = list(self.facts.painted)
-        stored = {c: int((planes[:, i] > 0).sum()) for i, c in enumerate(names)}
-        self.facts.stored = stored
-        levels = sorted(
-            {int(v) for i in range(len(names)) for v in set(planes[0, i].ravel())} - {0}
-        )
-        self.facts.levels = levels
+        array = zarr.open_array(place / self.clip / "raters" / self.session.rater / "0", mode="r")
+        levels: set[int] = set()
+        for index, name in enumerate(self.facts.painted):
+            plane = np.asarray(array[:, index])
+            self.facts.stored[name] = int(np.count_nonzero(plane))
+            levels |= set(np.unique(plane).tolist()) - {0}
+        self.facts.levels = sorted(levels)
