@@ -20,7 +20,7 @@ from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
 from napari_confseg.annotate.work import Work
-from napari_confseg.store import Act, Clip, Cohort, RaterWriter, SaveState, Status
+from napari_confseg.store import Act, Clip, Cohort, RaterWriter, SaveState, Status, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -206,6 +206,17 @@ class Session(EventedModel):
         """
         self._put_down()
         self._set_together(clip=None, playing=False, save_state=None)
+
+    def release(self) -> None:
+        """Close the clip although strokes may not be saved: the program ends.
+
+        What the journal has is safe; what it could not take was shown as not saved.
+        """
+        try:
+            self.close_clip()
+        except StoreError:
+            if self._work is not None:
+                self._work.writer.abandon()
 
     def close_cohort(self) -> None:
         """Close clip and cohort.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, NOT_MARKED
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ class ViewState:
     tool : Tool
         What the mouse does; never a painting tool where painting is impossible.
     label : int
-        Plane value that the tool writes.
+        Plane value that strokes get.
     brush_size : int
         Diameter in pixels.
     threshold : int
@@ -138,10 +138,11 @@ class ViewState:
     model_opacity: float = 0.7
 
 
-def value_painted(tool: Tool, confidence: int) -> int:
-    """Return the plane value that `tool` writes at `confidence` (1..100)."""
-    if tool is Tool.ERASE:
-        return NOT_MARKED
+def label_of(tool: Tool, confidence: int) -> int:
+    """Return the plane value that strokes of `tool` get at `confidence` (1..100).
+
+    The eraser needs none: it always writes 0, and the confidence waits for the brush to be back.
+    """
     return EXCLUDED if tool is Tool.EXCLUDE else confidence
 
 
@@ -159,7 +160,7 @@ def resolve(wish: Wish, reality: Reality) -> ViewState:
         frame=min(max(wish.frame, 0), max(reality.n_frames - 1, 0)),
         active=active,
         tool=wish.tool if can_paint else Tool.PAN,
-        label=value_painted(wish.tool, min(max(wish.confidence, 1), MAX_CONFIDENCE)),
+        label=label_of(wish.tool, min(max(wish.confidence, 1), MAX_CONFIDENCE)),
         brush_size=max(wish.brush_size, 1),
         threshold=threshold,
         opacity=min(max(wish.opacity, 0.0), 1.0),

@@ -125,8 +125,15 @@ class Hand:
 
     def key(self, key: str) -> None:
         """Press a key or a combination on the canvas, in Qt's words: ``"Ctrl+Z"``, ``"K"``."""
+        self.activate()
         press_key(self.canvas, key)
         self.wait()
+
+    def activate(self) -> None:
+        """Make the viewer the active window: keys go nowhere else."""
+        if not self.window.isActiveWindow():
+            self.window.activateWindow()
+            self.wait_until(self.window.isActiveWindow)
 
 
 def press_key(widget: QWidget, key: str) -> None:

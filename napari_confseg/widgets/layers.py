@@ -7,6 +7,7 @@ view states, and turns what a person does with napari's own controls into wishes
 
 from __future__ import annotations
 
+import weakref
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -104,21 +105,39 @@ class LayerView:
 
     def __init__(self, session: Session, viewer: Any) -> None:
         self._session = session
-        self._viewer = getattr(viewer, "__wrapped__", viewer)
+        # Weakly: whoever keeps this must not keep a closed window alive.
+        self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
         self._shown: ViewState | None = None
         self._pushing = 0
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
         self._theirs: dict[tuple[str, str], Any] = {}
-        session.events.clip.connect(self._on_clip)
-        session.events.overlays.connect(self._on_overlays)
-        session.events.connect(self.push)
-        session.planes_changed.connect(self._on_planes_changed)
+        self._links: list[tuple[Any, Any]] = [
+            (session.events.clip, self._on_clip),
+            (session.events.overlays, self._on_overlays),
+            (session.events, self.push),
+            (session.planes_changed, self._on_planes_changed),
+        ]
+        for signal, slot in self._links:
+            signal.connect(slot)
         session.refuse_undo_while(self.stroking)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.layers.events.removed.connect(self._on_removed)
         self._on_clip()
+
+    def detach(self) -> None:
+        """Show no more: the window is going."""
+        for signal, slot in self._links:
+            signal.disconnect(slot, missing_ok=True)
+        self._links = []
+
+    @property
+    def _viewer(self) -> Any:
+        viewer = self._viewer_ref()
+        if viewer is None:
+            raise ReferenceError("the viewer of this session is closed")
+        return viewer
 
     # ---- the session shown ----------------------------------------------------------------
 
@@ -146,6 +165,8 @@ class LayerView:
         with self._pushed():
             for name in differences(old, new):
                 getattr(self, f"_push_{name}")(new)
+        if self._shown is None:  # a layer came back: it needs all the rest too
+            self._push_now()
 
     def _push_frame(self, state: ViewState) -> None:
         self._drop_polygon()

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psygnal import emit_queued
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.session import Session
@@ -55,18 +55,30 @@ def session_for(viewer: Any) -> Session:
     return _sessions[key][0]
 
 
-class _CloseWith(QObject):  # type: ignore[misc]
-    """Closes a session's clip when a window closes, so that the next one may paint."""
+def _close(session: Session) -> None:
+    """Close the clip of a session whose window goes, so that the next one may paint."""
+    for other, view in _sessions.values():
+        if other is session:
+            view.detach()
+    session.release()
 
+
+class _CloseWith(QObject):  # type: ignore[misc]
     def __init__(self, window: QWidget, session: Session) -> None:
         super().__init__(window)
         self._session = session
         window.installEventFilter(self)
+        app = QCoreApplication.instance()
+        if app is not None:  # the last window goes without being deleted
+            app.aboutToQuit.connect(self._on_quit)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
         if event.type() == QEvent.Type.DeferredDelete:
-            self._session.close_clip()
+            _close(self._session)
         return False
+
+    def _on_quit(self) -> None:
+        _close(self._session)
 
 
 def close_with(window: QWidget, session: Session) -> None:

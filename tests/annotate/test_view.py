@@ -14,8 +14,8 @@ from napari_confseg.annotate.view import (
     ViewState,
     Wish,
     differences,
+    label_of,
     resolve,
-    value_painted,
 )
 
 CLASSES = ("pleura", "a-line", "b-line")
@@ -64,8 +64,8 @@ def test_hidden_foreign_and_missing_planes_cannot_be_painted() -> None:
     assert resolve(replace(WISH, class_name="model"), HERE).editable == frozenset()
 
 
-def test_each_tool_writes_its_value() -> None:
-    assert [value_painted(t, 40) for t in Tool] == [40, 40, 40, 40, 0, 255]
+def test_each_tool_has_its_value() -> None:
+    assert [label_of(t, 40) for t in Tool] == [40, 40, 40, 40, 40, 255]
 
 
 def test_only_differences_are_told() -> None:

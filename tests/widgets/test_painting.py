@@ -1,0 +1,208 @@
+"""A hand paints in a real window; the store, opened by plain zarr, holds exactly that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_confseg.annotate.view import Tool
+from napari_confseg.store import Cohort
+from tests.conftest import add_clip
+from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    made = Cohort.create(tmp_path / "cohort.zarr", name="toy")
+    add_clip(made, "clip-1", shape=SHAPE)
+    add_clip(made, "clip-2", shape=SHAPE)
+    return made
+
+
+@pytest.fixture
+def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
+    made = Desk(make_napari_viewer(show=True))
+    made.open(cohort)
+    yield made
+    made.close()
+
+
+def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort) -> None:
+    session, hand = desk.session, desk.hand
+    seen: list[tuple[int, int, int, str, int]] = []
+    was = np.zeros((6, 6, *SHAPE), np.uint8)  # (C, T, Y, X)
+
+    def note(confidence: int, tool: str) -> None:
+        nonlocal was
+        desk.until(lambda: len(session.strokes) > len(seen))
+        now = np.stack([session.planes[c.name] for c in session.classes])
+        changed = np.argwhere(now != was)
+        assert len({(c, t) for c, t, _, _ in changed.tolist()}) == 1  # one class, one frame
+        c, t = changed[0, :2].tolist()
+        assert set(now[c, t][now[c, t] != was[c, t]].tolist()) == {confidence}
+        seen.append((c, t, confidence, tool, len(changed)))
+        was = now.copy()
+
+    hand.key("0")
+    hand.stroke([(20, 20), (60, 40)])
+    note(90, "brush")
+    hand.key("U")  # rib
+    hand.key("9")
+    desk.panel.tools.buttons[Tool.POLYGON].click()
+    hand.polygon([(10, 70), (10, 110), (40, 110), (40, 70)])
+    note(60, "polygon")
+    hand.key("8")
+    desk.panel.tools.buttons[Tool.FILL].click()
+    hand.click(20, 90)
+    note(30, "fill")
+    session.frame = 3
+    desk.panel.tools.buttons[Tool.BRUSH].click()
+    hand.key("W")  # surer by 5
+    hand.stroke([(70, 20), (70, 100)])
+    note(35, "brush")
+    hand.key("1")  # napari's own key for erasing
+    hand.stroke([(70, 60), (70, 80)])
+    note(0, "erase")
+    desk.panel.tools.buttons[Tool.EXCLUDE].click()
+    hand.stroke([(30, 30), (30, 50)])
+    note(255, "exclude")
+    assert set(np.unique(was)) == {0, 30, 35, 90, 255}
+
+    before_undo = was
+    for _ in range(3):
+        hand.key("Ctrl+Z")
+    assert [s.undone for s in session.strokes] == [False] * 3 + [True] * 3
+    assert session.frame == 3
+    hand.key("Ctrl+Shift+Z")
+    hand.key("Ctrl+Shift+Z")
+    expected = before_undo.copy()
+    expected[5, 3][expected[5, 3] == 255] = 0
+    assert session.flush()
+
+    stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada").swapaxes(0, 1)
+    assert np.array_equal(stored, expected)
+    layers = np.stack([desk.layer(c.label).data for c in session.classes])
+    assert np.array_equal(layers, expected)
+    lines = Path(cohort.location, "clip-1", "raters", "dr-ada", "strokes.jsonl").read_text()
+    record = [json.loads(line) for line in lines.splitlines()]
+    told = [(s["class_index"], s["frame"], s["confidence"], s["tool"], s["pixels"]) for s in record]
+    assert told == seen
+    assert [s["undone"] for s in record] == [False] * 5 + [True]
+
+
+def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(desk: Desk) -> None:
+    session, hand = desk.session, desk.hand
+    session.confidence = 90
+    hand.press(40, 30)
+    hand.move(40, 50)
+    hand.key("8")
+    hand.key("U")
+    desk.viewer.dims.set_current_step(0, 4)  # the wheel, or napari's own play button
+    hand.key("Ctrl+Z")  # nothing to undo yet
+    hand.move(40, 80)
+    hand.release(40, 80)
+    desk.until(lambda: session.strokes)
+    (stroke,) = session.strokes
+    assert (stroke.class_index, stroke.frame, stroke.confidence) == (2, 0, 90)
+    assert not session.planes["rib"].any()
+    # What was asked for meanwhile holds from now on.
+    desk.until(lambda: desk.viewer.layers.selection.active is desk.layer("Rib"))
+    assert session.confidence == 30
+    hand.stroke([(70, 30), (70, 50)])
+    desk.until(lambda: len(session.strokes) == 2)
+    assert (session.strokes[1].class_index, session.strokes[1].confidence) == (5, 30)
+
+
+def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
+    session, hand, layer = desk.session, desk.hand, desk.layer()
+    session.confidence = 99
+    hand.key("Equal")
+    hand.key("Equal")
+    assert session.confidence == layer.selected_label == 100
+    hand.key("M")  # "new label"
+    assert layer.selected_label <= 100
+    hand.key("X")
+    assert session.tool is Tool.ERASE
+    hand.key("X")
+    assert session.tool is Tool.BRUSH
+    layer.selected_label = 40
+    assert session.confidence == 40
+    assert desk.layer("Rib").selected_label == 40
+    layer.brush_size = 21
+    assert session.brush_size == 21
+    layer.mode = "polygon"
+    assert session.tool is Tool.POLYGON
+    layer.n_edit_dimensions = 3
+    assert layer.n_edit_dimensions == 2
+    layer.visible = False
+    assert session.hidden == {"b-line"}
+    assert session.view().tool is Tool.PAN
+    assert layer.mode == "pan_zoom"
+    layer.visible = True
+    desk.viewer.layers.selection.active = desk.layer("Rib")
+    assert session.class_name == "rib"
+    desk.viewer.layers.selection.active = desk.layer("clip-1")
+    assert session.tool is Tool.PAN
+    hand.key("G")
+    desk.panel.tools.buttons[Tool.BRUSH].click()
+    assert desk.viewer.layers.selection.active is desk.layer("Pleural line")
+
+
+def test_layers_taken_from_the_list_lose_nothing(desk: Desk) -> None:
+    session, hand = desk.session, desk.hand
+    hand.stroke([(40, 30), (40, 60)])
+    desk.until(lambda: session.strokes)
+    marked = session.planes["b-line"].copy()
+    desk.viewer.layers.remove("B-line")
+    assert session.hidden == {"b-line"}
+    desk.panel.palette_.rows["b-line"].eye.click()
+    assert np.array_equal(desk.layer().data, marked)
+    hand.key("J")
+    desk.panel.tools.buttons[Tool.BRUSH].click()
+    hand.stroke([(60, 30), (60, 60)])
+    desk.until(lambda: len(session.strokes) == 2)
+    desk.viewer.layers.remove("clip-1")
+    assert session.clip is None
+    assert len(desk.viewer.layers) == 0
+    assert desk.panel.desk.open_clip("clip-1")
+    assert session.planes["b-line"].sum() > marked.sum()
+
+
+def test_another_clip_has_its_own_undo(desk: Desk) -> None:
+    session, hand = desk.session, desk.hand
+    hand.stroke([(40, 30), (40, 60)])
+    desk.until(lambda: session.strokes)
+    layer, marked = desk.layer(), session.planes["b-line"].copy()
+    assert desk.panel.desk.open_clip("clip-2")
+    assert desk.layer() is layer  # the layers stay, their data are the other clip's
+    assert not layer.data.any()
+    hand.key("Ctrl+Z")
+    assert not layer.data.any()
+    assert desk.panel.desk.open_clip("clip-1")
+    assert np.array_equal(layer.data, marked)
+    hand.key("Ctrl+Z")
+    assert not layer.data.any()
+
+
+def test_what_other_code_paints_is_a_stroke_too(desk: Desk) -> None:
+    session, layer = desk.session, desk.layer()
+    layer.data_setitem((np.array([1, 1, 2]), np.array([3, 4, 3]), np.array([5, 5, 6])), 40)
+    layer.paint((2, 50, 50), 70)
+    layer.fill((2, 50, 50), 20)
+    assert [(s.frame, s.confidence) for s in session.strokes] == [
+        (1, 40),
+        (2, 40),
+        (2, 70),
+        (2, 20),
+    ]
+    assert session.flush()
+    while session.undo():
+        pass
+    assert not layer.data.any()
