@@ -25,6 +25,7 @@ FRAMES: Final = 16
 READER: Final = "Dr Demo"
 FIT_TIMEOUT: Final = 420.0
 
+CLIP: Final = "lung-convex.mpeg"
 # Where a hand can go on the clip that is shipped, in shares of its height and width: along the
 # pleural line, down a bright streak below it, and on below where it is hard to say.
 STROKES: Final = (
@@ -150,13 +151,13 @@ class ScriptedDemo:
     # ---- the stages -----------------------------------------------------------------------
 
     def _import(self) -> None:
-        before = set(self.session.cohort.clips())
-        clips = sorted(p for p in files("sample_data").joinpath("clips").iterdir()
-                       if p.name.endswith((".mp4", ".mov", ".mpeg")))  # fmt: skip
-        with as_file(clips[0]) as source:
+        cohort = self.session.cohort
+        assert cohort is not None
+        before = set(cohort.clips())
+        with as_file(files("sample_data") / "clips" / CLIP) as source:
             self.annotate.desk.import_clips([str(source)], "real-1")
-            self.hand.wait_until(lambda: bool(set(self.session.cohort.clips()) - before), 60)
-        self.clip = (set(self.session.cohort.clips()) - before).pop()
+            self.hand.wait_until(lambda: set(cohort.clips()) > before, 60)
+        self.clip = (set(cohort.clips()) - before).pop()
         self._open(self.clip)
 
     def _open(self, clip: str) -> None:
@@ -167,7 +168,7 @@ class ScriptedDemo:
     def _stroke(
         self, class_name: str, confidence: int, way: tuple[tuple[float, float], ...]
     ) -> None:
-        _, height, width = self.session.clip.shape
+        height, width = self.session.planes[class_name].shape[1:]
         self.annotate.palette_.rows[class_name].setFocus()
         self.session.class_name = class_name
         self.session.confidence = confidence
