@@ -45,6 +45,19 @@ def learnable(tmp_path: Path, state_dir: Path) -> Cohort:
 
 @pytest.fixture
 def panel(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[TrainPanel]:
+    """The panel as a window of its own: most of what it does needs no canvas to be drawn."""
+    made = TrainPanel(make_napari_viewer())
+    made.resize(340, 900)
+    made.show()
+    yield made
+    made.session.close_clip()
+    made.close()
+    made.deleteLater()
+
+
+@pytest.fixture
+def docked(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[TrainPanel]:
+    """The panel in napari's real window."""
     viewer = make_napari_viewer(show=True)
     made = TrainPanel(viewer)
     viewer.window.add_dock_widget(made, name="Train", area="right")
@@ -330,7 +343,10 @@ def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, 
     run.append(Started())
     learn(run, range(1, 12))
     run.append(Failed(error="Something long went wrong here. " * 3, hint="Do this. " * 9))
+    model_marks(learnable, "clip-1", run.path.name, 80)
     opened(panel, learnable)
+    panel.training.show(True)
+    assert panel.model.accept.isVisibleTo(panel)
     body = panel.widget()
     bar = panel.verticalScrollBar().sizeHint().width()
     assert body.minimumSizeHint().width() <= panel.minimumWidth() - bar
@@ -358,7 +374,8 @@ def test_closing_the_panel_lets_go_of_the_session(
 # ---- the real thing -----------------------------------------------------------------------
 
 
-def test_a_real_run_from_start_to_prediction(panel: TrainPanel, learnable: Cohort) -> None:
+def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Cohort) -> None:
+    panel = docked
     session, training = panel.session, panel.training
     opened(panel, learnable)
     training.want(steps=120)
