@@ -220,9 +220,7 @@ class ScriptedDemo:
         unseen = self._unseen_clip()
         self._open(unseen)
         self.train.predict(everything=False)
-        self.hand.wait_until(
-            lambda: any(o.name == self._run.name for o in self.session.overlays), 120
-        )
+        self.hand.wait_until(self._predicted, 120)
         self.session.frame = len(self.session.status) // 2
         self._picture("predicted", "What the model marks on a patient that it has not learnt from.")
         overlay = next(o for o in self.session.overlays if o.name == self._run.name)
@@ -234,6 +232,11 @@ class ScriptedDemo:
             self.facts.accepted = f"{most} on frame {self.session.frame + 1} of {unseen}, at 60 %"
         self._raise(self.annotate)
         self._picture("accepted", "Accepted as the reader's own at 60 %, and undoable.")
+
+    def _predicted(self) -> bool:
+        job = self.train.training.state.predicting
+        shown = any(o.name == self._run.name and o.planes for o in self.session.overlays)
+        return job is not None and not job.phase.live and shown
 
     def _unseen_clip(self) -> str:
         """Return a clip of a patient held out from training, by the run's own record."""
