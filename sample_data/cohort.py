@@ -21,8 +21,8 @@ from napari_confseg.store import (
     Status,
     Stroke,
 )
-from sample_data.anatomy import draw_anatomy
 from sample_data.clinical import draw_row, to_csv
+from sample_data.disease import draw_anatomy
 from sample_data.findings import findings, latent, truth
 from sample_data.imaging import Scanner, Settings
 from sample_data.motion import draw_motion
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store import Clip, Location, Rater
+    from sample_data.anatomy import Anatomy, Pose
     from sample_data.findings import Finding
     from sample_data.readers import Mark
 
@@ -191,10 +192,6 @@ def make_clip(
     poses = draw_motion(rng, scan.probe, n_frames, FPS, plan.severity)
     image_rng = np.random.default_rng(image_seed)
     scanner = Scanner(image_rng, scan, anatomy, Settings.draw(image_rng))
-    simulated = [
-        Reader(np.random.default_rng(s), READERS[kind])
-        for s, kind in zip(reader_seeds, readers, strict=True)
-    ]
     digest = hashlib.sha256()
     with cohort.new_clip(plan.name, shape=size) as new:
         for pose in poses:
@@ -202,7 +199,17 @@ def make_clip(
             digest.update(frame.tobytes())
             new.append(frame)
         new.finish(_meta(plan, scan, n_frames, digest.hexdigest()))
-    clip = cohort.clip(plan.name)
+    simulated = [
+        Reader(np.random.default_rng(s), READERS[kind])
+        for s, kind in zip(reader_seeds, readers, strict=True)
+    ]
+    mark_clip(cohort.clip(plan.name), anatomy, poses, scan, simulated)
+
+
+def mark_clip(
+    clip: Clip, anatomy: Anatomy, poses: list[Pose], scan: Scan, simulated: list[Reader]
+) -> None:
+    """Write truth, latent probability and the planes of the readers of one clip."""
     exact = clip.create_rater("truth", kind="truth", label="Exact truth", created=EPOCH)
     likely = clip.create_rater("latent", kind="truth", label="Latent probability", created=EPOCH)
     desks = [
@@ -219,7 +226,7 @@ def make_clip(
         if t % READ_EVERY == 0:
             for desk in desks:
                 desk.read(t, found, z, u)
-    everything = np.full((n_frames, N_CLASSES), Status.REVIEWED, np.uint8)
+    everything = np.full((len(poses), N_CLASSES), Status.REVIEWED, np.uint8)
     exact.write_status(everything)
     likely.write_status(everything)
     for desk in desks:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from sample_data.anatomy import Anatomy, Pose, draw_anatomy
+from sample_data.anatomy import Anatomy, Pose
+from sample_data.disease import draw_anatomy
 from sample_data.findings import (
     A_LINE,
     B_LINE,

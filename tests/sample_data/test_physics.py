@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from skimage.draw import polygon2mask
 
-from sample_data.anatomy import Pose, draw_anatomy
+from sample_data.anatomy import Pose
+from sample_data.disease import draw_anatomy
 from sample_data.fields import Curve, Texture
 from sample_data.imaging import Scanner, Settings
 from sample_data.scan import Probe, Scan

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sample_data.anatomy import Pose, draw_anatomy
+from sample_data.anatomy import Pose
+from sample_data.disease import draw_anatomy
 from sample_data.findings import B_LINE, findings, truth
 from sample_data.readers import READERS, Reader
 from sample_data.scan import Probe
