@@ -13,6 +13,7 @@ import pytest
 import zarr
 from zarr.storage import LocalStore
 
+from napari_confseg.dataset import packing
 from napari_confseg.dataset.build import BuildStopped, build, changed_sources
 from napari_confseg.dataset.diff import compare
 from napari_confseg.dataset.frozen import Dataset, versions
@@ -89,10 +90,35 @@ def test_same_inputs_same_bytes_and_no_new_version(study: Cohort, tmp_path: Path
 
 def test_read_by_plain_zarr_in_few_shards(study: Cohort, tmp_path: Path) -> None:
     dataset = build(study, REQUEST, tmp_path / "out")
-    array = zarr.open_array(dataset.folder / "data.zarr" / "c0" / "frames", mode="r")
-    assert array.shape == (4, 48, 64)
-    assert array.shards is not None
-    assert len(list((dataset.folder / "data.zarr" / "c0" / "frames" / "c").rglob("0"))) >= 1
+    for path, ours in (("frames", dataset.frames("c0")),
+                       ("raters/bert/planes", dataset.planes("c0", "bert"))):  # fmt: skip
+        array = zarr.open_array(dataset.folder / "data.zarr" / "c0" / path, mode="r")
+        assert array.shards is not None
+        assert np.array_equal(array[:], ours)
+        assert (
+            sum(p.is_file() for p in (dataset.folder / "data.zarr" / "c0" / path).rglob("*")) == 2
+        )
+
+
+def test_direct_reading_equals_zarr_across_chunks_and_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes so small that a clip has many shards, whole and partial chunks, and empty ones."""
+    cohort = Cohort.create(LocalStore(tmp_path / "long.zarr"), name="long")
+    add_clip(cohort, "c", n_frames=23)
+    read_clip(cohort, "c", {"anna": (1.0, 0.0)}, unreviewed=0)
+    anna = cohort.clip("c").rater("anna")
+    for frame in range(6, 18):
+        for c in (0, 1):
+            anna.write_plane(frame, c, np.zeros((48, 64), np.uint8))
+    monkeypatch.setattr(packing, "CHUNK_BYTES", 2 * 6 * 48 * 64)
+    monkeypatch.setattr(packing, "SHARD_BYTES", 4 * 6 * 48 * 64)
+    dataset = build(cohort, BuildRequest(name="long", parts={"train": 1.0}), tmp_path / "out")
+    array = dataset.array("c/raters/anna/planes")
+    assert (array.chunks[0], array.shards[0]) == (2, 4)
+    assert np.array_equal(dataset.planes("c", "anna"), array[:])
+    assert np.array_equal(dataset.planes("c", "anna")[:, 0], anna.read_planes(0))
+    assert np.array_equal(dataset.frames("c"), cohort.clip("c").frames[:])
 
 
 def test_versions_and_what_changed(study: Cohort, tmp_path: Path) -> None:
@@ -203,7 +229,7 @@ def test_croissant_by_its_own_tool(study: Cohort, tmp_path: Path) -> None:
     metadata = croissant.Dataset(dataset.folder / "croissant.json")
     assert not metadata.metadata.ctx.issues.errors
     rows = list(metadata.records("clips"))
-    assert [r["clips/clip"].decode() for r in rows] == dataset.clips()
+    assert [str(r["clips/clip"]) for r in rows] == dataset.clips()
 
 
 def test_leaks_are_found(study: Cohort, tmp_path: Path) -> None:
