@@ -121,4 +121,4 @@ def _rows(clip: dict[str, Any], classes: list[str]) -> list[list[str]]:
 
 
 def _percent(share: float) -> str:
-    return "-" if share == 0 else f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"
+    return "-" if share == 0 else f"{share:.0%}" if share >= 0.005 else "<1%"

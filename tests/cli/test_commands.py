@@ -1,0 +1,227 @@
+"""Whole commands in this process, and what they leave."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_confseg.__main__ import COMMANDS, main
+from napari_confseg.store import Act, Cohort, Patch, RaterWriter, StatusChange
+from tests.ingest.films import SHIPPED, film, moving
+
+
+def run(capsys, *argv):
+    """Return exit code, standard output and standard error."""
+    try:
+        code = main([str(a) for a in argv])
+    except SystemExit as error:
+        code = error.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def location(tmp_path, state_dir):
+    return tmp_path / "study.zarr"
+
+
+def test_import_makes_the_cohort_and_says_what_is_in_it(capsys, location):
+    code, out, _ = run(
+        capsys, "import", SHIPPED[1], "--cohort", location, "--create", "--patient", "anna",
+        "--crop", "sector", "--json",
+    )  # fmt: skip
+    report = json.loads(out)
+    decoder = report["imported"][0].pop("decoder")
+    assert code == 0
+    assert decoder.startswith("PyAV ")
+    assert report == {
+        "cohort": str(location),
+        "imported": [{
+            "clip": "clip-10a2924a", "patient": "anna", "frames": 137, "height": 240,
+            "width": 204, "seconds": 7.105, "sector": "linear", "crop": [2, 0, 242, 204],
+            "tags": [],
+        }],
+        "refused": [],
+    }  # fmt: skip
+    cohort = Cohort.open(location)
+    assert cohort.meta.name == "study"
+    assert cohort.clips() == ["clip-10a2924a"]
+
+
+def test_import_refuses_what_is_no_clip_and_takes_the_rest(capsys, location, tmp_path):
+    (tmp_path / "notes.txt").write_text("no video")
+    code, out, err = run(
+        capsys, "import", tmp_path / "notes.txt", SHIPPED[1], "--cohort", location, "--create"
+    )
+    assert code == 1
+    assert "clip-10a2924a" in out
+    assert "no video that can be read" in out
+    assert "Traceback" not in out + err
+
+
+def test_import_without_cohort_says_what_to_do(capsys, location):
+    code, _, err = run(capsys, "import", SHIPPED[1], "--cohort", location)
+    assert code == 1
+    assert "expected a cohort folder, found nothing there" in err
+    assert not location.exists()
+
+
+def test_import_of_a_folder_tells_that_it_took_one_patient(capsys, location, tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(2):
+        film(tmp_path / "in" / f"{i}.mp4", moving(3 + i))
+    _, out, _ = run(capsys, "import", tmp_path / "in", "--cohort", location, "--create")
+    assert "Clips of one folder are taken for one patient" in out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["import"],
+        ["import", "x.mp4"],
+        ["import", "x.mp4", "--cohort", "c", "--patient", "Not A Slug"],
+        ["import", "x.mp4", "--cohort", "c", "--fps", "0"],
+        ["import", "x.mp4", "--cohort", "c", "--crop", "sometimes"],
+        ["status"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_2(capsys, argv):
+    code, out, err = run(capsys, *argv)
+    assert code == 2
+    assert "usage: confseg" in err
+    assert out == ""
+
+
+@pytest.mark.parametrize("command", [c.__name__ for c in COMMANDS])
+def test_every_command_has_help_with_an_example_and_json(capsys, command):
+    name = sys.modules[command]
+    names = _declared(name)
+    for declared in names:
+        code, out, _ = run(capsys, declared, "--help")
+        assert code == 0
+        assert f"example:\n  confseg {declared} " in out
+        assert "--json" in out
+
+
+def _declared(module):
+    import argparse
+
+    commands = argparse.ArgumentParser().add_subparsers()
+    module.add(commands)
+    return list(commands.choices)
+
+
+def test_help_needs_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from napari_confseg.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'zarr', 'pydantic', 'av', 'rich', 'scipy', 'napari', 'torch'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+# -- status
+
+
+@pytest.fixture
+def marked(cohort):
+    """The small cohort with one reader, who reviewed 3 of 6 frames for one class."""
+    with RaterWriter.open(cohort, "clip-1", "anna") as writer:
+        before = np.zeros((4, 4), np.uint8)
+        for frame in range(3):
+            patch = Patch(1, frame, 0, 0, before, before + 60)
+            writer.commit(Act((patch,), 60, "brush", 1, frame, (StatusChange(frame, 1, 0, 2),)))
+        writer.undo()
+        writer.redo()
+    return cohort
+
+
+def test_status_counts_reviewed_frames_and_strokes(capsys, marked):
+    code, out, _ = run(capsys, "status", marked.location, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["cohort"], found["patients"], found["frames"]) == ("toy", 2, 12)
+    first, second = found["clips"]
+    reviewed = dict.fromkeys(found["classes"], 0.0) | {"a-line": 0.5}
+    assert first["raters"] == [
+        {"rater": "anna", "kind": "human", "reviewed": reviewed, "strokes": 3, "waiting": 0}
+    ]
+    assert second["raters"] == []
+
+
+def test_status_tells_what_waits_in_the_journal(capsys, cohort, monkeypatch):
+    from napari_confseg.store.behind import WriteBehind
+
+    monkeypatch.setattr(WriteBehind, "_write", _never, raising=True)
+    writer = RaterWriter.open(cohort, "clip-1", "anna")
+    before = np.zeros((4, 4), np.uint8)
+    writer.commit(Act((Patch(1, 0, 0, 0, before, before + 60),), 60, "brush", 1, 0))
+    _, out, _ = run(capsys, "status", cohort.location, "--json")
+    assert json.loads(out)["clips"][0]["raters"][0]["waiting"] == 1
+    _, out, _ = run(capsys, "status", cohort.location)
+    assert "clip-1, anna: 1 strokes wait in this machine's journal" in out
+    writer.abandon()
+
+
+def _never(*_):
+    raise OSError("the store is away")
+
+
+def test_status_for_people(capsys, marked):
+    code, out, _ = run(capsys, "status", marked.location)
+    assert code == 0
+    assert "toy: 2 clips of 2 patients, 12 frames" in out
+    assert "50%" in out
+    assert "nobody yet" in out
+
+
+def test_status_of_nothing_and_of_an_empty_cohort(capsys, location):
+    assert run(capsys, "status", location)[0] == 1
+    Cohort.create(location, name="study")
+    code, out, _ = run(capsys, "status", location)
+    assert code == 0
+    assert "Empty: confseg import" in out
+
+
+# -- validate
+
+
+def test_validate_a_sound_cohort(capsys, marked):
+    code, out, _ = run(capsys, "validate", marked.location)
+    assert code == 0
+    assert "is sound" in out
+    assert json.loads(run(capsys, "validate", marked.location, "--json")[1]) == {"problems": []}
+
+
+def test_validate_lists_problems_for_people_and_machines(capsys, marked, tmp_path):
+    (tmp_path / "cohort.zarr" / "clip-1" / "surprise.txt").write_text("unlisted")
+    code, out, _ = run(capsys, "validate", marked.location)
+    assert code == 1
+    assert "1 problem" in out
+    assert "surprise.txt" in out
+    code, out, _ = run(capsys, "validate", marked.location, "--json")
+    assert code == 1
+    problem = json.loads(out)["problems"][0]
+    assert set(problem) == {"code", "path", "expected", "found", "hint"}
+    assert "surprise.txt" in problem["path"]
+
+
+def test_validate_what_is_no_cohort(capsys, tmp_path):
+    (tmp_path / "folder").mkdir()
+    code, out, _ = run(capsys, "validate", tmp_path / "folder", "--json")
+    assert code == 1
+    assert json.loads(out)["problems"]
+
+
+def test_python_m_runs_it():
+    done = subprocess.run([sys.executable, "-m", "napari_confseg", "--version"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.startswith("confseg ")
