@@ -20,6 +20,11 @@ CORRIDOR = 0.06
 """Share of the sector's depth within which, up and down, the pleura tool looks for the line."""
 
 
+STEEPEST = 3.0
+"""Depth over width between two clicks from which they mark a leaning line and not two edges:
+B-lines lean little from their beam, and pleurae slope less than that."""
+
+
 def b_line_band(
     beams: Beams, top: Point, other: Point | None = None, *, width: float, confidence: int
 ) -> NDArray[np.uint8]:
@@ -32,9 +37,9 @@ def b_line_band(
     top : tuple of float
         Where the B-line leaves the pleura.
     other : tuple of float, optional
-        A second click. On another beam, at about the same depth, it is the B-line's other edge
-        on the pleura, and `width` counts as the least; further down it is another point of the
-        middle, and the band leans from beam to beam to pass through it.
+        A second click. Beside the first it is the B-line's other edge on the pleura, which may
+        slope, and `width` counts as the least. More than ``STEEPEST`` times as far below it as
+        beside it, it is another point of the middle: the band leans to pass through it.
     width : float
         Across the beams at the depth of `top`, in the unit of `beams` (mm or px).
     confidence : int
@@ -53,19 +58,20 @@ def b_line_band(
     _check_width(width, beams)
     depth, lateral = (float(v) for v in beams.locate(*map(np.asarray, top)))
     half = beams.width_at(depth, width) / 2
-    middle = np.full((), lateral)
-    start = depth
+    middle: float | NDArray[np.float64] = lateral
+    start: float | NDArray[np.float64] = depth
     if other is not None:
         depth_2, lateral_2 = (float(v) for v in beams.locate(*map(np.asarray, other)))
         across = abs(lateral_2 - lateral) / beams.width_at(depth, 1.0)
-        if abs(depth_2 - depth) > across:
+        if abs(depth_2 - depth) > STEEPEST * across:
             lean = (lateral_2 - lateral) / (depth_2 - depth)
-            middle = lateral + lean * (beams.depth - depth)
+            middle = lateral + lean * (beams.depth.astype(float) - depth)
             start = min(depth, depth_2)
         else:
-            middle = np.full((), (lateral + lateral_2) / 2)
-            half = max(half, abs(lateral_2 - lateral) / 2)
-            start = min(depth, depth_2)
+            (left, top_left), (right, top_right) = sorted([(lateral, depth), (lateral_2, depth_2)])
+            middle = (left + right) / 2
+            half = max(half, (right - left) / 2)
+            start = np.interp(beams.lateral, [left, right], [top_left, top_right])
     # Half a pixel more above: the click's own pixel belongs to the line.
     below = beams.depth >= start - min(beams.step) / 2
     band = beams.inside & below & (np.abs(beams.lateral - middle) <= half)

@@ -48,7 +48,14 @@ def test_a_second_click_at_that_depth_is_the_other_edge() -> None:
     found = b_line_band(BOX, (100, 60), (104, 90), width=5, confidence=90)
     columns = np.flatnonzero(found[200])
     assert (columns[0], columns[-1]) == (60, 90)
-    assert np.flatnonzero(found[:, 75])[0] == 100
+    assert np.flatnonzero(found[:, 75])[0] == 102  # halfway between the two clicks' depths
+
+
+def test_edges_on_a_sloping_pleura_give_a_sloping_top() -> None:
+    found = b_line_band(BOX, (100, 60), (140, 80), width=5, confidence=90) > 0
+    for x in (60, 65, 70, 75, 80):
+        assert np.flatnonzero(found[:, x])[0] == pytest.approx(100 + 2 * (x - 60), abs=1)
+    assert np.flatnonzero(found.any(axis=0))[[0, -1]].tolist() == [60, 80]
 
 
 def test_a_second_click_below_leans_the_band_through_both() -> None:
