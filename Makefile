@@ -37,7 +37,7 @@ $(BIN)/python: | system
 $(BIN)/.demo: $(SOURCES) | $(BIN)/python
 	@echo "Installing (about two minutes) ..."
 	$(PIP) --constraint constraints.txt torch==2.13.0
-	$(PIP) --constraint constraints.txt --editable '.[all]'
+	$(PIP) --constraint constraints.txt --editable '.[viewer,train]'
 	@touch $@
 
 $(BIN)/.test: $(SOURCES) | $(BIN)/.demo
