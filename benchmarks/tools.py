@@ -156,6 +156,11 @@ def by_tools(case: Case, t: int, c: int, hand: Hand) -> NDArray[np.uint8]:
     return out
 
 
+def by_both(case: Case, t: int, c: int, hand: Hand) -> NDArray[np.uint8]:
+    """Each class by what suits it: the pleura tool, and outlines of B-lines, which taper."""
+    return (by_tools if c == PLEURA else by_outline)(case, t, c, hand)
+
+
 def paint_frame(case: Case, t: int, paint: Callable[..., NDArray[np.uint8]], hand: Hand) -> Planes:
     hand.key()  # go to the frame
     out = {}
@@ -270,6 +275,8 @@ WAYS = {
     "band tools every frame": (by_tools, fill_none),
     "band tools + propagation": (by_tools, fill_carried),
     "band tools + interpolation": (by_tools, fill_between),
+    "pleura tool, outlines + propagation": (by_both, fill_carried),
+    "pleura tool, outlines + interpolation": (by_both, fill_between),
 }
 
 
@@ -287,10 +294,10 @@ def main() -> None:
         print(json.dumps({"ways": rows, "propagation": quality}))
         return
     print(f"soft Dice {AIM} on {args.frames} frames, B-lines and pleura; a modelled hand\n")
-    print(f"| {'way':26} | painted | strokes | keys | seconds | soft Dice |")
+    print(f"| {'way':37} | painted | strokes | keys | seconds | soft Dice |")
     print("|---|---|---|---|---|---|")
     for name, row in rows.items():
-        print(f"| {name:26} | " + " | ".join(f"{v:g}" for v in row.values()) + " |")
+        print(f"| {name:37} | " + " | ".join(f"{v:g}" for v in row.values()) + " |")
     print(
         "\nDice with the truth after k frames: " + ", ".join(f"{k} {v}" for k, v in quality.items())
     )
