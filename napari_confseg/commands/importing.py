@@ -50,6 +50,12 @@ def add(commands: Subparsers) -> None:
         help="name clips after files; file names may tell who the patient is",
     )
     option(
+        "--sheet",
+        type=Path,
+        metavar="PNG",
+        help="draw the new clips with their sectors on one picture, to check by eye",
+    )
+    option(
         "--key",
         type=Path,
         metavar="FILE",
@@ -75,6 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
             key_file=arguments.key,
             progress=progress,
         )
+    if arguments.sheet and report.imported:
+        from napari_confseg.ingest.sheet import save_contact_sheet
+
+        save_contact_sheet(cohort, report.imported, arguments.sheet)
     clips = [_facts(cohort, name) for name in report.imported]
     if arguments.json:
         refused = [{"source": name, "reason": reason} for name, reason in report.refused]
