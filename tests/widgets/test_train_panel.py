@@ -72,7 +72,7 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
         QTest.qWait(20)
 
 
-def opened(panel: TrainPanel, cohort: Cohort, clip: str | None = "clip-1") -> None:
+def opened(panel: TrainPanel, cohort: Cohort, clip: str | None = None) -> None:
     panel.session.open_cohort(cohort)
     panel.session.choose_reader("Me")
     if clip:
@@ -126,7 +126,7 @@ def test_with_nothing_open_it_says_what_to_do(panel: TrainPanel) -> None:
 def test_with_nothing_reviewed_it_says_so_until_something_is(
     panel: TrainPanel, cohort: Cohort
 ) -> None:
-    opened(panel, cohort)
+    opened(panel, cohort, "clip-1")
     assert "Mark frames as reviewed first" in panel.reason.text()
     assert not panel.start.isEnabled()
     assert "no frame reviewed" in panel.counts.text()
@@ -236,7 +236,7 @@ def test_earlier_runs_can_be_watched_again(panel: TrainPanel, learnable: Cohort)
         run.finish(Result(steps=20, best_step=3, scores={"val_dice": 0.5}))
         run.append(Finished())
         os.utime(run.path / "job.json", (1e9 + i,) * 2)
-    opened(panel, learnable)
+    opened(panel, learnable, "clip-1")
     items = [panel.runs.topLevelItem(i) for i in range(panel.runs.topLevelItemCount())]
     assert [i.text(0) for i in items] == ["second", "first"]
     assert all("finished" in i.text(1) for i in items)
@@ -254,7 +254,7 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
     session, b_line = panel.session, learnable.meta.class_index("b-line")
     run = write_run(learnable)
     with run.hold():
-        opened(panel, learnable)
+        opened(panel, learnable, "clip-1")
         run.append(Started())
         learn(run, range(1, 3))
         model_marks(learnable, "clip-1", "m1", 40)
@@ -344,7 +344,7 @@ def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, 
     learn(run, range(1, 12))
     run.append(Failed(error="Something long went wrong here. " * 3, hint="Do this. " * 9))
     model_marks(learnable, "clip-1", run.path.name, 80)
-    opened(panel, learnable)
+    opened(panel, learnable, "clip-1")
     panel.training.show(True)
     assert panel.model.accept.isVisibleTo(panel)
     body = panel.widget()
@@ -357,7 +357,7 @@ def test_closing_the_panel_lets_go_of_the_session(
 ) -> None:
     viewer = make_napari_viewer()
     panel = TrainPanel(viewer)
-    opened(panel, learnable)
+    opened(panel, learnable, "clip-1")
     session, timer = session_for(viewer), panel.follower._timer
     stopped: list[object] = []
     panel.training.changed.connect(stopped.append)
@@ -377,7 +377,7 @@ def test_closing_the_panel_lets_go_of_the_session(
 def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Cohort) -> None:
     panel = docked
     session, training = panel.session, panel.training
-    opened(panel, learnable)
+    opened(panel, learnable, "clip-1")
     training.want(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
@@ -429,7 +429,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     viewer.window.remove_dock_widget(panel)
     again = TrainPanel(viewer)
     viewer.window.add_dock_widget(again, name="Train again", area="right")
-    opened(again, learnable)
+    opened(again, learnable, "clip-1")
     assert again.run.name.text() == name
     assert again.training.state.watched is not None
     assert again.training.state.watched.record.curves == curves
