@@ -305,3 +305,15 @@ def test_killed_builds_leave_no_version_and_resume(study: Cohort, tmp_path: Path
         assert versions(tmp_path / "out") == []
     resumed = build(study, REQUEST, tmp_path / "out")
     assert digests(resumed.folder) == digests(build(study, REQUEST, tmp_path / "whole").folder)
+
+
+@pytest.mark.filterwarnings("ignore")  # of dask's own threads and sockets
+def test_a_dask_cluster_gives_the_same_bytes(study: Cohort, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with cluster:
+        remote = build(study, REQUEST, tmp_path / "far", scheduler=cluster.scheduler_address)
+    assert digests(remote.folder) == digests(build(study, REQUEST, tmp_path / "near").folder)
