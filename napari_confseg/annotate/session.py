@@ -367,7 +367,8 @@ class Session(EventedModel):
         if act is not None:
             self._mine.replay(act)
             self.frame = act.frame
-            self.class_name = self.classes[act.class_index].name
+            if act.patches:  # reviewing is about the frame
+                self.class_name = self.classes[act.class_index].name
             self._tell_planes(act)
             self._tell_progress()
         return act

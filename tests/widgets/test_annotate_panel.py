@@ -1,0 +1,441 @@
+"""The Annotate panel in a real window: every state that it can show, every request it can make."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from app_model.types import Action, KeyBinding
+from napari._qt._qapp_model import qactions
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
+from qtpy.QtWidgets import QLineEdit
+
+from napari_confseg.annotate.session import Session
+from napari_confseg.annotate.view import Tool
+from napari_confseg.store import DEFAULT_ANCHORS, DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
+from napari_confseg.widgets import keys as keys_module
+from napari_confseg.widgets.hand import press_key
+from napari_confseg.widgets.keys import bindings, cohort_keys, normal, reserved
+from napari_confseg.widgets.player import Player
+from tests.annotate.acts import paint
+from tests.conftest import add_clip
+from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
+    add_clip(made, "clip-1", shape=SHAPE)
+    add_clip(made, "clip-2", shape=SHAPE)
+    return made
+
+
+@pytest.fixture
+def empty_desk(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[Desk]:
+    made = Desk(make_napari_viewer(), shown=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(empty_desk: Desk, cohort: Cohort) -> Desk:
+    """The panel as a window of its own."""
+    empty_desk.open(cohort)
+    return empty_desk
+
+
+@pytest.fixture
+def window(
+    make_napari_viewer: Callable[..., Any], state_dir: Path, cohort: Cohort
+) -> Iterator[Desk]:
+    """The panel in napari's real window."""
+    made = Desk(make_napari_viewer(show=True))
+    made.open(cohort)
+    yield made
+    made.close()
+
+
+def test_a_newcomer_is_told_what_to_do(empty_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
+    panel = empty_desk.panel
+    assert panel.start.isVisible()
+    assert panel.start.reader.text()  # a first guess at the name
+    assert not panel.light.isVisible()
+    panel.desk.open(tmp_path / "nothing.zarr")
+    assert "expected a cohort" in panel.message.text()
+    panel.start.reader.setText("Dr. Bo")
+    panel.start.recent_wanted.emit(cohort.location)  # one click: open
+    assert panel.session.rater == "dr-bo"
+    assert panel.session.clip.name == "clip-1"
+    assert panel.session.view().tool is Tool.BRUSH  # and paint
+    assert "clip-1" in panel.clips_section.header.text()
+    panel.desk.close_cohort()
+    assert panel.start.isVisible()
+    assert [b.toolTip() for b in panel.start.recent_buttons] == [cohort.location]
+
+
+def test_an_empty_cohort_asks_for_clips_and_imports_them(
+    empty_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    panel = empty_desk.panel
+    assert panel.desk.create(str(tmp_path / "new"), "Ada")
+    assert panel.import_.isVisible()
+    assert not panel.clips.isVisible()
+    assert (tmp_path / "new.zarr").is_dir()
+    frames = [image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    (tmp_path / "b.mp4").write_bytes(b"no video at all")
+    panel.desk.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
+    assert panel.work_line.busy
+    empty_desk.until(lambda: panel.session.clip is not None, 60)
+    assert panel.session.clip.meta.patient == "p7"
+    assert panel.session.clip.shape == (4, 64, 80)
+    assert "Imported 1 clip." in panel.message.text()
+    assert "b.mp4" in panel.message.text()
+    assert not panel.import_.isVisible()
+    assert not panel.work_line.busy
+
+
+def test_a_folder_dropped_opens(empty_desk: Desk, cohort: Cohort) -> None:
+    panel = empty_desk.panel
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(cohort.location)])
+    copy, none = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPointF(9, 9).toPoint(), copy, data, Qt.MouseButton.LeftButton, none)
+    panel.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    panel.dropEvent(QDropEvent(QPointF(9, 9), copy, data, Qt.MouseButton.LeftButton, none))
+    assert panel.session.cohort.location == cohort.location
+
+
+def test_the_panel_shows_what_was_done(desk: Desk) -> None:
+    panel, session = desk.panel, desk.session
+    paint(session, (4, 4, 9, 9), confidence=90)
+    paint(session, (20, 20, 30, 30), confidence=60, frame=2)
+    row = panel.palette_.rows["b-line"]
+    assert row.count.text() == "2 fr."
+    assert "2 strokes" in row.count.toolTip()
+    assert panel.light.line.text().startswith("Saved ")
+    assert panel.light.undo.isEnabled()
+    assert not panel.light.redo.isEnabled()
+    panel.light.undo.click()
+    assert row.count.text() == "1 fr."
+    assert panel.light.redo.isEnabled()
+    panel.light.redo.click()
+    session.frame = 0
+    panel.transport.class_reviewed.click()
+    assert session.status[0].tolist() == [0, 0, 2]
+    panel.transport.reviewed.click()
+    assert (session.status[0] == Status.REVIEWED).all()
+    assert panel.transport.reviewed.text() == "Frame reviewed"
+    panel.transport.next.click()
+    assert session.frame == 1
+    assert panel.transport.where.text() == "2 / 6"
+    assert desk.viewer.dims.current_step[0] == 1
+    item = panel.clips.topLevelItem(0)
+    assert item.text(1) == f"{round(100 / 6)} %"
+    assert item.text(2) == "2"
+    strip = panel.transport.strip
+    assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
+
+
+def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(desk: Desk) -> None:
+    panel, session = desk.panel, desk.session
+    panel.dial.levels[90].click()
+    assert (session.confidence, panel.dial.word.text()) == (90, "certain")
+    bar = panel.dial.bar
+    assert [bar.value_at(bar.x_of(v)) for v in range(1, 101)] == list(range(1, 101))
+    bar.wanted.emit(42)
+    assert (panel.dial.percent.text(), panel.dial.word.text()) == ("42 %", "possible")
+    assert not any(level.isChecked() for level in panel.dial.levels.values())
+    assert desk.layer().selected_label == 42
+
+
+def test_threshold_hides_what_is_less_sure_and_changes_nothing(window: Desk) -> None:
+    desk = window
+    session = desk.session
+    paint(session, (10, 10, 40, 40), confidence=30)
+    paint(session, (10, 60, 40, 90), confidence=90)
+    before = session.planes["b-line"].copy()
+    layer = desk.layer()
+
+    def shown() -> list[bool]:
+        return [bool(layer.get_color(v)[3] > 0) for v in (30, 90)]
+
+    assert shown() == [True, True]
+    full = desk.viewer.screenshot(canvas_only=True, flash=False)
+    desk.panel.threshold.slider.setValue(60)
+    assert shown() == [False, True]
+    assert desk.panel.threshold.value.text() == "60 %"
+    less = desk.viewer.screenshot(canvas_only=True, flash=False)
+    where = [desk.hand.at(25, 25), desk.hand.at(25, 75)]
+    changed = [bool((full[p.y(), p.x()] != less[p.y(), p.x()]).any()) for p in where]
+    assert changed == [True, False]
+    desk.panel.threshold.slider.setValue(0)
+    assert desk.panel.threshold.value.text() == "all"
+    assert shown() == [True, True]
+    assert np.array_equal(session.planes["b-line"], before)
+
+
+def test_who_comes_second_may_look_and_later_take_over(window: Desk, cohort: Cohort) -> None:
+    desk = window
+    panel, session, hand = desk.panel, desk.session, desk.hand
+    first = Session()
+    first.open_cohort(cohort.location)
+    first.open_clip("clip-2", "dr-ada")
+    paint(first, (4, 4, 9, 9), class_name="b-line")
+    assert panel.desk.open_clip("clip-2")
+    assert "Read-only: " in panel.light.line.text()
+    assert "since" in panel.light.line.text()
+    assert panel.light.take_over.isVisible()
+    assert not panel.tools.buttons[Tool.BRUSH].isEnabled()
+    before = session.planes["b-line"].copy()
+    hand.stroke([(40, 30), (40, 60)])
+    assert np.array_equal(session.planes["b-line"], before)
+    panel.light.take_over.click()
+    assert "still held" in panel.message.text()
+    first.close_clip()
+    panel.light.take_over.click()
+    assert not panel.light.take_over.isVisible()
+    assert (session.planes["b-line"][0, 4:9, 4:9] == 60).all()
+    hand.stroke([(40, 30), (40, 60)])
+    desk.until(lambda: len(session.strokes) == 2)
+
+
+def test_a_store_that_goes_away_is_said_and_catches_up(window: Desk, cohort: Cohort) -> None:
+    desk = window
+    panel, session = desk.panel, desk.session
+    paint(session, (4, 4, 9, 9))
+    assert session.flush()
+    from pathlib import Path
+
+    place = Path(cohort.location)
+    away = place.with_name("away")
+    place.rename(away)
+    place.write_text("not a folder")  # so that nobody makes a new one
+    desk.hand.stroke([(40, 30), (40, 60)])
+    desk.until(lambda: "waiting" in panel.light.line.text())
+    assert "1 stroke waiting: " in panel.light.line.text()
+    assert panel.light.detail.isVisible()
+    desk.hand.stroke([(60, 30), (60, 60)])  # painting goes on
+    desk.until(lambda: "2 strokes waiting" in panel.light.line.text())
+    place.unlink()
+    away.rename(place)
+    desk.until(lambda: panel.light.line.text().startswith("Saved"), 30)
+    assert session.flush()
+    stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada")
+    assert np.array_equal(stored[:, 2], session.planes["b-line"])
+
+
+def test_others_show_hatched_and_can_be_taken_as_mine(window: Desk, cohort: Cohort) -> None:
+    desk = window
+    panel, session = desk.panel, desk.session
+    rater = cohort.clip("clip-1").create_rater("bo", kind="human", label="Dr. Bo")
+    plane = np.zeros(SHAPE, np.uint8)
+    plane[20:50, 20:60] = 80
+    rater.write_plane(0, 2, plane)
+    panel.desk.open_clip("clip-2")
+    panel.desk.open_clip("clip-1")
+    panel.others.boxes["bo"].click()
+    layer = desk.layer("B-line · Dr. Bo")
+    assert not layer.editable
+    drawn = np.asarray(layer.data[0])
+    assert 0.1 < (drawn[21:49, 21:59] > 0).mean() < 0.5  # hatched
+    assert (drawn[20, 20:60] == 100).all()  # and outlined
+    assert desk.viewer.layers.index(layer) < desk.viewer.layers.index(desk.layer())
+    assert desk.viewer.layers.selection.active is desk.layer()  # what one paints stays so
+    session.class_name, session.confidence = "b-line", 70
+    panel.others.accepts["bo"].click()
+    assert np.array_equal(session.planes["b-line"][0] == 70, plane > 0)
+    panel.others.accepts["bo"].click()
+    assert "Nothing to take" in panel.message.text()
+    desk.hand.key("Ctrl+Z")
+    assert not session.planes["b-line"].any()
+    panel.palette_.rows["b-line"].eye.click()
+    assert not layer.visible
+    panel.others.boxes["bo"].click()
+    assert layer not in desk.viewer.layers
+
+
+def test_both_themes(desk: Desk) -> None:
+    desk.viewer.theme = "light"
+    desk.hand.wait(50)
+    desk.viewer.theme = "dark"
+    desk.hand.wait(50)
+
+
+# ---- keys -------------------------------------------------------------------------------------
+
+
+def _menu_keys() -> Iterator[str]:
+    """Keys of napari's menus, which tests are given without keys."""
+    for info in pkgutil.iter_modules(qactions.__path__):
+        module = importlib.import_module(f"{qactions.__name__}.{info.name}")
+        lists = [v for v in vars(module).values() if isinstance(v, list)]
+        for action in (a for found in lists for a in found if isinstance(a, Action)):
+            for rule in action.keybindings or ():
+                yield normal(str(KeyBinding.from_int(rule._bind_to_current_platform())))
+
+
+def test_no_key_is_napari_s(window: Desk) -> None:
+    desk = window
+    from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
+
+    theirs = reserved()
+    for kind in (Image, Labels, Points, Shapes, Surface, Tracks, Vectors, type(desk.viewer)):
+        theirs |= {normal(str(k)) for k in kind.class_keymap}
+    window = desk.hand.window
+    theirs |= {a.shortcut().toString() for a in window.findChildren(QAction)} - {""}
+    theirs |= set(_menu_keys())
+    assert {"P", "Ctrl+Z", "Space", "Ctrl+O"} <= theirs  # the test sees what it should
+    made = bindings(desk.session)
+    ours = [normal(b.key) for b in made if not b.napari_too]
+    assert len(ours) == len(set(ours)) == 3 + 3 + 8
+    assert not set(ours) & theirs
+    # Keys that are napari's as well do the same as there, and are left to it on the canvas.
+    assert {normal(b.key) for b in made if b.napari_too} <= theirs
+    assert all(not QKeySequence(b.key).isEmpty() for b in made)
+
+
+def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path) -> None:
+    classes = [
+        ClassSpec(index=0, name="a", label="A", color="#ffffff", key="P"),  # napari's brush
+        ClassSpec(index=1, name="b", label="B", color="#ffffff", key="Q"),  # ours: less sure
+        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="F9"),
+        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F9"),
+    ]
+    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="F8")]
+    by_class, by_value = cohort_keys(classes, anchors)
+    assert by_class == {"a": "G", "b": "H", "c": "F9", "d": "J"}
+    assert by_value == {50: "8", 70: "F8"}
+    many = [ClassSpec(index=i, name=f"c{i}", label="x", color="#ffffff") for i in range(20)]
+    given, _ = cohort_keys(many, DEFAULT_ANCHORS)
+    assert len(given) == len(set(given.values())) == len(keys_module.CLASS_KEYS)
+
+
+def test_keys_work_from_canvas_and_panel_but_not_while_one_types(window: Desk) -> None:
+    desk = window
+    session, hand, panel = desk.session, desk.hand, desk.panel
+    hand.activate()
+    for widget in (desk.hand.canvas, panel, panel.threshold.slider, panel.clips):
+        session.class_name, session.confidence = "pleura", 60
+        press_key(widget, "J")
+        assert session.class_name == "b-line"
+        press_key(widget, "0")
+        assert session.confidence == 90
+        press_key(widget, "Q")
+        press_key(widget, "Q")
+        assert session.confidence == 80
+    press_key(panel, "3")  # napari's key, answered by the panel when it has the focus
+    assert session.tool is Tool.POLYGON
+    press_key(panel, "Shift+Return")
+    assert (session.status[0] == Status.REVIEWED).all()
+    press_key(panel, "Ctrl+Z")
+    assert not (session.status[0] == Status.REVIEWED).any()
+    field = QLineEdit(hand.window)
+    field.show()
+    press_key(field, "H")
+    press_key(field, "8")
+    assert field.text().lower() == "h8"
+    assert (session.class_name, session.confidence) == ("b-line", 80)
+    field.deleteLater()
+
+
+def test_a_click_leaves_the_focus_on_the_canvas(window: Desk) -> None:
+    desk = window
+    desk.hand.activate()
+    desk.hand.canvas.setFocus()
+    desk.panel.dial.levels[30].click()
+    desk.panel.tools.buttons[Tool.FILL].click()
+    assert desk.hand.canvas.hasFocus()
+    hidden = desk.hand
+    hidden.key("Shift+W")
+    assert not desk.layer().visible
+    hidden.key("Shift+W")
+    assert desk.layer().visible
+
+
+# ---- playing ----------------------------------------------------------------------------------
+
+
+def test_playing_keeps_the_clip_s_rate_and_drops_frames(
+    qtbot: QtBot, cohort: Cohort, qapp: Any
+) -> None:
+    session = Session()
+    session.open_cohort(cohort.location)
+    session.choose_reader("Ada")
+    session.open_clip("clip-1")  # 6 frames, 20 a second
+    now = 100.0
+    from qtpy.QtCore import QObject
+
+    owner = QObject()
+    player = Player(session, owner, clock=lambda: now)
+    session.frame = 2
+    session.playing = True
+    shown = []
+    for late in (0.0, 0.01, 0.051, 0.101, 0.26, 0.301, 3.001):
+        now = 100.0 + late
+        player.tick()
+        shown.append(session.frame)
+    assert shown == [2, 2, 3, 4, 1, 2, 2]
+    session.frame = 5  # a person moves: go on from there
+    now += 10.02
+    player.tick()
+    now += 0.051
+    player.tick()
+    assert session.frame == 0
+    session.playing = False
+    player.close()
+    session.close_clip()
+    owner.deleteLater()
+
+
+def test_the_window_plays(window: Desk) -> None:
+    desk = window
+    seen = []
+    desk.session.events.frame.connect(seen.append)
+    desk.panel.transport.play.click()
+    desk.until(lambda: len(set(seen)) >= 4)
+    assert desk.session.playing
+    desk.hand.press(40, 40)  # to paint is to stop
+    assert not desk.session.playing
+    desk.hand.release(40, 40)
+    assert not desk.panel.transport.play.isChecked()
+
+
+def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(window: Desk) -> None:
+    desk = window
+    desk.viewer.window.remove_dock_widget("all")
+    desk.panel.deleteLater()
+    desk.until(lambda: not desk.panel_alive())
+    assert desk.session.clip is not None
+    desk.session.confidence = 60
+    desk.hand.key("0")
+    assert desk.session.confidence == 60
+
+
+def test_default_classes_can_be_told_apart_by_the_colour_blind() -> None:
+    # Okabe and Ito's set, told apart under every common kind of colour blindness.
+    safe = {"#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"}
+    assert {c.color for c in DEFAULT_CLASSES} <= safe
+
+
+def test_the_keys_are_documented() -> None:
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8")
+    documented = set(re.findall(r"`([^`]+)`", text))
+    session = Session()
+    assert {b.key for b in bindings(session)} <= documented
+    assert set(keys_module.CLASS_KEYS[:6]) | set(keys_module.ANCHOR_KEYS[:3]) <= documented
