@@ -54,10 +54,12 @@ def reliability_figure(rows: Sequence[Reliability], raters: Sequence[str]) -> st
     """Return the curves of the raters, one small plot a class, as SVG text."""
     classes = list(dict.fromkeys(r.class_name for r in rows))
     columns = min(3, len(classes))
-    lines = -(-len(classes) // columns)
+    rows_of_plots = -(-len(classes) // columns)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(3.1 * columns, 2.9 * lines), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True)).ravel()
+        figure = Figure(figsize=(3.1 * columns, 2.9 * rows_of_plots), layout="constrained")
+        axes = np.atleast_1d(
+            figure.subplots(rows_of_plots, columns, sharex=True, sharey=True)
+        ).ravel()
         for ax in axes[len(classes) :]:
             ax.set_visible(False)
         for ax, class_name in zip(axes, classes, strict=False):
@@ -66,7 +68,8 @@ def reliability_figure(rows: Sequence[Reliability], raters: Sequence[str]) -> st
         for ax in axes[::columns]:
             ax.set_ylabel("others agree")
         figure.supxlabel("stated confidence", fontsize=9)
-        axes[0].legend(frameon=False, fontsize=8, loc="upper left")
+        lines = axes[0].get_legend_handles_labels()
+        figure.legend(*lines, frameon=False, ncols=len(raters), loc="outside upper left")
         return _svg(figure)
 
 

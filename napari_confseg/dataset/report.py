@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -124,15 +125,21 @@ def _table(header: Sequence[str], rows: Sequence[str]) -> str:
 
 
 def worst_first(agreement: Agreement, number: int = PICTURES) -> list[SoftScore]:
-    """Return the frames furthest apart, largest first, at most two of a clip and class."""
+    """Return the frames furthest apart, largest first.
+
+    At most two of a clip and class, and no class more than a third: the largest structures would
+    fill the list.
+    """
     rows = [s for c in agreement.clips for s in c.soft if s.worst_frame is not None]
     rows.sort(key=lambda s: (-s.worst_pixels, s.clip, s.class_name, s.a, s.b))
-    seen: dict[tuple[str, str], int] = {}
+    here: Counter[tuple[str, str]] = Counter()
+    of_class: Counter[str] = Counter()
     chosen = []
     for row in rows:
         key = (row.clip, row.class_name)
-        seen[key] = seen.get(key, 0) + 1
-        if seen[key] <= 2:
+        if here[key] < 2 and of_class[row.class_name] < max(1, number // 3):
+            here[key] += 1
+            of_class[row.class_name] += 1
             chosen.append(row)
     return chosen[:number]
 
