@@ -86,28 +86,28 @@ def _writer(path: Path) -> Callable[[Cohort, Agreement, Summary, Path], None]:
 def _print(summary: Summary) -> None:
     from napari_confseg.commands.terminal import print_table
 
-    rows = [
+    soft = [
         (s.class_name, f"{s.a} – {s.b}", str(s.soft_dice), str(s.energy_distance),
          str(s.soft_dice.n))
         for s in summary.soft
     ]  # fmt: skip
     headings = ("class", "raters", "soft Dice", "energy distance", ">clips")
-    print_table("Confidence against confidence (95 % by patient)", headings, rows)
-    rows = [
+    print_table("Confidence against confidence (95 % by patient)", headings, soft)
+    cut = [
         (p.class_name, f"{p.a} – {p.b}", f">= {p.threshold} %", str(p.dice), str(p.iou),
          f"{p.hd95} {p.unit}")
         for p in summary.pairs
     ]  # fmt: skip
-    print_table("At a threshold", ("class", "raters", "marked", "Dice", "IoU", "HD95"), rows)
-    rows = [
+    print_table("At a threshold", ("class", "raters", "marked", "Dice", "IoU", "HD95"), cut)
+    chance = [
         (c.class_name, "confidence" if c.threshold is None else f">= {c.threshold} %",
          str(c.presence_kappa or "–"), str(c.presence_alpha or "–"), str(c.pixel_alpha))
         for c in summary.chance
     ]  # fmt: skip
     headings = ("class", "of", "presence kappa", "presence alpha", "pixel alpha")
-    print_table("Beyond chance", headings, rows)
-    rows = [
+    print_table("Beyond chance", headings, chance)
+    worth = [
         (r.class_name, r.rater, str(r.error), str(r.correlation)) for r in summary.reliability
     ]  # fmt: skip
     print_table("What a stated confidence is worth",
-                ("class", "rater", "calibration error", "correlation with others"), rows)  # fmt: skip
+                ("class", "rater", "calibration error", "correlation with others"), worth)  # fmt: skip
