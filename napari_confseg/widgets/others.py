@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_confseg.annotate.hatch import hatching
 from napari_confseg.widgets.look import button, label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
 
 def hatch_icon(direction: int, color: str) -> QIcon:
@@ -57,6 +63,8 @@ class OtherReaders(QWidget):  # type: ignore[misc]
         for name, words in raters:
             box = QCheckBox(words)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            # A long name is cut, and whole in the tooltip: it must not widen the panel.
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.setChecked(name in shown)
             box.setToolTip(f"Show what {words} marked, hatched, beneath your own marks")
             box.toggled.connect(lambda on, n=name: self.shown_wanted.emit(n, on))

@@ -268,11 +268,24 @@ def test_others_show_hatched_and_can_be_taken_as_mine(window: Desk, cohort: Coho
     assert layer not in desk.viewer.layers
 
 
+def test_a_long_name_does_not_widen_the_panel(desk: Desk, cohort: Cohort) -> None:
+    name = "A registrar whose name goes on for longer than any panel is wide"
+    cohort.clip("clip-1").create_rater("long", kind="human", label=name)
+    desk.panel.desk.open_clip("clip-2")
+    desk.panel.desk.open_clip("clip-1")
+    desk.panel.others.boxes["long"].click()
+    page = desk.panel.pages.currentWidget()
+    assert page.widget().minimumSizeHint().width() <= desk.panel.minimumWidth()
+    assert name in desk.panel.others.boxes["long"].toolTip()
+
+
 def test_both_themes(desk: Desk) -> None:
-    desk.viewer.theme = "light"
-    desk.hand.wait(50)
-    desk.viewer.theme = "dark"
-    desk.hand.wait(50)
+    sheets = set()
+    for theme in ("light", "dark"):
+        desk.viewer.theme = theme
+        desk.hand.wait(50)
+        sheets.add(desk.panel.styleSheet())
+    assert len(sheets) == 2
 
 
 # ---- keys -------------------------------------------------------------------------------------
