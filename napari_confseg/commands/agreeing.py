@@ -109,5 +109,5 @@ def _print(summary: Summary) -> None:
     worth = [
         (r.class_name, r.rater, str(r.error), str(r.correlation)) for r in summary.reliability
     ]  # fmt: skip
-    print_table("What a stated confidence is worth",
-                ("class", "rater", "calibration error", "correlation with others"), worth)  # fmt: skip
+    titles = ("class", "rater", "calibration error", "correlation with others")
+    print_table("What a stated confidence is worth", titles, worth)
