@@ -16,6 +16,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
+from functools import wraps
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ class Stopwatch:
             setattr(VispyCanvas, name, self._timed(name, getattr(VispyCanvas, name)))
 
     def _timed(self, name: str, handler: Callable[..., None]) -> Callable[..., None]:
+        @wraps(handler)  # vispy remembers handlers by their names
         def timed(canvas: Any, event: Any) -> None:
             wall, cpu = time.perf_counter(), time.thread_time()
             handler(canvas, event)
