@@ -24,14 +24,23 @@ def add(commands: Subparsers) -> None:
         example="confseg build study.zarr --out lung-ds --raters calibrated --frames every:5",
     )
     parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
-    parser.add_argument("--out", type=Path, required=True, metavar="DATASET",
-                        help="folder of the dataset; versions become v1, v2, ... in it")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DATASET",
+        help="folder of the dataset; versions become v1, v2, ... in it",
+    )
     parser.add_argument("--name", type=slug, help="of the dataset (default: as its folder)")
     for what, text in (("raters", "whose marks (default: every human)"),
                        ("classes", "default: all"), ("clips", "default: all")):  # fmt: skip
         parser.add_argument(f"--{what}", nargs="+", type=slug, default=[], help=text)
-    parser.add_argument("--frames", default="reviewed", metavar="POLICY",
-                        help="reviewed, every:N or disagreement:N (a clip); default: reviewed")  # fmt: skip
+    parser.add_argument(
+        "--frames",
+        default="reviewed",
+        metavar="POLICY",
+        help="reviewed, every:N or disagreement:N (a clip); default: reviewed",
+    )
     parser.add_argument("--size", type=_size, metavar="YxX", help="fit into this and pad")
     parser.add_argument("--spacing", type=positive, metavar="MM", help="millimetres a pixel")
     parser.add_argument("--split", nargs="+", type=_share, metavar="PART=SHARE",

@@ -33,8 +33,13 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--classes", nargs="+", type=slug, default=[], metavar="C",
                         help="default: all")  # fmt: skip
     parser.add_argument("--clips", nargs="+", type=slug, default=[], help="default: all")
-    parser.add_argument("--at", type=int, default=50, metavar="PERCENT",
-                        help="from here on a rater says yes: majority and staple (default: 50)")  # fmt: skip
+    parser.add_argument(
+        "--at",
+        type=int,
+        default=50,
+        metavar="PERCENT",
+        help="from here on a rater says yes: majority and staple (default: 50)",
+    )
     parser.add_argument("--least", type=int, default=2, metavar="N",
                         help="raters who must have reviewed a frame (default: 2)")  # fmt: skip
 

@@ -31,10 +31,20 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="empty or new")
     parser.add_argument("--rater", type=slug, help="needed if the dataset has several")
-    parser.add_argument("--at", type=int, default=50, metavar="PERCENT",
-                        help="threshold for formats that hold no confidence (default: 50)")  # fmt: skip
-    parser.add_argument("--band", type=int, nargs=2, metavar=("LOW", "HIGH"),
-                        help="nnunet: confidences from LOW up to HIGH are ignored in training")  # fmt: skip
+    parser.add_argument(
+        "--at",
+        type=int,
+        default=50,
+        metavar="PERCENT",
+        help="threshold for formats that hold no confidence (default: 50)",
+    )
+    parser.add_argument(
+        "--band",
+        type=int,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="nnunet: confidences from LOW up to HIGH are ignored in training",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
