@@ -7,94 +7,23 @@ no state. Planes are plain arrays that the view shares: a stroke painted there i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
-
-import numpy as np
-from psygnal import EventedModel, Signal
-from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
-from pydantic_core.core_schema import any_schema
+from typing import TYPE_CHECKING
 
 from napari_confseg.annotate import reviewing
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.annotate.remember import Memory, slug_of
-from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
+from napari_confseg.annotate.state import SessionState
 from napari_confseg.annotate.work import Work
 from napari_confseg.store import Act, Clip, Cohort, RaterWriter, SaveState, Status, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
-    from napari_confseg.store import ClassSpec, Location, Stroke
+    from napari_confseg.store import Location, Stroke
 
 
-_AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
-"""For objects that are not pydantic's to validate."""
-
-
-class Session(EventedModel):
-    """What is open, what is wished, and how saving stands. Every field has an event.
-
-    Attributes
-    ----------
-    cohort, clip : Cohort, Clip or None
-        What is open. When `clip`'s event fires, planes, status and overlays are in place.
-    rater : str
-        Slug of the reader whose planes these are; empty until chosen.
-    class_name, tool, confidence, brush_size, frame, threshold, opacity, hidden, marks_shown
-        See :class:`~napari_confseg.annotate.view.Wish`.
-    playing : bool
-        Whether the clip plays.
-    overlays : tuple of Overlay
-        Other raters on show, as last read.
-    overlays_hidden : frozenset of str
-        Raters that stay loaded but out of sight.
-    model_threshold, model_opacity
-        See :class:`~napari_confseg.annotate.view.Wish`.
-    save_state : SaveState or None
-        How saving stands; None if no clip is open.
-    message : str
-        The latest sentence for the person: why something was refused.
-    planes_changed : Signal of tuple of (class name, frame)
-        Planes changed other than by the view's own painting: undo, redo, acceptance.
-    progress_changed : Signal
-        Status, marks or strokes changed.
-    """
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True,
-                              arbitrary_types_allowed=True)  # fmt: skip
-
-    cohort: Cohort | None = None
-    clip: Clip | None = None
-    rater: str = ""
-    class_name: str = ""
-    tool: Tool = Tool.BRUSH
-    confidence: int = Field(default=60, ge=1, le=100)
-    brush_size: int = Field(default=12, ge=1, le=400)
-    frame: int = Field(default=0, ge=0)
-    threshold: int = Field(default=0, ge=0, le=100)
-    opacity: float = Field(default=0.7, ge=0, le=1)
-    hidden: frozenset[str] = frozenset()
-    marks_shown: bool = True
-    playing: bool = False
-    overlays: tuple[Annotated[Overlay, _AS_IS], ...] = ()
-    overlays_hidden: frozenset[str] = frozenset()
-    model_threshold: int = Field(default=50, ge=1, le=100)
-    model_opacity: float = Field(default=0.7, ge=0, le=1)
-    save_state: Annotated[SaveState | None, _AS_IS] = None
-    message: str = ""
-
-    planes_changed: ClassVar[Signal] = Signal(tuple)
-    progress_changed: ClassVar[Signal] = Signal()
-
-    _work: Work | None = PrivateAttr(default=None)
-    _stroking: Callable[[], bool] | None = PrivateAttr(default=None)
-
-    def refuse_undo_while(self, stroking: Callable[[], bool]) -> None:
-        """Let undo and redo do nothing while `stroking`: a stroke under way is not saved yet."""
-        self._stroking = stroking
+class Session(SessionState):
+    """A session: :class:`~napari_confseg.annotate.state.SessionState` with what can be done."""
 
     # ---- what is open ---------------------------------------------------------------------
 
@@ -168,26 +97,18 @@ class Session(EventedModel):
         who = Memory.load().reader
         label = who if who and slug_of(who) == rater else None
         writer = RaterWriter.open(self.cohort, name, rater, label=label)
-        # From the write-behind thread into the main one, where views live.
-        writer.changed.connect(self._on_save_state, thread="main")
-        self._work = Work(writer, self.classes)
+        try:
+            self._work = Work(writer, self.classes)
+        except BaseException:  # a plane that cannot be read must not keep others out
+            writer.abandon()
+            raise
+        self._work.listen(self._on_save_state)
 
     def _put_down(self) -> None:
         work = self._work
         if work is not None:
             work.close()
-            work.writer.changed.disconnect(self._on_save_state)
             self._work = None
-
-    def _set_together(self, **values: object) -> None:
-        """Set fields so that whoever hears of one finds all of them in place."""
-        old = {name: getattr(self, name) for name in values}
-        with self.events.all.blocked():
-            for name, value in values.items():
-                setattr(self, name, value)
-        for name, value in values.items():
-            if value is not old[name] and value != old[name]:
-                self.events[name].emit(value, old[name])
 
     def _read_overlays(self, clip: Clip, names: Sequence[str]) -> Iterable[Overlay]:
         assert self.cohort is not None
@@ -243,80 +164,6 @@ class Session(EventedModel):
         # Calls from the other thread come late: what counts is the state now.
         if self._work is not None:
             self.save_state = self._work.writer.state
-
-    # ---- what there is --------------------------------------------------------------------
-
-    @property
-    def classes(self) -> tuple[ClassSpec, ...]:
-        """The cohort's classes, in order; empty if none is open."""
-        return self.cohort.meta.classes if self.cohort else ()
-
-    def class_index(self, name: str | None = None) -> int:
-        """Return the index of a class, of the one being painted if `name` is not given."""
-        if self.cohort is None:
-            raise ValueError("open a cohort before asking for its classes")
-        return self.cohort.meta.class_index(name or self.class_name)
-
-    @property
-    def planes(self) -> dict[str, NDArray[np.uint8]]:
-        """My planes by class, ``uint8 (T, Y, X)``, shared with the view in place."""
-        return self._work.planes if self._work else {}
-
-    @property
-    def status(self) -> NDArray[np.uint8]:
-        """Status of every frame and class, ``uint8 (T, C)``; (0, 0) if no clip is open."""
-        return self._work.status if self._work else np.zeros((0, 0), np.uint8)
-
-    @property
-    def marked(self) -> NDArray[np.bool_]:
-        """Which planes of which frames have a mark of mine, ``bool (T, C)``."""
-        return self._work.marked if self._work else np.zeros((0, 0), np.bool_)
-
-    @property
-    def strokes(self) -> list[Stroke]:
-        """My strokes on this clip, oldest first, those undone among them."""
-        return self._work.strokes if self._work else []
-
-    @property
-    def _mine(self) -> Work:
-        if self._work is None:
-            raise ValueError("open a clip first")
-        return self._work
-
-    @property
-    def writable(self) -> bool:
-        """Whether a clip is open and its planes are ours to paint."""
-        return self._work is not None and not self._work.writer.state.read_only
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is an act to take back, of this sitting or an earlier one."""
-        return self._may_replay() and self._mine.writer.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an undone act to do again."""
-        return self._may_replay() and self._mine.writer.can_redo
-
-    def _may_replay(self) -> bool:
-        return self.writable and not (self._stroking and self._stroking())
-
-    def view(self) -> ViewState:
-        """Return what the view should show now."""
-        wish = Wish(
-            class_name=self.class_name, tool=self.tool, confidence=self.confidence,
-            brush_size=self.brush_size, frame=self.frame, threshold=self.threshold,
-            opacity=self.opacity, hidden=self.hidden, marks_shown=self.marks_shown,
-            overlays_hidden=self.overlays_hidden, model_threshold=self.model_threshold,
-            model_opacity=self.model_opacity,
-        )  # fmt: skip
-        reality = Reality(
-            classes=tuple(c.name for c in self.classes) if self.clip else (),
-            n_frames=len(self.status),
-            writable=self.writable,
-            overlays=tuple((o.name, frozenset(o.planes)) for o in self.overlays),
-        )
-        return resolve(wish, reality)
 
     # ---- acts -----------------------------------------------------------------------------
 

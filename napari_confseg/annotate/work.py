@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 import numpy as np
 
 from napari_confseg.store import Act, Patch, Status, StatusChange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, RaterWriter, Stroke
+    from napari_confseg.store import ClassSpec, RaterWriter, SaveState, Stroke
 
 
 class Work:
@@ -35,6 +36,7 @@ class Work:
 
     def __init__(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
         self.writer = writer
+        self._hear: Callable[[SaveState], None] | None = None
         self.names = [c.name for c in classes]
         self.planes = {c.name: writer.load_planes(c.index) for c in classes}
         self.status: NDArray[np.uint8] = writer.load_status()
@@ -100,9 +102,26 @@ class Work:
             return None
         return Act((), 0, "status", changes[0].class_index, frame, tuple(changes))
 
+    def listen(self, method: Callable[[SaveState], None]) -> None:
+        """Call `method` in the main thread whenever saving stands differently, until closed."""
+        # psygnal raises where a queued call finds its owner gone; here that is no error.
+        weak = WeakMethod(method)
+
+        def hear(state: SaveState) -> None:
+            alive = weak()
+            if alive is not None:
+                alive(state)
+
+        # From the write-behind thread into the main one, where views live.
+        self.writer.changed.connect(hear, thread="main")
+        self._hear = hear
+
     def close(self) -> None:
         """Let go of the planes on disk; what still waits stays in the journal."""
         self.writer.close()
+        if self._hear is not None:
+            self.writer.changed.disconnect(self._hear)
+            self._hear = None
 
     def _settle(self, act: Act) -> None:
         for change in act.status:

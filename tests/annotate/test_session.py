@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from psygnal import emit_queued
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
@@ -289,3 +292,34 @@ def test_closing_the_cohort_closes_all(session: Session) -> None:
     assert session.clip is None
     assert session.view().active is None
     assert session.planes == {}
+
+
+def test_a_session_dropped_with_news_on_its_way_is_no_error(cohort: Cohort) -> None:
+    session = Session(rater="dr-ada")
+    session.open_cohort(cohort.location)
+    session.open_clip("clip-1")
+    paint(session, (0, 0, 4, 4))
+    session.flush()
+    session.close_clip()
+    del session
+    gc.collect()
+    emit_queued()  # raises if a call finds its owner gone
+
+
+def test_a_clip_that_cannot_be_read_is_free_for_others(cohort: Cohort) -> None:
+    session = Session(rater="dr-ada")
+    session.open_cohort(cohort.location)
+    session.open_clip("clip-1")
+    paint(session, (0, 0, 4, 4))
+    session.close_clip()
+    (chunk,) = Path(cohort.location).glob("clip-1/raters/dr-ada/0/c/*/*/0/0")
+    whole = chunk.read_bytes()
+    chunk.write_bytes(b"garbage")
+    with pytest.raises(StoreError):
+        session.open_clip("clip-1")
+    chunk.write_bytes(whole)
+    other = Session(rater="dr-ada")
+    other.open_cohort(cohort.location)
+    other.open_clip("clip-1")
+    assert other.writable
+    other.close_clip()
