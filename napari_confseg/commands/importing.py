@@ -1,4 +1,4 @@
-"""``confseg import``: videos and folders of images become clips."""
+"""``confseg import``: videos, DICOM files and folders of images become clips."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ def add(commands: Subparsers) -> None:
         commands,
         "import",
         run,
-        purpose="make clips of videos and folders of images",
+        purpose="make clips of videos, DICOM files and folders of images",
         example="confseg import scans/ --cohort study.zarr --create --crop sector",
     )
     option = parser.add_argument
-    option("sources", nargs="+", metavar="SOURCE", help="video, image, or folder of them")
+    option(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="video, DICOM file, DICOMDIR, image, or folder of them",
+    )
     option("--cohort", required=True, help="folder or s3:// address of the cohort")
     option("--create", action="store_true", help="make the cohort if there is none")
     option("--patient", type=slug, metavar="P", help="name of the patient of them all")
@@ -40,6 +45,11 @@ def add(commands: Subparsers) -> None:
         choices=("none", "sector"),
         default="none",
         help="keep only the box around the ultrasound sector",
+    )
+    option(
+        "--mask",
+        action="store_true",
+        help="make everything outside the ultrasound sector black; refuse what has none",
     )
     option(
         "--fps", type=positive, metavar="N", help="frames a second where a source is silent (25)"
@@ -76,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             patient=arguments.patient,
             patient_per=arguments.patient_per,
             crop=arguments.crop,
+            mask=arguments.mask,
             fps=arguments.fps,
             name_from_file=arguments.name_from_file,
             key_file=arguments.key,
@@ -142,6 +153,6 @@ def _print(
     shared = len(clips) - len({c["patient"] for c in clips})
     if shared and not arguments.patient and arguments.patient_per == "folder":
         console().print(
-            "Clips of one folder are taken for one patient; --patient or --patient-per file "
-            "says otherwise."
+            "Clips of one folder are taken for one patient, unless DICOM says whose they are; "
+            "--patient or --patient-per file says otherwise."
         )

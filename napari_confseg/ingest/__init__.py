@@ -1,4 +1,4 @@
-"""Videos and image folders become clips."""
+"""Videos, DICOM files and image folders become clips."""
 
 from napari_confseg.ingest.decoded import IngestError
 from napari_confseg.ingest.importer import ImportReport, import_sources

@@ -21,6 +21,9 @@ ASSUMED_RATE = 25.0
 """Frames a second where neither the source nor the person says how fast it was."""
 
 
+ProbeKind = Literal["convex", "linear", "phased"]
+
+
 class IngestError(Exception):
     """A source that cannot become a clip; one sentence says why and what to do."""
 
@@ -31,13 +34,13 @@ class Source:
 
     Attributes
     ----------
-    kind : {"video", "images"}
+    kind : {"video", "images", "dicom"}
         Which decoder reads it.
     paths : tuple of str
         One file, or the images of a clip in order.
     """
 
-    kind: Literal["video", "images"]
+    kind: Literal["video", "images", "dicom"]
     paths: tuple[str, ...]
 
 
@@ -57,6 +60,12 @@ class Head:
         Average frames a second, if the source says.
     tags : tuple of str
         Warnings that stay with the clip.
+    spacing : tuple of float or None
+        Millimetres per pixel (y, x), if the source truly knows.
+    probe : {"convex", "linear", "phased"} or None
+        What the source says of it.
+    identity : str or None
+        What tells the patient from others. It becomes a code; it is never stored.
     """
 
     shape: tuple[int, int]
@@ -64,6 +73,9 @@ class Head:
     n_frames: int | None = None
     rate: float | None = None
     tags: tuple[str, ...] = ()
+    spacing: tuple[float, float] | None = None
+    probe: ProbeKind | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ def read(source: Source) -> Iterator[Head | Frame]:
         from napari_confseg.ingest.video import read_video
 
         return read_video(source.paths[0])
+    if source.kind == "dicom":
+        from napari_confseg.ingest.dicom import read_dicom
+
+        return read_dicom(source.paths[0])
     from napari_confseg.ingest.images import read_images
 
     return read_images(source.paths)

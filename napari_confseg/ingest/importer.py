@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Literal
 from napari_confseg.ingest.decoded import Head, IngestError
 from napari_confseg.ingest.identity import Pseudonyms, slug_from_name, source_sha256
 from napari_confseg.ingest.listing import find_sources
-from napari_confseg.ingest.sector import Survey, crop_box, find_sector, moved
+from napari_confseg.ingest.sector import Survey, crop_box, find_sector, inside_mask, is_still, moved
 from napari_confseg.ingest.times import frame_times
 from napari_confseg.ingest.worker import Decoder
-from napari_confseg.store import ClipMeta, Provenance, StoreError, check_slug
+from napari_confseg.store import ClipMeta, Provenance, Spacing, StoreError, check_slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_confseg.ingest.listing import Found
-    from napari_confseg.store import Cohort
+    from napari_confseg.store import Cohort, Sector
 
 Crop = Literal["none", "sector"]
-Box = tuple[int, int, int, int]
 
 
 @dataclass
@@ -54,8 +56,28 @@ class Wishes:
     patient: str | None = None
     patient_per: Literal["folder", "file"] = "folder"
     crop: Crop = "none"
+    mask: bool = False
     fps: float | None = None
     name_from_file: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """What of each frame is kept.
+
+    Attributes
+    ----------
+    box : tuple of int or None
+        (y0, x0, y1, x1); None keeps the whole frame.
+    keep : ndarray or None
+        ``uint8 (Y, X)`` of 1 where pixels stay and 0 where they become black.
+    tags : tuple of str
+        What was done.
+    """
+
+    box: tuple[int, int, int, int] | None = None
+    keep: NDArray[np.uint8] | None = None
+    tags: tuple[str, ...] = ()
 
 
 class _CancelledError(Exception):
@@ -69,13 +91,14 @@ def import_sources(
     patient: str | None = None,
     patient_per: Literal["folder", "file"] = "folder",
     crop: Crop = "none",
+    mask: bool = False,
     fps: float | None = None,
     name_from_file: bool = False,
     key_file: Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ImportReport:
-    """Make a clip of each video, and of each folder of images, under `sources`.
+    """Make a clip of each video, DICOM file and folder of images under `sources`.
 
     Each clip is there whole or not at all, however the import ends. Memory does not grow with the
     length of a video.
@@ -90,9 +113,13 @@ def import_sources(
         Slug of the patient of all of them.
     patient_per : {"folder", "file"}
         Without `patient`: clips that lie in one folder are of one patient, or each file is a
-        patient of its own. Patients get codes, not the names of folders.
+        patient of its own; DICOM files say themselves whose they are. Patients get codes, nothing
+        of folders' names or of headers is kept.
     crop : {"none", "sector"}
         Keep the whole frame, or only the box around the ultrasound sector.
+    mask : bool
+        Make everything outside the sector black, names that scanners write into the picture among
+        it. The sector is the one found: look at the contact sheet. What has none is refused.
     fps : float, optional
         Frames a second of sources that do not say; 25 if not given, and the clip is tagged.
     name_from_file : bool
@@ -117,7 +144,7 @@ def import_sources(
     """
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"frames a second must be positive, found {fps}")
-    wishes = Wishes(patient and check_slug(patient), patient_per, crop, fps, name_from_file)
+    wishes = Wishes(patient and check_slug(patient), patient_per, crop, mask, fps, name_from_file)
     found, refused = find_sources(sources)
     report = ImportReport(refused=refused)
     pseudonyms = Pseudonyms(cohort.meta.cohort_id, key_file)
@@ -171,18 +198,19 @@ class _Import:
         sha256 = source_sha256(found.source.paths)
         if sha256 in self._known:
             raise IngestError(f"the cohort has it already, as {self._known[sha256]}")
-        patient = self._patient(found, sha256)
-        box = None
-        if self._wishes.crop == "sector":
-            box = self._box(found, lambda n, total: progress(n, total, f"{label}, looking"))
+        view = View()
+        if self._wishes.crop == "sector" or self._wishes.mask:
+            view = self._look(found, lambda n, total: progress(n, total, f"{label}, looking"))
         name = self._name(found, sha256)
-        self._write(found, name, patient, sha256, box, lambda n, total: progress(n, total, label))
+        meta = self._write(found, name, sha256, view, lambda n, total: progress(n, total, label))
         self._known[sha256] = name
-        return name, patient
+        return name, meta.patient
 
-    def _patient(self, found: Found, sha256: str) -> str:
+    def _patient(self, found: Found, head: Head, sha256: str) -> str:
         if self._wishes.patient:
             return self._wishes.patient
+        if head.identity:
+            return self._pseudonyms.code("dicom", head.identity)
         if self._wishes.patient_per == "file":
             return self._pseudonyms.code("file", sha256)
         return self._pseudonyms.code("folder", str(found.patient_folder.resolve()))
@@ -193,8 +221,8 @@ class _Import:
         name = stem or f"clip-{sha256[:8]}"
         return f"{stem or 'clip'}-{sha256[:12]}" if name in taken else name
 
-    def _box(self, found: Found, tell: Callable[[int, int], None]) -> Box | None:
-        """Decode once to see where the sector is; None if it can't be told."""
+    def _look(self, found: Found, tell: Callable[[int, int], None]) -> View:
+        """Decode once to see where the sector is, and what of each frame is to be kept."""
         survey = None
         total = 0
         with closing(self._decoder.read(found.source)) as parts:
@@ -207,44 +235,69 @@ class _Import:
                 survey.add(part.pixels)
                 tell(survey.n_frames, total)
         sector = find_sector(survey) if survey else None
-        return crop_box(sector, survey.shape) if survey and sector else None
+        if survey and self._wishes.mask and is_still(survey):
+            raise IngestError("nothing moves in it, so text cannot be told from tissue to mask it")
+        if sector is None or survey is None:
+            if self._wishes.mask:
+                raise IngestError("no sector was found in it, so nothing outside can be masked")
+            return View(tags=("sector-not-found",))
+        return View(
+            box=crop_box(sector, survey.shape) if self._wishes.crop == "sector" else None,
+            keep=inside_mask(sector, survey.shape) if self._wishes.mask else None,
+            tags=("masked-outside-sector",) if self._wishes.mask else (),
+        )
 
     def _write(
         self,
         found: Found,
         name: str,
-        patient: str,
         sha256: str,
-        box: Box | None,
+        view: View,
         tell: Callable[[int, int], None],
-    ) -> None:
+    ) -> ClipMeta:
         with closing(self._decoder.read(found.source)) as parts:
             head = next(parts)
             assert isinstance(head, Head)
-            y0, x0, y1, x1 = box or (0, 0, *head.shape)
+            y0, x0, y1, x1 = view.box or (0, 0, *head.shape)
             survey = Survey(head.shape)
             seconds: list[float | None] = []
             with self._cohort.new_clip(name, shape=(y1 - y0, x1 - x0)) as new:
                 for part in parts:
                     assert not isinstance(part, Head)
                     self._check_cancelled()
-                    new.append(part.pixels[y0:y1, x0:x1])
                     survey.add(part.pixels)
+                    pixels = part.pixels if view.keep is None else part.pixels * view.keep
+                    new.append(pixels[y0:y1, x0:x1])
                     seconds.append(part.seconds)
                     tell(len(seconds), head.n_frames or 0)
-                times, tags = frame_times(seconds, head.rate, self._wishes.fps)
-                sector = find_sector(survey)
-                new.finish(
-                    ClipMeta(
-                        patient=patient,
-                        frame_times=times,
-                        sector=moved(sector, -y0, -x0) if sector else None,
-                        tags=head.tags + tags,
-                        provenance=Provenance(
-                            source_sha256=sha256, decoder=head.decoder, crop=box
-                        ),
-                    )
-                )  # fmt: skip
+                meta = self._meta(found, head, sha256, view, seconds, find_sector(survey))
+                new.finish(meta)
+        return meta
+
+    def _meta(
+        self,
+        found: Found,
+        head: Head,
+        sha256: str,
+        view: View,
+        seconds: list[float | None],
+        sector: Sector | None,
+    ) -> ClipMeta:
+        times, tags = frame_times(seconds, head.rate, self._wishes.fps)
+        if sector and view.box:
+            sector = moved(sector, -view.box[0], -view.box[1])
+        spacing = None
+        if head.spacing:
+            spacing = Spacing(y=head.spacing[0], x=head.spacing[1], source="dicom-region")
+        return ClipMeta(
+            patient=self._patient(found, head, sha256),
+            probe=head.probe or "unknown",
+            frame_times=times,
+            spacing=spacing,
+            sector=sector,
+            tags=head.tags + tags + view.tags,
+            provenance=Provenance(source_sha256=sha256, decoder=head.decoder, crop=view.box),
+        )
 
     def _check_cancelled(self) -> None:
         if self._cancelled():

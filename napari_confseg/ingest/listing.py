@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_confseg.ingest.decoded import Source
 
@@ -17,6 +17,8 @@ VIDEOS = frozenset(
     [".avi", ".gif", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".ts",
      ".webm", ".wmv"]
 )  # fmt: skip
+DICOMS = frozenset([".dcm", ".dicom", ".ima"])
+DICOMDIR = "DICOMDIR"
 IMAGES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"])
 
 
@@ -43,17 +45,20 @@ class Found:
 def find_sources(paths: Iterable[str | Path]) -> tuple[list[Found], list[tuple[str, str]]]:
     """Return the sources under `paths` in natural order, and what is refused, with the reason.
 
-    A file is one source. A folder is searched with its subfolders: each video and each TIFF of
-    several pages is one source; the other images of one folder together are one.
+    A file is one source. A folder, or the folder of a DICOMDIR, is searched with its subfolders:
+    each video, DICOM file and TIFF of several pages is one source; the other images of one folder
+    together are one.
     """
     found: list[Found] = []
     refused: list[tuple[str, str]] = []
     for given in paths:
         path = Path(given).expanduser().absolute()
+        if path.name.upper() == DICOMDIR and path.is_file():
+            path = path.parent  # an index of what lies beside it
         if path.is_dir():
             inside = list(_in_folder(path))
             if not inside:
-                refused.append((str(given), "there is no video or image in this folder"))
+                refused.append((str(given), "there is no video, DICOM or image in this folder"))
             found += inside
         elif path.is_file():
             found.append(_file(path))
@@ -64,20 +69,43 @@ def find_sources(paths: Iterable[str | Path]) -> tuple[list[Found], list[tuple[s
 
 def _in_folder(root: Path) -> Iterator[Found]:
     for folder, subfolders, files in os.walk(root):
+        if "zarr.json" in files:  # a cohort is no source
+            subfolders.clear()
+            continue
         subfolders[:] = sorted((f for f in subfolders if f[0] != "."), key=natural_order)
         here = Path(folder)
         names = sorted((f for f in files if f[0] != "."), key=natural_order)
         paths = [here / name for name in names]
-        yield from (_file(p) for p in paths if _suffix(p) in VIDEOS or _is_stack(p))
+        yield from (_file(p) for p in paths if _is_one(p))
         images = tuple(str(p) for p in paths if _suffix(p) in IMAGES and not _is_stack(p))
         if images:
             yield Found(Source("images", images), here, here.parent)
 
 
+def _is_one(path: Path) -> bool:
+    """Whether `path`, found in a folder, is a source by itself."""
+    if _suffix(path) in VIDEOS or _is_stack(path):
+        return True
+    return _suffix(path) not in IMAGES and path.name.upper() != DICOMDIR and _is_dicom(path)
+
+
 def _file(path: Path) -> Found:
-    # What is neither by its name is tried as a video: its content tells.
-    source = Source("images" if _suffix(path) in IMAGES else "video", (str(path),))
-    return Found(source, path, path.parent)
+    # What is neither by its name nor by its first bytes is tried as a video: its content tells.
+    kind: Literal["video", "images", "dicom"] = "video"
+    if _suffix(path) in IMAGES:
+        kind = "images"
+    elif _suffix(path) in DICOMS or _is_dicom(path):
+        kind = "dicom"
+    return Found(Source(kind, (str(path),)), path, path.parent)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether the preamble of `path` is that of DICOM; scanners' files often have no extension."""
+    try:
+        with path.open("rb") as f:
+            return f.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _suffix(path: Path) -> str:

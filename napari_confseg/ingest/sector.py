@@ -58,6 +58,11 @@ class Survey:
         return spread
 
 
+def is_still(survey: Survey) -> bool:
+    """Whether nothing moves: then what is tissue, and what a picture of letters, is a guess."""
+    return bool((survey.spread > _CHANGES).mean() < _SMALLEST)
+
+
 def find_sector(survey: Survey) -> Sector | None:
     """Return the sector that `survey` shows, to be confirmed by a person.
 
@@ -93,8 +98,9 @@ def live_region(survey: Survey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] |
     noise = float(np.median(spread[~bright])) if not bright.all() else 0.0
     changing = spread > max(_CHANGES, 2 * noise)
     live = _largest(bright & changing)
-    if live is None:  # a still image: brightness alone has to do
-        live = _largest(bright)
+    if live is None:  # a still image: grain tells tissue from bars and boxes
+        grain = ndimage.maximum_filter(mean, 3) - ndimage.minimum_filter(mean, 3)
+        live = _largest(ndimage.uniform_filter((grain > 2 * _BRIGHTER) * 1.0, 9) > 0.7)
         return None if live is None else (live, live)
     # The dim rim of the scan changes less than the noise of compression; it is still bright.
     rim = ndimage.binary_dilation(live, iterations=3)
@@ -120,6 +126,15 @@ def moved(sector: Sector, dy: float, dx: float) -> Sector:
     """Return `sector` shifted by (dy, dx) pixels."""
     polygon = tuple((y + dy, x + dx) for y, x in sector.polygon)
     return sector.model_copy(update={"polygon": polygon})
+
+
+def inside_mask(sector: Sector, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return 1 inside `sector` and 0 outside, ``uint8 (Y, X)``; its edge counts as inside."""
+    from skimage.draw import polygon
+
+    mask = np.zeros(shape, np.uint8)
+    mask[polygon(*(np.array(sector.polygon) - 0.5).T, shape)] = 1
+    return mask
 
 
 def crop_box(sector: Sector, shape: tuple[int, int]) -> tuple[int, int, int, int]:

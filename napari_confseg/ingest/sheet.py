@@ -1,14 +1,14 @@
-"""A contact sheet: every clip at a glance, to check sectors and what is written beside them by eye."""
+"""A contact sheet: every clip at a glance, to check sectors and burned-in text by eye."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL.Image import Image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 # A text file called cine.mp4 may be a playlist that names other files or addresses: only these
 # containers are opened, and only from the disk.
-_OPTIONS = {
-    "format_whitelist": "avi,gif,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegvideo,mpegts,matroska,webm,asf",
-    "protocol_whitelist": "file",
+_CONTAINERS = {
+    "format_whitelist": "avi,gif,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegvideo,mpegts,matroska,webm,asf,"
+    "h264,hevc"
 }
+_FROM_DISK = {"protocol_whitelist": "file"}
 _PLANAR_LUMA = frozenset(
     ["gray", "nv12", "nv21", "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p"]
 )
@@ -32,15 +33,15 @@ _FULL_RANGE_LUMA = frozenset(["yuvj411p", "yuvj420p", "yuvj422p", "yuvj440p", "y
 _JPEG_RANGE = 2  # AVCOL_RANGE_JPEG: 0..255; unspecified (0) means video range for YUV
 
 
-def read_video(path: str) -> Iterator[Head | Frame]:
-    """Decode the video at `path`: a head, then its frames in the order they are shown.
+def read_video(source: str | BinaryIO) -> Iterator[Head | Frame]:
+    """Decode a video file or stream: a head, then its frames in the order they are shown.
 
     Raises
     ------
     IngestError
         If it is no video, holds no frame, or any part of it is missing or damaged.
     """
-    with _opened(path) as container:
+    with _opened(source) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
             raise IngestError("it holds no video")
@@ -64,15 +65,16 @@ def read_video(path: str) -> Iterator[Head | Frame]:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[InputContainer]:
+def _opened(source: str | BinaryIO) -> Iterator[InputContainer]:
+    options = _CONTAINERS | (_FROM_DISK if isinstance(source, str) else {})
     try:
-        container = av.open(path, options=_OPTIONS, metadata_errors="ignore")
+        container = av.open(source, options=options, metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
         raise IngestError(
             "it is no video that can be read: garbage, cut short, or an unknown format"
         ) from error
     with container:
-        yield container
+        yield cast("InputContainer", container)
 
 
 def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

@@ -82,8 +82,7 @@ class Decoder:
             message, pixels = self._receive(process)
             match message.pop("kind"):
                 case "head":
-                    y, x = message.pop("shape")
-                    yield Head(shape=(y, x), tags=tuple(message.pop("tags")), **message)
+                    yield _head(message)
                 case "frame":
                     yield Frame(pixels, message["seconds"])
                 case "refused":
@@ -138,6 +137,14 @@ class Decoder:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
+
+
+def _head(message: dict[str, Any]) -> Head:
+    """Undo what JSON does to tuples."""
+    for name in ("shape", "tags", "spacing"):
+        if message[name] is not None:
+            message[name] = tuple(message[name])
+    return Head(**message)
 
 
 class _RefusedError(Exception):

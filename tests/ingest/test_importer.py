@@ -199,7 +199,7 @@ def test_nothing_there_and_nothing_inside(empty, tmp_path):
     (tmp_path / "hollow").mkdir()
     report = import_sources([tmp_path / "hollow", tmp_path / "gone.mp4"], empty)
     assert [reason for _, reason in report.refused] == [
-        "there is no video or image in this folder", "there is no such file or folder",
+        "there is no video, DICOM or image in this folder", "there is no such file or folder",
     ]  # fmt: skip
 
 
