@@ -9,17 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QFrame,
     QMainWindow,
-    QPushButton,
-    QScrollArea,
-    QSlider,
-    QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -28,22 +20,13 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.reviewing import painted, progress_of
 from napari_confseg.annotate.saving import say
 from napari_confseg.store import Status, StoreError
-from napari_confseg.widgets.clip_list import ClipList
-from napari_confseg.widgets.cohort_bar import CohortBar
-from napari_confseg.widgets.confidence import ConfidenceDial
+from napari_confseg.widgets.annotate_form import AnnotateForm
 from napari_confseg.widgets.desk import Desk, account_name
 from napari_confseg.widgets.keys import Keys, cohort_keys
-from napari_confseg.widgets.look import CHOSEN, GOOD, label, stylesheet
-from napari_confseg.widgets.others import OtherReaders
-from napari_confseg.widgets.palette import ClassPalette
+from napari_confseg.widgets.look import CHOSEN, GOOD, stylesheet
 from napari_confseg.widgets.player import Player
-from napari_confseg.widgets.save_light import SaveLight
 from napari_confseg.widgets.shared import close_with, session_for
-from napari_confseg.widgets.start_page import StartPage, dropped_folder
-from napari_confseg.widgets.tools import SliderRow, ToolBox
-from napari_confseg.widgets.train_look import Section, StillWheel
-from napari_confseg.widgets.transport import Transport
-from napari_confseg.widgets.work_line import WorkLine
+from napari_confseg.widgets.start_page import dropped_folder
 
 if TYPE_CHECKING:
     import napari
@@ -56,7 +39,7 @@ LOW: Final = 760
 """Pixels of height beneath which the list of clips folds once a clip is open."""
 
 
-class AnnotatePanel(QWidget):  # type: ignore[misc]
+class AnnotatePanel(AnnotateForm):
     """Mark what is seen on a clip, with a confidence, and see that it is saved.
 
     Parameters
@@ -75,8 +58,6 @@ class AnnotatePanel(QWidget):  # type: ignore[misc]
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
-        self.setAcceptDrops(True)
-        self._build()
         self._links = list(self._wire_session())
         for signal, slot in self._links:
             signal.connect(slot)
@@ -85,59 +66,7 @@ class AnnotatePanel(QWidget):  # type: ignore[misc]
         self._on_theme()
         self._on_cohort()
 
-    # ---- the widgets ----------------------------------------------------------------------
-
-    def _build(self) -> None:
-        self.start, self.bar, self.clips = StartPage(), CohortBar(), ClipList()
-        self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
-        self.transport, self.others = Transport(), OtherReaders()
-        self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
-        self.threshold = SliderRow(
-            "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
-        )
-        self.no_clips = label("This cohort has no clips yet.", role="note")
-        self.import_ = QPushButton("Import clips …")
-        self.import_.setProperty("role", "primary")
-        self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
-        self.tools_section = Section("With", self.tools)
-        self.work_sections = [
-            Section("What", self.palette_),
-            Section("How sure", self.dial),
-            self.tools_section,
-            Section("Frames", self.transport),
-            Section("View", self.opacity, self.threshold),
-            Section("Others on this clip", self.others),
-        ]
-        work = QWidget()
-        inside = QVBoxLayout(work)
-        inside.setContentsMargins(8, 6, 8, 6)
-        inside.setSpacing(2)
-        for widget in (self.bar, self.clips_section, *self.work_sections):
-            inside.addWidget(widget)
-        for section in (self.clips_section, *self.work_sections):
-            section.layout().setSpacing(1)
-        inside.addStretch(1)
-        self.pages = QStackedWidget()
-        start = QWidget()
-        QVBoxLayout(start).addWidget(self.start)
-        for page in (start, work):
-            self.pages.addWidget(_scrolled(page))
-        self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.pages, 1)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(8, 2, 8, 6)
-        foot.setSpacing(4)
-        for widget in (self.message, self.work_line, self.light):
-            foot.addWidget(widget)
-        layout.addLayout(foot)
-        self.setMinimumWidth(290)
-        still = StillWheel(self)
-        for kind in (QComboBox, QAbstractSpinBox, QSlider):
-            for widget in self.findChildren(kind):
-                widget.installEventFilter(still)
+    # ---- what is connected ----------------------------------------------------------------
 
     def _wire_widgets(self) -> None:
         session, desk = self.session, self.desk
@@ -449,12 +378,3 @@ class AnnotatePanel(QWidget):  # type: ignore[misc]
         elif self.session.cohort is not None:
             self.desk.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
         event.acceptProposedAction()
-
-
-def _scrolled(page: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(page)
-    return area

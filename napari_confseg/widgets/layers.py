@@ -1,8 +1,9 @@
 """The session shown as napari layers, and painting there told to the session.
 
-The one file that touches napari's corners: the private atoms of paint events, a stroke's beginning
-and end, the replacement of a layer's own undo. Everything else here pushes differences between two
-view states, and turns what a person does with napari's own controls into wishes.
+The one file (with ``paint_events``) that touches napari's corners: the private atoms of paint
+events, a stroke's beginning and end, the replacement of a layer's own undo. Everything else here
+pushes differences between two view states, and turns what a person does with napari's own controls
+into wishes.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
-from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
 from napari_confseg.annotate.view import Tool, ViewState, differences
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
 from napari_confseg.widgets.looks import ramp
+from napari_confseg.widgets.paint_events import patches_of, value_painted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,56 +40,6 @@ MODES: Final = {
 }
 TOOLS: Final = {"pan_zoom": Tool.PAN, "paint": Tool.BRUSH, "polygon": Tool.POLYGON,
                 "fill": Tool.FILL, "erase": Tool.ERASE}  # fmt: skip
-
-
-def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
-    """Return what a paint event changed, one patch for each frame.
-
-    Parameters
-    ----------
-    item : sequence
-        The event's atoms: masks within boxes, or (indices, values before, values after).
-    data : ndarray of uint8 (T, Y, X)
-        The plane. napari tells of a polygon before it writes and of a drag after, so neither the
-        values there are taken for those before nor for those after: the atoms know both.
-    class_index : int
-        Whose plane it is.
-    """
-    boxes = [_box(atom, data.shape) for atom in item]
-    low = np.min([[s.start for s in box] for box in boxes], axis=0)
-    high = np.max([[s.stop for s in box] for box in boxes], axis=0)
-    union = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    before = data[union].copy()
-    places = [_place(atom, box, low) for atom, box in zip(item, boxes, strict=True)]
-    for atom, place in zip(reversed(item), reversed(places), strict=True):  # latest change first
-        before[place] = atom.old_values if hasattr(atom, "mask") else atom[1]
-    after = before.copy()
-    for atom, place in zip(item, places, strict=True):
-        after[place] = atom.new_value if hasattr(atom, "mask") else atom[2]
-    y, x = union[1].start, union[2].start
-    found = (
-        patch_between(class_index, union[0].start + t, before[t], after[t], y=y, x=x)
-        for t in range(len(after))
-    )
-    return [p for p in found if p is not None]
-
-
-def _box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    if hasattr(atom, "mask"):
-        ranges = (range(n)[s] for s, n in zip(atom.slice_key, shape, strict=True))
-        return tuple(slice(r.start, r.stop) for r in ranges)
-    indices = [np.atleast_1d(i) for i in atom[0]]
-    return tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices)
-
-
-def _place(atom: Any, box: tuple[slice, ...], origin: Any) -> Any:
-    """Return the index of the pixels that `atom` changed in an array that begins at `origin`."""
-    if not hasattr(atom, "mask"):
-        return tuple(np.asarray(i) - o for i, o in zip(atom[0], origin, strict=True))
-    ranges = [range(s.start - o, s.stop - o) for s, o in zip(box, origin, strict=True)]
-    if atom.mask is None:
-        return tuple(slice(r.start, r.stop) for r in ranges)
-    return tuple(i + r.start for i, r in zip(np.nonzero(atom.mask), ranges, strict=True))
 
 
 class LayerView:
@@ -372,7 +322,7 @@ class LayerView:
 
     def _on_paint(self, name: str, item: Sequence[Any]) -> None:
         layer = self._mine[name]
-        value = _value_painted(item[0])
+        value = value_painted(item[0])
         tool = TOOLS.get(str(layer.mode), Tool.BRUSH)
         tool = {EXCLUDED: Tool.EXCLUDE, 0: Tool.ERASE}.get(value, tool)
         index = self._session.class_index(name)
@@ -450,7 +400,3 @@ class LayerView:
     def _on_edit_dimensions(self, layer: Any) -> None:
         if layer.n_edit_dimensions != 2:  # a mark is on one frame
             layer.n_edit_dimensions = 2
-
-
-def _value_painted(atom: Any) -> int:
-    return int(atom.new_value if hasattr(atom, "mask") else np.ravel(atom[2])[0])

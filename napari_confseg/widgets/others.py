@@ -68,7 +68,7 @@ class OtherReaders(QWidget):  # type: ignore[misc]
             box.setChecked(name in shown)
             box.setToolTip(f"Show what {words} marked, hatched, beneath your own marks")
             box.toggled.connect(lambda on, n=name: self.shown_wanted.emit(n, on))
-            take = button("Take as mine", "", flat=True)
+            take = button("Take", "", flat=True)
             take.clicked.connect(lambda _on=False, n=name: self.accept_wanted.emit(n))
             take.setVisible(name in shown)
             if name in shown:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QMimeData, Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -127,11 +126,8 @@ class StartPage(QWidget):  # type: ignore[misc]
         self.recent_buttons = []
         self._recent_title.setVisible(bool(locations))
         for location in locations:
-            name = location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
-            made = button(name, location, flat=True)
+            *_, folder, name = ["", *location.replace("\\", "/").rstrip("/").split("/")]
+            made = button(f"{name}   in {folder}" if folder else name, location, flat=True)
             made.clicked.connect(lambda _on=False, at=location: self.recent_wanted.emit(at))
-            row = QHBoxLayout()
-            row.addWidget(made)
-            row.addStretch(1)
             self._recent.addWidget(made, 0, Qt.AlignmentFlag.AlignLeft)
             self.recent_buttons.append(made)

@@ -1,0 +1,102 @@
+"""The widgets of the Annotate panel, laid out; what they mean is the panel's business."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.widgets.clip_list import ClipList
+from napari_confseg.widgets.cohort_bar import CohortBar
+from napari_confseg.widgets.confidence import ConfidenceDial
+from napari_confseg.widgets.look import label
+from napari_confseg.widgets.others import OtherReaders
+from napari_confseg.widgets.palette import ClassPalette
+from napari_confseg.widgets.save_light import SaveLight
+from napari_confseg.widgets.start_page import StartPage
+from napari_confseg.widgets.tools import SliderRow, ToolBox
+from napari_confseg.widgets.train_look import Section, StillWheel
+from napari_confseg.widgets.transport import Transport
+from napari_confseg.widgets.work_line import WorkLine
+
+
+class AnnotateForm(QWidget):  # type: ignore[misc]
+    """A page to start from and a page to work on, over a foot that says how saving stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAcceptDrops(True)
+        self._make()
+        self._lay_out()
+        still = StillWheel(self)
+        for kind in (QComboBox, QAbstractSpinBox, QSlider):
+            for widget in self.findChildren(kind):
+                widget.installEventFilter(still)
+
+    def _make(self) -> None:
+        self.start, self.bar, self.clips = StartPage(), CohortBar(), ClipList()
+        self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
+        self.transport, self.others = Transport(), OtherReaders()
+        self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
+        self.threshold = SliderRow(
+            "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
+        )
+        self.no_clips = label("This cohort has no clips yet.", role="note")
+        self.import_ = QPushButton("Import clips …")
+        self.import_.setProperty("role", "primary")
+        self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
+        self.tools_section = Section("With", self.tools)
+        self.work_sections = [
+            Section("What", self.palette_),
+            Section("How sure", self.dial),
+            self.tools_section,
+            Section("Frames", self.transport),
+            Section("View", self.opacity, self.threshold),
+            Section("Others on this clip", self.others),
+        ]
+        self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()
+
+    def _lay_out(self) -> None:
+        work = QWidget()
+        inside = QVBoxLayout(work)
+        inside.setContentsMargins(8, 6, 8, 6)
+        inside.setSpacing(2)
+        for widget in (self.bar, self.clips_section, *self.work_sections):
+            inside.addWidget(widget)
+        for section in (self.clips_section, *self.work_sections):
+            section.layout().setSpacing(1)
+        inside.addStretch(1)
+        self.pages = QStackedWidget()
+        start = QWidget()
+        QVBoxLayout(start).addWidget(self.start)
+        for page in (start, work):
+            self.pages.addWidget(_scrolled(page))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.pages, 1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(8, 2, 8, 6)
+        foot.setSpacing(4)
+        for widget in (self.message, self.work_line, self.light):
+            foot.addWidget(widget)
+        layout.addLayout(foot)
+        self.setMinimumWidth(290)
+
+
+def _scrolled(page: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(page)
+    return area
