@@ -14,6 +14,7 @@ from napari_confseg.commands import (
     demo,
     exporting,
     importing,
+    masking,
     status,
     validating,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store import StoreError
 
-COMMANDS = (importing, status, validating, agreeing, consensus, building, exporting, demo)
+COMMANDS = (importing, masking, status, validating, agreeing, consensus, building, exporting, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

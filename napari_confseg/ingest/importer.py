@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_confseg.ingest.decoded import Head, IngestError
 from napari_confseg.ingest.identity import Pseudonyms, slug_from_name, source_sha256
 from napari_confseg.ingest.listing import find_sources
+from napari_confseg.ingest.masking import MASKED
 from napari_confseg.ingest.sector import Survey, crop_box, find_sector, inside_mask, is_still, moved
 from napari_confseg.ingest.times import frame_times
 from napari_confseg.ingest.worker import Decoder
@@ -244,7 +245,7 @@ class _Import:
         return View(
             box=crop_box(sector, survey.shape) if self._wishes.crop == "sector" else None,
             keep=inside_mask(sector, survey.shape) if self._wishes.mask else None,
-            tags=("masked-outside-sector",) if self._wishes.mask else (),
+            tags=(MASKED,) if self._wishes.mask else (),
         )
 
     def _write(

@@ -131,6 +131,17 @@ def test_help_needs_nothing_heavy():
 # -- status
 
 
+def test_import_draws_a_contact_sheet(capsys, location, tmp_path):
+    from PIL import Image
+
+    sheet = tmp_path / "looks" / "sheet.png"
+    run(capsys, "import", *SHIPPED, "--cohort", location, "--create", "--sheet", sheet)
+    with Image.open(sheet) as image:
+        assert image.size == (640, 354)
+        colors = image.convert("RGB").getcolors(2**24)
+    assert sum(n for n, color in colors if color == (255, 200, 0)) > 500  # outlines of sectors
+
+
 @pytest.fixture
 def marked(cohort):
     """The small cohort with one reader, who reviewed 3 of 6 frames for one class."""

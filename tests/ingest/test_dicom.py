@@ -488,3 +488,26 @@ def test_masking_a_still_is_refused(empty, tmp_path):
     report = import_sources([tmp_path / "us.dcm"], empty, mask=True)
     assert "nothing moves in it" in report.refused[0][1]
     assert empty.clips() == []
+
+
+def test_masking_waits_for_a_person(empty, tmp_path, capsys):
+    """Found sectors are proposals; what a person has confirmed is masked for good."""
+    from napari_confseg.__main__ import main
+
+    screen = SCREENS["linear"]
+    frames = np.stack(list(screen.frames(40)))  # more than one file of frames
+    save(planted(tmp_path, frames=frames), tmp_path / "us.dcm")
+    name = import_sources([tmp_path / "us.dcm"], empty).imported[0]
+    assert main(["mask", empty.location]) == 1
+    assert "is not confirmed" in capsys.readouterr().out
+    np.testing.assert_array_equal(empty.clip(name).frames[:], frames)
+
+    y0, x0, y1, x1 = screen.slab
+    corners = ((y0, x0), (y0, x1), (y1, x1), (y1, x0))
+    sector = {"kind": "linear", "polygon": corners, "confirmed": True}
+    empty.clip(name).update_meta(sector=sector)
+    for _ in range(2):  # twice is as good as once
+        assert main(["mask", empty.location, name]) == 0
+        np.testing.assert_array_equal(empty.clip(name).frames[:], frames * screen.truth())
+    assert empty.clip(name).meta.tags == ("masked-outside-sector",)
+    assert validate(empty.location) == []
