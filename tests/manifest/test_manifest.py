@@ -47,7 +47,7 @@ def test_open_sample(
     place = desk_module.sample_location()
     place.parent.mkdir(parents=True)
     make_cohort(place, patients=1, clips_per_patient=1, frames=4, size=(64, 80))
-    viewer = make_napari_viewer(show=True)
+    viewer = make_napari_viewer()
     (command,) = [c for c in manifest.contributions.commands if c.id.endswith("sample")]
     monkeypatch.setattr(
         type(viewer.window), "add_plugin_dock_widget",

@@ -25,8 +25,8 @@ def main(location: str) -> None:
     hand.wait(200)
     session.brush_size = 5
     for i, confidence in enumerate(cycle((30, 60, 90))):
-        session.class_name = session.classes[i % 6].name
-        session.frame = i % 3
+        session.class_name = session.classes[i % 3].name
+        session.frame = i % 4
         session.confidence = confidence
         y = 10 + 7 * i % 70
         hand.stroke([(y, 20), (y, 100)], steps=3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import Cohort
+from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from tests.conftest import add_clip
 from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
-    made = Cohort.create(tmp_path / "cohort.zarr", name="toy")
+    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
     add_clip(made, "clip-1", shape=SHAPE)
     add_clip(made, "clip-2", shape=SHAPE)
     return made
@@ -37,7 +37,7 @@ def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Des
 def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort) -> None:
     session, hand = desk.session, desk.hand
     seen: list[tuple[int, int, int, str, int]] = []
-    was = np.zeros((6, 6, *SHAPE), np.uint8)  # (C, T, Y, X)
+    was = np.zeros((3, 6, *SHAPE), np.uint8)  # (C, T, Y, X)
 
     def note(confidence: int, tool: str) -> None:
         nonlocal was
@@ -53,7 +53,7 @@ def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort
     hand.key("0")
     hand.stroke([(20, 20), (60, 40)])
     note(90, "brush")
-    hand.key("U")  # rib
+    hand.key("H")  # A-line
     hand.key("9")
     desk.panel.tools.buttons[Tool.POLYGON].click()
     hand.polygon([(10, 70), (10, 110), (40, 110), (40, 70)])
@@ -83,7 +83,7 @@ def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort
     hand.key("Ctrl+Shift+Z")
     hand.key("Ctrl+Shift+Z")
     expected = before_undo.copy()
-    expected[5, 3][expected[5, 3] == 255] = 0
+    expected[1, 3][expected[1, 3] == 255] = 0
     assert session.flush()
 
     stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada").swapaxes(0, 1)
@@ -103,7 +103,7 @@ def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(desk: Desk) 
     hand.press(40, 30)
     hand.move(40, 50)
     hand.key("8")
-    hand.key("U")
+    hand.key("H")
     desk.viewer.dims.set_current_step(0, 4)  # the wheel, or napari's own play button
     hand.key("Ctrl+Z")  # nothing to undo yet
     hand.move(40, 80)
@@ -111,13 +111,13 @@ def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(desk: Desk) 
     desk.until(lambda: session.strokes)
     (stroke,) = session.strokes
     assert (stroke.class_index, stroke.frame, stroke.confidence) == (2, 0, 90)
-    assert not session.planes["rib"].any()
+    assert not session.planes["a-line"].any()
     # What was asked for meanwhile holds from now on.
-    desk.until(lambda: desk.viewer.layers.selection.active is desk.layer("Rib"))
+    desk.until(lambda: desk.viewer.layers.selection.active is desk.layer("A-line"))
     assert session.confidence == 30
     hand.stroke([(70, 30), (70, 50)])
     desk.until(lambda: len(session.strokes) == 2)
-    assert (session.strokes[1].class_index, session.strokes[1].confidence) == (5, 30)
+    assert (session.strokes[1].class_index, session.strokes[1].confidence) == (1, 30)
 
 
 def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
@@ -134,7 +134,7 @@ def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
     assert session.tool is Tool.BRUSH
     layer.selected_label = 40
     assert session.confidence == 40
-    assert desk.layer("Rib").selected_label == 40
+    assert desk.layer("A-line").selected_label == 40
     layer.brush_size = 21
     assert session.brush_size == 21
     layer.mode = "polygon"
@@ -146,8 +146,8 @@ def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
     assert session.view().tool is Tool.PAN
     assert layer.mode == "pan_zoom"
     layer.visible = True
-    desk.viewer.layers.selection.active = desk.layer("Rib")
-    assert session.class_name == "rib"
+    desk.viewer.layers.selection.active = desk.layer("A-line")
+    assert session.class_name == "a-line"
     desk.viewer.layers.selection.active = desk.layer("clip-1")
     assert session.tool is Tool.PAN
     hand.key("G")
