@@ -111,6 +111,7 @@ class Decoder:
             [sys.executable, "-P", "-m", "napari_confseg.ingest.decoder"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pipesize=2**20,  # as much as Linux grants: a frame ahead, and few switches
             stderr=subprocess.DEVNULL,
         )
         return self._process

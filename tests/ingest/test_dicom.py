@@ -320,7 +320,8 @@ def broken(name, tmp_path):
         plain = save(ds, tmp_path / "d.dcm").read_bytes()
         packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
         meta = 132 + 12 + struct.unpack("<I", plain[140:144])[0]
-        return plain[:meta] + b"".join(packer.compress(b"\0" * 2**20) for _ in range(1100))
+        megabyte = packer.compress(b"\0" * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
+        return plain[:meta] + megabyte * 1100  # after a full flush, a block stands by itself
     return save(ds, tmp_path / "x.dcm").read_bytes()
 
 
