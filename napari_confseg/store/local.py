@@ -61,6 +61,10 @@ def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
         Refuse to replace: raise ``FileExistsError`` if `path` is there already.
     """
     make_folders(path.parent)
+    if exclusive and path.exists():
+        # Before anything is written: zarr asks so of every group above a new array, and a crash
+        # in between would leave its half-written file where nobody sweeps.
+        raise FileExistsError(path)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         with partial.open("wb") as f:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +12,6 @@ from numcodecs import zstd
 from napari_confseg.store import Cohort, StoreError
 from napari_confseg.store.chunks import content_size
 from tests.conftest import add_clip, clip_meta
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -88,3 +85,22 @@ def test_a_clip_exists_once_it_is_finished(cohort: Cohort) -> None:
     assert cohort.clips() == ["clip-1", "clip-2", "clip-3"]
     with pytest.raises(StoreError, match="exists"):
         cohort.new_clip("clip-3", shape=(8, 8))
+
+
+def test_making_a_rater_writes_nothing_above_it(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda a, b: written.append(Path(b)) or replace(a, b))
+    opened = Path.open
+
+    def spy(self: Path, mode: str = "r", *args: object, **more: object) -> object:
+        if "w" in mode:
+            written.append(self)
+        return opened(self, mode, *args, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", spy)
+    cohort.clip("clip-1").create_rater("ada", kind="human")
+    assert written
+    assert all("raters" in p.parts for p in written)
