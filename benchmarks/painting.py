@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_confseg.store import ClassSpec, ClipMeta, Cohort, Provenance
-from napari_confseg.widgets.annotate_panel import AnnotatePanel
-from napari_confseg.widgets.hand import Hand
+from napari_confseg.widgets.annotate.panel import AnnotatePanel
+from napari_confseg.widgets.demo.hand import Hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable

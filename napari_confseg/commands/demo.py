@@ -44,6 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
         print("confseg: the demo needs the viewer: pip install 'napari-confseg[all]'",
               file=sys.stderr)  # fmt: skip
         return REFUSED
-    from napari_confseg.widgets.demo import run_demo
+    from napari_confseg.widgets.demo.scripted import run_demo
 
     return run_demo(arguments.out, scripted=arguments.scripted)

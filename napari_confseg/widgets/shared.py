@@ -11,7 +11,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.session import Session
-from napari_confseg.widgets.layers import LayerView
+from napari_confseg.widgets.canvas.layers import LayerView
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -9,7 +9,7 @@ import pytest
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
-from napari_confseg.widgets import desk as desk_module
+from napari_confseg.widgets.annotate import desk as desk_module
 from napari_confseg.widgets.shared import session_for
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_open_sample(
 
 
 def _dock(viewer: Any) -> Any:
-    from napari_confseg.widgets.annotate_panel import AnnotatePanel
+    from napari_confseg.widgets.annotate.panel import AnnotatePanel
 
     panel = AnnotatePanel(viewer)
     viewer.window.add_dock_widget(panel, name="Annotate")

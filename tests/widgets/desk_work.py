@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from qtpy.compat import isalive
 
-from napari_confseg.widgets.annotate_panel import AnnotatePanel
-from napari_confseg.widgets.hand import Hand
+from napari_confseg.widgets.annotate.panel import AnnotatePanel
+from napari_confseg.widgets.demo.hand import Hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from itertools import cycle
 
 import napari
 
-from napari_confseg.widgets.annotate_panel import AnnotatePanel
-from napari_confseg.widgets.hand import Hand
+from napari_confseg.widgets.annotate.panel import AnnotatePanel
+from napari_confseg.widgets.demo.hand import Hand
 
 
 def main(location: str) -> None:

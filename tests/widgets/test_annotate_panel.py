@@ -18,10 +18,10 @@ from qtpy.QtWidgets import QLineEdit
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import DEFAULT_ANCHORS, DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
-from napari_confseg.widgets import keys as keys_module
-from napari_confseg.widgets.hand import press_key
-from napari_confseg.widgets.keys import bindings, cohort_keys, normal, reserved
-from napari_confseg.widgets.player import Player
+from napari_confseg.widgets.annotate import keys as keys_module
+from napari_confseg.widgets.annotate.keys import bindings, cohort_keys, normal, reserved
+from napari_confseg.widgets.canvas.player import Player
+from napari_confseg.widgets.demo.hand import press_key
 from tests.annotate.acts import paint
 from tests.conftest import add_clip
 from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Labels
 
-from napari_confseg.widgets.looks import alpha, ramp
-from napari_confseg.widgets.paint_events import patches_of
+from napari_confseg.widgets.canvas.looks import alpha, ramp
+from napari_confseg.widgets.canvas.paint_events import patches_of
 
 deeds = st.lists(
     st.tuples(

@@ -30,7 +30,7 @@ from napari_confseg.job import (
 )
 from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.shared import session_for
-from napari_confseg.widgets.train_panel import TrainPanel
+from napari_confseg.widgets.train.panel import TrainPanel
 from tests.widgets import learnable_cohort
 
 if TYPE_CHECKING:

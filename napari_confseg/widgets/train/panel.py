@@ -29,12 +29,13 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.training import Training, TrainingState
 from napari_confseg.job import FitRequest
 from napari_confseg.store import Status, StoreError
-from napari_confseg.widgets.run_follower import RunFollower
+from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.parts.theme import stylesheet
 from napari_confseg.widgets.shared import session_for
-from napari_confseg.widgets.train_form import PlanForm, note
-from napari_confseg.widgets.train_look import Section, StillWheel, stylesheet
-from napari_confseg.widgets.train_model import ModelOnClip
-from napari_confseg.widgets.train_run import ProblemBox, RunList, RunView
+from napari_confseg.widgets.train.form import PlanForm, note
+from napari_confseg.widgets.train.model import ModelOnClip
+from napari_confseg.widgets.train.run import ProblemBox, RunList, RunView
+from napari_confseg.widgets.train.run_follower import RunFollower
 
 if TYPE_CHECKING:
     import napari

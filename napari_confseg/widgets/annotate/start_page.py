@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.look import button, label, set_role
+from napari_confseg.widgets.parts.look import button, label, set_role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

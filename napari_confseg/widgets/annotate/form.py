@@ -15,18 +15,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.clip_list import ClipList
-from napari_confseg.widgets.cohort_bar import CohortBar
-from napari_confseg.widgets.confidence import ConfidenceDial
-from napari_confseg.widgets.look import label
-from napari_confseg.widgets.others import OtherReaders
-from napari_confseg.widgets.palette import ClassPalette
-from napari_confseg.widgets.save_light import SaveLight
-from napari_confseg.widgets.start_page import StartPage
-from napari_confseg.widgets.tools import SliderRow, ToolBox
-from napari_confseg.widgets.train_look import Section, StillWheel
-from napari_confseg.widgets.transport import Transport
-from napari_confseg.widgets.work_line import WorkLine
+from napari_confseg.widgets.annotate.clip_list import ClipList
+from napari_confseg.widgets.annotate.cohort_bar import CohortBar
+from napari_confseg.widgets.annotate.confidence import ConfidenceDial
+from napari_confseg.widgets.annotate.others import OtherReaders
+from napari_confseg.widgets.annotate.palette import ClassPalette
+from napari_confseg.widgets.annotate.save_light import SaveLight
+from napari_confseg.widgets.annotate.start_page import StartPage
+from napari_confseg.widgets.annotate.tools import SliderRow, ToolBox
+from napari_confseg.widgets.annotate.transport import Transport
+from napari_confseg.widgets.parts.look import label
+from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.parts.work_line import WorkLine
 
 
 class AnnotateForm(QWidget):  # type: ignore[misc]

@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.view import Tool
-from napari_confseg.widgets.keys import TOOL_KEYS
-from napari_confseg.widgets.look import button, icon
+from napari_confseg.widgets.annotate.keys import TOOL_KEYS
+from napari_confseg.widgets.parts.look import button, icon
 
 _TOOLS: Final = {
     Tool.PAN: ("pan_arrows", "Move", "Move and zoom the picture; Space does it for a moment"),

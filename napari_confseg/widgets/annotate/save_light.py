@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.saving import Light, Saying
-from napari_confseg.widgets.look import BAD, CALM, GOOD, WAIT, button, icon, label
+from napari_confseg.widgets.parts.look import BAD, CALM, GOOD, WAIT, button, icon, label
 
 _SYMBOL: Final = {
     Light.IDLE: ("open", None),

@@ -9,8 +9,8 @@ from qtpy.QtGui import QColor, QLinearGradient, QMouseEvent, QPainter, QPaintEve
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.words import stepped, word_for
-from napari_confseg.widgets.look import button
-from napari_confseg.widgets.looks import alpha
+from napari_confseg.widgets.canvas.looks import alpha
+from napari_confseg.widgets.parts.look import button
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

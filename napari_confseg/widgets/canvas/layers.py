@@ -20,8 +20,8 @@ from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
 from napari_confseg.annotate.view import Tool, ViewState, differences
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
-from napari_confseg.widgets.looks import ramp
-from napari_confseg.widgets.paint_events import patches_of, value_painted
+from napari_confseg.widgets.canvas.looks import ramp
+from napari_confseg.widgets.canvas.paint_events import patches_of, value_painted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,19 +20,19 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.reviewing import painted, progress_of
 from napari_confseg.annotate.saving import say
 from napari_confseg.store import Status, StoreError
-from napari_confseg.widgets.annotate_form import AnnotateForm
-from napari_confseg.widgets.desk import Desk, account_name
-from napari_confseg.widgets.keys import Keys, cohort_keys
-from napari_confseg.widgets.look import CHOSEN, GOOD, stylesheet
-from napari_confseg.widgets.player import Player
+from napari_confseg.widgets.annotate.desk import Desk, account_name
+from napari_confseg.widgets.annotate.form import AnnotateForm
+from napari_confseg.widgets.annotate.keys import Keys, cohort_keys
+from napari_confseg.widgets.annotate.start_page import dropped_folder
+from napari_confseg.widgets.canvas.player import Player
+from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
 from napari_confseg.widgets.shared import close_with, session_for
-from napari_confseg.widgets.start_page import dropped_folder
 
 if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 
-    from napari_confseg.widgets.chores import Chore
+    from napari_confseg.widgets.parts.chores import Chore
 
 MESSAGE_SECONDS: Final = 12
 LOW: Final = 760

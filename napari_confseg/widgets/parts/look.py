@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QLabel, QToolButton, QWidget
 
-from napari_confseg.widgets.train_look import stylesheet as common
+from napari_confseg.widgets.parts.theme import stylesheet as common
 
 _STYLE: Final = """
 QLabel[role="start-title"] {{ font-size: 17pt; font-weight: bold; }}

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.hatch import hatching
-from napari_confseg.widgets.look import button, label
+from napari_confseg.widgets.parts.look import button, label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from napari_confseg.widgets.look import button, icon, label, set_role
+from napari_confseg.widgets.parts.look import button, icon, label, set_role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

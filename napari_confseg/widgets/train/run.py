@@ -21,8 +21,8 @@ from superqt import QElidingLabel
 
 from napari_confseg.annotate.runs import Phase
 from napari_confseg.job import FitRequest
-from napari_confseg.widgets.curves import Curves
-from napari_confseg.widgets.train_form import note
+from napari_confseg.widgets.train.curves import Curves
+from napari_confseg.widgets.train.form import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

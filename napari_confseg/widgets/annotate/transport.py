@@ -5,9 +5,15 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_confseg.widgets.frame_strip import FrameStrip
-from napari_confseg.widgets.keys import CLASS_REVIEWED, NEXT_OPEN, PLAY, PREVIOUS_OPEN, REVIEWED
-from napari_confseg.widgets.look import button, icon
+from napari_confseg.widgets.annotate.frame_strip import FrameStrip
+from napari_confseg.widgets.annotate.keys import (
+    CLASS_REVIEWED,
+    NEXT_OPEN,
+    PLAY,
+    PREVIOUS_OPEN,
+    REVIEWED,
+)
+from napari_confseg.widgets.parts.look import button, icon
 
 
 class Transport(QWidget):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.store import check_slug
-from napari_confseg.widgets.look import label
+from napari_confseg.widgets.parts.look import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

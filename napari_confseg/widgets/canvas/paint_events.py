@@ -1,6 +1,6 @@
 """What napari's paint events say: their private atoms read as patches.
 
-With :mod:`~napari_confseg.widgets.layers` the only place that knows them.
+With :mod:`~napari_confseg.widgets.canvas.layers` the only place that knows them.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import zarr
 
-from napari_confseg.widgets.demo_summary import Facts, Shot, write_summary
+from napari_confseg.widgets.demo.summary import Facts, Shot, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_confseg.widgets.annotate_panel import AnnotatePanel
-    from napari_confseg.widgets.train_panel import TrainPanel
+    from napari_confseg.widgets.annotate.panel import AnnotatePanel
+    from napari_confseg.widgets.train.panel import TrainPanel
 
 PATIENTS: Final = 6
 FRAMES: Final = 16
@@ -107,7 +107,7 @@ class ScriptedDemo:
 
     def run(self) -> int:
         """Do it; return 0, or 1 if something did not come out as it should."""
-        from napari_confseg.widgets.hand import Hand
+        from napari_confseg.widgets.demo.hand import Hand
 
         place = self._stage("make the synthetic cohort", lambda: make_cohort(self.out))
         self.viewer, self.annotate, self.train = open_window(place)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from napari_confseg.widgets.look import button, label
+from napari_confseg.widgets.parts.look import button, label
 
 if TYPE_CHECKING:
-    from napari_confseg.widgets.chores import Chore
+    from napari_confseg.widgets.parts.chores import Chore
 
 
 class WorkLine(QWidget):  # type: ignore[misc]

@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 from napari_confseg.annotate.remember import Memory, slug_of, state_folder
 from napari_confseg.annotate.reviewing import ClipProgress, read_progress
 from napari_confseg.store import Cohort, StoreError
-from napari_confseg.widgets.chores import Chore
-from napari_confseg.widgets.import_dialog import ImportDialog
+from napari_confseg.widgets.annotate.import_dialog import ImportDialog
+from napari_confseg.widgets.parts.chores import Chore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""The demonstration, and the simulated hand that can carry it out."""

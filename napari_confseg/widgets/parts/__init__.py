@@ -1,0 +1,1 @@
+"""Small widgets and manners that the panels share."""

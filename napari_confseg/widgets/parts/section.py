@@ -1,0 +1,49 @@
+"""A foldable section, and a wheel that scrolls the panel rather than what it passes over."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QFrame, QToolButton, QVBoxLayout, QWidget
+
+
+class Section(QWidget):  # type: ignore[misc]
+    """A heading that folds what is beneath it."""
+
+    def __init__(self, title: str, *widgets: QWidget) -> None:
+        super().__init__()
+        self.header = QToolButton()
+        self.header.setText(title)
+        self.header.setProperty("role", "heading")
+        self.header.setCheckable(True)
+        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.header.setToolTip("Fold or unfold")
+        self.header.toggled.connect(self.open)
+        line = QFrame()
+        line.setProperty("role", "line")
+        self._body = QWidget()
+        inside = QVBoxLayout(self._body)
+        inside.setContentsMargins(4, 0, 0, 4)
+        for widget in widgets:
+            inside.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(4)
+        for widget in (line, self.header, self._body):
+            layout.addWidget(widget)
+        self.header.setChecked(True)
+
+    def open(self, on: bool) -> None:
+        """Unfold or fold."""
+        self.header.setChecked(on)
+        self.header.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+        self._body.setVisible(on)
+
+
+class StillWheel(QObject):  # type: ignore[misc]
+    """Lets the wheel scroll the panel rather than change what it happens to pass over."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: D102, N802
+        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
