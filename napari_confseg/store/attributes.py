@@ -103,7 +103,15 @@ def write_attributes(
 
     Attributes under other names are kept as they are.
     """
-    existing = keys.get(metadata_key(path))
+    keys.set(metadata_key(path), _merged(keys.get(metadata_key(path)), model, ome))
+
+
+def swap_attributes(keys: Keys, path: str, before: bytes | None, model: BaseModel) -> bool:
+    """Write `model` if the ``zarr.json`` at `path` is still `before`; return whether it was."""
+    return keys.swap(metadata_key(path), before, _merged(before, model, None))
+
+
+def _merged(existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None) -> bytes:
     node: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
     if existing:
         node = json.loads(existing)
@@ -112,7 +120,7 @@ def write_attributes(
     if ome is not None:
         attributes["ome"] = ome
     node["attributes"] = attributes
-    keys.set(metadata_key(path), json.dumps(node, indent=2).encode())
+    return json.dumps(node, indent=2).encode()
 
 
 def write_group(keys: Keys, path: str) -> None:

@@ -18,7 +18,7 @@ from napari_confseg.store.attributes import (
 )
 from napari_confseg.store.backend import Keys
 from napari_confseg.store.frames import Frames
-from napari_confseg.store.layout import check_frames
+from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.rater import Rater
@@ -80,7 +80,8 @@ class Clip:
         if {"frame_times", "spacing"} & changes.keys():
             for name in self.raters():  # their OME metadata repeat the clip's scale
                 rater = self.rater(name)
-                ome = rater_ome(name, interval, spacing, self._cohort.classes)
+                stored, _ = stored_classes(self._keys, rater.path)
+                ome = rater_ome(name, interval, spacing, self._cohort.classes[:stored])
                 write_attributes(self._keys, rater.path, rater.meta, ome)
 
     def raters(self) -> list[str]:
@@ -99,8 +100,7 @@ class Clip:
         return self._open_rater(f"{self.name}/raters/{check_slug(name)}")
 
     def _open_rater(self, path: str) -> Rater:
-        t, y, x = self.shape
-        return Rater(self._store, path, (t, len(self._cohort.classes), y, x))
+        return Rater(self._store, path, self.shape, self._cohort.classes)
 
     def create_rater(
         self,

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from napari_confseg.store.attributes import is_whole, read_attributes, write_attributes
+from napari_confseg.store.attributes import (
+    is_whole,
+    metadata_key,
+    parse_attributes,
+    read_attributes,
+    swap_attributes,
+    write_attributes,
+)
 from napari_confseg.store.backend import Keys, Location, open_store
 from napari_confseg.store.clip import Clip, ClipWriter
+from napari_confseg.store.lease import Lease
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.schema import (
     DEFAULT_ANCHORS,
@@ -18,7 +26,7 @@ from napari_confseg.store.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zarr.abc.store import Store
 
@@ -94,6 +102,91 @@ class Cohort:
         meta = CohortMeta(name=name, classes=tuple(classes), anchors=tuple(anchors), **fields)
         write_attributes(keys, "", meta)
         return cls(store, str(location))
+
+    def update_meta(
+        self,
+        *,
+        classes: Sequence[ClassSpec] | None = None,
+        anchors: Sequence[Anchor] | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> list[str]:
+        """Change what classes are called and look like, add classes, change the anchors.
+
+        Classes are only ever added at the end: planes are stored under their index, and records
+        name it. Raters follow (a plane for each new class, names and colours for other OME-Zarr
+        viewers): those that nobody holds now, the others when they next write.
+
+        Parameters
+        ----------
+        classes, anchors : sequence, optional
+            The whole list; as it is if not given.
+        progress : callable, optional
+            Called with (clips done, clips, name) while raters follow.
+
+        Returns
+        -------
+        list of str
+            Paths of raters that are held by someone, and follow later.
+
+        Raises
+        ------
+        StoreError
+            If a class is missing, moved or renamed, the list breaks the contract, the store is
+            for reading only, or someone else has changed it since it was opened. Nothing is
+            written then.
+        """
+        changes = {"classes": classes, "anchors": anchors}
+        given = {k: [v.model_dump() for v in vs] for k, vs in changes.items() if vs is not None}
+        meta = parse_attributes(self.meta.model_dump(mode="json") | given, "", CohortMeta)
+        self._refuse(meta)
+        before = self._keys.get(metadata_key(""))
+        if read_attributes(self._keys, "", CohortMeta) != self.meta:
+            raise StoreError(
+                Problem("changed-meanwhile", self.location, "classes and anchors as when opened",
+                        "others", "Someone changed them: open the cohort anew and change it then.")
+            )  # fmt: skip
+        if not swap_attributes(self._keys, "", before, meta):
+            raise StoreError(
+                Problem("changed-meanwhile", self.location, "nobody else who changes it",
+                        "someone", "Open the cohort anew and change it then.")
+            )  # fmt: skip
+        self.meta = meta
+        return self._let_raters_follow(progress)
+
+    def _refuse(self, meta: CohortMeta) -> None:
+        problems = []
+        if self.store.read_only:
+            problems.append(
+                Problem("read-only", self.location, "a cohort that can be written",
+                        "one opened for reading only", "Unpack the zip, or copy the cohort.")
+            )  # fmt: skip
+        for old in self.meta.classes:
+            found = meta.classes[old.index].name if old.index < len(meta.classes) else "none"
+            if found != old.name:
+                problems.append(
+                    Problem("class-changed", self.location, f"class {old.index} {old.name!r}",
+                            found, "Classes stay in place: change the label, or add a class.")
+                )  # fmt: skip
+        if problems:
+            raise StoreError(problems)
+
+    def _let_raters_follow(self, progress: Callable[[int, int, str], None] | None) -> list[str]:
+        held = []
+        names = self.clips()
+        for done, name in enumerate(names):
+            if progress:
+                progress(done, len(names), name)
+            clip = self.clip(name)
+            for rater in map(clip.rater, clip.raters()):
+                lease = Lease(self._keys, rater.path)
+                if lease.acquire() is not None:
+                    held.append(rater.path)
+                    continue
+                try:
+                    rater.bring_in_step()
+                finally:
+                    lease.release()
+        return held
 
     def clips(self) -> list[str]:
         """Return the names of the clips, sorted."""

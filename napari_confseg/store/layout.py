@@ -7,6 +7,7 @@ others made may differ, by mistake or to harm (a 61 kB chunk that decodes to 2 G
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.store.attributes import metadata_key, read_node
@@ -69,10 +70,30 @@ def check_frames(keys: Keys, path: str) -> tuple[tuple[int, int, int], int, list
 
 
 def check_rater_arrays(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> list[Problem]:
-    """Check the planes and status of the rater at `path` against `shape` (T, C, Y, X)."""
+    """Check the planes and status of the rater at `path` against `shape` (T, C, Y, X).
+
+    They may have fewer classes than the cohort: those added since the rater was last written are
+    not marked and untouched.
+    """
     t, c, y, x = shape
-    planes = _check_plain(keys, f"{path}/0", [t, c, y, x], [1, 1, y, x])
-    return planes + _check_plain(keys, f"{path}/status", [t, c], [t, c])
+    planes = _check_plain(keys, f"{path}/0", [t, c, y, x])
+    return planes + _check_plain(keys, f"{path}/status", [t, c])
+
+
+def stored_classes(keys: Keys, path: str) -> tuple[int, int]:
+    """Return how many classes the planes and the status of the rater at `path` have."""
+    planes, status = (_ints(read_node(keys, f"{path}/{a}").get("shape")) for a in ("0", "status"))
+    return planes[1], status[1]
+
+
+def widen_array(keys: Keys, path: str, n_classes: int) -> None:
+    """Let the planes or the status at `path` have `n_classes`; writes metadata only."""
+    node = read_node(keys, path)
+    node["shape"][1] = n_classes
+    chunk = node["chunk_grid"]["configuration"]["chunk_shape"]
+    if len(chunk) == 2:  # the status is one chunk
+        chunk[1] = n_classes
+    keys.set(metadata_key(path), json.dumps(node, indent=2).encode())
 
 
 def check_layout(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> None:
@@ -88,15 +109,18 @@ def check_layout(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> Non
         raise StoreError(problems)
 
 
-def _check_plain(keys: Keys, path: str, shape: list[int], chunk: list[int]) -> list[Problem]:
+def _check_plain(keys: Keys, path: str, shape: list[int]) -> list[Problem]:
     node, problems = _array_node(keys, path)
     if problems:
         return problems
     found = _ints(node.get("shape"))
-    if found != shape:
+    chunk = [1, 1, *found[2:]] if len(shape) == 4 else found
+    n_classes = found[1] if len(found) == len(shape) else 0
+    if [*found[:1], *found[2:]] != [*shape[:1], *shape[2:]] or not 1 <= n_classes <= shape[1]:
         problems.append(
-            Problem("shape-mismatch", path, f"{shape}, as clip and classes say", str(found),
-                    "This rater belongs to another clip or other classes.")
+            Problem("shape-mismatch", path, f"{shape} or fewer classes, as clip and cohort say",
+                    str(found), "This rater belongs to another clip, or classes were added since "
+                    "the cohort was opened: then open it anew.")
         )  # fmt: skip
     elif (grid := _chunk_shape(node)) != chunk:
         problems.append(_grid_problem(path, f"chunks {chunk}, not sharded", str(grid)))

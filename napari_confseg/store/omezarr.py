@@ -68,16 +68,20 @@ def rater_ome(
 
     The window is 0..100, so any viewer shows the confidence as the class's brightness.
     """
-    window = {"min": 0, "max": 100, "start": 0, "end": 100}
-    channels = [
-        {"label": c.label, "color": c.color[1:].upper(), "active": True, "window": window}
-        for c in classes
-    ]
     return {
         "version": VERSION,
         "multiscales": _multiscales(name, RATER_AXES, interval, spacing),
-        "omero": {"name": name, "channels": channels, "rdefs": {"model": "color"}},
+        "omero": {"name": name, "channels": channels(classes), "rdefs": {"model": "color"}},
     }
+
+
+def channels(classes: Sequence[ClassSpec]) -> list[dict[str, Any]]:
+    """Return the ``omero`` channels of a rater whose planes are of these classes."""
+    window = {"min": 0, "max": 100, "start": 0, "end": 100}
+    return [
+        {"label": c.label, "color": c.color[1:].upper(), "active": True, "window": window}
+        for c in classes
+    ]
 
 
 _UNITS = frozenset({"second", "millimeter"})

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store.attributes import read_attributes, write_attributes
+from napari_confseg.store.attributes import read_attributes, read_node, write_attributes
 from napari_confseg.store.backend import Keys, sweep_partials
-from napari_confseg.store.chunks import decode, encode
-from napari_confseg.store.layout import check_layout
+from napari_confseg.store.chunks import content_size, decode, encode
+from napari_confseg.store.layout import check_layout, stored_classes, widen_array
+from napari_confseg.store.omezarr import channels
 from napari_confseg.store.problems import Problem, StoreError
-from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, RaterMeta, Status
+from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, ClassSpec, RaterMeta, Status
 from napari_confseg.store.strokes import Stroke, dump_strokes, parse_strokes
 
 if TYPE_CHECKING:
@@ -62,13 +63,17 @@ class Rater:
         (T, C, Y, X).
     """
 
-    def __init__(self, store: Store, path: str, shape: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, store: Store, path: str, clip: tuple[int, int, int], classes: Sequence[ClassSpec]
+    ) -> None:
         self._keys = Keys(store)
+        self._classes = tuple(classes)
+        self._in_step = False
         self.path = path
         self.name = path.rsplit("/", 1)[-1]
         self.meta = read_attributes(self._keys, path, RaterMeta)
-        check_layout(self._keys, path, shape)
-        self.shape = shape
+        self.shape = (clip[0], len(classes), *clip[1:])
+        check_layout(self._keys, path, self.shape)
 
     def read_plane(self, frame: int, class_index: int) -> NDArray[np.uint8]:
         """Return one plane of one frame, ``uint8 (Y, X)``."""
@@ -139,6 +144,7 @@ class Rater:
                         str(self.shape[2:]), str(data.shape))
             )  # fmt: skip
         key = self._chunk_key(frame, class_index)
+        self.bring_in_step()
         if data.any():
             self._keys.set(key, encode(data))
         else:
@@ -150,7 +156,13 @@ class Rater:
         key = f"{self.path}/status/c/0/0"
         data = self._keys.get(key)
         if data is not None:
-            decode(data, status, key)
+            # By its own size: a crash may have left it wider than its metadata say.
+            n_classes, rest = divmod(content_size(data) or status.size, len(status))
+            if rest or not 1 <= n_classes <= status.shape[1]:
+                n_classes = status.shape[1]  # wrong, and refused by what decodes
+            stored = np.zeros((len(status), n_classes), np.uint8)
+            decode(data, stored, key)
+            status[:, :n_classes] = stored
         return status
 
     def write_status(self, status: NDArray[np.uint8]) -> None:
@@ -168,7 +180,31 @@ class Rater:
                         f"uint8 {self.shape[:2]} of 0, 1 or 2",
                         f"{status.dtype} {status.shape} up to {status.max(initial=0)}")
             )  # fmt: skip
+        self.bring_in_step()
         self._keys.set(f"{self.path}/status/c/0/0", encode(status))
+
+    def bring_in_step(self) -> None:
+        """Follow the cohort's classes: widen the arrays, name and colour the channels.
+
+        Done before the first write, so only this rater's one writer may call it. Each step
+        leaves what any later reader understands, so a crash between two costs nothing.
+        """
+        if self._in_step:
+            return
+        planes, status = stored_classes(self._keys, self.path)
+        n_classes = self.shape[1]
+        if status < n_classes:
+            whole = encode(self.read_status())
+            self._keys.set(f"{self.path}/status/c/0/0", whole)
+            widen_array(self._keys, f"{self.path}/status", n_classes)
+        if planes < n_classes:
+            widen_array(self._keys, f"{self.path}/0", n_classes)
+        ome = read_node(self._keys, self.path)["attributes"].get("ome")
+        wanted = channels(self._classes)
+        if isinstance(ome, dict) and ome.get("omero", {}).get("channels") != wanted:
+            ome["omero"] = {**ome.get("omero", {}), "channels": wanted}
+            write_attributes(self._keys, self.path, self.meta, ome)
+        self._in_step = True
 
     def read_strokes(self) -> list[Stroke]:
         """Return the record of strokes, oldest first."""

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Version of everything below; a store of another version is refused, not guessed at."""
 
 NOT_MARKED = 0
@@ -83,6 +83,9 @@ class Anchor(Strict):
 
     value: Confidence
     word: str = Field(min_length=1, max_length=40)
+    example: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="what a mark of this confidence looks like, in a sentence"
+    )
     key: Annotated[str, Field(pattern=r"^\S{1,12}$")] | None = None
 
 
@@ -106,7 +109,7 @@ class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
     kind: Literal["cohort"] = "cohort"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
         default_factory=lambda: uuid4().hex
     )
@@ -166,7 +169,7 @@ class ClipMeta(Strict):
     """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
 
     kind: Literal["clip"] = "clip"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
@@ -195,7 +198,7 @@ class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
     kind: Literal["human", "model", "consensus", "truth"]
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
     session: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
 from napari_confseg.store.backend import Keys, is_outside, open_store
 from napari_confseg.store.frames import Frames
-from napari_confseg.store.layout import check_frames, check_rater_arrays
+from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import LEASE, LOCK, read_lease
 from napari_confseg.store.local import PARTIAL
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
@@ -211,16 +211,22 @@ class _Validation:
         if self._cohort is None or not frames[0]:
             return  # nothing to compare with; that problem is named already
         shape = (frames[0], len(self._cohort.classes), *frames[1:])
+        classes = every = self._cohort.classes
         problems = check_rater_arrays(self._keys, path, shape)
         self._problems += problems
-        self._check_rater_files(path, rest, shape)
-        if clip is not None:
-            expected = rater_ome(name, clip.frame_interval, clip.spacing, self._cohort.classes)
-            self._check_ome(path, expected)
         if not problems:
-            rater = self._try(lambda: Rater(self._store, path, shape))
+            planes, status = stored_classes(self._keys, path)
+            shape, classes = (shape[0], planes, *shape[2:]), classes[:planes]
+            if status != planes:
+                self._add("classes-apart", path, f"a status of {planes} classes, as the planes",
+                          status, "Left by a crash: paint a stroke with that rater.")  # fmt: skip
+            rater = self._try(lambda: Rater(self._store, path, frames, every))
             if rater is not None:
                 self._check_values(rater)
+        self._check_rater_files(path, rest, shape)
+        if clip is not None:
+            expected = rater_ome(name, clip.frame_interval, clip.spacing, classes)
+            self._check_ome(path, expected)
         if LEASE in rest:
             data = self._keys.get(f"{path}/{LEASE}") or b""
             self._try(lambda: read_lease(data, f"{path}/{LEASE}"))

@@ -117,6 +117,13 @@ def _line(number: int, **fields: Any) -> Callable[[Path], None]:
     return change
 
 
+def _narrow_status(root: Path) -> None:
+    """As if a crash had come between planes and status when a class was added."""
+    _set(f"{RATER}/status", "shape", to=[40, 5])(root)
+    grid = (f"{RATER}/status", "chunk_grid", "configuration", "chunk_shape")
+    _set(*grid, to=[40, 5])(root)
+
+
 _GIGABYTE = zstd.compress(np.zeros(2**27, np.uint8), 1, True)
 _IMAGE = ("attributes", "ome", "multiscales", 0)
 _SCALE = (*_IMAGE, "datasets", 0, "coordinateTransformations", 0, "scale")
@@ -174,6 +181,9 @@ DEFECTS = (
            _set(f"{RATER}/0", "node_type", to="group")),
     Defect("planes of another shape than the clip", "shape-mismatch",
            _set(f"{RATER}/0", "shape", to=[40, 6, 24, 31])),
+    Defect("planes of more classes than the cohort", "shape-mismatch",
+           _set(f"{RATER}/0", "shape", 1, to=7)),
+    Defect("status of fewer classes than the planes", "classes-apart", _narrow_status),
     Defect("too many frames to be true", "shape-limit", _set(f"{CLIP}/0", "shape", 0, to=10**9)),
     Defect("grid of 1-pixel chunks", "chunk-grid",
            _set(f"{RATER}/0", "chunk_grid", "configuration", "chunk_shape", to=[1, 1, 1, 1])),
@@ -195,6 +205,8 @@ DEFECTS = (
     Defect("confidence 101", "value-range", _plane(101)),
     Defect("status 3", "status-range",
            _file(f"{RATER}/status/c/0/0", zstd.compress(np.full((40, 6), 3, np.uint8), 3, True))),
+    Defect("anchor with an empty example", "attributes",
+           _set("", "attributes", "confseg", "anchors", 0, "example", to="")),
     # metadata against content
     Defect("a frame time too few", "frame-times",
            _del(CLIP, "attributes", "confseg", "frame_times", -1)),
