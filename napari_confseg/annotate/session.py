@@ -196,6 +196,7 @@ class Session(SessionState):
     def _save(self, act: Act) -> Stroke:
         stroke = self._mine.record(act)
         self._tell_progress()
+        self.acted.emit(act)
         return stroke
 
     def _tell_progress(self) -> None:
@@ -218,6 +219,7 @@ class Session(SessionState):
                 self.class_name = self.classes[act.class_index].name
             self._tell_planes(act)
             self._tell_progress()
+            self.acted.emit(act)
         return act
 
     def _tell_planes(self, act: Act) -> None:

@@ -13,7 +13,7 @@ from pydantic_core.core_schema import any_schema
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
 from napari_confseg.annotate.work import Work
-from napari_confseg.store import Clip, Cohort, SaveState
+from napari_confseg.store import Act, Clip, Cohort, SaveState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +51,8 @@ class SessionState(EventedModel):
         Planes changed other than by the view's own painting: undo, redo, acceptance.
     progress_changed : Signal
         Status, marks or strokes changed.
+    acted : Signal of Act
+        An act of mine is in the planes and saved: done, undone (then as its inverse) or redone.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True,
@@ -78,6 +80,7 @@ class SessionState(EventedModel):
 
     planes_changed: ClassVar[Signal] = Signal(tuple)
     progress_changed: ClassVar[Signal] = Signal()
+    acted: ClassVar[Signal] = Signal(Act)
 
     _work: Work | None = PrivateAttr(default=None)
     _stroking: Callable[[], bool] | None = PrivateAttr(default=None)

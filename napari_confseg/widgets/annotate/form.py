@@ -55,6 +55,8 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.import_.setProperty("role", "primary")
         self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
         self.tools_section = Section("With", self.tools)
+        self.readouts_section = Section("Read-outs")
+        self.readouts_section.open(False)  # computed while unfolded
         self.work_sections = [
             Section("What", self.palette_),
             Section("How sure", self.dial),
@@ -62,6 +64,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
             Section("Frames", self.transport),
             Section("View", self.opacity, self.threshold),
             Section("Others on this clip", self.others),
+            self.readouts_section,
         ]
         self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()
 

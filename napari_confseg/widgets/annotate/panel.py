@@ -23,6 +23,7 @@ from napari_confseg.store import Status, StoreError
 from napari_confseg.widgets.annotate.desk import Desk, account_name
 from napari_confseg.widgets.annotate.form import AnnotateForm
 from napari_confseg.widgets.annotate.keys import Keys, cohort_keys
+from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
@@ -55,6 +56,8 @@ class AnnotatePanel(AnnotateForm):
         self.desk = Desk(self.session, self)
         self.keys = Keys(self.session, self)
         self.player = Player(self.session, self)
+        self.readouts = ReadoutsPart(self.session)
+        self.readouts_section.add(self.readouts)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -140,6 +143,7 @@ class AnnotatePanel(AnnotateForm):
     def _let_go(self) -> None:
         self.keys.release()
         self.player.close()
+        self.readouts.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
         self._links = []
@@ -167,6 +171,7 @@ class AnnotatePanel(AnnotateForm):
         self.light.set_theme(theme.type, self._icon)
         self.transport.strip.set_colors(text, ground, GOOD[theme.type])
         self.clips.set_colors(GOOD[theme.type], ground)
+        self.readouts.set_colors(text, ground)
         self._show_all()
 
     def _on_cohort(self, *_: object) -> None:
@@ -182,6 +187,7 @@ class AnnotatePanel(AnnotateForm):
             self.palette_.set_classes(cohort.meta.classes, class_keys)
             self.dial.set_anchors(cohort.meta.anchors, anchor_keys)
             self.transport.strip.set_classes([c.color for c in cohort.meta.classes])
+            self.readouts.set_colors(self._theme.text.as_hex(), self._theme.foreground.as_hex())
         if self.isVisible():
             self._bind_keys()
         self._on_clips_changed()

@@ -24,13 +24,17 @@ class Section(QWidget):  # type: ignore[misc]
         inside = QVBoxLayout(self._body)
         inside.setContentsMargins(4, 0, 0, 4)
         for widget in widgets:
-            inside.addWidget(widget)
+            self.add(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         for widget in (line, self.header, self._body):
             layout.addWidget(widget)
         self.header.setChecked(True)
+
+    def add(self, widget: QWidget) -> None:
+        """Put `widget` beneath what is in the section already."""
+        self._body.layout().addWidget(widget)
 
     def open(self, on: bool) -> None:
         """Unfold or fold."""

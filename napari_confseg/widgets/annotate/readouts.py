@@ -1,0 +1,301 @@
+"""Live read-outs: what the marks say of the lung, frame and clip, with intervals."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import QRectF, QSize, Qt, QTimer
+from qtpy.QtGui import QColor, QPainter, QPaintEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.live_readouts import LiveReadouts
+from napari_confseg.readouts import OverClip, Presence
+from napari_confseg.widgets.parts.chores import Chore
+from napari_confseg.widgets.parts.look import button, label
+from napari_confseg.widgets.parts.section import StillWheel
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QHideEvent, QShowEvent
+
+    from napari_confseg.annotate.live_readouts import Computed, Task
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.readouts import ClipReadouts, Finding, FrameReadouts
+
+PAUSE_MS: Final = 120
+"""A moved slider or a quick hand is let go on before anything is computed."""
+
+ROWS: Final = {
+    "pleura_percentage": ("Pleura with B-lines", "b-line",
+                          "Share of the pleural line's extent with B-lines beneath it"),
+    "b_line_count": ("B-lines", "b-line", "Separate B-lines; those that merge count as one"),
+    "artefact_score": ("Artefact score", "b-line",
+                       "Share of the space beneath the pleura, ribs left out, that B-lines fill"),
+    "a_lines": ("A-lines", "a-line", "How sure it is that there is an A-line"),
+    "consolidation": ("Consolidation", "consolidation",
+                      "Area within the sector; in mm² where the pixel's size is known"),
+    "effusion": ("Effusion", "effusion",
+                 "Area within the sector; in mm² where the pixel's size is known"),
+}  # fmt: skip
+"""Field of the read-outs -> what people read, the class whose colour it takes, and what it is."""
+
+INTERVAL_TIP: Final = (
+    "In brackets and as a bar: what holds 95 % of the belief that the confidences express.\n"
+    "A mark at 100 % leaves no doubt, one at 40 % is not there in 60 of 100 cases."
+)
+
+
+def extent(value: Finding | Presence) -> tuple[float, float, float, float]:
+    """Return low, value, high and the end of the scale that they are drawn on; NaN if undefined."""
+    if isinstance(value, Presence):
+        return value.low, value.probability, value.high, 1.0
+    if value.unit == "%":
+        return value.low, value.value, value.high, 100.0
+    if value.unit == "lines":
+        return value.low, value.value, value.high, max(6.0, value.high)
+    return value.low, value.value, value.high, max(value.high, 1.0)
+
+
+def in_words(value: Finding | Presence) -> tuple[str, str]:
+    """Return value and interval in as few characters as a narrow panel asks for."""
+    low, middle, high, _ = extent(value)
+    if math.isnan(middle):
+        return "–", ""
+    if isinstance(value, Presence):
+        word = "present" if value.present else "absent"
+        return f"{word}, {100 * middle:.0f} %", f"{100 * low:.0f} – {100 * high:.0f}"
+    unit = "" if value.unit == "lines" else f" {value.unit}"
+    digits = 1 if value.unit == "lines" and middle != round(middle) else 0
+    return f"{middle:.{digits}f}{unit}", f"{low:.{digits}f} – {high:.{digits}f}"
+
+
+class IntervalBar(QWidget):  # type: ignore[misc]
+    """A scale from nothing to all, the interval on it, and a tick for the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._extent = (math.nan, math.nan, math.nan, 1.0)
+        self._color, self._text, self._ground = QColor("gray"), QColor("white"), QColor("#414851")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return room for the bar."""
+        return QSize(80, 9)
+
+    def set_colors(self, color: str, text: str, ground: str) -> None:
+        """Draw the interval in `color`, the tick in `text`, the scale in `ground`."""
+        self._color, self._text, self._ground = QColor(color), QColor(text), QColor(ground)
+        self.update()
+
+    def set_extent(self, low: float, value: float, high: float, end: float) -> None:
+        """Show `value` between `low` and `high` on a scale from 0 to `end`; NaN shows none."""
+        self._extent = low, value, high, end
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+        """Draw."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        wide, high = self.width() - 2.0, float(self.height())
+        painter.setBrush(self._ground)
+        painter.drawRoundedRect(QRectF(1, high / 2 - 2, wide, 4), 2, 2)
+        low, value, top, end = self._extent
+        if math.isnan(value):
+            return
+        left, right = (1 + wide * min(v / end, 1) for v in (low, top))
+        painter.setBrush(self._color)
+        painter.drawRoundedRect(QRectF(left, high / 2 - 2.5, max(right - left, 2), 5), 2, 2)
+        painter.setBrush(self._text)
+        painter.drawRect(QRectF(min(1 + wide * min(value / end, 1), wide) - 1, 0, 2.5, high))
+
+
+class ReadoutsPart(QWidget):  # type: ignore[misc]
+    """Read-outs of the frame or the clip, of me or of a rater on show, as work goes on.
+
+    Computes only while it is in sight.
+
+    Parameters
+    ----------
+    session : Session
+        What is read out.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.live = LiveReadouts(session)
+        self._chore: Chore | None = None
+        self._over_clip = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._compute)
+        self.sources = QComboBox()
+        self.sources.setToolTip("Whose marks are read out: yours, or those of a rater on show")
+        self.sources.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.sources.installEventFilter(StillWheel(self))
+        self.of_frame = button("Frame", "Read-outs of the frame on show", checkable=True)
+        self.of_clip = button(
+            "Clip", "Mean over the frames reviewed in every class", checkable=True
+        )
+        self.values: dict[str, QLabel] = {}
+        self.bars: dict[str, IntervalBar] = {}
+        self.intervals: dict[str, QLabel] = {}
+        self.note = label(role="note")
+        self._lay_out()
+        self.sources.activated.connect(lambda i: self.live.choose(self.sources.itemData(i)))
+        self.of_frame.clicked.connect(lambda: self.show_clip(False))
+        self.of_clip.clicked.connect(lambda: self.show_clip(True))
+        self.live.wanted.connect(self._on_wanted)
+        self.show_clip(False)
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.sources, 1)
+        head.addWidget(self.of_frame)
+        head.addWidget(self.of_clip)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(0)
+        for i, (name, (words, _, tip)) in enumerate(ROWS.items()):
+            title, value, bar = QLabel(words), QLabel("–"), IntervalBar()
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            for widget in (title, value, bar):
+                widget.setToolTip(f"{tip}.\n{INTERVAL_TIP}")
+            bar.setAccessibleName(words)
+            grid.addWidget(title, 2 * i, 0)
+            grid.addWidget(value, 2 * i, 1)
+            under = QHBoxLayout()
+            between = label(role="note")
+            between.setWordWrap(False)
+            between.setAlignment(Qt.AlignmentFlag.AlignRight)
+            between.setFixedWidth(between.fontMetrics().horizontalAdvance("0000 – 0000"))
+            under.addWidget(bar, 1)
+            under.addWidget(between)
+            grid.addLayout(under, 2 * i + 1, 0, 1, 2)
+            self.values[name], self.bars[name], self.intervals[name] = value, bar, between
+        grid.setColumnStretch(1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(head)
+        layout.addLayout(grid)
+        layout.addWidget(self.note)
+
+    def close_part(self) -> None:
+        """Follow the session no longer."""
+        self._timer.stop()
+        if self._chore is not None:
+            self._chore.cancel()
+        self.live.wanted.disconnect(self._on_wanted, missing_ok=True)
+        self.live.close()
+
+    def set_colors(self, text: str, ground: str) -> None:
+        """Draw in a theme's colours, and each bar in its class's."""
+        colors = {c.name: c.color for c in self._session.classes}
+        for name, (_, class_name, _) in ROWS.items():
+            self.bars[name].set_colors(colors.get(class_name, "#888888"), text, ground)
+
+    def show_clip(self, on: bool) -> None:
+        """Show the read-outs of the clip, or of the frame."""
+        self._over_clip = on
+        self.of_clip.setChecked(on)
+        self.of_frame.setChecked(not on)
+        self._show()
+
+    # ---- computing ------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Compute what was left while out of sight."""
+        super().showEvent(event)
+        self._on_wanted()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+        """Compute no more."""
+        super().hideEvent(event)
+        self._timer.stop()
+        if self._chore is not None:
+            self._chore.cancel()
+
+    def _on_wanted(self) -> None:
+        self._list_sources()
+        self._show()
+        if self.isVisible() and not self._session.playing:
+            self._timer.start(PAUSE_MS)
+
+    def _compute(self) -> None:
+        if self._chore is not None or not self.isVisible():
+            return
+        task = self.live.task()
+        if task is None:
+            return
+        self._chore = Chore(lambda chore: task.run(chore.cancelled), self)
+        self._chore.done.connect(lambda computed: self._on_done(task, computed))
+        self._chore.failed.connect(self._on_failed)
+        self._chore.start()
+
+    def _on_done(self, task: Task, computed: Computed | None) -> None:
+        self._drop_chore()
+        self.live.take(task, computed)
+        self._show()
+        self._compute()
+
+    def _on_failed(self, error: Exception) -> None:
+        self._drop_chore()
+        self.note.setText(f"The read-outs could not be computed: {error}")
+
+    def _drop_chore(self) -> None:
+        if self._chore is not None:
+            self._chore.deleteLater()
+            self._chore = None
+
+    # ---- showing --------------------------------------------------------------------------
+
+    def _list_sources(self) -> None:
+        there = self.live.sources()
+        if [(self.sources.itemData(i), self.sources.itemText(i))
+                for i in range(self.sources.count())] != there:  # fmt: skip
+            self.sources.clear()
+            for slug, words in there:
+                self.sources.addItem(words, slug)
+        self.sources.setCurrentIndex(max(self.sources.findData(self.live.source), 0))
+
+    def _show(self) -> None:
+        found = self.live.clip if self._over_clip else self.live.frame
+        # No reviewed frame, nothing to wait for: a dash rather than dots.
+        dots = "–" if self._over_clip and not self.live.reviewed else "…"
+        for name in ROWS:
+            value = None if found is None else _value(found, name)
+            words, between = (dots, "") if value is None else in_words(value)
+            self.values[name].setText(words)
+            self.intervals[name].setText(between)
+            self.bars[name].set_extent(
+                *((math.nan, math.nan, math.nan, 1.0) if value is None else extent(value))
+            )
+        self.note.setText(self._say())
+        self.note.setVisible(bool(self.note.text()))
+
+    def _say(self) -> str:
+        n, missing = len(self.live.reviewed), self.live.missing
+        self.of_clip.setText(f"Clip ({n})")
+        if not self._over_clip:
+            return ""
+        if not n:
+            return ("No frame is reviewed in every class yet. Only reviewed frames count: "
+                    "elsewhere unmarked means unknown.")  # fmt: skip
+        if missing:
+            return f"Computing: {n - missing} of {n} reviewed frames."
+        return f"Mean over {n} reviewed frame{'s' * (n != 1)}."
+
+
+def _value(found: FrameReadouts | ClipReadouts, name: str) -> Finding | Presence:
+    value = getattr(found, name)
+    return value.mean if isinstance(value, OverClip) else value
