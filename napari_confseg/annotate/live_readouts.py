@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+    from psygnal import SignalInstance
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import Act, ClipMeta
@@ -92,9 +93,13 @@ class LiveReadouts:
         self.source = ""
         self._status: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
         self._epoch = 0
-        self._forget()
+        self._frames: dict[int, FrameReadouts] = {}
+        self._versions: defaultdict[int, int] = defaultdict(int)
+        self._beams: Beams | None = None
+        self._blank: FrameReadouts | None = None
+        self.clip: ClipReadouts | None = None
         events = session.events
-        self._links = [
+        self._links: list[tuple[SignalInstance, Callable[..., None]]] = [
             (events.clip, self._on_other),
             (events.overlays, self._on_overlays),
             (events.frame, self._on_frame),
@@ -179,11 +184,9 @@ class LiveReadouts:
 
     def _forget(self) -> None:
         self._epoch += 1
-        self._frames: dict[int, FrameReadouts] = {}
-        self._versions: defaultdict[int, int] = defaultdict(int)
-        self._beams: Beams | None = None
-        self._blank: FrameReadouts | None = None
-        self.clip: ClipReadouts | None = None
+        self._frames.clear()
+        self._versions.clear()
+        self._beams = self._blank = self.clip = None
 
     # ---- what the session tells -----------------------------------------------------------
 
