@@ -76,6 +76,10 @@ class FitRequest(_Frozen):
     preview_clip : str or None
         The clip on screen at the start: on each improvement the model's planes for it are
         written. :meth:`RunFolder.preview_clip` says which it is later on.
+    held_out : tuple of str
+        Patients kept for a test: neither learnt from nor validated on.
+    precision : {"auto", "fp32", "bf16"}
+        ``"auto"`` takes what is fastest here; name one where runs must equal each other.
     """
 
     kind: Literal["fit"] = "fit"
@@ -91,6 +95,8 @@ class FitRequest(_Frozen):
     threads: int = Field(default=1, ge=0, description="torch CPU threads; 0 leaves it to torch")
     compile: bool = False
     preview_clip: Slug | None = None
+    held_out: tuple[str, ...] = ()
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 class PredictRequest(_Frozen):

@@ -81,6 +81,8 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
     sources = find_sources(cohort, request.classes, request.raters, sorted(set(known)))
+    if request.held_out:
+        sources = _kept_apart(cohort, sources, request.held_out)
     config = resumed or _decide(cohort, request, sources, indices, device)
     samples = read_samples(sources, indices, config.canvas, every=config.every,
                            tell=report.progress)  # fmt: skip
@@ -97,6 +99,22 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         save_config(folder.path, config)
     return Plan(cohort, indices, config, _place(samples, device), torch.tensor(train),
                 torch.tensor(held), device)  # fmt: skip
+
+
+def _kept_apart(
+    cohort: Cohort, sources: Sequence[Source], held_out: Sequence[str]
+) -> list[Source]:
+    """Return the sources of all other patients than those that are kept for a test."""
+    everybody = {cohort.clip(name).meta.patient for name in cohort.clips()}
+    if unknown := sorted(set(held_out) - everybody):
+        raise TrainError(
+            f"{cohort.meta.name} has no patient called {', '.join(unknown)} to hold out",
+            f"It has {', '.join(sorted(everybody))}.",
+        )
+    left = [s for s in sources if s.clip.meta.patient not in held_out]
+    if not left:
+        raise TrainError("Every patient with reviewed frames is held out", "Hold out fewer.")
+    return left
 
 
 def _decide(
@@ -133,6 +151,8 @@ def _decide(
         split=split,
         versions=library_versions(),
     )
+    if request.precision != "auto":
+        return config.model_copy(update={"precision": request.precision})
     network = config.network().place(device)
     return config.model_copy(update={"precision": choose_precision(network, canvas, device)})
 
