@@ -101,9 +101,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
                 torch.tensor(held), device)  # fmt: skip
 
 
-def _kept_apart(
-    cohort: Cohort, sources: Sequence[Source], held_out: Sequence[str]
-) -> list[Source]:
+def _kept_apart(cohort: Cohort, sources: Sequence[Source], held_out: Sequence[str]) -> list[Source]:
     """Return the sources of all other patients than those that are kept for a test."""
     everybody = {cohort.clip(name).meta.patient for name in cohort.clips()}
     if unknown := sorted(set(held_out) - everybody):
