@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_confseg.annotate.blinding import Role
 from napari_confseg.store.journal import journal_folder
 
 if TYPE_CHECKING:
@@ -45,12 +46,15 @@ class Memory(BaseModel):
         The reader's name as people read it; empty until chosen.
     recent : tuple of str
         Locations of cohorts, latest first.
+    roles : dict of str to Role
+        The role each reader (by slug) was in last; a reader if not said.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     reader: Annotated[str, Field(max_length=80)] = ""
     recent: tuple[str, ...] = ()
+    roles: dict[str, Role] = Field(default_factory=dict)
 
     @classmethod
     def load(cls) -> Memory:
@@ -72,6 +76,10 @@ class Memory(BaseModel):
         """Return a copy with `location` as the latest cohort."""
         others = [r for r in self.recent if r != location]
         return self.model_copy(update={"recent": (location, *others)[:MAX_RECENT]})
+
+    def with_role(self, reader: str, role: Role) -> Memory:
+        """Return a copy in which `reader` (a slug) is in `role`."""
+        return self.model_copy(update={"roles": {**self.roles, reader: role}})
 
 
 def _file() -> Path:

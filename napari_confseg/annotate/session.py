@@ -10,11 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.annotate import reviewing
+from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.annotate.remember import Memory, slug_of
-from napari_confseg.annotate.state import SessionState
+from napari_confseg.annotate.telling import Telling
 from napari_confseg.annotate.work import Work
-from napari_confseg.store import Act, Clip, Cohort, RaterWriter, SaveState, Status, StoreError
+from napari_confseg.store import (
+    About,
+    Act,
+    Clip,
+    Cohort,
+    RaterWriter,
+    SaveState,
+    Status,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import Location, Stroke
 
 
-class Session(SessionState):
+class Session(Telling):
     """A session: :class:`~napari_confseg.annotate.state.SessionState` with what can be done."""
 
     # ---- what is open ---------------------------------------------------------------------
@@ -54,10 +64,11 @@ class Session(SessionState):
             If no slug can be made of the name.
         """
         slug = slug_of(name)
-        Memory.load().model_copy(update={"reader": name.strip()}).save()
+        memory = Memory.load().model_copy(update={"reader": name.strip()})
+        memory.save()
         if slug != self.rater:
             clip, frame = self.clip, self.frame
-            self.rater = slug
+            self.rater, self.role = slug, memory.roles.get(slug, Role.READER)
             if clip is not None:
                 self.open_clip(clip.name)
                 self.frame = frame
@@ -88,8 +99,9 @@ class Session(SessionState):
         except Exception:
             self.close_clip()
             raise
+        writer = self._mine.writer
         self._set_together(clip=clip, rater=rater, frame=0, overlays=overlays, playing=False,
-                           save_state=self._mine.writer.state)  # fmt: skip
+                           about=writer.about, save_state=writer.state)  # fmt: skip
         return clip
 
     def _take_up(self, name: str, rater: str) -> None:
@@ -103,19 +115,23 @@ class Session(SessionState):
             writer.abandon()
             raise
         self._work.listen(self._on_save_state)
+        self._begin_time(self._work)
 
     def _put_down(self) -> None:
         work = self._work
         if work is not None:
+            self.keep_time()
             work.close()
-            self._work = None
+            self._work = self._watch = None
 
     def _read_overlays(self, clip: Clip, names: Sequence[str]) -> Iterable[Overlay]:
         assert self.cohort is not None
         there = set(clip.raters()) if names else set()
         for name in names:
             if name in there:
-                yield load_overlay(clip, name, self.cohort.meta)
+                overlay = load_overlay(clip, name, self.cohort.meta)
+                if self._in_sight(overlay):
+                    yield overlay
 
     def close_clip(self) -> None:
         """Close the clip; what still waits for the store stays in the journal.
@@ -126,7 +142,7 @@ class Session(SessionState):
             If there are strokes that no disk could take yet; the clip stays open.
         """
         self._put_down()
-        self._set_together(clip=None, playing=False, save_state=None)
+        self._set_together(clip=None, playing=False, about=About(), save_state=None)
 
     def release(self) -> None:
         """Close the clip although strokes may not be saved: the program ends.
@@ -188,13 +204,9 @@ class Session(SessionState):
             self._tell_planes(act)
         return None
 
-    def _may_write(self) -> bool:
-        if not self.writable:
-            self.message = "This clip is read-only here: nothing was changed."
-        return self.writable
-
     def _save(self, act: Act) -> Stroke:
         stroke = self._mine.record(act)
+        self.stir()
         self._tell_progress()
         self.acted.emit(act)
         return stroke
@@ -276,11 +288,14 @@ class Session(SessionState):
         ------
         StoreError
             If there is no such rater on the clip.
+        BlindedError
+            If I may not see them (yet).
         ValueError
             If no clip is open.
         """
         if self.cohort is None or self.clip is None:
             raise ValueError("open a clip before showing another rater on it")
+        self._check_sight(self.clip.rater(name).meta.kind)
         overlay = load_overlay(self.clip, name, self.cohort.meta)
         self.overlays_hidden -= {name}
         if any(o.name == name for o in self.overlays):

@@ -10,10 +10,11 @@ from psygnal import EventedModel, Signal
 from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import any_schema
 
+from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
 from napari_confseg.annotate.work import Work
-from napari_confseg.store import Act, Clip, Cohort, SaveState
+from napari_confseg.store import About, Act, Clip, Cohort, SaveState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +34,10 @@ class SessionState(EventedModel):
         What is open. When `clip`'s event fires, planes, status and overlays are in place.
     rater : str
         Slug of the reader whose planes these are; empty until chosen.
+    role : Role
+        What the person is here for: to read, or to review what others read.
+    about : About
+        What I say of the clip as a whole, and my time on it; an empty one if no clip is open.
     class_name, tool, confidence, brush_size, frame, threshold, opacity, hidden, marks_shown
         See :class:`~napari_confseg.annotate.view.Wish`.
     playing : bool
@@ -53,6 +58,8 @@ class SessionState(EventedModel):
         Status, marks or strokes changed.
     acted : Signal of Act
         An act of mine is in the planes and saved: done, undone (then as its inverse) or redone.
+    blinding_changed : Signal
+        The cohort's readers may see each other, or no longer.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True,
@@ -61,6 +68,8 @@ class SessionState(EventedModel):
     cohort: Cohort | None = None
     clip: Clip | None = None
     rater: str = ""
+    role: Role = Role.READER
+    about: Annotated[About, _AS_IS] = Field(default_factory=About)
     class_name: str = ""
     tool: Tool = Tool.BRUSH
     confidence: int = Field(default=60, ge=1, le=100)
@@ -81,6 +90,7 @@ class SessionState(EventedModel):
     planes_changed: ClassVar[Signal] = Signal(tuple)
     progress_changed: ClassVar[Signal] = Signal()
     acted: ClassVar[Signal] = Signal(Act)
+    blinding_changed: ClassVar[Signal] = Signal()
 
     _work: Work | None = PrivateAttr(default=None)
     _stroking: Callable[[], bool] | None = PrivateAttr(default=None)

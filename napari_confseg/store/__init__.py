@@ -1,5 +1,6 @@
 """The store: what is on disk, typed and validated, and the only door to it."""
 
+from napari_confseg.store.about import PATHOLOGIES, ZONES, About, Unblinded
 from napari_confseg.store.acts import Act, Patch, StatusChange
 from napari_confseg.store.backend import Location
 from napari_confseg.store.backlog import SaveState
@@ -35,6 +36,9 @@ __all__ = [
     "EXCLUDED",
     "MAX_CONFIDENCE",
     "NOT_MARKED",
+    "PATHOLOGIES",
+    "ZONES",
+    "About",
     "Act",
     "Anchor",
     "ClassSpec",
@@ -58,6 +62,7 @@ __all__ = [
     "StatusChange",
     "StoreError",
     "Stroke",
+    "Unblinded",
     "check_slug",
     "validate",
 ]

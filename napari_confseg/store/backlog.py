@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from threading import Condition, RLock
 from typing import TYPE_CHECKING
 
+from napari_confseg.store.about import About, parse_changes
 from napari_confseg.store.history import History
 from napari_confseg.store.journal import Entry, Journal, JournalHeldError
 from napari_confseg.store.problems import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_confseg.store.lease import Holder
@@ -65,6 +66,8 @@ class Backlog:
         Why the journal can't be written.
     saved_at : datetime or None
         When the last entry became safe, in the journal or else in the store.
+    about : About
+        What the reader says of the clip as a whole, the store's and what still waits.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,6 +77,9 @@ class Backlog:
         self.history = History()
         self.problem: str | None = None
         self.saved_at: datetime | None = None
+        self.about = About()
+        self._about_changes: set[str] = set()
+        self._about_number = 0
         self._path = path
         self._journal: Journal | None = None
         self._unsaved: list[Entry] = []
@@ -111,8 +117,16 @@ class Backlog:
                 )
         return True
 
-    def load(self, record: Sequence[Stroke], session: str | None, *, become: str | None) -> None:
+    def load(
+        self, record: Sequence[Stroke], about: About, session: str | None, *, become: str | None
+    ) -> None:
         """Find out what waits and what can be undone; see :meth:`History.load`."""
+        self.about, self._about_changes = about, set()
+        waits = self._journal.fact("about") if self._journal is not None else None
+        if waits:
+            with suppress(ValueError):  # words of another version must not cost the strokes
+                changes = parse_changes(waits)
+                self.about, self._about_changes = about.changed(changes), set(changes)
         if self._journal is not None and become:
             with suppress(OSError, sqlite3.Error):
                 self._journal.prune()
@@ -151,6 +165,43 @@ class Backlog:
             journal.close()
             raise OSError("it holds strokes of an earlier time: open this clip anew")
         return journal
+
+    def tell(self, changes: Mapping[str, object]) -> None:
+        """Change what the reader says of the clip; the journal has it on return, if it can.
+
+        Raises
+        ------
+        ValueError
+            If a field breaks its rule.
+        """
+        self.about = self.about.changed(changes)
+        self._about_changes |= changes.keys()
+        self._about_number += 1
+        if self._journal is not None:
+            # A disk that refuses costs the detour only: the store gets it in a moment.
+            with suppress(OSError, sqlite3.Error):
+                self._journal.rewrite(about=self.about.excerpt(self._about_changes))
+        self.wake.notify_all()
+
+    @property
+    def untold(self) -> tuple[int, About] | None:
+        """The number and the words that the store has not got; None if it has all."""
+        return (self._about_number, self.about) if self._about_changes else None
+
+    def told(self, number: int) -> None:
+        """Strike off the words of `number`, which the store has; newer ones still wait."""
+        if number == self._about_number:
+            self._about_changes = set()
+            if self._journal is not None:
+                # Not noted, they are told once more at the next opening, which changes nothing.
+                with suppress(OSError, sqlite3.Error):
+                    self._journal.rewrite(about=None)
+        self.wake.notify_all()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the store has everything."""
+        return not self.pending and not self._about_changes
 
     def find(self, act_id: int) -> Entry:
         """Return the entry of an act; ``KeyError`` if it was pruned."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_confseg.store.about import About
     from napari_confseg.store.backlog import Backlog
     from napari_confseg.store.journal import Entry
     from napari_confseg.store.lease import Holder, Lease
@@ -60,6 +61,10 @@ class Applier:
         """Write down once that `session` is the rater's writer from here on."""
         if self._rater.meta.session != session:
             self._rater.update_meta(epoch=self._rater.meta.epoch + 1, session=session)
+
+    def tell(self, about: About) -> None:
+        """Bring the reader's words on the clip to the store."""
+        self._rater.write_about(about)
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Bring `entries` to the store; when this returns they are durable there.
@@ -168,7 +173,7 @@ class WriteBehind:
                 self._hurry = False
 
     def _due(self, pause: float) -> bool:
-        return self._stop or self._hurry or (not pause and bool(self._backlog.pending))
+        return self._stop or self._hurry or (not pause and not self._backlog.idle)
 
     def _push(self) -> bool:
         """Bring a batch to the store; return whether all went well."""
@@ -179,22 +184,33 @@ class WriteBehind:
         watch = threading.Timer(SLOW + 0.05, self._tell)
         watch.daemon = True
         watch.start()
-        problem = None
-        try:
-            self._write(batch)
-        except LeaseLostError as error:
-            problem, self.lost_to = str(error), error.holder
-        # Whatever a store may raise (OSError, zarr, object stores): say it, keep the acts, retry.
-        except Exception as error:
-            problem = f"{self._place} can't be written: {sentence(error)}"
-        finally:
-            watch.cancel()
+        problem = self._attempt(lambda: self._write(batch))
         with self._backlog.lock:
-            self._began, self.problem = None, problem
             if problem is None and batch:
                 self._backlog.applied(batch, self._lease.session)
+            words = self._backlog.untold
+        if problem is None and words is not None:
+            number, about = words
+            problem = self._attempt(lambda: self._applier.tell(about))
+        watch.cancel()
+        with self._backlog.lock:
+            self._began, self.problem = None, problem
+            if problem is None and words is not None:
+                self._backlog.told(number)
             self._backlog.wake.notify_all()
         return problem is None
+
+    def _attempt(self, deed: Callable[[], None]) -> str | None:
+        """Do it; return in one sentence why it failed, None if it did not."""
+        try:
+            deed()
+        except LeaseLostError as error:
+            self.lost_to = error.holder
+            return str(error)
+        # Whatever a store may raise (OSError, zarr, object stores): say it, keep the acts, retry.
+        except Exception as error:
+            return f"{self._place} can't be written: {sentence(error)}"
+        return None
 
     def _write(self, batch: Sequence[Entry]) -> None:
         self._lease.check()
@@ -209,7 +225,7 @@ class WriteBehind:
         """Wait at most `timeout` seconds until nothing waits; return whether that came true."""
         deadline = time.monotonic() + timeout
         with self._backlog.lock:
-            while self._backlog.pending and self._thread.is_alive():
+            while not self._backlog.idle and self._thread.is_alive():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
@@ -217,7 +233,7 @@ class WriteBehind:
                 self._backlog.wake.notify_all()
                 self._backlog.wake.wait(min(left, 0.25))
             self._hurry = False
-            return not self._backlog.pending
+            return self._backlog.idle
 
     def stop(self) -> None:
         """End the thread, which gives up the lease; a store that hangs keeps both for longer."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from zarr.abc.store import Store
 
+    from napari_confseg.store.schema import Blinding
+
 
 class Cohort:
     """A set of clips with a common list of classes.
@@ -108,9 +110,10 @@ class Cohort:
         *,
         classes: Sequence[ClassSpec] | None = None,
         anchors: Sequence[Anchor] | None = None,
+        blinding: Blinding | None = None,
         progress: Callable[[int, int, str], None] | None = None,
     ) -> list[str]:
-        """Change what classes are called and look like, add classes, change the anchors.
+        """Change what classes are called and look like, add classes, change anchors or blinding.
 
         Classes are only ever added at the end: planes are stored under their index, and records
         name it. Raters follow (a plane for each new class, names and colours for other OME-Zarr
@@ -120,6 +123,8 @@ class Cohort:
         ----------
         classes, anchors : sequence, optional
             The whole list; as it is if not given.
+        blinding : {"none", "until-reviewed", "always"}, optional
+            Whether readers see each other; as it is if not given.
         progress : callable, optional
             Called with (clips done, clips, name) while raters follow.
 
@@ -136,7 +141,11 @@ class Cohort:
             written then.
         """
         changes = {"classes": classes, "anchors": anchors}
-        given = {k: [v.model_dump() for v in vs] for k, vs in changes.items() if vs is not None}
+        given: dict[str, object] = {
+            k: [v.model_dump() for v in vs] for k, vs in changes.items() if vs is not None
+        }
+        if blinding is not None:
+            given["blinding"] = blinding
         meta = parse_attributes(self.meta.model_dump(mode="json") | given, "", CohortMeta)
         self._refuse(meta)
         before = self._keys.get(metadata_key(""))
@@ -151,7 +160,7 @@ class Cohort:
                         "someone", "Open the cohort anew and change it then.")
             )  # fmt: skip
         self.meta = meta
-        return self._let_raters_follow(progress)
+        return self._let_raters_follow(progress) if classes is not None else []
 
     def _refuse(self, meta: CohortMeta) -> None:
         problems = []

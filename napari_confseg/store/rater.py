@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.store.about import ABOUT, About, dump_about, parse_about
 from napari_confseg.store.attributes import read_attributes, read_node, write_attributes
 from napari_confseg.store.backend import Keys, sweep_partials
 from napari_confseg.store.chunks import content_size, decode, encode
@@ -214,6 +215,15 @@ class Rater:
     def write_strokes(self, strokes: Iterable[Stroke]) -> None:
         """Replace the record of strokes; whole or not at all."""
         self._keys.set(f"{self.path}/{RECORD}", dump_strokes(strokes))
+
+    def read_about(self) -> About:
+        """Return what this rater says of the clip as a whole; an empty one if nothing."""
+        data = self._keys.get(f"{self.path}/{ABOUT}")
+        return About() if data is None else parse_about(data, f"{self.path}/{ABOUT}")
+
+    def write_about(self, about: About) -> None:
+        """Replace what this rater says of the clip; whole or not at all."""
+        self._keys.set(f"{self.path}/{ABOUT}", dump_about(about))
 
     def update_meta(self, **changes: object) -> None:
         """Write the attributes with some fields changed; foreign attributes stay."""

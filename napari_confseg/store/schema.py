@@ -62,6 +62,9 @@ Confidence = Annotated[int, Field(ge=1, le=MAX_CONFIDENCE)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+Blinding = Literal["none", "until-reviewed", "always"]
+
+
 class Strict(BaseModel):
     """Frozen model that refuses unknown keys."""
 
@@ -116,6 +119,11 @@ class CohortMeta(Strict):
     name: Slug
     classes: tuple[ClassSpec, ...] = Field(default=DEFAULT_CLASSES, min_length=1)
     anchors: tuple[Anchor, ...] = Field(default=DEFAULT_ANCHORS, min_length=1)
+    blinding: Blinding = Field(
+        default="none",
+        description="whether a reader sees the others: at once; once their own clip is reviewed; "
+        "only if a reviewer lets them",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
+from napari_confseg.store.about import ABOUT, parse_about
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
 from napari_confseg.store.backend import Keys, is_outside, open_store
 from napari_confseg.store.frames import Frames
@@ -232,12 +233,14 @@ class _Validation:
             self._try(lambda: read_lease(data, f"{path}/{LEASE}"))
         if RECORD in rest:
             self._check_record(f"{path}/{RECORD}", shape)
+        if ABOUT in rest:
+            self._check_about(f"{path}/{ABOUT}", shape[0])
 
     def _check_rater_files(
         self, path: str, rest: list[str], shape: tuple[int, int, int, int]
     ) -> None:
-        listed = {"zarr.json", "0/zarr.json", "status/zarr.json", "status/c/0/0", RECORD, LEASE,
-                  LOCK}  # fmt: skip
+        listed = {"zarr.json", "0/zarr.json", "status/zarr.json", "status/c/0/0", RECORD, ABOUT,
+                  LEASE, LOCK}  # fmt: skip
         for key in rest:
             if m := re.fullmatch(r"0/c/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0", key):
                 inside = int(m[1]) < shape[0] and int(m[2]) < shape[1]
@@ -255,6 +258,13 @@ class _Validation:
         status = self._try(rater.read_status)
         if status is not None and status.max(initial=0) > max(Status):
             self._add("status-range", f"{rater.path}/status", "0, 1 or 2", status.max())
+
+    def _check_about(self, path: str, n_frames: int) -> None:
+        about = self._try(lambda: parse_about(self._keys.get(path) or b"", path))
+        beyond = sorted(f for f in about.seconds if f >= n_frames) if about else []
+        if beyond:
+            self._add("about-frame", path, f"seconds of frames below {n_frames}", beyond[:20],
+                      "This file belongs to another clip.")  # fmt: skip
 
     def _check_record(self, path: str, shape: tuple[int, int, int, int]) -> None:
         strokes = self._try(lambda: parse_strokes(self._keys.get(path) or b"", path))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from psygnal import Signal
 
+from napari_confseg.store.about import About
 from napari_confseg.store.acts import Act, pack
 from napari_confseg.store.backend import Keys, place
 from napari_confseg.store.backlog import Backlog, SaveState
@@ -159,8 +160,9 @@ class RaterWriter:
 
     def _load_backlog(self) -> None:
         record = [] if self._rater is None else self._rater.read_strokes()
+        about = About() if self._rater is None else self._rater.read_about()
         become = self._lease.session if self._lease.held else None
-        self._backlog.load(record, self._session, become=become)
+        self._backlog.load(record, about, self._session, become=become)
 
     # -- what is shown
 
@@ -223,7 +225,31 @@ class RaterWriter:
             strokes = self._backlog.history.strokes
             return [strokes[seq] for seq in sorted(strokes)]
 
+    @property
+    def about(self) -> About:
+        """What the reader says of the clip as a whole: the store's and what still waits."""
+        with self._lock:
+            return self._backlog.about
+
     # -- acts
+
+    def tell(self, **changes: object) -> About:
+        """Change what the reader says of the clip as a whole; return all of it.
+
+        It is in the journal when this returns, like a stroke, and follows to the store; a disk
+        that takes neither loses these words only, never a stroke.
+
+        Raises
+        ------
+        StoreError
+            If another writer has this rater.
+        ValueError
+            If a field breaks its rule.
+        """
+        with self._lock:
+            self._check_writer()
+            self._backlog.tell(changes)
+            return self._backlog.about
 
     def commit(self, act: Act) -> Stroke:
         """Make `act` safe; return its line in the record.
@@ -293,7 +319,7 @@ class RaterWriter:
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until all is in the store; return whether it is."""
         behind = self._behind
-        return not self._backlog.pending if behind is None else behind.flush(timeout)
+        return self._backlog.idle if behind is None else behind.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """Bring what waits to the store, if it answers in time, and let others write.

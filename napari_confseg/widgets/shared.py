@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
+from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.session import Session
 from napari_confseg.widgets.canvas.layers import LayerView
@@ -48,8 +49,9 @@ def session_for(viewer: Any) -> Session:
     key = id(viewer)
     if key not in _sessions:
         _queue_timer()
-        reader = Memory.load().reader
-        session = Session(rater=slug_of(reader) if reader else "")
+        memory = Memory.load()
+        reader = slug_of(memory.reader) if memory.reader else ""
+        session = Session(rater=reader, role=memory.roles.get(reader, Role.READER))
         _sessions[key] = session, LayerView(session, viewer)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key][0]

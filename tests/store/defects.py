@@ -6,12 +6,21 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numcodecs import zstd
 
-from napari_confseg.store import ClipMeta, Cohort, Provenance, RaterWriter, Sector, Spacing
+from napari_confseg.store import (
+    ClipMeta,
+    Cohort,
+    Provenance,
+    RaterWriter,
+    Sector,
+    Spacing,
+    Unblinded,
+)
 from tests.store.painting import Painter
 
 if TYPE_CHECKING:
@@ -43,6 +52,15 @@ def make_good(folder: Path, journal: Path) -> Path:
         for k in range(4):
             writer.commit(painter.rectangle(k, k % 2, k, k, 8, 8, 30 + 20 * k))
         writer.undo()
+        writer.tell(
+            zone="L3",
+            quality=4,
+            pathology=("effusion",),
+            tags=("teaching",),
+            note="costophrenic angle hidden",
+            seconds={0: 12.5, 39: 3.0},
+            unblinded=Unblinded(at=datetime.now(UTC), by="Dr. Ada", why="complete"),
+        )
     return folder / "cohort.zarr"
 
 
@@ -122,6 +140,14 @@ def _narrow_status(root: Path) -> None:
     _set(f"{RATER}/status", "shape", to=[40, 5])(root)
     grid = (f"{RATER}/status", "chunk_grid", "configuration", "chunk_shape")
     _set(*grid, to=[40, 5])(root)
+
+
+def _about(**fields: Any) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        path = root / RATER / "about.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    return change
 
 
 _GIGABYTE = zstd.compress(np.zeros(2**27, np.uint8), 1, True)
@@ -238,4 +264,18 @@ DEFECTS = (
     Defect("stroke with confidence 150", "stroke-confidence", _line(1, confidence=150)),
     Defect("stroke with a box outside the frame", "stroke-box", _line(1, box=[0, 0, 25, 8])),
     Defect("lease that names nobody", "lease", _file(f"{RATER}/lease.json", b"{}")),
+    # what a reader says of the clip
+    Defect("blinding that nobody knows", "attributes",
+           _set("", "attributes", "confseg", "blinding", to="sometimes")),
+    Defect("words on a clip that are no JSON", "about", _file(f"{RATER}/about.json", b"{")),
+    Defect("words on a clip nobody asked for", "about", _about(mood="good")),
+    Defect("zone beyond the lung", "about", _about(zone="L7")),
+    Defect("quality 6", "about", _about(quality=6)),
+    Defect("pathology without a word for it", "about", _about(pathology=["cough"])),
+    Defect("empty tag", "about", _about(tags=[""])),
+    Defect("note without end", "about", _about(note="x" * 4001)),
+    Defect("less than no time", "about", _about(seconds={"0": -1})),
+    Defect("time on a frame that is not there", "about-frame", _about(seconds={"40": 1.0})),
+    Defect("unblinded by nobody", "about",
+           _about(unblinded={"at": "2026-01-01T12:00:00Z", "by": "", "why": "allowed"})),
 )  # fmt: skip

@@ -52,14 +52,19 @@ class OtherReaders(QWidget):  # type: ignore[misc]
         self._layout.addWidget(self._note)
 
     def set_raters(
-        self, raters: Sequence[tuple[str, str]], shown: Sequence[str], color: str
+        self, raters: Sequence[tuple[str, str]], shown: Sequence[str], color: str, hidden: str = ""
     ) -> None:
-        """Offer these raters (slug, label); those in `shown` are on show, in that order."""
+        """Offer these raters (slug, label); those in `shown` are on show, in that order.
+
+        `hidden` says why some may not be offered; it is shown whether there are any or not, or
+        their number would be told.
+        """
         for old in self._rows:
             self._layout.removeWidget(old)
             old.deleteLater()
         self._rows, self.boxes, self.accepts = [], {}, {}
-        self._note.setVisible(not raters)
+        self._note.setText(hidden or "Nobody else has marked this clip.")
+        self._note.setVisible(bool(hidden) or not raters)
         for name, words in raters:
             box = QCheckBox(words)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.playback import rate
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.reviewing import painted, progress_of
@@ -126,6 +127,8 @@ class AnnotatePanel(AnnotateForm):
             (events.overlays, self._on_overlays),
             (events.save_state, self._on_save_state),
             (events.message, self._on_message),
+            (events.role, self._on_overlays),
+            (self.session.blinding_changed, self._on_overlays),
             (self.session.progress_changed, self._on_progress),
         ]
 
@@ -294,9 +297,8 @@ class AnnotatePanel(AnnotateForm):
         session = self.session
         if session.clip is None:
             return
-        raters = [(n, session.clip.rater(n).meta.label) for n in session.clip.raters()
-                  if n != session.rater]  # fmt: skip
-        self.others.set_raters(raters, [o.name for o in session.overlays], self._icon)
+        shown = [o.name for o in session.overlays]
+        self.others.set_raters(session.others(), shown, self._icon, session.standing.why())
         self._say_accept()
 
     def _say_accept(self) -> None:
@@ -359,6 +361,9 @@ class AnnotatePanel(AnnotateForm):
             self.session.show_rater(name)
         except StoreError as error:
             self.session.message = str(error.problems[0])
+        except BlindedError as error:
+            self.session.message = str(error)
+            self._on_overlays()
 
     def _on_accept_wanted(self, name: str) -> None:
         session = self.session
