@@ -45,6 +45,7 @@ class OtherReaders(QWidget):  # type: ignore[misc]
         self.boxes: dict[str, QCheckBox] = {}
         self.accepts: dict[str, QToolButton] = {}
         self._rows: list[QWidget] = []
+        self.why_hidden = ""
         self._note = label("Nobody else has marked this clip.", role="note")
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -63,6 +64,7 @@ class OtherReaders(QWidget):  # type: ignore[misc]
             self._layout.removeWidget(old)
             old.deleteLater()
         self._rows, self.boxes, self.accepts = [], {}, {}
+        self.why_hidden = hidden
         self._note.setText(hidden or "Nobody else has marked this clip.")
         self._note.setVisible(bool(hidden) or not raters)
         for name, words in raters:

@@ -292,6 +292,8 @@ class AnnotatePanel(AnnotateForm):
         self.clips.set_progress([progress_of(session.clip.name, session.status, session.strokes)])
         self.light.set_undo(session.can_undo, session.can_redo)
         self._on_frame()
+        if self.others.why_hidden != session.standing.why():  # the last frame is reviewed
+            self._on_overlays()
 
     def _on_overlays(self, *_: object) -> None:
         session = self.session
