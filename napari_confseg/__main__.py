@@ -48,10 +48,22 @@ def _run(arguments: argparse.Namespace) -> int:
         code: int = arguments.run(arguments)
     except StoreError as error:
         return _refuse(arguments, error)
+    except OSError as error:  # a full disk, a folder that may not be written
+        return _refuse(arguments, _disk(error))
     except KeyboardInterrupt:
         print("confseg: stopped; what was done by then stays", file=sys.stderr)
         return REFUSED
     return code
+
+
+def _disk(error: OSError) -> StoreError:
+    from napari_confseg.store import Problem, StoreError
+
+    found = error.strerror or type(error).__name__
+    return StoreError(
+        Problem("disk", str(error.filename or ""), "a place that can be written", found.lower(),
+                "Free some space or choose another place; what is finished stays.")
+    )  # fmt: skip
 
 
 def _refuse(arguments: argparse.Namespace, error: StoreError) -> int:

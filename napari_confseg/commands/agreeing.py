@@ -37,12 +37,15 @@ def add(commands: Subparsers) -> None:
                         help="thresholds (default: the cohort's anchors)")  # fmt: skip
     parser.add_argument("--report", type=Path, metavar="HTML",
                         help="write a page with pictures, worst disagreements first")  # fmt: skip
+    parser.add_argument("--per-clip", type=Path, metavar="CSV",
+                        help="write every score of every clip, one a line")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare; refused if there are fewer than two raters."""
     from napari_confseg.commands.terminal import console, print_json, progress_bar
     from napari_confseg.dataset.agreement import agree
+    from napari_confseg.dataset.per_clip import write_per_clip
     from napari_confseg.dataset.summary import summarise
     from napari_confseg.store import Cohort
 
@@ -59,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     summary = summarise(agreement)
     if arguments.report:
         _writer(arguments.report)(cohort, agreement, summary, arguments.report)
+    if arguments.per_clip:
+        write_per_clip(agreement, arguments.per_clip)
     if arguments.json:
         facts = {"cohort": agreement.cohort, "raters": list(agreement.raters),
                  "clips": [c.clip for c in agreement.clips]}  # fmt: skip

@@ -28,13 +28,12 @@ from napari_confseg.dataset.manifest import (
     BuildRequest,
     ClipRecord,
     Manifest,
-    SplitRecord,
     canonical,
     content_digest,
 )
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
+from napari_confseg.dataset.parting import part_clips
 from napari_confseg.dataset.reading import people
-from napari_confseg.dataset.splits import Split, split
 from napari_confseg.store import Cohort, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -90,7 +89,8 @@ def build(
     BuildStopped
         If it was stopped.
     """
-    full = _complete(cohort, request)
+    full = complete(cohort, request)
+    _check_patients(cohort, full)
     digest = hashlib.sha256(canonical(full.model_dump(mode="json"))).hexdigest()
     place = out / f".building-{digest[:12]}"
     place.mkdir(parents=True, exist_ok=True)
@@ -108,8 +108,14 @@ def build(
     return _settle(manifest, place, out)
 
 
-def _complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
-    """Return the request with all names filled in, so that the manifest leaves nothing open."""
+def complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
+    """Return the request with all names filled in, so that the manifest leaves nothing open.
+
+    Raises
+    ------
+    StoreError
+        If a clip or class is unknown, or there is no rater.
+    """
     known = [c.name for c in cohort.meta.classes]
     there = cohort.clips()
     problems = [
@@ -134,6 +140,18 @@ def _complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
             "raters": raters,
         }
     )
+
+
+def _check_patients(cohort: Cohort, request: BuildRequest) -> None:
+    """Refuse before hours of packing what no split could come of."""
+    there = {cohort.clip(name).meta.patient for name in request.clips}
+    wanted = max(len(request.parts), request.folds)
+    if len(there) < wanted:
+        raise StoreError(
+            Problem("split", "", f"at least {wanted} patients for as many parts",
+                    f"{len(there)}: {', '.join(sorted(there))}",
+                    "Import more patients or ask for fewer parts: --split train=1 makes one.")
+        )  # fmt: skip
 
 
 def _local(cohort: Cohort, request: BuildRequest, place: Path) -> Work:
@@ -217,14 +235,12 @@ def _manifest(
                     "Mark frames as reviewed, or name other raters, classes or clips.")
         )  # fmt: skip
     try:
-        parts = _split(clips, request, dict(request.parts))
-        rounds = (
-            _split(clips, request, {f"fold-{i}": 1 / request.folds for i in range(request.folds)})
-            if request.folds
-            else None
-        )
+        parts, rounds = part_clips(clips, request)
     except ValueError as error:
-        raise StoreError(Problem("split", "", "a split by patient", str(error))) from error
+        raise StoreError(
+            Problem("split", "", "a split by patient", str(error),
+                    "Mark more patients, or ask for fewer parts: --split train=1 makes one.")
+        ) from error  # fmt: skip
     packed = LocalStore(place / DATA, read_only=True)
 
     def frame(clip: str, position: int) -> NDArray[np.uint8]:
@@ -241,30 +257,6 @@ def _manifest(
         request=request, software=_software(), clips=clips, split=parts, folds=rounds,
         leakage=leakage, content_sha256=content_digest(clips, request),
     )  # fmt: skip
-
-
-def _split(
-    clips: Sequence[ClipRecord], request: BuildRequest, shares: dict[str, float]
-) -> SplitRecord:
-    labels = np.array(
-        [[any(r.classes[c].marked for r in clip.raters.values()) for c in request.classes]
-         for clip in clips]
-    )  # fmt: skip
-    result: Split = split([c.patient for c in clips], labels, shares, seed=request.seed)
-    prevalence = {
-        name: {
-            c: None if np.isnan(v) else round(float(v), 6)
-            for c, v in zip(request.classes, row, strict=True)
-        }
-        for name, row in zip(result.names, result.prevalence, strict=True)
-    }
-    return SplitRecord(
-        names=result.names,
-        of_clip={c.clip: result.names[p] for c, p in zip(clips, result.parts, strict=True)},
-        prevalence=prevalence,
-        worst_prevalence_deviation=round(result.deviation, 6),
-        worst_size_deviation=round(result.size_deviation, 6),
-    )
 
 
 def _software() -> dict[str, str]:

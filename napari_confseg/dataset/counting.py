@@ -11,6 +11,7 @@ from napari_confseg.dataset.overlap import (
     LEVELS,
     Outlines,
     dice,
+    dice_curve,
     energy_distance,
     iou,
     joint_histogram,
@@ -161,7 +162,8 @@ class _Counter:
             worst_pixels, worst_frame = self._worst[a, b]
             result.soft.append(
                 SoftScore(clip, patient, class_name, a, b, frames, soft_dice(table),
-                          energy_distance(table), worst_frame, worst_pixels)
+                          energy_distance(table), dice_curve(table), worst_frame,
+                          worst_pixels)
             )  # fmt: skip
             at_least = survival(table)
             for t in self._thresholds:

@@ -1,28 +1,26 @@
-"""Pictures of a report: small PNG and SVG texts that stand inside an HTML page."""
+"""Plots of a report: small SVG texts that stand inside an HTML page."""
 
 from __future__ import annotations
 
-import base64
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from skimage.segmentation import find_boundaries
+from matplotlib.lines import Line2D
 
-from napari_confseg.store import EXCLUDED
+from napari_confseg.dataset.overlap import CURVE
+from napari_confseg.dataset.pictures import PALETTE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
-    from napari_confseg.dataset.summary import Learning, Reliability
+    from napari_confseg.dataset.reliability import Reliability
+    from napari_confseg.dataset.summary import Learning, SoftSummary
 
-# Okabe and Ito's palette, for raters; classes have colours of their own.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -42,34 +40,54 @@ def _svg(figure: Figure) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _png(image: NDArray[np.uint8]) -> str:
-    from matplotlib.image import imsave
-
-    data = BytesIO()
-    imsave(data, image, format="png", metadata={"Software": None})  # type: ignore[dict-item]
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+def _grid(classes: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one small plot a class, titled, on common axes."""
+    columns = min(3, len(classes))
+    rows = -(-len(classes) // columns)
+    figure = Figure(figsize=(3.1 * columns, height * rows), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    for ax in axes[len(classes) :]:
+        ax.set_visible(False)
+    for ax, class_name in zip(axes, classes, strict=False):
+        ax.set_title(class_name)
+    return figure, list(axes)
 
 
 def reliability_figure(rows: Sequence[Reliability], raters: Sequence[str]) -> str:
     """Return the curves of the raters, one small plot a class, as SVG text."""
     classes = list(dict.fromkeys(r.class_name for r in rows))
-    columns = min(3, len(classes))
-    rows_of_plots = -(-len(classes) // columns)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(3.1 * columns, 2.9 * rows_of_plots), layout="constrained")
-        axes = np.atleast_1d(
-            figure.subplots(rows_of_plots, columns, sharex=True, sharey=True)
-        ).ravel()
-        for ax in axes[len(classes) :]:
-            ax.set_visible(False)
+        figure, axes = _grid(classes, 2.9)
         for ax, class_name in zip(axes, classes, strict=False):
             _reliability_axes(ax, [r for r in rows if r.class_name == class_name], raters)
-            ax.set_title(class_name)
-        for ax in axes[::columns]:
+        for ax in axes[::3]:
             ax.set_ylabel("others agree")
         figure.supxlabel("stated confidence", fontsize=9)
         lines = axes[0].get_legend_handles_labels()
         figure.legend(*lines, frameon=False, ncols=len(raters), loc="outside upper left")
+        return _svg(figure)
+
+
+def threshold_figure(rows: Sequence[SoftSummary]) -> str:
+    """Return Dice against the threshold of each pair, one small plot a class, as SVG text."""
+    rows = [r for r in rows if not np.isnan(r.dice_curve).all()]
+    classes = list(dict.fromkeys(r.class_name for r in rows))
+    if not classes:
+        return ""
+    pairs = list(dict.fromkeys((r.a, r.b) for r in rows))
+    with mpl.rc_context(_STYLE):
+        figure, axes = _grid(classes, 2.3)
+        for ax, class_name in zip(axes, classes, strict=False):
+            for row in (r for r in rows if r.class_name == class_name):
+                color = PALETTE[pairs.index((row.a, row.b)) % len(PALETTE)]
+                ax.plot(CURVE, row.dice_curve, color=color, lw=1.5)
+            ax.set(xlim=(0, 100), ylim=(0, 1))
+        for ax in axes[::3]:
+            ax.set_ylabel("Dice")
+        figure.supxlabel("marks of at least … % count", fontsize=9)
+        lines = [Line2D([], [], color=PALETTE[i % len(PALETTE)]) for i in range(len(pairs))]
+        names = [f"{a} – {b}" for a, b in pairs]
+        figure.legend(lines, names, frameon=False, ncols=4, loc="outside upper left")
         return _svg(figure)
 
 
@@ -102,61 +120,3 @@ def learning_figure(rows: Sequence[Learning]) -> str:
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8, loc="lower right")
         return _svg(figure)
-
-
-def disagreement_picture(
-    frame: NDArray[np.uint8],
-    a: NDArray[np.uint8],
-    b: NDArray[np.uint8],
-    color: str,
-    *,
-    margin: float = 0.35,
-) -> str:
-    """Return the frame, both raters' marks and their difference side by side, as a data URL.
-
-    Parameters
-    ----------
-    frame, a, b : NDArray
-        ``uint8 (Y, X)``: picture and the two planes.
-    color : str
-        Of the class, ``#rrggbb``. In the difference orange is what only `a` says, blue only `b`.
-    margin : float
-        How much around the marks is shown, in parts of their size.
-    """
-    a, b = (np.where(p == EXCLUDED, np.uint8(0), p) for p in (a, b))
-    box = _around((a > 0) | (b > 0), margin)
-    frame, a, b = frame[box], a[box], b[box]
-    zoom = max(1, round(280 / max(frame.shape)))
-    frame, a, b = (p.repeat(zoom, 0).repeat(zoom, 1) for p in (frame, a, b))
-    grey = np.repeat(frame[..., None], 3, 2)
-    gap = (a.astype(float) - b) / 100
-    apart = _tint(_tint(grey, np.maximum(gap, 0), PALETTE[1]), np.maximum(-gap, 0), PALETTE[0])
-    strip = np.full((frame.shape[0], 4, 3), 255, np.uint8)
-    shown = [grey, strip, _marks(grey, a, color), strip, _marks(grey, b, color), strip, apart]
-    return _png(np.concatenate(shown, 1))
-
-
-def _around(marked: NDArray[np.bool_], margin: float) -> tuple[slice, slice]:
-    slices = []
-    for axis in (1, 0):
-        where = np.flatnonzero(marked.any(axis))
-        length = marked.shape[1 - axis]
-        low, high = (int(where[0]), int(where[-1]) + 1) if where.size else (0, length)
-        extra = max(int((high - low) * margin), 24)
-        slices.append(slice(max(0, low - extra), min(length, high + extra)))
-    return slices[0], slices[1]
-
-
-def _tint(grey: NDArray[np.uint8], alpha: NDArray[np.float64], color: str) -> NDArray[np.uint8]:
-    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
-    weight = 0.75 * alpha[..., None]
-    out: NDArray[np.uint8] = (grey * (1 - weight) + rgb * weight).astype(np.uint8)
-    return out
-
-
-def _marks(grey: NDArray[np.uint8], plane: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
-    tinted = _tint(grey, plane / 100, color)
-    tinted[find_boundaries(plane > 0, mode="inner")] = [
-        int(color[i : i + 2], 16) for i in (1, 3, 5)
-    ]
-    return tinted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,37 +32,63 @@ def thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
 def fingerprint(frame: NDArray[np.uint8]) -> int:
     """Return the 64-bit hash of a frame: signs of its low frequencies about their median.
 
+    0 for a flat frame, whose frequencies are rounding errors.
+
     Zauner, "Implementation and benchmarking of perceptual image hash functions" (2010), DCT hash.
     """
-    low = dctn(thumbnail(frame), norm="ortho")[:8, :8].ravel()
+    small = thumbnail(frame)
+    if np.ptp(small) < 1:
+        return 0
+    low = dctn(small, norm="ortho")[:8, :8].ravel()
     bits = low > np.median(low[1:])  # the mean brightness must not decide
     return int(np.packbits(bits).view(">u8")[0])
 
 
 def near_pairs(
-    hashes: NDArray[np.uint64], groups: Sequence[str], *, within: int = NEAR, block: int = 1024
+    hashes: NDArray[np.uint64],
+    groups: Sequence[str],
+    *,
+    within: int = NEAR,
+    most: int = 2**14,
+    cells: int = 2**22,
 ) -> list[tuple[int, int, int]]:
     """Return (i, j, bits) of hashes of different groups that differ in at most `within` bits.
 
-    Memory is bounded by `block` rows against all.
+    Parameters
+    ----------
+    hashes : NDArray
+        ``uint64``; 0, the hash of a flat frame, is near nothing: black frames are no leak.
+    groups : sequence of str
+        Group of each.
+    within : int
+        Bits.
+    most : int
+        So many pairs at most, the nearest first.
+    cells : int
+        How many pairs are looked at together, which bounds the memory.
     """
     _, group = np.unique(np.asarray(groups), return_inverse=True)
-    found = []
-    for start in range(0, len(hashes), block):
-        rows = slice(start, start + block)
+    found: list[tuple[int, int, int]] = []
+    start, n = 0, len(hashes)
+    while start < n:
+        rows = slice(start, start + max(1, cells // (n - start)))
         bits = np.bitwise_count(hashes[rows, None] ^ hashes[None, start:])
         near = (bits <= within) & (group[rows, None] != group[None, start:])
-        for i, j in zip(*np.nonzero(np.triu(near)), strict=True):
-            found.append((start + int(i), start + int(j), int(bits[i, j])))
-    return found
+        near &= (hashes[rows, None] != 0) & (hashes[None, start:] != 0)
+        i, j = np.nonzero(np.triu(near))
+        found += zip((start + i).tolist(), (start + j).tolist(), bits[i, j].tolist(), strict=True)
+        if len(found) > 2 * most:
+            found = sorted(found, key=itemgetter(2, 0, 1))[:most]
+        start = rows.stop
+    return sorted(found, key=itemgetter(2, 0, 1))[:most]
 
 
-def likeness(a: NDArray[np.uint8], b: NDArray[np.uint8], mean: NDArray[np.float32]) -> float:
+def likeness(a: NDArray[np.float32], b: NDArray[np.float32], mean: NDArray[np.float32]) -> float:
     """Return the correlation of two frames' thumbnails after taking away `mean`.
 
     All frames of a probe share the sector's outline; what is left without it tells them apart.
     """
-    x, y = ((thumbnail(p) - mean).ravel() for p in (a, b))
+    x, y = ((p - mean).ravel() for p in (a, b))
     norm = float(np.linalg.norm(x) * np.linalg.norm(y))
     if norm == 0:
         return 1.0

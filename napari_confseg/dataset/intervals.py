@@ -40,7 +40,7 @@ class Estimate:
 
     def __str__(self) -> str:
         if np.isnan(self.value):
-            return "–"
+            return f"– (n {self.n})"
         if np.isnan(self.low):
             return f"{self.value:.3f}"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from napari_confseg.dataset.fingerprint import likeness, near_pairs, thumbnail
-from napari_confseg.dataset.manifest import ClipRecord, Leakage, Suspect
+from napari_confseg.dataset.manifest import Leakage, Suspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +22,32 @@ MOST = 200
 """How many near-duplicates are listed."""
 
 
+class Hashed(Protocol):
+    """A clip of which source and frames are known by their hashes."""
+
+    @property
+    def clip(self) -> str:
+        """Its name."""
+
+    @property
+    def patient(self) -> str:
+        """Whose it is."""
+
+    @property
+    def video_sha256(self) -> str:
+        """Of the file it was imported from."""
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Numbers of the frames taken."""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Perceptual hash of each of them."""
+
+
 def find_leakage(
-    clips: Sequence[ClipRecord],
+    clips: Sequence[Hashed],
     part_of: dict[str, str],
     frame: Callable[[str, int], NDArray[np.uint8]],
 ) -> Leakage:
@@ -30,7 +55,7 @@ def find_leakage(
 
     Parameters
     ----------
-    clips : sequence of ClipRecord
+    clips : sequence of Hashed
         All clips.
     part_of : dict
         Clip -> part.
@@ -54,7 +79,7 @@ def find_leakage(
 
 
 def _near_duplicates(
-    clips: Sequence[ClipRecord],
+    clips: Sequence[Hashed],
     part_of: dict[str, str],
     frame: Callable[[str, int], NDArray[np.uint8]],
 ) -> list[Suspect]:
@@ -63,9 +88,15 @@ def _near_duplicates(
         return []
     hashes = np.array([int(h, 16) for c in clips for h in c.fingerprints], np.uint64)
     mean = np.mean([thumbnail(frame(c.clip, 0)) for c in clips], axis=0)
+
+    @lru_cache(maxsize=2**12)
+    def small(place: int) -> NDArray[np.float32]:
+        return thumbnail(frame(*places[place]))
+
     suspects = []
-    for i, j, bits in near_pairs(hashes, [part_of[clip] for clip, _ in places]):
-        alike = likeness(frame(*places[i]), frame(*places[j]), mean)
+    near = near_pairs(hashes, [part_of[clip] for clip, _ in places])
+    for i, j, bits in sorted(near):  # clip by clip
+        alike = likeness(small(i), small(j), mean)
         if alike >= ALIKE:
             a, b = (f"{clip}/{position}" for clip, position in (places[i], places[j]))
             suspects.append(Suspect(a=a, b=b, distance=bits, likeness=round(alike, 4)))

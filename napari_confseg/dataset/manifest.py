@@ -185,6 +185,10 @@ class ClipRecord(Strict):
     fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
     files: dict[str, Digest]
 
+    def marks(self, class_name: str) -> bool:
+        """Whether any rater marked the class anywhere on it."""
+        return any(r.classes[class_name].marked for r in self.raters.values())
+
 
 class Suspect(Strict):
     """Two frames in different parts that look alike: `distance` bits of 64, `likeness` -1..1."""

@@ -21,6 +21,10 @@ LEVELS = MAX_CONFIDENCE + 1
 """Values a plane can hold, exclusion apart: 0..100."""
 
 
+CURVE = tuple(range(5, MAX_CONFIDENCE + 1, 5))
+"""Thresholds in percent of the curve "Dice against threshold"."""
+
+
 def joint_histogram(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return how often each pair of confidences meets.
 
@@ -69,6 +73,12 @@ def soft_dice(histogram: NDArray[np.int64]) -> float:
     s = survival(histogram)
     diagonal = np.arange(1, LEVELS)
     return dice(float(s[diagonal, diagonal].sum()), float(s[1:, 0].sum()), float(s[0, 1:].sum()))
+
+
+def dice_curve(histogram: NDArray[np.int64]) -> tuple[float, ...]:
+    """Return Dice at each of :data:`CURVE`; NaN where neither plane reaches the threshold."""
+    s = survival(histogram)
+    return tuple(dice(float(s[t, t]), float(s[t, 0]), float(s[0, t])) for t in CURVE)
 
 
 def energy_distance(histogram: NDArray[np.int64]) -> float:

@@ -67,7 +67,7 @@ def pack_clip(
     ClipRecord or None
         None if no chosen rater reviewed anything there.
     """
-    found = _find(cohort, request, clip_name)
+    found = find(cohort, request, clip_name)
     if found is None:
         return None
     clip, panel, frames, indices = found
@@ -120,7 +120,7 @@ def _frames_of(
         yield frame
 
 
-def _planes_of(
+def planes_with_marks(
     reading: Reading,
     status: NDArray[np.uint8],
     frames: Sequence[int],
@@ -139,9 +139,8 @@ def _planes_of(
         yield found
 
 
-def _status_of(
-    reading: Reading, frames: Sequence[int], indices: Sequence[int]
-) -> NDArray[np.uint8]:
+def status_of(reading: Reading, frames: Sequence[int], indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Return what the rater said of these frames and classes, ``uint8 (frames, classes)``."""
     chosen: NDArray[np.uint8] = reading.rater.read_status()[np.ix_(frames, indices)]
     return chosen
 
@@ -151,7 +150,7 @@ def source_digests(cohort: Cohort, request: BuildRequest, clip_name: str) -> dic
 
     Empty if there is nothing to pack.
     """
-    found = _find(cohort, request, clip_name)
+    found = find(cohort, request, clip_name)
     if found is None:
         return {}
     clip, panel, frames, indices = found
@@ -161,15 +160,18 @@ def source_digests(cohort: Cohort, request: BuildRequest, clip_name: str) -> dic
     digests = {"": digest.hexdigest()}
     for reading in panel:
         digest = hashlib.sha256()
-        for _ in _planes_of(reading, _status_of(reading, frames, indices), frames, indices, digest):
+        for _ in planes_with_marks(
+            reading, status_of(reading, frames, indices), frames, indices, digest
+        ):
             pass
         digests[reading.name] = digest.hexdigest()
     return digests
 
 
-def _find(
+def find(
     cohort: Cohort, request: BuildRequest, clip_name: str
 ) -> tuple[Clip, list[Reading], list[int], list[int]] | None:
+    """Return clip, raters, frames and class indices to take; None if nothing is reviewed there."""
     clip = cohort.clip(clip_name)
     panel = readings(clip, request.raters)
     indices = [cohort.meta.class_index(c) for c in request.classes]
@@ -200,12 +202,12 @@ def _pack_rater(
 ) -> RaterRecord:
     path = f"{clip.name}/raters/{reading.name}"
     array, shard = _array(store, f"{path}/planes", (len(frames), len(indices), *fit.shape), "tcyx")
-    whole = _status_of(reading, frames, indices)
+    whole = status_of(reading, frames, indices)
     status, _ = _array(store, f"{path}/status", whole.shape, "tc")
     status[:] = whole
     digest = hashlib.sha256()
-    tally = _Tally(classes, whole)
-    source = _planes_of(reading, whole, frames, indices, digest)
+    tally = Tally(classes, whole)
+    source = planes_with_marks(reading, whole, frames, indices, digest)
     for start, batch in _batched(source, shard):
         packed = np.zeros((len(batch), *array.shape[1:]), np.uint8)
         for i, planes in enumerate(batch):
@@ -226,7 +228,7 @@ def _batched(items: Iterable[T], size: int) -> Iterator[tuple[int, list[T]]]:
         start += len(batch)
 
 
-class _Tally:
+class Tally:
     """Counts what of each class is in the planes as packed."""
 
     def __init__(self, classes: Sequence[str], status: NDArray[np.uint8]) -> None:
@@ -236,10 +238,12 @@ class _Tally:
         self._values = np.zeros((len(classes), 256), np.int64)
 
     def add(self, row: int, class_number: int, plane: NDArray[np.uint8]) -> None:
+        """Count one plane."""
         self._values[class_number] += np.bincount(plane.ravel(), minlength=256)
         self._marked[row, class_number] = bool(((plane > 0) & (plane != EXCLUDED)).any())
 
     def counts(self) -> dict[str, ClassCount]:
+        """Return what was counted, by class."""
         return {
             name: ClassCount(
                 reviewed=int(self._reviewed[:, c].sum()),

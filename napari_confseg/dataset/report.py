@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.dataset.figures import (
-    disagreement_picture,
     learning_figure,
     reliability_figure,
+    threshold_figure,
 )
+from napari_confseg.dataset.pictures import data_url, disagreement_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,8 @@ def _head(agreement: Agreement) -> str:
         f"<h1>Agreement in {escape(agreement.cohort)}</h1><div class='facts'>{items}</div>"
         "<p class='note'>Only frames that both raters marked as reviewed count; reviewed and "
         "unmarked means &ldquo;not there&rdquo;. Values in brackets are 95 % intervals from "
-        "resampling patients. A dash stands where a score is undefined.</p>"
+        "resampling patients. A dash stands where a score is "
+        "undefined; n says how many clips it rests on.</p>"
     )
 
 
@@ -105,8 +107,10 @@ def _dot(class_name: str, colors: dict[str, str]) -> str:
 
 
 def _cell(value: Estimate | None, unit: str = "", digits: int = 2) -> str:
-    if value is None or np.isnan(value.value):
+    if value is None:
         return "<td>–</td>"
+    if np.isnan(value.value):
+        return f"<td>–<small>n {value.n}</small></td>"
     interval = ""
     if not np.isnan(value.low):
         interval = f"<small>{value.low:.{digits}f} to {value.high:.{digits}f}, n {value.n}</small>"
@@ -153,9 +157,7 @@ def _worst(cohort: Cohort, agreement: Agreement, colors: dict[str, str]) -> str:
             continue
         index = cohort.meta.class_index(row.class_name)
         a, b = (clip.rater(n).read_plane(frame, index) for n in (row.a, row.b))
-        picture = disagreement_picture(
-            np.asarray(clip.frames[frame], np.uint8), a, b, colors[row.class_name]
-        )
+        picture = data_url(disagreement_image(clip.frames[frame], a, b, colors[row.class_name]))
         figures.append(
             f"<figure><img src='{picture}' alt='{escape(row.clip)} frame {frame}'><figcaption>"
             f"{_dot(row.class_name, colors)} in <b>{escape(row.clip)}</b>, frame {frame} "
@@ -205,6 +207,7 @@ def _thresholds(summary: Summary, colors: dict[str, str]) -> str:
     return (
         "<h2>At a threshold</h2><p class='note'>What is left when only marks of at least this "
         "confidence count. HD95 is the mean over frames that both marked.</p>"
+        + threshold_figure([s for s in summary.soft if not s.repeat])
         + _table(header, rows)
     )
 

@@ -60,6 +60,7 @@ class PairScore:
 class SoftScore:
     """Two raters, one class, one clip: the confidences themselves, without a threshold.
 
+    `dice_curve` is Dice at each threshold of :data:`~napari_confseg.dataset.overlap.CURVE`.
     `worst_frame` is the frame where they are furthest apart, by `worst_pixels`: the sum of the
     differences of confidence, in pixels of 100 %. It is None where they never differ.
     """
@@ -72,6 +73,7 @@ class SoftScore:
     frames: int
     soft_dice: float
     energy_distance: float
+    dice_curve: tuple[float, ...]
     worst_frame: int | None
     worst_pixels: float
 

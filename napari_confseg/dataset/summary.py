@@ -12,6 +12,7 @@ from napari_confseg.dataset.chance import alpha_from_sums, interval_distance, pr
 from napari_confseg.dataset.intervals import Estimate, estimate, mean_estimate
 from napari_confseg.dataset.overlap import LEVELS
 from napari_confseg.dataset.reading import first_reading
+from napari_confseg.dataset.reliability import Reliability, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.dataset.scores import Agreement, ClipAgreement
-
-BIN = 10
-"""Width of a bin of the reliability curve in percent: 1..10, 11..20, ..."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,10 @@ class PairSummary:
 
 @dataclass(frozen=True)
 class SoftSummary:
-    """One class and pair of raters; means over the clips where defined."""
+    """One class and pair of raters; means over the clips where defined.
+
+    `dice_curve` is Dice at each threshold of :data:`~napari_confseg.dataset.overlap.CURVE`.
+    """
 
     class_name: str
     a: str
@@ -54,6 +55,7 @@ class SoftSummary:
     repeat: bool
     soft_dice: Estimate
     energy_distance: Estimate
+    dice_curve: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -70,34 +72,6 @@ class ChanceSummary:
     presence_kappa: Estimate | None
     presence_alpha: Estimate | None
     pixel_alpha: Estimate
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """What one rater's stated confidence is worth in one class, by the votes of the others.
-
-    Attributes
-    ----------
-    rater, class_name : str
-        Whose, and of what.
-    stated, agreed : tuple of float
-        Per bin of 10 %: mean stated confidence and the share of the others' votes that said yes,
-        both 0..1; NaN for an empty bin.
-    votes : tuple of int
-        Votes per bin (a pixel with two other raters has two).
-    error : Estimate
-        Calibration error: mean of abs(stated - agreed) weighted by votes, over what was marked.
-    correlation : Estimate
-        Pearson's, over the marked pixels, of confidence and share of the others who said yes.
-    """
-
-    rater: str
-    class_name: str
-    stated: tuple[float, ...]
-    agreed: tuple[float, ...]
-    votes: tuple[int, ...]
-    error: Estimate
-    correlation: Estimate
 
 
 @dataclass(frozen=True)
@@ -164,7 +138,7 @@ def summarise(agreement: Agreement) -> Summary:
         tuple(_pairs(agreement)),
         tuple(_soft(agreement)),
         tuple(_chance(agreement)),
-        tuple(_reliability(agreement)),
+        tuple(reliability(agreement)),
         tuple(_learning(agreement)),
     )
 
@@ -206,8 +180,18 @@ def _soft(agreement: Agreement) -> list[SoftSummary]:
                     class_name, a, b, first_reading(b, agreement.raters) == a,
                     mean_estimate([r.soft_dice for r in mine], patients),
                     mean_estimate([r.energy_distance for r in mine], patients),
+                    _mean_curve([r.dice_curve for r in mine]),
                 ))  # fmt: skip
     return summaries
+
+
+def _mean_curve(curves: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the means over the clips where defined, NaN where there is none."""
+    values = np.array(curves)
+    known = ~np.isnan(values)
+    sums = np.where(known, values, 0).sum(0)
+    means = np.divide(sums, known.sum(0), out=np.full(len(sums), np.nan), where=known.any(0))
+    return tuple(means.tolist())
 
 
 def _chance(agreement: Agreement) -> list[ChanceSummary]:
@@ -242,58 +226,6 @@ def _interval_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def _binary_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     matrix = sums.reshape(-1, 2, 2)
     return alpha_from_sums(matrix[:, 0, 1] + matrix[:, 1, 0], matrix.sum(2), 1 - np.eye(2))
-
-
-def _reliability(agreement: Agreement) -> list[Reliability]:
-    summaries = []
-    for class_name in agreement.classes:
-        for rater in agreement.panel:
-            clips = [c for c in agreement.clips if (class_name, rater) in c.stated]
-            mine = [c.stated[class_name, rater] for c in clips]
-            if not sum(int(s.asked[1:].sum()) for s in mine):
-                continue
-            patients = [c.patient for c in clips]
-            curves = np.array([np.concatenate([s.asked, s.agreed]) for s in mine], float)
-            error = estimate(curves, patients, _calibration_error, n=len(clips))
-            moments = np.array([s.moments for s in mine])
-            correlation = estimate(moments, patients, _pearson, n=int(moments[:, 0].sum()))
-            asked, stated, agreed = (v[0] for v in _curve(curves.sum(0)[None]))
-            summaries.append(Reliability(
-                rater, class_name, tuple(stated.tolist()), tuple(agreed.tolist()),
-                tuple(int(v) for v in asked), error, correlation,
-            ))  # fmt: skip
-    return summaries
-
-
-def _curve(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Return votes, mean stated confidence and share of yes per bin, each (B, 10)."""
-    level = np.arange(LEVELS) / 100
-    asked, agreed = sums[:, :LEVELS], sums[:, LEVELS:]
-
-    def bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        binned: NDArray[np.float64] = values[:, 1:].reshape(len(values), -1, BIN).sum(2)
-        return binned
-
-    votes = bins(asked)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return votes, bins(asked * level) / votes, bins(agreed) / votes
-
-
-def _calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    votes, stated, agreed = _curve(sums)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gap: NDArray[np.float64] = np.nansum(np.abs(stated - agreed) * votes, 1) / votes.sum(1)
-    return gap
-
-
-def _pearson(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    n, x, y, xx, yy, xy = sums.T
-    spread = (n * xx - x**2) * (n * yy - y**2)
-    # Rounding of a constant's variance must not pass for a correlation.
-    defined = spread > 1e-9 * np.maximum(n, 1) ** 4
-    r: NDArray[np.float64] = np.full(len(sums), np.nan)
-    r[defined] = (n * xy - x * y)[defined] / np.sqrt(spread[defined])
-    return r
 
 
 def _learning(agreement: Agreement) -> list[Learning]:

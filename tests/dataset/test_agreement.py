@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -12,12 +13,15 @@ import pytest
 
 from napari_confseg.dataset.agreement import agree
 from napari_confseg.dataset.chance import coincidences, krippendorff_alpha
+from napari_confseg.dataset.per_clip import write_per_clip
 from napari_confseg.dataset.summary import summarise
 from napari_confseg.store import Spacing, StoreError, Stroke
 from tests.conftest import add_clip
 from tests.dataset.opinions import read_clip
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_confseg.dataset.scores import Agreement
     from napari_confseg.store import Cohort
 
@@ -132,6 +136,9 @@ def test_undefined_is_nan_with_its_count(cohort: Cohort) -> None:
     pair = next(p for p in summary.pairs if p.class_name == "consolidation")
     assert np.isnan(pair.dice.value)
     assert pair.dice.n == 0
+    assert str(pair.dice) == "– (n 0)"
+    soft = next(s for s in summary.soft if s.class_name == "consolidation")
+    assert np.isnan(soft.dice_curve).all()
 
 
 def test_millimetres_when_the_spacing_is_known(read: Cohort) -> None:
@@ -184,6 +191,22 @@ def test_intervals_hold_the_value_and_json_holds_all(read: Cohort) -> None:
     assert row.dice.low <= row.dice.value <= row.dice.high
     text = json.dumps(summary.as_dict(), allow_nan=False)
     assert '"dice": {"value": 0.' in text
+
+
+def test_the_table_of_clips_holds_what_the_means_are_of(read: Cohort, tmp_path: Path) -> None:
+    agreement = agree(read, thresholds=[30])
+    write_per_clip(agreement, tmp_path / "clips.csv")
+    with (tmp_path / "clips.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for score, of in (("dice", "pairs"), ("hd95", "pairs"), ("soft-dice", "soft")):
+        for mean in getattr(summarise(agreement), of):
+            key = (score, mean.class_name, mean.a, mean.b)
+            mine = [r for r in rows if (r["score"], r["class"], r["a"], r["b"]) == key]
+            values = [float(r["value"]) for r in mine if r["value"]]
+            estimate = getattr(mean, score.replace("-", "_"))
+            assert len(values) == estimate.n
+            if values:
+                assert np.mean(values) == pytest.approx(estimate.value, rel=1e-4)
 
 
 def test_progress_cancel_and_refusals(read: Cohort) -> None:

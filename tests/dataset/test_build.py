@@ -261,7 +261,7 @@ def test_refusals_name_every_problem(study: Cohort, tmp_path: Path) -> None:
     with pytest.raises(StoreError) as error:
         build(study, REQUEST.model_copy(update={"classes": ("liver",), "clips": ("x",)}), tmp_path)
     assert {p.code for p in error.value.problems} == {"class-unknown", "missing"}
-    with pytest.raises(StoreError, match="cannot fill"):
+    with pytest.raises(StoreError, match="at least 3 patients"):
         build(study, REQUEST.model_copy(update={"clips": ("c0", "c1")}), tmp_path / "few")
     with pytest.raises(StoreError, match="reviewed frames"):
         build(study, REQUEST.model_copy(update={"raters": ("nobody",)}), tmp_path / "none")

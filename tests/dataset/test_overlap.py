@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_confseg.dataset.overlap import (
+    CURVE,
     Outlines,
     dice,
+    dice_curve,
     energy_distance,
     iou,
     joint_histogram,
@@ -42,6 +44,19 @@ def test_dice_and_iou_equal_scikit_learn(t: int) -> None:
         ours = two_scores(a, b, t)
         if x.any() or y.any():
             assert ours == pytest.approx((f1_score(x, y), jaccard_score(x, y)))
+
+
+def test_the_curve_is_dice_at_each_threshold() -> None:
+    from sklearn.metrics import f1_score
+
+    a, b = blob(3), blob(103)
+    known = []
+    for t, value in zip(CURVE, dice_curve(joint_histogram(a, b)), strict=True):
+        x, y = (a >= t).ravel(), (b >= t).ravel()
+        known.append(bool(x.any() or y.any()))
+        assert value == pytest.approx(f1_score(x, y)) if known[-1] else np.isnan(value)
+    assert True in known
+    assert False in known
 
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy")  # MONAI's own call
