@@ -239,8 +239,9 @@ class Tally:
 
     def add(self, row: int, class_number: int, plane: NDArray[np.uint8]) -> None:
         """Count one plane."""
-        self._values[class_number] += np.bincount(plane.ravel(), minlength=256)
-        self._marked[row, class_number] = bool(((plane > 0) & (plane != EXCLUDED)).any())
+        marked = plane[plane > 0]  # few: counting the background would take as long as decoding
+        self._values[class_number] += np.bincount(marked, minlength=256)
+        self._marked[row, class_number] = bool((marked != EXCLUDED).any())
 
     def counts(self) -> dict[str, ClassCount]:
         """Return what was counted, by class."""
