@@ -55,7 +55,7 @@ class Learnable:
 
     def raters(self) -> dict[str, Reviewed]:
         """Return one entry of each rater who has reviewed something, people first."""
-        order = {"human": 0, "consensus": 1, "truth": 2}
+        order = {"human": 0, "adjudicated": 1, "consensus": 2, "truth": 3}
         found = sorted(
             (e for e in self.entries if e.frames.any()), key=lambda e: (order[e.kind], e.rater)
         )

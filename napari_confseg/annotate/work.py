@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
@@ -68,8 +69,7 @@ class Work:
             for p in act.patches
             if self.status[p.frame, p.class_index] == Status.UNTOUCHED
         )
-        act = Act(act.patches, act.confidence, act.tool, act.class_index, act.frame,
-                  (*act.status, *begun))  # fmt: skip
+        act = replace(act, status=(*act.status, *begun))
         stroke = self.writer.commit(act)
         self._settle(act)
         return stroke

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from napari_confseg.store import ClassSpec, Problem, Spacing, StoreError
-from napari_confseg.store.schema import Positive, Slug, Strict
+from napari_confseg.store.schema import Positive, RaterKind, Slug, Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +134,7 @@ class RaterRecord(Strict):
     `source_sha256` is of the planes and status that were read; `strokes` counts those not undone.
     """
 
-    kind: Literal["human", "model", "consensus", "truth"]
+    kind: RaterKind
     source_sha256: Digest
     strokes: Count
     classes: dict[Slug, ClassCount]

@@ -20,13 +20,14 @@ from napari_confseg.store.schema import (
     ClipMeta,
     CohortMeta,
     Provenance,
+    RaterKind,
     RaterMeta,
     Sector,
     Spacing,
     Status,
     check_slug,
 )
-from napari_confseg.store.strokes import Stroke
+from napari_confseg.store.strokes import DecidedRegion, Decision, Stroke, Verdict
 from napari_confseg.store.validate import validate
 from napari_confseg.store.writer import RaterWriter
 
@@ -47,12 +48,15 @@ __all__ = [
     "ClipWriter",
     "Cohort",
     "CohortMeta",
+    "DecidedRegion",
+    "Decision",
     "Holder",
     "Location",
     "Patch",
     "Problem",
     "Provenance",
     "Rater",
+    "RaterKind",
     "RaterMeta",
     "RaterWriter",
     "SaveState",
@@ -63,6 +67,7 @@ __all__ = [
     "StoreError",
     "Stroke",
     "Unblinded",
+    "Verdict",
     "check_slug",
     "validate",
 ]

@@ -12,7 +12,7 @@ from numcodecs import zstd
 
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, Status
-from napari_confseg.store.strokes import Stroke
+from napari_confseg.store.strokes import Decision, Stroke
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,6 +81,8 @@ class Act:
         What it is about; an act may change other planes too.
     status : tuple of StatusChange
         Changes of status; may be empty.
+    decision : Decision or None
+        What it decides, if it is an adjudicator's.
     """
 
     patches: tuple[Patch, ...]
@@ -89,6 +91,7 @@ class Act:
     class_index: int
     frame: int
     status: tuple[StatusChange, ...] = ()
+    decision: Decision | None = None
 
     def inverted(self) -> Act:
         """Return the act that takes this one back."""
@@ -102,6 +105,7 @@ class Act:
                 StatusChange(s.frame, s.class_index, s.after, s.before)
                 for s in reversed(self.status)
             ),
+            self.decision,
         )
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
@@ -148,6 +152,7 @@ class Act:
             confidence=self.confidence, tool=self.tool, box=box, pixels=pixels,
             status=own[-1].after if own else None,
             also=tuple((s.frame, s.class_index, s.after) for s in self.status if s not in own),
+            decision=self.decision,
         )  # fmt: skip
 
 
@@ -177,6 +182,7 @@ def pack(act: Act) -> bytes:
         "frame": act.frame,
         "status": [[s.frame, s.class_index, s.before, s.after] for s in act.status],
         "patches": [[p.class_index, p.frame, p.y, p.x, *p.after.shape] for p in act.patches],
+        "decision": act.decision and act.decision.model_dump(mode="json"),
     }).encode()  # fmt: skip
     boxes = (a.tobytes() for p in act.patches for a in (p.before, p.after))
     raw = b"".join([struct.pack("<I", len(head)), head, *boxes])
@@ -194,5 +200,6 @@ def unpack(data: bytes) -> Act:
         patches.append(Patch(class_index, frame, y, x, both[0], both[1]))
         offset += 2 * h * w
     status = tuple(StatusChange(*s) for s in head["status"])
+    decision = head["decision"] and Decision.model_validate(head["decision"])
     return Act(tuple(patches), head["confidence"], head["tool"], head["class_index"],
-               head["frame"], status)  # fmt: skip
+               head["frame"], status, decision)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import zarr
@@ -22,7 +22,7 @@ from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.rater import Rater
-from napari_confseg.store.schema import ClipMeta, CohortMeta, RaterMeta, check_slug
+from napari_confseg.store.schema import ClipMeta, CohortMeta, RaterKind, RaterMeta, check_slug
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -106,9 +106,10 @@ class Clip:
         self,
         name: str,
         *,
-        kind: Literal["human", "model", "consensus", "truth"],
+        kind: RaterKind,
         label: str | None = None,
         run: str | None = None,
+        adjudicator: str | None = None,
         created: datetime | None = None,
     ) -> Rater:
         """Make an empty rater and return it.
@@ -117,12 +118,14 @@ class Clip:
         ----------
         name : str
             Slug of the new rater.
-        kind : {"human", "model", "consensus", "truth"}
+        kind : {"human", "model", "consensus", "truth", "adjudicated"}
             Who it is.
         label : str, optional
             What people read; the name if not given.
         run : str, optional
             The run that makes a model's planes.
+        adjudicator : str, optional
+            Who adjudicates, as people read it; for an adjudicated rater.
         created : datetime, optional
             Now, if not given.
 
@@ -134,7 +137,7 @@ class Clip:
         path = f"{self.name}/raters/{check_slug(name)}"
         if is_whole(self._keys, path):
             raise StoreError(Problem("exists", path, "no rater of that name", "one"))
-        meta = RaterMeta(kind=kind, label=label or name, run=run,
+        meta = RaterMeta(kind=kind, label=label or name, run=run, adjudicator=adjudicator,
                          created=created or datetime.now(UTC))  # fmt: skip
         n_frames, height, width = self.shape
         n_classes = len(self._cohort.classes)

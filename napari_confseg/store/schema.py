@@ -202,10 +202,13 @@ class ClipMeta(Strict):
         return (self.frame_times[-1] - self.frame_times[0]) / (n - 1) if n > 1 else 1.0
 
 
+RaterKind = Literal["human", "model", "consensus", "truth", "adjudicated"]
+
+
 class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
-    kind: Literal["human", "model", "consensus", "truth"]
+    kind: RaterKind
     schema_version: Literal[2] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
@@ -213,4 +216,16 @@ class RaterMeta(Strict):
         default=None, description="the last of those writers; a journal knows its own by it"
     )
     run: str | None = Field(default=None, description="the run that made a model's planes")
+    adjudicator: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
+        default=None, description="who began to adjudicate; each decision says who made it"
+    )
     created: datetime
+
+    @model_validator(mode="after")
+    def _adjudicated_by_somebody(self) -> Self:
+        if (self.kind == "adjudicated") is not (self.adjudicator is not None):
+            raise ValueError(
+                "an adjudicated rater, and no other, names its adjudicator; "
+                f"found kind {self.kind!r} and adjudicator {self.adjudicator!r}"
+            )
+        return self

@@ -3,17 +3,76 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from napari_confseg.store.problems import Problem, StoreError
-from napari_confseg.store.schema import Strict
+from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Coordinate = Annotated[int, Field(ge=0)]
+
+
+Verdict = Literal["begin", "accept", "mean", "reject", "correct"]
+
+
+class DecidedRegion(Strict):
+    """A region of one frame that was decided: a pixel (y, x) of it, and the box around it."""
+
+    frame: Coordinate
+    anchor: tuple[Coordinate, Coordinate]
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+
+    @model_validator(mode="after")
+    def _anchored(self) -> Self:
+        (y, x), (y0, x0, y1, x1) = self.anchor, self.box
+        if not (y0 <= y < y1 and x0 <= x < x1):
+            raise ValueError(f"anchor {self.anchor} must lie in box {self.box}")
+        return self
+
+
+class Decision(Strict):
+    """What an adjudicator decided where raters differ; the stroke says when and of which class.
+
+    Attributes
+    ----------
+    verdict : str
+        ``"begin"`` copies what all agree on; of a disagreement, ``"accept"`` takes one rater's
+        confidences, ``"mean"`` everybody's mean, ``"reject"`` says that nothing is there, and
+        ``"correct"`` that it was painted by hand.
+    by : str
+        Who decided, as people read it.
+    raters : tuple of str
+        Whose planes were compared.
+    source : str or None
+        The rater that was accepted; None for all other verdicts.
+    threshold, narrowest : int
+        From which confidence on a rater counted as saying yes, and the least width in pixels of a
+        region that was asked about.
+    regions : tuple of DecidedRegion
+        What it is about; none for ``"begin"``.
+    """
+
+    verdict: Verdict
+    by: str = Field(min_length=1, max_length=80)
+    raters: tuple[Slug, ...] = Field(min_length=2)
+    source: Slug | None = None
+    threshold: Confidence
+    narrowest: int = Field(ge=1, le=64)
+    regions: tuple[DecidedRegion, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.verdict == "accept") is not (self.source is not None):
+            raise ValueError(f"verdict {self.verdict!r} with source {self.source!r}")
+        if self.source is not None and self.source not in self.raters:
+            raise ValueError(f"source {self.source!r} is none of the raters {self.raters}")
+        if (self.verdict == "begin") is not (not self.regions):
+            raise ValueError(f"verdict {self.verdict!r} with {len(self.regions)} regions")
+        return self
 
 
 class Stroke(Strict):
@@ -40,6 +99,8 @@ class Stroke(Strict):
         New status of (frame, class), if the act changed it.
     also : tuple of (frame, class index, status)
         Every further status that the same act changed.
+    decision : Decision or None
+        What the act decided, if it is one of an adjudicator.
     undone : bool
         Whether it stands undone now.
     """
@@ -57,6 +118,7 @@ class Stroke(Strict):
         tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)], Annotated[int, Field(ge=0, le=2)]],
         ...,
     ] = ()
+    decision: Decision | None = None
     undone: bool = False
 
 

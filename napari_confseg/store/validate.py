@@ -208,7 +208,7 @@ class _Validation:
             self._add("orphan", path, "a rater's attributes", "a folder without",
                       "Left by a crash: open the clip with that rater once.")  # fmt: skip
             return
-        self._try(lambda: read_attributes(self._keys, path, RaterMeta))
+        who = self._try(lambda: read_attributes(self._keys, path, RaterMeta))
         if self._cohort is None or not frames[0]:
             return  # nothing to compare with; that problem is named already
         shape = (frames[0], len(self._cohort.classes), *frames[1:])
@@ -232,7 +232,7 @@ class _Validation:
             data = self._keys.get(f"{path}/{LEASE}") or b""
             self._try(lambda: read_lease(data, f"{path}/{LEASE}"))
         if RECORD in rest:
-            self._check_record(f"{path}/{RECORD}", shape)
+            self._check_record(f"{path}/{RECORD}", shape, who)
         if ABOUT in rest:
             self._check_about(f"{path}/{ABOUT}", shape[0])
 
@@ -266,7 +266,9 @@ class _Validation:
             self._add("about-frame", path, f"seconds of frames below {n_frames}", beyond[:20],
                       "This file belongs to another clip.")  # fmt: skip
 
-    def _check_record(self, path: str, shape: tuple[int, int, int, int]) -> None:
+    def _check_record(
+        self, path: str, shape: tuple[int, int, int, int], who: RaterMeta | None
+    ) -> None:
         strokes = self._try(lambda: parse_strokes(self._keys.get(path) or b"", path))
         if strokes is None:
             return
@@ -278,6 +280,10 @@ class _Validation:
         for number, stroke in enumerate(strokes, 1):
             for code, expected, wrong_value in _stroke_faults(stroke, shape):
                 self._add(code, f"{path}:{number}", expected, wrong_value)
+            if stroke.decision and who and who.kind != "adjudicated":
+                self._add("decision-rater", f"{path}:{number}", "no decision of a disagreement",
+                          f"one, though the rater is of kind {who.kind!r}",
+                          "Restore the record, or the rater's attributes.")  # fmt: skip
 
 
 def _stroke_faults(
@@ -294,3 +300,7 @@ def _stroke_faults(
     y0, x0, y1, x1 = s.box
     if not (y0 <= y1 <= height and x0 <= x1 <= width):
         yield "stroke-box", f"a box inside {(height, width)}", s.box
+    for region in s.decision.regions if s.decision else ():
+        y0, x0, y1, x1 = region.box
+        if region.frame >= n_frames or y1 > height or x1 > width:
+            yield "decision-region", f"a region inside {(n_frames, height, width)}", str(region)

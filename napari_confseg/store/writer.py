@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store.cohort import Cohort
     from napari_confseg.store.rater import Rater
+    from napari_confseg.store.schema import RaterKind
     from napari_confseg.store.strokes import Stroke
 
 
@@ -44,10 +45,16 @@ class RaterWriter:
     changed = Signal(SaveState)
 
     def __init__(
-        self, cohort: Cohort, clip: str, rater: str, label: str | None, journal: Path
+        self,
+        cohort: Cohort,
+        clip: str,
+        rater: str,
+        label: str | None,
+        adjudicator: str | None,
+        journal: Path,
     ) -> None:
         self._cohort, self._clip = cohort, cohort.clip(clip)
-        self._name, self._label = rater, label
+        self._name, self._label, self._adjudicator = rater, label, adjudicator
         self._path = f"{clip}/raters/{rater}"
         t, y, x = self._clip.shape
         self.shape = (t, len(cohort.meta.classes), y, x)
@@ -68,6 +75,7 @@ class RaterWriter:
         rater: str,
         *,
         label: str | None = None,
+        adjudicator: str | None = None,
         journal_root: Path | None = None,
     ) -> Self:
         """Open `rater` on `clip` for writing; never waits for another writer.
@@ -83,13 +91,16 @@ class RaterWriter:
             Slugs of an existing clip and of the rater, made as a human if missing.
         label : str, optional
             What people read as the name of a new rater.
+        adjudicator : str, optional
+            Who adjudicates: `rater` then is, or becomes, an adjudicated one.
         journal_root : Path, optional
             Where journals live; :func:`journal_folder` if not given.
 
         Raises
         ------
         StoreError
-            If there is no such clip, or something in the store breaks the contract.
+            If there is no such clip, something in the store breaks the contract, or `rater` is an
+            adjudicated one and nobody adjudicates, or the reverse.
         """
         path = journal_path(
             journal_root or journal_folder(),
@@ -98,7 +109,7 @@ class RaterWriter:
             rater,
             place(cohort.store),
         )
-        writer = cls(cohort, clip, rater, label, path)
+        writer = cls(cohort, clip, rater, label, adjudicator, path)
         try:
             writer.retry_lock()
         except BaseException:
@@ -155,8 +166,21 @@ class RaterWriter:
     def _load_rater(self, *, create: bool) -> None:
         if self._name in self._clip.raters():
             self._rater = self._clip.rater(self._name)
+            self._check_kind(self._rater.meta.kind)
         elif create:
-            self._rater = self._clip.create_rater(self._name, kind="human", label=self._label)
+            kind: RaterKind = "adjudicated" if self._adjudicator else "human"
+            self._rater = self._clip.create_rater(
+                self._name, kind=kind, label=self._label, adjudicator=self._adjudicator
+            )
+
+    def _check_kind(self, found: RaterKind) -> None:
+        """Refuse to paint by hand on adjudicated planes, and to adjudicate on a reader's."""
+        if (found == "adjudicated") is not (self._adjudicator is not None):
+            expected = "an adjudicated rater" if self._adjudicator else "a reader, or nobody"
+            raise StoreError(
+                Problem("rater-kind", self._path, expected, f"a rater of kind {found!r}",
+                        "Use another name.")
+            )  # fmt: skip
 
     def _load_backlog(self) -> None:
         record = [] if self._rater is None else self._rater.read_strokes()

@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from skimage.measure import label
 
 from napari_confseg.dataset.disagreement import (
-    Region,
     find_disagreements,
     linked,
-    overlap,
     regions_of,
     split_vote,
     wide_regions,
 )
 from napari_confseg.dataset.maps import entropy, spread, votes
+from napari_confseg.dataset.regions import Region, overlap
 from napari_confseg.store import EXCLUDED, Cohort, Status
 
 VALUES = np.array([0, 0, 0, 30, 59, 60, 90, EXCLUDED], np.uint8)

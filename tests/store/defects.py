@@ -150,6 +150,23 @@ def _about(**fields: Any) -> Callable[[Path], None]:
     return change
 
 
+_REGION = {"frame": 3, "anchor": [9, 9], "box": [8, 8, 12, 12]}
+_DECISION = {"verdict": "reject", "by": "Dr. Lead", "raters": ["bea", "cy"], "source": None,
+             "threshold": 60, "narrowest": 3, "regions": [_REGION]}  # fmt: skip
+
+
+def _adjudicated(*, region: dict[str, Any] | None = None, **fields: Any) -> Callable[[Path], None]:
+    """Make the rater an adjudicated one whose first stroke is a decision with changed fields."""
+    regions = [_REGION | (region or {})]
+
+    def change(root: Path) -> None:
+        _set(RATER, "attributes", "confseg", "kind", to="adjudicated")(root)
+        _set(RATER, "attributes", "confseg", "adjudicator", to="Dr. Lead")(root)
+        _line(1, decision=_DECISION | {"regions": regions} | fields)(root)
+
+    return change
+
+
 _GIGABYTE = zstd.compress(np.zeros(2**27, np.uint8), 1, True)
 _IMAGE = ("attributes", "ome", "multiscales", 0)
 _SCALE = (*_IMAGE, "datasets", 0, "coordinateTransformations", 0, "scale")
@@ -263,6 +280,20 @@ DEFECTS = (
     Defect("stroke of an unknown class", "stroke-class", _line(1, class_index=6)),
     Defect("stroke with confidence 150", "stroke-confidence", _line(1, confidence=150)),
     Defect("stroke with a box outside the frame", "stroke-box", _line(1, box=[0, 0, 25, 8])),
+    Defect("adjudicated by nobody", "attributes",
+           _set(RATER, "attributes", "confseg", "kind", to="adjudicated")),
+    Defect("decision of a reader who does not adjudicate", "decision-rater",
+           _line(1, decision=_DECISION)),
+    Defect("decision on a frame that is not there", "decision-region",
+           _adjudicated(region={"frame": 40})),
+    Defect("decision on a region outside the frame", "decision-region",
+           _adjudicated(region={"box": [8, 8, 25, 12]})),
+    Defect("region whose pixel lies outside its box", "stroke-record",
+           _adjudicated(region={"anchor": [12, 9]})),
+    Defect("decision that accepts nobody", "stroke-record", _adjudicated(verdict="accept")),
+    Defect("decision by nobody", "stroke-record", _adjudicated(by="")),
+    Defect("decision between fewer than two", "stroke-record", _adjudicated(raters=["bea"])),
+    Defect("decision about nothing", "stroke-record", _adjudicated(regions=[])),
     Defect("lease that names nobody", "lease", _file(f"{RATER}/lease.json", b"{}")),
     # what a reader says of the clip
     Defect("blinding that nobody knows", "attributes",
