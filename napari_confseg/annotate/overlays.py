@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.annotate.tools.merging import Merge, merged
 from napari_confseg.store import EXCLUDED
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def acceptance(
     frame: int,
     confidence: int,
     threshold: int,
+    rule: Merge = Merge.REPLACE,
 ) -> Patch | None:
     """Return the patch that makes `theirs` mine on one frame, or None if it changes nothing.
 
@@ -74,6 +76,9 @@ def acceptance(
         What I state for the accepted region, 1..100 percent.
     threshold : int
         The region is where theirs is at least this; excluded pixels are never taken.
+    rule : Merge
+        What happens to what I marked there; what I excluded stays so.
     """
     region = (theirs >= max(threshold, 1)) & (theirs != EXCLUDED)
-    return patch_between(class_index, frame, mine, np.where(region, np.uint8(confidence), mine))
+    proposal = np.where(region, np.uint8(confidence), np.uint8(0))
+    return patch_between(class_index, frame, mine, merged(mine, proposal, rule))

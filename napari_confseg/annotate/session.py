@@ -50,7 +50,7 @@ class Session(Telling):
         self.overlays, self.overlays_hidden = (), frozenset()
         names = [c.name for c in cohort.meta.classes]
         self.class_name = self.class_name if self.class_name in names else names[0]
-        self.hidden = frozenset()
+        self.hidden = self.locked = frozenset()
         self.cohort = cohort
         Memory.load().with_recent(cohort.location).save()
         return cohort
@@ -184,8 +184,8 @@ class Session(Telling):
     # ---- acts -----------------------------------------------------------------------------
 
     def commit(self, act: Act) -> Stroke | None:
-        """Apply `act` to the planes, save it and tell the view; None if read-only."""
-        if not self._may_write():
+        """Apply `act` to the planes, save it and tell the view; None if read-only or locked."""
+        if not self._may_change(act):
             return None
         self._mine.apply(act.patches)
         stroke = self._save(act)
@@ -195,14 +195,23 @@ class Session(Telling):
     def record(self, act: Act) -> Stroke | None:
         """Save `act`, whose patches the view has painted already; safe when this returns.
 
-        If read-only, the patches are taken back from the planes and None is returned.
+        If read-only or locked, the patches are taken back from the planes and None is returned.
         """
-        if self._may_write():
+        if self._may_change(act):
             return self._save(act)
         if self._work is not None:
             self._work.apply(act.inverted().patches)
             self._tell_planes(act)
         return None
+
+    def _may_change(self, act: Act) -> bool:
+        if not self._may_write():
+            return False
+        labels = {c.index: c.label for c in self.classes if c.name in self.locked}
+        locked = [labels[p.class_index] for p in act.patches if p.class_index in labels]
+        if locked:
+            self.message = f"{locked[0]} is locked: nothing was changed."
+        return not locked
 
     def _save(self, act: Act) -> Stroke:
         stroke = self._mine.record(act)
@@ -319,7 +328,8 @@ class Session(Telling):
     ) -> Stroke | None:
         """Take the region where `rater` has at least `threshold` as mine, at `confidence`.
 
-        One undoable act with tool ``"accept"``; None if it changes nothing or is refused.
+        One undoable act with tool ``"accept"``, under the merge rule; None if it changes nothing
+        or is refused.
 
         Raises
         ------
@@ -335,6 +345,7 @@ class Session(Telling):
         patch = acceptance(
             self.planes[class_name][frame], overlay.planes[class_name][frame],
             class_index=index, frame=frame, confidence=confidence, threshold=threshold,
+            rule=self.merge,
         )  # fmt: skip
         return self.commit(Act((patch,), confidence, "accept", index, frame)) if patch else None
 

@@ -12,6 +12,8 @@ from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.overlays import Overlay
+from napari_confseg.annotate.tool_settings import BandWidths, Clipboard
+from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
 from napari_confseg.annotate.work import Work
 from napari_confseg.store import About, Act, Clip, Cohort, SaveState
@@ -48,6 +50,21 @@ class SessionState(EventedModel):
         Raters that stay loaded but out of sight.
     model_threshold, model_opacity
         See :class:`~napari_confseg.annotate.view.Wish`.
+    merge : Merge
+        What a stroke does to the confidence that is there already.
+    locked, solo
+        See :class:`~napari_confseg.annotate.view.Wish`.
+    band_widths : BandWidths
+        Of the bands that the B-line and the pleura tool paint.
+    follow_bright : bool
+        Whether the pleura tool follows the brightest line between its clicks.
+    reach : int
+        For how many frames marks are carried on through the clip.
+    every_class : bool
+        Whether copying, carrying on, interpolating and keeping to the sector are for every class
+        that shows, or for the class being painted.
+    clipboard : Clipboard or None
+        What was copied.
     save_state : SaveState or None
         How saving stands; None if no clip is open.
     message : str
@@ -84,6 +101,14 @@ class SessionState(EventedModel):
     overlays_hidden: frozenset[str] = frozenset()
     model_threshold: int = Field(default=50, ge=1, le=100)
     model_opacity: float = Field(default=0.7, ge=0, le=1)
+    merge: Merge = Merge.REPLACE
+    locked: frozenset[str] = frozenset()
+    solo: bool = False
+    band_widths: Annotated[BandWidths, _AS_IS] = BandWidths()
+    follow_bright: bool = True
+    reach: int = Field(default=10, ge=1, le=100_000)
+    every_class: bool = False
+    clipboard: Annotated[Clipboard | None, _AS_IS] = None
     save_state: Annotated[SaveState | None, _AS_IS] = None
     message: str = ""
 
@@ -173,7 +198,7 @@ class SessionState(EventedModel):
             brush_size=self.brush_size, frame=self.frame, threshold=self.threshold,
             opacity=self.opacity, hidden=self.hidden, marks_shown=self.marks_shown,
             overlays_hidden=self.overlays_hidden, model_threshold=self.model_threshold,
-            model_opacity=self.model_opacity,
+            model_opacity=self.model_opacity, locked=self.locked, solo=self.solo,
         )  # fmt: skip
         reality = Reality(
             classes=tuple(c.name for c in self.classes) if self.clip else (),

@@ -25,9 +25,16 @@ class Tool(StrEnum):
     FILL = "fill"
     ERASE = "erase"
     EXCLUDE = "exclude"
+    B_LINE = "b-line"
+    PLEURA = "pleura"
+    SMART_EDGE = "smart-edge"
 
 
-PAINTING_TOOLS: Final = (Tool.BRUSH, Tool.POLYGON, Tool.FILL, Tool.ERASE, Tool.EXCLUDE)
+BAND_TOOLS: Final = (Tool.B_LINE, Tool.PLEURA)
+"""Two clicks give a band."""
+
+PAINTING_TOOLS: Final = (Tool.BRUSH, Tool.POLYGON, Tool.FILL, Tool.ERASE, Tool.EXCLUDE,
+                         *BAND_TOOLS, Tool.SMART_EDGE)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,10 @@ class Wish:
         Raters whose marks are not to show.
     model_threshold, model_opacity : int, float
         As `threshold` and `opacity`, for the marks of models.
+    locked : frozenset of str
+        Classes whose marks nothing but undo may change.
+    solo : bool
+        Whether only the class to paint shows, whatever is hidden.
     """
 
     class_name: str
@@ -70,6 +81,8 @@ class Wish:
     overlays_hidden: frozenset[str] = frozenset()
     model_threshold: int = 50
     model_opacity: float = 0.7
+    locked: frozenset[str] = frozenset()
+    solo: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,8 @@ class ViewState:
     visible : frozenset of str
         Classes on show.
     editable : frozenset of str
-        Classes whose planes may be painted: the active one, if it shows and is ours.
+        Classes whose planes may be painted: the active one, if it shows, is ours and
+        is not locked.
     overlays : frozenset of (str, str)
         The (rater, class) planes of others on show.
     model_threshold, model_opacity : int, float
@@ -150,11 +164,12 @@ def resolve(wish: Wish, reality: Reality) -> ViewState:
     """Return what to show for `wish`, given `reality`. Pure.
 
     A wish that cannot be granted is bent to the nearest that can: a frame outside the clip to its
-    nearest frame, a painting tool on a hidden, foreign or missing plane to panning.
+    nearest frame, a painting tool on a hidden, locked, foreign or missing plane to panning.
     """
     active = wish.class_name if wish.class_name in reality.classes else None
-    visible = frozenset(c for c in reality.classes if wish.marks_shown and c not in wish.hidden)
-    can_paint = reality.writable and reality.n_frames > 0 and active in visible
+    visible = _visible(wish, reality, active)
+    paintable = active in visible - wish.locked
+    can_paint = reality.writable and reality.n_frames > 0 and paintable
     threshold = min(max(wish.threshold, 1), MAX_CONFIDENCE)
     return ViewState(
         frame=min(max(wish.frame, 0), max(reality.n_frames - 1, 0)),
@@ -175,6 +190,14 @@ def resolve(wish: Wish, reality: Reality) -> ViewState:
         model_threshold=min(max(wish.model_threshold, 1), MAX_CONFIDENCE),
         model_opacity=min(max(wish.model_opacity, 0.0), 1.0),
     )
+
+
+def _visible(wish: Wish, reality: Reality, active: str | None) -> frozenset[str]:
+    if not wish.marks_shown:
+        return frozenset()
+    if wish.solo and active:
+        return frozenset({active})
+    return frozenset(reality.classes) - wish.hidden
 
 
 def differences(old: ViewState | None, new: ViewState) -> Iterator[str]:

@@ -133,11 +133,13 @@ class Act:
     def stroke(self, seq: int, time: datetime) -> Stroke:
         """Return the line that the record of strokes gets for this act."""
         corners: list[tuple[int, int, int, int]] = []
+        changed: dict[tuple[int, int], None] = {}  # in order, each once
         pixels = 0
         for p in self.patches:
             ys, xs = np.nonzero(p.before != p.after)
             if len(ys):
                 pixels += len(ys)
+                changed[p.frame, p.class_index] = None
                 corners.append(
                     (p.y + int(ys.min()), p.x + int(xs.min()),
                      p.y + int(ys.max()) + 1, p.x + int(xs.max()) + 1)
@@ -153,6 +155,7 @@ class Act:
             status=own[-1].after if own else None,
             also=tuple((s.frame, s.class_index, s.after) for s in self.status if s not in own),
             decision=self.decision,
+            planes=() if set(changed) <= {(self.frame, self.class_index)} else tuple(changed),
         )  # fmt: skip
 
 

@@ -101,6 +101,9 @@ class Stroke(Strict):
         Every further status that the same act changed.
     decision : Decision or None
         What the act decided, if it is one of an adjudicator.
+    planes : tuple of (frame, class index)
+        Every plane that the act changed, where that is not (frame, class_index) alone: a
+        propagation, a paste of several classes.
     undone : bool
         Whether it stands undone now.
     """
@@ -119,7 +122,13 @@ class Stroke(Strict):
         ...,
     ] = ()
     decision: Decision | None = None
+    planes: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)]], ...] = ()
     undone: bool = False
+
+    @property
+    def touched(self) -> tuple[tuple[int, int], ...]:
+        """Every (frame, class index) whose plane the act changed."""
+        return self.planes or (((self.frame, self.class_index),) if self.pixels else ())
 
 
 def dump_strokes(strokes: Iterable[Stroke]) -> bytes:

@@ -290,7 +290,8 @@ def _stroke_faults(
     s: Stroke, shape: tuple[int, int, int, int]
 ) -> Iterable[tuple[str, str, object]]:
     n_frames, n_classes, height, width = shape
-    for frame, c in ((s.frame, s.class_index), *((f, c) for f, c, _ in s.also)):
+    also = ((f, c) for f, c, _ in s.also)
+    for frame, c in ((s.frame, s.class_index), *also, *s.planes):
         if frame >= n_frames:
             yield "stroke-frame", f"a frame below {n_frames}", frame
         if c >= n_classes:
