@@ -204,15 +204,6 @@ class Session(Telling):
             self._tell_planes(act)
         return None
 
-    def _may_change(self, act: Act) -> bool:
-        if not self._may_write():
-            return False
-        labels = {c.index: c.label for c in self.classes if c.name in self.locked}
-        locked = [labels[p.class_index] for p in act.patches if p.class_index in labels]
-        if locked:
-            self.message = f"{locked[0]} is locked: nothing was changed."
-        return not locked
-
     def _save(self, act: Act) -> Stroke:
         stroke = self._mine.record(act)
         self.stir()

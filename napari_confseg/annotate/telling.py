@@ -20,10 +20,12 @@ from napari_confseg.store import StoreError, Unblinded
 if TYPE_CHECKING:
     from napari_confseg.annotate.overlays import Overlay
     from napari_confseg.annotate.work import Work
+    from napari_confseg.store import Act
     from napari_confseg.store.schema import Blinding
 
 _SIGNS: Final = ("class_name", "tool", "confidence", "brush_size", "threshold", "opacity",
-                 "hidden", "marks_shown", "playing", "overlays")  # fmt: skip
+                 "hidden", "marks_shown", "playing", "overlays", "merge", "locked", "solo", "band_widths",
+                 "follow_bright", "reach", "every_class", "clipboard")  # fmt: skip
 """Wishes whose change shows that somebody is there."""
 
 
@@ -169,3 +171,12 @@ class Telling(SessionState):
         if not self.writable:
             self.message = "This clip is read-only here: nothing was changed."
         return self.writable
+
+    def _may_change(self, act: Act) -> bool:
+        if not self._may_write():
+            return False
+        labels = {c.index: c.label for c in self.classes if c.name in self.locked}
+        locked = [labels[p.class_index] for p in act.patches if p.class_index in labels]
+        if locked:
+            self.message = f"{locked[0]} is locked: nothing was changed."
+        return not locked
