@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from napari_confseg.store import Act
     from napari_confseg.store.schema import Blinding
 
-_SIGNS: Final = ("class_name", "tool", "confidence", "brush_size", "threshold", "opacity",
-                 "hidden", "marks_shown", "playing", "overlays", "merge", "locked", "solo", "band_widths",
-                 "follow_bright", "reach", "every_class", "clipboard")  # fmt: skip
+_SIGNS: Final = (
+    "class_name", "tool", "confidence", "brush_size", "threshold", "opacity", "hidden",
+    "marks_shown", "playing", "overlays", "merge", "locked", "solo", "band_widths",
+    "follow_bright", "reach", "every_class", "clipboard",
+)  # fmt: skip
 """Wishes whose change shows that somebody is there."""
 
 
