@@ -1,4 +1,4 @@
-"""What is remembered between sessions: who reads, and which cohorts were open lately."""
+"""What is remembered between sessions: who reads, which cohorts were open, whose keys."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ class Memory(BaseModel):
         Locations of cohorts, latest first.
     roles : dict of str to Role
         The role each reader (by slug) was in last; a reader if not said.
+    keys : dict of str to str
+        Keys that the person chose, by the id of the action; empty for none.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -55,6 +57,7 @@ class Memory(BaseModel):
     reader: Annotated[str, Field(max_length=80)] = ""
     recent: tuple[str, ...] = ()
     roles: dict[str, Role] = Field(default_factory=dict)
+    keys: Annotated[dict[str, Annotated[str, Field(max_length=40)]], Field(max_length=500)] = {}
 
     @classmethod
     def load(cls) -> Memory:

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import QLineEdit
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import DEFAULT_ANCHORS, DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
+from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
 from napari_confseg.widgets.annotate import keys as keys_module
-from napari_confseg.widgets.annotate.keys import bindings, cohort_keys, normal, reserved
+from napari_confseg.widgets.annotate.keys import bindings, napari_keys, normal
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.demo.hand import press_key
 from tests.annotate.acts import paint
@@ -305,7 +305,7 @@ def test_no_key_is_napari_s(window: Desk) -> None:
     desk = window
     from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 
-    theirs = reserved()
+    theirs = set(napari_keys())
     for kind in (Image, Labels, Points, Shapes, Surface, Tracks, Vectors, type(desk.viewer)):
         theirs |= {normal(str(k)) for k in kind.class_keymap}
     window = desk.hand.window
@@ -314,14 +314,15 @@ def test_no_key_is_napari_s(window: Desk) -> None:
     assert {"P", "Ctrl+Z", "Space", "Ctrl+O"} <= theirs  # the test sees what it should
     made = bindings(desk.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
-    assert len(ours) == len(set(ours)) == 3 + 3 + 8
+    assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
+    assert len(ours) == len(set(ours)) == 3 + 3 + 11
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs
     assert all(not QKeySequence(b.key).isEmpty() for b in made)
 
 
-def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path) -> None:
+def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Path) -> None:
     classes = [
         ClassSpec(index=0, name="a", label="A", color="#ffffff", key="P"),  # napari's brush
         ClassSpec(index=1, name="b", label="B", color="#ffffff", key="Q"),  # ours: less sure
@@ -329,12 +330,23 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path) -> None:
         ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F9"),
     ]
     anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="F8")]
-    by_class, by_value = cohort_keys(classes, anchors)
-    assert by_class == {"a": "G", "b": "H", "c": "F9", "d": "J"}
-    assert by_value == {50: "8", 70: "F8"}
+    session = Session()
+
+    def keys_of(kind: str, own: dict[str, str] | None = None) -> dict[str, str]:
+        made = {b.id: b.key for b in bindings(session, own) if b.key}
+        assert len(made) == len(set(made.values()))
+        return {k.removeprefix(kind): v for k, v in made.items() if k.startswith(kind)}
+
+    session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
+    assert keys_of("class.") == {"a": "G", "b": "H", "c": "F9", "d": "J"}
+    assert keys_of("confidence.") == {"50": "8", "70": "F8"}
+    # The person's own choice goes before the cohort's wish; one that is napari's counts for nought.
+    assert keys_of("class.", {"surer": "F9", "class.d": "P"}) == {
+        "a": "G", "b": "H", "c": "J", "d": "K",
+    }  # fmt: skip
     many = [ClassSpec(index=i, name=f"c{i}", label="x", color="#ffffff") for i in range(20)]
-    given, _ = cohort_keys(many, DEFAULT_ANCHORS)
-    assert len(given) == len(set(given.values())) == len(keys_module.CLASS_KEYS)
+    session.open_cohort(Cohort.create(tmp_path / "b", name="b", classes=many))
+    assert len(keys_of("class.")) == len(keys_module.CLASS_KEYS)
 
 
 def test_keys_work_from_canvas_and_panel_but_not_while_one_types(window: Desk) -> None:
@@ -448,7 +460,8 @@ def test_the_keys_are_documented() -> None:
     from pathlib import Path
 
     text = (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `(\S+)` \| ([^|]+) \|$", text, re.MULTILINE))
+    made = bindings(Session())
+    assert listed.items() >= {b.key: b.words for b in made}.items()
     documented = set(re.findall(r"`([^`]+)`", text))
-    session = Session()
-    assert {b.key for b in bindings(session)} <= documented
     assert set(keys_module.CLASS_KEYS[:6]) | set(keys_module.ANCHOR_KEYS[:3]) <= documented

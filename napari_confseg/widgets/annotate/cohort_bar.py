@@ -23,6 +23,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
     close_wanted = Signal()
     recent_wanted = Signal(str)
     reader_wanted = Signal()
+    keys_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,6 +46,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
         self._recent = self.menu.addMenu("Opened lately")
         self.menu.addSeparator()
         self.menu.addAction("Change reader …").triggered.connect(lambda: self.reader_wanted.emit())
+        self.menu.addAction("Keys …").triggered.connect(lambda: self.keys_wanted.emit())
         self.menu.addAction("Close cohort").triggered.connect(lambda: self.close_wanted.emit())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

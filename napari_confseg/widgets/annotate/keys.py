@@ -1,61 +1,68 @@
 """The panel's keys: which key does what, none of them napari's.
 
-Keys work wherever the focus is in the window but in a text field, and show in tooltips and in
-``docs/keys.md``. Painting tools keep napari's own keys.
+Keys work wherever the focus is in the window but in a text field, and show in tooltips, on the page
+of keys and in ``docs/keys.md``. Painting tools keep napari's own keys.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from napari.settings import get_settings
-from qtpy.QtCore import QObject, Qt
-from qtpy.QtGui import QKeySequence, QShortcut
+from napari.utils.action_manager import action_manager
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QAction, QKeySequence, QShortcut
 
+from napari_confseg.annotate.keymap import Binding, settled
+from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.words import stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping
 
     from qtpy.QtWidgets import QWidget
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Anchor, ClassSpec
 
 CLASS_KEYS: Final = ("G", "H", "J", "K", "N", "U", "Shift+G", "Shift+H", "Shift+J", "Shift+K",
                      "Shift+N", "Shift+U")  # fmt: skip
 ANCHOR_KEYS: Final = ("8", "9", "0", "Shift+8", "Shift+9", "Shift+0")
-SURER, LESS_SURE = "W", "Q"
-REVIEWED, CLASS_REVIEWED = "Shift+Return", "Ctrl+Return"
-NEXT_OPEN, PREVIOUS_OPEN = "PgDown", "PgUp"
-PLAY, PEEK = "Shift+Space", "Shift+W"
-UNDO, REDO = "Ctrl+Z", "Ctrl+Shift+Z"
 STEP: Final = 5
 """Percent that a key moves the confidence by."""
+
+MARK, SURE, TOOLS, FRAMES, VIEW, HELP = "What", "How sure", "Tools", "Frames", "View", "Help"
+"""Groups on the page of keys."""
 
 TOOL_KEYS: Final = {"erase": "1", "brush": "2", "polygon": "3", "fill": "4", "pan": "6"}
 """napari's own keys of the tools; the panel answers them too when it has the focus."""
 
-
-@dataclass(frozen=True)
-class Binding:
-    """A key, what it does in words, and the deed.
-
-    `napari_too` marks keys that are napari's and do the same here: they are bound in the panel
-    alone, and napari's own binding serves the canvas.
-    """
-
-    key: str
-    words: str
-    do: Callable[[], object]
-    napari_too: bool = False
+ON_CANVAS: Final = (
+    ("Left / Right", "Previous / next frame"),
+    ("Space, held", "Move the picture"),
+    ("X", "Change between painting and erasing"),
+    ("- / =", "Confidence 1 % less / more"),
+    ("5", "Take the confidence under the mouse"),
+    ("Esc", "Drop a polygon that is not finished"),
+)
+"""What napari's own keys do on the canvas, for the page of keys."""
 
 
-def reserved() -> set[str]:
-    """Return the keys that napari binds now, whatever layer or tool is active."""
-    shortcuts = get_settings().shortcuts.shortcuts.values()
-    return {normal(str(key)) for keys in shortcuts for key in keys}
+def napari_keys() -> dict[str, str]:
+    """Return what napari does with its keys now, whatever layer or tool is active."""
+    found: dict[str, list[str]] = {}
+    for name, keys in get_settings().shortcuts.shortcuts.items():
+        action = action_manager._actions.get(name)
+        words = action.description.splitlines()[0] if action else name.removeprefix("napari:")
+        for key in keys:
+            found.setdefault(normal(str(key)), []).append(words)
+    return {key: "; ".join(dict.fromkeys(words)) for key, words in found.items()}
+
+
+def menu_keys(window: QWidget) -> dict[str, str]:
+    """Return what the menus of napari's window do with their keys."""
+    actions = [a for a in window.findChildren(QAction) if not a.shortcut().isEmpty()]
+    return {a.shortcut().toString(): f"menu, {a.text().replace('&', '')}" for a in actions}
 
 
 def normal(key: str) -> str:
@@ -64,82 +71,80 @@ def normal(key: str) -> str:
     return str(QKeySequence(spelled).toString())
 
 
-def assign(wished: Iterable[str | None], free: Sequence[str], taken: set[str]) -> list[str]:
-    """Return a key for each of `wished`: its own if free, else the next of `free`, else none.
-
-    Parameters
-    ----------
-    wished : iterable of str or None
-        Keys that the cohort asks for.
-    free : sequence of str
-        Keys to give to those that ask for none, or for one that is taken.
-    taken : set of str
-        Keys given already; the new ones are added.
-    """
-    wishes = list(wished)
-    keys = [""] * len(wishes)
-    for i, wish in enumerate(wishes):
-        if wish and normal(wish) and normal(wish) not in taken:
-            keys[i] = normal(wish)
-            taken.add(keys[i])
-    for i, key in enumerate(keys):
-        if not key:
-            keys[i] = next((k for k in free if normal(k) not in taken), "")
-            taken.add(normal(keys[i]))
-    return keys
-
-
-def cohort_keys(
-    classes: Sequence[ClassSpec], anchors: Sequence[Anchor]
-) -> tuple[dict[str, str], dict[int, str]]:
-    """Return the key of each class (by name) and of each anchor (by value)."""
-    fixed = (SURER, LESS_SURE, REVIEWED, CLASS_REVIEWED, NEXT_OPEN, PREVIOUS_OPEN, PLAY, PEEK)
-    taken = reserved() | {normal(k) for k in (*fixed, UNDO, REDO)}
-    levels = assign((a.key for a in anchors), ANCHOR_KEYS, taken)
-    names = assign((c.key for c in classes), CLASS_KEYS, taken)
-    return (
-        {c.name: k for c, k in zip(classes, names, strict=True) if k},
-        {a.value: k for a, k in zip(anchors, levels, strict=True) if k},
-    )
-
-
-def bindings(session: Session) -> list[Binding]:
-    """Return every key of the panel for the cohort that is open."""
-    anchors = session.cohort.meta.anchors if session.cohort else ()
-    class_keys, anchor_keys = cohort_keys(session.classes, anchors)
-
+def _of_cohort(session: Session) -> list[Binding]:
     def setting(name: str, value: object) -> Callable[[], object]:
         return lambda: setattr(session, name, value)
 
+    anchors = session.cohort.meta.anchors if session.cohort else ()
+    made = [Binding(f"confidence.{a.value}", SURE, f"Confidence {a.value} %: {a.word}",
+                    normal(a.key or ""), setting("confidence", a.value), ANCHOR_KEYS)
+            for a in anchors]  # fmt: skip
+    made += [Binding(f"class.{c.name}", MARK, f"Mark {c.label}", normal(c.key or ""),
+                     setting("class_name", c.name), CLASS_KEYS)
+             for c in session.classes]  # fmt: skip
+    return made
+
+
+def _fixed(session: Session, show_keys: Callable[[], object]) -> list[Binding]:
     def step(by: int) -> Callable[[], object]:
         return lambda: setattr(session, "confidence", stepped(session.confidence, by))
 
-    made = [Binding(class_keys[c.name], f"Mark {c.label}", setting("class_name", c.name))
-            for c in session.classes if c.name in class_keys]  # fmt: skip
-    made += [Binding(anchor_keys[a.value], f"Confidence {a.value} %: {a.word}",
-                     setting("confidence", a.value))
-             for a in anchors if a.value in anchor_keys]  # fmt: skip
-    made += [
-        Binding(SURER, f"Surer by {STEP} %", step(STEP)),
-        Binding(LESS_SURE, f"Less sure by {STEP} %", step(-STEP)),
-        Binding(REVIEWED, "Frame reviewed in all classes", session.toggle_reviewed),
-        Binding(CLASS_REVIEWED, "Frame reviewed in this class",
+    def flip(name: str) -> Callable[[], object]:
+        return lambda: setattr(session, name, not getattr(session, name))
+
+    def size(by: int) -> Callable[[], object]:
+        return lambda: setattr(session, "brush_size", min(max(session.brush_size + by, 1), 400))
+
+    def tool(name: str) -> Callable[[], object]:
+        return lambda: setattr(session, "tool", name)
+
+    made = [
+        Binding("surer", SURE, f"Surer by {STEP} %", "W", step(STEP)),
+        Binding("less-sure", SURE, f"Less sure by {STEP} %", "Q", step(-STEP)),
+        Binding("reviewed", FRAMES, "This frame is reviewed in all classes; again: it is not",
+                "Shift+Return", session.toggle_reviewed),
+        Binding("class-reviewed", FRAMES, "The same for the class being marked", "Ctrl+Return",
                 lambda: session.toggle_reviewed(session.class_name)),
-        Binding(NEXT_OPEN, "Next unreviewed frame", session.next_unreviewed),
-        Binding(PREVIOUS_OPEN, "Previous unreviewed frame", lambda: session.next_unreviewed(-1)),
-        Binding(PLAY, "Play or stop", lambda: setattr(session, "playing", not session.playing)),
-        Binding(PEEK, "Hide or show all marks",
-                lambda: setattr(session, "marks_shown", not session.marks_shown)),
-        Binding(UNDO, "Undo, also what was done in an earlier sitting", session.undo, True),
-        Binding(REDO, "Redo", session.redo, True),
-        Binding("[", "Smaller brush",
-                lambda: setattr(session, "brush_size", max(session.brush_size - 1, 1)), True),
-        Binding("]", "Larger brush",
-                lambda: setattr(session, "brush_size", min(session.brush_size + 1, 400)), True),
+        Binding("next-open", FRAMES, "Next frame that is not reviewed", "PgDown",
+                session.next_unreviewed),
+        Binding("previous-open", FRAMES, "Previous frame that is not reviewed", "PgUp",
+                lambda: session.next_unreviewed(-1)),
+        Binding("play", FRAMES, "Play or stop, at the clip's true rate", "Shift+Space",
+                flip("playing")),
+        Binding("peek", VIEW, "Hide or show all marks", "Shift+W", flip("marks_shown")),
+        Binding("keys", HELP, "The page of keys", "F1", show_keys),
+        Binding("keys-too", HELP, "The page of keys", "?", show_keys),
+        Binding("undo", TOOLS, "Undo, also what was done in an earlier sitting", "Ctrl+Z",
+                session.undo, napari_too=True),
+        Binding("redo", TOOLS, "Redo", "Ctrl+Shift+Z", session.redo, napari_too=True),
+        Binding("smaller-brush", TOOLS, "Smaller brush", "[", size(-1), napari_too=True),
+        Binding("larger-brush", TOOLS, "Larger brush", "]", size(1), napari_too=True),
     ]  # fmt: skip
-    made += [Binding(key, f"{tool.capitalize()} tool", setting("tool", tool), True)
-             for tool, key in TOOL_KEYS.items()]  # fmt: skip
+    names = {"pan": "Move"}
+    made += [Binding(f"tool.{name}", TOOLS, f"{names.get(name, name.capitalize())} tool", key,
+                     tool(name), napari_too=True) for name, key in TOOL_KEYS.items()]  # fmt: skip
+    made += [Binding("tool.exclude", TOOLS, "Exclude tool", "Shift+X", tool("exclude"))]
     return made
+
+
+def bindings(
+    session: Session,
+    own: Mapping[str, str] | None = None,
+    show_keys: Callable[[], object] = lambda: None,
+) -> list[Binding]:
+    """Return every action of the panel with its key, for the cohort that is open.
+
+    Parameters
+    ----------
+    session : Session
+        What they act on.
+    own : mapping of str to str, optional
+        Keys that the person chose, by id.
+    show_keys : callable
+        Shows the page of keys.
+    """
+    made = [*_of_cohort(session), *_fixed(session, show_keys)]
+    return settled(made, own or {}, napari_keys())
 
 
 class Keys(QObject):  # type: ignore[misc]
@@ -151,18 +156,52 @@ class Keys(QObject):  # type: ignore[misc]
         What they act on.
     panel : QWidget
         Keys that are napari's too work while this has the focus; it owns this object.
+
+    Attributes
+    ----------
+    page_wanted : Signal
+        The page of keys is asked for.
+    changed : Signal of dict of str to str
+        The key of every action, by id, when they were bound anew.
     """
+
+    page_wanted = Signal()
+    changed = Signal(object)
 
     def __init__(self, session: Session, panel: QWidget) -> None:
         super().__init__(panel)
+        # Weakly: a key must not keep a closed window alive.
+        self._window: weakref.ref[QWidget] | None = None
         self._session = session
         self._panel = panel
         self._shortcuts: list[QShortcut] = []
 
+    def bindings(self) -> list[Binding]:
+        """Return every action with the key it has for this person and cohort."""
+        weak = weakref.ref(self)  # shortcuts keep their deeds
+
+        def show_page() -> None:
+            alive = weak()
+            if alive is not None:
+                alive.page_wanted.emit()
+
+        return bindings(self._session, Memory.load().keys, show_page)
+
+    def keep(self, own: Mapping[str, str]) -> None:
+        """Remember the person's own keys, by id, and bind them."""
+        Memory.load().model_copy(update={"keys": dict(own)}).save()
+        window = self._window() if self._window else None
+        if window is not None:
+            self.bind(window)
+
     def bind(self, window: QWidget) -> None:
         """Bind the keys of the open cohort, in place of those bound before."""
         self.release()
-        for binding in bindings(self._session):
+        self._window = weakref.ref(window)
+        made = self.bindings()
+        for binding in made:
+            if not binding.key:
+                continue
             home = self._panel if binding.napari_too else window
             shortcut = QShortcut(QKeySequence(binding.key), home)
             shortcut.setContext(
@@ -172,6 +211,7 @@ class Keys(QObject):  # type: ignore[misc]
             )
             shortcut.activated.connect(binding.do)
             self._shortcuts.append(shortcut)
+        self.changed.emit({b.id: b.key for b in made})
 
     def release(self) -> None:
         """Bind nothing any more."""

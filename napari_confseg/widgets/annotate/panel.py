@@ -23,7 +23,8 @@ from napari_confseg.annotate.saving import say
 from napari_confseg.store import Status, StoreError
 from napari_confseg.widgets.annotate.desk import Desk, account_name
 from napari_confseg.widgets.annotate.form import AnnotateForm
-from napari_confseg.widgets.annotate.keys import Keys, cohort_keys
+from napari_confseg.widgets.annotate.keys import Keys
+from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.canvas.player import Player
@@ -104,6 +105,9 @@ class AnnotatePanel(AnnotateForm):
         self.light.undo_wanted.connect(session.undo)
         self.light.redo_wanted.connect(session.redo)
         self.light.take_over_wanted.connect(self._on_take_over_wanted)
+        self.keys.changed.connect(self._on_keys)
+        for asked in (self.keys.page_wanted, self.bar.keys_wanted):
+            asked.connect(self._on_keys_page)
         desk.busy.connect(self._on_busy)
         desk.read.connect(self.clips.set_progress)
         desk.clips_changed.connect(self._on_clips_changed)
@@ -185,16 +189,29 @@ class AnnotatePanel(AnnotateForm):
         self.start.set_recent(recent)
         self.bar.set_recent(recent)
         if cohort is not None:
-            class_keys, anchor_keys = cohort_keys(cohort.meta.classes, cohort.meta.anchors)
             self.bar.set_cohort(cohort.meta.name, cohort.location)
-            self.palette_.set_classes(cohort.meta.classes, class_keys)
-            self.dial.set_anchors(cohort.meta.anchors, anchor_keys)
+            self._on_keys({b.id: b.key for b in self.keys.bindings()})
             self.transport.strip.set_classes([c.color for c in cohort.meta.classes])
             self.readouts.set_colors(self._theme.text.as_hex(), self._theme.foreground.as_hex())
         if self.isVisible():
             self._bind_keys()
         self._on_clips_changed()
         self._show_all()
+
+    def _on_keys(self, keys: dict[str, str]) -> None:
+        for part in (self.transport, self.tools, self.light):
+            part.set_keys(keys)
+        cohort = self.session.cohort
+        if cohort is not None:
+            classes, anchors = cohort.meta.classes, cohort.meta.anchors
+            self.palette_.set_classes(classes, {c.name: keys[f"class.{c.name}"] for c in classes})
+            self.dial.set_anchors(
+                anchors, {a.value: keys[f"confidence.{a.value}"] for a in anchors}
+            )
+            self._show_all()
+
+    def _on_keys_page(self) -> None:
+        KeysDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
     def _on_clips_changed(self) -> None:
         cohort = self.session.cohort

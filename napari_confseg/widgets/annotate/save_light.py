@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.saving import Light, Saying
-from napari_confseg.widgets.parts.look import BAD, CALM, GOOD, WAIT, button, icon, label
+from napari_confseg.widgets.parts.look import BAD, CALM, GOOD, WAIT, button, icon, label, with_key
 
 _SYMBOL: Final = {
     Light.IDLE: ("open", None),
@@ -17,6 +17,9 @@ _SYMBOL: Final = {
     Light.LOCKED: ("lock", CALM),
     Light.LOST: ("error", BAD),
 }
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class SaveLight(QWidget):  # type: ignore[misc]
@@ -32,8 +35,8 @@ class SaveLight(QWidget):  # type: ignore[misc]
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._saying, self._theme, self._color = Saying(Light.IDLE, ""), "dark", "#ffffff"
         self.symbol, self.line, self.detail = QLabel(), label(), label(role="note")
-        self.undo = button("Undo", "Undo, also what was done in an earlier sitting  (Ctrl+Z)")
-        self.redo = button("Redo", "Redo  (Ctrl+Shift+Z)")
+        self.undo = button("Undo", "")
+        self.redo = button("Redo", "")
         for made, signal in ((self.undo, self.undo_wanted), (self.redo, self.redo_wanted)):
             made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             made.clicked.connect(lambda _on=False, s=signal: s.emit())
@@ -53,6 +56,12 @@ class SaveLight(QWidget):  # type: ignore[misc]
         layout.addLayout(row)
         layout.addWidget(self.detail)
         layout.addWidget(self.take_over)
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the keys, by the id of the action, in the tooltips."""
+        tip = "Undo, also what was done in an earlier sitting"
+        self.undo.setToolTip(with_key(tip, keys.get("undo")))
+        self.redo.setToolTip(with_key("Redo", keys.get("redo")))
 
     def set_theme(self, theme: str, color: str) -> None:
         """Draw for a ``"dark"`` or ``"light"`` theme whose text has `color`."""

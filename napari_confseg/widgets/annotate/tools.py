@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
@@ -16,8 +16,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.view import Tool
-from napari_confseg.widgets.annotate.keys import TOOL_KEYS
-from napari_confseg.widgets.parts.look import button, icon
+from napari_confseg.widgets.parts.look import button, icon, with_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOOLS: Final = {
     Tool.PAN: ("pan_arrows", "Move", "Move and zoom the picture; Space does it for a moment"),
@@ -40,22 +42,31 @@ class ToolBox(QWidget):  # type: ignore[misc]
         self.buttons: dict[Tool, QToolButton] = {}
         row = QHBoxLayout()
         row.setSpacing(3)
-        for tool, (_, name, tip) in _TOOLS.items():
-            key = TOOL_KEYS.get(tool.value)
-            made = button(name, f"{name}: {tip}" + (f"  ({key})" if key else ""), checkable=True)
+        for tool, (_, name, _tip) in _TOOLS.items():
+            made = button(name, "", checkable=True)
             made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             made.setIconSize(QSize(18, 18))
             made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             made.clicked.connect(lambda _on=False, t=tool: self.wanted.emit(t.value))
             self.buttons[tool] = made
             row.addWidget(made, 1)
-        self.size = SliderRow("Brush size", 1, 100, "px", "Diameter of brush and eraser  ([ and ])")
+        self.size = SliderRow("Brush size", 1, 100, "px", "")
         self.size.wanted.connect(self.size_wanted)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(row)
         layout.addWidget(self.size)
+        self.set_keys({})
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the keys, by the id of the action, in the tooltips."""
+        for tool, made in self.buttons.items():
+            _, name, tip = _TOOLS[tool]
+            made.setToolTip(with_key(f"{name}: {tip}", keys.get(f"tool.{tool.value}")))
+        sizes = [keys.get(f"{which}-brush", "") for which in ("smaller", "larger")]
+        both = " and ".join(key for key in sizes if key)
+        self.size.setToolTip(with_key("Diameter of brush and eraser", both))
 
     @staticmethod
     def name_of(tool: Tool) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.frame_strip import FrameStrip
-from napari_confseg.widgets.annotate.keys import (
-    CLASS_REVIEWED,
-    NEXT_OPEN,
-    PLAY,
-    PREVIOUS_OPEN,
-    REVIEWED,
-)
-from napari_confseg.widgets.parts.look import button, icon
+from napari_confseg.widgets.parts.look import button, icon, with_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Transport(QWidget):  # type: ignore[misc]
@@ -30,15 +28,15 @@ class Transport(QWidget):  # type: ignore[misc]
         self.strip = FrameStrip()
         self.strip.wanted.connect(self.frame_wanted)
         self.where = QLabel()
-        self.play = button("", f"Play or stop  ({PLAY})", checkable=True)
+        self._keys: Mapping[str, str] = {}
+        self._class_label = ""
+        self.play = button("", "", checkable=True)
         self.play.clicked.connect(self.play_wanted)
-        self.previous = button("", f"Previous unreviewed frame  ({PREVIOUS_OPEN})")
+        self.previous = button("", "")
         self.previous.clicked.connect(lambda: self.open_frame_wanted.emit(-1))
-        self.next = button("Next to do", f"Next unreviewed frame  ({NEXT_OPEN})")
+        self.next = button("Next to do", "")
         self.next.clicked.connect(lambda: self.open_frame_wanted.emit(1))
-        self.reviewed = button(
-            "", f"All classes: what is not marked here, is not here  ({REVIEWED})", checkable=True
-        )
+        self.reviewed = button("", "", checkable=True)
         self.reviewed.clicked.connect(self.reviewed_wanted)
         self.class_reviewed = button("", "", checkable=True)
         self.class_reviewed.clicked.connect(self.class_reviewed_wanted)
@@ -59,6 +57,20 @@ class Transport(QWidget):  # type: ignore[misc]
         layout.addLayout(top)
         layout.addWidget(self.strip)
         layout.addLayout(bottom)
+        self.set_keys({})
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the keys, by the id of the action, in the tooltips."""
+        self._keys = keys
+        for made, tip, name in (
+            (self.play, "Play or stop", "play"),
+            (self.previous, "Previous unreviewed frame", "previous-open"),
+            (self.next, "Next unreviewed frame", "next-open"),
+            (self.reviewed, "All classes: what is not marked here, is not here", "reviewed"),
+            (self.class_reviewed, f"What is not marked here as {self._class_label}, is not here",
+             "class-reviewed"),
+        ):  # fmt: skip
+            made.setToolTip(with_key(tip, keys.get(name)))
 
     def set_icons(self, color: str, chosen: str) -> None:
         """Draw the icons in `color`, those of pressed buttons in `chosen`."""
@@ -86,9 +98,9 @@ class Transport(QWidget):  # type: ignore[misc]
         self.reviewed.setText("Frame reviewed" if everything else "Mark reviewed")
         self.class_reviewed.setChecked(this_class)
         self.class_reviewed.setText(class_label)
-        self.class_reviewed.setToolTip(
-            f"What is not marked here as {class_label}, is not here  ({CLASS_REVIEWED})"
-        )
+        if class_label != self._class_label:
+            self._class_label = class_label
+            self.set_keys(self._keys)
 
     def set_writable(self, writable: bool) -> None:
         """Offer reviewing only where one may write."""

@@ -102,6 +102,11 @@ def label(text: str = "", role: str = "") -> QLabel:
     return made
 
 
+def with_key(tip: str, key: str | None) -> str:
+    """Return a tooltip that names the key which does the same."""
+    return f"{tip}  ({key})" if key else tip
+
+
 def button(text: str, tip: str, *, flat: bool = False, checkable: bool = False) -> QToolButton:
     """Return a small button that takes the focus by Tab only.
 
