@@ -279,6 +279,35 @@ class Session(Telling):
             self.message = "Every frame of this clip is reviewed in every class."
         return found
 
+    def open_next(self, step: int = 1) -> Clip | None:
+        """Open the clip `step` places on in the work list; None at its end.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        name = self.worklist.beside(self.clip.name if self.clip else None, step)
+        if name is None:
+            self.message = "That was the last clip of the list." if step > 0 else (
+                "That was the first clip of the list.")  # fmt: skip
+            return None
+        return self.open_clip(name)
+
+    def open_to_do(self) -> Clip | None:
+        """Open the next clip of the work list with work left; None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        name = self.worklist.to_do_after(self.clip.name if self.clip else None)
+        if name is None:
+            self.message = "Every clip of this list is finished."
+            return None
+        return self.open_clip(name)
+
     # ---- other raters ---------------------------------------------------------------------
 
     def show_rater(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a reader says of a clip as a whole, how long they take, and whom they may see there."""
+"""What a reader says of a clip, how long they take, what is left to do, and whom they may see."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.reviewing import reviewed_frames
 from napari_confseg.annotate.state import SessionState
 from napari_confseg.annotate.stopwatch import Stopwatch
+from napari_confseg.annotate.worklist import WorkList, facts_of
 from napari_confseg.store import StoreError, Unblinded
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Telling(SessionState):
     """A session that knows who it serves: words on the clip, time, and blinding."""
 
     _watch: Stopwatch | None = PrivateAttr(default=None)
+    _worklist: WorkList = PrivateAttr(default_factory=WorkList)
     _clock: Callable[[], float] = PrivateAttr(default=time.monotonic)
 
     def __init__(self, **fields: Any) -> None:
@@ -42,6 +44,8 @@ class Telling(SessionState):
         for name in _SIGNS:
             self.events[name].connect(self.stir)
         self.events.frame.connect(self._on_frame_turned)
+        for signal in (self.events.clip, self.events.about, self.progress_changed):
+            signal.connect(self._note_facts)
 
     # ---- words ----------------------------------------------------------------------------
 
@@ -66,6 +70,16 @@ class Telling(SessionState):
             return False
         self.stir()
         return True
+
+    @property
+    def worklist(self) -> WorkList:
+        """The cohort's clips as my work."""
+        return self._worklist
+
+    def _note_facts(self, *_: object) -> None:
+        if self.clip is not None and self._work is not None:
+            mine = facts_of(self.clip.name, self.clip.meta, self.status, self.strokes, self.about)
+            self._worklist.put([mine])
 
     # ---- time -----------------------------------------------------------------------------
 

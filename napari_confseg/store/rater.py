@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -224,6 +225,17 @@ class Rater:
     def write_about(self, about: About) -> None:
         """Replace what this rater says of the clip; whole or not at all."""
         self._keys.set(f"{self.path}/{ABOUT}", dump_about(about))
+
+    def stamp(self) -> str:
+        """Return what changes whenever a person's planes or status here do.
+
+        The record has a line for each stroke; without one (planes that a program wrote) what
+        tells is which planes there are.
+        """
+        record = self._keys.get(f"{self.path}/{RECORD}")
+        if record is None:
+            record = repr(self.stored_chunks()).encode()
+        return hashlib.blake2b(record + self.read_status().tobytes(), digest_size=12).hexdigest()
 
     def update_meta(self, **changes: object) -> None:
         """Write the attributes with some fields changed; foreign attributes stay."""

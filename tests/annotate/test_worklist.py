@@ -1,0 +1,178 @@
+"""The work list of a session: it follows what is done, and knows how alike readers are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_confseg.annotate import comparing
+from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.comparing import Scores
+from napari_confseg.annotate.queue import Which
+from napari_confseg.annotate.session import Session
+from napari_confseg.annotate.worklist import may_compare, read_facts
+from napari_confseg.dataset.agreement import agree
+from napari_confseg.dataset.alike import soft_dice_by_class
+from napari_confseg.store import Cohort
+from tests.annotate.acts import paint
+from tests.conftest import add_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_confseg.store import Clip
+
+BOX = (4, 5, 10, 15)
+
+
+@pytest.fixture
+def session(cohort: Cohort) -> Iterator[Session]:
+    made = Session()
+    made.open_cohort(cohort.location)
+    made.choose_reader("Dr. Ada")
+    made.open_clip("clip-1")
+    made.class_name = "b-line"
+    yield made
+    made.close_clip()
+
+
+def review_all(session: Session) -> None:
+    for frame in range(len(session.status)):
+        session.mark_reviewed(frame)
+
+
+def test_the_list_follows_what_is_done(session: Session, cohort: Cohort) -> None:
+    work = session.worklist
+    work.set_clips(cohort.clips())
+    work.put(read_facts(cohort, name, "dr-ada") for name in cohort.clips())
+    assert [f.begun for f in work.facts.values()] == [False, False]
+    paint(session, BOX)
+    session.describe(zone="L2", tags=("film",))
+    mine = work.facts["clip-1"]
+    assert (mine.begun, mine.strokes, mine.zone, mine.tags) == (True, 1, "L2", ("film",))
+    session.flush()
+    assert read_facts(cohort, "clip-1", "dr-ada") == mine
+    assert work.counts()[Which.MINE] == 1
+    work.ask(which=Which.TO_DO)
+    review_all(session)
+    assert work.facts["clip-1"].done
+    assert work.names("clip-1") == ("clip-1", "clip-2")  # it stays until it is left
+    assert session.open_to_do().name == "clip-2"
+    assert work.names("clip-2") == ("clip-2",)
+    assert session.open_to_do() is None
+    assert "finished" in session.message
+
+
+def test_the_next_clip_is_one_call_away_and_skips_what_cannot_be_read(
+    session: Session, cohort: Cohort
+) -> None:
+    add_clip(cohort, "clip-3")
+    add_clip(cohort, "clip-4")
+    (Path(cohort.location) / "clip-3/0/zarr.json").unlink()
+    session.worklist.set_clips(cohort.clips())
+    session.worklist.put(read_facts(cohort, name, "dr-ada") for name in cohort.clips())
+    assert "zarr.json" in session.worklist.facts["clip-3"].trouble
+    assert [session.open_next().name for _ in range(2)] == ["clip-2", "clip-4"]
+    assert session.open_next() is None
+    assert "last clip" in session.message
+    assert session.open_next(-1).name == "clip-2"
+    session.worklist.ask(text="nothing like it")
+    assert session.worklist.names() == ()
+
+
+def test_words_of_an_importer_stand_until_the_reader_has_their_own(
+    session: Session, cohort: Cohort
+) -> None:
+    cohort.clip("clip-2").update_meta(zone="R5", tags=("synthetic",))
+    session.open_clip("clip-2")
+    facts = session.worklist
+    facts.set_clips(cohort.clips())
+    facts.put([read_facts(cohort, "clip-2", "dr-ada")])
+    assert (facts.facts["clip-2"].zone, facts.facts["clip-2"].begun) == ("R5", False)
+    session.describe(zone="R6", tags=("film", "synthetic"))
+    assert facts.facts["clip-2"].zone == "R6"
+    assert facts.facts["clip-2"].tags == ("film", "synthetic")
+
+
+def two_readers(cohort: Cohort, clip: str, *, apart: int) -> None:
+    """Let two readers review a clip and mark the same square, `apart` pixels from each other."""
+    for name, shift in (("bo", 0), ("cy", apart)):
+        rater = cohort.clip(clip).create_rater(name, kind="human")
+        plane = np.zeros(rater.shape[2:], np.uint8)
+        plane[10:20, 10 + shift : 20 + shift] = 80
+        rater.write_plane(1, 2, plane)
+        status = np.zeros(rater.shape[:2], np.uint8)
+        status[:2] = 2
+        rater.write_status(status)
+
+
+def test_how_alike_readers_are_is_compared_once(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_readers(cohort, "clip-1", apart=5)
+    two_readers(cohort, "clip-2", apart=0)
+    scores = Scores.load(cohort)
+    assert scores.of(cohort, "clip-1") == pytest.approx(0.5)
+    assert scores.of(cohort, "clip-2") == 1.0
+    scores.save(cohort)
+    again = Scores.load(cohort)
+    compared = []
+
+    def comparing_noted(clip: Clip, *rest: object, **more: object) -> dict[int, float] | None:
+        compared.append(clip.name)
+        return soft_dice_by_class(clip, *rest, **more)
+
+    monkeypatch.setattr(comparing, "soft_dice_by_class", comparing_noted)
+    assert again.of(cohort, "clip-1") == pytest.approx(0.5)
+    assert compared == []
+    status = cohort.clip("clip-1").rater("cy").read_status()
+    status[1] = 0  # no longer reviewed: nothing in common is marked
+    cohort.clip("clip-1").rater("cy").write_status(status)
+    assert again.of(cohort, "clip-1") is None
+    assert compared == ["clip-1"]
+
+
+def test_a_class_that_only_one_marks_is_the_largest_disagreement(cohort: Cohort) -> None:
+    two_readers(cohort, "clip-1", apart=0)
+    rater = cohort.clip("clip-1").rater("cy")
+    rater.write_plane(0, 4, np.full(rater.shape[2:], 60, np.uint8))
+    assert soft_dice_by_class(cohort.clip("clip-1"), ["bo", "cy"]) == {2: 1.0, 4: 0.0}
+    assert Scores().of(cohort, "clip-1") == 0.0
+    assert Scores().of(cohort, "clip-2") is None  # nobody
+    assert soft_dice_by_class(cohort.clip("clip-1"), ["bo", "cy"], cancelled=lambda: True) is None
+
+
+def test_the_score_agrees_with_the_agreement_report(cohort: Cohort) -> None:
+    """Against `agree`, which compares the same planes for another purpose."""
+    rng = np.random.default_rng(3)
+    for name in ("bo", "cy"):
+        rater = cohort.clip("clip-1").create_rater(name, kind="human")
+        for frame in range(4):
+            plane = rng.integers(0, 101, rater.shape[2:]).astype(np.uint8)
+            plane[rng.random(plane.shape) < 0.1] = 255
+            rater.write_plane(frame, 2, plane)
+        rater.write_status(np.full(rater.shape[:2], 2, np.uint8))
+    (clip,) = agree(cohort, raters=["bo", "cy"], clips=["clip-1"], classes=["b-line"]).clips
+    assert soft_dice_by_class(cohort.clip("clip-1"), ["bo", "cy"])[2] == pytest.approx(
+        clip.soft[0].soft_dice
+    )
+
+
+def test_who_is_blinded_may_not_know_how_alike_the_others_are(
+    session: Session, cohort: Cohort
+) -> None:
+    session.set_blinding("until-reviewed")
+
+    def may(role: Role = Role.READER) -> list[bool]:
+        return [may_compare(cohort, name, "dr-ada", role) for name in cohort.clips()]
+
+    assert may() == [False, False]
+    assert may(Role.REVIEWER) == [True, True]
+    review_all(session)
+    session.flush()
+    assert may() == [True, False]
+    session.set_blinding("none")
+    assert may() == [True, True]
