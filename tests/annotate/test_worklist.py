@@ -16,14 +16,13 @@ from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import may_compare, read_facts
 from napari_confseg.dataset.agreement import agree
 from napari_confseg.dataset.alike import soft_dice_by_class
-from napari_confseg.store import Cohort
 from tests.annotate.acts import paint
 from tests.conftest import add_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_confseg.store import Clip
+    from napari_confseg.store import Clip, Cohort
 
 BOX = (4, 5, 10, 15)
 
@@ -162,9 +161,10 @@ def test_the_score_agrees_with_the_agreement_report(cohort: Cohort) -> None:
 
 
 def test_who_is_blinded_may_not_know_how_alike_the_others_are(
-    session: Session, cohort: Cohort
+    session: Session,
 ) -> None:
     session.set_blinding("until-reviewed")
+    cohort = session.cohort
 
     def may(role: Role = Role.READER) -> list[bool]:
         return [may_compare(cohort, name, "dr-ada", role) for name in cohort.clips()]
