@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from napari_confseg.job import FitRequest, Method, RunFolder
+from napari_confseg.job import FitRequest, RunFolder
+from napari_confseg.methods import Method
 from napari_confseg.store import Cohort
 from sample_data import make_cohort
 from trainer.fit import draw_batch, follow, learning_rate
@@ -75,10 +76,11 @@ def learn_for(plan: Plan, make: Callable[[int], nn.Module], seconds: float, rate
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
     begin, step, done = time.process_time(), 0, 0.0
     while done < 1:
-        images, target, weight = draw_batch(plan, step)
+        batch = draw_batch(plan, step)
         for group in optimizer.param_groups:  # the schedule follows the time, not the steps
             group["lr"] = learning_rate(int(1000 * done), 1000, rate)
-        cross_entropy_and_dice(network(images), target, weight).backward()
+        loss = cross_entropy_and_dice(network(batch.images), batch.target, batch.weight)
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -87,7 +87,7 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
     curve, report = Curve(folder.path, ["loss"], 0), Reporter(folder)
     fixed = draw_batch(plan, 0)
     smooth = torch.zeros((), device=device)
-    frames, planes, reviewed = (
+    frames, planes, reviewed, _ = (
         t.to(device) for t in plan.samples.batch(plan.train[: config.batch])
     )
     generator = torch.Generator(device).manual_seed(0)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from napari_confseg.methods import Method
 from napari_confseg.store.schema import Slug, check_slug
 
 if TYPE_CHECKING:
@@ -41,17 +42,6 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Method(_Frozen):
-    """How confidence reaches the model: a name in the trainer's table, and its parameters."""
-
-    name: Slug
-    params: dict[str, float] = {}
-
-    def __str__(self) -> str:
-        inner = ", ".join(f"{k}={v:g}" for k, v in sorted(self.params.items()))
-        return f"{self.name}({inner})" if inner else self.name
-
-
 class FitRequest(_Frozen):
     """Fit a model to a cohort.
 
@@ -66,9 +56,9 @@ class FitRequest(_Frozen):
     raters : tuple of str
         Whose planes to learn from; empty means every human.
     method : Method
-        e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
-    size : {"quick", "normal"}
-        How large a network and how long a fit.
+        How confidence reaches the model, e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
+    size : {"study", "quick", "normal"}
+        How large a network and how long a fit; ``"study"`` is for many short ones.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     steps : int or None
@@ -88,7 +78,7 @@ class FitRequest(_Frozen):
     classes: tuple[Slug, ...] = Field(min_length=1)
     raters: tuple[Slug, ...] = ()
     method: Method = Method(name="threshold", params={"t": 60})
-    size: Literal["quick", "normal"] = "quick"
+    size: Literal["study", "quick", "normal"] = "quick"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
     steps: int | None = Field(default=None, ge=1)

@@ -16,7 +16,6 @@ from napari_confseg.job import (
     Finished,
     FitRequest,
     JobError,
-    Method,
     Metrics,
     PredictRequest,
     Preview,
@@ -25,6 +24,7 @@ from napari_confseg.job import (
     RunFolder,
     Started,
 )
+from napari_confseg.methods import Method
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from napari_confseg.job import FitRequest, JobError, Method, PredictRequest, RunFolder
+from napari_confseg.job import FitRequest, JobError, PredictRequest, RunFolder
+from napari_confseg.methods import LOSSES, METHODS, Method
 from napari_confseg.store import Cohort, StoreError
 from trainer.problems import TrainError
 
@@ -33,7 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         for problem in error.errors():
             field = ".".join(map(str, problem["loc"]))
-            print(f"confseg-train: {field}: {problem['msg']}", file=sys.stderr)
+            said = problem["msg"].removeprefix("Value error, ")
+            print(f"confseg-train: {field or error.title.lower()}: {said}", file=sys.stderr)
+        return WRONG_USAGE
+    except ValueError as error:
+        print(f"confseg-train: {error}", file=sys.stderr)
         return WRONG_USAGE
     return code
 
@@ -84,8 +89,10 @@ def _fit_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fit.add_argument("--classes", nargs="+", default=[], help="classes to learn; all if not given")
     fit.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
     fit.add_argument("--method", default="threshold:t=60",
-                     help="NAME or NAME:PARAMETER=NUMBER,... (threshold:t=60, soft)")  # fmt: skip
-    fit.add_argument("--size", choices=("quick", "normal"), default="quick")
+                     help="NAME[:PARAMETER=NUMBER,...][+LOSS], e.g. soft, threshold:t=60, "
+                     f"soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
+                     f"{', '.join(LOSSES)}.")  # fmt: skip
+    fit.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
     fit.add_argument("--steps", type=int, help="optimiser steps; the size's own number")
     fit.add_argument("--seed", type=int, default=0)
     fit.add_argument("--compile", action="store_true", help="compile the network (minutes)")
@@ -134,7 +141,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         rater=arguments.rater or arguments.out.name,
         classes=tuple(classes),
         raters=tuple(arguments.raters),
-        method=parse_method(arguments.method),
+        method=Method.parse(arguments.method),
         size=arguments.size,
         device=arguments.device,
         seed=arguments.seed,
@@ -197,27 +204,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     else:
         print_evaluation(evaluation)
     return DONE
-
-
-def parse_method(text: str) -> Method:
-    """Read ``NAME`` or ``NAME:PARAMETER=NUMBER,...``.
-
-    Raises
-    ------
-    TrainError
-        If a parameter is not of that form.
-    """
-    name, _, rest = text.partition(":")
-    params: dict[str, float] = {}
-    for part in filter(None, rest.split(",")):
-        key, _, value = part.partition("=")
-        try:
-            params[key.strip()] = float(value)
-        except ValueError as error:
-            raise TrainError(
-                f"Method {text!r} can't be read", "Write e.g. threshold:t=60."
-            ) from error
-    return Method(name=name, params=params)
 
 
 def _absolute(location: str) -> str:

@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from napari_confseg.job import Method
+from napari_confseg.methods import Method
+from trainer.calibrate import Calibration
 from trainer.compute import Precision
 from trainer.network import Segmenter
 from trainer.problems import TrainError
 from trainer.split import Split
+from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,8 @@ class RunConfig(BaseModel):
         Of the fit.
     split : Split
         What is held out.
+    calibration : Calibration or None
+        What raters' confidence is worth, if the method asks.
     versions : dict
         Of the libraries that decide about numbers.
     """
@@ -71,12 +75,17 @@ class RunConfig(BaseModel):
     steps: int
     batch: int
     split: Split
+    calibration: Calibration | None = None
     versions: dict[str, str]
 
     def network(self) -> Segmenter:
         """Return the network, its weights not yet learnt; the same for the same seed."""
         torch.manual_seed(self.seed)
-        return Segmenter(self.channels, self.units, len(self.classes))
+        recipe = RECIPES[self.method.name]
+        outputs = recipe.head.outputs or round(self.method.settings["n"])
+        n_raters = len(self.raters) if recipe.per_rater else 0
+        return Segmenter(self.channels, self.units, len(self.classes), recipe.head, outputs,
+                         n_raters)  # fmt: skip
 
 
 def library_versions() -> dict[str, str]:

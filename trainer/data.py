@@ -86,6 +86,10 @@ class Samples:
         The clip of each sample.
     times : tuple of int
         Its frame number in that clip.
+    rater_of : int64 tensor, shape (S,)
+        Whose word each sample is.
+    raters : tuple of str
+        Their names.
     """
 
     frames: Tensor
@@ -94,6 +98,8 @@ class Samples:
     frame_of: Tensor
     clips: tuple[str, ...]
     times: tuple[int, ...]
+    rater_of: Tensor
+    raters: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.frame_of)
@@ -102,12 +108,14 @@ class Samples:
         """Return the samples with all tensors on `device`."""
         return replace(self, frames=self.frames.to(device), planes=self.planes.to(device),
                        reviewed=self.reviewed.to(device),
-                       frame_of=self.frame_of.to(device))  # fmt: skip
+                       frame_of=self.frame_of.to(device),
+                       rater_of=self.rater_of.to(device))  # fmt: skip
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gather frames (B, 1, H, W), planes (B, C, H, W) and reviewed (B, C) of `rows`."""
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gather frames (B, 1, H, W), planes (B, C, H, W), reviewed (B, C) and rater (B,)."""
         rows = rows.to(self.frames.device)
-        return self.frames[self.frame_of[rows]][:, None], self.planes[rows], self.reviewed[rows]
+        frames = self.frames[self.frame_of[rows]][:, None]
+        return frames, self.planes[rows], self.reviewed[rows], self.rater_of[rows]
 
 
 def choose_canvas(shapes: Sequence[tuple[int, int]], longest: int) -> Canvas:
@@ -262,6 +270,8 @@ def read_samples(
     reviewed: list[NDArray[np.bool_]] = []
     frame_of: list[int] = []
     where: list[tuple[str, int]] = []
+    rater_of: list[int] = []
+    names = tuple(sorted({r.name for s in sources for r in s.raters}))
     n_frames = 0
     for done, source in enumerate(sources):
         tell(done, len(sources), f"Reading {source.clip.name}")
@@ -280,6 +290,7 @@ def read_samples(
                 reviewed.append(source.reviewed[r, t])
                 frame_of.append(n_frames + i)
                 where.append((source.clip.name, t))
+                rater_of.append(names.index(rater.name))
         n_frames += len(wanted[done])
     return Samples(
         torch.cat(frames),
@@ -288,6 +299,8 @@ def read_samples(
         torch.tensor(frame_of),
         tuple(clip for clip, _ in where),
         tuple(t for _, t in where),
+        torch.tensor(rater_of),
+        names,
     )
 
 

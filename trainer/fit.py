@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from napari_confseg.job import Result
 from trainer.augment import augment
 from trainer.checkpoint import Progressed, load_state, save_checkpoint, save_state
 from trainer.compute import autocast, set_threads
 from trainer.curve import Curve
+from trainer.losses import loss_of
 from trainer.network import SIZES
 from trainer.prepare import facts, prepare, prevalence
 from trainer.problems import TrainError
 from trainer.screen import Screen
-from trainer.targets import METHODS, make_targets
+from trainer.targets import make_targets
 from trainer.validate import score, validate
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from napari_confseg.job import FitRequest, RunFolder
     from trainer.prepare import Plan
@@ -117,17 +119,16 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
 
 
 def learn_from(
-    batch: tuple[Tensor, Tensor, Tensor],
+    batch: Batch,
     model: nn.Module,
     plan: Plan,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> Tensor:
     """Take one optimiser step and return its loss, detached and still on the device."""
-    images, target, weight = batch
     with autocast(plan.device, plan.config.precision):
-        logits = model(images)
-    loss = METHODS[plan.config.method.name].loss(logits.float(), target, weight)
+        logits = model(batch.images, batch.rater)
+    loss = loss_of(plan.config.method)(logits, batch.target, batch.weight)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     scaler.unscale_(optimizer)
     torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
@@ -137,25 +138,37 @@ def learn_from(
     return loss.detach()
 
 
-def draw_batch(plan: Plan, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the images, targets and weights of one step, augmented; a function of the step.
+class Batch(NamedTuple):
+    """What one step learns from.
 
-    Returns
-    -------
+    Attributes
+    ----------
     images : float tensor, shape (B, 1, H, W)
         In 0..1, channels last.
-    target, weight : float tensors, shape (B, C, H, W)
+    target, weight : float tensors, shape (B, C * L, H, W)
+        As the method has them.
+    rater : int64 tensor, shape (B,)
+        Whose word each sample is.
     """
+
+    images: Tensor
+    target: Tensor
+    weight: Tensor
+    rater: Tensor
+
+
+def draw_batch(plan: Plan, step: int) -> Batch:
+    """Return the batch of one step, augmented; a function of the seed and the step."""
     config = plan.config
     mixed = (config.seed * 1_000_003 + step) % 2**63
     torch.manual_seed(mixed)  # for a network that draws numbers itself, e.g. dropout
     generator = torch.Generator(plan.device).manual_seed(mixed)
     rows = plan.train[batch_rows(len(plan.train), step, config.batch, config.seed)]
     drawn = plan.samples.batch(rows)
-    frames, planes, reviewed = (t.to(plan.device, non_blocking=True) for t in drawn)
+    frames, planes, reviewed, rater = (t.to(plan.device, non_blocking=True) for t in drawn)
     images, planes = augment(frames, planes, generator)
-    target, weight = make_targets(config.method, planes, reviewed)
-    return images.contiguous(memory_format=torch.channels_last), target, weight
+    target, weight = make_targets(config.method, planes, reviewed, generator)
+    return Batch(images.contiguous(memory_format=torch.channels_last), target, weight, rater)
 
 
 def batch_rows(n: int, step: int, batch: int, seed: int) -> Tensor:

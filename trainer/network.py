@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import nn
 
+from trainer import heads
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -38,13 +40,14 @@ class Size:
 
 
 SIZES = {
+    "study": Size(96, (8, 16, 32, 64), 0, 8, 300, 2e-2),
     "quick": Size(128, (16, 32, 64, 128, 256), 0, 8, 400, 3e-3),
     "normal": Size(256, (32, 64, 128, 256, 512), 2, 8, 4000, 1e-3),
 }
 
 
 class Segmenter(nn.Module):
-    """Frames in, one logit per class and pixel out; classes may overlap.
+    """Frames in, logits per class and pixel out; classes may overlap.
 
     Parameters
     ----------
@@ -53,21 +56,35 @@ class Segmenter(nn.Module):
     units : int
         Residual units per level.
     n_classes : int
-        Channels of the output.
+        Classes to find.
+    head : Head
+        What the U-Net's outputs mean.
+    outputs : int
+        How many of them a class has.
+    n_raters : int
+        Raters whose scales are learnt along with the rest; 0 if none are.
     """
 
     mean: Tensor
     std: Tensor
     prior: Tensor
 
-    def __init__(self, channels: tuple[int, ...], units: int, n_classes: int) -> None:
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        units: int,
+        n_classes: int,
+        head: heads.Head = heads.PLAIN,
+        outputs: int = 1,
+        n_raters: int = 0,
+    ) -> None:
         super().__init__()
         from monai.networks.nets import UNet
 
         self.net = UNet(
             spatial_dims=2,
             in_channels=1,
-            out_channels=n_classes,
+            out_channels=n_classes * outputs,
             channels=channels,
             strides=(2,) * (len(channels) - 1),
             num_res_units=units,
@@ -75,7 +92,12 @@ class Segmenter(nn.Module):
         )
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
-        self.register_buffer("prior", torch.zeros(n_classes, 1, 1))
+        self.register_buffer("prior", torch.zeros(n_classes * outputs, 1, 1))
+        self.n_classes = n_classes
+        self._head, self._outputs = head, outputs
+        # Of each rater and class; zero is taking them at their word.
+        self.boldness = nn.Parameter(torch.zeros(n_raters, n_classes)) if n_raters else None
+        self.freedom = nn.Parameter(torch.zeros(n_raters, n_classes)) if n_raters else None
 
     def place(self, device: torch.device) -> Self:
         """Move to `device`, in the memory format that convolutions like best there."""
@@ -96,9 +118,42 @@ class Segmenter(nn.Module):
         images = frames[:: max(1, len(frames) // 256)].float() / 255
         self.mean.copy_(images.mean())
         self.std.copy_(images.std().clamp_min(1e-3))
-        self.prior.copy_(torch.logit(prevalence.clamp(1e-3, 0.5))[:, None, None])
+        # What else a class has outputs for begins at zero.
+        self.prior[:: self._outputs] = torch.logit(prevalence.clamp(1e-3, 0.5))[:, None, None]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, C, H, W) of images (N, 1, H, W) in 0..1."""
-        logits: Tensor = self.net((images - self.mean) / self.std)
-        return logits + self.prior
+    def forward(self, images: Tensor, rater: Tensor | None = None) -> Tensor:
+        """Return logits (N, C * L, H, W), as the head has them, of images (N, 1, H, W) in 0..1.
+
+        Given the rater (N,) of each image, of what that rater would say, if scales are learnt.
+        """
+        raw = self.net((images - self.mean) / self.std).float() + self.prior
+        logits = self._head.logits(raw, self._outputs)
+        if rater is None or self.boldness is None or self.freedom is None:
+            return logits
+        return as_rater(logits, self.boldness, self.freedom, rater)
+
+    def probability(self, images: Tensor) -> Tensor:
+        """Return each class's probability (N, C, H, W)."""
+        return heads.probability(self(images), self.n_classes)
+
+
+def as_rater(logits: Tensor, boldness: Tensor, freedom: Tensor, rater: Tensor) -> Tensor:
+    """Return the logits of what each image's rater would say, given those of the panel.
+
+    One curve per rater and class, learnt with the network in the place of Zhang et al.'s confusion
+    (*Disentangling human error*, NeurIPS 2020), for here raters answer in percent:
+    ``logit * exp(boldness) + freedom``. Both are taken less their mean over raters, so that the
+    panel as a whole is taken at its word, and a rater alone exactly.
+
+    Parameters
+    ----------
+    logits : tensor, shape (N, C, H, W)
+        Of the hidden probability.
+    boldness, freedom : tensor, shape (R, C)
+        How far from 50 % a rater goes, and how readily a rater marks; 0 is taken at their word.
+    rater : int64 tensor, shape (N,)
+        Whose image each is.
+    """
+    slope = (boldness - boldness.mean(0)).exp()[rater]
+    shift = (freedom - freedom.mean(0))[rater]
+    return logits * slope[:, :, None, None] + shift[:, :, None, None]

@@ -61,8 +61,9 @@ class Predictor:
         """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``."""
         images = fit_frames(frames, self.config.canvas).to(self.device)[:, None].float() / 255
         with autocast(self.device, self.config.precision):
-            logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        probability = logits.float().sigmoid()
+            probability = self.network.probability(
+                images.contiguous(memory_format=torch.channels_last)
+            )
         full = unfit(probability, (frames.shape[1], frames.shape[2])) * MAX_CONFIDENCE
         return full.round_().clamp_(0, MAX_CONFIDENCE).to(torch.uint8).cpu().numpy()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_confseg.store import Cohort
+from trainer.calibrate import apply, calibrate
 from trainer.checkpoint import CONFIG, RunConfig, library_versions, load_config, save_config
 from trainer.compute import choose_device, choose_precision
 from trainer.data import (
@@ -21,7 +22,7 @@ from trainer.data import (
 from trainer.network import SIZES
 from trainer.problems import TrainError
 from trainer.split import make_split
-from trainer.targets import check_method, make_targets
+from trainer.targets import RECIPES, make_targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from trainer.data import Source
     from trainer.progress import Reporter
 
-_VALIDATION = {"quick": 64, "normal": 512}
+_VALIDATION = {"study": 64, "quick": 64, "normal": 512}
 """Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""
 
 
@@ -73,7 +74,6 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     TrainError
         If the request can't be met; says why and what to do.
     """
-    check_method(request.method)
     device = choose_device(request.device)
     cohort = Cohort.open(request.cohort)
     _refuse_person(cohort, request.rater)
@@ -95,6 +95,10 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
             "Mark them again, or begin a new run.",
         )
     held = held[:: -(-len(held) // _VALIDATION[config.size])]
+    if RECIPES[config.method.name].calibrates:
+        found = config.calibration or calibrate(samples, train, config.classes)
+        config = config.model_copy(update={"calibration": found})
+        samples = apply(found, samples, config.classes)
     if resumed is None:
         save_config(folder.path, config)
     return Plan(cohort, indices, config, _place(samples, device), torch.tensor(train),
@@ -131,7 +135,7 @@ def _decide(
         [s.marked(indices) for s in sources],
         seed=request.seed,
     )
-    config = RunConfig(
+    return RunConfig(
         cohort_id=cohort.meta.cohort_id,
         cohort=cohort.meta.name,
         classes=request.classes,
@@ -142,17 +146,15 @@ def _decide(
         units=size.units,
         canvas=canvas,
         every=choose_stride(sources, canvas),
-        precision="fp32",
+        precision=choose_precision(device, small=request.size == "study")
+        if request.precision == "auto"
+        else request.precision,
         seed=request.seed,
         steps=request.steps or size.steps,
         batch=size.batch,
         split=split,
         versions=library_versions(),
     )
-    if request.precision != "auto":
-        return config.model_copy(update={"precision": request.precision})
-    network = config.network().place(device)
-    return config.model_copy(update={"precision": choose_precision(network, canvas, device)})
 
 
 def _refuse_person(cohort: Cohort, rater: str) -> None:
@@ -184,6 +186,8 @@ def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
         found["warning"] = config.split.warning
     if config.every > 1:
         found["frames left out"] = f"every {config.every}th reviewed frame is read, to fit memory"
+    if config.calibration is not None:
+        found["calibration"] = config.calibration.note
     return found | {
         "device": torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
@@ -203,7 +207,9 @@ def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
 def prevalence(plan: Plan) -> Tensor:
     """Return each class's mean target over what is known of it in the training samples, (C,)."""
     rows = plan.train[:: max(1, len(plan.train) // 256)]
-    _, planes, reviewed = plan.samples.batch(rows)
+    _, planes, reviewed, _ = plan.samples.batch(rows)
     target, weight = make_targets(plan.config.method, planes, reviewed)
     pixels = (0, 2, 3)
-    return (target * weight).sum(pixels) / weight.sum(pixels).clamp_min(1)
+    share = (target * weight).sum(pixels) / weight.sum(pixels).clamp_min(1)
+    # With several thresholds per class, of the lowest.
+    return share.view(len(plan.config.classes), -1)[:, 0]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from trainer.compute import autocast
-from trainer.losses import dice_parts
-from trainer.targets import METHODS, make_targets
+from trainer.losses import dice_parts, loss_of
+from trainer.targets import make_targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,21 +36,23 @@ def validate(network: Segmenter, plan: Plan) -> dict[str, float | None]:
         frame shows, and for the mean if there is none at all.
     """
     config, device = plan.config, plan.device
-    shape = (len(config.classes),)
-    overlap, total, present = (torch.zeros(shape, device=device) for _ in range(3))
-    loss = torch.zeros((), device=device)
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    loss, loss_by = torch.zeros((), device=device), loss_of(config.method)
     for rows in torch.split(plan.validation, _BATCH):
         drawn = plan.samples.batch(rows)
-        frames, planes, reviewed = (t.to(device, non_blocking=True) for t in drawn)
+        frames, planes, reviewed, rater = (t.to(device, non_blocking=True) for t in drawn)
         target, weight = make_targets(config.method, planes, reviewed)
         images = (frames.float() / 255).contiguous(memory_format=torch.channels_last)
         with autocast(device, config.precision):
-            logits = network(images)
-        logits = logits.float()
-        parts = dice_parts(logits.sigmoid(), target, weight)
-        overlap, total = overlap + parts[0], total + parts[1]
-        present += (target * weight).sum((0, 2, 3))
-        loss += METHODS[config.method.name].loss(logits, target, weight) * len(rows)
+            logits = network(images, rater)
+        present = (target * weight).sum((0, 2, 3))
+        parts.append((*dice_parts(logits.sigmoid(), target, weight), present))
+        loss += loss_by(logits, target, weight) * len(rows)
+    # Several thresholds of a class count together.
+    overlap, total, present = (
+        torch.stack(part).sum(0).view(len(config.classes), -1).sum(1)
+        for part in zip(*parts, strict=True)
+    )
     scores = _defined(overlap / total.clamp_min(1e-6), present)
     named = {f"val_dice/{c}": s for c, s in zip(config.classes, scores, strict=True)}
     known = [s for s in scores if s is not None]

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
 
-from napari_confseg.job import FitRequest, Method
+from pydantic import ValidationError
+
+from napari_confseg.job import FitRequest
+from napari_confseg.methods import METHODS, Method
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_confseg.annotate.learnable import Learnable
     from napari_confseg.store import CohortMeta
 
-METHODS: Final = {
-    "threshold": "Everything marked with at least {t} % counts as present, all else as absent.",
-    "soft": "The confidence itself is the target: 60 % painted is 60 % to be learnt.",
-}
-"""Name of each method on offer, and what it does, in one sentence."""
-
 SIZES: Final = {
+    "study": "A tiny network for trying many methods: seconds on a laptop, and coarse.",
     "quick": "A small network for a first look: minutes on a laptop.",
     "normal": "The full network: best left running, or on a GPU.",
 }
@@ -39,9 +39,9 @@ class Wish:
     classes, raters : frozenset of str or None
         What to learn, and from whom.
     method : str
-        One of `METHODS`.
-    t : int
-        Threshold of the method of that name, 1..100 percent.
+        One of :data:`~napari_confseg.methods.METHODS`.
+    params : mapping of str to float
+        Of methods, by name; those that `method` doesn't take are left aside.
     size, device, steps : str, str, int or None
         As in :class:`~napari_confseg.job.FitRequest`. Only scripts ask for a number of steps.
     """
@@ -49,8 +49,8 @@ class Wish:
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
     method: str = "threshold"
-    t: int = 60
-    size: Literal["quick", "normal"] = "quick"
+    params: Mapping[str, float] = field(default_factory=dict)
+    size: Literal["study", "quick", "normal"] = "quick"
     device: str = "auto"
     steps: int | None = None
 
@@ -142,14 +142,14 @@ def plan(wish: Wish, reality: Reality) -> Plan:
         for c, n in zip(cohort.classes, frames, strict=True)
     )  # fmt: skip
     names = tuple(c.name for c in classes if c.chosen)
-    reason = _reason(reality, raters, classes)
+    method, wrong = _method(wish)
+    reason = _reason(reality, raters, classes) or wrong
     counts = _counts(learnable)
-    if reason:
+    if reason or method is None:
         return Plan(classes, raters, reason=reason, counts=counts)
-    params = {"t": float(wish.t)} if wish.method == "threshold" else {}
     request = FitRequest(
         cohort=reality.location, rater="new", classes=names, raters=tuple(chosen),
-        method=Method(name=wish.method, params=params), size=wish.size, device=wish.device,
+        method=method, size=wish.size, device=wish.device,
         steps=wish.steps,
     )  # fmt: skip
     indices = [c.index for c in cohort.classes if c.name in names]
@@ -160,6 +160,16 @@ def plan(wish: Wish, reality: Reality) -> Plan:
             "so its scores will look better than they are."
         )
     return Plan(classes, raters, request, caution=caution, counts=counts)
+
+
+def _method(wish: Wish) -> tuple[Method | None, str]:
+    takes = METHODS[wish.method].parameters
+    params = {name: float(wish.params.get(name, p.default)) for name, p in takes.items()}
+    try:
+        return Method(name=wish.method, params=params), ""
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        return None, f"{said[0].upper()}{said[1:]}."
 
 
 def _counts(learnable: Learnable) -> str:

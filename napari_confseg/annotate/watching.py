@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_confseg.annotate.runs import RunState
-    from napari_confseg.job import Method
+    from napari_confseg.methods import Method
     from napari_confseg.store import Cohort
 
 SECONDS_TO_START: Final = 60.0
@@ -162,7 +162,7 @@ def run_name(method: Method, now: datetime, taken: Container[str]) -> str:
     >>> run_name(Method(name="threshold", params={"t": 60}), datetime(2025, 11, 23, 14, 2), set())
     'threshold60-1123-1402'
     """
-    numbers = "-".join(f"{v:g}".replace(".", "_") for _, v in sorted(method.params.items()))
+    numbers = "-".join(f"{v:g}".replace(".", "_") for v in method.settings.values())
     stem = f"{method.name}{numbers}-{now:%m%d-%H%M}"
     name, n = stem, 2
     while name in taken:

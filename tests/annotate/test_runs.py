@@ -16,7 +16,7 @@ import pytest
 
 from napari_confseg.annotate import watching
 from napari_confseg.annotate.learnable import Learnable, Reviewed, survey
-from napari_confseg.annotate.plan import METHODS, Reality, Wish, plan
+from napari_confseg.annotate.plan import Reality, Wish, plan
 from napari_confseg.annotate.runs import Phase, Record, Signs, fold, in_words, resolve
 from napari_confseg.annotate.training import Training
 from napari_confseg.annotate.watching import Watch, found_runs, log_tail, run_name, runs_folder
@@ -28,7 +28,6 @@ from napari_confseg.job import (
     Failed,
     Finished,
     FitRequest,
-    Method,
     Metrics,
     PredictRequest,
     Preview,
@@ -37,6 +36,7 @@ from napari_confseg.job import (
     RunFolder,
     Started,
 )
+from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort, Status
 from tests.conftest import add_clip
 
@@ -307,7 +307,8 @@ def test_names_of_runs_say_method_and_time_and_differ() -> None:
     assert run_name(threshold, now, set()) == "threshold60-1123-1402"
     assert run_name(threshold, now, {"threshold60-1123-1402"}) == "threshold60-1123-1402-2"
     assert run_name(Method(name="soft"), now, set()) == "soft-1123-1402"
-    assert run_name(Method(name="m", params={"a": 0.5}), now, set()) == "m0_5-1123-1402"
+    half = Method(name="threshold", params={"t": 62.5})
+    assert run_name(half, now, set()) == "threshold62_5-1123-1402"
 
 
 def test_runs_are_found_newest_first_and_rubbish_is_passed_over(tmp_path: Path) -> None:
@@ -408,6 +409,7 @@ def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
         ({"busy": "m1"}, Wish(), "m1 is at work"),
         ({}, Wish(raters=frozenset()), "at least one rater"),
         ({}, Wish(classes=frozenset()), "at least one class"),
+        ({}, Wish(method="ignore-band", params={"low": 80}), "low above its high: 80 and 70"),
         ({}, Wish(raters=frozenset({"bob"}), classes=frozenset({"pleura"})), "at least one class"),
     ],
 )
@@ -422,7 +424,8 @@ def test_a_run_that_cannot_start_says_what_is_missing(
 def test_planning_is_pure(reviewed: Cohort) -> None:
     there = reality(reviewed)
     assert plan(Wish(), there) == plan(Wish(), there)
-    assert all(len(text) < 90 and text.endswith(".") for text in METHODS.values())
+    texts = [about.purpose for about in METHODS.values()]
+    assert all(len(text) < 90 and text.endswith(".") for text in texts)
 
 
 # ---- the model of the panel ---------------------------------------------------------------
@@ -523,7 +526,7 @@ def test_only_what_differs_is_told(reviewed: Cohort, training: Training) -> None
     for _ in range(50):
         training.poll()
     assert told == []
-    training.want(t=70)
+    training.want(params={"t": 70})
     assert len(told) == 1
 
 

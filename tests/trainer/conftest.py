@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_confseg.job import FitRequest, Method, RunFolder
+from napari_confseg.job import FitRequest, RunFolder
+from napari_confseg.methods import Method
 from napari_confseg.store import Cohort, Status
 from tests.conftest import clip_meta
 

@@ -72,7 +72,7 @@ def test_each_score_equals_its_oracle(cohort, model):
         ]  # fmt: skip
         mine, other = (case.hd95_mm, case.hd95_px) if spacing else (case.hd95_px, case.hd95_mm)
         assert math.isnan(other)
-        assert mine == pytest.approx(np.mean(distances), rel=1e-5, nan_ok=True)
+        assert mine == pytest.approx(np.mean(distances), rel=1e-4, nan_ok=True)  # in float32
 
 
 def test_calibration_error_equals_scikit_learn():

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from trainer import losses
 
-LOSSES = [losses.cross_entropy, losses.dice, losses.cross_entropy_and_dice]
+LOSSES = list(losses.LOSSES.values())
 SHAPE = (3, 2, 8, 8)
 
 
@@ -96,3 +96,59 @@ def test_cross_entropy_is_a_proper_score_for_soft_labels():
         losses.cross_entropy(logits.expand_as(target), target, torch.ones(1, 1, 4, 4)).backward()
         optimizer.step()
     assert logits.sigmoid().item() == pytest.approx(0.3, abs=1e-4)
+
+
+def test_adaptive_wing_equals_the_published_formula():
+    """Wang, Bo and Fuxin, equations 4 and 5, written out once more."""
+    omega, theta, epsilon, alpha = 14.0, 0.5, 1.0, 2.1
+    p, y = (v.ravel() for v in np.meshgrid(np.linspace(0.001, 0.999, 41), np.linspace(0, 1, 11)))
+    a = omega / (1 + (theta / epsilon) ** (alpha - y)) * (alpha - y)
+    a *= (theta / epsilon) ** (alpha - y - 1) / epsilon
+    c = theta * a - omega * np.log(1 + (theta / epsilon) ** (alpha - y))
+    apart = np.abs(y - p)
+    near = omega * np.log(1 + (apart / epsilon) ** (alpha - y))
+    expected = np.where(apart < theta, near, a * apart - c)
+    for one_p, one_y, one in zip(p, y, expected, strict=True):
+        logits = torch.logit(torch.tensor(one_p, dtype=torch.float64)).view(1, 1, 1, 1)
+        target = torch.full_like(logits, one_y)
+        found = losses.adaptive_wing(logits, target, torch.ones_like(logits))
+        assert found.item() == pytest.approx(one, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("y", [0.0, 0.3, 0.45])
+def test_adaptive_wing_is_continuous_and_smooth_at_theta(y):
+    """Value and slope meet where one branch takes over from the other."""
+    step = 1e-5
+    at = [y + losses.THETA + k * step for k in (-2, -1, 1, 2)]
+    values = []
+    for p in at:
+        logits = torch.logit(torch.tensor(p, dtype=torch.float64)).view(1, 1, 1, 1)
+        ones = torch.ones_like(logits)
+        values.append(losses.adaptive_wing(logits, ones * y, ones).item())
+    before, across, after = np.diff(values) / np.diff(at)
+    assert before == pytest.approx(after, rel=1e-3)
+    assert across == pytest.approx(after, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "loss", [losses.cross_entropy, losses.dice, losses.cross_entropy_and_dice, losses.adaptive_wing]
+)
+@pytest.mark.parametrize("y", [0.1, 0.4, 0.75, 0.9])
+def test_right_for_soft_labels_is_best_at_the_soft_label_itself(loss, y):
+    grid = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    target = torch.full((1, 1, 4, 4), y, dtype=torch.float64)
+    values = [loss(torch.logit(p).expand_as(target), target, torch.ones_like(target)) for p in grid]
+    assert grid[int(torch.stack(values).argmin())].item() == pytest.approx(y, abs=1e-6)
+
+
+def test_product_dice_equals_cross_entropy_plus_monai_and_pulls_soft_labels_to_extremes(generator):
+    logits, ones = torch.randn(SHAPE, generator=generator), torch.ones(SHAPE)
+    target = torch.rand(SHAPE, generator=generator)
+    oracle = DiceLoss(sigmoid=True, batch=True, smooth_nr=0, smooth_dr=0)(logits, target)
+    found = losses.product_dice(logits, target, ones)
+    torch.testing.assert_close(found, losses.cross_entropy(logits, target, ones) + oracle)
+    soft = torch.full((1, 1, 4, 4), 0.75)
+    exact = torch.logit(soft).requires_grad_()
+    losses.product_dice(exact, soft, torch.ones_like(soft)).backward()
+    assert exact.grad is not None
+    assert (exact.grad < 0).all()  # further up, away from the label

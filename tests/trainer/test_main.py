@@ -11,8 +11,7 @@ import pytest
 from napari_confseg.job import RunFolder
 from napari_confseg.store import Cohort
 from tests.trainer.conftest import request
-from trainer.__main__ import main, parse_method
-from trainer.problems import TrainError
+from trainer.__main__ import main
 
 
 def lines(text: str) -> list[dict]:
@@ -69,13 +68,6 @@ def test_wrong_usage_and_refusals(tmp_path, shared_toy, capsys):
     assert "no run folder" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path), shared_toy.location]) == 1
     assert "holds no fitted model" in capsys.readouterr().err
-
-
-def test_methods_are_read():
-    assert str(parse_method("threshold:t=55")) == "threshold(t=55)"
-    assert str(parse_method("soft")) == "soft"
-    with pytest.raises(TrainError, match=r"can't be read. Write e.g. threshold:t=60"):
-        parse_method("threshold:t")
 
 
 def imported_by(code: str) -> set[str]:

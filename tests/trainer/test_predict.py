@@ -11,6 +11,7 @@ import torch
 from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
 from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
+from trainer.compute import autocast
 from trainer.data import fit_frames, unfit
 from trainer.execute import execute
 from trainer.predict import Predictor
@@ -46,7 +47,7 @@ def test_every_frame_of_every_clip_is_marked(tmp_path, toy, model):
         assert (status[:, [PLEURA, B_LINE]] == Status.REVIEWED).all()
         assert (np.delete(status, [PLEURA, B_LINE], axis=1) == Status.UNTOUCHED).all()
         frames = np.asarray(clip.frames[:])
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(predictor.device, predictor.config.precision):
             logits = predictor.network(fit_frames(frames, (32, 48))[:, None].float() / 255)
             expected = unfit(logits.sigmoid(), clip.shape[1:]).numpy() * 100
         for c, index in enumerate((PLEURA, B_LINE)):

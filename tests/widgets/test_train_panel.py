@@ -147,7 +147,7 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
     assert not form.classes.boxes["rib"].isEnabled()
     QTest.mouseClick(form.classes.boxes["pleura"], Qt.MouseButton.LeftButton,
                      pos=QPoint(8, form.classes.boxes["pleura"].height() // 2))  # fmt: skip
-    form.t.setValue(75)
+    form.params["t"].setValue(75)
     request = panel.training.state.plan.request
     assert request is not None
     assert request.classes == ("b-line",)
@@ -157,7 +157,7 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
     QTest.keyClick(form.method, Qt.Key.Key_Down)
     assert panel.training.state.plan.request is not None
     assert str(panel.training.state.plan.request.method) == "soft"
-    assert not form.t.isVisibleTo(panel)
+    assert not form.params["t"].isVisibleTo(panel)
     assert "confidence itself" in form.method_note.text()
 
 
@@ -327,13 +327,13 @@ def test_everything_is_reached_by_keyboard_and_explains_itself(
 
 def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Cohort) -> None:
     opened(panel, learnable)
-    before = panel.form.t.value()
-    at = QPointF(panel.form.t.rect().center())
-    event = QWheelEvent(at, panel.form.t.mapToGlobal(at), QPoint(), QPoint(0, -120),
+    before = panel.form.params["t"].value()
+    at = QPointF(panel.form.params["t"].rect().center())
+    event = QWheelEvent(at, panel.form.params["t"].mapToGlobal(at), QPoint(), QPoint(0, -120),
                         Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
                         Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
-    QApplication.sendEvent(panel.form.t, event)
-    assert panel.form.t.value() == before
+    QApplication.sendEvent(panel.form.params["t"], event)
+    assert panel.form.params["t"].value() == before
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -19,13 +19,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.plan import METHODS, SIZES
+from napari_confseg.annotate.plan import SIZES
+from napari_confseg.methods import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_confseg.annotate.plan import Choice
     from napari_confseg.annotate.training import TrainingState
+    from napari_confseg.methods import About
 
 
 def swatch(color: str, size: int = 12) -> QIcon:
@@ -121,23 +123,34 @@ class PlanForm(QWidget):  # type: ignore[misc]
         self.classes.chosen.connect(lambda names: self.wished.emit({"classes": names}))
         self.raters = Choices("Learn from")
         self.raters.chosen.connect(lambda names: self.wished.emit({"raters": names}))
-        self.method, self.t, self.method_note = QComboBox(), QSpinBox(), note()
+        self.method, self.method_note = QComboBox(), note()
+        self.params = {p: QSpinBox() for about in METHODS.values() for p in about.parameters}
+        self._chosen: dict[str, float] = {}
         self.size, self.device = QComboBox(), QComboBox()
         self._fill_choosers()
         self._lay_out()
 
     def _fill_choosers(self) -> None:
-        for name in METHODS:
-            self.method.addItem(name.capitalize(), name)
+        for i, (name, about) in enumerate(METHODS.items()):
+            self.method.addItem(name.capitalize().replace("-", " "), name)
+            defaults = {p: f"{v.default:g}" for p, v in about.parameters.items()}
+            text = about.purpose.format(**defaults)
+            self.method.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
         self.method.setToolTip("How confidence becomes what the model learns")
         self.method.activated.connect(
             lambda _: self.wished.emit({"method": self.method.currentData()})
         )
-        self.t.setRange(1, 100)
-        self.t.setSuffix(" %")
-        self.t.setToolTip("From this confidence on a mark counts as present")
-        self.t.setAccessibleName("Threshold in percent")
-        self.t.valueChanged.connect(lambda value: self.wished.emit({"t": value}))
+        for about in METHODS.values():
+            for name, parameter in about.parameters.items():
+                box = self.params[name]
+                box.setRange(round(parameter.low), round(parameter.high))
+                box.setSuffix(f" {parameter.unit}" if parameter.unit else "")
+                box.setToolTip(parameter.label)
+                box.setAccessibleName(f"{parameter.label}, of the method")
+        for name, box in self.params.items():
+            box.valueChanged.connect(
+                lambda value, n=name: self.wished.emit({"params": self._chosen | {n: value}})
+            )
         for i, (name, text) in enumerate(SIZES.items()):
             self.size.addItem(name.capitalize(), name)
             self.size.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
@@ -155,7 +168,8 @@ class PlanForm(QWidget):  # type: ignore[misc]
     def _lay_out(self) -> None:
         method = QHBoxLayout()
         method.addWidget(self.method, 1)
-        method.addWidget(self.t)
+        for box in self.params.values():
+            method.addWidget(box)
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
@@ -182,11 +196,7 @@ class PlanForm(QWidget):  # type: ignore[misc]
         self._headings[0].setVisible(bool(state.plan.classes))
         self._headings[1].setVisible(bool(state.plan.raters))
         _select(self.method, wish.method)
-        self.t.blockSignals(True)
-        self.t.setValue(wish.t)
-        self.t.blockSignals(False)
-        self.t.setVisible(wish.method == "threshold")
-        self.method_note.setText(METHODS[wish.method].format(t=wish.t))
+        self._show_params(METHODS[wish.method], wish.params)
         _select(self.size, wish.size)
         self.size.setToolTip(SIZES[wish.size])
         if self.device.count() != len(state.devices):
@@ -194,6 +204,18 @@ class PlanForm(QWidget):  # type: ignore[misc]
             for name, text in state.devices:
                 self.device.addItem(text, name)
         _select(self.device, wish.device)
+
+    def _show_params(self, about: About, chosen: Mapping[str, float]) -> None:
+        self._chosen = dict(chosen)
+        values = {p: chosen.get(p, v.default) for p, v in about.parameters.items()}
+        for name, box in self.params.items():
+            box.setVisible(name in values)
+            if name in values:
+                box.blockSignals(True)
+                box.setValue(round(values[name]))
+                box.blockSignals(False)
+        shown = {name: f"{value:g}" for name, value in values.items()}
+        self.method_note.setText(about.purpose.format(**shown))
 
 
 def _select(chooser: QComboBox, data: str) -> None:

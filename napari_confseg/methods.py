@@ -1,0 +1,179 @@
+"""The methods: how confidence reaches the model. What each is called, takes and does.
+
+Panel and trainer both read this table; the formulas are the trainer's (``trainer/targets.py``,
+``trainer/losses.py``, ``trainer/heads.py``), which a test holds to it. A method is a target (what
+is to be learnt from a confidence) and a loss (how to measure what is missing); each has a loss of
+its own, and any other can be asked for: ``threshold:t=60+semimetric``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from napari_confseg.store.schema import Slug
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that a person may set.
+
+    Attributes
+    ----------
+    default, low, high : float
+        Its value if nothing is said, and between what it must lie.
+    label : str
+        What it is, in few words.
+    unit : str
+        ``"%"`` for a confidence; else empty.
+    """
+
+    default: float
+    low: float
+    high: float
+    label: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class About:
+    """What is to be known of a method without computing with it.
+
+    Attributes
+    ----------
+    purpose : str
+        What it does, in one sentence; ``{t}`` and the like stand for its parameters.
+    loss : str
+        Key of :data:`LOSSES` that it comes with.
+    parameters : dict of str to Parameter
+        What it takes.
+    """
+
+    purpose: str
+    loss: str = "cross-entropy-dice"
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+
+_T = Parameter(60, 1, 100, "Present from", "%")
+
+METHODS: Final[dict[str, About]] = {
+    "threshold": About(
+        "Everything marked with at least {t} % counts as present, all else as absent.",
+        parameters={"t": _T},
+    ),
+    "soft": About("The confidence itself is the target: 60 % painted is 60 % to be learnt."),
+    "weighted": About("Every mark counts as present and weighs as much as its confidence."),
+    "ignore-band": About(
+        "Present from {high} %, absent below {low} %, and nothing is learnt in between.",
+        parameters={
+            "low": Parameter(30, 1, 100, "Absent below", "%"),
+            "high": Parameter(70, 1, 100, "Present from", "%"),
+        },
+    ),
+    "regression": About(
+        "The confidence is a number to hit, by a loss made for soft edges (SoftSeg).",
+        loss="adaptive-wing",
+    ),
+    "semimetric": About(
+        "The confidence is the target and overlap alone counts, in a form fit for soft labels.",
+        loss="semimetric",
+    ),
+    "smoothed": About(
+        "Cut at {t} %, then every edge softened alike: soft without anybody's confidence.",
+        parameters={"t": _T},
+    ),
+    "sampled": About(
+        "Each finding is drawn anew each step, present as often as its confidence says."
+    ),
+    "ordinal": About(
+        "{n} thresholds at once in one network, none of which can contradict another.",
+        parameters={"n": Parameter(5, 2, 20, "Thresholds")},
+    ),
+    "heteroscedastic": About(
+        "The confidence is the target, and the network learns how noisy each place is."
+    ),
+    "raters": About("Learns along how boldly and how readily each rater marks, and takes it off."),
+    "calibrated": About(
+        "First finds out what each rater's confidence is worth, then learns from that."
+    ),
+}
+"""Name of each method, and what is to be known of it."""
+
+LOSSES: Final[dict[str, str]] = {
+    "cross-entropy-dice": "Cross-entropy plus soft Dice in its semimetric form",
+    "cross-entropy": "Cross-entropy alone: calibrated pixel by pixel",
+    "semimetric": "Soft Dice alone, in the form that is best at the soft label itself",
+    "product-dice": "Cross-entropy plus the usual soft Dice, which asks for extremes",
+    "adaptive-wing": "Adaptive wing, a regression loss (SoftSeg)",
+}
+"""Name of each loss, and what it is."""
+
+
+class Method(BaseModel):
+    """A method as somebody asks for it.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`METHODS`.
+    params : dict of str to float
+        What differs from the defaults.
+    loss : str or None
+        One of :data:`LOSSES`; the method's own if None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Slug
+    params: dict[str, float] = {}
+    loss: Slug | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.name not in METHODS:
+            raise ValueError(f"there is no method {self.name!r}; use {', '.join(METHODS)}")
+        if self.loss is not None and self.loss not in LOSSES:
+            raise ValueError(f"there is no loss {self.loss!r}; use {', '.join(LOSSES)}")
+        takes = self.about.parameters
+        for name, value in self.params.items():
+            if name not in takes:
+                raise ValueError(f"method {self.name!r} has no parameter {name!r}; it takes "
+                                 f"{', '.join(takes) or 'none'}")  # fmt: skip
+            if not takes[name].low <= value <= takes[name].high:
+                raise ValueError(f"{name} of method {self.name!r} is {value:g}; use "
+                                 f"{takes[name].low:g} to {takes[name].high:g}")  # fmt: skip
+        if (values := self.settings).get("low", 0) > values.get("high", 100):
+            raise ValueError(f"method {self.name!r} has its low above its high: "
+                             f"{values['low']:g} and {values['high']:g}")  # fmt: skip
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME[:PARAMETER=NUMBER,...][+LOSS]``; what can't be read is a ValueError."""
+        what, _, loss = text.partition("+")
+        name, _, rest = what.partition(":")
+        params: dict[str, float] = {}
+        for part in filter(None, rest.split(",")):
+            key, _, value = part.partition("=")
+            try:
+                params[key.strip()] = float(value)
+            except ValueError as error:
+                raise ValueError(
+                    f"method {text!r} can't be read; write e.g. threshold:t=60 or soft+semimetric"
+                ) from error
+        return cls(name=name, params=params, loss=loss or None)
+
+    @property
+    def about(self) -> About:
+        """What is to be known of it."""
+        return METHODS[self.name]
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Every parameter's value."""
+        return {k: self.params.get(k, p.default) for k, p in self.about.parameters.items()}
+
+    def __str__(self) -> str:
+        inner = ", ".join(f"{k}={v:g}" for k, v in self.settings.items())
+        return self.name + (f"({inner})" if inner else "") + (f" + {self.loss}" * bool(self.loss))

@@ -1,0 +1,113 @@
+"""Calibrated: what each rater's confidence is worth, found out before anything is learnt.
+
+Per class, on the training frames that at least two raters marked, the calibrated consensus
+(``napari_confseg.dataset.calibrated``) estimates a hidden state per pixel along with each rater's
+use of the scale. Out of it comes a monotone curve for
+each, from stated confidence to probability, and the network learns from that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from napari_confseg.dataset.calibrated import fit_calibrated
+from napari_confseg.dataset.patterns import MISSING, Collector
+from napari_confseg.store import MAX_CONFIDENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from trainer.data import Samples
+
+
+class Calibration(BaseModel):
+    """What stated confidence is worth; kept in ``config.json``.
+
+    Attributes
+    ----------
+    frames : int
+        Training frames that at least two raters marked; with none there are no curves.
+    curves : dict
+        Class -> rater -> probability in percent for each stated confidence, 0 (not marked) to
+        100, rising. A rater who shares no frame with another is taken at their word.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    frames: int
+    curves: dict[str, dict[str, tuple[int, ...]]]
+
+    @property
+    def note(self) -> str:
+        """What came of it, in a sentence."""
+        if not self.frames:
+            return (
+                "no training frame is marked by two raters, so nobody's confidence can be "
+                "checked: raters are taken at their word, as with 'soft'"
+            )
+        return f"from {self.frames} training frames that two or more raters marked"
+
+
+def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) -> Calibration:
+    """Find out what each rater's confidence is worth, from the training samples alone.
+
+    Parameters
+    ----------
+    samples : Samples
+        As read, on the CPU.
+    train : sequence of int
+        Rows to learn from: what is held out has no say.
+    classes : sequence of str
+        The planes' classes.
+    """
+    by_frame: dict[int, list[int]] = {}
+    for row in train:
+        by_frame.setdefault(int(samples.frame_of[row]), []).append(row)
+    shared = [rows for rows in by_frame.values() if len(rows) > 1]
+    rater_of = samples.rater_of.tolist()
+    panel = sorted({rater_of[row] for rows in shared for row in rows})
+    curves: dict[str, dict[str, tuple[int, ...]]] = {}
+    for c, name in enumerate(classes):
+        collector = Collector([samples.raters[r] for r in panel])
+        for rows in shared:
+            planes = {samples.raters[rater_of[row]]: samples.planes[row, c].numpy()
+                      for row in rows if samples.reviewed[row, c]}  # fmt: skip
+            if len(planes) > 1:
+                collector.add(planes)
+        patterns = collector.patterns()
+        if not patterns.counts.sum():
+            continue
+        fitted = fit_calibrated(patterns)
+        heard = (patterns.codes != MISSING).any(0)
+        curves[name] = {
+            rater: _percent(patterns.stated[r], fitted.curve(rater))
+            for r, rater in enumerate(patterns.raters) if heard[r]
+        }  # fmt: skip
+    return Calibration(frames=len(shared), curves=curves)
+
+
+def _percent(stated: NDArray[np.float64], curve: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the curve at every percent, straight between the confidences that were stated."""
+    at = np.interp(np.arange(MAX_CONFIDENCE + 1) / MAX_CONFIDENCE, stated, curve)
+    return tuple(round(float(p)) for p in at * MAX_CONFIDENCE)
+
+
+def apply(calibration: Calibration, samples: Samples, classes: Sequence[str]) -> Samples:
+    """Return the samples with each stated confidence replaced by what it is worth."""
+    tables = torch.arange(256, dtype=torch.uint8).repeat(len(samples.raters), len(classes), 1)
+    for c, name in enumerate(classes):
+        for rater, curve in calibration.curves.get(name, {}).items():
+            if rater in samples.raters:
+                table = tables[samples.raters.index(rater), c]
+                table[: len(curve)] = torch.tensor(curve, dtype=torch.uint8)
+    planes = torch.empty_like(samples.planes)
+    for row, rater in enumerate(samples.rater_of.tolist()):
+        for c in range(len(classes)):
+            planes[row, c] = tables[rater, c][samples.planes[row, c].int()]
+    return replace(samples, planes=planes)

@@ -1,0 +1,85 @@
+"""Heads: what a network's outputs mean. Pure functions of the raw outputs.
+
+A head turns ``K`` outputs per class, ``(N, C * K, H, W)``, into the logits that the loss sees,
+``(N, C * L, H, W)`` in the order of the target. The model's probability of a class is the mean of
+its ``L`` sigmoids, whatever the head.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Head:
+    """How many outputs a class has, and what they come to.
+
+    Attributes
+    ----------
+    logits : callable
+        ``(raw, K) -> logits``.
+    outputs : int
+        Outputs per class; 0 if the method's parameter ``n`` says how many.
+    """
+
+    logits: Callable[[Tensor, int], Tensor]
+    outputs: int = 1
+
+
+def plain(raw: Tensor, _: int) -> Tensor:
+    """Take the outputs for the logits."""
+    return raw
+
+
+def cumulative(raw: Tensor, n: int) -> Tensor:
+    """Return logits of P(confidence >= t) for `n` rising t, falling by construction.
+
+    The first output is the logit at the lowest t; each further one says, through a softplus and so
+    never below zero, by how much the logit falls to the next t. So no threshold can contradict a
+    lower one, whatever the weights.
+    """
+    outputs = raw.reshape(len(raw), -1, n, *raw.shape[2:])
+    first = outputs[:, :, :1]
+    falls = F.softplus(outputs[:, :, 1:]).cumsum(2)
+    return torch.cat([first, first - falls], 2).flatten(1, 2)
+
+
+_NODES = 7
+
+
+def noisy(raw: Tensor, _: int) -> Tensor:
+    """Return the logit of the mean probability under Gaussian noise on the logit.
+
+    Kendall and Gal (*What uncertainties do we need*, NeurIPS 2017, eq. 12): per class and pixel
+    the network says a mean logit and the log variance of its noise, and the likelihood is averaged
+    over the noise. They draw samples; here Gauss-Hermite quadrature of seven nodes takes their
+    place, which needs no chance. Without noise it is the mean logit itself.
+    """
+    mean, log_variance = raw.reshape(len(raw), -1, 2, *raw.shape[2:]).unbind(2)
+    spread = (log_variance.clamp(-20, 6) / 2).exp()
+    nodes, weights = np.polynomial.hermite.hermgauss(_NODES)
+    log_yes, log_no = [], []
+    for node, weight in zip(nodes, weights, strict=True):
+        logit = mean + spread * (math.sqrt(2) * float(node))
+        share = math.log(float(weight) / math.sqrt(math.pi))
+        log_yes.append(F.logsigmoid(logit) + share)
+        log_no.append(F.logsigmoid(-logit) + share)
+    return torch.logsumexp(torch.stack(log_yes), 0) - torch.logsumexp(torch.stack(log_no), 0)
+
+
+PLAIN, ORDINAL, NOISY = Head(plain), Head(cumulative, 0), Head(noisy, 2)
+
+
+def probability(logits: Tensor, n_classes: int) -> Tensor:
+    """Return each class's probability (N, C, H, W) from logits (N, C * L, H, W)."""
+    return logits.sigmoid().reshape(len(logits), n_classes, -1, *logits.shape[2:]).mean(2)
