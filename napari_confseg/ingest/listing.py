@@ -86,7 +86,7 @@ def _is_one(path: Path) -> bool:
     """Whether `path`, found in a folder, is a source by itself."""
     if _suffix(path) in VIDEOS or _is_stack(path):
         return True
-    return _suffix(path) not in IMAGES and path.name.upper() != DICOMDIR and _is_dicom(path)
+    return _suffix(path) not in IMAGES and path.name.upper() != DICOMDIR and is_dicom(path)
 
 
 def _file(path: Path) -> Found:
@@ -94,12 +94,12 @@ def _file(path: Path) -> Found:
     kind: Literal["video", "images", "dicom"] = "video"
     if _suffix(path) in IMAGES:
         kind = "images"
-    elif _suffix(path) in DICOMS or _is_dicom(path):
+    elif _suffix(path) in DICOMS or is_dicom(path):
         kind = "dicom"
     return Found(Source(kind, (str(path),)), path, path.parent)
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
     """Whether the preamble of `path` is that of DICOM; scanners' files often have no extension."""
     try:
         with path.open("rb") as f:

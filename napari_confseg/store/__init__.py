@@ -6,6 +6,7 @@ from napari_confseg.store.backend import Location
 from napari_confseg.store.backlog import SaveState
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.cohort import Cohort
+from napari_confseg.store.kinds import kind_at, open_clip_at
 from napari_confseg.store.lease import Holder
 from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.rater import Rater
@@ -69,5 +70,7 @@ __all__ = [
     "Unblinded",
     "Verdict",
     "check_slug",
+    "kind_at",
+    "open_clip_at",
     "validate",
 ]

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
 from napari_confseg.annotate.remember import Memory, slug_of, state_folder
 from napari_confseg.annotate.reviewing import ClipProgress, read_progress
-from napari_confseg.store import Cohort, StoreError
+from napari_confseg.store import Cohort, StoreError, kind_at
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
 from napari_confseg.widgets.parts.chores import Chore
 
@@ -111,6 +111,15 @@ class Desk(QObject):  # type: ignore[misc]
             return False
         self.open_first_clip()
         return True
+
+    def open_place(self, path: str | Path, reader: str = "") -> bool:
+        """Open a cohort, or a clip in its cohort; return whether that worked."""
+        if kind_at(path) != "clip":
+            return self.open(path, reader)
+        clip = Path(path).absolute()
+        cohort = self._session.cohort
+        there = cohort is not None and Path(cohort.location).absolute() == clip.parent
+        return (there or self.open(clip.parent, reader)) and self.open_clip(clip.name)
 
     def open_first_clip(self) -> None:
         """Open the cohort's first clip, if it has any."""

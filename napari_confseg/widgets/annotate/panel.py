@@ -29,6 +29,7 @@ from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
+from napari_confseg.widgets.readers import DropCatcher, one_of_ours
 from napari_confseg.widgets.shared import close_with, session_for
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class AnnotatePanel(AnnotateForm):
         self.player = Player(self.session, self)
         self.readouts = ReadoutsPart(self.session)
         self.readouts_section.add(self.readouts)
+        self.drops = DropCatcher(self, lambda p: self.desk.open_place(p, self._reader_typed()))
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -166,6 +168,7 @@ class AnnotatePanel(AnnotateForm):
     def _bind_keys(self) -> None:
         window = self.main_window()
         close_with(window, self.session)
+        self.drops.watch(window)
         self.keys.bind(window)
 
     # ---- what the session tells -----------------------------------------------------------
@@ -403,8 +406,8 @@ class AnnotatePanel(AnnotateForm):
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
         """Open the cohort, or import what else is dropped."""
         folder = dropped_folder(event.mimeData())
-        if folder and folder.rstrip("/\\").endswith((".zarr", ".zip")):
-            self.desk.open(folder, self._reader_typed())
+        if folder and (one_of_ours(event.mimeData()) or folder.endswith((".zarr", ".zip"))):
+            self.desk.open_place(folder, self._reader_typed())
         elif self.session.cohort is not None:
             self.desk.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
         event.acceptProposedAction()
