@@ -24,6 +24,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
     recent_wanted = Signal(str)
     reader_wanted = Signal()
     keys_wanted = Signal()
+    classes_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +47,9 @@ class CohortBar(QWidget):  # type: ignore[misc]
         self._recent = self.menu.addMenu("Opened lately")
         self.menu.addSeparator()
         self.menu.addAction("Change reader …").triggered.connect(lambda: self.reader_wanted.emit())
+        self.menu.addAction("Classes and words of confidence …").triggered.connect(
+            lambda: self.classes_wanted.emit()
+        )
         self.menu.addAction("Keys …").triggered.connect(lambda: self.keys_wanted.emit())
         self.menu.addAction("Close cohort").triggered.connect(lambda: self.close_wanted.emit())
         layout = QHBoxLayout(self)

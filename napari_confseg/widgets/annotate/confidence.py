@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxL
 
 from napari_confseg.annotate.words import stepped, word_for
 from napari_confseg.widgets.canvas.looks import alpha
-from napari_confseg.widgets.parts.look import button
+from napari_confseg.widgets.parts.look import button, label, with_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,12 +137,15 @@ class ConfidenceDial(QWidget):  # type: ignore[misc]
         top.addWidget(self.word, 1, Qt.AlignmentFlag.AlignBaseline)
         self._buttons = QHBoxLayout()
         self._buttons.setSpacing(4)
+        self.example = label(role="note")
+        self.example.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addLayout(top)
         layout.addWidget(self.bar)
         layout.addLayout(self._buttons)
+        layout.addWidget(self.example)
 
     def set_anchors(self, anchors: Sequence[Anchor], keys: Mapping[int, str]) -> None:
         """Offer these levels, with their keys by value."""
@@ -153,8 +156,10 @@ class ConfidenceDial(QWidget):  # type: ignore[misc]
         self.bar.set_anchors([a.value for a in anchors])
         for anchor in anchors:
             key = keys.get(anchor.value, "")
-            level = button(anchor.word, f"{anchor.value} %" + (f"  ({key})" if key else ""),
-                           checkable=True)  # fmt: skip
+            tip = with_key(f"{anchor.value} %", key)
+            level = button(anchor.word, tip, checkable=True)
+            if anchor.example:
+                level.setToolTip(f"{tip}\n{anchor.example}")
             level.setText(f"{anchor.word}  {key}" if key else anchor.word)
             level.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             level.clicked.connect(lambda _on=False, v=anchor.value: self.wanted.emit(v))
@@ -166,5 +171,9 @@ class ConfidenceDial(QWidget):  # type: ignore[misc]
         self.percent.setText(f"{value} %")
         self.word.setText(word_for(value, self._anchors) if self._anchors else "")
         self.bar.set_value(value)
+        reached = [a for a in self._anchors if a.value <= value]
+        example = (reached[-1].example or "") if reached else ""
+        self.example.setText(example)
+        self.example.setVisible(bool(example))
         for anchor, level in self.levels.items():
             level.setChecked(anchor == value)

@@ -8,19 +8,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
 from napari_confseg.annotate.remember import Memory, slug_of, state_folder
 from napari_confseg.annotate.reviewing import ClipProgress, read_progress
 from napari_confseg.store import Cohort, StoreError, kind_at
+from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
 from napari_confseg.widgets.parts.chores import Chore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_confseg.annotate.session import Session
+    from napari_confseg.store import CohortMeta
 
 SAMPLE_PATIENTS = 4
 """One clip each: made in a dozen seconds, and enough to split for training."""
@@ -192,6 +194,66 @@ class Desk(QObject):  # type: ignore[misc]
             except (StoreError, ValueError) as error:
                 self._say(error)
             self.read_progress()
+
+    # ---- classes and words ----------------------------------------------------------------
+
+    def ask_classes(self, taken: Mapping[str, str], style: str) -> None:
+        """Let the person change the cohort's classes and words of confidence."""
+        cohort = self._session.cohort
+        if cohort is None:
+            return
+        refusal = ("This cohort was opened for reading only. Unpack the zip, or copy it, to change "
+                   "it.") if cohort.store.read_only else ""  # fmt: skip
+        dialog = ClassesDialog(self._window, cohort.meta, taken, refusal, style)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(lambda: self.change_cohort(dialog.draft.meta))
+        dialog.open()
+
+    def change_cohort(self, meta: CohortMeta | None) -> None:
+        """Give the cohort other classes and words, and open it again where we were."""
+        session, cohort = self._session, self._session.cohort
+        if cohort is None or meta is None:
+            return
+        place = session.clip.name if session.clip else None, session.frame, session.class_name
+        try:
+            session.close_clip()  # its planes get a class more
+        except StoreError as error:
+            self._say(error)
+            return
+
+        def work(chore: Chore) -> list[str]:
+            same = meta.classes == cohort.meta.classes
+            return cohort.update_meta(classes=None if same else meta.classes, anchors=meta.anchors,
+                                      progress=chore.report)  # fmt: skip
+
+        chore = Chore(work, self)
+        chore.done.connect(lambda held: self._on_changed(cohort.location, place, held))
+        chore.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
+        self.busy.emit(chore, "Changing the cohort …")
+        chore.start()
+
+    def _on_changed(
+        self, location: str, place: tuple[str | None, int, str], held: Sequence[str],
+        error: object = None,
+    ) -> None:  # fmt: skip
+        clip, frame, class_name = place
+        session = self._session
+        session.class_name = class_name
+        if self._reopen(location, clip):
+            session.frame = frame
+        if error is not None:
+            self._say(error)
+        elif held:
+            session.message = (f"Changed. {', '.join(held[:3])}: open elsewhere now, follows with "
+                               "the next stroke there.")  # fmt: skip
+
+    def _reopen(self, location: str, clip: str | None) -> bool:
+        try:
+            self._session.open_cohort(location)
+        except (StoreError, OSError) as error:
+            self._say(error)
+            return False
+        return clip is not None and self.open_clip(clip)
 
     # ---- clips ----------------------------------------------------------------------------
 

@@ -54,12 +54,13 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.import_ = QPushButton("Import clips …")
         self.import_.setProperty("role", "primary")
         self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
+        self.sure_section = Section("How sure", self.dial)
         self.tools_section = Section("With", self.tools)
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
         self.work_sections = [
             Section("What", self.palette_),
-            Section("How sure", self.dial),
+            self.sure_section,
             self.tools_section,
             Section("Frames", self.transport),
             Section("View", self.opacity, self.threshold),

@@ -187,6 +187,11 @@ class Keys(QObject):  # type: ignore[misc]
 
         return bindings(self._session, Memory.load().keys, show_page)
 
+    def taken(self) -> dict[str, str]:
+        """Return the keys that no class or word of a cohort can have, and what they do."""
+        fixed = {b.key: b.words for b in self.bindings() if not b.pool and b.key}
+        return {**fixed, **napari_keys()}
+
     def keep(self, own: Mapping[str, str]) -> None:
         """Remember the person's own keys, by id, and bind them."""
         Memory.load().model_copy(update={"keys": dict(own)}).save()

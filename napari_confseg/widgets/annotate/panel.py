@@ -27,6 +27,7 @@ from napari_confseg.widgets.annotate.keys import Keys
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.start_page import dropped_folder
+from napari_confseg.widgets.annotate.usage_bars import UsagePart
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
@@ -62,6 +63,8 @@ class AnnotatePanel(AnnotateForm):
         self.readouts = ReadoutsPart(self.session)
         self.readouts_section.add(self.readouts)
         self.drops = DropCatcher(self, lambda p: self.desk.open_place(p, self._reader_typed()))
+        self.usage = UsagePart(self.session)
+        self.sure_section.add(self.usage)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -86,6 +89,7 @@ class AnnotatePanel(AnnotateForm):
         self.bar.import_wanted.connect(desk.ask_import)
         self.bar.close_wanted.connect(desk.close_cohort)
         self.bar.reader_wanted.connect(desk.ask_reader)
+        self.bar.classes_wanted.connect(self._on_classes_wanted)
         self.import_.clicked.connect(lambda: desk.ask_import())
         self.clips.wanted.connect(self._on_clip_wanted)
         self.palette_.chosen.connect(self._on_class_wanted)
@@ -153,6 +157,7 @@ class AnnotatePanel(AnnotateForm):
         self.keys.release()
         self.player.close()
         self.readouts.close_part()
+        self.usage.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
         self._links = []
@@ -213,6 +218,9 @@ class AnnotatePanel(AnnotateForm):
             )
             self._show_all()
 
+    def _on_classes_wanted(self) -> None:
+        self.desk.ask_classes(self.keys.taken(), self.styleSheet())
+
     def _on_keys_page(self) -> None:
         KeysDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
@@ -263,6 +271,7 @@ class AnnotatePanel(AnnotateForm):
         color = next((c.color for c in session.classes if c.name == session.class_name), "#888888")
         self.palette_.set_chosen(session.class_name)
         self.dial.bar.set_colors(color, self._theme.text.as_hex(), self._theme.foreground.as_hex())
+        self.usage.set_colors(color, self._theme.secondary.as_hex())
         self._on_frame()
         self._say_accept()
 

@@ -1,0 +1,175 @@
+"""What a cohort's classes and words of confidence are to become, checked as it is typed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from napari_confseg.annotate.palettes import confusable
+from napari_confseg.annotate.remember import slug_of
+from napari_confseg.store import Anchor, ClassSpec, CohortMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class as typed; `name` is empty for a new one, whose name follows from its label."""
+
+    label: str
+    color: str
+    key: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class AnchorRow:
+    """A word of confidence as typed."""
+
+    value: str
+    word: str
+    key: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft and what is to be said of it.
+
+    Attributes
+    ----------
+    meta : CohortMeta or None
+        What would be written; None if there are problems.
+    problems : tuple of str
+        What has to be put right first.
+    warnings : tuple of str
+        What may stay.
+    """
+
+    meta: CohortMeta | None
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def rows_of(meta: CohortMeta) -> tuple[list[ClassRow], list[AnchorRow]]:
+    """Return a cohort's classes and anchors as rows to edit."""
+    return (
+        [ClassRow(c.label, c.color, c.key or "", c.name) for c in meta.classes],
+        [AnchorRow(str(a.value), a.word, a.key or "", a.example or "") for a in meta.anchors],
+    )
+
+
+def drafted(
+    meta: CohortMeta,
+    classes: Sequence[ClassRow],
+    anchors: Sequence[AnchorRow],
+    taken: Mapping[str, str] | None = None,
+) -> Draft:
+    """Return what `meta` becomes with these rows.
+
+    Parameters
+    ----------
+    meta : CohortMeta
+        As it is.
+    classes, anchors : sequence
+        As typed; anchors in any order. Existing classes come first, in their order.
+    taken : mapping of str to str, optional
+        Keys that cannot be had, and what they do.
+    """
+    problems = [*_class_problems(meta, classes), *_anchor_problems(anchors)]
+    wishes = [(c.key, c.label) for c in classes] + [(a.key, a.word) for a in anchors]
+    problems += _doubled(wishes)
+    if problems:
+        return Draft(None, tuple(problems))
+    names = [c.name for c in classes if c.name]
+    specs, words = [], []
+    for index, row in enumerate(classes):
+        name = row.name or _new_name(row.label, names)
+        names.append(name)
+        specs.append({"index": index, "name": name, "label": row.label.strip(),
+                      "color": row.color.lower(), "key": row.key.strip() or None})  # fmt: skip
+    for anchor in sorted(anchors, key=lambda a: int(a.value)):
+        words.append({"value": int(anchor.value), "word": anchor.word.strip(),
+                      "key": anchor.key.strip() or None,
+                      "example": anchor.example.strip() or None})  # fmt: skip
+    try:
+        new = CohortMeta.model_validate(
+            meta.model_dump()
+            | {"classes": [ClassSpec(**s) for s in specs], "anchors": [Anchor(**w) for w in words]}
+        )
+    except ValidationError as error:
+        return Draft(None, tuple(_words(e) for e in error.errors()))
+    return Draft(new, (), tuple(_warnings(new, taken or {})))
+
+
+def _words(error: Mapping[str, object]) -> str:
+    where = ".".join(map(str, error["loc"])) if error["loc"] else "These"  # type: ignore[call-overload]
+    return f"{where}: {error['msg']}; found {error['input']!r}."[:200]
+
+
+def _new_name(label: str, names: Sequence[str]) -> str:
+    base = slug_of(label)
+    return next(n for n in (base, *(f"{base[:60]}-{i}" for i in range(2, 99))) if n not in names)
+
+
+def _class_problems(meta: CohortMeta, rows: Sequence[ClassRow]) -> Iterable[str]:
+    kept = [r.name for r in rows[: len(meta.classes)]]
+    if kept != [c.name for c in meta.classes]:
+        yield "Classes stay in place: planes are kept under their numbers. Change labels instead."
+    labels = [r.label.strip() for r in rows]
+    for number, (row, text) in enumerate(zip(rows, labels, strict=True), 1):
+        if not text or len(text) > 80:
+            yield f"Class {number}: a label has 1 to 80 characters, this one {len(text)}."
+        elif labels.count(text) > 1 and labels.index(text) == number - 1:
+            yield f"Two classes are called {text}."
+        elif not row.name and not re.search(r"[A-Za-z0-9]", text):
+            yield f"Class {number}: a label needs a letter a-z or a digit, found {text!r}."
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", row.color):
+            yield f"Class {number}: a colour is # and six hexadecimal digits, not {row.color!r}."
+        yield from _key_problem(row.key, text)
+
+
+def _anchor_problems(rows: Sequence[AnchorRow]) -> Iterable[str]:
+    if not rows:
+        yield "At least one word of confidence is needed."
+    values = []
+    for row in rows:
+        word = row.word.strip()
+        if not re.fullmatch(r"\d{1,3}", row.value.strip()) or not 1 <= int(row.value) <= 100:
+            yield f"{word or 'A word'}: a confidence is 1 to 100 percent, found {row.value!r}."
+        elif int(row.value) in values:
+            yield f"Two words stand for {int(row.value)} %."
+        else:
+            values.append(int(row.value))
+        if not word or len(word) > 40:
+            yield f"{row.value} %: a word has 1 to 40 characters, this one {len(word)}."
+        if len(row.example.strip()) > 200:
+            yield f"{word}: an example has at most 200 characters, this one {len(row.example)}."
+        yield from _key_problem(row.key, word)
+
+
+def _key_problem(key: str, whose: str) -> Iterable[str]:
+    if key.strip() and not re.fullmatch(r"\S{1,12}", key.strip()):
+        yield f"{whose}: a key has 1 to 12 characters and no space, found {key!r}."
+
+
+def _doubled(keys: Sequence[tuple[str, str]]) -> Iterable[str]:
+    seen: dict[str, str] = {}
+    for key, whose in ((k.strip(), w) for k, w in keys if k.strip()):
+        if key.lower() in seen:
+            yield f"{seen[key.lower()]} and {whose} both want the key {key}."
+        seen[key.lower()] = whose
+
+
+def _warnings(meta: CohortMeta, taken: Mapping[str, str]) -> Iterable[str]:
+    labels = [c.label for c in meta.classes]
+    for i, j, sight in confusable([c.color for c in meta.classes]):
+        yield f"{labels[i]} and {labels[j]} look alike with {sight}."
+    for whose, key in [*((c.label, c.key) for c in meta.classes),
+                       *((a.word, a.key) for a in meta.anchors)]:  # fmt: skip
+        if key and key in taken:
+            yield f"{whose}: {key} does something else already ({taken[key]}); a free key is used."
