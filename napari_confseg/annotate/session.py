@@ -68,14 +68,19 @@ class Session(Telling):
         memory.save()
         if slug != self.rater:
             clip, frame = self.clip, self.frame
-            self.rater, self.role = slug, memory.roles.get(slug, Role.READER)
+            self.rater, self.adjudicator = slug, ""
+            self.role = memory.roles.get(slug, Role.READER)
             if clip is not None:
                 self.open_clip(clip.name)
                 self.frame = frame
         return slug
 
-    def open_clip(self, name: str, rater: str | None = None) -> Clip:
-        """Open clip `name` to paint as `rater` (the chosen reader if not given).
+    def open_clip(
+        self, name: str, rater: str | None = None, *, adjudicator: str | None = None
+    ) -> Clip:
+        """Open clip `name` to paint as `rater` (as on the last clip if not given).
+
+        With `adjudicator`, the name of a person, `rater` is an adjudicated one.
 
         If someone else holds these planes they open read-only, at once. Raters on show stay on
         show where they marked this clip too.
@@ -87,6 +92,7 @@ class Session(Telling):
         ValueError
             If no cohort is open or no reader chosen.
         """
+        adjudicator = adjudicator or ("" if rater else self.adjudicator)
         rater = rater or self.rater
         if self.cohort is None or not rater:
             raise ValueError("open a cohort and choose a reader before opening a clip")
@@ -94,21 +100,26 @@ class Session(Telling):
         shown = [o.name for o in self.overlays]
         self._put_down()
         try:
-            self._take_up(name, rater)
+            self._take_up(name, rater, adjudicator)
             overlays = tuple(self._read_overlays(clip, shown))
         except Exception:
             self.close_clip()
             raise
         writer = self._mine.writer
-        self._set_together(clip=clip, rater=rater, frame=0, overlays=overlays, playing=False,
-                           about=writer.about, save_state=writer.state)  # fmt: skip
+        self._set_together(clip=clip, rater=rater, adjudicator=adjudicator, frame=0,
+                           overlays=overlays, playing=False, about=writer.about,
+                           save_state=writer.state)  # fmt: skip
         return clip
 
-    def _take_up(self, name: str, rater: str) -> None:
+    def _take_up(self, name: str, rater: str, adjudicator: str) -> None:
         assert self.cohort is not None
         who = Memory.load().reader
         label = who if who and slug_of(who) == rater else None
-        writer = RaterWriter.open(self.cohort, name, rater, label=label)
+        if adjudicator:
+            label = f"Adjudicated by {adjudicator}"[:80]
+        writer = RaterWriter.open(
+            self.cohort, name, rater, label=label, adjudicator=adjudicator or None
+        )
         try:
             self._work = Work(writer, self.classes)
         except BaseException:  # a plane that cannot be read must not keep others out

@@ -36,6 +36,8 @@ class SessionState(EventedModel):
         What is open. When `clip`'s event fires, planes, status and overlays are in place.
     rater : str
         Slug of the reader whose planes these are; empty until chosen.
+    adjudicator : str
+        Who adjudicates, as people read it; empty while somebody reads as themselves.
     role : Role
         What the person is here for: to read, or to review what others read.
     about : About
@@ -85,6 +87,7 @@ class SessionState(EventedModel):
     cohort: Cohort | None = None
     clip: Clip | None = None
     rater: str = ""
+    adjudicator: str = ""
     role: Role = Role.READER
     about: Annotated[About, _AS_IS] = Field(default_factory=About)
     class_name: str = ""

@@ -156,6 +156,16 @@ class Telling(SessionState):
         metas = [(n, self.clip.rater(n).meta) for n in self.clip.raters() if n != self.rater]
         return [(name, meta.label) for name, meta in metas if self.standing.sees(meta.kind)]
 
+    def look_at(self, kind: str) -> None:
+        """Take note that I am shown raters of `kind` on this clip.
+
+        Raises
+        ------
+        BlindedError
+            If I may not see them (yet).
+        """
+        self._check_sight(kind)
+
     def _check_sight(self, kind: str) -> None:
         """Refuse to show a rater of `kind` if I am blinded to it; else note that I am not."""
         standing = self.standing

@@ -64,10 +64,12 @@ class Work:
 
         The first mark on a plane also puts its status to "in progress".
         """
+        told = {(s.frame, s.class_index) for s in act.status}
         begun = tuple(
             StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
             for p in act.patches
             if self.status[p.frame, p.class_index] == Status.UNTOUCHED
+            and (p.frame, p.class_index) not in told
         )
         act = replace(act, status=(*act.status, *begun))
         stroke = self.writer.commit(act)

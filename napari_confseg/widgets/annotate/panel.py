@@ -264,7 +264,9 @@ class AnnotatePanel(AnnotateForm):
         self.light.setVisible(session.cohort is not None)
 
     def _on_rater(self, *_: object) -> None:
-        self.bar.set_reader(Memory.load().reader or self.session.rater)
+        adjudicator = self.session.adjudicator
+        name = f"{adjudicator}, adjudicating" if adjudicator else Memory.load().reader
+        self.bar.set_reader(name or self.session.rater)
 
     def _on_class(self, *_: object) -> None:
         session = self.session

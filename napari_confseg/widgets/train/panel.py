@@ -203,7 +203,7 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
             label = Memory.load().reader or session.rater
             self.training.note_reviewed(
                 Reviewed(session.clip.name, session.clip.meta.patient, session.rater, label,
-                         "human", frames)
+                         "adjudicated" if session.adjudicator else "human", frames)
             )  # fmt: skip
 
     def _on_class(self, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Reviewing what several raters said of a clip, and adjudicating where they differ."""

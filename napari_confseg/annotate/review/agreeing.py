@@ -1,0 +1,115 @@
+"""How an adjudication begins: what all agree on is copied, and needs no decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.annotate.review.deciding import TOOL, agreed
+from napari_confseg.dataset.reading import planes_of, readings
+from napari_confseg.store import Act, Status, StatusChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.annotate.review.deciding import Case
+    from napari_confseg.dataset.reading import Reading
+    from napari_confseg.store import Clip, Patch
+
+LARGEST: Final = 64 * 2**20
+"""Bytes of patches from which on a further act is begun: one is packed as a whole."""
+
+
+def agreed_acts(
+    clip: Clip,
+    case: Case,
+    frames: NDArray[np.bool_],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Act] | None:
+    """Return the acts that copy what all agree on, class by class; None if cancelled.
+
+    Frames with nothing to decide become reviewed, the others "in progress".
+
+    Parameters
+    ----------
+    clip : Clip
+        Read only.
+    case : Case
+        Whom to compare, and what is asked.
+    frames : ndarray of bool (T, C)
+        Where to: compared, and not touched by the adjudicator yet.
+    progress : callable, optional
+        Called with (frames done, frames).
+    cancelled : callable, optional
+        Asked for each frame.
+    """
+    panel = readings(clip, case.raters)
+    total, done = int(frames.sum()), 0
+    acts: list[Act] = []
+    for c in np.flatnonzero(frames.any(axis=0)).tolist():
+        gathered = _Gathered(case, c)
+        for frame in np.flatnonzero(frames[:, c]).tolist():
+            if cancelled and cancelled():
+                return None
+            if progress:
+                progress(done, total)
+            done += 1
+            gathered.add(frame, *_one_frame(panel, clip, case, frame, c))
+        acts += gathered.acts()
+    return acts
+
+
+def _one_frame(
+    panel: Sequence[Reading], clip: Clip, case: Case, frame: int, c: int
+) -> tuple[Patch | None, bool]:
+    planes = planes_of(panel, frame, c, clip.shape[1:])
+    plane, asks = agreed(planes, case.threshold, case.narrowest)
+    return patch_between(c, frame, np.zeros_like(plane), plane), asks
+
+
+class _Gathered:
+    """Patches and statuses of one class, cut into acts of bearable size."""
+
+    def __init__(self, case: Case, class_index: int) -> None:
+        self._decision = case.decision("begin")
+        self._class = class_index
+        self._acts: list[Act] = []
+        self._patches: list[Patch] = []
+        self._status: list[StatusChange] = []
+        self._bytes = 0
+
+    def add(self, frame: int, patch: Patch | None, asks: bool) -> None:
+        after = Status.IN_PROGRESS if asks else Status.REVIEWED
+        self._status.append(StatusChange(frame, self._class, Status.UNTOUCHED, after))
+        if patch is not None:
+            self._patches.append(patch)
+            self._bytes += patch.after.size * 2
+            if self._bytes > LARGEST:
+                self._cut()
+
+    def _cut(self) -> None:
+        if self._status:
+            self._acts.append(
+                Act(tuple(self._patches), 0, TOOL.format("begin"), self._class,
+                    self._status[0].frame, tuple(self._status), self._decision)
+            )  # fmt: skip
+        self._patches, self._status, self._bytes = [], [], 0
+
+    def acts(self) -> list[Act]:
+        self._cut()
+        return self._acts
+
+
+def still_untouched(act: Act, status: NDArray[np.uint8]) -> Act | None:
+    """Return `act` without frames that were touched since it was made; None if none is left."""
+    changes = tuple(s for s in act.status if status[s.frame, s.class_index] == Status.UNTOUCHED)
+    frames = {s.frame for s in changes}
+    patches = tuple(p for p in act.patches if p.frame in frames)
+    return replace(act, patches=patches, status=changes, frame=min(frames)) if frames else None

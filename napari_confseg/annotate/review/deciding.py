@@ -1,0 +1,185 @@
+"""From a verdict to the one act that carries it out on the adjudicated planes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.dataset.consensus import fit, merge
+from napari_confseg.dataset.disagreement import split_vote, wide_regions
+from napari_confseg.store import EXCLUDED, Act, DecidedRegion, Decision, Status, StatusChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.dataset.regions import Region
+    from napari_confseg.store import Patch, Verdict
+
+    Planes = dict[str, NDArray[np.uint8]]
+
+TOOL: Final = "adjudicate-{}"
+_MEAN: Final = fit("mean", None)[0]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who decides between whom, and what was asked.
+
+    Attributes
+    ----------
+    by : str
+        The adjudicator, as people read it.
+    raters : tuple of str
+        Who is compared.
+    threshold, narrowest : int
+        See :class:`~napari_confseg.dataset.regions.Disagreements`.
+    """
+
+    by: str
+    raters: tuple[str, ...]
+    threshold: int
+    narrowest: int
+
+    def decision(
+        self, verdict: Verdict, regions: Iterable[Region] = (), source: str | None = None
+    ) -> Decision:
+        """Return what goes into the record."""
+        return Decision(
+            verdict=verdict, by=self.by, raters=self.raters, source=source,
+            threshold=self.threshold, narrowest=self.narrowest,
+            regions=tuple(DecidedRegion(frame=r.frame, anchor=r.anchor, box=r.box)
+                          for r in regions),
+        )  # fmt: skip
+
+
+def mean_of(planes: Planes) -> NDArray[np.uint8]:
+    """Return the mean confidence of those who have a say, ``uint8 (Y, X)``."""
+    return merge(list(planes), planes, _MEAN)
+
+
+def agreed(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.uint8], bool]:
+    """Return what needs no decision on one frame, and whether something else does.
+
+    Parameters
+    ----------
+    planes : dict
+        Name -> ``uint8 (Y, X)`` of everybody who reviewed the frame, two at least.
+    threshold, narrowest : int
+        From where on a rater says yes, and how wide what is asked about must be.
+
+    Returns
+    -------
+    ndarray of uint8 (Y, X)
+        The mean confidence where all say yes, and in slivers too thin to ask about; what half of
+        them exclude is excluded; 0 elsewhere.
+    bool
+        Whether there is a region to decide.
+    """
+    stack = np.stack(list(planes.values()))
+    if not stack.any():
+        return np.zeros(stack.shape[1:], np.uint8), False
+    split = split_vote(stack, threshold)
+    labels, n = wide_regions(split, narrowest)
+    known = stack != EXCLUDED
+    everybody = ((stack >= threshold) | ~known).all(axis=0) & (known.sum(axis=0) >= 2)
+    mean = mean_of(planes)
+    kept = everybody | (split & (labels == 0)) | (mean == EXCLUDED)
+    return np.where(kept, mean, 0).astype(np.uint8), n > 0
+
+
+def rule(
+    verdict: Verdict,
+    regions: Sequence[Region],
+    class_index: int,
+    case: Case,
+    *,
+    planes: Callable[[int], Planes],
+    mine: NDArray[np.uint8],
+    status: NDArray[np.uint8],
+    closed: Collection[int],
+    source: str | None = None,
+) -> Act | None:
+    """Return the act that decides `regions` of a class, or None if `source` has no say in any.
+
+    Parameters
+    ----------
+    verdict : str
+        ``"accept"`` (of `source`), ``"mean"``, ``"reject"``, or ``"correct"``: painted already.
+    regions : sequence of Region
+        At least one.
+    class_index : int
+        Their class.
+    case : Case
+        For the record.
+    planes : callable
+        From a frame to the planes of who reviewed it.
+    mine : ndarray of uint8 (T, Y, X)
+        The adjudicated plane of the class.
+    status : ndarray of uint8 (T,)
+        Its status.
+    closed : collection of int
+        Frames on which nothing of this class is left to decide after this.
+    source : str, optional
+        Whom to accept.
+    """
+    patches: list[Patch] = []
+    decided: list[Region] = []
+    for region in regions:
+        said = planes(region.frame) if verdict in ("accept", "mean") else {}
+        if source is not None and source not in said:
+            continue  # who has not reviewed this frame has no say on it
+        decided.append(region)
+        patch = None if verdict == "correct" else _patch(region, class_index, said, source, mine)
+        if patch is not None:
+            patches.append(patch)
+    if not decided:
+        return None
+    return Act(
+        tuple(patches), _confidence(patches), TOOL.format(verdict), class_index,
+        decided[0].frame, tuple(_status_changes(decided, class_index, status, closed)),
+        case.decision(verdict, decided, source),
+    )  # fmt: skip
+
+
+def _patch(
+    region: Region,
+    class_index: int,
+    said: Planes,
+    source: str | None,
+    mine: NDArray[np.uint8],
+) -> Patch | None:
+    y0, x0, y1, x1 = region.box
+    box = np.s_[y0:y1, x0:x1]
+    before = mine[region.frame][box]
+    wanted = np.zeros_like(before)  # rejected: nothing is there
+    if source is not None:
+        wanted = said[source][box]
+    elif said:
+        wanted = mean_of({n: p[box] for n, p in said.items()})
+    after = np.where(region.mask, wanted, before)
+    return patch_between(class_index, region.frame, before, after, y=y0, x=x0)
+
+
+def _confidence(patches: Iterable[Patch]) -> int:
+    """Return the mean of what is marked now, 0 if nothing is: one number for the record."""
+    values = [p.after[(p.before != p.after) & (p.after != EXCLUDED)] for p in patches]
+    marked = np.concatenate([v[v > 0] for v in values]) if values else np.zeros(0)
+    return round(float(marked.mean())) if marked.size else 0
+
+
+def _status_changes(
+    regions: Iterable[Region],
+    class_index: int,
+    status: NDArray[np.uint8],
+    closed: Collection[int],
+) -> Iterable[StatusChange]:
+    for frame in sorted({r.frame for r in regions}):
+        before = int(status[frame])
+        after = Status.REVIEWED if frame in closed else max(before, Status.IN_PROGRESS)
+        if before != after:
+            yield StatusChange(frame, class_index, before, int(after))

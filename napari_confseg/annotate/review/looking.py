@@ -1,0 +1,389 @@
+"""Looking at a clip that several raters marked: whom to compare, where they differ, step by step.
+
+A model without Qt over the session that the panels share. Reading raters and comparing them takes
+a while, so it is not done here: `state.pending` says what is to be done, `work` gives it as a
+function to be called in some thread, and what that returns goes to `take`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.review.agreeing import agreed_acts, still_untouched
+from napari_confseg.annotate.review.deciding import Case
+from napari_confseg.annotate.review.looks import look_of
+from napari_confseg.annotate.review.settled import Settled
+from napari_confseg.annotate.review.state import (
+    Agree,
+    Question,
+    RaterRow,
+    Reread,
+    ReviewState,
+    Wish,
+    chosen_raters,
+    why_nothing,
+)
+from napari_confseg.annotate.saving import say
+from napari_confseg.dataset.disagreement import find_disagreements
+from napari_confseg.dataset.reading import Reading
+from napari_confseg.store import Status, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.dataset.regions import Disagreements, Region
+    from napari_confseg.store import Act, ClassSpec, Clip, DecidedRegion
+
+Progress = Callable[[int, int], None]
+Work = Callable[[Progress, Callable[[], bool]], Any]
+Raters = dict[str, "Reading | str"]
+"""Everybody on a clip; of whom cannot be read, why."""
+
+
+class Looking:
+    """What several raters said of the clip that is open, and what becomes of it.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the viewer.
+
+    Attributes
+    ----------
+    state : ReviewState
+        What to show; `changed` fires with the new one.
+    went : Signal of Region
+        Another disagreement, or another frame of it, came onto the desk.
+    readings : dict of str to Reading
+        Everybody on the clip, as last read.
+    """
+
+    changed = Signal(object)
+    went = Signal(object)
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.state = ReviewState()
+        self.readings: dict[str, Reading] = {}
+        self._found: Disagreements | None = None
+        self._answered: Question | None = None
+        self._numbers: dict[str, int] = {}
+        self._tick = 0
+        self._read: int | None = None
+        self._agree = False
+        self._before: dict[int, int] | None = None
+        self._deciding = False
+        self._links: list[tuple[Any, Any]] = [
+            (session.events.cohort, self._on_cohort),
+            (session.events.clip, self._on_clip),
+            (session.events.save_state, self._settle),
+            (session.events.role, self._on_clip),
+            (session.blinding_changed, self._on_clip),
+            (session.progress_changed, self._on_progress),
+            (session.acted, self._on_acted),
+        ]
+        for signal, slot in self._links:
+            signal.connect(slot)
+        self._on_clip()
+
+    def close(self) -> None:
+        """Let go of the session."""
+        for signal, slot in self._links:
+            signal.disconnect(slot, missing_ok=True)
+        self._links = []
+
+    # ---- what is open ---------------------------------------------------------------------
+
+    def _on_cohort(self, *_: object) -> None:
+        self._numbers = {}
+        self.state = replace(self.state, wish=replace(self.state.wish, raters=None, classes=None))
+        self._on_clip()
+
+    def _on_clip(self, *_: object) -> None:
+        self._found = self._answered = self._before = None
+        self.readings = {}
+        self._agree = False
+        self.state = replace(self.state, current=None)
+        self._resume()
+        self.refresh()
+
+    def _resume(self) -> None:
+        """Ask again what was asked when this clip's adjudication began."""
+        begun = list(Settled(self.session.strokes).begun.values())
+        if begun and self.session.adjudicator:
+            wish = replace(
+                self.state.wish, raters=frozenset(begun[-1].raters),
+                threshold=begun[-1].threshold, narrowest=begun[-1].narrowest,
+            )  # fmt: skip
+            self.state = replace(self.state, wish=wish)
+
+    def refresh(self) -> None:
+        """Have it read anew who is on the clip, and where they differ."""
+        self._read = None
+        self._answered = None
+        self._tick += 1
+        self._settle()
+
+    # ---- what is wanted -------------------------------------------------------------------
+
+    def want(self, **changes: Any) -> None:
+        """Change fields of the wish."""
+        self.state = replace(self.state, wish=replace(self.state.wish, **changes))
+        self._settle()
+
+    def work(self) -> Work | None:
+        """Return what is pending as a function to be called in any thread; None if nothing is.
+
+        It is given a function that hears (frames done, frames) and one that says whether to stop.
+        """
+        clip, pending = self.session.clip, self.state.pending
+        if clip is None or pending is None:
+            return None
+        if isinstance(pending, Question):
+            return partial(_compare, clip, pending)
+        if isinstance(pending, Agree):
+            return partial(_agree, clip, self.case(), self._to_copy())
+        return partial(_read_raters, clip)
+
+    def take(self, pending: Question | Reread | Agree, result: Any) -> None:
+        """Take in what the work on `pending` has returned; nothing if it is no longer that."""
+        if pending != self.state.pending:
+            return
+        if isinstance(pending, Reread):
+            self._take_raters(result)
+        elif isinstance(pending, Agree):
+            self._take_agreed(result)
+        else:
+            self._take_answer(pending, result)
+
+    def fail(self, pending: Question | Reread | Agree, error: BaseException) -> None:
+        """Take in that the work on `pending` came to nothing."""
+        self.session.message = f"Comparing failed: {error}"
+        self.take(pending, {} if isinstance(pending, Reread) else None)
+
+    def _take_raters(self, found: Raters) -> None:
+        session = self.session
+        self.readings = {}
+        for name, reading in found.items():
+            if session.adjudicator and name == session.rater:
+                continue
+            if isinstance(reading, str):
+                session.message = f"{name} cannot be compared: {reading}"
+                continue
+            with suppress(BlindedError):
+                session.look_at(reading.rater.meta.kind)
+                self.readings[name] = reading
+        self._read = self._tick
+        self._settle()
+
+    def _take_answer(self, question: Question, found: Disagreements | None) -> None:
+        desk = self.state.item
+        self._answered, self._found = question, found
+        self.state = replace(self.state, items=self._items(), current=None)
+        if desk is not None:  # the same one again, if a moved threshold left it
+            index = self._index_of(desk.event.class_index, desk.event.worst)
+            self.state = replace(self.state, current=index)
+        self._settle()
+
+    def _take_agreed(self, acts: list[Act] | None) -> None:
+        self._agree = False
+        for act in acts or ():
+            fresh = still_untouched(act, self.session.status)
+            if fresh is not None:
+                self.session.commit(fresh)
+        self._settle()
+
+    def case(self) -> Case:
+        """Return who decides between whom, for the record."""
+        wish = self.state.wish
+        names = tuple(r.name for r in self.state.compared)
+        return Case(self.session.adjudicator, names, wish.threshold, wish.narrowest)
+
+    # ---- the state ------------------------------------------------------------------------
+
+    def _settle(self, *_: object) -> None:
+        """Work out the state and tell of it."""
+        session, wish = self.session, self.state.wish
+        rows = self._rows(wish)
+        classes = tuple(
+            c for c in session.classes if wish.classes is None or c.name in wish.classes
+        )
+        nothing = why_nothing(rows, classes)
+        items = () if nothing or self._found is None else self.state.items
+        self.state = ReviewState(
+            wish, rows, classes, self._pending(rows, classes), items,
+            self.state.current if items else None,
+            adjudicating=bool(session.adjudicator) and session.clip is not None,
+            correcting=self._before is not None, reason=self._why(nothing),
+            untouched=self._untouched(),
+        )  # fmt: skip
+        self.changed.emit(self.state)
+
+    def _pending(
+        self, rows: Sequence[RaterRow], classes: Sequence[ClassSpec]
+    ) -> Question | Reread | Agree | None:
+        session, wish = self.session, self.state.wish
+        if session.clip is None or session.standing.blinded:
+            return None
+        if self._read != self._tick:
+            return Reread(self._tick)
+        if why_nothing(rows, classes):
+            return None
+        question = Question(
+            session.clip.name, tuple(r.name for r in rows if r.compared),
+            tuple(c.index for c in classes), wish.threshold, wish.narrowest,
+        )  # fmt: skip
+        if question != self._answered:
+            return question
+        return Agree(question) if self._agree and self._untouched() else None
+
+    def _untouched(self) -> int:
+        """Return on how many (frame, class) what all agree on could be copied."""
+        return int(self._to_copy().sum())
+
+    def _to_copy(self) -> NDArray[np.bool_]:
+        session, found = self.session, self._found
+        if found is None or not session.adjudicator or not session.writable:
+            return np.zeros((0, 0), np.bool_)
+        untouched: NDArray[np.bool_] = found.compared & (session.status == Status.UNTOUCHED)
+        return untouched
+
+    def _why(self, nothing: str) -> str:
+        session = self.session
+        if session.cohort is None:
+            return "Open a cohort in the Annotate panel first."
+        if session.clip is None:
+            return "Open a clip in the Annotate panel first."
+        if session.standing.blinded:
+            return session.standing.why()
+        if session.adjudicator and not session.writable:
+            return f"{say(session.save_state).line}. You can look, but not decide."
+        if self._read != self._tick:
+            return ""
+        if nothing or self._answered is None:
+            return nothing
+        if self._found is None:
+            return "Stopped before all was compared: look again."
+        none = "No frame of this clip was reviewed by two of them: nothing can be compared."
+        return "" if self._found.compared.any() else none
+
+    def _rows(self, wish: Wish) -> tuple[RaterRow, ...]:
+        metas = {n: r.rater.meta for n, r in self.readings.items()}
+        order = {"human": 0, "adjudicated": 2, "truth": 3}
+        names = sorted(metas, key=lambda n: (order.get(metas[n].kind, 1), n))
+        frames = {n: int(self.readings[n].reviewed.any(axis=1).sum()) for n in names}
+        chosen = chosen_raters(wish, [(n, metas[n].kind, frames[n]) for n in names])
+        for name in names:  # who has a colour keeps it on every clip
+            self._numbers.setdefault(name, len(self._numbers))
+        return tuple(
+            RaterRow(n, metas[n].label, metas[n].kind, look_of(self._numbers[n]),
+                     frames[n], n in chosen,
+                     n in chosen and n not in wish.hidden)
+            for n in names
+        )  # fmt: skip
+
+    def _items(self) -> tuple[Item, ...]:
+        settled = Settled(self.session.strokes)
+        return tuple(settled.item(e) for e in self._found.events) if self._found else ()
+
+    def _on_progress(self) -> None:
+        self.state = replace(self.state, items=self._items())
+        self._settle()
+
+    def _on_acted(self, act: Act) -> None:
+        """Bring a decision that was undone or redone back onto the desk."""
+        if act.decision is not None and act.decision.regions and not self._deciding:
+            region = act.decision.regions[0]
+            index = self._index_of(act.class_index, region)
+            if index is not None:
+                self.go(index, region.frame)
+
+    # ---- stepping -------------------------------------------------------------------------
+
+    def go(self, index: int, frame: int | None = None) -> None:
+        """Put the disagreement of this rank onto the desk, at `frame` or at its worst open one."""
+        self._leave()
+        item = self.state.items[index]
+        regions = item.open or item.event.regions
+        if frame is not None:
+            regions = tuple(r for r in item.event.regions if r.frame == frame) or regions
+        region = max(regions, key=lambda r: r.size)
+        session = self.session
+        session.playing = False
+        session.class_name = session.classes[item.event.class_index].name
+        session.frame = region.frame
+        self.state = replace(self.state, current=index)
+        self._settle()
+        self.went.emit(region)
+
+    def _leave(self) -> None:
+        """Finish what is going on at the desk, before something else comes onto it."""
+
+    def step(self, by: int = 1) -> bool:
+        """Go to the next disagreement with something to decide (`by` -1: the one before).
+
+        Returns False if there is none.
+        """
+        items, n = self.state.items, len(self.state.items)
+        start = self.state.current if self.state.current is not None else (-1 if by > 0 else 0)
+        for i in range(1, n + 1):
+            index = (start + by * i) % n
+            if items[index].open:
+                self.go(index)
+                return True
+        if n:
+            self.session.message = "Every disagreement of this clip is decided."
+        return False
+
+    def _index_of(self, class_index: int, region: Region | DecidedRegion) -> int | None:
+        """Return the rank of the disagreement that holds the anchor of `region`."""
+        for i, item in enumerate(self.state.items):
+            if item.event.class_index == class_index and any(
+                r.frame == region.frame and r.holds(*region.anchor) for r in item.event.regions
+            ):
+                return i
+        return None
+
+
+def _read_raters(clip: Clip, _progress: object, cancelled: Callable[[], bool]) -> Raters:
+    """Read who is on `clip`; of whom cannot be read, why."""
+    found: Raters = {}
+    for name in clip.raters():
+        if cancelled():
+            break
+        try:
+            found[name] = Reading(clip, name)
+        except (StoreError, OSError) as error:
+            found[name] = str(error)
+    return found
+
+
+def _compare(
+    clip: Clip, question: Question, progress: Progress, cancelled: Callable[[], bool]
+) -> Disagreements | None:
+    return find_disagreements(
+        clip, question.raters, question.classes, question.threshold,
+        narrowest=question.narrowest, progress=progress, cancelled=cancelled,
+    )  # fmt: skip
+
+
+def _agree(
+    clip: Clip,
+    case: Case,
+    frames: NDArray[np.bool_],
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> list[Act] | None:
+    return agreed_acts(clip, case, frames, progress=progress, cancelled=cancelled)
