@@ -5,6 +5,7 @@ The pattern, not the colour, says who marked: it survives colour blindness and o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,29 +47,18 @@ def outline(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return region & ~inner
 
 
-class HatchedPlanes:
-    """Array-like over a plane ``uint8 (T, Y, X)``; each frame is hatched when it is looked at.
+class DrawnPlanes(ABC):
+    """Array-like ``uint8 (T, Y, X)`` whose frames are drawn when they are looked at."""
 
-    Parameters
-    ----------
-    planes : ndarray of uint8 (T, Y, X)
-        The rater's confidence.
-    direction : int
-        See :func:`hatching`.
-    outline_at : int
-        Confidence whose edge is outlined.
-    """
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(np.uint8)
+        self.ndim = len(shape)
+        self.size = int(np.prod(shape))
 
-    def __init__(
-        self, planes: NDArray[np.uint8], direction: int = 0, outline_at: int = OUTLINE_AT
-    ) -> None:
-        self._planes = planes
-        self.outline_at = outline_at
-        self._lines = hatching(planes.shape[1:], direction)
-        self.shape = planes.shape
-        self.dtype = planes.dtype
-        self.ndim = planes.ndim
-        self.size = planes.size
+    @abstractmethod
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return one frame, ``uint8 (Y, X)``."""
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -83,6 +73,28 @@ class HatchedPlanes:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
+
+
+class HatchedPlanes(DrawnPlanes):
+    """A plane of another rater, hatched.
+
+    Parameters
+    ----------
+    planes : ndarray of uint8 (T, Y, X)
+        The rater's confidence.
+    direction : int
+        See :func:`hatching`.
+    outline_at : int
+        Confidence whose edge is outlined.
+    """
+
+    def __init__(
+        self, planes: NDArray[np.uint8], direction: int = 0, outline_at: int = OUTLINE_AT
+    ) -> None:
+        super().__init__(planes.shape)
+        self._planes = planes
+        self.outline_at = outline_at
+        self._lines = hatching(planes.shape[1:], direction)
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return one frame hatched, ``uint8 (Y, X)``; the outline has full confidence."""

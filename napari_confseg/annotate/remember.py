@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.view import Style
 from napari_confseg.store.journal import journal_folder
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Memory(BaseModel):
         Locations of cohorts, latest first.
     roles : dict of str to Role
         The role each reader (by slug) was in last; a reader if not said.
+    style : Style
+        How the person's own marks are drawn.
     keys : dict of str to str
         Keys that the person chose, by the id of the action; empty for none.
     """
@@ -57,6 +60,7 @@ class Memory(BaseModel):
     reader: Annotated[str, Field(max_length=80)] = ""
     recent: tuple[str, ...] = ()
     roles: dict[str, Role] = Field(default_factory=dict)
+    style: Style = Style.FILL
     keys: Annotated[dict[str, Annotated[str, Field(max_length=40)]], Field(max_length=500)] = {}
 
     @classmethod

@@ -14,7 +14,7 @@ from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.tool_settings import BandWidths, Clipboard
 from napari_confseg.annotate.tools.merging import Merge
-from napari_confseg.annotate.view import Reality, Tool, ViewState, Wish, resolve
+from napari_confseg.annotate.view import Reality, Style, Tool, ViewState, Wish, resolve
 from napari_confseg.annotate.work import Work
 from napari_confseg.store import About, Act, Clip, Cohort, SaveState
 
@@ -42,7 +42,7 @@ class SessionState(EventedModel):
         What the person is here for: to read, or to review what others read.
     about : About
         What I say of the clip as a whole, and my time on it; an empty one if no clip is open.
-    class_name, tool, confidence, brush_size, frame, threshold, opacity, hidden, marks_shown
+    class_name, tool, confidence, brush_size, frame, threshold, opacity, hidden, marks_shown, style
         See :class:`~napari_confseg.annotate.view.Wish`.
     playing : bool
         Whether the clip plays.
@@ -104,6 +104,7 @@ class SessionState(EventedModel):
     overlays_hidden: frozenset[str] = frozenset()
     model_threshold: int = Field(default=50, ge=1, le=100)
     model_opacity: float = Field(default=0.7, ge=0, le=1)
+    style: Style = Style.FILL
     merge: Merge = Merge.REPLACE
     locked: frozenset[str] = frozenset()
     solo: bool = False
@@ -202,6 +203,7 @@ class SessionState(EventedModel):
             opacity=self.opacity, hidden=self.hidden, marks_shown=self.marks_shown,
             overlays_hidden=self.overlays_hidden, model_threshold=self.model_threshold,
             model_opacity=self.model_opacity, locked=self.locked, solo=self.solo,
+            style=self.style,
         )  # fmt: skip
         reality = Reality(
             classes=tuple(c.name for c in self.classes) if self.clip else (),

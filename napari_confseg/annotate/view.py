@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class Style(StrEnum):
+    """How one's own marks are drawn; the last two read without colour."""
+
+    FILL = "fill"
+    CONTOURS = "contours"
+    HATCHING = "hatching"
+
+
 class Tool(StrEnum):
     """What the mouse does on the canvas."""
 
@@ -67,6 +75,8 @@ class Wish:
         Classes whose marks nothing but undo may change.
     solo : bool
         Whether only the class to paint shows, whatever is hidden.
+    style : Style
+        How one's own marks are drawn.
     """
 
     class_name: str
@@ -83,6 +93,7 @@ class Wish:
     model_opacity: float = 0.7
     locked: frozenset[str] = frozenset()
     solo: bool = False
+    style: Style = Style.FILL
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,8 @@ class ViewState:
         The (rater, class) planes of others on show.
     model_threshold, model_opacity : int, float
         As `threshold` and `opacity`, for the planes of models.
+    style : Style
+        How one's own marks are drawn.
     """
 
     frame: int = 0
@@ -150,6 +163,7 @@ class ViewState:
     overlays: frozenset[tuple[str, str]] = frozenset()
     model_threshold: int = 50
     model_opacity: float = 0.7
+    style: Style = Style.FILL
 
 
 def label_of(tool: Tool, confidence: int) -> int:
@@ -189,6 +203,7 @@ def resolve(wish: Wish, reality: Reality) -> ViewState:
         ),
         model_threshold=min(max(wish.model_threshold, 1), MAX_CONFIDENCE),
         model_opacity=min(max(wish.model_opacity, 0.0), 1.0),
+        style=wish.style,
     )
 
 

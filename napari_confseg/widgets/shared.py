@@ -51,7 +51,8 @@ def session_for(viewer: Any) -> Session:
         _queue_timer()
         memory = Memory.load()
         reader = slug_of(memory.reader) if memory.reader else ""
-        session = Session(rater=reader, role=memory.roles.get(reader, Role.READER))
+        session = Session(rater=reader, role=memory.roles.get(reader, Role.READER),
+                          style=memory.style)  # fmt: skip
         _sessions[key] = session, LayerView(session, viewer)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key][0]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from napari_confseg.annotate.view import (
     PAINTING_TOOLS,
     Reality,
+    Style,
     Tool,
     ViewState,
     Wish,
@@ -27,6 +28,7 @@ wishes = st.builds(
     Wish, names, st.sampled_from(Tool), st.integers(-5, 300), st.integers(-5, 300),
     st.integers(-5, 300), st.integers(-5, 300), st.floats(-1, 2), st.frozensets(names),
     st.booleans(), st.frozensets(st.sampled_from(["model", "other"])),
+    style=st.sampled_from(Style),
 )  # fmt: skip
 realities = st.builds(
     Reality, st.sampled_from([CLASSES, ()]), st.integers(0, 20), st.booleans(),
@@ -42,6 +44,7 @@ def test_no_wish_gives_an_impossible_view(wish: Wish, reality: Reality) -> None:
     assert state.label in range(101) or state.label == 255
     assert 1 <= state.threshold <= 100
     assert 0 <= state.opacity <= 1
+    assert state.style is wish.style
     assert state.editable <= state.visible & {state.active}
     if state.tool in PAINTING_TOOLS:
         assert reality.writable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import binary_erosion
 
 from napari_confseg.annotate.hatch import outline
 from napari_confseg.store import EXCLUDED
@@ -20,6 +21,10 @@ FINEST = 2
 """Distance of hatching lines in pixels at the highest level; it doubles with each level below."""
 
 
+APART = 2
+"""Pixels from one contour to the next where both would fall together."""
+
+
 def level_index(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[np.uint8]:
     """Return the level of every pixel, ``uint8 (Y, X)``.
 
@@ -32,21 +37,24 @@ def level_index(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[
     return index
 
 
-def contour_levels(
-    plane: NDArray[np.uint8], anchors: Sequence[Anchor]
-) -> list[tuple[int, NDArray[np.bool_]]]:
-    """Return for each anchor that is reached its value and the edge of where it is.
+def contoured_by_level(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
+    """Return where contours lie, ``bool (Y, X)``: as on a map, the more lines the surer.
 
-    As on a map: the more lines one crosses going in, the surer it is.
-
-    Returns
-    -------
-    list of (int, ndarray of bool (Y, X))
-        Ascending; edges are one pixel wide and lie within the region they bound.
+    From the lowest anchor on there is a line for each that is reached. Where two would fall
+    together, as around a mark of one confidence, the surer one runs ``APART`` pixels further in,
+    so that lines can be counted from outside. Below the lowest anchor the line is dotted.
     """
     sure = np.where(plane == EXCLUDED, np.uint8(0), plane)
-    values = [1, *(a.value for a in anchors if a.value > 1)]
-    return [(v, outline(sure >= v)) for v in values if (sure >= v).any()]
+    y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
+    ink = outline(sure > 0) & ((y + x) % 4 < 2)
+    room = np.ones(plane.shape, np.bool_)
+    for anchor in anchors:
+        region = (sure >= anchor.value) & room
+        if not region.any():
+            break
+        ink |= outline(region)
+        room = binary_erosion(region, np.ones((3, 3)), iterations=APART)
+    return np.asarray(ink)
 
 
 def hatched_by_level(

@@ -54,6 +54,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.import_ = QPushButton("Import clips …")
         self.import_.setProperty("role", "primary")
         self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
+        self.view_section = Section("View", self.opacity, self.threshold)
         self.sure_section = Section("How sure", self.dial)
         self.tools_section = Section("With", self.tools)
         self.readouts_section = Section("Read-outs")
@@ -63,7 +64,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
             self.sure_section,
             self.tools_section,
             Section("Frames", self.transport),
-            Section("View", self.opacity, self.threshold),
+            self.view_section,
             Section("Others on this clip", self.others),
             self.readouts_section,
         ]

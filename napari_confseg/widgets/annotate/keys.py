@@ -16,6 +16,7 @@ from qtpy.QtGui import QAction, QKeySequence, QShortcut
 
 from napari_confseg.annotate.keymap import Binding, settled
 from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.view import Style
 from napari_confseg.annotate.words import stepped
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ def _fixed(session: Session, show_keys: Callable[[], object]) -> list[Binding]:
     def size(by: int) -> Callable[[], object]:
         return lambda: setattr(session, "brush_size", min(max(session.brush_size + by, 1), 400))
 
+    def next_style() -> None:
+        styles = list(Style)
+        session.style = styles[(styles.index(session.style) + 1) % len(styles)]
+
     def tool(name: str) -> Callable[[], object]:
         return lambda: setattr(session, "tool", name)
 
@@ -112,6 +117,8 @@ def _fixed(session: Session, show_keys: Callable[[], object]) -> list[Binding]:
         Binding("play", FRAMES, "Play or stop, at the clip's true rate", "Shift+Space",
                 flip("playing")),
         Binding("peek", VIEW, "Hide or show all marks", "Shift+W", flip("marks_shown")),
+        Binding("style", VIEW, "My marks as fill, contours, hatching, in turn", "Shift+S",
+                next_style),
         Binding("keys", HELP, "The page of keys", "F1", show_keys),
         Binding("keys-too", HELP, "The page of keys", "?", show_keys),
         Binding("undo", TOOLS, "Undo, also what was done in an earlier sitting", "Ctrl+Z",

@@ -27,6 +27,7 @@ from napari_confseg.widgets.annotate.keys import Keys
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.start_page import dropped_folder
+from napari_confseg.widgets.annotate.style_row import StyleRow
 from napari_confseg.widgets.annotate.usage_bars import UsagePart
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
@@ -65,6 +66,8 @@ class AnnotatePanel(AnnotateForm):
         self.drops = DropCatcher(self, lambda p: self.desk.open_place(p, self._reader_typed()))
         self.usage = UsagePart(self.session)
         self.sure_section.add(self.usage)
+        self.style_row = StyleRow(self.session)
+        self.view_section.add(self.style_row)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -158,6 +161,7 @@ class AnnotatePanel(AnnotateForm):
         self.player.close()
         self.readouts.close_part()
         self.usage.close_part()
+        self.style_row.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
         self._links = []

@@ -18,9 +18,10 @@ from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
-from napari_confseg.annotate.view import Tool, ViewState, differences
+from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
-from napari_confseg.widgets.canvas.looks import ramp
+from napari_confseg.widgets.canvas.level_lines import LevelLines
+from napari_confseg.widgets.canvas.looks import faint, ramp
 from napari_confseg.widgets.canvas.paint_events import patches_of, value_painted
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ class LayerView:
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
         self._theirs: dict[tuple[str, str], Any] = {}
+        self._lines = LevelLines(session)
         self._links: list[tuple[Any, Any]] = [
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
             (session.events, self.push),
             (session.planes_changed, self._on_planes_changed),
+            (session.progress_changed, self._lines.refresh),  # a stroke has ended
         ]
         for signal, slot in self._links:
             signal.connect(slot)
@@ -149,15 +152,24 @@ class LayerView:
     def _push_threshold(self, state: ViewState) -> None:
         colors = {c.name: c.color for c in self._session.classes}
         layers = [*self._mine.items(), *self._overlays_of(models=False)]
+        own = set(map(id, self._mine.values())) if state.style is not Style.FILL else set()
         for name, layer in layers:
-            colormap = ramp(colors[name], state.threshold)
+            colormap = (faint if id(layer) in own else ramp)(colors[name], state.threshold)
             colormap.selection = layer.selected_label
             layer.colormap = colormap
+        self._push_lines(state)
+
+    def _push_style(self, state: ViewState) -> None:
+        self._push_threshold(state)
+
+    def _push_lines(self, state: ViewState) -> None:
+        self._lines.push(state, self._viewer, _AXES, self._scale())
 
     def _push_opacity(self, state: ViewState) -> None:
         others = (layer for _, layer in self._overlays_of(models=False))
         for layer in (*self._mine.values(), *others):
             layer.opacity = state.opacity
+        self._push_lines(state)
 
     def _push_model_threshold(self, state: ViewState) -> None:
         colors = {c.name: c.color for c in self._session.classes}
@@ -182,6 +194,7 @@ class LayerView:
             self._add_mine(name)  # a person had removed it from napari's list
         for name, layer in self._mine.items():
             layer.visible = name in state.visible
+        self._push_lines(state)
 
     def _push_editable(self, state: ViewState) -> None:
         for name, layer in self._mine.items():
@@ -211,6 +224,7 @@ class LayerView:
             for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
                 if layer is not None and layer in self._viewer.layers:
                     self._viewer.layers.remove(layer)
+            self._lines.remove(self._viewer)
             self._frames, self._mine, self._theirs = None, {}, {}
             if session.clip is None:
                 return
@@ -301,6 +315,8 @@ class LayerView:
         """Hide what one of our layers showed that a person took from napari's list."""
         if self._pushing:
             return
+        if event.value is self._lines.layer:
+            self._session.style = Style.FILL
         if event.value is self._frames:
             self._frames = None
             self._session.close_clip()
@@ -317,6 +333,7 @@ class LayerView:
         for name in {name for name, frame in changed if frame == self._session.frame}:
             if name in self._mine:
                 self._mine[name].refresh(extent=False)
+        self._lines.refresh()
 
     # ---- what a person does in napari -----------------------------------------------------
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 FAINTEST = 0.22
 """Opacity of 1 % relative to 100 %: what is marked at all must be seen on speckle."""
+
+FAINT = 0.15
+"""Opacity of the tint beneath lines: enough to see where one paints."""
 
 EXCLUDED_COLOR = (0.62, 0.62, 0.62, 0.75)
 
@@ -35,6 +41,22 @@ def _table(color: str, threshold: int) -> dict[int | None, Any]:
         table[value] = np.array([*rgb(color), alpha(value)], np.float32)
     table[EXCLUDED] = np.array(EXCLUDED_COLOR, np.float32)
     return table
+
+
+def faint(color: str, threshold: int = 1) -> DirectLabelColormap:
+    """Return a colormap with one faint tint for every confidence: lines over it tell which."""
+    table: dict[int | None, Any] = dict(_table(color, threshold))
+    tint = np.array([*rgb(color), FAINT], np.float32)
+    table.update((v, tint) for v in list(table) if v not in (None, 0, EXCLUDED))
+    return DirectLabelColormap(color_dict=table)
+
+
+def ink(colors: Sequence[str]) -> DirectLabelColormap:
+    """Return the colormap of lines: value ``i + 1`` in the i-th of `colors`."""
+    clear = np.zeros(4, np.float32)
+    table: dict[int | None, Any] = {None: clear, 0: clear}
+    table.update((i, np.array([*rgb(c), 1.0], np.float32)) for i, c in enumerate(colors, 1))
+    return DirectLabelColormap(color_dict=table)
 
 
 def ramp(color: str, threshold: int = 1) -> DirectLabelColormap:

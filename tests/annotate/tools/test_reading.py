@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from napari_confseg.annotate.tools.reading import contour_levels, hatched_by_level, level_index
+from napari_confseg.annotate.tools.reading import contoured_by_level, hatched_by_level, level_index
 from napari_confseg.annotate.words import word_for
 from napari_confseg.store import DEFAULT_ANCHORS, EXCLUDED
 
@@ -34,13 +34,25 @@ def test_hatching_is_nested_and_denser_the_surer() -> None:
     assert (leaning != inks[2]).any()
 
 
-def test_contours_bound_each_level_that_is_reached() -> None:
-    plane = np.zeros((20, 20), np.uint8)
-    plane[2:18, 2:18], plane[5:15, 5:15] = 40, 95
-    found = contour_levels(plane, DEFAULT_ANCHORS)
-    assert [v for v, _ in found] == [1, 30, 60, 90]
-    for value, edge in found:
-        assert (plane[edge] >= value).all()
-        region = plane >= value
-        assert edge.sum() == 4 * (int(np.sqrt(region.sum())) - 1)
-    assert contour_levels(np.zeros((4, 4), np.uint8), DEFAULT_ANCHORS) == []
+def test_contours_can_be_counted_from_outside() -> None:
+    def lines(plane: np.ndarray) -> int:
+        middle = contoured_by_level(plane, DEFAULT_ANCHORS)[20, :20]
+        return int((np.diff(middle.astype(int)) == 1).sum())
+
+    for value, n in ((30, 1), (59, 1), (60, 2), (90, 3), (100, 3)):
+        plane = np.zeros((40, 40), np.uint8)
+        plane[4:36, 4:36] = value
+        ink = contoured_by_level(plane, DEFAULT_ANCHORS)
+        assert lines(plane) == n, value
+        assert not ink[plane == 0].any()
+    core = np.zeros((40, 40), np.uint8)
+    core[4:36, 4:36], core[14:26, 14:26] = 40, 95
+    ink = contoured_by_level(core, DEFAULT_ANCHORS)
+    assert lines(core) == 3
+    assert ink[14, 14:26].all()  # a surer core is bounded where it begins
+    faint = np.zeros((40, 40), np.uint8)
+    faint[4:36, 4:36] = 10
+    dotted = contoured_by_level(faint, DEFAULT_ANCHORS)[4, 4:36]
+    assert 0.4 < dotted.mean() < 0.6
+    empty = np.full((4, 4), EXCLUDED, np.uint8)
+    assert not contoured_by_level(empty, DEFAULT_ANCHORS).any()

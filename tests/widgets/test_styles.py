@@ -1,0 +1,116 @@
+"""Marks as contours or hatching: read without colour, painted as before. Pens paint like mice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
+from qtpy.QtGui import QInputDevice, QPointingDevice, QTabletEvent
+
+from napari_confseg.annotate.levels import LevelPlanes
+from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.view import Style
+from napari_confseg.widgets.canvas.level_lines import NAME
+from tests.annotate.acts import paint
+from tests.conftest import add_clip
+from tests.widgets.desk_work import SHAPE, Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_confseg.store import Cohort
+
+
+@pytest.fixture
+def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
+    add_clip(cohort, "clip-3", shape=SHAPE)
+    add_clip(cohort, "clip-4", shape=SHAPE)
+    made = Desk(make_napari_viewer(show=True))
+    made.open(cohort, clip="clip-3")
+    yield made
+    made.close()
+
+
+def lines(desk: Desk) -> np.ndarray:
+    """What of the lines is on the canvas."""
+    return np.asarray(desk.viewer.layers[NAME]._slice.image.raw)
+
+
+def test_marks_as_lines(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, layers, hand = desk.session, desk.viewer.layers, desk.hand
+    hand.stroke([(20, 20), (20, 60)])
+    desk.until(lambda: len(session.strokes) == 1)
+    assert NAME not in layers
+
+    desk.panel.style_row.buttons[Style.CONTOURS].click()
+    assert Memory.load().style is Style.CONTOURS
+    assert layers.selection.active is desk.layer()  # one goes on painting in one's own plane
+    ink = np.asarray(layers[NAME].data[0])
+    assert set(np.unique(ink)) == {0, 3}  # the third class
+    assert (session.planes["b-line"][0][ink == 3] == 60).all()
+    faint = {float(desk.layer().get_color(v)[3]) for v in (30, 90)}
+    assert len(faint) == 1
+
+    read: list[int] = []
+    drawn = LevelPlanes.frame
+
+    def noted(self: LevelPlanes, index: int) -> Any:
+        read.append(index)
+        return drawn(self, index)
+
+    monkeypatch.setattr(LevelPlanes, "frame", noted)
+    session.confidence = 90
+    hand.stroke([(60, 20), (60, 90)])
+    desk.until(lambda: len(session.strokes) == 2)
+    desk.until(lambda: lines(desk)[50:70].any())
+    assert set(read) == {0}  # only the frame on show is drawn
+    assert set(np.unique(session.planes["b-line"][0])) == {0, 60, 90}  # painted as before
+    contours = lines(desk)
+
+    hand.key("Ctrl+Z")
+    assert not lines(desk)[50:70].any()
+    session.threshold = 61
+    assert not lines(desk).any()
+    session.threshold = 0
+    hand.key("Shift+S")
+    assert session.style is Style.HATCHING
+    assert lines(desk).any()
+    assert not np.array_equal(lines(desk)[:40], contours[:40])
+    session.hidden = frozenset({"b-line"})
+    assert not lines(desk).any()
+    session.hidden = frozenset()
+
+
+def test_lines_follow_the_clip_and_go(desk: Desk) -> None:
+    session, layers = desk.session, desk.viewer.layers
+    session.style = Style.CONTOURS
+    paint(session, (10, 10, 30, 30), confidence=30)
+    desk.panel.desk.open_clip("clip-4")  # another clip in the same layers
+    assert not lines(desk).any()
+    paint(session, (10, 10, 30, 30), confidence=30, frame=2)
+    assert not lines(desk).any()
+    session.frame = 2
+    assert lines(desk).any()
+    layers.remove(layers[NAME])  # from napari's own list
+    assert session.style is Style.FILL
+    assert float(desk.layer().get_color(30)[3]) < float(desk.layer().get_color(90)[3])
+    session.style = Style.HATCHING
+    session.close_clip()
+    assert len(layers) == 0
+
+
+def test_a_pen_is_left_to_qt_which_makes_a_mouse_of_it(desk: Desk) -> None:
+    made = Qt.ApplicationAttribute.AA_SynthesizeMouseForUnhandledTabletEvents
+    assert QCoreApplication.testAttribute(made)
+    pen = QPointingDevice(
+        "pen", 1, QInputDevice.DeviceType.Stylus, QPointingDevice.PointerType.Pen,
+        QInputDevice.Capability.Pressure, 1, 2,
+    )  # fmt: skip
+    at = QPointF(desk.hand.at(20, 20))
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    for kind in (QEvent.Type.TabletPress, QEvent.Type.TabletMove, QEvent.Type.TabletRelease):
+        event = QTabletEvent(kind, pen, at, at, 0.5, 0, 0, 0, 0, 0, none, left, left)
+        QCoreApplication.sendEvent(desk.hand.canvas, event)
+        assert not event.isAccepted(), kind
