@@ -17,10 +17,10 @@ import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from napari_confseg.methods import Method
 from napari_confseg.store.schema import Slug, check_slug
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
 PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
 CHECKPOINT = "checkpoint.safetensors"
+DOUBT, UNSEEN = "-doubt", "-unseen"
+"""Ends of the names of the raters that hold what several models together don't know."""
 
 
 class JobError(Exception):
@@ -87,18 +89,47 @@ class FitRequest(_Frozen):
     preview_clip: Slug | None = None
     held_out: tuple[str, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    dropout: float = Field(default=0, ge=0, lt=1, description="share of units dropped in training")
 
 
 class PredictRequest(_Frozen):
-    """Let a fitted model mark clips of a cohort; `clips` empty means all."""
+    """Let a fitted model mark clips of a cohort.
+
+    Attributes
+    ----------
+    run, cohort : str
+        The model, and where to mark.
+    rater : str
+        Slug to write as.
+    clips : tuple of str
+        Which clips; empty means all.
+    members : tuple of str
+        More runs: the mean over all is written, and as ``<rater>-doubt`` and ``<rater>-unseen``
+        what readers disagree about and what the models have not seen.
+    draws : int
+        Passes of each model with units dropped at random, which serve as members do.
+    """
 
     kind: Literal["predict"] = "predict"
     run: str
     cohort: str
     rater: Slug
     clips: tuple[Slug, ...] = ()
+    members: tuple[str, ...] = ()
+    draws: int = Field(default=0, ge=0, le=100)
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: int = Field(default=1, ge=0)
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Ends of the names of the raters that are written beside `rater`."""
+        return (DOUBT, UNSEEN) if self.members or self.draws else ()
+
+    @model_validator(mode="after")
+    def _room_for_the_maps(self) -> Self:
+        for end in self.maps:
+            check_slug(self.rater + end)
+        return self
 
 
 Request = Annotated[FitRequest | PredictRequest, Field(discriminator="kind")]

@@ -95,6 +95,8 @@ def _fit_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fit.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
     fit.add_argument("--steps", type=int, help="optimiser steps; the size's own number")
     fit.add_argument("--seed", type=int, default=0)
+    fit.add_argument("--dropout", type=float, default=0,
+                     help="share of units dropped, e.g. 0.1; for predict --draws")  # fmt: skip
     fit.add_argument("--compile", action="store_true", help="compile the network (minutes)")
     fit.add_argument("--preview-clip", metavar="CLIP", help="mark this clip at each improvement")
     _compute_options(fit)
@@ -107,6 +109,11 @@ def _predict_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser
     predict.add_argument("cohort", metavar="COHORT")
     predict.add_argument("--rater", help="the model's name in the cohort; the run's if not given")
     predict.add_argument("--clips", nargs="+", default=[], help="clips to mark; all if not given")
+    predict.add_argument("--members", nargs="+", type=Path, default=[], metavar="RUN",
+                         help="more runs: writes their mean, and what they don't know as "
+                         "RATER-doubt and RATER-unseen")  # fmt: skip
+    predict.add_argument("--draws", type=int, default=0,
+                         help="passes with dropout, which serve as members do")  # fmt: skip
     predict.add_argument("--out", type=Path, metavar="FOLDER",
                          help="folder of this job; RUN/predictions/001 and so on")  # fmt: skip
     _compute_options(predict)
@@ -147,6 +154,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         steps=arguments.steps,
         threads=arguments.threads,
+        dropout=arguments.dropout,
         compile=arguments.compile,
         preview_clip=arguments.preview_clip,
     )
@@ -159,6 +167,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         cohort=_absolute(arguments.cohort),
         rater=arguments.rater or arguments.model.absolute().name,
         clips=tuple(arguments.clips),
+        members=tuple(str(run.absolute()) for run in arguments.members),
+        draws=arguments.draws,
         device=arguments.device,
         threads=arguments.threads,
     )

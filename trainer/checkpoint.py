@@ -40,7 +40,7 @@ class RunConfig(BaseModel):
         How confidence reached the model.
     size : str
         Key of :data:`trainer.network.SIZES`.
-    channels, units : tuple of int, int
+    channels, units, dropout : tuple of int, int, float
         Of the network.
     canvas : (int, int)
         Height and width of the network's input.
@@ -68,6 +68,7 @@ class RunConfig(BaseModel):
     size: str
     channels: tuple[int, ...]
     units: int
+    dropout: float = 0
     canvas: tuple[int, int]
     every: int = 1
     precision: Precision
@@ -85,7 +86,7 @@ class RunConfig(BaseModel):
         outputs = recipe.head.outputs or round(self.method.settings["n"])
         n_raters = len(self.raters) if recipe.per_rater else 0
         return Segmenter(self.channels, self.units, len(self.classes), recipe.head, outputs,
-                         n_raters)  # fmt: skip
+                         n_raters, self.dropout)  # fmt: skip
 
 
 def library_versions() -> dict[str, str]:

@@ -63,6 +63,8 @@ class Segmenter(nn.Module):
         How many of them a class has.
     n_raters : int
         Raters whose scales are learnt along with the rest; 0 if none are.
+    dropout : float
+        Share of units dropped in training.
     """
 
     mean: Tensor
@@ -77,6 +79,7 @@ class Segmenter(nn.Module):
         head: heads.Head = heads.PLAIN,
         outputs: int = 1,
         n_raters: int = 0,
+        dropout: float = 0,
     ) -> None:
         super().__init__()
         from monai.networks.nets import UNet
@@ -89,6 +92,7 @@ class Segmenter(nn.Module):
             strides=(2,) * (len(channels) - 1),
             num_res_units=units,
             norm="batch",
+            dropout=dropout,
         )
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
@@ -131,6 +135,12 @@ class Segmenter(nn.Module):
         if rater is None or self.boldness is None or self.freedom is None:
             return logits
         return as_rater(logits, self.boldness, self.freedom, rater)
+
+    def drop(self, on: bool) -> None:
+        """Drop units at random in evaluation mode too, or no longer."""
+        for module in self.net.modules():
+            if isinstance(module, nn.Dropout):
+                module.train(on)
 
     def probability(self, images: Tensor) -> Tensor:
         """Return each class's probability (N, C, H, W)."""

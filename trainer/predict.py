@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
-from napari_confseg.job import Result
+from napari_confseg.job import DOUBT, UNSEEN, Result
 from napari_confseg.store import MAX_CONFIDENCE, Cohort, Status
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices, fit_frames, unfit
 from trainer.problems import TrainError
+from trainer.uncertainty import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_confseg.job import PredictRequest, RunFolder
     from napari_confseg.store import Clip, Rater
@@ -47,6 +49,7 @@ class Predictor:
     network: Segmenter
     config: RunConfig
     device: torch.device
+    names = ("",)
 
     @classmethod
     def load(cls, run: Path, device: str = "auto") -> Predictor:
@@ -57,20 +60,105 @@ class Predictor:
         return cls(network.place(place), config, place)
 
     @torch.inference_mode()
-    def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``."""
+    def probability(self, frames: NDArray[np.uint8], draw: int | None = None) -> Tensor:
+        """Return the probability of each class, float (T, C, Y, X).
+
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (T, Y, X)
+            What to look at.
+        draw : int or None
+            Drop units at random as in training, by this seed; None drops none.
+        """
+        self.network.drop(draw is not None)
+        if draw is not None:
+            torch.manual_seed(draw)
         images = fit_frames(frames, self.config.canvas).to(self.device)[:, None].float() / 255
         with autocast(self.device, self.config.precision):
             probability = self.network.probability(
                 images.contiguous(memory_format=torch.channels_last)
             )
-        full = unfit(probability, (frames.shape[1], frames.shape[2])) * MAX_CONFIDENCE
-        return full.round_().clamp_(0, MAX_CONFIDENCE).to(torch.uint8).cpu().numpy()
+        return unfit(probability, (frames.shape[1], frames.shape[2]))
 
-    def blocks(self, clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield (first frame, percent of some frames) over the whole clip."""
-        for first in range(0, clip.shape[0], _FRAMES):
-            yield first, self.percent(np.asarray(clip.frames[first : first + _FRAMES]))
+    def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``."""
+        return to_percent(self.probability(frames))
+
+    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        """Return what is to be written by the ends of the raters' names: the percent alone."""
+        return {"": self.percent(frames)}
+
+
+def to_percent(share: Tensor) -> NDArray[np.uint8]:
+    """Return numbers of 0..1 in whole percent."""
+    percent = (share * MAX_CONFIDENCE).round().clamp(0, MAX_CONFIDENCE)
+    whole: NDArray[np.uint8] = percent.to(torch.uint8).cpu().numpy()
+    return whole
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several fitted models, or one that drops units at random, as one predictor with two maps.
+
+    Attributes
+    ----------
+    members : tuple of Predictor
+        One of each run, the one that gives its name first.
+    draws : int
+        Passes of each member with units dropped at random; 0 is one pass with none dropped.
+    """
+
+    members: tuple[Predictor, ...]
+    draws: int = 0
+    names = ("", DOUBT, UNSEEN)
+
+    @classmethod
+    def load(cls, runs: Sequence[Path], draws: int = 0, device: str = "auto") -> Ensemble:
+        """Return the best networks of the run folders `runs`.
+
+        Raises
+        ------
+        TrainError
+            If one can't be used, learnt other classes, or has no units to drop.
+        """
+        members = tuple(Predictor.load(run, device) for run in runs)
+        classes = members[0].config.classes
+        for run, member in zip(runs, members, strict=True):
+            if set(member.config.classes) != set(classes):
+                raise TrainError(
+                    f"{run.name} learnt {', '.join(member.config.classes)}, and {runs[0].name} "
+                    f"{', '.join(classes)}",
+                    "Name runs that learnt the same classes.",
+                )
+            if draws and not member.config.dropout:
+                raise TrainError(
+                    f"{run.name} was fitted without dropout, so every pass would be the same",
+                    "Fit with --dropout 0.1, or name several runs with --members.",
+                )
+        return cls(members, draws)
+
+    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        """Return mean probability, doubt and unseen in percent, each ``uint8 (T, C, Y, X)``."""
+        mean, doubt, unseen = split(self._probabilities(frames))
+        return {"": to_percent(mean), DOUBT: to_percent(doubt), UNSEEN: to_percent(unseen)}
+
+    def _probabilities(self, frames: NDArray[np.uint8]) -> Iterator[Tensor]:
+        classes = self.members[0].config.classes
+        for member in self.members:
+            order = [member.config.classes.index(c) for c in classes]
+            for draw in range(self.draws) if self.draws else [None]:
+                yield member.probability(frames, draw)[:, order]
+
+
+class Maker(Protocol):
+    """Whoever makes planes from frames: one network, or several."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ends of the names of the raters that it writes as."""
+
+    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        """Return planes in percent, ``uint8 (T, C, Y, X)``, by the ends of the names."""
 
 
 def model_rater(clip: Clip, name: str, run: str) -> Rater:
@@ -95,7 +183,7 @@ def model_rater(clip: Clip, name: str, run: str) -> Rater:
 
 
 def predict_clip(
-    predictor: Predictor,
+    maker: Maker,
     clip: Clip,
     rater_name: str,
     run: str,
@@ -107,8 +195,8 @@ def predict_clip(
 
     Parameters
     ----------
-    predictor : Predictor
-        The network.
+    maker : Maker
+        The network, or several.
     clip : Clip
         The clip to mark.
     rater_name, run : str
@@ -124,20 +212,23 @@ def predict_clip(
     bool
         Whether the clip was finished.
     """
-    rater = model_rater(clip, rater_name, run)
-    status = rater.read_status()
-    fresh = np.full(status.shape, Status.UNTOUCHED, np.uint8)
+    raters = {name: model_rater(clip, rater_name + name, run) for name in maker.names}
+    fresh = np.full(raters[""].read_status().shape, Status.UNTOUCHED, np.uint8)
     fresh[:, indices] = Status.IN_PROGRESS
-    rater.write_status(fresh)
-    for first, percent in predictor.blocks(clip):
-        for t, planes in enumerate(percent):
-            for c, index in enumerate(indices):
-                rater.write_plane(first + t, index, planes[c])
-        if not go_on(first + len(percent)):
+    for rater in raters.values():
+        rater.write_status(fresh)
+    for first in range(0, clip.shape[0], _FRAMES):
+        frames = np.asarray(clip.frames[first : first + _FRAMES])
+        for name, percent in maker.maps(frames).items():
+            for t, planes in enumerate(percent):
+                for c, index in enumerate(indices):
+                    raters[name].write_plane(first + t, index, planes[c])
+        if not go_on(first + len(frames)):
             return False
     # Last: a crash half-way must not leave half a prediction that says it is whole.
     fresh[:, indices] = Status.REVIEWED
-    rater.write_status(fresh)
+    for rater in raters.values():
+        rater.write_status(fresh)
     return True
 
 
@@ -153,6 +244,10 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     cohort = Cohort.open(request.cohort)
     run = Path(request.run)
     predictor = Predictor.load(run, request.device)
+    maker: Maker = predictor
+    if request.maps:
+        runs = (run, *map(Path, request.members))
+        maker = Ensemble.load(runs, request.draws, request.device)
     indices = class_indices(cohort, predictor.config.classes)
     clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
     total = sum(clip.shape[0] for clip in clips)
@@ -166,7 +261,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
             report.progress(before + frames, total, f"Marking {clip.name}")
             return not folder.cancelled()
 
-        if not predict_clip(predictor, clip, request.rater, run.name, indices, go_on=go_on):
+        if not predict_clip(maker, clip, request.rater, run.name, indices, go_on=go_on):
             return Result(stopped=True, clips=tuple(done))
         before += clip.shape[0]
         done.append(clip.name)

@@ -144,6 +144,7 @@ def _decide(
         size=request.size,
         channels=size.channels,
         units=size.units,
+        dropout=request.dropout,
         canvas=canvas,
         every=choose_stride(sources, canvas),
         precision=choose_precision(device, small=request.size == "study")

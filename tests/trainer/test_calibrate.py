@@ -1,4 +1,4 @@
-"""What raters' confidence is worth: found from training frames that several marked, and only those."""
+"""What raters' confidence is worth: found from frames that several marked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATERS = ("bold", "fair", "shy")
 
 
 def panel(n_frames: int = 40, raters: tuple[str, ...] = RATERS) -> Samples:
-    """Frames of one class; each rater bends the same hidden probability in a manner of their own."""
+    """Frames of one class; each rater bends the same hidden probability in their own way."""
     generator = torch.Generator().manual_seed(0)
     hidden = torch.rand(n_frames, 16, 16, generator=generator)
     hidden[hidden < 0.5] = 0
