@@ -131,7 +131,7 @@ def make_consensus(
         if cancelled and cancelled():
             return report
         index = cohort.meta.class_index(class_name)
-        combine[class_name], fitted = _fit(
+        combine[class_name], fitted = fit_class(
             cohort, method, panel, clip_names, index, threshold, least
         )
         if fitted:
@@ -172,7 +172,7 @@ def _check(
         raise StoreError(problems)
 
 
-def _fit(
+def fit_class(
     cohort: Cohort,
     method: ConsensusMethod,
     panel: Sequence[str],
@@ -181,6 +181,7 @@ def _fit(
     threshold: int,
     least: int,
 ) -> tuple[Combine, dict[str, Any]]:
+    """Return how to combine the panel's answers for a class, and what was learnt of the raters."""
     if method in ("majority", "mean"):
         return fit(method, None, threshold)
     collector = Collector(panel, yes_or_no(threshold) if method == "staple" else CODES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -14,17 +13,16 @@ from napari_confseg.dataset.figures import (
     threshold_figure,
 )
 from napari_confseg.dataset.pictures import data_url, disagreement_image
+from napari_confseg.dataset.worst import worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from napari_confseg.dataset.intervals import Estimate
-    from napari_confseg.dataset.scores import Agreement, SoftScore
+    from napari_confseg.dataset.scores import Agreement
     from napari_confseg.dataset.summary import Summary
     from napari_confseg.store import Cohort
-
-PICTURES = 12
 
 _CSS = """
 :root{--ink:#1d2733;--soft:#5b6876;--line:#e3e8ee;--accent:#0072b2}
@@ -126,26 +124,6 @@ def _table(header: Sequence[str], rows: Sequence[str]) -> str:
         for i, row in enumerate(rows)
     ]
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{r}</tr>' for r in rows)}</table>"
-
-
-def worst_first(agreement: Agreement, number: int = PICTURES) -> list[SoftScore]:
-    """Return the frames furthest apart, largest first.
-
-    At most two of a clip and class, and no class more than a third: the largest structures would
-    fill the list.
-    """
-    rows = [s for c in agreement.clips for s in c.soft if s.worst_frame is not None]
-    rows.sort(key=lambda s: (-s.worst_pixels, s.clip, s.class_name, s.a, s.b))
-    here: Counter[tuple[str, str]] = Counter()
-    of_class: Counter[str] = Counter()
-    chosen = []
-    for row in rows:
-        key = (row.clip, row.class_name)
-        if here[key] < 2 and of_class[row.class_name] < max(1, number // 3):
-            here[key] += 1
-            of_class[row.class_name] += 1
-            chosen.append(row)
-    return chosen[:number]
 
 
 def _worst(cohort: Cohort, agreement: Agreement, colors: dict[str, str]) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.dataset.agreement import agree
-from napari_confseg.dataset.report import worst_first, write_report
+from napari_confseg.dataset.report import write_report
 from napari_confseg.dataset.summary import summarise
+from napari_confseg.dataset.worst import worst_first
 from tests.dataset.opinions import read_clip
 
 if TYPE_CHECKING:

@@ -75,8 +75,11 @@ class Choices(QWidget):  # type: ignore[misc]
         self.boxes: dict[str, QCheckBox] = {}
         self._counts: dict[str, QLabel] = {}
 
-    def show_choices(self, choices: Sequence[Choice]) -> None:
-        """Show `choices`; rows are made anew only if there are others."""
+    def show_choices(self, choices: Sequence[Choice], *, counted: bool = True) -> None:
+        """Show `choices`; rows are made anew only if there are others.
+
+        Where they are not `counted`, nothing is said of frames and all can be chosen.
+        """
         if list(self.boxes) != [c.name for c in choices]:
             self._rebuild(choices)
         for choice in choices:
@@ -84,6 +87,10 @@ class Choices(QWidget):  # type: ignore[misc]
             box.blockSignals(True)
             box.setChecked(choice.chosen)
             box.blockSignals(False)
+            count.setVisible(counted)
+            if not counted:
+                box.setToolTip(f"{self._what} {choice.label}")
+                continue
             box.setEnabled(choice.frames > 0)
             count.setEnabled(choice.frames > 0)
             count.setText(frames_in_words(choice.frames))
@@ -99,6 +106,8 @@ class Choices(QWidget):  # type: ignore[misc]
         for row, choice in enumerate(choices):
             box, count = QCheckBox(choice.label), QLabel()
             box.setAccessibleName(f"{self._what} {choice.label}")
+            # Rather a name cut short, whole in its tip, than a panel wider than the window.
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             if choice.color:
                 box.setIcon(swatch(choice.color))
             box.toggled.connect(self._on_toggled)

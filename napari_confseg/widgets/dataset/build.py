@@ -1,0 +1,208 @@
+"""What goes into a dataset, what it would come to, and freezing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.datasets.wishes import PARTS, chosen_for_build, rater_choices
+from napari_confseg.annotate.plan import Choice
+from napari_confseg.widgets.dataset.place import PlaceEdit
+from napari_confseg.widgets.dataset.preview import PreviewView
+from napari_confseg.widgets.dataset.ticks import TickList
+from napari_confseg.widgets.parts.section import Section
+from napari_confseg.widgets.train.form import Choices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_confseg.annotate.datasets.state import DeskState
+    from napari_confseg.store import ClassSpec
+
+FRAMES = {
+    "reviewed": "all that are reviewed",
+    "every": "every so many",
+    "disagreement": "where raters differ most",
+}
+
+
+class BuildPage(QWidget):  # type: ignore[misc]
+    """Shows a wish for a dataset and asks for its changes: `wished` carries changed fields."""
+
+    wished = Signal(dict)
+    build_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raters, self.classes = Choices("Marks of"), Choices("Class")
+        self.clips = TickList("Clips")
+        for field, choices in (("raters", self.raters), ("classes", self.classes),
+                               ("clips", self.clips)):  # fmt: skip
+            choices.chosen.connect(lambda names, field=field: self.wished.emit({field: names}))
+        self.frames, self.n = QComboBox(), QSpinBox()
+        for name, text in FRAMES.items():
+            self.frames.addItem(text, name)
+        self.frames.activated.connect(
+            lambda _: self.wished.emit({"frames": self.frames.currentData()})
+        )
+        self.n.setRange(1, 1000)
+        self.n.setAccessibleName("Every so many frames, or so many of each clip")
+        self.n.valueChanged.connect(lambda value: self.wished.emit({"n": value}))
+        self._make_size()
+        self._make_split()
+        self.place = PlaceEdit("Folder of the dataset; versions become v1, v2, ... in it")
+        self.place.chosen.connect(lambda text: self.wished.emit({"out": text}))
+        self.preview = PreviewView()
+        self.build = QPushButton("&Build")
+        self.build.setProperty("role", "primary")
+        self.build.setToolTip(
+            "Freeze this as the next version; the same inputs give the same bytes"
+        )
+        self.build.clicked.connect(self.build_wanted)
+        self._lay_out()
+
+    def _make_size(self) -> None:
+        self.resize_frames, self.height_px, self.width_px = QCheckBox("fit into"), *_sides()
+        self.rescale, self.spacing = QCheckBox("bring to"), QDoubleSpinBox()
+        self.spacing.setRange(0.01, 5)
+        self.spacing.setDecimals(3)
+        self.spacing.setSingleStep(0.05)
+        self.spacing.setValue(0.2)
+        self.spacing.setSuffix(" mm a pixel")
+        self.rescale.setToolTip("Refused for clips whose spacing nobody knows")
+        self.resize_frames.clicked.connect(self._on_size)
+        self.rescale.clicked.connect(self._on_size)
+        for spin in (self.height_px, self.width_px, self.spacing):
+            spin.valueChanged.connect(self._on_size)
+
+    def _on_size(self, *_: object) -> None:
+        size = (self.height_px.value(), self.width_px.value())
+        self.wished.emit({
+            "size": size if self.resize_frames.isChecked() else None,
+            "spacing": round(self.spacing.value(), 3) if self.rescale.isChecked() else None,
+        })  # fmt: skip
+
+    def _make_split(self) -> None:
+        self.shares = [QSpinBox() for _ in PARTS]
+        for spin, part in zip(self.shares, PARTS, strict=True):
+            spin.setRange(0, 100)
+            spin.setSuffix(" %")
+            spin.setToolTip(f"Share of {part}; 0 for none")
+            spin.setAccessibleName(f"Share of {part}")
+            spin.valueChanged.connect(self._on_shares)
+        self.folds, self.seed = QSpinBox(), QSpinBox()
+        self.folds.setRange(0, 20)
+        self.folds.setSpecialValueText("none")
+        self.folds.setToolTip("Folds over all clips, by patient")
+        self.seed.setRange(0, 10**6)
+        self.seed.setToolTip("Another seed, another split as fair")
+        # One fold is no fold.
+        self.folds.valueChanged.connect(lambda v: self.wished.emit({"folds": 2 if v == 1 else v}))
+        self.seed.valueChanged.connect(lambda v: self.wished.emit({"seed": v}))
+
+    def _on_shares(self, *_: object) -> None:
+        self.wished.emit({"shares": tuple(s.value() for s in self.shares)})
+
+    def _lay_out(self) -> None:
+        choices = QFormLayout()
+        choices.setContentsMargins(0, 0, 0, 0)
+        choices.addRow("Frames", _row(self.frames, self.n))
+        choices.addRow("Size", _row(self.resize_frames, self.height_px, QLabel("×"), self.width_px))
+        choices.addRow("Spacing", _row(self.rescale, self.spacing))
+        choices.addRow("Split", _row(*self.shares))
+        choices.addRow("Folds", _row(self.folds, QLabel("Seed"), self.seed))
+        choices.addRow("Folder", self.place)
+        what = QWidget()
+        form = QVBoxLayout(what)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addLayout(choices)
+        self.clip_section = Section("Clips", self.clips)
+        self.clip_section.open(False)
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel("Marks of"))
+        layout.addWidget(self.raters)
+        layout.addWidget(QLabel("Classes"))
+        layout.addWidget(self.classes)
+        layout.addWidget(self.clip_section)
+        layout.addWidget(what)
+        layout.addWidget(self.preview)
+        layout.addWidget(self.build)
+        layout.addStretch(1)
+
+    def show_state(self, state: DeskState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
+        """Show the wish and what it would come to."""
+        wish, preview = state.build, state.preview
+        chosen = chosen_for_build(wish, state.found)
+        self.raters.show_choices(rater_choices(state.found, chosen))
+        self.classes.show_choices([
+            Choice(c.name, c.label, c.color, 0,
+                   wish.classes is None or c.name in wish.classes) for c in classes
+        ], counted=False)  # fmt: skip
+        names = state.clips
+        taken = [n for n in names if wish.clips is None or n in wish.clips]
+        self.clips.show_names(names, taken)
+        self.clip_section.header.setText(f"Clips ({len(taken)} of {len(names)})")
+        self.frames.setCurrentIndex(self.frames.findData(wish.frames))
+        self.n.setVisible(wish.frames != "reviewed")
+        self.n.setPrefix("every " if wish.frames == "every" else "")
+        self.n.setSuffix(" frames" if wish.frames == "every" else " a clip")
+        self._show_numbers(state)
+        self.place.show_place(wish.out)
+        self.preview.show_preview(preview, classes, waiting=state.waiting)
+        number = max((v.number for v in state.versions), default=0) + 1
+        word = "Resume building" if state.waiting else "&Build"
+        self.build.setText(f"{word} version {number}")
+        self.build.setEnabled(not busy and preview is not None and not preview.problems)
+
+    def _show_numbers(self, state: DeskState) -> None:
+        wish = state.build
+        values = [(self.n, wish.n), (self.folds, wish.folds), (self.seed, wish.seed),
+                  *zip(self.shares, wish.shares, strict=True)]  # fmt: skip
+        if wish.size is not None:
+            values += [(self.height_px, wish.size[0]), (self.width_px, wish.size[1])]
+        for spin, value in values:
+            spin.blockSignals(True)
+            spin.setValue(value)
+            spin.blockSignals(False)
+        for box, on, spins in (
+            (self.resize_frames, wish.size is not None, (self.height_px, self.width_px)),
+            (self.rescale, wish.spacing is not None, (self.spacing,)),
+        ):
+            box.setChecked(on)
+            for spin in spins:
+                spin.setEnabled(on)
+
+
+def _sides() -> tuple[QSpinBox, QSpinBox]:
+    made = []
+    for name, value in (("Height", 256), ("Width", 320)):
+        spin = QSpinBox()
+        spin.setRange(8, 8192)
+        spin.setValue(value)
+        spin.setSingleStep(16)
+        spin.setToolTip(f"{name} in pixels")
+        spin.setAccessibleName(f"{name} in pixels")
+        made.append(spin)
+    return made[0], made[1]
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for i, widget in enumerate(widgets):
+        layout.addWidget(widget, 0 if isinstance(widget, QLabel) or i == 0 else 1)
+    return row

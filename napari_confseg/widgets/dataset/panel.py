@@ -1,0 +1,338 @@
+"""The Dataset panel: from what raters marked to a frozen dataset and its exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.datasets.desk import DatasetDesk
+from napari_confseg.annotate.datasets.results import PREVIEW
+from napari_confseg.store import StoreError
+from napari_confseg.widgets.dataset.agreement import AgreementPage
+from napari_confseg.widgets.dataset.build import BuildPage
+from napari_confseg.widgets.dataset.consensus import ConsensusPage
+from napari_confseg.widgets.dataset.export import ExportPage
+from napari_confseg.widgets.dataset.versions import VersionsPage
+from napari_confseg.widgets.parts.chores import Chore
+from napari_confseg.widgets.parts.look import stylesheet
+from napari_confseg.widgets.parts.section import StillWheel
+from napari_confseg.widgets.parts.work_line import WorkLine
+from napari_confseg.widgets.shared import session_for
+from napari_confseg.widgets.train.run import ProblemBox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import napari
+
+    from napari_confseg.annotate.datasets.results import Disagreement
+    from napari_confseg.annotate.datasets.state import DeskState, Task
+    from napari_confseg.annotate.overlays import Overlay
+
+FLUSH_SECONDS: Final = 5.0
+"""How long a task waits for the latest strokes to reach the store, which it reads."""
+
+COUNT_AFTER: Final = 400
+"""Milliseconds without another choice after which a build is counted anew."""
+
+MIN_WIDTH: Final = 340
+WIDTH: Final = 380
+
+
+class DatasetPanel(QWidget):  # type: ignore[misc]
+    """Compare raters, make a consensus, freeze datasets, export them.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose session this is.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.session = session_for(napari_viewer)
+        self.desk = DatasetDesk()
+        self.chore: Chore | None = None
+        self._counting = False
+        self._task: Task | None = None
+        self._then: Callable[[Any], None] | None = None
+        self._next: tuple[Callable[[], Task], Callable[[Any], None] | None] | None = None
+        self._build()
+        self._connect()
+        self._on_theme()
+        self._on_cohort()
+
+    # ---- the widgets ----------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.cohort_name = QLabel()
+        self.cohort_name.setProperty("role", "title")
+        self.agreement, self.consensus = AgreementPage(), ConsensusPage()
+        self.build, self.export, self.versions = BuildPage(), ExportPage(), VersionsPage()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.setUsesScrollButtons(False)
+        still = StillWheel(self)
+        for name, page in (("Agreement", self.agreement), ("Consensus", self.consensus),
+                           ("Build", self.build), ("Export", self.export),
+                           ("Versions", self.versions)):  # fmt: skip
+            area = QScrollArea()
+            area.setWidgetResizable(True)
+            area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+            area.setFrameShape(QFrame.Shape.NoFrame)
+            area.setWidget(page)
+            self.tabs.addTab(area, name)
+            _settle_choosers(page, still)
+        self.problem, self.line = ProblemBox(), WorkLine()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        for widget in (self.cohort_name, self.problem):
+            layout.addWidget(widget)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.line)
+        self.setMinimumWidth(MIN_WIDTH)
+        self._count_soon = QTimer(self)
+        self._count_soon.setSingleShot(True)
+        self._count_soon.setInterval(COUNT_AFTER)
+
+    def _connect(self) -> None:
+        desk, session = self.desk, self.session
+        desk.changed.connect(self._on_desk)
+        session.events.cohort.connect(self._on_cohort)
+        session.events.clip.connect(self._on_clip)
+        self._viewer.events.theme.connect(self._on_theme)
+        self._count_soon.timeout.connect(self._count)
+        self.tabs.currentChanged.connect(self._on_tab)
+        self.agreement.raters_wanted.connect(desk.choose_raters)
+        self.agreement.compare_wanted.connect(lambda: self.run(desk.compare))
+        self.agreement.report_wanted.connect(self._ask_report)
+        self.agreement.frame_wanted.connect(self.show_disagreement)
+        self.consensus.wished.connect(lambda changes: desk.want_consensus(**changes))
+        self.consensus.preview_wanted.connect(self._preview_consensus)
+        self.consensus.write_wanted.connect(self._write_consensus)
+        self.build.wished.connect(self._on_build_wish)
+        self.build.build_wanted.connect(lambda: self.run(desk.build_version))
+        self.export.wished.connect(lambda changes: desk.want_export(**changes))
+        self.export.export_wanted.connect(lambda: self.run(desk.export_version))
+        self.versions.changes_wanted.connect(lambda a, b: self.run(lambda: desk.tell_changes(a, b)))
+        self.versions.check_wanted.connect(lambda v: self.run(lambda: desk.check(v)))
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a width that shows everything, and no demand of a height: it scrolls."""
+        return QSize(WIDTH, 640)
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the session when the panel goes; a chore is asked to stop."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._let_go()
+        return bool(super().event(event))
+
+    def _let_go(self) -> None:
+        self._next = None
+        if self.chore is not None:
+            self.chore.cancel()
+        session = self.session
+        session.events.cohort.disconnect(self._on_cohort, missing_ok=True)
+        session.events.clip.disconnect(self._on_clip, missing_ok=True)
+        self.desk.changed.disconnect(self._on_desk, missing_ok=True)
+        self._viewer.events.theme.disconnect(self._on_theme)
+
+    def _on_theme(self, *_: object) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.setStyleSheet(stylesheet(theme))
+        self.agreement.set_theme(theme)
+
+    # ---- what the session and the desk tell -----------------------------------------------
+
+    def _on_cohort(self, *_: object) -> None:
+        cohort = self.session.cohort
+        self.cohort_name.setText(
+            cohort.meta.name if cohort else "No cohort open: open one in the Annotate panel."
+        )
+        self.tabs.setVisible(cohort is not None)
+        self._next = None
+        if self.chore is not None:
+            self.chore.cancel()
+        self.desk.open(cohort)
+        if cohort is not None:
+            self._queue(self.desk.look)
+
+    def _on_clip(self, *_: object) -> None:
+        self._on_desk(self.desk.state)
+
+    def _on_tab(self, _: int) -> None:
+        if self.session.cohort is not None:
+            self._queue(self.desk.look)
+
+    def _on_desk(self, state: DeskState) -> None:
+        busy = self.chore is not None and not self._counting
+        clip = self.session.clip
+        classes = self.session.classes
+        self.agreement.show_state(state, classes, busy=busy)
+        self.consensus.show_state(state, classes, clip.name if clip else None, busy=busy)
+        self.build.show_state(state, classes, busy=busy)
+        place = state.export.out or str(self.desk.export_place())
+        self.export.show_state(state, place, busy=busy)
+        self.versions.show_state(state, busy=busy)
+        first = state.problems[0] if state.problems else None
+        more = f" ({len(state.problems) - 1} more)" if len(state.problems) > 1 else ""
+        words = f"{first.path or 'Cohort'}: expected {first.expected}, found {first.found}{more}." \
+            if first else ""  # fmt: skip
+        self.problem.say(words, first.hint if first else "")
+        if self._wants_counting():
+            self._count_soon.start()
+
+    def _wants_counting(self) -> bool:
+        state = self.desk.state
+        building = self.tabs.currentWidget().widget() is self.build
+        return bool(state.found) and state.preview is None and building and self.chore is None \
+            and not state.problems  # fmt: skip
+
+    # ---- work beside the window -----------------------------------------------------------
+
+    def run(
+        self,
+        make: Callable[[], Task],
+        *,
+        counting: bool = False,
+        then: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Begin a task, or let it wait for the one that is on; a count makes way for it.
+
+        `then` is called with the task's result, after the desk has taken it.
+        """
+        if self.chore is not None:
+            if self._counting:
+                self.chore.cancel()
+            self._next = make, then
+            return
+        self.session.flush(FLUSH_SECONDS)
+        try:
+            self._task = make()
+        except StoreError as error:
+            self.desk.fail(error)
+            return
+        self._counting, self._then = counting, then
+        task = self._task
+        self.chore = Chore(lambda chore: task.work(chore.report, chore.cancelled), self)
+        self.chore.done.connect(self._on_done)
+        self.chore.failed.connect(self._on_failed)
+        self.line.follow(self.chore, task.words)
+        self.chore.start()
+        if not counting:
+            self._on_desk(self.desk.state)
+
+    def _queue(self, make: Callable[[], Task]) -> None:
+        self.run(make, counting=True)
+
+    def _count(self) -> None:
+        if self._wants_counting():
+            self.run(self.desk.preview_build, counting=True)
+
+    def _on_done(self, result: Any) -> None:
+        task, then = self._task, self._then
+        self.chore, self._counting = None, False
+        if task is not None:
+            task.take(result)
+        if then is not None:
+            then(result)
+        self._go_on()
+
+    def _on_failed(self, error: BaseException) -> None:
+        self.chore, self._counting = None, False
+        self.desk.fail(error)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._next is not None and self.chore is None:
+            (make, then), self._next = self._next, None
+            self.run(make, then=then)
+        elif self._wants_counting():
+            self._count_soon.start()
+
+    def _on_build_wish(self, changes: dict[str, Any]) -> None:
+        self.desk.want_build(**changes)
+        if self.chore is not None and self._counting:
+            self.chore.cancel()
+        self._count_soon.start()
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def _ask_report(self) -> None:
+        name = f"{self.session.cohort.meta.name}-agreement.html" if self.session.cohort else ""
+        beside = Path(self.desk.state.build.out).parent / name
+        chosen, _ = QFileDialog.getSaveFileName(self, "Write the report", str(beside),
+                                                "Web page (*.html)")  # fmt: skip
+        if chosen:
+            self.write_report(Path(chosen))
+
+    def write_report(self, path: Path) -> None:
+        """Write the report, and open it in the browser."""
+        url = QUrl.fromLocalFile(str(path))
+        self.run(lambda: self.desk.write_report(path),
+                 then=lambda _: QDesktopServices.openUrl(url))  # fmt: skip
+
+    def show_disagreement(self, shown: Disagreement) -> None:
+        """Open the frame, and show what both said of it."""
+        session, score = self.session, shown.score
+        try:
+            if session.clip is None or session.clip.name != score.clip:
+                session.open_clip(score.clip)
+            for name in (score.a, score.b):
+                if name != session.rater:
+                    session.show_rater(name)
+        except (StoreError, ValueError, OSError) as error:
+            self.desk.fail(error)
+            return
+        session.class_name = score.class_name
+        session.frame = shown.frame
+
+    def _preview_consensus(self) -> None:
+        clip = self.session.clip
+        if clip is not None:
+            self.run(lambda: self.desk.preview_consensus(clip.name, self._show_preview))
+
+    def _show_preview(self, overlay: Overlay) -> None:
+        others = tuple(o for o in self.session.overlays if o.name != PREVIEW)
+        self.session.overlays = (*others, overlay)
+
+    def _write_consensus(self) -> None:
+        self.run(self.desk.write_consensus, then=self._on_written)
+
+    def _on_written(self, made: Any) -> None:
+        session = self.session
+        session.hide_rater(PREVIEW)
+        if session.clip is not None and session.clip.name in made.clips:
+            session.show_rater(made.rater)
+        self._queue(self.desk.look)
+
+
+def _settle_choosers(page: QWidget, still: StillWheel) -> None:
+    """Let the wheel scroll the page, and long words in a chooser not widen it."""
+    for kind in (QComboBox, QAbstractSpinBox):
+        for widget in page.findChildren(kind):
+            widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            widget.installEventFilter(still)
+    for chooser in page.findChildren(QComboBox):
+        chooser.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        chooser.setMinimumContentsLength(8)
+        chooser.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

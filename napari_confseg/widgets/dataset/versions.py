@@ -1,0 +1,123 @@
+"""What has been frozen, what changed between versions, and whether a version still stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QPlainTextEdit,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.widgets.train.form import note
+
+if TYPE_CHECKING:
+    from napari_confseg.annotate.datasets.results import VersionLine
+    from napari_confseg.annotate.datasets.state import DeskState
+
+
+class VersionsPage(QWidget):  # type: ignore[misc]
+    """A list of versions.
+
+    Signals
+    -------
+    changes_wanted : (int, int)
+        From the older to the newer of them.
+    check_wanted : int
+    """
+
+    changes_wanted = Signal(int, int)
+    check_wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._versions: tuple[VersionLine, ...] = ()
+        self._busy = False
+        self.place, self.none = note(), note("Nothing has been frozen there yet.")
+        self.list = QTreeWidget()
+        self.list.setHeaderLabels(["Version", "clips", "frames", "raters"])
+        self.list.setRootIsDecorated(False)
+        self.list.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
+        self.list.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.list.setAccessibleName("Versions")
+        self.list.setToolTip("Choose two (Ctrl+click) to compare them, or one with the one before")
+        self.list.setFixedHeight(150)
+        self.list.itemSelectionChanged.connect(self._settle)
+        self.changes = QPushButton("What &changed")
+        self.changes.clicked.connect(self._on_changes)
+        self.check = QPushButton("Chec&k")
+        self.check.setToolTip("Is every file as it was frozen, and the cohort as it was then?")
+        self.check.clicked.connect(lambda: self.check_wanted.emit(self._chosen()[-1]))
+        self.told = QPlainTextEdit()
+        self.told.setReadOnly(True)
+        self.told.setAccessibleName("What was found")
+        self.told.setMinimumHeight(120)
+        self.told.setTabChangesFocus(True)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.changes, 1)
+        buttons.addWidget(self.check, 1)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.place)
+        layout.addWidget(self.none)
+        layout.addWidget(self.list)
+        layout.addLayout(buttons)
+        layout.addWidget(self.told, 1)
+
+    def show_state(self, state: DeskState, *, busy: bool) -> None:
+        """Show the versions, and what was found of them."""
+        self._busy = busy
+        self.place.setText(f"In {state.build.out}")
+        self.place.setVisible(bool(state.build.out))
+        if state.versions != self._versions:
+            self._versions = state.versions
+            self._fill()
+        self.none.setVisible(not state.versions)
+        text = "\n".join(state.told)
+        if self.told.toPlainText() != text:
+            self.told.setPlainText(text)
+        self._settle()
+
+    def _fill(self) -> None:
+        self.list.clear()
+        for v in self._versions:
+            row = QTreeWidgetItem(
+                [f"v{v.number}", str(v.clips), str(v.frames), ", ".join(v.raters)]
+            )
+            row.setData(0, Qt.ItemDataRole.UserRole, v.number)
+            row.setToolTip(0, f"content {v.content}")
+            self.list.addTopLevelItem(row)
+        if self._versions:
+            self.list.setCurrentItem(self.list.topLevelItem(0))
+
+    def _chosen(self) -> list[int]:
+        """Return the chosen numbers, rising."""
+        role = Qt.ItemDataRole.UserRole
+        return sorted(int(item.data(0, role)) for item in self.list.selectedItems())
+
+    def _pair(self) -> tuple[int, int] | None:
+        chosen, numbers = self._chosen(), sorted(v.number for v in self._versions)
+        if len(chosen) == 2:
+            return chosen[0], chosen[1]
+        if len(chosen) == 1 and numbers.index(chosen[0]) > 0:
+            return numbers[numbers.index(chosen[0]) - 1], chosen[0]
+        return None
+
+    def _on_changes(self) -> None:
+        pair = self._pair()
+        if pair is not None:
+            self.changes_wanted.emit(*pair)
+
+    def _settle(self) -> None:
+        pair = self._pair()
+        self.changes.setText(
+            f"What &changed, v{pair[0]} to v{pair[1]}" if pair else "What &changed"
+        )
+        self.changes.setEnabled(not self._busy and pair is not None)
+        self.check.setEnabled(not self._busy and len(self._chosen()) == 1)
