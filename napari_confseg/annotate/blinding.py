@@ -39,16 +39,21 @@ class Standing:
         Whether every frame is reviewed by them in every class.
     unblinded : bool
         Whether they were shown others on this clip before.
+    in_exercise : bool
+        Whether a calibration exercise is under way: then nobody is shown, whatever the rule.
     """
 
     rule: Blinding = "none"
     role: Role = Role.READER
     complete: bool = False
     unblinded: bool = False
+    in_exercise: bool = False
 
     @property
     def blinded(self) -> bool:
         """Whether some other raters are hidden."""
+        if self.in_exercise:
+            return True
         if self.rule == "none" or self.role is Role.REVIEWER or self.unblinded:
             return False
         return not (self.rule == "until-reviewed" and self.complete)
@@ -60,12 +65,16 @@ class Standing:
         Models are shown until the rule is ``"always"``: whether a model helps is another question
         than whether the first reader does, unless it learnt from that reader on this clip.
         """
+        if self.in_exercise:
+            return False
         return not self.blinded or (kind == "model" and self.rule == "until-reviewed")
 
     def why(self) -> str:
         """Return in a sentence why others are hidden; empty if they are not."""
         if not self.blinded:
             return ""
+        if self.in_exercise:
+            return "Others are hidden while a calibration exercise is under way."
         if self.rule == "until-reviewed":
             return (
                 "Other readers are hidden until you have reviewed every frame of this clip in "

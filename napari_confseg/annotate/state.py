@@ -44,6 +44,8 @@ class SessionState(EventedModel):
         What I say of the clip as a whole, and my time on it; an empty one if no clip is open.
     class_name, tool, confidence, brush_size, frame, threshold, opacity, hidden, marks_shown, style
         See :class:`~napari_confseg.annotate.view.Wish`.
+    in_exercise : bool
+        Whether a calibration exercise is under way; set by ``begin_exercise``.
     playing : bool
         Whether the clip plays.
     overlays : tuple of Overlay
@@ -105,6 +107,7 @@ class SessionState(EventedModel):
     model_threshold: int = Field(default=50, ge=1, le=100)
     model_opacity: float = Field(default=0.7, ge=0, le=1)
     style: Style = Style.FILL
+    in_exercise: bool = False
     merge: Merge = Merge.REPLACE
     locked: frozenset[str] = frozenset()
     solo: bool = False

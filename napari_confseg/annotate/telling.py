@@ -112,6 +112,13 @@ class Telling(SessionState):
         self.role = role
         self._hide_unseen()
 
+    def begin_exercise(self, on: bool = True) -> None:
+        """Hide everybody else while a calibration exercise is under way, or no longer."""
+        if on != self.in_exercise:
+            self.in_exercise = on
+            self._hide_unseen()
+            self.blinding_changed.emit()
+
     def set_blinding(self, rule: Blinding) -> None:
         """Set whether the cohort's readers see each other.
 
@@ -134,6 +141,7 @@ class Telling(SessionState):
         status = self.status
         return Standing(
             rule=self.cohort.meta.blinding if self.cohort else "none",
+            in_exercise=self.in_exercise,
             role=self.role,
             complete=bool(status.size) and bool(reviewed_frames(status).all()),
             unblinded=self._work is not None and self._work.writer.about.unblinded is not None,

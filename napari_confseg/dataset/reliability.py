@@ -58,10 +58,10 @@ def reliability(agreement: Agreement) -> list[Reliability]:
                 continue
             patients = [c.patient for c in clips]
             curves = np.array([np.concatenate([s.asked, s.agreed]) for s in mine], float)
-            error = estimate(curves, patients, _calibration_error, n=len(clips))
+            error = estimate(curves, patients, calibration_error, n=len(clips))
             moments = np.array([s.moments for s in mine])
             correlation = estimate(moments, patients, _pearson, n=int(moments[:, 0].sum()))
-            asked, stated, agreed = (v[0] for v in _curve(curves.sum(0)[None]))
+            asked, stated, agreed = (v[0] for v in binned(curves.sum(0)[None]))
             summaries.append(Reliability(
                 rater, class_name, tuple(stated.tolist()), tuple(agreed.tolist()),
                 tuple(int(v) for v in asked), error, correlation,
@@ -69,8 +69,11 @@ def reliability(agreement: Agreement) -> list[Reliability]:
     return summaries
 
 
-def _curve(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Return votes, mean stated confidence and share of yes per bin, each (B, 10)."""
+def binned(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return votes, mean stated confidence and share of yes per bin, each (B, 10).
+
+    `sums` is ``(B, 202)``: for each confidence 0..100 the votes asked, then those that said yes.
+    """
     level = np.arange(LEVELS) / 100
     asked, agreed = sums[:, :LEVELS], sums[:, LEVELS:]
 
@@ -83,8 +86,9 @@ def _curve(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         return votes, bins(asked * level) / votes, bins(agreed) / votes
 
 
-def _calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    votes, stated, agreed = _curve(sums)
+def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return mean abs(stated - agreed) over what was marked, weighted by votes, ``(B,)``."""
+    votes, stated, agreed = binned(sums)
     with np.errstate(invalid="ignore", divide="ignore"):
         gap: NDArray[np.float64] = np.nansum(np.abs(stated - agreed) * votes, 1) / votes.sum(1)
     return gap
