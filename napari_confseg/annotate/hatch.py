@@ -80,7 +80,7 @@ class HatchedPlanes(DrawnPlanes):
 
     Parameters
     ----------
-    planes : ndarray of uint8 (T, Y, X)
+    planes : ndarray of uint8 (T, Y, X), or like one
         The rater's confidence.
     direction : int
         See :func:`hatching`.
@@ -89,12 +89,15 @@ class HatchedPlanes(DrawnPlanes):
     """
 
     def __init__(
-        self, planes: NDArray[np.uint8], direction: int = 0, outline_at: int = OUTLINE_AT
+        self,
+        planes: NDArray[np.uint8] | DrawnPlanes,
+        direction: int = 0,
+        outline_at: int = OUTLINE_AT,
     ) -> None:
         super().__init__(planes.shape)
         self._planes = planes
         self.outline_at = outline_at
-        self._lines = hatching(planes.shape[1:], direction)
+        self._lines = hatching((self.shape[1], self.shape[2]), direction)
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return one frame hatched, ``uint8 (Y, X)``; the outline has full confidence."""

@@ -47,6 +47,11 @@ class Reading:
         self.reviewed: NDArray[np.bool_] = self.rater.read_status() == Status.REVIEWED
         self._stored = set(self.rater.stored_chunks())
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is marked and nothing reviewed."""
+        return not self._stored and not self.reviewed.any()
+
     def plane(self, frame: int, class_index: int) -> NDArray[np.uint8] | None:
         """Return one plane ``uint8 (Y, X)``, or None when nothing is on disk (all not marked)."""
         if (frame, class_index) not in self._stored:

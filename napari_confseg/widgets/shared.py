@@ -58,6 +58,12 @@ def session_for(viewer: Any) -> Session:
     return _sessions[key][0]
 
 
+def layers_for(viewer: Any) -> LayerView:
+    """Return what shows the session of `viewer` as layers."""
+    session_for(viewer)
+    return _sessions[id(getattr(viewer, "__wrapped__", viewer))][1]
+
+
 def _close(session: Session) -> None:
     """Close the clip of a session whose window goes, so that the next one may paint."""
     for other, view in _sessions.values():

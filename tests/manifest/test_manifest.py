@@ -26,7 +26,9 @@ def test_the_manifest_is_valid_and_all_it_names_is_there(manifest: PluginManifes
     manifest.validate_imports()
     contributions = manifest.contributions
     names = {c.id: import_python_name(c.python_name) for c in contributions.commands}
-    assert {w.display_name for w in contributions.widgets} == {"Annotate", "Dataset", "Train"}
+    assert {w.display_name for w in contributions.widgets} == {
+        "Annotate", "Dataset", "Review", "Train",
+    }  # fmt: skip
     used = {w.command for w in contributions.widgets}
     used |= {s.command for s in contributions.sample_data}
     used |= {r.command for r in contributions.readers}

@@ -177,10 +177,10 @@ class Looking:
         session = self.session
         self.readings = {}
         for name, reading in found.items():
-            if session.adjudicator and name == session.rater:
-                continue
             if isinstance(reading, str):
                 session.message = f"{name} cannot be compared: {reading}"
+                continue
+            if reading.empty or (session.adjudicator and name == session.rater):
                 continue
             with suppress(BlindedError):
                 session.look_at(reading.rater.meta.kind)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy import ndimage
 
+from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.store import StoreError
 
 if TYPE_CHECKING:
@@ -16,34 +19,18 @@ if TYPE_CHECKING:
 
     from napari_confseg.dataset.maps import Map
     from napari_confseg.dataset.reading import Reading
+    from napari_confseg.dataset.regions import Event
 
 KEPT: Final = 16
 """Frames kept of each rater: stepping to and fro reads nothing twice."""
 
 
-class FrameByFrame:
-    """Array-like ``uint8 (T, Y, X)`` whose frames are made when they are looked at."""
+class KeptPlanes(DrawnPlanes):
+    """Planes whose frames are made when they are looked at, and kept for a while."""
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.shape = shape
-        self.dtype = np.dtype(np.uint8)
-        self.ndim = 3
-        self.size = int(np.prod(shape))
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(shape)
         self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
-        if not isinstance(key, tuple):
-            key = (key,)
-        if key and isinstance(key[0], (int, np.integer)):
-            return np.asarray(self.frame(int(key[0]))[key[1:]])
-        frames = range(self.shape[0])[key[0] if key else slice(None)]
-        return np.asarray(np.stack([self.frame(t) for t in frames])[(slice(None), *key[1:])])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[:], dtype)
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return one frame, ``uint8 (Y, X)``, read-only."""
@@ -58,11 +45,12 @@ class FrameByFrame:
             self._kept.popitem(last=False)
         return made
 
+    @abstractmethod
     def _make(self, index: int) -> NDArray[np.uint8]:
-        raise NotImplementedError
+        """Make one frame, ``uint8 (Y, X)``."""
 
 
-class StoredPlanes(FrameByFrame):
+class StoredPlanes(KeptPlanes):
     """What one rater marked of one class, as it is in the store.
 
     Parameters
@@ -96,7 +84,7 @@ class StoredPlanes(FrameByFrame):
         return bool(self._reading.reviewed[frame, self._class])
 
 
-class MapOfAgreement(FrameByFrame):
+class MapOfAgreement(KeptPlanes):
     """A map of :data:`~napari_confseg.dataset.maps.MAPS` over the raters who reviewed each frame.
 
     Parameters
@@ -120,3 +108,34 @@ class MapOfAgreement(FrameByFrame):
         if len(said) < 2:
             return np.zeros(self.shape[1:], np.uint8)
         return self._map(np.stack(said), self._threshold)
+
+
+class OutlinedEvent(KeptPlanes):
+    """A disagreement's outline on each of its frames: 1 is the line around it, 2 a rim of that.
+
+    Parameters
+    ----------
+    event : Event or None
+        The disagreement.
+    shape : tuple of int
+        (T, Y, X) of the clip.
+    """
+
+    def __init__(self, event: Event | None, shape: tuple[int, int, int]) -> None:
+        super().__init__(shape)
+        self._regions = {r.frame: r for r in event.regions} if event else {}
+
+    def _make(self, index: int) -> NDArray[np.uint8]:
+        out = np.zeros(self.shape[1:], np.uint8)
+        region = self._regions.get(index)
+        if region is None:
+            return out
+        mask = np.zeros(self.shape[1:], np.bool_)
+        y0, x0, y1, x1 = region.box
+        mask[y0:y1, x0:x1] = region.mask
+        box = np.s_[max(y0 - 4, 0) : y1 + 4, max(x0 - 4, 0) : x1 + 4]
+        # One pixel away from it, so that what raters marked at its edge stays in sight.
+        near, line, rim = (ndimage.binary_dilation(mask[box], iterations=i) for i in (1, 2, 3))
+        out[box][rim & ~line] = 2
+        out[box][line & ~near] = 1
+        return out

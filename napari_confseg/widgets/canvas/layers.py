@@ -103,6 +103,19 @@ class LayerView:
         finally:
             self._pushing -= 1
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[int]:
+        """Let another add or remove layers of its own; gives where those above the frames begin.
+
+        The layer that is painted stays the active one.
+        """
+        layers = self._viewer.layers
+        active = layers.selection.active
+        with self._pushed():
+            yield layers.index(self._frames) + 1 if self._frames in layers else 0
+            if active in layers:
+                layers.selection.active = active
+
     def stroking(self) -> bool:
         """Whether a stroke is under way: from press to release nothing may move beneath it."""
         return any(layer._block_history for layer in self._mine.values())

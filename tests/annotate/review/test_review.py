@@ -75,7 +75,6 @@ def test_looking_needs_no_adjudicator(cohort: Cohort) -> None:
     assert [(r.name, r.frames, r.compared) for r in state.raters] == [
         ("ada", 6, True),
         ("bo", 5, True),
-        ("dr-lead", 0, False),
     ]
     assert [i.event.frames for i in state.items] == [(1, 2, 3), (4,)]
     assert [i.event.presence for i in state.items] == [True, False]
@@ -230,7 +229,7 @@ def test_who_is_gone_is_not_taken_for_unmarked(review: Review, cohort: Cohort) -
     assert review.decide("mean") is None
     assert "Dr. Ada is no longer on this clip" in review.session.message
     finish(review)
-    assert [r.name for r in review.state.raters] == ["bo", "dr-lead"]
+    assert [r.name for r in review.state.raters] == ["bo"]
     assert not review.state.items
 
 
@@ -256,7 +255,10 @@ def test_one_rater_no_common_frame_and_nothing_to_decide(cohort: Cohort) -> None
     review.want(raters=frozenset({"ada"}))
     finish(review)
     assert "at least two" in review.state.reason
-    review.want(raters=frozenset({"ada", "dr-lead"}))
+    other = cohort.clip("clip-1").create_rater("cy", kind="human")
+    other.write_status(np.array([[0] * 3] * 5 + [[2] * 3], np.uint8))
+    review.refresh()
+    review.want(raters=frozenset({"bo", "cy"}))
     finish(review)
     assert "No frame" in review.state.reason
     assert review.state.items == ()

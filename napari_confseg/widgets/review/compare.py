@@ -1,0 +1,203 @@
+"""Whom to compare, in which classes, from which confidence on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.dataset.maps import MAPS
+from napari_confseg.widgets.annotate.others import hatch_icon
+from napari_confseg.widgets.annotate.tools import SliderRow
+from napari_confseg.widgets.parts.look import button, icon
+from napari_confseg.widgets.review.legend import MapLegend
+from napari_confseg.widgets.train.form import swatch
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
+    from napari_confseg.annotate.review.state import RaterRow, ReviewState
+    from napari_confseg.store import ClassSpec
+
+
+class NameBox(QCheckBox):  # type: ignore[misc]
+    """A box whose name is shortened to the room there is: it never widens the panel."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.setAccessibleName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Shorten the name, or write it out."""
+        super().resizeEvent(event)
+        room = self.width() - 44  # box and swatch
+        self.setText(self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideRight, room))
+
+
+class CompareForm(QWidget):  # type: ignore[misc]
+    """A box to tick for each rater and class; `wished` carries the changed fields of the wish."""
+
+    wished = Signal(dict)
+    refresh_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxes: dict[str, QCheckBox] = {}
+        self.eyes: dict[str, QToolButton] = {}
+        self.class_boxes: dict[str, QCheckBox] = {}
+        self._rows: tuple[RaterRow, ...] = ()
+        self._specs: tuple[ClassSpec, ...] = ()
+        self._colors = "#ffffff"
+        self._raters, self._classes = QGridLayout(), QGridLayout()
+        for grid in (self._raters, self._classes):
+            grid.setVerticalSpacing(2)
+        self._raters.setColumnStretch(0, 1)
+        self.threshold = SliderRow(
+            "Yes from", 1, 100, "%", "From this confidence on a rater says that it is there"
+        )
+        self.threshold.wanted.connect(lambda v: self.wished.emit({"threshold": v}))
+        self.narrowest = SliderRow(
+            "At least", 1, 15, "px",
+            "Narrower regions are not asked about: no two outlines by hand are the same. "
+            "They get the mean.",
+        )  # fmt: skip
+        self.narrowest.wanted.connect(lambda v: self.wished.emit({"narrowest": v}))
+        self.again = button("Look again", "Read anew what the raters have marked", flat=True)
+        self.again.clicked.connect(self.refresh_wanted)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(self._raters)
+        layout.addSpacing(2)
+        layout.addLayout(self._classes)
+        layout.addWidget(self.threshold)
+        last = QHBoxLayout()
+        last.addWidget(self.narrowest, 1)
+        last.addWidget(self.again)
+        layout.addLayout(last)
+
+    def set_icon_color(self, color: str) -> None:
+        """Draw the eyes in `color`."""
+        self._colors = color
+        self._draw_eyes()
+
+    def show_state(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
+        """Show who and what is compared, of all `classes`."""
+        if [r.name for r in state.raters] != [r.name for r in self._rows]:
+            self._rebuild_raters(state.raters)
+        self._rows = state.raters
+        if classes != self._specs:
+            self._rebuild_classes(classes)
+        for row in state.raters:
+            _check(self.boxes[row.name], row.compared)
+            self.eyes[row.name].setEnabled(row.compared)
+            _check(self.eyes[row.name], row.shown)
+        for name, box in self.class_boxes.items():
+            _check(box, name in {c.name for c in state.classes})
+        self._draw_eyes()
+        self.threshold.set_value(state.wish.threshold)
+        self.narrowest.set_value(state.wish.narrowest)
+
+    def _draw_eyes(self) -> None:
+        for eye in self.eyes.values():
+            eye.setIcon(icon("visibility" if eye.isChecked() else "visibility_off", self._colors))
+
+    def _rebuild_raters(self, rows: tuple[RaterRow, ...]) -> None:
+        _empty(self._raters)
+        self.boxes, self.eyes = {}, {}
+        for i, row in enumerate(rows):
+            box = NameBox(row.label)
+            box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            box.setIcon(hatch_icon(row.look.direction, row.look.color))
+            box.setToolTip(f"Compare {row.label} ({row.kind})")
+            box.toggled.connect(self._on_rater)
+            frames = QLabel(f"{row.frames} frames" if row.frames else "none reviewed")
+            frames.setProperty("role", "note")
+            eye = button("", f"Show what {row.label} marked", flat=True, checkable=True)
+            eye.setAccessibleName(f"Show {row.label}")
+            eye.toggled.connect(self._on_eye)
+            for column, widget in enumerate((box, frames, eye)):
+                self._raters.addWidget(widget, i, column)
+            self.boxes[row.name], self.eyes[row.name] = box, eye
+
+    def _rebuild_classes(self, classes: tuple[ClassSpec, ...]) -> None:
+        _empty(self._classes)
+        self._specs, self.class_boxes = classes, {}
+        for i, spec in enumerate(classes):
+            box = QCheckBox(spec.label)
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            box.setIcon(swatch(spec.color))
+            box.setToolTip(f"Compare {spec.label}")
+            box.toggled.connect(self._on_class)
+            self._classes.addWidget(box, i // 2, i % 2)
+            self.class_boxes[spec.name] = box
+
+    def _on_rater(self) -> None:
+        self.wished.emit({"raters": frozenset(n for n, b in self.boxes.items() if b.isChecked())})
+
+    def _on_eye(self) -> None:
+        hidden = frozenset(n for n, e in self.eyes.items() if e.isEnabled() and not e.isChecked())
+        self.wished.emit({"hidden": hidden})
+
+    def _on_class(self) -> None:
+        chosen = frozenset(n for n, b in self.class_boxes.items() if b.isChecked())
+        self.wished.emit({"classes": chosen})
+
+
+class CanvasForm(QWidget):  # type: ignore[misc]
+    """How what is compared is drawn: the raters' opacity, the map and its legend."""
+
+    wished = Signal(dict)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map, self.legend = QComboBox(), MapLegend()
+        self.map.addItem("No map", "")
+        for name, (words, _) in MAPS.items():
+            self.map.addItem(words, name)
+        self.map.setToolTip("Colours each pixel by how far the raters agree on it")
+        self.map.activated.connect(lambda _: self.wished.emit({"map": self.map.currentData()}))
+        self.opacity = SliderRow("Opacity", 0, 100, "%", "Of the raters' marks")
+        self.opacity.wanted.connect(lambda v: self.wished.emit({"opacity": v / 100}))
+        self.follow = QCheckBox("Zoom to each disagreement")
+        self.follow.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.follow.toggled.connect(lambda on: self.wished.emit({"follow": on}))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for widget in (self.map, self.legend, self.opacity, self.follow):
+            layout.addWidget(widget)
+
+    def show_state(self, state: ReviewState) -> None:
+        """Show how it is drawn."""
+        wish = state.wish
+        self.map.setCurrentIndex(max(self.map.findData(wish.map), 0))
+        self.legend.set_map(wish.map, len(state.compared))
+        self.opacity.set_value(round(100 * wish.opacity))
+        _check(self.follow, wish.follow)
+
+
+def _check(box: QCheckBox | QToolButton, on: bool) -> None:
+    box.blockSignals(True)
+    box.setChecked(on)
+    box.blockSignals(False)
+
+
+def _empty(grid: QGridLayout) -> None:
+    while (item := grid.takeAt(0)) is not None:
+        item.widget().hide()
+        item.widget().deleteLater()

@@ -1,0 +1,270 @@
+"""The Review panel: see where raters differ, step from one to the next, and decide.
+
+Shows the state of a :class:`~napari_confseg.annotate.review.model.Review` over the session that
+all panels share, and passes requests on; it owns nothing but its widgets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QMainWindow,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.remember import Memory, slug_of
+from napari_confseg.annotate.review.model import Review
+from napari_confseg.store import StoreError
+from napari_confseg.widgets.canvas.review_layers import ReviewLayers
+from napari_confseg.widgets.parts.look import button, label, stylesheet
+from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.parts.work_line import WorkLine
+from napari_confseg.widgets.review.asking import Asking
+from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
+from napari_confseg.widgets.review.keys import ReviewKeys
+from napari_confseg.widgets.review.queue import DisagreementList
+from napari_confseg.widgets.review.verdicts import Verdicts
+from napari_confseg.widgets.shared import close_with, layers_for, session_for
+
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtGui import QShowEvent
+
+    from napari_confseg.annotate.review.state import ReviewState
+
+WIDTH: Final = 340
+MIN_WIDTH: Final = 300
+
+
+class ReviewPanel(QWidget):  # type: ignore[misc]
+    """Compare raters on the clip that is open, and adjudicate.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose session this is.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.session = session_for(napari_viewer)
+        self.review = Review(self.session)
+        self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
+        self._build()
+        self.keys = ReviewKeys(self.review, self)
+        self.asking = Asking(self.review, self.work_line, self)
+        self._bound: object = None
+        self._connect()
+        self._on_theme()
+        self._on_changed(self.review.state)
+
+    # ---- the widgets ----------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.place, self.reason, self.message = label(role="title"), label(role="note"), label()
+        self.message.setProperty("role", "caution")
+        self.begin = QPushButton("Begin adjudicating")
+        self.begin.setProperty("role", "primary")
+        self.begin.setToolTip(
+            "What all agree on is copied, at its mean confidence, into planes of a rater of their "
+            "own; then you decide the rest"
+        )
+        self.end = button("Stop", "Go back to reading under your own name")
+        self.copy = button("Copy what all agree on", "", flat=True)
+        self.next_clip = button("Next clip", "Open the next clip that several have reviewed")
+        self.previous_clip = button("Previous clip", "Open the one before")
+        self.compare, self.canvas = CompareForm(), CanvasForm()
+        self.queue, self.verdicts, self.work_line = DisagreementList(), Verdicts(), WorkLine()
+        self.sections = [
+            Section("Compare", self.compare),
+            Section("Disagreements", self.queue),
+            Section("Decide", self.verdicts),
+            Section("On the canvas", self.canvas),
+        ]
+        self._lay_out()
+        still = StillWheel(self)
+        for kind in (QComboBox, QSlider):
+            for widget in self.findChildren(kind):
+                widget.installEventFilter(still)
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        inside = QVBoxLayout(body)
+        inside.setContentsMargins(8, 6, 8, 6)
+        inside.setSpacing(3)
+        who, clips = QHBoxLayout(), QHBoxLayout()
+        who.addWidget(self.begin, 1)
+        who.addWidget(self.end)
+        clips.addWidget(self.previous_clip, 1)
+        clips.addWidget(self.next_clip, 1)
+        inside.addWidget(self.place)
+        inside.addWidget(self.reason)
+        inside.addLayout(who)
+        inside.addWidget(self.copy)
+        for section in self.sections:
+            section.layout().setSpacing(1)
+            inside.addWidget(section)
+        inside.addLayout(clips)
+        inside.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(area, 1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(8, 2, 8, 6)
+        for widget in (self.message, self.work_line):
+            foot.addWidget(widget)
+        layout.addLayout(foot)
+        self.setMinimumWidth(MIN_WIDTH)
+
+    def _connect(self) -> None:
+        review, session = self.review, self.session
+        review.changed.connect(self._on_changed)
+        session.events.message.connect(self._on_message)
+        self._viewer.events.theme.connect(self._on_theme)
+        for form in (self.compare, self.canvas):
+            form.wished.connect(lambda changes: review.want(**changes))
+        self.compare.refresh_wanted.connect(review.refresh)
+        self.queue.picked.connect(review.go)
+        self.queue.step_wanted.connect(review.step)
+        verdicts = self.verdicts
+        verdicts.decided.connect(lambda verdict, who: review.decide(verdict, who or None))
+        verdicts.correct_wanted.connect(review.correct)
+        verdicts.skip_wanted.connect(review.step)
+        verdicts.undo_wanted.connect(session.undo)
+        verdicts.whole_wanted.connect(lambda whole: review.want(whole=whole))
+        self.begin.clicked.connect(self._on_begin)
+        self.end.clicked.connect(self._on_end)
+        self.copy.clicked.connect(review.copy_agreed)
+        self.next_clip.clicked.connect(lambda: self.turn(1))
+        self.previous_clip.clicked.connect(lambda: self.turn(-1))
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a width that shows everything, and no demand of a height: it scrolls."""
+        return QSize(WIDTH, 600)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Bind the keys to the window we are docked in."""
+        super().showEvent(event)
+        self._bind_keys()
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the session when the panel goes; what was decided is saved already."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._let_go()
+        return bool(super().event(event))
+
+    def _let_go(self) -> None:
+        self.keys.release()
+        self.asking.close()
+        self.layers.close()
+        self.review.finish_correcting()
+        self.review.changed.disconnect(self._on_changed, missing_ok=True)
+        self.review.close()
+        self.session.events.message.disconnect(self._on_message, missing_ok=True)
+        self._viewer.events.theme.disconnect(self._on_theme)
+
+    def _bind_keys(self) -> None:
+        window: Any = self
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        window = window or self.window()
+        close_with(window, self.session)
+        keys = self.keys.bind(window)
+        self.queue.set_keys(keys)
+        self.verdicts.set_keys(keys)
+
+    # ---- what the review tells ------------------------------------------------------------
+
+    def _on_theme(self, *_: object) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.setStyleSheet(stylesheet(theme))
+        for part in (self.compare, self.queue):
+            part.set_icon_color(theme.icon.as_hex())
+        self.canvas.legend.set_text_color(theme.text.as_hex())
+
+    def _on_changed(self, state: ReviewState) -> None:
+        session = self.session
+        clip = session.clip
+        self.place.setText(clip.name if clip else "Review")
+        who = f"You adjudicate as {session.adjudicator}." if state.adjudicating else ""
+        self.reason.setText(" ".join(s for s in (who, state.reason) if s))
+        self.reason.setVisible(bool(self.reason.text()))
+        for section in self.sections:
+            section.setVisible(clip is not None and bool(state.raters))
+        self.begin.setVisible(clip is not None and not state.adjudicating)
+        self.begin.setEnabled(not state.reason)
+        self.end.setVisible(state.adjudicating)
+        self.copy.setVisible(state.adjudicating and state.untouched > 0 and state.pending is None)
+        self.copy.setText(f"Copy what all agree on ({state.untouched} frames)")
+        for made in (self.next_clip, self.previous_clip):
+            made.setVisible(session.cohort is not None)
+        self.compare.show_state(state, session.classes)
+        self.canvas.show_state(state)
+        self.queue.show_state(state, session.classes)
+        self.verdicts.show_state(state, can_undo=session.can_undo)
+        if self.isVisible() and session.cohort is not self._bound:
+            self._bound = session.cohort
+            self._bind_keys()
+
+    def _on_message(self, words: str, *_: object) -> None:
+        self.message.setText(words)
+        self.message.setVisible(bool(words))
+
+    # ---- what a person asks for -----------------------------------------------------------
+
+    def _on_begin(self) -> None:
+        try:
+            self.review.begin(Memory.load().reader or self.session.rater)
+        except (StoreError, ValueError) as error:
+            self._say(error)
+        else:
+            self.sections[0].open(False)  # chosen: deciding needs the room
+
+    def _on_end(self) -> None:
+        try:
+            self.review.end(slug_of(Memory.load().reader))
+        except (StoreError, ValueError) as error:
+            self._say(error)
+
+    def turn(self, step: int) -> bool:
+        """Open the next clip that two at least have marked (`step` -1: the one before)."""
+        session = self.session
+        if session.cohort is None:
+            return False
+        names = session.cohort.clips()
+        at = names.index(session.clip.name) if session.clip else -1
+        for i in range(1, len(names)):
+            name = names[(at + step * i) % len(names)]
+            try:
+                if len(session.cohort.clip(name).raters()) < 2:
+                    continue
+                session.open_clip(name)
+            except (StoreError, OSError) as error:
+                self._say(error)
+                return False
+            if session.adjudicator:
+                self.review.copy_agreed()
+            return True
+        session.message = "No other clip was marked by several raters."
+        return False
+
+    def _say(self, error: Exception) -> None:
+        known = isinstance(error, StoreError)
+        self.session.message = str(error.problems[0] if known else error)  # type: ignore[attr-defined]

@@ -1,0 +1,172 @@
+"""The list of disagreements, worst first, and how far one is with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.review.state import worded
+from napari_confseg.widgets.parts.look import button, icon, label, with_key
+from napari_confseg.widgets.train.form import swatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.state import ReviewState
+    from napari_confseg.store import ClassSpec, Stroke
+
+_RANK: Final = Qt.ItemDataRole.UserRole
+_VERDICTS: Final = {"accept": "{}", "mean": "mean of all", "reject": "nothing there",
+                    "correct": "by hand"}  # fmt: skip
+
+
+def frames_in_words(frames: tuple[int, ...]) -> str:
+    """Return frames as people count them: ``"3"``, ``"3–7"``."""
+    first, last = frames[0] + 1, frames[-1] + 1
+    return str(first) if first == last else f"{first}–{last}"
+
+
+def verdict_in_words(stroke: Stroke, labels: Mapping[str, str]) -> str:
+    """Return what was decided in a few words."""
+    decision = stroke.decision
+    assert decision is not None
+    source = decision.source or ""
+    return _VERDICTS[decision.verdict].format(labels.get(source, source))
+
+
+def who_and_when(stroke: Stroke) -> str:
+    """Return who decided, and when."""
+    assert stroke.decision is not None
+    return f"{stroke.decision.by}, {stroke.time.astimezone():%d %b %H:%M}"
+
+
+class DisagreementList(QWidget):  # type: ignore[misc]
+    """Worst first; a click puts one onto the desk."""
+
+    picked = Signal(int)
+    step_wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._items: tuple[Item, ...] = ()
+        self.bar = QProgressBar()
+        self.bar.setFormat("%v of %m decided")
+        self.open_only = QCheckBox("Open")
+        self.open_only.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.open_only.setToolTip("Leave out what is decided")
+        self.open_only.toggled.connect(self._filter)
+        self.tree = QTreeWidget()
+        self.tree.setHeaderLabels(["Class", "Frames", "Size", "Decision"])
+        self.tree.setRootIsDecorated(False)
+        self.tree.setUniformRowHeights(True)
+        self.tree.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.tree.setMinimumHeight(110)
+        self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.tree.headerItem().setToolTip(
+            2, "Sum over its pixels of (highest - lowest confidence) / 100"
+        )
+        header = self.tree.header()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.tree.itemClicked.connect(lambda row: self.picked.emit(row.data(0, _RANK)))
+        self.about = label(role="note")
+        self.previous, self.next = button("", ""), button("", "")
+        for made, words in ((self.previous, "Previous disagreement"), (self.next, "Next")):
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            made.setAccessibleName(words)
+        self.previous.clicked.connect(lambda: self.step_wanted.emit(-1))
+        self.next.clicked.connect(lambda: self.step_wanted.emit(1))
+        top = QHBoxLayout()
+        top.addWidget(self.previous)
+        top.addWidget(self.bar, 1)
+        top.addWidget(self.next)
+        top.addWidget(self.open_only)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.tree)
+        layout.addWidget(self.about)
+
+    def set_icon_color(self, color: str) -> None:
+        """Draw the arrows in `color`."""
+        self.previous.setIcon(icon("previous", color))
+        self.next.setIcon(icon("next", color))
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the keys, by the id of the action, in the tooltips."""
+        for made, words, action in ((self.previous, "The one before that is open", "previous"),
+                                    (self.next, "The next that is open", "next")):  # fmt: skip
+            made.setToolTip(with_key(words, keys.get(f"review.{action}")))
+
+    def show_state(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
+        """Show the disagreements and how they stand."""
+        labels = {r.name: r.label for r in state.raters}
+        if [i.event for i in state.items] != [i.event for i in self._items]:
+            self._rebuild(state, classes)
+        self._items = state.items
+        for rank, item in enumerate(state.items):
+            words = verdict_in_words(item.decided, labels) if item.decided else ""
+            if item.open and item.decided:
+                words = f"{len(item.event.regions) - len(item.open)} of {len(item.event.regions)}"
+            row = self.tree.topLevelItem(rank)
+            if row.text(3) != words:
+                row.setText(3, words)
+                row.setToolTip(3, who_and_when(item.decided) if item.decided else "")
+        self._filter()
+        n = len(state.items)
+        self.bar.setRange(0, max(n, 1))
+        self.bar.setValue(state.decided)
+        self.bar.setFormat("%v of %m decided" if n else "No disagreement")
+        for made in (self.previous, self.next):
+            made.setEnabled(n > 0)
+        self._show_current(state, labels)
+
+    def _show_current(self, state: ReviewState, labels: Mapping[str, str]) -> None:
+        self.about.setVisible(state.item is not None)
+        if state.item is None:
+            self.tree.clearSelection()
+            return
+        row = self.tree.topLevelItem(state.current)
+        self.tree.setCurrentItem(row)
+        self.tree.scrollToItem(row)
+        item = state.item
+        kind = "Left out by some" if item.event.presence else "Edges differ"
+        words = f"{kind}: {worded(item, dict(labels), state.wish.threshold)}"
+        if item.decided is not None:
+            words += f"\n{verdict_in_words(item.decided, labels)} · {who_and_when(item.decided)}"
+        self.about.setText(words)
+
+    def _rebuild(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
+        labels = {r.name: r.label for r in state.raters}
+        self.tree.clear()
+        rows = []
+        for rank, item in enumerate(state.items):
+            spec = classes[item.event.class_index]
+            size = f"{item.event.size:,.0f}"
+            row = QTreeWidgetItem([spec.label, frames_in_words(item.event.frames), size, ""])
+            row.setIcon(0, swatch(spec.color))
+            row.setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
+            row.setToolTip(0, worded(item, labels, state.wish.threshold))
+            row.setData(0, _RANK, rank)
+            rows.append(row)
+        self.tree.addTopLevelItems(rows)
+
+    def _filter(self) -> None:
+        for rank, item in enumerate(self._items):
+            row = self.tree.topLevelItem(rank)
+            hidden = self.open_only.isChecked() and not item.open
+            if row is not None and row.isHidden() != hidden:
+                row.setHidden(hidden)
