@@ -26,6 +26,7 @@ SNAP_REACH = 0.03
 
 
 READ_ONLY = "This clip is read-only here."
+NOTHING_BY_RULE = "Nothing changed: by the merge rule what is there stays."
 
 
 class Marker:
@@ -144,5 +145,5 @@ class Marker:
         about = next(iter(proposals))
         act = act_of(changes, confidence=confidence, tool=tool, class_index=about, frame=frame)
         if act is None:
-            session.message = "Nothing changed: what is there stays by the merge rule."
+            session.message = NOTHING_BY_RULE
         return session.commit(act) if act else None

@@ -1,28 +1,26 @@
 """The session shown as napari layers, and painting there told to the session.
 
-The one file (with ``paint_events``) that touches napari's corners: the private atoms of paint
-events, a stroke's beginning and end, the replacement of a layer's own undo. Everything else here
-pushes differences between two view states, and turns what a person does with napari's own controls
-into wishes.
+Pushes the differences between two view states to napari. With ``class_layer``, ``paint_events`` and
+``preview`` it is the one place that touches napari's corners: the private atoms of paint events, a
+stroke's beginning and end, the replacement of a layer's own undo.
 """
 
 from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Image, Labels
-from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
+from napari_confseg.annotate.toolkit import Toolkit
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
-from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
+from napari_confseg.widgets.canvas.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.canvas.level_lines import LevelLines
 from napari_confseg.widgets.canvas.looks import faint, ramp
-from napari_confseg.widgets.canvas.paint_events import patches_of, value_painted
+from napari_confseg.widgets.canvas.two_clicks import TwoClicks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,16 +29,6 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 _AXES: Final = ("frame", "y", "x")
-MODES: Final = {
-    Tool.PAN: "pan_zoom",
-    Tool.BRUSH: "paint",
-    Tool.POLYGON: "polygon",
-    Tool.FILL: "fill",
-    Tool.ERASE: "erase",
-    Tool.EXCLUDE: "paint",
-}
-TOOLS: Final = {"pan_zoom": Tool.PAN, "paint": Tool.BRUSH, "polygon": Tool.POLYGON,
-                "fill": Tool.FILL, "erase": Tool.ERASE}  # fmt: skip
 
 
 class LayerView:
@@ -55,10 +43,13 @@ class LayerView:
     """
 
     def __init__(self, session: Session, viewer: Any) -> None:
-        self._session = session
+        self.session = session
+        self.kit = Toolkit(session)
+        self.clicks = TwoClicks(session, self.kit)
+        self.left_for_pan: Tool | None = None
         # Weakly: whoever keeps this must not keep a closed window alive.
         self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
-        self._shown: ViewState | None = None
+        self.shown: ViewState | None = None
         self._pushing = 0
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
@@ -94,9 +85,13 @@ class LayerView:
 
     # ---- the session shown ----------------------------------------------------------------
 
+    @property
+    def pushing(self) -> bool:
+        """Whether layers are being changed by us: what they report then is our own echo."""
+        return self._pushing > 0
+
     @contextmanager
     def _pushed(self) -> Iterator[None]:
-        # What the layers report while we change them is our own echo, not a person's wish.
         self._pushing += 1
         try:
             yield
@@ -126,12 +121,12 @@ class LayerView:
             self._push_now()
 
     def _push_now(self) -> None:
-        new, old = self._session.view(), self._shown
-        self._shown = new
+        new, old = self.session.view(), self.shown
+        self.shown = new
         with self._pushed():
             for name in differences(old, new):
                 getattr(self, f"_push_{name}")(new)
-        if self._shown is None:  # a layer came back: it needs all the rest too
+        if self.shown is None:  # a layer came back: it needs all the rest too
             self._push_now()
 
     def _push_frame(self, state: ViewState) -> None:
@@ -154,6 +149,11 @@ class LayerView:
         if state.tool is not Tool.PAN:
             self._push_active(state)
 
+    def push_label(self) -> None:
+        """Put the value that strokes get into the layers."""
+        with self._pushed():
+            self._push_label(self.session.view())
+
     def _push_label(self, state: ViewState) -> None:
         for layer in self._mine.values():
             layer.selected_label = state.label
@@ -163,7 +163,7 @@ class LayerView:
             layer.brush_size = state.brush_size
 
     def _push_threshold(self, state: ViewState) -> None:
-        colors = {c.name: c.color for c in self._session.classes}
+        colors = {c.name: c.color for c in self.session.classes}
         layers = [*self._mine.items(), *self._overlays_of(models=False)]
         own = set(map(id, self._mine.values())) if state.style is not Style.FILL else set()
         for name, layer in layers:
@@ -185,7 +185,7 @@ class LayerView:
         self._push_lines(state)
 
     def _push_model_threshold(self, state: ViewState) -> None:
-        colors = {c.name: c.color for c in self._session.classes}
+        colors = {c.name: c.color for c in self.session.classes}
         for name, layer in self._overlays_of(models=True):
             layer.data.outline_at = state.model_threshold
             layer.colormap = ramp(colors[name], state.model_threshold)
@@ -197,7 +197,7 @@ class LayerView:
 
     def _overlays_of(self, *, models: bool) -> Iterator[tuple[str, Any]]:
         """Yield (class name, layer) of each overlay of a model, or of each other one."""
-        kinds = {o.name: o.kind for o in self._session.overlays}
+        kinds = {o.name: o.kind for o in self.session.overlays}
         for (rater, name), layer in self._theirs.items():
             if (kinds.get(rater) == "model") is models:
                 yield name, layer
@@ -228,9 +228,9 @@ class LayerView:
     # ---- layers come and go ---------------------------------------------------------------
 
     def _on_clip(self, *_: object) -> None:
-        session = self._session
+        session = self.session
         with self._pushed():
-            self._shown = None
+            self.shown = None
             if self._frames is not None and self._mine.keys() == set(session.planes):
                 self._swap_data()
                 return
@@ -253,7 +253,7 @@ class LayerView:
 
     def _swap_data(self) -> None:
         """Show another clip in the layers there are: new ones take napari seconds."""
-        session = self._session
+        session = self.session
         assert session.clip is not None
         before = self._frames.data.shape[1:], tuple(self._frames.scale)
         self._frames.data = CachedFrames(session.clip)
@@ -268,30 +268,18 @@ class LayerView:
             self._viewer.reset_view()
 
     def _scale(self) -> tuple[float, float, float]:
-        assert self._session.clip is not None
-        spacing = self._session.clip.meta.spacing
+        assert self.session.clip is not None
+        spacing = self.session.clip.meta.spacing
         return (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
 
     def _add_mine(self, name: str) -> None:
-        spec = next(c for c in self._session.classes if c.name == name)
-        layer = Labels(self._session.planes[name], name=spec.label, colormap=ramp(spec.color),
+        spec = next(c for c in self.session.classes if c.name == name)
+        layer = Labels(self.session.planes[name], name=spec.label, colormap=ramp(spec.color),
                        scale=self._scale(), axis_labels=_AXES)  # fmt: skip
-        layer.n_edit_dimensions = 2
-        layer.contiguous = True
-        # napari's own undo knows one layer, one sitting and a hundred strokes; the session's
-        # knows all of them, for ever.
-        layer.undo = self._session.undo
-        layer.redo = self._session.redo
-        layer.events.paint.connect(lambda event: self._on_paint(name, event.value))
-        layer.events.mode.connect(lambda: self._on_mode(layer))
-        layer.events.selected_label.connect(lambda: self._on_label(layer))
-        layer.events.brush_size.connect(lambda: self._on_brush_size(layer))
-        layer.events.visible.connect(lambda: self._on_visible(name, layer))
-        layer.events.n_edit_dimensions.connect(lambda: self._on_edit_dimensions(layer))
-        layer.mouse_drag_callbacks.append(self._until_release)
+        ClassLayer(self, name, layer)
         self._mine[name] = layer
         self._viewer.add_layer(layer)
-        self._shown = None
+        self.shown = None
 
     def _on_overlays(self, overlays: tuple[Overlay, ...]) -> None:
         if self._frames is None or self._pushing:
@@ -307,7 +295,7 @@ class LayerView:
         for key in self._theirs.keys() - wanted.keys():
             self._viewer.layers.remove(self._theirs.pop(key))
         for (rater, name), (direction, overlay) in wanted.items():
-            at = self._session.model_threshold if overlay.kind == "model" else OUTLINE_AT
+            at = self.session.model_threshold if overlay.kind == "model" else OUTLINE_AT
             data = HatchedPlanes(overlay.planes[name], direction, at)
             if (rater, name) in self._theirs:
                 self._theirs[rater, name].data = data
@@ -315,10 +303,10 @@ class LayerView:
             self._theirs[rater, name] = layer = self._their_layer(overlay, name, data)
             # Beneath one's own marks, above the frames.
             self._viewer.layers.insert(self._viewer.layers.index(self._frames) + 1, layer)
-        self._shown = None
+        self.shown = None
 
     def _their_layer(self, overlay: Overlay, name: str, data: HatchedPlanes) -> Any:
-        spec = next(c for c in self._session.classes if c.name == name)
+        spec = next(c for c in self.session.classes if c.name == name)
         layer = Labels(data, name=f"{spec.label} · {overlay.label}", colormap=ramp(spec.color),
                        scale=self._scale(), axis_labels=_AXES)  # fmt: skip
         layer.editable = False
@@ -329,62 +317,36 @@ class LayerView:
         if self._pushing:
             return
         if event.value is self._lines.layer:
-            self._session.style = Style.FILL
+            self.session.style = Style.FILL
         if event.value is self._frames:
             self._frames = None
-            self._session.close_clip()
+            self.session.close_clip()
         for name, layer in list(self._mine.items()):
             if layer is event.value:
                 del self._mine[name]
-                self._session.hidden |= {name}
+                self.session.hidden |= {name}
         for (rater, name), layer in list(self._theirs.items()):
             if layer is event.value:
                 del self._theirs[rater, name]
-                self._session.overlays_hidden |= {rater}
+                self.session.overlays_hidden |= {rater}
 
     def _on_planes_changed(self, changed: tuple[tuple[str, int], ...]) -> None:
-        for name in {name for name, frame in changed if frame == self._session.frame}:
+        for name in {name for name, frame in changed if frame == self.session.frame}:
             if name in self._mine:
                 self._mine[name].refresh(extent=False)
         self._lines.refresh()
 
     # ---- what a person does in napari -----------------------------------------------------
 
-    def _on_paint(self, name: str, item: Sequence[Any]) -> None:
-        layer = self._mine[name]
-        value = value_painted(item[0])
-        tool = TOOLS.get(str(layer.mode), Tool.BRUSH)
-        tool = {EXCLUDED: Tool.EXCLUDE, 0: Tool.ERASE}.get(value, tool)
-        index = self._session.class_index(name)
-        layer._undo_history.clear()  # never used: the journal remembers
-        for patch in patches_of(item, layer.data, index):
-            patch.apply(layer.data[patch.frame])  # a polygon is not there yet
-            # One act for one frame, also where a stroke was dragged through several.
-            act = Act((patch,), value, tool.value, index, patch.frame)
-            if self._session.record(act) is None:  # taken back; and again when napari has written
-                QTimer.singleShot(0, partial(self._take_back, layer, patch))
-
-    def _take_back(self, layer: Any, patch: Patch) -> None:
-        patch.inverted().apply(layer.data[patch.frame])
-        layer.refresh(extent=False)
-
-    def _until_release(self, _layer: Any, event: Any) -> Iterator[None]:
-        self._session.playing = False
-        yield
-        while event.type == "mouse_move":
-            yield
-        # After napari's own handler of the release, which may come after this one.
-        QTimer.singleShot(0, self.push)
-
     def _on_step(self, *_: object) -> None:
         if self._pushing or self._frames is None:
             return
         dims = self._viewer.dims
-        if self.stroking() and self._shown is not None:
+        if self.stroking() and self.shown is not None:
             with self._pushed():  # one stroke, one frame
-                dims.set_current_step(dims.ndim - 3, self._shown.frame)
+                dims.set_current_step(dims.ndim - 3, self.shown.frame)
             return
-        self._session.frame = int(dims.current_step[dims.ndim - 3])
+        self.session.frame = int(dims.current_step[dims.ndim - 3])
 
     def _on_active(self, *_: object) -> None:
         if self._pushing or self._frames is None:
@@ -392,41 +354,6 @@ class LayerView:
         active = self._viewer.layers.selection.active
         for name, layer in self._mine.items():
             if layer is active:
-                self._session.class_name = name
+                self.session.class_name = name
                 return
-        self._session.tool = Tool.PAN
-
-    def _on_mode(self, layer: Any) -> None:
-        tool = TOOLS.get(str(layer.mode))
-        if self._pushing or tool is None:
-            return
-        excluding = tool is Tool.BRUSH and self._session.tool is Tool.EXCLUDE
-        self._session.tool = Tool.EXCLUDE if excluding else tool
-
-    def _on_label(self, layer: Any) -> None:
-        """Answer napari's keys for the next label, the last, the background and the picker."""
-        value = int(layer.selected_label)
-        if self._pushing or self._shown is None or value == self._shown.label:
-            return
-        if value == 0:  # X: to and fro between painting and erasing
-            erasing = self._session.tool is Tool.ERASE
-            self._session.tool = Tool.BRUSH if erasing else Tool.ERASE
-        elif value == EXCLUDED:
-            self._session.tool = Tool.EXCLUDE
-        else:
-            self._session.confidence = min(value, MAX_CONFIDENCE)
-        with self._pushed():  # also where the wish stayed as it was: 100 and one more
-            self._push_label(self._session.view())
-
-    def _on_brush_size(self, layer: Any) -> None:
-        if not self._pushing:
-            self._session.brush_size = min(max(int(layer.brush_size), 1), 400)
-
-    def _on_visible(self, name: str, layer: Any) -> None:
-        if not self._pushing:
-            hidden = self._session.hidden
-            self._session.hidden = hidden - {name} if layer.visible else hidden | {name}
-
-    def _on_edit_dimensions(self, layer: Any) -> None:
-        if layer.n_edit_dimensions != 2:  # a mark is on one frame
-            layer.n_edit_dimensions = 2
+        self.session.tool = Tool.PAN

@@ -1,0 +1,131 @@
+"""The band tools on the canvas: two clicks, or one drag, with the band shown on the way."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from napari_confseg.annotate.tools.merging import merged
+from napari_confseg.annotate.view import BAND_TOOLS, Tool
+from napari_confseg.widgets.canvas.preview import PreviewOverlay, drawing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.annotate.toolkit import Toolkit
+    from napari_confseg.annotate.tools.bands import Point
+
+LEFT: Final = 1
+A_DRAG: Final = 6.0
+"""Screen pixels between press and release from which they are two points and not one click."""
+
+OTHERWISE: Final = "Shift"
+"""Held at the second click of the pleura tool: as if "follow the bright line" were switched."""
+
+
+class TwoClicks:
+    """Collects the two points of a band on the layer being painted, and paints it.
+
+    The first point is dropped when frame, class, tool or clip change, by Escape and by any other
+    button: a band is on one frame, of one class.
+
+    Parameters
+    ----------
+    session : Session
+        What is annotated.
+    kit : Toolkit
+        Paints.
+    """
+
+    def __init__(self, session: Session, kit: Toolkit) -> None:
+        self._session = session
+        self._kit = kit
+        self._first: Point | None = None
+        self._latest: tuple[Point, bool] | None = None
+        self._layer: weakref.ref[Any] | None = None
+        for name in ("frame", "class_name", "tool", "clip", "locked"):
+            session.events[name].connect(self.drop)
+
+    def attach(self, layer: Any) -> None:
+        """Take clicks on `layer`, which napari calls while it is the active one."""
+        layer._overlays["confseg_preview"] = PreviewOverlay()
+        layer.mouse_drag_callbacks.append(self._on_press)
+        layer.mouse_move_callbacks.append(self._on_move)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a first point is set."""
+        return self._first is not None
+
+    def drop(self, *_: object) -> None:
+        """Forget the first point."""
+        layer = self._layer() if self._layer else None
+        self._first = self._latest = self._layer = None
+        if layer is not None:
+            layer._overlays["confseg_preview"].show(None)
+
+    def _band_tool(self) -> Tool | None:
+        tool = self._session.view().tool
+        return tool if tool in BAND_TOOLS else None
+
+    def _on_press(self, layer: Any, event: Any) -> Iterator[None]:
+        if self._band_tool() is None:
+            return
+        if event.button != LEFT:
+            self.drop()
+            return
+        pressed = np.asarray(event.pos, float)
+        fresh = not self.waiting
+        if fresh:
+            self._first, self._layer = _point(layer, event), weakref.ref(layer)
+        self._aim(layer, event)
+        yield
+        while event.type == "mouse_move":
+            self._aim(layer, event)
+            yield
+        dragged = float(np.hypot(*(np.asarray(event.pos, float) - pressed))) >= A_DRAG
+        if self.waiting and (dragged or not fresh):
+            self._finish(_point(layer, event), OTHERWISE in event.modifiers)
+
+    def _on_move(self, layer: Any, event: Any) -> None:
+        if self.waiting:
+            self._aim(layer, event)
+
+    def _straight(self, otherwise: bool) -> bool:
+        return self._session.follow_bright == otherwise
+
+    def _finish(self, second: Point, otherwise: bool) -> None:
+        first, tool = self._first, self._band_tool()
+        self.drop()
+        if first is not None and tool is Tool.B_LINE:
+            self._kit.b_line(first, second)
+        elif first is not None and tool is Tool.PLEURA:
+            self._kit.pleura(first, second, straight=self._straight(otherwise))
+
+    def _aim(self, layer: Any, event: Any) -> None:
+        """Show the band to the pointer; of many moves at once only the latest."""
+        due = self._latest is None
+        self._latest = _point(layer, event), OTHERWISE in event.modifiers
+        if due:
+            QTimer.singleShot(0, self._preview)
+
+    def _preview(self) -> None:
+        session, tool = self._session, self._band_tool()
+        layer = self._layer() if self._layer else None
+        if layer is None or tool is None or self._first is None or self._latest is None:
+            return
+        (second, otherwise), self._latest = self._latest, None
+        band = self._kit.band(tool, self._first, second, straight=self._straight(otherwise))
+        plane = session.planes[session.class_name][session.view().frame]
+        color = session.classes[session.class_index()].color
+        drawing = drawing_of(band, plane, merged(plane, band, session.merge), color)
+        layer._overlays["confseg_preview"].show(drawing)
+
+
+def _point(layer: Any, event: Any) -> Point:
+    y, x = layer.world_to_data(event.position)[-2:]
+    return float(y), float(x)
