@@ -57,12 +57,14 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.view_section = Section("View", self.opacity, self.threshold)
         self.sure_section = Section("How sure", self.dial)
         self.tools_section = Section("With", self.tools)
+        self.saving_section = Section("Save work")
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
         self.work_sections = [
             Section("What", self.palette_),
             self.sure_section,
             self.tools_section,
+            self.saving_section,
             Section("Frames", self.transport),
             self.view_section,
             Section("Others on this clip", self.others),

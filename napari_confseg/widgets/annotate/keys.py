@@ -18,6 +18,7 @@ from napari_confseg.annotate.keymap import Binding, settled
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.view import Style
 from napari_confseg.annotate.words import stepped
+from napari_confseg.widgets.annotate.work_keys import work_bindings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,6 +139,7 @@ def bindings(
     session: Session,
     own: Mapping[str, str] | None = None,
     show_keys: Callable[[], object] = lambda: None,
+    ask: Callable[[str], object] = lambda _name: None,
 ) -> list[Binding]:
     """Return every action of the panel with its key, for the cohort that is open.
 
@@ -149,8 +151,10 @@ def bindings(
         Keys that the person chose, by id.
     show_keys : callable
         Shows the page of keys.
+    ask : callable
+        Is asked, by id, for actions that take long.
     """
-    made = [*_of_cohort(session), *_fixed(session, show_keys)]
+    made = [*_of_cohort(session), *_fixed(session, show_keys), *work_bindings(session, ask)]
     return settled(made, own or {}, napari_keys())
 
 
@@ -168,11 +172,14 @@ class Keys(QObject):  # type: ignore[misc]
     ----------
     page_wanted : Signal
         The page of keys is asked for.
+    work_wanted : Signal of str
+        An action that takes long is asked for, by its id.
     changed : Signal of dict of str to str
         The key of every action, by id, when they were bound anew.
     """
 
     page_wanted = Signal()
+    work_wanted = Signal(str)
     changed = Signal(object)
 
     def __init__(self, session: Session, panel: QWidget) -> None:
@@ -192,7 +199,12 @@ class Keys(QObject):  # type: ignore[misc]
             if alive is not None:
                 alive.page_wanted.emit()
 
-        return bindings(self._session, Memory.load().keys, show_page)
+        def ask(name: str) -> None:
+            alive = weak()
+            if alive is not None:
+                alive.work_wanted.emit(name)
+
+        return bindings(self._session, Memory.load().keys, show_page, ask)
 
     def taken(self) -> dict[str, str]:
         """Return the keys that no class or word of a cohort can have, and what they do."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_confseg.widgets.parts.look import button, icon, label, set_role
 
@@ -18,10 +26,12 @@ if TYPE_CHECKING:
 
 
 class ClassRow(QFrame):  # type: ignore[misc]
-    """One class. Click to mark it; the eye hides it."""
+    """One class. Click to mark it; the eye hides it or, with Alt, all others; the lock keeps it."""
 
     chosen = Signal(str)
     shown_wanted = Signal(str, bool)
+    solo_wanted = Signal(str)
+    lock_wanted = Signal(str, bool)
 
     def __init__(self, spec: ClassSpec, key: str) -> None:
         super().__init__()
@@ -42,13 +52,15 @@ class ClassRow(QFrame):  # type: ignore[misc]
         keycap.setVisible(bool(key))
         self.eye: QToolButton = button("", "", flat=True, checkable=True)
         self.eye.setChecked(True)
-        self.eye.clicked.connect(lambda on: self.shown_wanted.emit(self.name, on))
+        self.eye.clicked.connect(self._on_eye)
+        self.lock: QToolButton = button("", "", flat=True, checkable=True)
+        self.lock.clicked.connect(lambda on: self.lock_wanted.emit(self.name, on))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(7, 0, 3, 0)
         layout.setSpacing(8)
         layout.addWidget(swatch)
         layout.addWidget(self.title, 1)
-        for widget in (self.count, keycap, self.eye):
+        for widget in (self.count, keycap, self.eye, self.lock):
             layout.addWidget(widget)
         self.setToolTip(f"Mark {spec.label}" + (f"  ({key})" if key else ""))
         self.set_count(0, 0)
@@ -64,7 +76,24 @@ class ClassRow(QFrame):  # type: ignore[misc]
         """Show whether its marks are in sight; `color` is the icon's."""
         self.eye.setChecked(shown)
         self.eye.setIcon(icon("visibility" if shown else "visibility_off", color))
-        self.eye.setToolTip(f"{'Hide' if shown else 'Show'} {self._label}")
+        self.eye.setToolTip(
+            f"{'Hide' if shown else 'Show'} {self._label}; with Alt: mark it and show it alone"
+        )
+
+    def set_locked(self, locked: bool, color: str) -> None:
+        """Show whether its marks are locked; `color` is the icon's."""
+        self.lock.setChecked(locked)
+        self.lock.setIcon(icon("lock" if locked else "lock_open", color))
+        self.lock.setToolTip(
+            f"Unlock {self._label}" if locked
+            else f"Lock {self._label}: nothing but undo changes its marks"
+        )  # fmt: skip
+
+    def _on_eye(self, on: bool) -> None:
+        if QApplication.keyboardModifiers() & Qt.KeyboardModifier.AltModifier:
+            self.solo_wanted.emit(self.name)
+        else:
+            self.shown_wanted.emit(self.name, on)
 
     def set_count(self, frames: int, strokes: int) -> None:
         """Show in how many frames it is marked, by how many strokes."""
@@ -92,6 +121,8 @@ class ClassPalette(QWidget):  # type: ignore[misc]
 
     chosen = Signal(str)
     shown_wanted = Signal(str, bool)
+    solo_wanted = Signal(str)
+    lock_wanted = Signal(str, bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,6 +141,8 @@ class ClassPalette(QWidget):  # type: ignore[misc]
             row = ClassRow(spec, keys.get(spec.name, ""))
             row.chosen.connect(self.chosen)
             row.shown_wanted.connect(self.shown_wanted)
+            row.solo_wanted.connect(self.solo_wanted)
+            row.lock_wanted.connect(self.lock_wanted)
             self.rows[spec.name] = row
             self._layout.addWidget(row)
 
@@ -122,6 +155,11 @@ class ClassPalette(QWidget):  # type: ignore[misc]
         """Show which classes are out of sight; `color` is the icons'."""
         for row in self.rows.values():
             row.set_shown(row.name not in hidden, color)
+
+    def set_locked(self, locked: frozenset[str], color: str) -> None:
+        """Show which classes are locked; `color` is the icons'."""
+        for row in self.rows.values():
+            row.set_locked(row.name in locked, color)
 
     def set_counts(self, frames: Mapping[str, int], strokes: Mapping[str, int]) -> None:
         """Show how much of each class is marked."""

@@ -20,14 +20,17 @@ from napari_confseg.annotate.playback import rate
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.reviewing import painted, progress_of
 from napari_confseg.annotate.saving import say
+from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Status, StoreError
 from napari_confseg.widgets.annotate.desk import Desk, account_name
 from napari_confseg.widgets.annotate.form import AnnotateForm
 from napari_confseg.widgets.annotate.keys import Keys
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
+from napari_confseg.widgets.annotate.save_work import SaveWork
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.annotate.style_row import StyleRow
+from napari_confseg.widgets.annotate.tool_options import ToolOptions
 from napari_confseg.widgets.annotate.usage_bars import UsagePart
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
@@ -63,6 +66,9 @@ class AnnotatePanel(AnnotateForm):
         self.player = Player(self.session, self)
         self.readouts = ReadoutsPart(self.session)
         self.readouts_section.add(self.readouts)
+        self.options, self.saving = ToolOptions(self.session), SaveWork(self.session)
+        self.tools_section.add(self.options)
+        self.saving_section.add(self.saving)
         self.drops = DropCatcher(self, lambda p: self.desk.open_place(p, self._reader_typed()))
         self.usage = UsagePart(self.session)
         self.sure_section.add(self.usage)
@@ -98,7 +104,9 @@ class AnnotatePanel(AnnotateForm):
         self.palette_.chosen.connect(self._on_class_wanted)
         self.palette_.shown_wanted.connect(self._on_shown_wanted)
         self.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
-        self.tools.wanted.connect(lambda tool: setattr(session, "tool", tool))
+        self.palette_.lock_wanted.connect(self._on_lock_wanted)
+        self.palette_.solo_wanted.connect(self._on_solo_wanted)
+        self.tools.wanted.connect(lambda tool: self.saving.kit.take(Tool(tool)))
         self.tools.size_wanted.connect(lambda v: setattr(session, "brush_size", v))
         self.opacity.wanted.connect(lambda v: setattr(session, "opacity", v / 100))
         self.threshold.wanted.connect(lambda v: setattr(session, "threshold", v))
@@ -117,7 +125,9 @@ class AnnotatePanel(AnnotateForm):
         self.keys.changed.connect(self._on_keys)
         for asked in (self.keys.page_wanted, self.bar.keys_wanted):
             asked.connect(self._on_keys_page)
-        desk.busy.connect(self._on_busy)
+        self.keys.work_wanted.connect(lambda name: self.saving.buttons[name].click())
+        for worker in (desk, self.saving):
+            worker.busy.connect(self._on_busy)
         desk.read.connect(self.clips.set_progress)
         desk.clips_changed.connect(self._on_clips_changed)
 
@@ -135,6 +145,8 @@ class AnnotatePanel(AnnotateForm):
             (events.threshold, self._on_view),
             (events.hidden, self._on_view),
             (events.marks_shown, self._on_view),
+            (events.solo, self._on_view),
+            (events.locked, self._on_view),
             (events.frame, self._on_frame),
             (events.playing, self._on_playing),
             (events.overlays, self._on_overlays),
@@ -159,9 +171,8 @@ class AnnotatePanel(AnnotateForm):
     def _let_go(self) -> None:
         self.keys.release()
         self.player.close()
-        self.readouts.close_part()
-        self.usage.close_part()
-        self.style_row.close_part()
+        for part in (self.readouts, self.usage, self.style_row, self.options, self.saving):
+            part.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
         self._links = []
@@ -211,7 +222,7 @@ class AnnotatePanel(AnnotateForm):
         self._show_all()
 
     def _on_keys(self, keys: dict[str, str]) -> None:
-        for part in (self.transport, self.tools, self.light):
+        for part in (self.transport, self.tools, self.options, self.saving, self.light):
             part.set_keys(keys)
         cohort = self.session.cohort
         if cohort is not None:
@@ -293,8 +304,8 @@ class AnnotatePanel(AnnotateForm):
         low = session.threshold <= 1
         self.threshold.set_value(session.threshold, "all" if low else f"{session.threshold} %")
         everything = frozenset(c.name for c in session.classes)
-        hidden = session.hidden if session.marks_shown else everything
-        self.palette_.set_hidden(hidden, self._icon)
+        self.palette_.set_hidden(everything - session.view().visible, self._icon)
+        self.palette_.set_locked(session.locked, self._icon)
         self._on_tool()
 
     def _on_frame(self, *_: object) -> None:
@@ -384,7 +395,17 @@ class AnnotatePanel(AnnotateForm):
     def _on_shown_wanted(self, name: str, shown: bool) -> None:
         session = self.session
         session.hidden = session.hidden - {name} if shown else session.hidden | {name}
-        session.marks_shown = True
+        session.marks_shown, session.solo = True, False
+
+    def _on_solo_wanted(self, name: str) -> None:
+        session = self.session
+        session.solo = not (session.solo and name == session.class_name)
+        self._on_class_wanted(name)
+        self._on_view()
+
+    def _on_lock_wanted(self, name: str, locked: bool) -> None:
+        session = self.session
+        session.locked = session.locked | {name} if locked else session.locked - {name}
 
     def _on_reviewed_wanted(self, reviewed: bool, class_name: str | None) -> None:
         self.session.mark_reviewed(class_name=class_name, reviewed=reviewed)

@@ -15,12 +15,23 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.view import Tool
+from napari_confseg.annotate.view import BAND_TOOLS, Tool
 from napari_confseg.widgets.parts.look import button, icon, with_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_B_LINE: Final = (
+    "Click where it leaves the pleura, then its other edge, or a point further down for one that "
+    "leans. A drag will do; Esc gives up"
+)
+_PLEURA: Final = (
+    "Click the two ends; the band follows the brightest line between. With Shift at the second "
+    "click it goes straight. A drag will do; Esc gives up"
+)
+_SMART_EDGE: Final = (
+    "Draw a rough polygon, double click to finish: its edge settles on that of the picture"
+)
 _TOOLS: Final = {
     Tool.PAN: ("pan_arrows", "Move", "Move and zoom the picture; Space does it for a moment"),
     Tool.BRUSH: ("paint", "Brush", "Paint with the brush; hold the right button to ring an area"),
@@ -28,11 +39,19 @@ _TOOLS: Final = {
     Tool.FILL: ("fill", "Fill", "Give a whole area the confidence; click it"),
     Tool.ERASE: ("erase", "Erase", "Take marks of this class away"),
     Tool.EXCLUDE: ("exclude", "Exclude", "Mark what nobody can judge: nothing is learnt there"),
+    Tool.B_LINE: ("b_line", "B-line", _B_LINE),
+    Tool.PLEURA: ("pleura", "Pleura", _PLEURA),
+    Tool.SMART_EDGE: ("smart_edge", "Smart edge", _SMART_EDGE),
 }
+NAMED: Final = (Tool.B_LINE, Tool.PLEURA, Tool.SMART_EDGE)
+"""Tools that show their name: an icon alone would not say enough."""
+
+SIZED: Final = (Tool.BRUSH, Tool.ERASE, Tool.EXCLUDE)
+"""Tools to which the brush's size matters."""
 
 
 class ToolBox(QWidget):  # type: ignore[misc]
-    """Six tools in a row, with the brush's size beneath."""
+    """napari's tools in a row, ours beneath, then the brush's size."""
 
     wanted = Signal(str)
     size_wanted = Signal(int)
@@ -40,22 +59,25 @@ class ToolBox(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.buttons: dict[Tool, QToolButton] = {}
-        row = QHBoxLayout()
+        row, named = QHBoxLayout(), QHBoxLayout()
         row.setSpacing(3)
+        named.setSpacing(3)
         for tool, (_, name, _tip) in _TOOLS.items():
             made = button(name, "", checkable=True)
-            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            if tool not in NAMED:
+                made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             made.setIconSize(QSize(18, 18))
             made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             made.clicked.connect(lambda _on=False, t=tool: self.wanted.emit(t.value))
             self.buttons[tool] = made
-            row.addWidget(made, 1)
+            (named if tool in NAMED else row).addWidget(made, 1)
         self.size = SliderRow("Brush size", 1, 100, "px", "")
         self.size.wanted.connect(self.size_wanted)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(row)
+        layout.addLayout(named)
         layout.addWidget(self.size)
         self.set_keys({})
 
@@ -82,6 +104,8 @@ class ToolBox(QWidget):  # type: ignore[misc]
         """Show which tool the mouse is."""
         for other, made in self.buttons.items():
             made.setChecked(other is tool)
+        self.size.setVisible(tool not in BAND_TOOLS)  # their width takes its place
+        self.size.setEnabled(tool in SIZED)
 
     def set_writable(self, writable: bool) -> None:
         """Offer the tools that write only where writing is possible."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -18,7 +19,7 @@ class WorkLine(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._chore: Chore | None = None
+        self._chores: list[Chore] = []
         self.words = label(role="note")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -38,31 +39,34 @@ class WorkLine(QWidget):  # type: ignore[misc]
     @property
     def busy(self) -> bool:
         """Whether a chore is on."""
-        return self._chore is not None
+        return bool(self._chores)
 
     def follow(self, chore: Chore, words: str) -> None:
-        """Show how far `chore` is, until it ends."""
-        self._chore = chore
+        """Show how far `chore` is, until it ends; of several, the one that began last."""
+        self._chores.append(chore)
         self.words.setText(words)
         self.bar.setRange(0, 0)
         self.stop.setEnabled(True)
-        chore.progressed.connect(self._on_progress)
-        chore.done.connect(self._on_end)
-        chore.failed.connect(self._on_end)
+        chore.progressed.connect(partial(self._on_progress, chore))
+        chore.done.connect(partial(self._on_end, chore))
+        chore.failed.connect(partial(self._on_end, chore))
         self.show()
 
-    def _on_progress(self, current: int, total: int, words: str) -> None:
+    def _on_progress(self, chore: Chore, current: int, total: int, words: str) -> None:
+        if not self._chores or chore is not self._chores[-1]:
+            return
         self.bar.setRange(0, total)
         self.bar.setValue(current)
         if words:
             self.words.setText(words)
 
     def _on_stop(self) -> None:
-        if self._chore is not None:
-            self._chore.cancel()
+        if self._chores:
+            self._chores[-1].cancel()
             self.stop.setEnabled(False)
             self.words.setText("Stopping …")
 
-    def _on_end(self, _result: object) -> None:
-        self._chore = None
-        self.hide()
+    def _on_end(self, chore: Chore, _result: object) -> None:
+        self._chores.remove(chore)
+        self.stop.setEnabled(True)
+        self.setVisible(self.busy)
