@@ -38,7 +38,7 @@ def work_bindings(session: Session, ask: Callable[[str], object]) -> list[Bindin
     return [
         Binding("tool.b-line", TOOLS, "B-line tool", "Shift+B", taking(Tool.B_LINE)),
         Binding("tool.pleura", TOOLS, "Pleura tool", "Shift+R", taking(Tool.PLEURA)),
-        Binding("tool.smart-edge", TOOLS, "Smart edge tool", "Shift+S", taking(Tool.SMART_EDGE)),
+        Binding("tool.smart-edge", TOOLS, "Smart edge tool", "Shift+E", taking(Tool.SMART_EDGE)),
         Binding("merge", TOOLS, "Over marks: replace, raise only, lower only", "Shift+M",
                 lambda: setattr(session, "merge", following(session.merge))),
         Binding("carry.next", SAVING, "Carry marks to the next frame", "Shift+Right",
