@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import mmap
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -46,6 +48,20 @@ def check_plane(data: NDArray[np.uint8], path: str) -> None:
         raise StoreError(
             Problem("value-range", path, "0..100 or 255", f"{bad.size} pixels of value {bad[0]}")
         )
+
+
+def _sparse_zeros(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return zeros of `shape` that take memory only where they are touched, small page by page.
+
+    numpy asks Linux for huge pages: each plane of a frame that is decoded into them then takes two
+    or three times its size, and most of the time goes into clearing that (`benchmarks.scrolling`).
+    """
+    size = math.prod(shape)
+    if not size or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return np.zeros(shape, np.uint8)
+    memory = mmap.mmap(-1, size)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.uint8).reshape(shape)
 
 
 class Rater:
@@ -99,7 +115,7 @@ class Rater:
         faster than :meth:`read_planes` for each.
         """
         n_frames, n_classes, height, width = self.shape
-        planes = np.zeros((len(class_indices), n_frames, height, width), np.uint8)
+        planes = _sparse_zeros((len(class_indices), n_frames, height, width))
         rows = {c: row for row, c in enumerate(class_indices)}
         if not rows.keys() <= set(range(n_classes)):
             raise IndexError(f"classes {list(class_indices)} of {n_classes}")
