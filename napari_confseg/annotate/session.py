@@ -51,6 +51,7 @@ class Session(Telling):
         names = [c.name for c in cohort.meta.classes]
         self.class_name = self.class_name if self.class_name in names else names[0]
         self.hidden = self.locked = frozenset()
+        self.worklist.clear()
         self.cohort = cohort
         Memory.load().with_recent(cohort.location).save()
         return cohort
@@ -131,6 +132,7 @@ class Session(Telling):
     def _put_down(self) -> None:
         work = self._work
         if work is not None:
+            self.leaving.emit()
             self.keep_time()
             work.close()
             self._work = self._watch = None

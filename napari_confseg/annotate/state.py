@@ -79,6 +79,8 @@ class SessionState(EventedModel):
         Status, marks or strokes changed.
     acted : Signal of Act
         An act of mine is in the planes and saved: done, undone (then as its inverse) or redone.
+    leaving : Signal
+        The clip is about to be closed: the last moment to hand in what is being typed.
     blinding_changed : Signal
         The cohort's readers may see each other, or no longer.
     """
@@ -122,6 +124,7 @@ class SessionState(EventedModel):
     planes_changed: ClassVar[Signal] = Signal(tuple)
     progress_changed: ClassVar[Signal] = Signal()
     acted: ClassVar[Signal] = Signal(Act)
+    leaving: ClassVar[Signal] = Signal()
     blinding_changed: ClassVar[Signal] = Signal()
 
     _work: Work | None = PrivateAttr(default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,3 +27,19 @@ def stepped(confidence: int, step: int) -> int:
     size = abs(step)
     cells = confidence // size + 1 if step > 0 else -(-confidence // size) - 1
     return min(max(cells * size, 1), 100)
+
+
+QUALITY: Final = {1: "can't be read", 2: "poor", 3: "fair", 4: "good", 5: "excellent"}
+"""A clip's quality in words."""
+
+_PLACES: Final = {"1": "front, upper", "2": "front, lower", "3": "side, upper", "4": "side, lower",
+                  "5": "back, upper", "6": "back, lower"}  # fmt: skip
+
+
+def zone_in_words(zone: str) -> str:
+    """Return a zone in words.
+
+    >>> zone_in_words("R3")
+    'right, side, upper'
+    """
+    return f"{'left' if zone[0] == 'L' else 'right'}, {_PLACES[zone[1]]}"

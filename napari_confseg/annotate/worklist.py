@@ -90,6 +90,11 @@ class WorkList:
         self.facts: dict[str, ClipFacts] = {}
         self.wish = QueueWish()
 
+    def clear(self) -> None:
+        """Know no clips and wish for nothing in particular: another cohort is opened."""
+        self.facts, self.wish = {}, QueueWish()
+        self.changed.emit()
+
     def set_clips(self, names: Sequence[str], *, forget: bool = False) -> None:
         """List these clips; what is known of them stays, unless it is to be forgotten."""
         known = {} if forget else self.facts

@@ -19,6 +19,7 @@ from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
 from napari_confseg.widgets.annotate import keys as keys_module
+from napari_confseg.widgets.annotate.clip_list import NAME, REVIEWED
 from napari_confseg.widgets.annotate.keys import bindings, napari_keys, normal
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.demo.hand import press_key
@@ -91,7 +92,7 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     panel = empty_desk.panel
     assert panel.desk.create(str(tmp_path / "new"), "Ada")
     assert panel.import_.isVisible()
-    assert not panel.clips.isVisible()
+    assert not panel.queue.isVisible()
     assert (tmp_path / "new.zarr").is_dir()
     frames = [image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
@@ -143,9 +144,9 @@ def test_the_panel_shows_what_was_done(desk: Desk) -> None:
     assert session.frame == 1
     assert panel.transport.where.text() == "2 / 6"
     assert desk.viewer.dims.current_step[0] == 1
-    item = panel.clips.topLevelItem(0)
-    assert item.text(1) == f"{round(100 / 6)} %"
-    assert item.text(2) == "2"
+    rows = panel.queue.clips.rows
+    desk.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
+    assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
     strip = panel.transport.strip
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
@@ -315,7 +316,7 @@ def test_no_key_is_napari_s(window: Desk) -> None:
     made = bindings(desk.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 12 + 14
+    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs
@@ -353,7 +354,7 @@ def test_keys_work_from_canvas_and_panel_but_not_while_one_types(window: Desk) -
     desk = window
     session, hand, panel = desk.session, desk.hand, desk.panel
     hand.activate()
-    for widget in (desk.hand.canvas, panel, panel.threshold.slider, panel.clips):
+    for widget in (desk.hand.canvas, panel, panel.threshold.slider, panel.queue.clips):
         session.class_name, session.confidence = "pleura", 60
         press_key(widget, "J")
         assert session.class_name == "b-line"

@@ -12,14 +12,13 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
 from napari_confseg.annotate.remember import Memory, slug_of, state_folder
-from napari_confseg.annotate.reviewing import ClipProgress, read_progress
 from napari_confseg.store import Cohort, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
 from napari_confseg.widgets.parts.chores import Chore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import CohortMeta
@@ -83,21 +82,17 @@ class Desk(QObject):  # type: ignore[misc]
     ----------
     busy : Signal of Chore, str
         Work began that takes a while.
-    read : Signal of list of ClipProgress
-        How far the reader is with the cohort's clips.
     clips_changed : Signal
         The cohort has other clips than before.
     """
 
     busy = Signal(object, str)
-    read = Signal(object)
     clips_changed = Signal()
 
     def __init__(self, session: Session, window: QWidget) -> None:
         super().__init__(window)
         self._session = session
         self._window = window
-        self._reading: Chore | None = None
 
     # ---- cohorts --------------------------------------------------------------------------
 
@@ -124,11 +119,24 @@ class Desk(QObject):  # type: ignore[misc]
         return (there or self.open(clip.parent, reader)) and self.open_clip(clip.name)
 
     def open_first_clip(self) -> None:
-        """Open the cohort's first clip, if it has any."""
-        cohort = self._session.cohort
-        names = cohort.clips() if cohort else []
+        """Open the first clip of the work list, if there is any."""
+        names = self._session.worklist.names()
         if names:
             self.open_clip(names[0])
+
+    def step(self, step: int) -> None:
+        """Open the next (1) or the previous (-1) clip of the work list."""
+        self._try(lambda: self._session.open_next(step))
+
+    def open_to_do(self) -> None:
+        """Open the next clip of the work list with work left."""
+        self._try(self._session.open_to_do)
+
+    def _try(self, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
 
     def open_clip(self, name: str) -> bool:
         """Open a clip of the cohort; return whether that worked."""
@@ -193,7 +201,6 @@ class Desk(QObject):  # type: ignore[misc]
                 self._session.choose_reader(name)
             except (StoreError, ValueError) as error:
                 self._say(error)
-            self.read_progress()
 
     # ---- classes and words ----------------------------------------------------------------
 
@@ -295,28 +302,6 @@ class Desk(QObject):  # type: ignore[misc]
         self._session.message = "\n".join(words)
         if self._session.clip is None:
             self.open_first_clip()
-
-    def read_progress(self) -> None:
-        """Find out how far the reader is with every clip, beside the event loop."""
-        if self._reading is not None:
-            self._reading.cancel()
-        cohort, rater = self._session.cohort, self._session.rater
-        if cohort is None or not rater:
-            return
-
-        def work(chore: Chore) -> list[ClipProgress]:
-            found = []
-            for name in cohort.clips():
-                if chore.cancelled():
-                    return []
-                # A clip that cannot be read says so when it is opened.
-                with suppress(StoreError, OSError):
-                    found.append(read_progress(cohort, name, rater))
-            return found
-
-        self._reading = Chore(work, self)
-        self._reading.done.connect(self.read)
-        self._reading.start()
 
     def _say(self, error: object) -> None:
         if isinstance(error, StoppedError):

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.annotate.clip_list import ClipList
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial
 from napari_confseg.widgets.annotate.others import OtherReaders
@@ -43,7 +42,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
                 widget.installEventFilter(still)
 
     def _make(self) -> None:
-        self.start, self.bar, self.clips = StartPage(), CohortBar(), ClipList()
+        self.start, self.bar = StartPage(), CohortBar()
         self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
         self.transport, self.others = Transport(), OtherReaders()
         self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
@@ -53,13 +52,14 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.no_clips = label("This cohort has no clips yet.", role="note")
         self.import_ = QPushButton("Import clips …")
         self.import_.setProperty("role", "primary")
-        self.clips_section = Section("Clips", self.no_clips, self.import_, self.clips)
+        self.clips_section = Section("Clips", self.no_clips, self.import_)
         self.view_section = Section("View", self.opacity, self.threshold)
         self.sure_section = Section("How sure", self.dial)
         self.tools_section = Section("With", self.tools)
         self.saving_section = Section("Save work")
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
+        self.about_section = Section("About this clip")
         self.work_sections = [
             Section("What", self.palette_),
             self.sure_section,
@@ -68,6 +68,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
             Section("Frames", self.transport),
             self.view_section,
             Section("Others on this clip", self.others),
+            self.about_section,
             self.readouts_section,
         ]
         self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()
@@ -91,7 +92,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.pages, 1)
-        foot = QVBoxLayout()
+        self.foot = foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
         foot.setSpacing(4)
         for widget in (self.message, self.work_line, self.light):

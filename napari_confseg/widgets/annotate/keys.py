@@ -33,7 +33,9 @@ ANCHOR_KEYS: Final = ("8", "9", "0", "Shift+8", "Shift+9", "Shift+0")
 STEP: Final = 5
 """Percent that a key moves the confidence by."""
 
-MARK, SURE, TOOLS, FRAMES, VIEW, HELP = "What", "How sure", "Tools", "Frames", "View", "Help"
+MARK, SURE, TOOLS, FRAMES, CLIPS, VIEW, HELP = (
+    "What", "How sure", "Tools", "Frames", "Clips", "View", "Help",
+)  # fmt: skip
 """Groups on the page of keys."""
 
 TOOL_KEYS: Final = {"erase": "1", "brush": "2", "polygon": "3", "fill": "4", "pan": "6"}
@@ -135,6 +137,15 @@ def _fixed(session: Session, show_keys: Callable[[], object]) -> list[Binding]:
     return made
 
 
+def _of_list(ask: Callable[[str], object]) -> list[Binding]:
+    return [
+        Binding("next-clip", CLIPS, "Next clip of the list", "Ctrl+PgDown",
+                lambda: ask("next-clip")),
+        Binding("previous-clip", CLIPS, "Previous clip of the list", "Ctrl+PgUp",
+                lambda: ask("previous-clip")),
+    ]  # fmt: skip
+
+
 def bindings(
     session: Session,
     own: Mapping[str, str] | None = None,
@@ -154,7 +165,8 @@ def bindings(
     ask : callable
         Is asked, by id, for actions that take long.
     """
-    made = [*_of_cohort(session), *_fixed(session, show_keys), *work_bindings(session, ask)]
+    made = [*_of_cohort(session), *_fixed(session, show_keys), *work_bindings(session, ask),
+            *_of_list(ask)]  # fmt: skip
     return settled(made, own or {}, napari_keys())
 
 

@@ -39,6 +39,7 @@ class OtherReaders(QWidget):  # type: ignore[misc]
 
     shown_wanted = Signal(str, bool)
     accept_wanted = Signal(str)
+    sight_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +52,10 @@ class OtherReaders(QWidget):  # type: ignore[misc]
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
         self._layout.addWidget(self._note)
+        self.let: QToolButton = button("A reviewer lets me see …", "Asks who, and notes it",
+                                       flat=True)  # fmt: skip
+        self.let.clicked.connect(self.sight_wanted)
+        self._layout.addWidget(self.let)
 
     def set_raters(
         self, raters: Sequence[tuple[str, str]], shown: Sequence[str], color: str, hidden: str = ""
@@ -67,6 +72,7 @@ class OtherReaders(QWidget):  # type: ignore[misc]
         self.why_hidden = hidden
         self._note.setText(hidden or "Nobody else has marked this clip.")
         self._note.setVisible(bool(hidden) or not raters)
+        self.let.setVisible(bool(hidden))
         for name, words in raters:
             box = QCheckBox(words)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)

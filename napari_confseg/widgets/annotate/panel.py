@@ -18,15 +18,20 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.playback import rate
 from napari_confseg.annotate.remember import Memory
-from napari_confseg.annotate.reviewing import painted, progress_of
+from napari_confseg.annotate.reviewing import painted
 from napari_confseg.annotate.saving import say
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Status, StoreError
+from napari_confseg.widgets.annotate.about_clip import AboutClip
+from napari_confseg.widgets.annotate.activity import Activity
+from napari_confseg.widgets.annotate.clip_queue import ClipQueue
 from napari_confseg.widgets.annotate.desk import Desk, account_name
+from napari_confseg.widgets.annotate.finished import Finished
 from napari_confseg.widgets.annotate.form import AnnotateForm
 from napari_confseg.widgets.annotate.keys import Keys
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
+from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.save_work import SaveWork
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.annotate.style_row import StyleRow
@@ -74,6 +79,13 @@ class AnnotatePanel(AnnotateForm):
         self.sure_section.add(self.usage)
         self.style_row = StyleRow(self.session)
         self.view_section.add(self.style_row)
+        self.queue, self.about = ClipQueue(self.session), AboutClip(self.session)
+        self.clips_section.add(self.queue)
+        self.about_section.add(self.about)
+        self.finished = Finished(self.session)
+        self.foot.insertWidget(0, self.finished)
+        self.roles = Roles(self.session, self.bar.menu, self)
+        self.activity = Activity(self.session, self._viewer, self)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -100,7 +112,11 @@ class AnnotatePanel(AnnotateForm):
         self.bar.reader_wanted.connect(desk.ask_reader)
         self.bar.classes_wanted.connect(self._on_classes_wanted)
         self.import_.clicked.connect(lambda: desk.ask_import())
-        self.clips.wanted.connect(self._on_clip_wanted)
+        self.queue.wanted.connect(self._on_clip_wanted)
+        self.queue.step_wanted.connect(desk.step)
+        self.queue.titled.connect(self.clips_section.header.setText)
+        self.about.titled.connect(self.about_section.header.setText)
+        self.finished.wanted.connect(desk.open_to_do)
         self.palette_.chosen.connect(self._on_class_wanted)
         self.palette_.shown_wanted.connect(self._on_shown_wanted)
         self.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
@@ -119,16 +135,16 @@ class AnnotatePanel(AnnotateForm):
         )
         self.others.shown_wanted.connect(self._on_rater_wanted)
         self.others.accept_wanted.connect(self._on_accept_wanted)
+        self.others.sight_wanted.connect(self.roles.ask_unblind)
         self.light.undo_wanted.connect(session.undo)
         self.light.redo_wanted.connect(session.redo)
         self.light.take_over_wanted.connect(self._on_take_over_wanted)
         self.keys.changed.connect(self._on_keys)
         for asked in (self.keys.page_wanted, self.bar.keys_wanted):
             asked.connect(self._on_keys_page)
-        self.keys.work_wanted.connect(lambda name: self.saving.buttons[name].click())
+        self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
         for worker in (desk, self.saving):
             worker.busy.connect(self._on_busy)
-        desk.read.connect(self.clips.set_progress)
         desk.clips_changed.connect(self._on_clips_changed)
 
     def _wire_session(self) -> list[tuple[Any, Any]]:
@@ -171,7 +187,8 @@ class AnnotatePanel(AnnotateForm):
     def _let_go(self) -> None:
         self.keys.release()
         self.player.close()
-        for part in (self.readouts, self.usage, self.style_row, self.options, self.saving):
+        for part in (self.readouts, self.usage, self.style_row, self.options, self.saving,
+                     self.queue, self.about, self.finished, self.activity):  # fmt: skip
             part.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
@@ -200,7 +217,7 @@ class AnnotatePanel(AnnotateForm):
         self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
         self.light.set_theme(theme.type, self._icon)
         self.transport.strip.set_colors(text, ground, GOOD[theme.type])
-        self.clips.set_colors(GOOD[theme.type], ground)
+        self.queue.set_colors(GOOD[theme.type], ground, self._icon)
         self.readouts.set_colors(text, ground)
         self._show_all()
 
@@ -222,7 +239,7 @@ class AnnotatePanel(AnnotateForm):
         self._show_all()
 
     def _on_keys(self, keys: dict[str, str]) -> None:
-        for part in (self.transport, self.tools, self.options, self.saving, self.light):
+        for part in (self.transport, self.tools, self.options, self.saving, self.light, self.queue):
             part.set_keys(keys)
         cohort = self.session.cohort
         if cohort is not None:
@@ -236,28 +253,21 @@ class AnnotatePanel(AnnotateForm):
     def _on_classes_wanted(self) -> None:
         self.desk.ask_classes(self.keys.taken(), self.styleSheet())
 
+    def _on_key_asks(self, name: str) -> None:
+        (self.saving.buttons | self.queue.buttons)[name].click()
+
     def _on_keys_page(self) -> None:
         KeysDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
     def _on_clips_changed(self) -> None:
         cohort = self.session.cohort
         names = cohort.clips() if cohort else []
-        self.clips.set_clips(names)
-        self._show_clip_name()
-        for widget, on in ((self.clips, names), (self.no_clips, not names),
+        self.queue.set_clips(names)
+        for widget, on in ((self.queue, names), (self.no_clips, not names),
                            (self.import_, not names)):  # fmt: skip
             widget.setVisible(bool(on))
-        self.desk.read_progress()
-
-    def _show_clip_name(self) -> None:
-        clip, n = self.session.clip, self.clips.topLevelItemCount()
-        self.clips.set_current(clip.name if clip else None)
-        at = self.clips.current_number()
-        name = f"  ·  {clip.name}  ({at} of {n})" if clip and at else ""
-        self.clips_section.header.setText(f"Clips{name}")
 
     def _on_clip(self, *_: object) -> None:
-        self._show_clip_name()
         if self.session.clip is not None and self.height() < LOW:
             self.clips_section.open(False)  # its header names the clip; painting needs the room
         self._show_all()
@@ -335,7 +345,6 @@ class AnnotatePanel(AnnotateForm):
         frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
         self.palette_.set_counts(frames, strokes)
         self.transport.strip.set_progress(session.status, session.marked)
-        self.clips.set_progress([progress_of(session.clip.name, session.status, session.strokes)])
         self.light.set_undo(session.can_undo, session.can_redo)
         self._on_frame()
         if self.others.why_hidden != session.standing.why():  # the last frame is reviewed
@@ -385,7 +394,7 @@ class AnnotatePanel(AnnotateForm):
 
     def _on_clip_wanted(self, name: str) -> None:
         if not self.desk.open_clip(name):
-            self.clips.set_current(self.session.clip.name if self.session.clip else None)
+            self.queue.show_now()
 
     def _on_class_wanted(self, name: str) -> None:
         session = self.session
