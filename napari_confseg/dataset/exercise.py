@@ -173,17 +173,17 @@ def in_words(of: Curve) -> str:
     if not marked:
         nothing = "You marked nothing"
         return f"{nothing}, and nothing was there." if np.isnan(of.missed) else f"{nothing} of it."
-    gaps = [(abs(r - s) * n, s, r) for s, r, n in zip(of.stated, of.right, of.pixels, strict=True)
+    bins = [(s, r, n) for s, r, n in zip(of.stated, of.right, of.pixels, strict=True)
             if n >= ENOUGH]  # fmt: skip
-    if not gaps:
+    if not bins:
         return f"Only {marked} pixels marked: too little to tell."
-    _, stated, right = max(gaps)
-    if abs(right - stated) <= CLOSE:
-        words = "You are as sure as you are right"
-    else:
-        which = "surer than right" if right < stated else "more often right than you say"
-        words = f"When you said {stated:.0%}, {right:.0%} was there: you are {which}"
-    words = words.replace("%", " %") + "."
+    words = ""
+    for side, which in ((-1, "surer than right"), (1, "more often right than you say")):
+        off = [(side * (r - s) * n, s, r) for s, r, n in bins if side * (r - s) > CLOSE]
+        if off:  # what most pixels are wrong by
+            _, stated, right = max(off)
+            words += f" When you said {stated:.0%}, {right:.0%} was there: you are {which}."
+    words = (words or " You are as sure as you are right.").replace("%", " %").strip()
     if of.missed > CLOSE:
         words += f" {of.missed:.0%}".replace("%", " %") + " of what is there you left out."
     if sum(n > 0 for n in of.pixels) == 1:

@@ -92,6 +92,7 @@ def test_only_what_both_reviewed_counts(known: Cohort) -> None:
         ({0: (1000, 200)}, "You marked nothing of it."),
         ({60: (50, 20)}, "too little to tell"),
         ({60: (1000, 900), 30: (900, 280)}, "you are more often right than you say"),
+        ({60: (1000, 900), 90: (1000, 500)}, "surer than right. When you said 60 %"),
         ({60: (1000, 620), 30: (900, 280)}, "You are as sure as you are right."),
     ],
 )

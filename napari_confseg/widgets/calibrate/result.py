@@ -1,0 +1,117 @@
+"""How exercises came out: plot, words for each class, and earlier exercises."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_confseg.dataset.exercise import curve, in_words
+from napari_confseg.widgets.calibrate.plot import ReliabilityPlot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_confseg.annotate.exercising import Exercise
+    from napari_confseg.store import ClassSpec
+
+
+class ResultView(QWidget):  # type: ignore[misc]
+    """Shows one finished exercise, against the one before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._exercises: list[Exercise] = []
+        self._classes: tuple[ClassSpec, ...] = ()
+        self._text = "#f0f1f2"
+        self.which, self.class_name = QComboBox(), QComboBox()
+        self.plot = ReliabilityPlot()
+        self.words, self.history = _text(), _text()
+        self.which.currentIndexChanged.connect(lambda *_: self._show())
+        self.class_name.currentIndexChanged.connect(lambda *_: self._show())
+        form = QFormLayout()
+        form.addRow("Exercise", self.which)
+        form.addRow("Class", self.class_name)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        for widget in (self.plot, self.words, self.history):
+            layout.addWidget(widget)
+
+    def set_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        self._text = theme.text.as_hex()
+        self.plot.set_theme(theme)
+        self._show()
+
+    def set_classes(self, classes: Sequence[ClassSpec]) -> None:
+        """Say which classes there are."""
+        if tuple(classes) == self._classes:
+            return
+        self._classes = tuple(classes)
+        self.class_name.blockSignals(True)
+        self.class_name.clear()
+        self.class_name.addItem("All together", "")
+        for spec in classes:
+            self.class_name.addItem(spec.label, spec.name)
+        self.class_name.blockSignals(False)
+
+    def set_exercises(self, exercises: Sequence[Exercise]) -> None:
+        """Offer these, oldest first; the latest is shown if there is a new one."""
+        if list(exercises) == self._exercises:
+            return
+        self._exercises = list(exercises)
+        self.which.blockSignals(True)
+        self.which.clear()
+        for number, exercise in enumerate(self._exercises, 1):
+            self.which.addItem(f"{number}: {_when(exercise)}, {_frames(exercise)}")
+        self.which.setCurrentIndex(len(self._exercises) - 1)
+        self.which.blockSignals(False)
+        self._show()
+
+    def _show(self) -> None:
+        at, name = self.which.currentIndex(), self.class_name.currentData() or None
+        if not 0 <= at < len(self._exercises):
+            return
+        chosen = self._exercises[at]
+        before = self._exercises[at - 1] if at else None
+        color = next((c.color for c in self._classes if c.name == name), self._text)
+        self.plot.show_curve(curve(chosen.sums(name)), before and curve(before.sums(name)), color)
+        self.words.setText("".join(self._sentence(chosen, c) for c in self._classes))
+        self.history.setText(self._history(name))
+
+    def _sentence(self, exercise: Exercise, spec: ClassSpec) -> str:
+        sums = exercise.sums(spec.name)
+        if not sums[:, 1:].any() and not sums[1].any():
+            return ""  # neither marked nor there
+        return (f'<p style="margin:3px 0"><span style="color:{spec.color}">■</span> '
+                f"<b>{escape(spec.label)}</b>: {escape(in_words(curve(sums)))}</p>")  # fmt: skip
+
+    def _history(self, name: str | None) -> str:
+        errors = [curve(e.sums(name)).error for e in self._exercises]
+        said = ["nothing marked" if np.isnan(e) else f"{100 * e:.0f} points" for e in errors]
+        rows = "".join(f"<br>{number}: {_when(e)}: {words}" for number, (e, words)
+                       in enumerate(zip(self._exercises, said, strict=True), 1))  # fmt: skip
+        what = "all classes" if name is None else self.class_name.currentText()
+        return (f"Calibration error of {escape(what)} (how far what you say is from what is "
+                f"there, in percent points, over all you marked):{rows}")  # fmt: skip
+
+
+def _when(exercise: Exercise) -> str:
+    return f"{exercise.finished or exercise.begun:%d %b %Y}"
+
+
+def _frames(exercise: Exercise) -> str:
+    n = len(exercise.frames)
+    return f"{n} frame{'s' * (n != 1)}"
+
+
+def _text() -> QLabel:
+    made = QLabel()
+    made.setWordWrap(True)
+    made.setTextFormat(Qt.TextFormat.RichText)
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return made
