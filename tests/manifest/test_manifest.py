@@ -27,13 +27,8 @@ def test_the_manifest_is_valid_and_all_it_names_is_there(manifest: PluginManifes
     contributions = manifest.contributions
     names = {c.id: import_python_name(c.python_name) for c in contributions.commands}
     assert {w.display_name for w in contributions.widgets} == {
-        "Annotate", "Dataset", "Review", "Train",
+        "Annotate", "Calibrate", "Dataset", "Review", "Train",
     }  # fmt: skip
-        "Annotate",
-        "Calibrate",
-        "Dataset",
-        "Train",
-    }
     used = {w.command for w in contributions.widgets}
     used |= {s.command for s in contributions.sample_data}
     used |= {r.command for r in contributions.readers}
