@@ -128,4 +128,4 @@ class TwoClicks:
 
 def _point(layer: Any, event: Any) -> Point:
     y, x = layer.world_to_data(event.position)[-2:]
-    return float(y), float(x)
+    return round(float(y)), round(float(x))  # the pixel: what is marked depends on no zoom
