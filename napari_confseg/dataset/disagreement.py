@@ -65,6 +65,16 @@ def wide_regions(
     return wide[labels], len(kept)
 
 
+def marked_box(planes: Iterable[NDArray[np.uint8]]) -> tuple[slice, slice] | None:
+    """Return the box around all that anybody marked, one pixel wider; None if nothing is."""
+    marked = np.logical_or.reduce([p > 0 for p in planes])
+    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    if rows.size == 0:
+        return None
+    top, left = max(int(rows[0]) - 1, 0), max(int(columns[0]) - 1, 0)
+    return np.s_[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]
+
+
 def regions_of(
     planes: dict[str, NDArray[np.uint8]], frame: int, threshold: int, narrowest: int = NARROWEST
 ) -> list[Region]:
@@ -81,16 +91,12 @@ def regions_of(
     narrowest : int
         See :func:`wide_regions`.
     """
-    marked = np.logical_or.reduce([p > 0 for p in planes.values()])
-    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
-    if len(planes) < 2 or rows.size == 0:
+    box = marked_box(planes.values())
+    if len(planes) < 2 or box is None:
         return []
-    # One pixel more on each side: what touches a region is looked at, too.
-    top, left = max(int(rows[0]) - 1, 0), max(int(columns[0]) - 1, 0)
-    box = np.s_[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]
+    top, left = box[0].start, box[1].start
     stack = np.stack([p[box] for p in planes.values()])
     labels, n = wide_regions(split_vote(stack, threshold), narrowest)
-    gaps = gap(stack)
     found = []
     for number, place in enumerate(ndimage.find_objects(labels, n), 1):
         ys, xs = place
@@ -99,7 +105,7 @@ def regions_of(
         said, omitted = _opinions(planes, stack[:, *around], labels[around] == number, threshold)
         found.append(
             Region(frame, top + ys.start, left + xs.start, mask.shape, np.packbits(mask),
-                   int(mask.sum()), float(gaps[place][mask].sum()) / 100, said, omitted)
+                   int(mask.sum()), float(gap(stack[:, *place])[mask].sum()) / 100, said, omitted)
         )  # fmt: skip
     return found
 

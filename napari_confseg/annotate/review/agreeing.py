@@ -6,22 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy import ndimage
 
 from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.annotate.review.deciding import TOOL, agreed
 from napari_confseg.dataset.reading import planes_of, readings
-from napari_confseg.store import Act, Status, StatusChange
+from napari_confseg.store import Act, Patch, Status, StatusChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.review.deciding import Case
-    from napari_confseg.dataset.reading import Reading
-    from napari_confseg.store import Clip, Patch
+    from napari_confseg.store import Clip
 
-LARGEST: Final = 64 * 2**20
+LARGEST: Final = 16 * 2**20
 """Bytes of patches from which on a further act is begun: one is packed as a whole."""
 
 
@@ -61,17 +61,25 @@ def agreed_acts(
             if progress:
                 progress(done, total)
             done += 1
-            gathered.add(frame, *_one_frame(panel, clip, case, frame, c))
+            planes = planes_of(panel, frame, c, clip.shape[1:])
+            plane, asks = agreed(planes, case.threshold, case.narrowest)
+            gathered.add(frame, _patches(c, frame, plane), asks)
         acts += gathered.acts()
     return acts
 
 
-def _one_frame(
-    panel: Sequence[Reading], clip: Clip, case: Case, frame: int, c: int
-) -> tuple[Patch | None, bool]:
-    planes = planes_of(panel, frame, c, clip.shape[1:])
-    plane, asks = agreed(planes, case.threshold, case.narrowest)
-    return patch_between(c, frame, np.zeros_like(plane), plane), asks
+def _patches(c: int, frame: int, plane: NDArray[np.uint8]) -> list[Patch]:
+    """Return a patch for each thing: things far apart would make one patch of mostly nothing."""
+    whole = patch_between(c, frame, np.zeros_like(plane), plane)
+    if whole is None:
+        return []
+    labels, n = ndimage.label(whole.after)
+    found = []
+    for number, place in enumerate(ndimage.find_objects(labels, n), 1):
+        after = np.where(labels[place] == number, whole.after[place], np.uint8(0))
+        y, x = whole.y + place[0].start, whole.x + place[1].start
+        found.append(Patch(c, frame, y, x, np.zeros_like(after), after))
+    return found
 
 
 class _Gathered:
@@ -85,14 +93,13 @@ class _Gathered:
         self._status: list[StatusChange] = []
         self._bytes = 0
 
-    def add(self, frame: int, patch: Patch | None, asks: bool) -> None:
+    def add(self, frame: int, patches: list[Patch], asks: bool) -> None:
         after = Status.IN_PROGRESS if asks else Status.REVIEWED
         self._status.append(StatusChange(frame, self._class, Status.UNTOUCHED, after))
-        if patch is not None:
-            self._patches.append(patch)
-            self._bytes += patch.after.size * 2
-            if self._bytes > LARGEST:
-                self._cut()
+        self._patches += patches
+        self._bytes += 2 * sum(p.after.size for p in patches)
+        if self._bytes > LARGEST:
+            self._cut()
 
     def _cut(self) -> None:
         if self._status:

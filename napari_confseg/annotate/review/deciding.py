@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.dataset.consensus import fit, merge
-from napari_confseg.dataset.disagreement import split_vote, wide_regions
+from napari_confseg.dataset.disagreement import marked_box, split_vote, wide_regions
 from napari_confseg.store import EXCLUDED, Act, DecidedRegion, Decision, Status, StatusChange
 
 if TYPE_CHECKING:
@@ -80,16 +80,19 @@ def agreed(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.u
     bool
         Whether there is a region to decide.
     """
-    stack = np.stack(list(planes.values()))
-    if not stack.any():
-        return np.zeros(stack.shape[1:], np.uint8), False
+    out = np.zeros(next(iter(planes.values())).shape, np.uint8)
+    box = marked_box(planes.values())
+    if box is None:
+        return out, False
+    stack = np.stack([p[box] for p in planes.values()])
     split = split_vote(stack, threshold)
     labels, n = wide_regions(split, narrowest)
     known = stack != EXCLUDED
     everybody = ((stack >= threshold) | ~known).all(axis=0) & (known.sum(axis=0) >= 2)
-    mean = mean_of(planes)
+    mean = mean_of(dict(zip(planes, stack, strict=True)))
     kept = everybody | (split & (labels == 0)) | (mean == EXCLUDED)
-    return np.where(kept, mean, 0).astype(np.uint8), n > 0
+    out[box] = np.where(kept, mean, 0)
+    return out, n > 0
 
 
 def rule(
@@ -98,7 +101,7 @@ def rule(
     class_index: int,
     case: Case,
     *,
-    planes: Callable[[int], Planes],
+    planes: Callable[[int, str | None], Planes],
     mine: NDArray[np.uint8],
     status: NDArray[np.uint8],
     closed: Collection[int],
@@ -117,7 +120,8 @@ def rule(
     case : Case
         For the record.
     planes : callable
-        From a frame to the planes of who reviewed it.
+        From a frame, and who is wanted (None: everybody compared), to the planes of those of them
+        who reviewed it.
     mine : ndarray of uint8 (T, Y, X)
         The adjudicated plane of the class.
     status : ndarray of uint8 (T,)
@@ -130,7 +134,7 @@ def rule(
     patches: list[Patch] = []
     decided: list[Region] = []
     for region in regions:
-        said = planes(region.frame) if verdict in ("accept", "mean") else {}
+        said = planes(region.frame, source) if verdict in ("accept", "mean") else {}
         if source is not None and source not in said:
             continue  # who has not reviewed this frame has no say on it
         decided.append(region)

@@ -79,12 +79,13 @@ class Looking:
         self.readings: dict[str, Reading] = {}
         self._found: Disagreements | None = None
         self._answered: Question | None = None
+        self._items: tuple[Item, ...] = ()
+        self._at: int | None = None
         self._numbers: dict[str, int] = {}
         self._tick = 0
         self._read: int | None = None
         self._agree = False
         self._before: dict[int, int] | None = None
-        self._deciding = False
         self._links: list[tuple[Any, Any]] = [
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
@@ -92,7 +93,6 @@ class Looking:
             (session.events.role, self._on_clip),
             (session.blinding_changed, self._on_clip),
             (session.progress_changed, self._on_progress),
-            (session.acted, self._on_acted),
         ]
         for signal, slot in self._links:
             signal.connect(slot)
@@ -108,16 +108,21 @@ class Looking:
 
     def _on_cohort(self, *_: object) -> None:
         self._numbers = {}
+        self._found = self._answered = None
         self.state = replace(self.state, wish=replace(self.state.wish, raters=None, classes=None))
         self._on_clip()
 
     def _on_clip(self, *_: object) -> None:
-        self._found = self._answered = self._before = None
-        self.readings = {}
+        clip = self.session.clip
+        if clip is None or self._found is None or clip.name != self._found.clip:
+            self._found = self._answered = None
+            self._at = None
+        self._before = None
         self._agree = False
-        self.state = replace(self.state, current=None)
+        self.readings = {}
+        self._items = self._stand()
         self._resume()
-        self.refresh()
+        self._reread()
 
     def _resume(self) -> None:
         """Ask again what was asked when this clip's adjudication began."""
@@ -131,8 +136,11 @@ class Looking:
 
     def refresh(self) -> None:
         """Have it read anew who is on the clip, and where they differ."""
-        self._read = None
         self._answered = None
+        self._reread()
+
+    def _reread(self) -> None:
+        self._read = None
         self._tick += 1
         self._settle()
 
@@ -191,10 +199,9 @@ class Looking:
     def _take_answer(self, question: Question, found: Disagreements | None) -> None:
         desk = self.state.item
         self._answered, self._found = question, found
-        self.state = replace(self.state, items=self._items(), current=None)
+        self._items, self._at = self._stand(), None
         if desk is not None:  # the same one again, if a moved threshold left it
-            index = self._index_of(desk.event.class_index, desk.event.worst)
-            self.state = replace(self.state, current=index)
+            self._at = self._index_of(desk.event.class_index, desk.event.worst)
         self._settle()
 
     def _take_agreed(self, acts: list[Act] | None) -> None:
@@ -221,10 +228,10 @@ class Looking:
             c for c in session.classes if wish.classes is None or c.name in wish.classes
         )
         nothing = why_nothing(rows, classes)
-        items = () if nothing or self._found is None else self.state.items
+        items = () if nothing else self._items
         self.state = ReviewState(
             wish, rows, classes, self._pending(rows, classes), items,
-            self.state.current if items else None,
+            self._at if items else None,
             adjudicating=bool(session.adjudicator) and session.clip is not None,
             correcting=self._before is not None, reason=self._why(nothing),
             untouched=self._untouched(),
@@ -294,62 +301,18 @@ class Looking:
             for n in names
         )  # fmt: skip
 
-    def _items(self) -> tuple[Item, ...]:
+    def _stand(self) -> tuple[Item, ...]:
+        """Return how the disagreements stand by the record."""
         settled = Settled(self.session.strokes)
         return tuple(settled.item(e) for e in self._found.events) if self._found else ()
 
     def _on_progress(self) -> None:
-        self.state = replace(self.state, items=self._items())
+        self._items = self._stand()
         self._settle()
-
-    def _on_acted(self, act: Act) -> None:
-        """Bring a decision that was undone or redone back onto the desk."""
-        if act.decision is not None and act.decision.regions and not self._deciding:
-            region = act.decision.regions[0]
-            index = self._index_of(act.class_index, region)
-            if index is not None:
-                self.go(index, region.frame)
-
-    # ---- stepping -------------------------------------------------------------------------
-
-    def go(self, index: int, frame: int | None = None) -> None:
-        """Put the disagreement of this rank onto the desk, at `frame` or at its worst open one."""
-        self._leave()
-        item = self.state.items[index]
-        regions = item.open or item.event.regions
-        if frame is not None:
-            regions = tuple(r for r in item.event.regions if r.frame == frame) or regions
-        region = max(regions, key=lambda r: r.size)
-        session = self.session
-        session.playing = False
-        session.class_name = session.classes[item.event.class_index].name
-        session.frame = region.frame
-        self.state = replace(self.state, current=index)
-        self._settle()
-        self.went.emit(region)
-
-    def _leave(self) -> None:
-        """Finish what is going on at the desk, before something else comes onto it."""
-
-    def step(self, by: int = 1) -> bool:
-        """Go to the next disagreement with something to decide (`by` -1: the one before).
-
-        Returns False if there is none.
-        """
-        items, n = self.state.items, len(self.state.items)
-        start = self.state.current if self.state.current is not None else (-1 if by > 0 else 0)
-        for i in range(1, n + 1):
-            index = (start + by * i) % n
-            if items[index].open:
-                self.go(index)
-                return True
-        if n:
-            self.session.message = "Every disagreement of this clip is decided."
-        return False
 
     def _index_of(self, class_index: int, region: Region | DecidedRegion) -> int | None:
         """Return the rank of the disagreement that holds the anchor of `region`."""
-        for i, item in enumerate(self.state.items):
+        for i, item in enumerate(self._items):
             if item.event.class_index == class_index and any(
                 r.frame == region.frame and r.holds(*region.anchor) for r in item.event.regions
             ):

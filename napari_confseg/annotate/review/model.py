@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.session import Session
     from napari_confseg.dataset.regions import Region
-    from napari_confseg.store import Stroke, Verdict
+    from napari_confseg.store import Act, Stroke, Verdict
 
 ADJUDICATED: Final = "adjudicated"
 """The rater whose planes hold what was decided."""
@@ -30,6 +31,54 @@ ADJUDICATED: Final = "adjudicated"
 
 class Review(Looking):
     """What several raters said of the clip that is open, and what becomes of it."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._deciding = False
+        self._links.append((session.acted, self._on_acted))
+        session.acted.connect(self._on_acted)
+
+    # ---- stepping -------------------------------------------------------------------------
+
+    def go(self, index: int, frame: int | None = None) -> None:
+        """Put the disagreement of this rank onto the desk, at `frame` or at its worst open one."""
+        self.finish_correcting()
+        item = self.state.items[index]
+        regions = item.open or item.event.regions
+        if frame is not None:
+            regions = tuple(r for r in item.event.regions if r.frame == frame) or regions
+        region = max(regions, key=lambda r: r.size)
+        session = self.session
+        session.playing = False
+        session.class_name = session.classes[item.event.class_index].name
+        session.frame = region.frame
+        self._at = index
+        self._settle()
+        self.went.emit(region)
+
+    def step(self, by: int = 1) -> bool:
+        """Go to the next disagreement with something to decide (`by` -1: the one before).
+
+        Returns False if there is none.
+        """
+        items, n = self.state.items, len(self.state.items)
+        start = self.state.current if self.state.current is not None else (-1 if by > 0 else 0)
+        for i in range(1, n + 1):
+            index = (start + by * i) % n
+            if items[index].open:
+                self.go(index)
+                return True
+        if n:
+            self.session.message = "Every disagreement of this clip is decided."
+        return False
+
+    def _on_acted(self, act: Act) -> None:
+        """Bring a decision that was undone or redone back onto the desk."""
+        if act.decision is not None and act.decision.regions and not self._deciding:
+            region = act.decision.regions[0]
+            index = self._index_of(act.class_index, region)
+            if index is not None:
+                self.go(index, region.frame)
 
     # ---- deciding -------------------------------------------------------------------------
 
@@ -102,7 +151,7 @@ class Review(Looking):
         c = item.event.class_index
         act = rule(
             verdict, regions, c, self.case(), source=source,
-            planes=lambda frame: self.planes_of(frame, c),
+            planes=lambda frame, who: self.planes_of(frame, c, who),
             mine=session.planes[session.classes[c].name], status=session.status[:, c],
             closed=self._closed_by(c, regions),
         )  # fmt: skip
@@ -114,10 +163,12 @@ class Review(Looking):
         finally:
             self._deciding = False
 
-    def planes_of(self, frame: int, class_index: int) -> dict[str, NDArray[np.uint8]]:
-        """Return the planes of those compared who reviewed this frame, by name."""
+    def planes_of(
+        self, frame: int, class_index: int, who: str | None = None
+    ) -> dict[str, NDArray[np.uint8]]:
+        """Return the planes of those compared (or of `who` alone) who reviewed this frame."""
         assert self.session.clip is not None
-        panel = [self.readings[r.name] for r in self.state.compared]
+        panel = [self.readings[r.name] for r in self.state.compared if who in (None, r.name)]
         return planes_of(panel, frame, class_index, self.session.clip.shape[1:])
 
     def _closed_by(self, class_index: int, regions: Iterable[Region]) -> set[int]:
@@ -139,9 +190,6 @@ class Review(Looking):
             self.refresh()
             self.session.message = f"{', '.join(gone)} is no longer on this clip: compare anew."
         return not gone
-
-    def _leave(self) -> None:
-        self.finish_correcting()
 
     # ---- by hand --------------------------------------------------------------------------
 
