@@ -14,6 +14,7 @@ from napari_confseg.commands import (
     demo,
     exporting,
     importing,
+    labels,
     masking,
     status,
     validating,
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
 
     from napari_confseg.store import StoreError
 
-COMMANDS = (importing, masking, status, validating, agreeing, consensus, building, exporting, demo)
+COMMANDS = (
+    importing,
+    labels,
+    masking,
+    status,
+    validating,
+    agreeing,
+    consensus,
+    building,
+    exporting,
+    demo,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -83,5 +83,9 @@ def _confidences(job: Export, item: Item) -> None:
         "encoding": "gzip",
         "confseg_classes": ",".join(job.classes),
         "confseg_excluded": str(EXCLUDED),
+        "confseg_frames": ",".join(map(str, item.record.frames)),
+        "confseg_reviewed": ",".join(
+            "".join("1" if seen else "0" for seen in row) for row in item.reviewed
+        ),
     }
     pynrrd.write(str(job.out / f"{item.name}_confidence.nrrd"), data, header)

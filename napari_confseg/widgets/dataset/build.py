@@ -38,6 +38,9 @@ FRAMES = {
     "disagreement": "where raters differ most",
 }
 
+STYLE = 'QSpinBox[role="narrow"] { min-width: 38px; }'
+"""Three numbers in a row, as wide as napari makes them, are wider than a dock."""
+
 
 class BuildPage(QWidget):  # type: ignore[misc]
     """Shows a wish for a dataset and asks for its changes: `wished` carries changed fields."""
@@ -75,14 +78,15 @@ class BuildPage(QWidget):  # type: ignore[misc]
         self._lay_out()
 
     def _make_size(self) -> None:
-        self.resize_frames, self.height_px, self.width_px = QCheckBox("fit into"), *_sides()
-        self.rescale, self.spacing = QCheckBox("bring to"), QDoubleSpinBox()
+        self.resize_frames, self.height_px, self.width_px = QCheckBox("to"), *_sides()
+        self.rescale, self.spacing = QCheckBox("to"), QDoubleSpinBox()
         self.spacing.setRange(0.01, 5)
         self.spacing.setDecimals(3)
         self.spacing.setSingleStep(0.05)
         self.spacing.setValue(0.2)
         self.spacing.setSuffix(" mm a pixel")
-        self.rescale.setToolTip("Refused for clips whose spacing nobody knows")
+        self.resize_frames.setToolTip("Fit all frames into this size, and pad with black")
+        self.rescale.setToolTip("Bring all to this spacing; refused where a clip has none")
         self.resize_frames.clicked.connect(self._on_size)
         self.rescale.clicked.connect(self._on_size)
         for spin in (self.height_px, self.width_px, self.spacing):
@@ -100,6 +104,7 @@ class BuildPage(QWidget):  # type: ignore[misc]
         for spin, part in zip(self.shares, PARTS, strict=True):
             spin.setRange(0, 100)
             spin.setSuffix(" %")
+            spin.setProperty("role", "narrow")
             spin.setToolTip(f"Share of {part}; 0 for none")
             spin.setAccessibleName(f"Share of {part}")
             spin.valueChanged.connect(self._on_shares)
@@ -108,6 +113,8 @@ class BuildPage(QWidget):  # type: ignore[misc]
         self.folds.setSpecialValueText("none")
         self.folds.setToolTip("Folds over all clips, by patient")
         self.seed.setRange(0, 10**6)
+        for spin in (self.folds, self.seed):
+            spin.setProperty("role", "narrow")
         self.seed.setToolTip("Another seed, another split as fair")
         # One fold is no fold.
         self.folds.valueChanged.connect(lambda v: self.wished.emit({"folds": 2 if v == 1 else v}))
@@ -193,6 +200,7 @@ def _sides() -> tuple[QSpinBox, QSpinBox]:
         spin.setRange(8, 8192)
         spin.setValue(value)
         spin.setSingleStep(16)
+        spin.setProperty("role", "narrow")
         spin.setToolTip(f"{name} in pixels")
         spin.setAccessibleName(f"{name} in pixels")
         made.append(spin)
@@ -203,6 +211,7 @@ def _row(*widgets: QWidget) -> QWidget:
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
     for i, widget in enumerate(widgets):
         layout.addWidget(widget, 0 if isinstance(widget, QLabel) or i == 0 else 1)
     return row

@@ -25,7 +25,7 @@ from napari_confseg.annotate.datasets.desk import DatasetDesk
 from napari_confseg.annotate.datasets.results import PREVIEW
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.dataset.agreement import AgreementPage
-from napari_confseg.widgets.dataset.build import BuildPage
+from napari_confseg.widgets.dataset.build import STYLE, BuildPage
 from napari_confseg.widgets.dataset.consensus import ConsensusPage
 from napari_confseg.widgets.dataset.export import ExportPage
 from napari_confseg.widgets.dataset.versions import VersionsPage
@@ -156,7 +156,7 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
 
     def _on_theme(self, *_: object) -> None:
         theme = get_theme(self._viewer.theme)
-        self.setStyleSheet(stylesheet(theme))
+        self.setStyleSheet(stylesheet(theme) + STYLE)
         self.agreement.set_theme(theme)
 
     # ---- what the session and the desk tell -----------------------------------------------

@@ -1,0 +1,144 @@
+"""The Dataset panel in a real window: from two raters to an export, by mouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from zarr.storage import LocalStore
+
+from napari_confseg.annotate.datasets.results import PREVIEW
+from napari_confseg.dataset.frozen import Dataset
+from napari_confseg.store import Cohort
+from napari_confseg.widgets.dataset.panel import DatasetPanel
+from napari_confseg.widgets.demo.hand import Hand
+from tests.conftest import add_clip
+from tests.dataset.opinions import read_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from qtpy.QtWidgets import QAbstractButton, QComboBox, QWidget
+
+
+@pytest.fixture
+def study(tmp_path: Path, state_dir: Path) -> Cohort:
+    cohort = Cohort.create(LocalStore(tmp_path / "ward.zarr"), name="ward")
+    for i in range(4):
+        add_clip(cohort, f"c{i}", patient=f"p{i}", n_frames=3)
+        read_clip(cohort, f"c{i}", {"anna": (1.0, 0.0), "bert": (0.7, 1.0)}, seed=i)
+    return Cohort.open(tmp_path / "ward.zarr")
+
+
+class Lead:
+    """A hand on the panel."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.panel = DatasetPanel(viewer)
+        viewer.window.add_dock_widget(self.panel, name="Dataset", area="right")
+        self.hand = Hand(viewer)
+        self.hand.window.resize(1280, 720)
+
+    def settle(self) -> None:
+        """Wait until nothing is worked on and nothing waits."""
+        panel = self.panel
+        self.hand.wait_until(
+            lambda: (
+                panel.chore is None and panel._next is None and not panel._count_soon.isActive()
+            ),
+            60,
+        )
+
+    def click(self, button: QAbstractButton, at: QPoint | None = None) -> None:
+        """Bring a button into view and click it."""
+        self.area().ensureWidgetVisible(button)
+        assert button.isEnabled(), button.text()
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=at or QPoint())
+        self.settle()
+
+    def tick(self, box: QAbstractButton) -> None:
+        """Click a box where its square is."""
+        self.click(box, QPoint(8, box.height() // 2))
+
+    def area(self) -> Any:
+        """The page on show, as it scrolls."""
+        return self.panel.tabs.currentWidget()
+
+    def turn_to(self, page: QWidget) -> None:
+        """Click on a page's tab."""
+        tabs = self.panel.tabs
+        index = next(i for i in range(tabs.count()) if tabs.widget(i).widget() is page)
+        QTest.mouseClick(tabs.tabBar(), Qt.MouseButton.LeftButton,
+                         pos=tabs.tabBar().tabRect(index).center())  # fmt: skip
+        assert tabs.currentIndex() == index
+        self.settle()
+        # Nothing scrolls sideways: what is wider than its place would be cut off.
+        assert page.minimumSizeHint().width() <= self.area().viewport().width()
+
+    def choose(self, chooser: QComboBox, text: str) -> None:
+        """Choose by keyboard: the list of a chooser is a window of the desktop's own."""
+        chooser.setFocus()
+        while chooser.currentText() != text:
+            before = chooser.currentIndex()
+            QTest.keyClick(chooser, Qt.Key.Key_Down)
+            assert chooser.currentIndex() > before, f"{text} is not offered"
+
+
+@pytest.fixture
+def lead(make_napari_viewer: Callable[..., Any], study: Cohort) -> Iterator[Lead]:
+    made = Lead(make_napari_viewer(show=True))
+    yield made
+    made.panel.session.close_clip()
+    made.__dict__.clear()  # pytest keeps fixtures a little longer than the window may live
+
+
+def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path) -> None:
+    panel, session = lead.panel, lead.panel.session
+    assert not panel.tabs.isVisible()
+    assert "Open" in panel.cohort_name.text() or "open one" in panel.cohort_name.text()
+    session.choose_reader("Lead")
+    session.open_cohort(study)
+    lead.settle()
+
+    lead.click(panel.agreement.compare)
+    assert "4 clips of 4 patients, 8 frames compared." in panel.agreement.facts.text()
+    assert panel.agreement.scores.topLevelItem(0).text(0) == "anna – bert"
+    lead.click(panel.agreement.pictures[0])
+    shown = panel.desk.state.compared.worst[0]
+    assert (session.clip.name, session.frame) == (shown.score.clip, shown.frame)
+    assert {o.name for o in session.overlays} == {"anna", "bert"}
+
+    lead.turn_to(panel.consensus)
+    lead.choose(panel.consensus.method, "Mean")
+    lead.click(panel.consensus.preview)
+    assert PREVIEW in {o.name for o in session.overlays}
+    assert "mean" not in session.clip.raters()
+    lead.click(panel.consensus.write)
+    assert "mean" in {o.name for o in session.overlays}
+    assert PREVIEW not in {o.name for o in session.overlays}
+    assert "stands on 4 clips" in panel.consensus.facts.text()
+
+    lead.turn_to(panel.build)
+    assert panel.build.raters.boxes["mean"].isChecked()
+    assert not panel.build.raters.boxes["anna"].isChecked()
+    assert "4 clips of 4 patients, 8 frames." in panel.build.preview.facts.text()
+    lead.tick(panel.build.classes.boxes["rib"])
+    assert "rib" not in panel.desk.state.preview.request.classes
+    lead.click(panel.build.build)
+    dataset = Dataset.open(tmp_path / "ward-dataset")
+    assert dataset.manifest.raters == ("mean",)
+    assert "rib" not in dataset.manifest.class_names()
+
+    lead.turn_to(panel.export)
+    lead.choose(panel.export.format, "COCO")
+    lead.click(panel.export.export)
+    assert (tmp_path / "ward-dataset-exports" / "v1-coco" / "EXPORT.md").is_file()
+    assert "files in" in panel.export.facts.text()
+
+    lead.turn_to(panel.versions)
+    lead.click(panel.versions.check)
+    assert panel.versions.told.toPlainText().startswith("Version 1 is whole")
+    assert not panel.problem.isVisible()
