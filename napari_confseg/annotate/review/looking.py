@@ -85,6 +85,7 @@ class Looking:
         self._tick = 0
         self._read: int | None = None
         self._agree = False
+        self._parts: list[Act] = []
         self._before: dict[int, int] | None = None
         self._links: list[tuple[Any, Any]] = [
             (session.events.cohort, self._on_cohort),
@@ -118,7 +119,7 @@ class Looking:
             self._found = self._answered = None
             self._at = None
         self._before = None
-        self._agree = False
+        self._agree, self._parts = False, []
         self.readings = {}
         self._items = self._stand()
         self._resume()
@@ -162,6 +163,9 @@ class Looking:
         if isinstance(pending, Question):
             return partial(_compare, clip, pending)
         if isinstance(pending, Agree):
+            parts = self._parts
+            if parts:
+                return lambda *_: parts
             return partial(_agree, clip, self.case(), self._to_copy())
         return partial(_read_raters, clip)
 
@@ -205,11 +209,12 @@ class Looking:
         self._settle()
 
     def _take_agreed(self, acts: list[Act] | None) -> None:
-        self._agree = False
-        for act in acts or ():
-            fresh = still_untouched(act, self.session.status)
-            if fresh is not None:
-                self.session.commit(fresh)
+        """Copy a part, and leave the rest pending: a window is not to stand still for a second."""
+        parts = acts or []
+        self._agree, self._parts = False, parts[1:]
+        fresh = still_untouched(parts[0], self.session.status) if parts else None
+        if fresh is not None:
+            self.session.commit(fresh)
         self._settle()
 
     def case(self) -> Case:
@@ -254,7 +259,9 @@ class Looking:
         )  # fmt: skip
         if question != self._answered:
             return question
-        return Agree(question) if self._agree and self._untouched() else None
+        if self._parts or (self._agree and self._untouched()):
+            return Agree(question, len(self._parts))
+        return None
 
     def _untouched(self) -> int:
         """Return on how many (frame, class) what all agree on could be copied."""

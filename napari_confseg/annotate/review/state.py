@@ -101,9 +101,13 @@ class Reread:
 
 @dataclass(frozen=True)
 class Agree:
-    """That what all agree on is to be copied, once `question` is answered."""
+    """That what all agree on is to be copied, now that `question` is answered.
+
+    `left` parts of it have been found out and wait to be copied.
+    """
 
     question: Question
+    left: int = 0
 
 
 @dataclass(frozen=True)

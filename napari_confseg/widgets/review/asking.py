@@ -40,7 +40,6 @@ class Asking(QObject):  # type: ignore[misc]
         self._on: Any = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE)
         self._timer.timeout.connect(self._begin)
         review.changed.connect(self.look)
         self.look(review.state)
@@ -51,7 +50,8 @@ class Asking(QObject):  # type: ignore[misc]
             if state.pending != self._on:
                 self._chore.cancel()  # and its end begins what is asked then
         elif state.pending is not None:
-            self._timer.start()
+            going_on = isinstance(state.pending, Agree) and state.pending.left
+            self._timer.start(0 if going_on else PAUSE)
 
     def close(self) -> None:
         """Stop, and listen no more."""
