@@ -1,0 +1,174 @@
+"""A lead reviews two readers in a real window; the store, opened by plain zarr, holds just that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_confseg.annotate.remember import Memory
+from napari_confseg.store import Cohort, validate
+from napari_confseg.widgets.annotate.keys import bindings, napari_keys
+from napari_confseg.widgets.canvas.review_layers import MAP, OUTLINE
+from napari_confseg.widgets.review.keys import review_bindings
+from napari_confseg.widgets.review.panel import ReviewPanel
+from tests.annotate.review.planted import B_LINE, LARGE, MISSED, begun_planes, planted_cohort
+from tests.widgets.desk_work import Desk, planes_by_plain_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Reviewing(Desk):
+    """A desk with the Review panel docked beside it."""
+
+    def dock(self) -> ReviewPanel:
+        self.review = ReviewPanel(self.viewer)
+        self.viewer.window.add_dock_widget(self.review, name="Review", area="right", tabify=True)
+        self.review.parentWidget().raise_()
+        self.settle()
+        return self.review
+
+    def settle(self) -> None:
+        """Wait until nothing is pending beside the window."""
+        asking, model = self.review.asking, self.review.review
+        self.until(lambda: model.state.pending is None and asking._chore is None)
+        self.hand.wait(50)
+
+    def undock(self) -> None:
+        self.viewer.window.remove_dock_widget(self.review.parentWidget())
+        self.review.close()
+        self.review.deleteLater()
+        self.hand.wait(50)
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    return planted_cohort(tmp_path)
+
+
+@pytest.fixture
+def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Reviewing]:
+    made = Reviewing(make_napari_viewer(show=True))
+    made.open(cohort, reader="Dr. Lead")
+    made.dock()
+    yield made
+    made.undock()
+    made.close()
+
+
+def adjudicated(cohort: Cohort) -> np.ndarray:
+    return planes_by_plain_zarr(cohort, "clip-1", "adjudicated")
+
+
+def test_a_lead_steps_decides_paints_undoes_and_goes_on(desk: Reviewing, cohort: Cohort) -> None:
+    panel, session, hand = desk.review, desk.session, desk.hand
+    model = panel.review
+    assert panel.queue.tree.topLevelItemCount() == 2
+    assert [r.name for r in model.state.compared] == ["ada", "bo"]
+    _no_key_has_two_meanings(desk)
+    hand.key("Period")
+    assert (session.class_name, session.frame) == ("b-line", 1)
+    _look_at_the_canvas(desk)
+
+    panel.begin.click()
+    desk.settle()
+    assert not panel.begin.isVisible()
+    hand.key("F2")  # the clip was opened anew, and the same disagreement is on the desk
+    assert session.flush()
+    expected = begun_planes()
+    for frame in (1, 2, 3):
+        expected[frame, B_LINE][MISSED[frame]] = 80
+    assert np.array_equal(adjudicated(cohort), expected)
+    assert panel.queue.bar.text() == "1 of 2 decided"
+    assert panel.queue.tree.topLevelItem(0).text(3) == "Dr. Ada"
+
+    assert (model.state.current, session.frame) == (1, 4)  # on to the next by itself
+    hand.key("F9")
+    assert model.state.correcting
+    session.brush_size = 6
+    hand.stroke([(53, 84), (53, 106)])
+    desk.until(lambda: session.strokes[-1].tool == "brush")
+    painted = session.planes["b-line"][4].copy()
+    assert set(np.unique(painted)) == {0, 60, 80}
+    hand.key("Period")
+    desk.until(lambda: session.strokes[-1].tool == "adjudicate-correct")
+    assert panel.queue.bar.text() == "2 of 2 decided"
+    assert session.flush()
+    stored = adjudicated(cohort)
+    assert np.array_equal(stored[4, B_LINE], painted)
+    assert np.array_equal(stored[:4], expected[:4])
+
+    hand.key("Ctrl+Z")
+    hand.key("Ctrl+Z")
+    assert panel.queue.bar.text() == "1 of 2 decided"
+    assert model.state.current == 1
+    hand.key("F7")  # the mean of 60 and 0 around what both marked
+    desk.until(lambda: session.strokes[-1].tool == "adjudicate-mean")
+    expected[4, B_LINE][LARGE] = 30
+    expected[4, B_LINE][58:72, 88:102] = 80
+    assert session.flush()
+    assert np.array_equal(adjudicated(cohort), expected)
+    assert session.status[:5].min() == 2
+
+    _go_on_after_a_restart(desk, cohort)
+    assert validate(cohort.location) == []
+
+
+def _look_at_the_canvas(desk: Reviewing) -> None:
+    """Raters in colours and hatchings of their own; the disagreement outlined, in the middle."""
+    panel, viewer = desk.review, desk.viewer
+    ada, bo = viewer.layers["Dr. Ada"], viewer.layers["Dr. Bo"]
+    colors = [tuple(layer.colormap.color_dict[100][:3]) for layer in (ada, bo)]
+    assert colors[0] != colors[1]
+    assert not np.array_equal(ada.data[1] > 0, bo.data[1] > 0)
+    outline = viewer.layers[OUTLINE]
+    assert outline.visible
+    rows, columns = np.nonzero(outline.data[1])
+    middle = np.array(viewer.scene.camera.center)[-2:]
+    assert np.abs(middle - [rows.mean(), columns.mean()]).max() < 2
+    assert viewer.layers.selection.active is desk.layer()  # one paints on as before
+    panel.compare.eyes["bo"].click()
+    assert not bo.visible
+    panel.compare.eyes["bo"].click()
+    panel.canvas.map.setCurrentIndex(1)
+    panel.canvas.map.activated.emit(1)
+    votes = viewer.layers[MAP]
+    assert set(np.unique(votes.data[1])) == {0, 1, 2}
+    assert panel.canvas.legend.isVisible()
+    viewer.layers.remove(votes)  # from napari's list: as if it were switched off
+    assert panel.review.state.wish.map == ""
+    assert not panel.canvas.legend.isVisible()
+
+
+def _go_on_after_a_restart(desk: Reviewing, cohort: Cohort) -> None:
+    desk.undock()
+    assert [layer.name for layer in desk.viewer.layers if "Dr." in layer.name] == []
+    desk.session.close_clip()
+    desk.session.open_clip("clip-1", "dr-lead")
+    panel = desk.dock()
+    panel.begin.click()
+    desk.settle()
+    assert panel.queue.bar.text() == "2 of 2 decided"
+    lines = Path(cohort.location, "clip-1/raters/adjudicated/strokes.jsonl").read_text()
+    record = [json.loads(line) for line in lines.splitlines()]
+    standing = [s["decision"] for s in record if s["decision"] and not s["undone"]]
+    assert [d["verdict"] for d in standing] == ["begin"] * 3 + ["accept", "mean"]
+    assert {d["by"] for d in standing} == {"Dr. Lead"}
+    assert panel.turn(1)
+    desk.settle()
+    assert desk.session.clip is not None
+    assert (desk.session.clip.name, desk.session.rater) == ("clip-2", "adjudicated")
+    assert panel.queue.bar.text() == "0 of 2 decided"
+    assert desk.session.strokes  # what all agree on is copied here, too
+
+
+def _no_key_has_two_meanings(desk: Reviewing) -> None:
+    ours = [b.key for b in review_bindings(desk.review.review)]
+    assert all(ours)
+    assert len(set(ours)) == len(ours)
+    others = {b.key for b in bindings(desk.session, Memory.load().keys)} | set(napari_keys())
+    assert not others & set(ours)
