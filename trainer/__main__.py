@@ -1,4 +1,4 @@
-"""Command line: ``confseg-train fit | predict | evaluate | run``.
+"""Command line: ``confseg-train fit | predict | evaluate | study | run``.
 
 Torch is imported by the commands that need it, not by ``--help``.
 """
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _fit_parser(commands)
     _predict_parser(commands)
     _evaluate_parser(commands)
+    _study_parser(commands)
     run = _command(commands, "run", _run, "do what a run folder asks; resume it if it was stopped",
                    "confseg-train run runs/first")  # fmt: skip
     run.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with job.json in it")
@@ -141,6 +142,31 @@ def _evaluate_parser(commands: argparse._SubParsersAction[argparse.ArgumentParse
     _compute_options(evaluate)
 
 
+def _study_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    study = _command(
+        commands, "study", _study, "fit every method to every panel of readers, and compare",
+        "confseg-train study lung.zarr --out studies/first --methods threshold soft --folds 3",
+    )  # fmt: skip
+    study.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    study.add_argument("--out", type=Path, required=True, metavar="STUDY",
+                       help="folder of the study; goes on with one that is there")  # fmt: skip
+    study.add_argument("--methods", nargs="+", default=["threshold", "soft"], metavar="METHOD",
+                       help="as in fit; 'threshold' alone: all of --thresholds")  # fmt: skip
+    study.add_argument("--thresholds", default="10:90:10", metavar="FIRST:LAST:STEP",
+                       help="training thresholds, percent; default: %(default)s")  # fmt: skip
+    study.add_argument("--panels", nargs="+", default=[], metavar="NAME=RATER,...",
+                       help="whom to learn from at a time; all people if not given")  # fmt: skip
+    study.add_argument(
+        "--classes", nargs="+", default=[], help="classes to learn; all if not given"
+    )
+    study.add_argument("--folds", type=int, default=5)
+    study.add_argument("--seeds", type=int, default=1, help="how often all is repeated")
+    study.add_argument("--size", choices=("study", "quick", "normal"), default="study")
+    study.add_argument("--steps", type=int, help="optimiser steps of each fit")
+    study.add_argument("--jobs", type=int, default=2, help="fits side by side; default: 2")
+    study.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster, instead of jobs")
+
+
 def _fit(arguments: argparse.Namespace) -> int:
     classes = arguments.classes or [c.name for c in Cohort.open(arguments.cohort).meta.classes]
     request = FitRequest(
@@ -214,6 +240,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     else:
         print_evaluation(evaluation)
     return DONE
+
+
+def _study(arguments: argparse.Namespace) -> int:
+    from trainer.study.command import study
+
+    return study(arguments, _absolute(arguments.cohort))
 
 
 def _absolute(location: str) -> str:

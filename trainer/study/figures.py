@@ -1,0 +1,163 @@
+"""The figures of a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.evaluate import BINS
+from trainer.page import INK, LINE, PALETTE, SOFT, drawing
+from trainer.study.compare import Interval
+from trainer.study.pooled import HIGHER, TITLES
+from trainer.study.scores import LEVELS, PRIMARY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from trainer.study.compare import Difference
+    from trainer.study.pooled import Cell, Pooled
+
+COLUMNS = 3
+
+
+def trained_at(method: str) -> int | None:
+    """Return the training threshold of a method's slug; None if it has none."""
+    name, _, t = method.partition("-")
+    return int(t) if name == "threshold" and t.isdigit() else None
+
+
+def _small_multiples(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    columns = min(COLUMNS, n)
+    rows = -(-n // columns)
+    with drawing(width * columns, height * rows) as figure:
+        axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    for ax in axes[n:]:
+        ax.set_visible(False)
+    return figure, list(axes[:n])
+
+
+def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str] = ()) -> Figure:
+    """Draw a score by training threshold, one small plot a panel; `others` as level lines."""
+    panels = list(pooled.study.panels)
+    figure, axes = _small_multiples(len(panels), 3.4, 2.7)
+    for ax, panel in zip(axes, panels, strict=True):
+        cells = {c.method: c for c in pooled.of(panel)}
+        cut = {t: Interval.of(c.mean(score)) for m, c in cells.items()
+               if (t := trained_at(m)) is not None}  # fmt: skip
+        at = sorted(cut)
+        middle, low, high = (np.array([getattr(cut[t], f) for t in at])
+                             for f in ("value", "low", "high"))  # fmt: skip
+        ax.fill_between(at, low, high, color=SOFT, alpha=0.18, lw=0)
+        ax.plot(at, middle, "o-", color=INK, ms=3.5, lw=1.3, label="threshold(t)")
+        for i, name in enumerate(n for n in others if n in cells):
+            ax.axhline(cells[name].mean(score)[0], color=PALETTE[i % len(PALETTE)], lw=1.4,
+                       label=name)  # fmt: skip
+        ax.set_title(panel)
+        ax.set_xticks(range(10, 100, 20))
+        ax.grid(axis="y", color=LINE, lw=0.6)
+    for ax in axes[::COLUMNS]:
+        ax.set_ylabel(TITLES[score])
+    figure.supxlabel("training threshold t, percent", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5,
+                  loc="outside upper left")  # fmt: skip
+    return figure
+
+
+def matrices(pooled: Pooled) -> Figure | None:
+    """Draw Dice of the mask of a model trained at t with the reference cut at u; None without t."""
+    panels = list(pooled.study.panels)
+    cut = {p: {t: c.matrix for c in pooled.of(p) if (t := trained_at(c.method)) is not None}
+           for p in panels}  # fmt: skip
+    if not all(cut.values()):
+        return None
+    highest = max(float(np.nanmax(m)) for rows in cut.values() for m in rows.values())
+    figure, axes = _small_multiples(len(panels), 3.2, 2.9)
+    images = []
+    for ax, panel in zip(axes, panels, strict=True):
+        rows = cut[panel]
+        at = sorted(rows)
+        grid = np.stack([rows[t] for t in at])
+        images.append(ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis",
+                                vmin=0, vmax=highest))  # fmt: skip
+        best = grid.argmax(0)
+        ax.plot(range(len(LEVELS)), best, "o", color="white", ms=4, mec="black", mew=0.5)
+        ax.set_xticks(range(0, len(LEVELS), 2), [str(u) for u in LEVELS[::2]])
+        ax.set_yticks(range(len(at)), [str(t) for t in at])
+        ax.set_title(panel)
+    for ax in axes[::COLUMNS]:
+        ax.set_ylabel("trained at t")
+    figure.supxlabel("tested at u", fontsize=9)
+    figure.colorbar(images[0], ax=axes, shrink=0.8, label="Dice")
+    return figure
+
+
+def forest(found: Sequence[Difference], title: str) -> Figure:
+    """Draw gains over a baseline as points with intervals, one row a method, a plot a panel."""
+    panels = list(dict.fromkeys(d.panel for d in found))
+    methods = list(dict.fromkeys(d.method for d in found))
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    with drawing(1.2 + 2.3 * columns, 0.6 + rows * (0.5 + 0.19 * len(methods))) as figure:
+        axes = np.atleast_1d(figure.subplots(rows, columns, sharey=True, sharex=True)).ravel()
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    for ax, panel in zip(axes, panels, strict=False):
+        ax.axvline(0, color=SOFT, lw=0.8)
+        for d in (d for d in found if d.panel == panel):
+            y, sure = methods.index(d.method), d.corrected < 0.05
+            color = SOFT if not sure else PALETTE[2] if d.gain.value > 0 else PALETTE[1]
+            ax.plot([d.gain.low, d.gain.high], [y, y], color=color, lw=1.6)
+            ax.plot(d.gain.value, y, "o", color=color, ms=4)
+        ax.set_title(panel)
+        ax.grid(axis="x", color=LINE, lw=0.6)
+        ax.set_yticks(range(len(methods)), methods)
+    axes[0].invert_yaxis()
+    figure.supxlabel(title, fontsize=9)
+    return figure
+
+
+def rank_plot(ranks: dict[str, Interval]) -> Figure:
+    """Draw each method's mean rank with its interval, the best on top."""
+    order = sorted(ranks, key=lambda m: ranks[m].value)
+    with drawing(6.4, 0.7 + 0.22 * len(order)) as figure:
+        ax = figure.subplots()
+    for y, method in enumerate(order):
+        r = ranks[method]
+        color = INK if trained_at(method) is not None else PALETTE[0]
+        ax.plot([r.low, r.high], [y, y], color=color, lw=1.6)
+        ax.plot(r.value, y, "o", color=color, ms=5)
+    ax.set_yticks(range(len(order)), order)
+    ax.invert_yaxis()
+    ax.set_xlabel("rank, mean over panels (1 is best)")
+    ax.grid(axis="x", color=LINE, lw=0.6)
+    return figure
+
+
+def reliability(pooled: Pooled, methods: Sequence[str]) -> Figure:
+    """Draw how often what a model gives a probability is really there, one small plot a panel."""
+    panels = list(pooled.study.panels)
+    figure, axes = _small_multiples(len(panels), 3.0, 2.9)
+    for ax, panel in zip(axes, panels, strict=True):
+        ax.plot([0, 1], [0, 1], color=LINE, lw=1, ls="--")
+        cells: dict[str, Cell] = {c.method: c for c in pooled.of(panel)}
+        for i, name in enumerate(m for m in methods if m in cells):
+            stated, truly, pixels = cells[name].calibration
+            known = pixels > 0
+            ax.plot(stated[known] / pixels[known], truly[known] / pixels[known], "o-", ms=3,
+                    lw=1.2, color=PALETTE[i % len(PALETTE)], label=name)  # fmt: skip
+        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=panel)
+    for ax in axes[::COLUMNS]:
+        ax.set_ylabel("share that is there")
+    figure.supxlabel(f"model's probability, in {BINS} bins", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5,
+                  loc="outside upper left")  # fmt: skip
+    return figure
+
+
+def better(score: str) -> str:
+    """Return which way is better, in words."""
+    return "more is better" if score in HIGHER else "less is better"

@@ -1,0 +1,179 @@
+"""Measure a fitted model on the clips that were held out: tables from which every score follows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.dataset.overlap import LEVELS as VALUES
+from napari_confseg.dataset.overlap import Outlines, joint_histogram
+from napari_confseg.store import EXCLUDED, Cohort, Status
+from trainer.data import class_indices, read_frames
+from trainer.evaluate import DECISION
+from trainer.study.scores import LEVELS, SCORES, dice_by_level
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainer.predict import Predictor
+
+TABLES, TABLE_CSV = "tables.npz", "scores.csv"
+SMALLEST = 10
+"""Pixels of a frame that must reach a probability for it to count as the lesion's presence."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one model did on the clips held out from it.
+
+    Attributes
+    ----------
+    clips, patients : tuple of str
+        The clips, and whose they are.
+    classes, references : tuple of str
+        Axes of the arrays.
+    tables : int64 (clips, classes, references, 101, 101)
+        Pixels by the model's percent and the reference's confidence, over reviewed frames.
+    distances : float (clips, classes, references, 2)
+        Sum of HD95 in pixels at 50 % over the frames that both mark, and the number of these.
+    presence : float (clips, classes)
+        Highest probability, in percent, that ``SMALLEST`` pixels of some frame reach.
+    """
+
+    clips: tuple[str, ...]
+    patients: tuple[str, ...]
+    classes: tuple[str, ...]
+    references: tuple[str, ...]
+    tables: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    presence: NDArray[np.float64]
+
+    def save(self, path: Path) -> None:
+        """Write ``tables.npz``; equal contents give equal bytes."""
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as f:
+            np.savez_compressed(
+                f, clips=self.clips, patients=self.patients, classes=self.classes,
+                references=self.references, tables=self.tables.astype(np.uint32),
+                distances=self.distances, presence=self.presence,
+            )  # fmt: skip
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Measured:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as f:
+            names = {
+                k: tuple(f[k].tolist()) for k in ("clips", "patients", "classes", "references")
+            }
+            return cls(**names, tables=f["tables"].astype(np.int64), distances=f["distances"],
+                       presence=f["presence"])  # fmt: skip
+
+    def reference(self, name: str, panel: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tables (clips, classes, 101, 101) against a reference.
+
+        Where nobody knows the truth, the readers of the `panel` stand in for it, all together.
+        """
+        tables: NDArray[np.int64] = self.tables[:, :, self._which(name, panel)].sum(2)
+        return tables
+
+    def distance(self, name: str, panel: Sequence[str]) -> NDArray[np.float64]:
+        """Return the distances (clips, classes, 2); see :meth:`reference`."""
+        distances: NDArray[np.float64] = self.distances[:, :, self._which(name, panel)].sum(2)
+        return distances
+
+    def _which(self, name: str, panel: Sequence[str]) -> list[int]:
+        names = (name,) if name in self.references else panel
+        return [self.references.index(n) for n in names]
+
+
+def measure(
+    predictor: Predictor, cohort: Cohort, clips: Sequence[str], references: Sequence[str]
+) -> Measured:
+    """Predict the clips and compare, in the frames' own pixels, with each reference's planes.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model.
+    cohort : Cohort
+        Where the clips are.
+    clips, references : sequence of str
+        What to predict, and the raters to compare with, on the frames that these have reviewed.
+    """
+    classes = predictor.config.classes
+    indices = tuple(class_indices(cohort, classes))
+    shape = (len(clips), len(classes), len(references))
+    tables = np.zeros((*shape, VALUES, VALUES), np.int64)
+    distances, presence = np.zeros((*shape, 2)), np.zeros(shape[:2])
+    for i, name in enumerate(clips):
+        clip = cohort.clip(name)
+        said = {r: reading(cohort.location, name, rater, indices)
+                for r, rater in enumerate(references) if rater in clip.raters()}  # fmt: skip
+        seen = np.logical_or.reduce([reviewed.any(1) for _, reviewed in said.values()])
+        frames = np.flatnonzero(seen).tolist()
+        times = iter(frames)
+        for block in read_frames(clip, frames):
+            for percent, t in zip(predictor.percent(block), times, strict=False):
+                reached = np.partition(percent.reshape(len(classes), -1), -SMALLEST, 1)[
+                    :, -SMALLEST
+                ]
+                presence[i] = np.maximum(presence[i], reached)
+                for r, (planes, reviewed) in said.items():
+                    for c in np.flatnonzero(reviewed[t]):
+                        tables[i, c, r] += joint_histogram(percent[c], planes[t, c])
+                        distances[i, c, r] += _distance(percent[c], planes[t, c])
+    patients = tuple(cohort.clip(name).meta.patient for name in clips)
+    return Measured(tuple(clips), patients, classes, tuple(references), tables, distances, presence)
+
+
+@lru_cache(maxsize=1024)
+def reading(
+    location: str, clip: str, rater: str, indices: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return a rater's planes (T, C, Y, X) and what they reviewed (T, C).
+
+    Kept, for the many fits that a worker measures on the same few clips.
+    """
+    read = Cohort.open(location, read_only=True).clip(clip).rater(rater)
+    planes = np.stack([read.read_planes(index) for index in indices], 1)
+    return planes, read.read_status()[:, indices] == Status.REVIEWED
+
+
+def _distance(percent: NDArray[np.uint8], plane: NDArray[np.uint8]) -> tuple[float, int]:
+    known = plane != EXCLUDED
+    masks = {"model": (percent >= DECISION) & known, "reference": (plane >= DECISION) & known}
+    distance = Outlines(masks).hausdorff95("model", "reference")
+    return (0.0, 0) if math.isnan(distance) else (distance, 1)
+
+
+def write_scores(measured: Measured, path: Path) -> None:
+    """Write one line per clip, class and reference: the run's scores, for people and tables."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    score_names = [*SCORES, *(f"dice_{u}" for u in LEVELS), "hd95_px", "presence"]
+    writer.writerow(["clip", "patient", "class", "reference", *score_names])
+    for i, clip in enumerate(measured.clips):
+        for c, class_name in enumerate(measured.classes):
+            for r, reference in enumerate(measured.references):
+                table = measured.tables[i, c, r]
+                if not table.any():
+                    continue
+                total, n = measured.distances[i, c, r]
+                values = [float(s.value(s.sums(table))) for s in SCORES.values()]
+                values += dice_by_level(SCORES["level_dice"].sums(table)).tolist()
+                values += [total / n if n else math.nan, measured.presence[i, c]]
+                shown = ("" if math.isnan(v) else f"{v:.6g}" for v in values)
+                writer.writerow([clip, measured.patients[i], class_name, reference, *shown])
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(out.getvalue(), encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,110 @@
+"""One fit of a study, from start to scores; what a worker process does again and again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import lru_cache
+from multiprocessing import parent_process
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_confseg.job import REQUEST, Failed, RunFolder
+from napari_confseg.store import Cohort
+from trainer.execute import execute
+from trainer.predict import Predictor
+from trainer.problems import TrainError
+from trainer.study.measure import TABLE_CSV, TABLES, measure, write_scores
+from trainer.study.request import RUNS, open_study
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+    from napari_confseg.job import Event
+    from trainer.study.request import Fit, StudyRequest
+
+TRUTHS = ("latent", "truth")
+"""Raters of a synthetic cohort that know."""
+
+
+def is_complete(folder: Path, fit: Fit) -> bool:
+    """Whether the fit's scores, which are written last, are there."""
+    return (folder / RUNS / fit.name / TABLE_CSV).exists()
+
+
+def carry_out(folder: Path, fit: Fit) -> str:
+    """Fit, predict the held-out patients, measure; go on where an earlier attempt stopped.
+
+    Returns
+    -------
+    str
+        The fit's name.
+
+    Raises
+    ------
+    TrainError
+        If the fit failed; says why.
+    """
+    study = open_study(folder)
+    run = RunFolder(folder / RUNS / fit.name)
+    if not (run.path / REQUEST).exists():
+        run = RunFolder.create(run.path, fit.request(study))
+    failures: list[Failed] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Failed):
+            failures.append(event)
+
+    result = execute(run, listen)
+    if result is None or result.stopped:
+        told = failures[-1] if failures else Failed(error="It was stopped", hint="")
+        raise TrainError(f"{fit.name}: {told.error}", told.hint)
+    _score(run, study, fit)
+    return fit.name
+
+
+def _score(run: RunFolder, study: StudyRequest, fit: Fit) -> None:
+    cohort = _cohort(study.cohort)
+    clips = [name for name in cohort.clips() if _patient(study.cohort, name) in fit.held_out]
+    measured = measure(Predictor.load(run.path, "cpu"), cohort, clips,
+                       [*truths(study.cohort), *fit.raters])  # fmt: skip
+    measured.save(run.path / TABLES)
+    write_scores(measured, run.path / TABLE_CSV)
+
+
+@lru_cache(maxsize=4)
+def _cohort(location: str) -> Cohort:
+    return Cohort.open(location, read_only=True)
+
+
+@lru_cache(maxsize=4096)
+def _patient(location: str, clip: str) -> str:
+    return _cohort(location).clip(clip).meta.patient
+
+
+@lru_cache(maxsize=4)
+def truths(location: str) -> tuple[str, ...]:
+    """Return the raters of the cohort that know the truth; none in a cohort of patients."""
+    cohort = _cohort(location)
+    return tuple(
+        name for name in TRUTHS
+        if all(name in cohort.clip(clip).raters() for clip in cohort.clips())
+    )  # fmt: skip
+
+
+def be_a_worker() -> None:
+    """Prepare a worker process: one thread, and an end with whoever started it.
+
+    A killed study must not leave workers that go on writing into its folder.
+    """
+    torch.set_num_threads(1)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
