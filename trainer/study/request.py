@@ -110,7 +110,7 @@ class Fit:
 
 
 def plan(study: StudyRequest) -> list[Fit]:
-    """Return all fits; those that finish a comparison first come first.
+    """Return all fits, fold by fold: what is there of a stopped study covers all methods.
 
     Folds keep patients whole and classes as frequent in each as in all (by any rater's marks), and
     are the same for all panels and methods: only so can scores be compared patient by patient.
@@ -126,8 +126,8 @@ def plan(study: StudyRequest) -> list[Fit]:
     return [
         Fit(panel, method, fold, seed, raters, held_out)
         for seed, parts in enumerate(dealt)
-        for panel, raters in study.panels.items()
         for fold, held_out in enumerate(parts)
+        for panel, raters in study.panels.items()
         for method in study.methods
     ]
 

@@ -12,6 +12,7 @@ import torch
 
 from napari_confseg.job import REQUEST, Failed, RunFolder
 from napari_confseg.store import Cohort
+from trainer.checkpoint import STATE
 from trainer.execute import execute
 from trainer.predict import Predictor
 from trainer.problems import TrainError
@@ -61,6 +62,8 @@ def carry_out(folder: Path, fit: Fit) -> str:
     if result is None or result.stopped:
         told = failures[-1] if failures else Failed(error="It was stopped", hint="")
         raise TrainError(f"{fit.name}: {told.error}", told.hint)
+    # Nothing is left to resume, and hundreds of states would fill a disk.
+    (run.path / STATE).unlink(missing_ok=True)
     _score(run, study, fit)
     return fit.name
 
