@@ -102,8 +102,10 @@ def _curves(pooled: Pooled) -> str:
 
 def _table(pooled: Pooled) -> str:
     parts = [
-        (f"<h2>Methods</h2><p class='note'>Means over classes. Bold: the best of the panel. "
-        f"Runs are in <code>{RUNS}/</code>.</p>")
+        (
+            f"<h2>Methods</h2><p class='note'>Means over classes. Bold: the best of the panel. "
+            f"Runs are in <code>{RUNS}/</code>.</p>"
+        )
     ]
     for panel in pooled.study.panels:
         cells = pooled.of(panel)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_confseg.job import REQUEST, Failed, RunFolder
-from napari_confseg.store import Cohort
+from napari_confseg.job import REQUEST, Failed, JobError, RunFolder
+from napari_confseg.store import Cohort, StoreError
 from trainer.checkpoint import STATE
 from trainer.execute import execute
 from trainer.predict import Predictor
@@ -33,6 +33,16 @@ TRUTHS = ("latent", "truth")
 def is_complete(folder: Path, fit: Fit) -> bool:
     """Whether the fit's scores, which are written last, are there."""
     return (folder / RUNS / fit.name / TABLE_CSV).exists()
+
+
+def attempt(folder: Path, fit: Fit) -> str | TrainError:
+    """Carry out a fit and return its name, or why it failed."""
+    try:
+        return carry_out(folder, fit)
+    except TrainError as error:
+        return error
+    except (JobError, StoreError) as error:
+        return TrainError(f"{fit.name}: {error}")
 
 
 def carry_out(folder: Path, fit: Fit) -> str:

@@ -1,0 +1,144 @@
+"""The whole command on a toy; killed and resumed it ends with the same page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from distributed import LocalCluster
+
+from napari_confseg.job import RunFolder
+from napari_confseg.store import Cohort, Status
+from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
+from trainer.__main__ import main
+from trainer.study.measure import Measured
+from trainer.study.request import open_study, plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FITS = 2 * 2
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Cohort:
+    """Four patients; the truth is known, and the reader marks it as it is."""
+    made = Cohort.create(tmp_path_factory.mktemp("toy") / "toy.zarr", name="toy")
+    for i in range(4):
+        add_toy_clip(made, f"clip-{i}", f"p{i}")
+        clip = made.clip(f"clip-{i}")
+        reader = clip.rater("reader-a")
+        for name in ("truth", "latent"):
+            knows = clip.create_rater(name, kind="truth")
+            for c in (PLEURA, B_LINE):
+                for t in range(5):
+                    plane = reader.read_plane(t, c)
+                    hard = np.where(plane >= 50, 100, 0).astype(np.uint8)
+                    knows.write_plane(t, c, plane if name == "latent" else hard)
+            status = np.full((5, len(made.meta.classes)), Status.REVIEWED, np.uint8)
+            knows.write_status(status)
+    return made
+
+
+def command(cohort: Cohort, out: Path, *more: str) -> list[str]:
+    return ["study", cohort.location, "--out", str(out), "--methods", "threshold:t=60", "soft",
+            "--classes", "pleura", "b-line", "--folds", "2", "--steps", "12", "--jobs", "1",
+            "--json", *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, cohort) -> Path:
+    out = tmp_path_factory.mktemp("studies") / "whole"
+    assert main(command(cohort, out)) == 0
+    return out
+
+
+def pages(folder: Path) -> tuple[bytes, ...]:
+    return tuple((folder / name).read_bytes() for name in ("report.html", "numbers.csv"))
+
+
+def test_killed_and_resumed_it_ends_with_the_same_page(tmp_path, cohort, finished):
+    out = tmp_path / "killed"
+    arguments = [*command(cohort, out)[:-3], "--jobs", "2", "--json"]
+    process = subprocess.Popen([sys.executable, "-m", "trainer", *arguments],
+                               stdout=subprocess.DEVNULL)  # fmt: skip
+    runs = out / "runs"
+    while not list(runs.glob("*/metrics.csv")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while any(RunFolder(run).alive() for run in runs.iterdir()):  # workers end with their parent
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(list(runs.glob("*/scores.csv"))) < FITS
+    assert not (out / "report.html").exists()
+    assert main(command(cohort, out)) == 0
+    assert pages(out) == pages(finished)
+
+
+def test_every_number_names_its_runs(finished, cohort):
+    with (finished / "numbers.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    assert {r["method"] for r in rows} == {"threshold-60", "soft"}
+    for row in rows:
+        runs = row["runs"].split()
+        assert len(runs) == 2
+        assert all((finished / "runs" / run / "scores.csv").exists() for run in runs)
+    fits = plan(open_study(finished))
+    held = [p for f in fits if f.method.name == "soft" for p in f.held_out]
+    assert sorted(held) == ["p0", "p1", "p2", "p3"]
+    for fit in fits:
+        folder = finished / "runs" / fit.name
+        assert not (folder / "state.pt").exists()
+        measured = Measured.load(folder / "tables.npz")
+        assert set(measured.patients) == set(fit.held_out)
+        assert measured.tables.sum() == 2 * 2 * 3 * 5 * 32 * 48  # clips, classes, raters, pixels
+
+
+def test_the_page_tells_of_the_truth_and_its_figures(finished):
+    page = (finished / "report.html").read_text()
+    assert "The cohort is <b>synthetic</b>" in page
+    assert page.count("<svg") >= 4
+    assert "threshold-60-*" in page
+
+
+def test_a_study_may_grow_but_not_change(tmp_path, cohort, finished, capsys):
+    more = [*command(cohort, finished), "--steps", "13"]
+    assert main(more) == 1
+    assert "holds another study: it differs in steps" in capsys.readouterr().err
+    assert main([*command(cohort, tmp_path / "x"), "--folds", "4"]) == 1
+    assert "4 patients can't be dealt into 4 folds" in capsys.readouterr().err
+    assert main([*command(cohort, tmp_path / "y"), "--methods", "soft", "soft"]) == 2
+    assert "asked for twice: soft" in capsys.readouterr().err
+    assert main([*command(cohort, tmp_path / "z"), "--thresholds", "90:10:10"]) == 1
+    assert "Write e.g. 10:90:10" in capsys.readouterr().err
+
+
+def test_a_failed_fit_does_not_stop_the_others(tmp_path, cohort, finished, capsys):
+    out = tmp_path / "failing"
+    (out / "runs").mkdir(parents=True)
+    fits = plan(open_study(finished))
+    (out / "runs" / fits[0].name).mkdir()
+    (out / "runs" / fits[0].name / "job.json").write_text("{}")
+    assert main(command(cohort, out)) == 1
+    told = capsys.readouterr()
+    assert "1 of 4 fits failed" in told.err
+    assert json.loads(told.out.splitlines()[-1])["current"] == FITS
+    assert len(list((out / "runs").glob("*/scores.csv"))) == FITS - 1
+
+
+def test_a_dask_cluster_does_the_same(tmp_path, cohort, finished):
+    out = tmp_path / "dask"
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
+                      dashboard_address=None) as cluster:  # fmt: skip
+        scheduler = cluster.scheduler_address
+        assert main([*command(cohort, out), "--scheduler", scheduler]) == 0
+    assert pages(out) == pages(finished)
