@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_confseg import __version__
 from napari_confseg.commands import (
     agreeing,
+    blinding,
     building,
     consensus,
     demo,
@@ -32,6 +33,7 @@ COMMANDS = (
     masking,
     status,
     validating,
+    blinding,
     agreeing,
     consensus,
     building,

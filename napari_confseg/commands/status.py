@@ -41,14 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
 def facts(cohort: Cohort) -> dict[str, Any]:
     """Return what the command shows.
 
-    `reviewed` is the share of frames that a rater has reviewed, 0..1, for each class; `waiting`
-    counts what is safe in this machine's journal but not in the cohort yet.
+    `reviewed` is the share of frames that a rater has reviewed, 0..1, for each class; `seconds`
+    the time that the rater was active on each frame, without idle time, and `minutes` its sum;
+    `waiting` counts what is safe in this machine's journal but not in the cohort yet.
     """
     clips = [_clip_facts(cohort, cohort.clip(name)) for name in cohort.clips()]
     return {
         "cohort": cohort.meta.name,
         "location": cohort.location,
         "classes": [c.name for c in cohort.meta.classes],
+        "blinding": cohort.meta.blinding,
         "patients": len({c["patient"] for c in clips}),
         "frames": sum(c["frames"] for c in clips),
         "clips": clips,
@@ -62,6 +64,7 @@ def _clip_facts(cohort: Cohort, clip: Clip) -> dict[str, Any]:
     raters = []
     for name in clip.raters():
         rater = clip.rater(name)
+        about = rater.read_about()
         reviewed = (rater.read_status() == Status.REVIEWED).mean(axis=0)
         shares = zip(cohort.meta.classes, reviewed, strict=True)
         raters.append({
@@ -69,6 +72,14 @@ def _clip_facts(cohort: Cohort, clip: Clip) -> dict[str, Any]:
             "kind": rater.meta.kind,
             "reviewed": {c.name: round(float(share), 4) for c, share in shares},
             "strokes": sum(not s.undone for s in rater.read_strokes()),
+            "minutes": round(sum(about.seconds.values()) / 60, 2),
+            "seconds": {str(frame): seconds for frame, seconds in about.seconds.items()},
+            "zone": about.zone,
+            "quality": about.quality,
+            "pathology": list(about.pathology),
+            "tags": list(about.tags),
+            "note": about.note,
+            "unblinded": about.model_dump(mode="json")["unblinded"],
             "waiting": waiting(cohort, clip.name, name),
         })  # fmt: skip
     meta = clip.meta
@@ -94,8 +105,8 @@ def _print(found: dict[str, Any]) -> None:
     if not found["clips"]:
         console().print("Empty: confseg import SOURCE... --cohort " + found["location"])
         return
-    headings = ("clip", "patient", ">frames", ">pixels", "rater", "kind", ">strokes",
-                *(f">{name}" for name in found["classes"]))  # fmt: skip
+    headings = ("clip", "patient", ">frames", ">pixels", "rater", "kind", ">strokes", ">min",
+                *(f">{name}" for name in found["classes"]), "said")  # fmt: skip
     rows = [row for clip in found["clips"] for row in _rows(clip, found["classes"])]
     print_table("Frames reviewed, by class", headings, rows)
     for clip in found["clips"]:
@@ -111,13 +122,22 @@ def _rows(clip: dict[str, Any], classes: list[str]) -> list[list[str]]:
     about = [clip["clip"], clip["patient"], str(clip["frames"]),
              f"{clip['width']} x {clip['height']}"]  # fmt: skip
     if not clip["raters"]:
-        return [[*about, "nobody yet", "", "", *("" for _ in classes)]]
+        return [[*about, "nobody yet", "", "", "", *("" for _ in classes), ""]]
     rows = []
     for rater in clip["raters"]:
         shares = [_percent(rater["reviewed"][name]) for name in classes]
-        rows.append([*about, rater["rater"], rater["kind"], str(rater["strokes"]), *shares])
+        spent = f"{rater['minutes']:.1f}" if rater["minutes"] else "-"
+        rows.append([*about, rater["rater"], rater["kind"], str(rater["strokes"]), spent, *shares,
+                     _said(rater)])  # fmt: skip
         about = ["", "", "", ""]
     return rows
+
+
+def _said(rater: dict[str, Any]) -> str:
+    """Return zone, quality, pathology and tags in a few words; the note is for ``--json``."""
+    quality = f"quality {rater['quality']}" if rater["quality"] else ""
+    words = (rater["zone"] or "", quality, *rater["pathology"], *rater["tags"])
+    return ", ".join(w for w in words if w)
 
 
 def _percent(share: float) -> str:

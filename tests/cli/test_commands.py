@@ -162,9 +162,10 @@ def test_status_counts_reviewed_frames_and_strokes(capsys, marked):
     assert (found["cohort"], found["patients"], found["frames"]) == ("toy", 2, 12)
     first, second = found["clips"]
     reviewed = dict.fromkeys(found["classes"], 0.0) | {"a-line": 0.5}
-    assert first["raters"] == [
-        {"rater": "anna", "kind": "human", "reviewed": reviewed, "strokes": 3, "waiting": 0}
-    ]
+    (anna,) = first["raters"]
+    wanted = {"rater": "anna", "kind": "human", "reviewed": reviewed, "strokes": 3, "waiting": 0}
+    assert anna | wanted == anna
+    assert (anna["minutes"], anna["zone"], anna["note"], anna["unblinded"]) == (0, None, "", None)
     assert second["raters"] == []
 
 
@@ -192,6 +193,30 @@ def test_status_for_people(capsys, marked):
     assert "toy: 2 clips of 2 patients, 12 frames" in out
     assert "50%" in out
     assert "nobody yet" in out
+
+
+def test_status_tells_what_readers_say_and_how_long_they_took(capsys, marked):
+    with RaterWriter.open(marked, "clip-1", "anna") as writer:
+        writer.tell(zone="R3", quality=4, pathology=("effusion",), tags=("film",), note="rib",
+                    seconds={0: 60.0, 2: 36.0})  # fmt: skip
+    _, out, _ = run(capsys, "status", marked.location, "--json")
+    anna = json.loads(out)["clips"][0]["raters"][0]
+    assert (anna["minutes"], anna["seconds"]) == (1.6, {"0": 60.0, "2": 36.0})
+    said = [anna[key] for key in ("zone", "quality", "pathology", "tags", "note")]
+    assert said == ["R3", 4, ["effusion"], ["film"], "rib"]
+    _, out, _ = run(capsys, "status", marked.location)
+    assert "1.6" in out
+    assert all(word in out for word in ("R3", "quality 4", "effusion", "film"))
+
+
+def test_blinding_is_shown_and_set(capsys, cohort):
+    assert run(capsys, "blinding", cohort.location)[1] == "toy: none\n"
+    code, out, _ = run(capsys, "blinding", cohort.location, "until-reviewed", "--json")
+    assert (code, json.loads(out)) == (0, {"cohort": "toy", "blinding": "until-reviewed"})
+    _, out, _ = run(capsys, "status", cohort.location, "--json")
+    assert json.loads(out)["blinding"] == "until-reviewed"
+    assert run(capsys, "blinding", cohort.location, "perhaps")[0] == 2
+    assert Cohort.open(cohort.location).meta.blinding == "until-reviewed"
 
 
 def test_status_of_nothing_and_of_an_empty_cohort(capsys, location):

@@ -157,10 +157,9 @@ class AboutClip(QWidget):  # type: ignore[misc]
             if self._tags_typed() != about.tags:
                 self.tags.setText(", ".join(about.tags))
             self._set_note(about.note)
-        said = [about.zone or "", QUALITY.get(about.quality or 0, "")]
         spent = minutes(sum(about.seconds.values()))
-        words = [*filter(None, said), *([f"{spent} min"] if spent else [])]
-        self.titled.emit("  ·  ".join(["About this clip", *words]))
+        words = [about.zone, f"{spent} min" if spent else ""]
+        self.titled.emit("  ·  ".join(["About this clip", *filter(None, words)]))
 
     def _on_save_state(self, *_: object) -> None:
         self.setEnabled(self._session.writable)

@@ -133,7 +133,7 @@ class ShareBar(QStyledItemDelegate):  # type: ignore[misc]
         super().paint(painter, option, index)
         if share is None:
             return
-        room = QRectF(option.rect).adjusted(2, 0, -38, 0)
+        room = QRectF(option.rect).adjusted(2, 0, -44, 0)
         bar = QRectF(room.left(), room.center().y() - 3, room.width(), 6)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -172,7 +172,7 @@ class ClipList(QTreeView):  # type: ignore[misc]
         header.setSectionsMovable(False)
         header.setSectionsClickable(True)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((REVIEWED, 84), (MINUTES, 40), (ALIKE, 44)):
+        for column, width in ((REVIEWED, 86), (MINUTES, 38), (ALIKE, 42)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, width)
         header.sectionClicked.connect(lambda column: self.order_wanted.emit(SORTS[column]))
@@ -193,6 +193,7 @@ class ClipList(QTreeView):  # type: ignore[misc]
         if index != self.currentIndex():
             self.setCurrentIndex(index)
         self._showing = False
+        self._set_height(len(names))
         self.setColumnHidden(ALIKE, all(f.alike is None for f in facts.values()))
 
     def set_order(self, sort: Sort, falling: bool) -> None:
@@ -201,7 +202,7 @@ class ClipList(QTreeView):  # type: ignore[misc]
         self.header().setSortIndicatorShown(sort is not Sort.NAME or falling)
         self.header().setSortIndicator(SORTS.index(sort), order)
 
-    def set_height(self, n: int) -> None:
+    def _set_height(self, n: int) -> None:
         """Be high enough for `n` clips, or for as many as a panel has room for."""
         rows = min(max(n, 2), _ROWS)
         row_height = max(self.sizeHintForRow(0), 21)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.session import Session
 
+LONGEST: Final = 17
+"""Letters of a clip's name that the section's heading has room for."""
+
 _SOON: Final = 50
 """Milliseconds in which several changes make one new list."""
 
@@ -59,7 +62,15 @@ FACETS: Final = {Facet.ZONE: "Zone", Facet.QUALITY: "Quality", Facet.PATHOLOGY: 
 
 def value_in_words(facet: Facet, value: str) -> str:
     """Return what a value of a facet is called."""
-    return f"{value} {QUALITY[int(value)]}" if facet is Facet.QUALITY else value.replace("-", " ")
+    if facet is Facet.QUALITY:
+        return f"quality {value}: {QUALITY[int(value)]}"
+    return value.replace("-", " ") if facet is Facet.PATHOLOGY else value
+
+
+def shortened(name: str, longest: int) -> str:
+    """Return `name` with its middle left out if it is longer than `longest` letters."""
+    half = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
 class ClipQueue(QWidget):  # type: ignore[misc]
@@ -167,7 +178,6 @@ class ClipQueue(QWidget):  # type: ignore[misc]
     def set_clips(self, names: list[str], *, forget: bool = True) -> None:
         """List these clips, and find out how far they are."""
         self._session.worklist.set_clips(names, forget=forget)
-        self.clips.set_height(len(names))
         self.show_now()
         self.reader.read()
 
@@ -202,9 +212,8 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         for which, n in work.counts().items():
             self.chips[which].setText(f"{CHIPS[which][0]} {n}")
             self.chips[which].setChecked(which is wish.which)
-        said = sorted(value_in_words(*f) for f in wish.facets)
-        self.narrowed.setText("Only " + " or ".join(said) if len(wish.facets) == 1
-                              else "Only " + ", ".join(said))  # fmt: skip
+        said = [value_in_words(*f) for f in sorted(wish.facets, key=lambda f: (FACETS[f[0]], f[1]))]
+        self.narrowed.setText(f"Only {', '.join(said)}")
         self._narrowed_row.setVisible(bool(said))
         self.clips.setVisible(bool(names))
         self._nothing_row.setVisible(bool(work.facts) and not names)
@@ -212,7 +221,8 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         if self.find.text() != wish.text:
             self.find.setText(wish.text)
         place = f"({names.index(current) + 1} of {len(names)})" if current in names else ""
-        self.titled.emit(f"Clips  ·  {current}  {place}" if current and place else "Clips")
+        name = shortened(current or "", LONGEST)
+        self.titled.emit(f"Clips  ·  {name}  {place}" if place else "Clips")
 
     @staticmethod
     def _why_nothing(wish: QueueWish) -> str:

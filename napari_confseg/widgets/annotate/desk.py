@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
 from napari_confseg.annotate.remember import Memory, slug_of, state_folder
+from napari_confseg.annotate.worklist import read_facts
 from napari_confseg.store import Cohort, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 SAMPLE_PATIENTS = 4
 """One clip each: made in a dozen seconds, and enough to split for training."""
+
+
+LOOKED_AT = 25
+"""Clips in which the first with work left is looked for while the person waits."""
 
 
 class StoppedError(Exception):
@@ -119,10 +124,14 @@ class Desk(QObject):  # type: ignore[misc]
         return (there or self.open(clip.parent, reader)) and self.open_clip(clip.name)
 
     def open_first_clip(self) -> None:
-        """Open the first clip of the work list, if there is any."""
-        names = self._session.worklist.names()
-        if names:
-            self.open_clip(names[0])
+        """Open the first clip of the work list with work left, if that is soon found."""
+        session = self._session
+        names = session.worklist.names()
+        if session.cohort is None or not names:
+            return
+        seen = (read_facts(session.cohort, n, session.rater) for n in names[:LOOKED_AT])
+        found = next((f.clip for f in seen if not f.done and not f.trouble), names[0])
+        self.open_clip(found)
 
     def step(self, step: int) -> None:
         """Open the next (1) or the previous (-1) clip of the work list."""

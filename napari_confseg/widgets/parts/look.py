@@ -27,6 +27,7 @@ QToolButton:focus {{ border: 1px solid {text}; }}
 QToolButton[role="flat"], QToolButton[role="heading"], QToolButton[role="heading"]:checked {{
     background: transparent; color: {text}; padding: 1px; }}
 QToolButton[role="flat"]:hover, QToolButton[role="heading"]:hover {{ background: {foreground}; }}
+QPlainTextEdit {{ background: {foreground}; border: none; border-radius: 2px; }}
 QToolButton::menu-indicator {{ image: none; }}
 QPushButton[role="primary"] {{ color: {chosen}; }}
 QTreeWidget::item:selected {{ color: {chosen}; }}

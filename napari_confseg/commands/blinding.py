@@ -1,0 +1,45 @@
+"""``confseg blinding``: whether a cohort's readers see each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_confseg.commands.parsing import DONE, add_command
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_confseg.commands.parsing import Subparsers
+
+RULES = ("none", "until-reviewed", "always")
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "blinding",
+        run,
+        purpose="show or set whether readers see each other",
+        example="confseg blinding study.zarr until-reviewed",
+    )
+    parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
+    parser.add_argument(
+        "rule", metavar="RULE", nargs="?", choices=RULES,
+        help="none; until-reviewed: once their own clip is; always: only if a reviewer lets them",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show it, or set it."""
+    from napari_confseg.commands.terminal import console, print_json
+    from napari_confseg.store import Cohort
+
+    cohort = Cohort.open(arguments.cohort, read_only=arguments.rule is None)
+    if arguments.rule is not None:
+        cohort.update_meta(blinding=arguments.rule)
+    if arguments.json:
+        print_json({"cohort": cohort.meta.name, "blinding": cohort.meta.blinding})
+    else:
+        console().print(f"{cohort.meta.name}: {cohort.meta.blinding}")
+    return DONE
