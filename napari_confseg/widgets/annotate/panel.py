@@ -38,6 +38,7 @@ from napari_confseg.widgets.annotate.style_row import StyleRow
 from napari_confseg.widgets.annotate.tool_options import ToolOptions
 from napari_confseg.widgets.annotate.usage_bars import UsagePart
 from napari_confseg.widgets.canvas.player import Player
+from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
 from napari_confseg.widgets.shared import close_with, session_for
@@ -66,6 +67,7 @@ class AnnotatePanel(AnnotateForm):
         super().__init__()
         self._viewer = napari_viewer
         self.session = session_for(napari_viewer)
+        share_place(self)
         self.desk = Desk(self.session, self)
         self.keys = Keys(self.session, self)
         self.player = Player(self.session, self)

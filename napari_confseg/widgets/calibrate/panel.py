@@ -28,6 +28,7 @@ from napari_confseg.dataset.exercise import references
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.calibrate.result import ResultView
 from napari_confseg.widgets.parts.chores import Chore
+from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.parts.look import label, stylesheet
 from napari_confseg.widgets.parts.section import Section, StillWheel
 from napari_confseg.widgets.shared import session_for
@@ -75,6 +76,7 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
         self._looking: Chore | None = None
         self._found: list[Reference] = []
         self.session = session_for(napari_viewer)
+        share_place(self)
         self.exercising = Exercising(self.session)
         self._build()
         self._wire()

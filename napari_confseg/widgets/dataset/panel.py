@@ -30,6 +30,7 @@ from napari_confseg.widgets.dataset.consensus import ConsensusPage
 from napari_confseg.widgets.dataset.export import ExportPage
 from napari_confseg.widgets.dataset.versions import VersionsPage
 from napari_confseg.widgets.parts.chores import Chore
+from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.parts.look import stylesheet
 from napari_confseg.widgets.parts.section import StillWheel
 from napari_confseg.widgets.parts.work_line import WorkLine
@@ -68,6 +69,7 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         super().__init__()
         self._viewer = napari_viewer
         self.session = session_for(napari_viewer)
+        share_place(self)
         self.desk = DatasetDesk()
         self.chore: Chore | None = None
         self._counting = False

@@ -26,6 +26,7 @@ from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.canvas.review_layers import ReviewLayers
+from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.parts.look import button, label, stylesheet
 from napari_confseg.widgets.parts.section import Section, StillWheel
 from napari_confseg.widgets.parts.work_line import WorkLine
@@ -59,6 +60,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         super().__init__()
         self._viewer = napari_viewer
         self.session = session_for(napari_viewer)
+        share_place(self)
         self.review = Review(self.session)
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
         self._build()

@@ -29,6 +29,7 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.training import Training, TrainingState
 from napari_confseg.job import FitRequest
 from napari_confseg.store import Status, StoreError
+from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.parts.section import Section, StillWheel
 from napari_confseg.widgets.parts.theme import stylesheet
 from napari_confseg.widgets.shared import session_for
@@ -66,6 +67,7 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
         self._viewer = napari_viewer
         self._reviewed: NDArray[np.bool_] | None = None
         self.session = session_for(napari_viewer)
+        share_place(self)
         self.training = Training()
         self.follower = RunFollower(self.training, self)
         self._build()
