@@ -28,10 +28,9 @@ def _dock_of(widget: QWidget) -> tuple[QMainWindow, QDockWidget] | None:
     dock = widget
     while dock is not None and not isinstance(dock, QDockWidget):
         dock = dock.parentWidget()
-    window = dock.parentWidget() if dock is not None else None
-    if not isinstance(window, QMainWindow) or dock.isFloating():
+    if dock is None or dock.isFloating() or not isinstance(dock.parentWidget(), QMainWindow):
         return None
-    return window, dock
+    return dock.parentWidget(), dock
 
 
 class _Sharing(QObject):  # type: ignore[misc]
