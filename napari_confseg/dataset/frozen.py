@@ -8,28 +8,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import zarr
-from numcodecs import zstd
 from zarr.storage import LocalStore
 
 from napari_confseg.dataset.manifest import Manifest, read_manifest
 from napari_confseg.dataset.packing import DATA
+from napari_confseg.dataset.shards import read_shard
 from napari_confseg.store import Problem, StoreError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-_NO_CHUNK = 2**64 - 1
-
-
-def _shard_index(data: bytes, n_chunks: int) -> list[list[int]]:
-    """Return (offset, length) of each chunk of a shard.
-
-    The index stands at the end, followed by a CRC32C of four bytes (zarr's sharding codec, 1.0).
-    """
-    table = np.frombuffer(data[-16 * n_chunks - 4 : -4], "<u8")
-    pairs: list[list[int]] = table.reshape(n_chunks, 2).tolist()
-    return pairs
 
 
 def versions(folder: Path) -> list[int]:
@@ -96,31 +83,14 @@ class Dataset:
         return np.asarray(self.array(f"{clip}/raters/{rater}/status")[:], np.uint8)
 
     def _read(self, path: str) -> NDArray[np.uint8]:
-        """Return a whole array, each chunk decoded straight into its place.
-
-        The layout is our own, so zarr's machinery, several times as slow as the codec, is not
-        needed. A missing chunk or shard is zeros; a damaged one fails its checksum.
-        """
+        """Return a whole array, each chunk decoded straight into its place."""
         array = self.array(path)
         out: NDArray[np.uint8] = np.zeros(array.shape, np.uint8)
         step, shard = array.chunks[0], array.shards[0]
         tail = ["0"] * (len(array.shape) - 1)
         for start in range(0, len(out), shard):
             file = self.folder.joinpath(DATA, path, "c", str(start // shard), *tail)
-            if file.is_file():
-                data = file.read_bytes()
-                for number, (offset, length) in enumerate(_shard_index(data, shard // step)):
-                    if length == _NO_CHUNK:
-                        continue
-                    at = start + number * step
-                    place = out[at : at + step]
-                    chunk = data[offset : offset + length]
-                    if len(place) == step:
-                        zstd.decompress(chunk, place)
-                    else:  # the last chunk is whole on disk, and longer than the array
-                        whole = np.empty((step, *array.shape[1:]), np.uint8)
-                        zstd.decompress(chunk, whole)
-                        place[:] = whole[: len(place)]
+            read_shard(file, out[start : start + shard], step, shard)
         return out
 
     def array(self, path: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import zarr
@@ -25,6 +25,7 @@ from napari_confseg.dataset.manifest import (
     canonical,
 )
 from napari_confseg.dataset.reading import readings
+from napari_confseg.dataset.shards import LEVEL, write_shard
 from napari_confseg.store import EXCLUDED, Status
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ DATA = "data.zarr"
 SHARD_BYTES = 2**25
 CHUNK_BYTES = 2**20
 """Sizes before compression: a chunk large enough that decoding it outweighs finding it."""
-
-_CODEC = ZstdCodec(level=3, checksum=True)
 
 
 def pack_clip(
@@ -74,10 +73,9 @@ def pack_clip(
     fit = Fit(clip, request)
     target = folder / DATA / clip_name
     shutil.rmtree(target, ignore_errors=True)
-    store = LocalStore(folder / DATA)
-    source, prints = _pack_frames(store, clip, frames, fit)
+    source, prints = _pack_frames(folder, clip, frames, fit)
     raters = {
-        r.name: _pack_rater(store, clip, r, frames, indices, request.classes, fit) for r in panel
+        r.name: _pack_rater(folder, clip, r, frames, indices, request.classes, fit) for r in panel
     }
     files = {
         str(p.relative_to(folder)).replace("\\", "/"): hashlib.sha256(p.read_bytes()).hexdigest()
@@ -100,13 +98,22 @@ def _batches(n_frames: int, frame_bytes: int) -> tuple[int, int]:
     return chunk, shard
 
 
-def _array(store: LocalStore, name: str, shape: tuple[int, ...], axes: str) -> tuple[Any, int]:
-    chunk, shard = _batches(shape[0], int(np.prod(shape[1:])))
-    array = zarr.create_array(
-        store, name=name, shape=shape, chunks=(chunk, *shape[1:]), shards=(shard, *shape[1:]),
-        dtype="uint8", fill_value=0, compressors=_CODEC, dimension_names=tuple(axes),
-    )  # fmt: skip
-    return array, shard
+class _Packed:
+    """A sharded array that is written shard by shard."""
+
+    def __init__(self, folder: Path, name: str, shape: tuple[int, ...], axes: str) -> None:
+        self._chunk, self.rows = _batches(shape[0], int(np.prod(shape[1:])))
+        self._folder, self._tail = folder / DATA / name / "c", ["0"] * (len(shape) - 1)
+        zarr.create_array(
+            LocalStore(folder / DATA), name=name, shape=shape, chunks=(self._chunk, *shape[1:]),
+            shards=(self.rows, *shape[1:]), dtype="uint8", fill_value=0,
+            compressors=ZstdCodec(level=LEVEL, checksum=True), dimension_names=tuple(axes),
+        )  # fmt: skip
+
+    def write(self, start: int, rows: NDArray[np.uint8]) -> None:
+        """Write one shard's rows, of which `start` is the first."""
+        file = self._folder.joinpath(str(start // self.rows), *self._tail)
+        write_shard(file, rows, self._chunk, self.rows)
 
 
 def _frames_of(
@@ -180,19 +187,19 @@ def find(
 
 
 def _pack_frames(
-    store: LocalStore, clip: Clip, frames: Sequence[int], fit: Fit
+    folder: Path, clip: Clip, frames: Sequence[int], fit: Fit
 ) -> tuple[str, list[str]]:
-    array, shard = _array(store, f"{clip.name}/frames", (len(frames), *fit.shape), "tyx")
+    packed = _Packed(folder, f"{clip.name}/frames", (len(frames), *fit.shape), "tyx")
     digest = hashlib.sha256()
     prints: list[str] = []
-    for start, batch in _batched(_frames_of(clip, frames, digest), shard):
+    for start, batch in _batched(_frames_of(clip, frames, digest), packed.rows):
         prints += [f"{fingerprint(frame):016x}" for frame in batch]
-        array[start : start + len(batch)] = np.stack([fit.frame(frame) for frame in batch])
+        packed.write(start, np.stack([fit.frame(frame) for frame in batch]))
     return digest.hexdigest(), prints
 
 
 def _pack_rater(
-    store: LocalStore,
+    folder: Path,
     clip: Clip,
     reading: Reading,
     frames: Sequence[int],
@@ -201,20 +208,22 @@ def _pack_rater(
     fit: Fit,
 ) -> RaterRecord:
     path = f"{clip.name}/raters/{reading.name}"
-    array, shard = _array(store, f"{path}/planes", (len(frames), len(indices), *fit.shape), "tcyx")
+    shape = (len(frames), len(indices), *fit.shape)
+    array = _Packed(folder, f"{path}/planes", shape, "tcyx")
     whole = status_of(reading, frames, indices)
-    status, _ = _array(store, f"{path}/status", whole.shape, "tc")
-    status[:] = whole
+    status = _Packed(folder, f"{path}/status", whole.shape, "tc")
+    for start in range(0, len(whole), status.rows):
+        status.write(start, np.ascontiguousarray(whole[start : start + status.rows]))
     digest = hashlib.sha256()
     tally = Tally(classes, whole)
     source = planes_with_marks(reading, whole, frames, indices, digest)
-    for start, batch in _batched(source, shard):
-        packed = np.zeros((len(batch), *array.shape[1:]), np.uint8)
+    for start, batch in _batched(source, array.rows):
+        packed = np.zeros((len(batch), *shape[1:]), np.uint8)
         for i, planes in enumerate(batch):
             for c, plane in planes.items():
                 packed[i, c] = fit.plane(plane)
                 tally.add(start + i, c, packed[i, c])
-        array[start : start + len(batch)] = packed
+        array.write(start, packed)
     strokes = sum(not s.undone for s in reading.rater.read_strokes())
     return RaterRecord(kind=reading.rater.meta.kind, source_sha256=digest.hexdigest(),
                        strokes=strokes, classes=tally.counts())  # fmt: skip
