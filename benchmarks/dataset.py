@@ -190,7 +190,7 @@ def compare_cohorts(root: Path, frames: int, clips: int, workers: int) -> dict[s
     cohort = Cohort.open(root / "all.zarr", read_only=True)
     dataset = Dataset.open(root / "ds-all")
     floor = codec_floor(cohort, dataset)
-    reading, bare_s = best(read, dataset, 1), best(bare, dataset, 1)
+    reading, bare_s = best(read, dataset, 2), best(bare, dataset, 2)
     found = {
         "frames": frames, "clips": clips, "build_s": large[0], "codec_s": floor,
         "build_ratio": large[0] / floor, "read_s": reading, "read_codec_s": bare_s,

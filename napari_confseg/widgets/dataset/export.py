@@ -119,6 +119,7 @@ def _percent(value: int, tip: str) -> QSpinBox:
     spin.setRange(1, 100)
     spin.setValue(value)
     spin.setSuffix(" %")
+    spin.setProperty("role", "narrow")
     spin.setToolTip(tip)
     spin.setAccessibleName(tip)
     return spin
