@@ -158,7 +158,10 @@ def _go_on_after_a_restart(desk: Reviewing, cohort: Cohort) -> None:
     standing = [s["decision"] for s in record if s["decision"] and not s["undone"]]
     assert [d["verdict"] for d in standing] == ["begin"] * 3 + ["accept", "mean"]
     assert {d["by"] for d in standing} == {"Dr. Lead"}
-    assert panel.turn(1)
+    panel.clips.look.click()
+    desk.until(lambda: panel.clips.tree.topLevelItemCount() == 2)
+    assert [panel.clips.tree.topLevelItem(i).text(1) for i in (0, 1)] == ["2 of 2", "0 of 2"]
+    panel.clips.next.click()
     desk.settle()
     assert desk.session.clip is not None
     assert (desk.session.clip.name, desk.session.rater) == ("clip-2", "adjudicated")

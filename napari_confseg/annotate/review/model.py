@@ -7,8 +7,9 @@ disagreements are decided follows from the record of strokes alone.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from napari_confseg.annotate.review.cohort import ADJUDICATED, due_of
 from napari_confseg.annotate.review.deciding import rule
 from napari_confseg.annotate.review.looking import Looking
 from napari_confseg.annotate.view import Tool
@@ -20,23 +21,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_confseg.annotate.review.cohort import ClipDue
     from napari_confseg.annotate.review.settled import Item
     from napari_confseg.annotate.session import Session
     from napari_confseg.dataset.regions import Region
     from napari_confseg.store import Act, Stroke, Verdict
-
-ADJUDICATED: Final = "adjudicated"
-"""The rater whose planes hold what was decided."""
 
 
 class Review(Looking):
     """What several raters said of the clip that is open, and what becomes of it."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
         self._deciding = False
-        self._links.append((session.acted, self._on_acted))
-        session.acted.connect(self._on_acted)
+        self._due: tuple[ClipDue, ...] = ()
+        super().__init__(session)
+        for link in ((session.acted, self._on_acted), (session.events.cohort, self._forget_due)):
+            self._links.append(link)
+            link[0].connect(link[1])
 
     # ---- stepping -------------------------------------------------------------------------
 
@@ -79,6 +80,59 @@ class Review(Looking):
             index = self._index_of(act.class_index, region)
             if index is not None:
                 self.go(index, region.frame)
+
+    def _forget_due(self, *_: object) -> None:
+        self._due = ()
+
+    # ---- from clip to clip ----------------------------------------------------------------
+
+    def take_due(self, due: Sequence[ClipDue]) -> None:
+        """Take in what :func:`~napari_confseg.annotate.review.cohort.look_through` found."""
+        self._due = tuple(due)
+        self._settle()
+
+    @property
+    def due(self) -> tuple[ClipDue, ...]:
+        """What is due on the clips of the cohort, most first when it was looked through."""
+        return self._due
+
+    def _settle(self, *_: object) -> None:
+        if self._found is not None:
+            now = due_of(self._found.clip, self._items)
+            self._due = tuple(now if d.clip == now.clip else d for d in self._due)
+        super()._settle()
+
+    def turn(self, step: int = 1) -> str | None:
+        """Open the next clip that several have marked (`step` -1: the one before), return its name.
+
+        Once the cohort was looked through, it is the next with something due, most first.
+        While adjudicating, what all agree on is copied there too. None if there is no other clip.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be opened.
+        """
+        session = self.session
+        if session.cohort is None:
+            return None
+        here = session.clip.name if session.clip else None
+        names = [d.clip for d in self.due if d.open or d.clip == here] or session.cohort.clips()
+        at = names.index(here) if here in names else -1 if step > 0 else 0
+        for i in range(1, len(names) + 1):
+            name = names[(at + step * i) % len(names)]
+            if name != here and len(session.cohort.clip(name).raters()) > 1:
+                self.open(name)
+                return name
+        session.message = "No other clip has something to decide."
+        return None
+
+    def open(self, clip: str) -> None:
+        """Open a clip; while adjudicating, have what all agree on copied there too."""
+        self.finish_correcting()
+        self.session.open_clip(clip)
+        if self.session.adjudicator:
+            self.copy_agreed()
 
     # ---- deciding -------------------------------------------------------------------------
 

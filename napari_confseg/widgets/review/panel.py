@@ -31,6 +31,7 @@ from napari_confseg.widgets.parts.look import button, label, stylesheet
 from napari_confseg.widgets.parts.section import Section, StillWheel
 from napari_confseg.widgets.parts.work_line import WorkLine
 from napari_confseg.widgets.review.asking import Asking
+from napari_confseg.widgets.review.clips import ClipsDue
 from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
 from napari_confseg.widgets.review.keys import ReviewKeys
 from napari_confseg.widgets.review.queue import DisagreementList
@@ -84,8 +85,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         )
         self.end = button("Stop", "Go back to reading under your own name")
         self.copy = button("Copy what all agree on", "", flat=True)
-        self.next_clip = button("Next clip", "Open the next clip that several have reviewed")
-        self.previous_clip = button("Previous clip", "Open the one before")
+        self.clips = ClipsDue(self.review)
         self.compare, self.canvas = CompareForm(), CanvasForm()
         self.queue, self.verdicts, self.work_line = DisagreementList(), Verdicts(), WorkLine()
         self.sections = [
@@ -93,6 +93,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
             Section("Disagreements", self.queue),
             Section("Decide", self.verdicts),
             Section("On the canvas", self.canvas),
+            Section("Clips", self.clips),
         ]
         self._lay_out()
         still = StillWheel(self)
@@ -105,11 +106,9 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         inside = QVBoxLayout(body)
         inside.setContentsMargins(8, 6, 8, 6)
         inside.setSpacing(3)
-        who, clips = QHBoxLayout(), QHBoxLayout()
+        who = QHBoxLayout()
         who.addWidget(self.begin, 1)
         who.addWidget(self.end)
-        clips.addWidget(self.previous_clip, 1)
-        clips.addWidget(self.next_clip, 1)
         inside.addWidget(self.place)
         inside.addWidget(self.reason)
         inside.addLayout(who)
@@ -117,7 +116,6 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         for section in self.sections:
             section.layout().setSpacing(1)
             inside.addWidget(section)
-        inside.addLayout(clips)
         inside.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -154,8 +152,8 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         self.begin.clicked.connect(self._on_begin)
         self.end.clicked.connect(self._on_end)
         self.copy.clicked.connect(review.copy_agreed)
-        self.next_clip.clicked.connect(lambda: self.turn(1))
-        self.previous_clip.clicked.connect(lambda: self.turn(-1))
+        self.clips.turn_wanted.connect(self.turn)
+        self.clips.clip_wanted.connect(self._on_clip_wanted)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return a width that shows everything, and no demand of a height: it scrolls."""
@@ -175,6 +173,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
     def _let_go(self) -> None:
         self.keys.release()
         self.asking.close()
+        self.clips.close_down()
         self.layers.close()
         self.review.finish_correcting()
         self.review.changed.disconnect(self._on_changed, missing_ok=True)
@@ -208,18 +207,18 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         who = f"You adjudicate as {session.adjudicator}." if state.adjudicating else ""
         self.reason.setText(" ".join(s for s in (who, state.reason) if s))
         self.reason.setVisible(bool(self.reason.text()))
-        for section in self.sections:
+        for section in self.sections[:-1]:
             section.setVisible(clip is not None and bool(state.raters))
+        self.sections[-1].setVisible(session.cohort is not None)
         self.begin.setVisible(clip is not None and not state.adjudicating)
         self.begin.setEnabled(not state.reason)
         self.end.setVisible(state.adjudicating)
         self.copy.setVisible(state.adjudicating and state.untouched > 0 and state.pending is None)
         self.copy.setText(f"Copy what all agree on ({state.untouched} frames)")
-        for made in (self.next_clip, self.previous_clip):
-            made.setVisible(session.cohort is not None)
         self.compare.show_state(state, session.classes)
         self.canvas.show_state(state)
         self.queue.show_state(state, session.classes)
+        self.clips.show_due()
         self.verdicts.show_state(state, can_undo=session.can_undo)
         if self.isVisible() and session.cohort is not self._bound:
             self._bound = session.cohort
@@ -245,27 +244,18 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         except (StoreError, ValueError) as error:
             self._say(error)
 
-    def turn(self, step: int) -> bool:
-        """Open the next clip that two at least have marked (`step` -1: the one before)."""
-        session = self.session
-        if session.cohort is None:
-            return False
-        names = session.cohort.clips()
-        at = names.index(session.clip.name) if session.clip else -1
-        for i in range(1, len(names)):
-            name = names[(at + step * i) % len(names)]
-            try:
-                if len(session.cohort.clip(name).raters()) < 2:
-                    continue
-                session.open_clip(name)
-            except (StoreError, OSError) as error:
-                self._say(error)
-                return False
-            if session.adjudicator:
-                self.review.copy_agreed()
-            return True
-        session.message = "No other clip was marked by several raters."
-        return False
+    def turn(self, step: int) -> None:
+        """Open the next clip (`step` -1: the one before)."""
+        try:
+            self.review.turn(step)
+        except (StoreError, OSError) as error:
+            self._say(error)
+
+    def _on_clip_wanted(self, name: str) -> None:
+        try:
+            self.review.open(name)
+        except (StoreError, OSError) as error:
+            self._say(error)
 
     def _say(self, error: Exception) -> None:
         known = isinstance(error, StoreError)

@@ -11,7 +11,8 @@ import pytest
 
 from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.annotate.remember import Memory
-from napari_confseg.annotate.review.model import ADJUDICATED, Review
+from napari_confseg.annotate.review.cohort import ADJUDICATED, ClipDue, look_through
+from napari_confseg.annotate.review.model import Review
 from napari_confseg.annotate.session import Session
 from napari_confseg.store import Act, Cohort, RaterWriter, Status, validate
 from tests.annotate.review.planted import (
@@ -19,11 +20,13 @@ from tests.annotate.review.planted import (
     B_LINE,
     LARGE,
     MISSED,
+    SHAPE,
     SMALL,
     begun_planes,
     finish,
     planted_cohort,
 )
+from tests.conftest import add_clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,6 +288,38 @@ def test_another_clip_stays_in_the_adjudicator_s_hands(review: Review) -> None:
     assert (session.rater, session.adjudicator) == ("dr-lead", "")
     assert session.choose_reader("Dr. Ada") == "dr-ada"
     assert Memory.load().reader == "Dr. Ada"
+
+
+def test_the_cohort_s_worst_clip_comes_first(review: Review, cohort: Cohort) -> None:
+    add_clip(cohort, "clip-3", shape=SHAPE, patient="p3")  # nobody has read it
+    session, wish = review.session, review.state.wish
+    review.go(0)
+    review.decide("reject")
+    session.flush()
+    steps: list[tuple[int, int, str]] = []
+    due = look_through(cohort, wish, progress=lambda *s: steps.append(s))
+    whole = 3 * 200 * 0.8 + (900 - 196) * 0.6
+    assert due == [
+        ClipDue("clip-2", 2, 2, pytest.approx(whole)),
+        ClipDue("clip-1", 2, 1, pytest.approx(704 * 0.6)),
+    ]
+    assert steps == [(0, 3, "clip-1"), (1, 3, "clip-2"), (2, 3, "clip-3")]
+    assert look_through(cohort, wish, cancelled=lambda: True) == []
+    review.take_due(due)
+    session.undo()
+    assert [d.open for d in review.due] == [2, 2]
+    assert review.turn() == "clip-2"
+    finish(review)
+    assert session.rater == ADJUDICATED
+    assert status_of(review) == [2, 1, 1, 1, 1, 0]  # what all agree on is copied here too
+    for _ in range(2):
+        review.step()
+        assert review.decide("mean")
+    assert review.turn() == "clip-1"
+    finish(review)
+    assert [(d.clip, d.open) for d in review.due] == [("clip-2", 0), ("clip-1", 2)]
+    assert review.turn() is None
+    assert "No other clip" in session.message
 
 
 def test_the_agreed_box_is_where_it_was_planted() -> None:

@@ -1,0 +1,110 @@
+"""The cohort's clips by what is to be decided on them, most first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.annotate.review.cohort import look_through
+from napari_confseg.widgets.parts.chores import Chore
+from napari_confseg.widgets.parts.look import button
+from napari_confseg.widgets.parts.work_line import WorkLine
+
+if TYPE_CHECKING:
+    from napari_confseg.annotate.review.model import Review
+
+
+class ClipsDue(QWidget):  # type: ignore[misc]
+    """Looks through the cohort when asked, lists what is due, opens what is clicked.
+
+    Parameters
+    ----------
+    review : Review
+        Says what to compare, and takes what was found.
+    """
+
+    turn_wanted = Signal(int)
+    clip_wanted = Signal(str)
+
+    def __init__(self, review: Review) -> None:
+        super().__init__()
+        self._review = review
+        self._chore: Chore | None = None
+        self.previous = button("Previous clip", "Open the clip before this")
+        self.next = button("Next clip", "Open the next clip that several have reviewed")
+        self.look = button("Look through the cohort", "Count what is to be decided on every clip")
+        self.line = WorkLine()
+        self.tree = QTreeWidget()
+        self.tree.setHeaderLabels(["Clip", "Open", "Size"])
+        self.tree.setRootIsDecorated(False)
+        self.tree.setMinimumHeight(90)
+        self.tree.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.tree.header().setStretchLastSection(False)
+        self.tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.tree.itemClicked.connect(lambda row: self.clip_wanted.emit(row.text(0)))
+        self.tree.hide()
+        self.previous.clicked.connect(lambda: self.turn_wanted.emit(-1))
+        self.next.clicked.connect(lambda: self.turn_wanted.emit(1))
+        self.look.clicked.connect(self._begin)
+        row = QHBoxLayout()
+        row.addWidget(self.previous, 1)
+        row.addWidget(self.next, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        for widget in (self.look, self.line, self.tree):
+            layout.addWidget(widget)
+
+    def show_due(self) -> None:
+        """List what is due on the clips."""
+        due = self._review.due
+        here = self._review.session.clip
+        wanted = [(d.clip, f"{d.open} of {d.events}", f"{d.size:,.0f}") for d in due]
+        rows = [self.tree.topLevelItem(i) for i in range(self.tree.topLevelItemCount())]
+        if [tuple(r.text(c) for c in range(3)) for r in rows] != wanted:
+            self.tree.clear()
+            self.tree.addTopLevelItems([QTreeWidgetItem(list(words)) for words in wanted])
+        for i, entry in enumerate(due):
+            if here is not None and entry.clip == here.name:
+                self.tree.setCurrentItem(self.tree.topLevelItem(i))
+        self.tree.setVisible(bool(due))
+
+    def close_down(self) -> None:
+        """Stop what is going on."""
+        if self._chore is not None:
+            self._chore.cancel()
+            self._chore = None
+
+    def _begin(self) -> None:
+        cohort, wish = self._review.session.cohort, self._review.state.wish
+        if cohort is None or self._chore is not None:
+            return
+        self._review.session.flush(2)  # what was decided just now counts
+        chore = Chore(
+            lambda c: look_through(cohort, wish, progress=c.report, cancelled=c.cancelled), self
+        )
+        self._chore = chore
+        chore.done.connect(self._on_done)
+        chore.failed.connect(self._on_failed)
+        self.line.follow(chore, "Looking through the cohort …")
+        chore.start()
+
+    def _on_done(self, due: object) -> None:
+        if self._chore is not None:
+            self._chore = None
+            self._review.take_due(due)  # type: ignore[arg-type]
+
+    def _on_failed(self, error: object) -> None:
+        self._chore = None
+        self._review.session.message = f"Looking through the cohort failed: {error}"
