@@ -98,6 +98,10 @@ METHODS: Final[dict[str, About]] = {
     "calibrated": About(
         "First finds out what each rater's confidence is worth, then learns from that."
     ),
+    "calibrated-ordinal": About(
+        "First finds out what each rater's confidence is worth, then learns {n} thresholds of it.",
+        parameters={"n": Parameter(5, 2, 20, "Thresholds")},
+    ),
 }
 """Name of each method, and what is to be known of it."""
 

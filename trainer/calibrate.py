@@ -4,6 +4,9 @@ Per class, on the training frames that at least two raters marked, the calibrate
 (``napari_confseg.dataset.calibrated``) estimates a hidden state per pixel along with each rater's
 use of the scale. Out of it comes a monotone curve for
 each, from stated confidence to probability, and the network learns from that.
+
+Where no other rater can bear somebody out, a confidence means what it is beside the highest that
+they ever state: who knows one value only, 80 %, says by it no more than "there".
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ class Calibration(BaseModel):
         Training frames that at least two raters marked; with none there are no curves.
     curves : dict
         Class -> rater -> probability in percent for each stated confidence, 0 (not marked) to
-        100, rising. A rater who shares no frame with another is taken at their word.
+        100, rising. A rater who shares no frame with another, and uses the scale to its end, has
+        none: they are taken at their word.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +53,7 @@ class Calibration(BaseModel):
         if not self.frames:
             return (
                 "no training frame is marked by two raters, so nobody's confidence can be "
-                "checked: raters are taken at their word, as with 'soft'"
+                "checked: raters are taken at their word, in parts of the highest they ever state"
             )
         return f"from {self.frames} training frames that two or more raters marked"
 
@@ -89,7 +93,23 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
             rater: _percent(patterns.stated[r], fitted.curve(rater))
             for r, rater in enumerate(patterns.raters) if heard[r]
         }  # fmt: skip
+    for rater, top in _highest(samples, train).items():
+        if top < MAX_CONFIDENCE:
+            own = tuple(min(MAX_CONFIDENCE, round(MAX_CONFIDENCE * v / top))
+                        for v in range(MAX_CONFIDENCE + 1))  # fmt: skip
+            for name in classes:
+                curves.setdefault(name, {}).setdefault(rater, own)
     return Calibration(frames=len(shared), curves=curves)
+
+
+def _highest(samples: Samples, train: Sequence[int]) -> dict[str, int]:
+    """Return the highest confidence that each rater stated anywhere; who marked nothing is out."""
+    highest: dict[str, int] = {}
+    for row in train:
+        rater, stated = samples.raters[int(samples.rater_of[row])], samples.planes[row]
+        top = int(torch.where(stated <= MAX_CONFIDENCE, stated, 0).max())
+        highest[rater] = max(highest.get(rater, 0), top)
+    return {rater: top for rater, top in highest.items() if top}
 
 
 def _percent(stated: NDArray[np.float64], curve: NDArray[np.float64]) -> tuple[int, ...]:

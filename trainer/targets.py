@@ -139,6 +139,7 @@ RECIPES: dict[str, Recipe] = {
     "heteroscedastic": Recipe(soft, heads.NOISY),
     "raters": Recipe(soft, per_rater=True),
     "calibrated": Recipe(soft, calibrates=True),
+    "calibrated-ordinal": Recipe(ordinal, heads.ORDINAL, calibrates=True),
 }
 
 

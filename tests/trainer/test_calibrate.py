@@ -81,6 +81,17 @@ def test_a_rater_alone_is_taken_at_their_word_and_that_is_said():
     assert torch.equal(apply(found, samples, ["b-line"]).planes, samples.planes)
 
 
+def test_who_knows_one_value_says_no_more_by_it_than_that_something_is_there():
+    samples = panel(raters=("bold",))
+    planes = torch.where(samples.planes > 50, 80, 0).to(torch.uint8)
+    planes[:, :, :2] = EXCLUDED
+    one_value = replace(samples, planes=planes)
+    found = calibrate(one_value, everything(one_value), ["b-line"])
+    after = apply(found, one_value, ["b-line"]).planes
+    assert torch.equal(after, torch.where(planes == 80, 100, planes))
+    assert found.curves["b-line"]["bold"][40] == 50
+
+
 def test_excluded_stays_excluded_and_a_class_that_one_reviewed_keeps_its_values():
     samples = panel()
     planes = samples.planes.repeat(1, 2, 1, 1)
