@@ -11,15 +11,16 @@ import pytest
 
 from napari_confseg.__main__ import main as confseg
 from napari_confseg.store import Act, Cohort, Patch, RaterWriter, Status, StatusChange
+from sample_data.__main__ import main as make_sample
 from trainer.__main__ import main as confseg_train
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def commands() -> list[list[str]]:
-    """The lines of the section on the way from clips to a model."""
-    section = README.split("## From your clips to a model")[1].split("\n## ")[0]
+def commands(heading: str = "From your clips to a model") -> list[list[str]]:
+    """The lines of one section."""
+    section = README.split(f"## {heading}")[1].split("\n## ")[0]
     (block,) = re.findall(r"```\n(.*?)```", section, re.DOTALL)
     return [shlex.split(line, comments=True) for line in block.splitlines() if line.strip()]
 
@@ -63,6 +64,31 @@ def test_from_clips_to_a_model(
         assert (clip.rater("first").read_status() == Status.REVIEWED).all()
     assert (tmp_path / "runs" / "first" / "result.json").is_file()
     assert confseg(["validate", "ward.zarr"]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
+def test_from_two_readers_to_a_dataset(
+    tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = []
+    for program, *arguments in commands("From two readers to a dataset"):
+        if program == "python":
+            assert arguments[:2] == ["-m", "sample_data"]
+            small = ["--patients", "4", "--clips", "1", "--frames", "4", "--size", "96x128"]
+            assert make_sample([*arguments[2:], *small]) == 0
+            continue
+        assert program == "confseg"
+        assert confseg(arguments) == 0, arguments
+        ran.append(arguments[0])
+    assert ran == ["agree", "consensus", "build", "export", "export", "import-labels"]
+    assert (tmp_path / "agreement.html").is_file()
+    assert (tmp_path / "exports" / "nnunet" / "splits_final.json").is_file()
+    cohort = Cohort.open("study.zarr")
+    clip = cohort.clip(cohort.clips()[0])
+    for index in range(len(cohort.meta.classes)):  # what a peer gets is what there was
+        planes = [clip.rater(name).read_planes(index) for name in ("calibrated", "peer")]
+        assert np.array_equal(*planes)
 
 
 def test_every_page_it_names_is_there() -> None:

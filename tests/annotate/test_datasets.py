@@ -179,6 +179,19 @@ def test_one_rater_nobody_and_one_patient(tmp_path: Path) -> None:
     assert len(desk.state.versions) == 1
 
 
+def test_what_is_damaged_keeps_nobody_out(desk: DatasetDesk, study: Cohort, tmp_path: Path) -> None:
+    desk.want_build(shares=(50, 25, 25))
+    do(desk, desk.build_version)
+    (tmp_path / "ward-dataset" / "v1" / "manifest.json").write_text("{}")
+    (tmp_path / "ward.zarr" / "c1" / "zarr.json").write_text('{"zarr_format": 3}')
+    desk.open(study)
+    do(desk, desk.look)
+    assert {r.name: r.clips for r in desk.state.found} == {"anna": 3, "bert": 3, "lead": 1}
+    assert [v.content for v in desk.state.versions] == ["manifest cannot be read"]
+    do(desk, lambda: desk.check(1))
+    assert codes(desk) == {"manifest"}
+
+
 def test_a_place_that_cannot_be_written_costs_nothing(desk: DatasetDesk, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     desk.want_build(out=str(tmp_path / "file" / "ds"))

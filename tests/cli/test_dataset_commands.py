@@ -35,9 +35,12 @@ def test_the_whole_way(study: str, tmp_path: Path, capsys: pytest.CaptureFixture
         return json.loads(capsys.readouterr().out)
 
     page, data, out = tmp_path / "agreement.html", tmp_path / "lung-ds", tmp_path / "coco"
-    agreed = call("agree", study, "--classes", "pleura", "--at", 50, "--report", page)
+    agreed = call("agree", study, "--classes", "pleura", "--at", 50, "--report", page,
+                  "--per-clip", tmp_path / "clips.csv")  # fmt: skip
     assert agreed["pairs"][0]["dice"]["n"] == 3
     assert page.stat().st_size > 10_000
+    rows = (tmp_path / "clips.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 3 * 5  # three clips, one pair, one class: five scores
     made = call("consensus", study, "--classes", "pleura", "a-line", "--method", "mean")
     assert made["clips"] == ["c0", "c1", "c2"]
     build = ("build", study, "--out", data, "--raters", "mean", "--classes", "pleura", "a-line",

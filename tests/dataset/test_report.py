@@ -63,6 +63,7 @@ def test_page_is_whole_and_needs_nothing_else(cohort: Cohort, tmp_path: Path) ->
     worst = worst_first(agreement)[0]
     assert (worst.clip, worst.class_name, worst.worst_frame) == ("clip-2", "a-line", 3)
     assert "nan" not in text
+    assert page.count("<svg") == 3  # Dice against threshold, reliability, over time
 
 
 def test_nobody_disagrees(cohort: Cohort, tmp_path: Path) -> None:

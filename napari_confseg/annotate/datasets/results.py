@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_confseg.annotate.datasets.wishes import RaterFound
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.datasets.wishes import ConsensusWish
     from napari_confseg.dataset.scores import Agreement, SoftScore
     from napari_confseg.dataset.summary import Summary
-    from napari_confseg.store import Cohort
+    from napari_confseg.store import Cohort, Rater
 
     Report = Callable[[int, int, str], None]
     Cancelled = Callable[[], bool]
@@ -68,7 +69,7 @@ def find_raters(
 ) -> tuple[RaterFound, ...] | None:
     """Return who is on the clips, by name; None if cancelled.
 
-    Raters that cannot be read count nothing.
+    Clips and raters that cannot be read count nothing.
     """
     found: dict[str, RaterFound] = {}
     clips = cohort.clips()
@@ -76,16 +77,18 @@ def find_raters(
         if cancelled():
             return None
         report(number, len(clips), f"reading {clip_name}")
-        clip = cohort.clip(clip_name)
-        for name in clip.raters():
-            try:
-                rater = clip.rater(name)
-                frames = int((rater.read_status() == Status.REVIEWED).any(1).sum())
-            except StoreError:
-                continue
-            old = found.get(name, RaterFound(name, rater.meta.label, rater.meta.kind, 0, 0))
-            found[name] = RaterFound(name, old.label, old.kind, old.clips + 1, old.frames + frames)
+        with suppress(StoreError):
+            clip = cohort.clip(clip_name)
+            for name in clip.raters():
+                with suppress(StoreError):
+                    _count(found, clip.rater(name))
     return tuple(found[name] for name in sorted(found))
+
+
+def _count(found: dict[str, RaterFound], rater: Rater) -> None:
+    frames = int((rater.read_status() == Status.REVIEWED).any(1).sum())
+    old = found.get(rater.name, RaterFound(rater.name, rater.meta.label, rater.meta.kind, 0, 0))
+    found[rater.name] = replace(old, clips=old.clips + 1, frames=old.frames + frames)
 
 
 def compare(
@@ -139,10 +142,14 @@ def preview_consensus(
 
 
 def list_versions(folder: Path) -> tuple[VersionLine, ...]:
-    """Return the whole versions in a dataset's folder, newest first."""
+    """Return the versions in a dataset's folder, newest first; a damaged one says so."""
     lines = []
     for number in reversed(versions(folder)):
-        m = Dataset.open(folder, number).manifest
+        try:
+            m = Dataset.open(folder, number).manifest
+        except StoreError:
+            lines.append(VersionLine(number, 0, 0, (), "manifest cannot be read"))
+            continue
         frames = sum(len(c.frames) for c in m.clips)
         lines.append(VersionLine(number, len(m.clips), frames, m.raters, m.content_sha256[:12]))
     return tuple(lines)

@@ -94,6 +94,8 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         table.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         table.header().setStretchLastSection(False)
         table.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         table.setAccessibleName("Scores of each pair")
         table.setToolTip("Means over clips; a dash is undefined. Hold the mouse on a score for its "
                          "95 % interval and the number of clips it rests on.")  # fmt: skip
@@ -175,7 +177,7 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         rows = self.scores.topLevelItemCount()
         row = self.scores.sizeHintForRow(0) if rows else 20
         height = self.scores.header().sizeHint().height()
-        self.scores.setFixedHeight(height + max(rows, 1) * row + 6)
+        self.scores.setFixedHeight(height + max(rows, 1) * row + 10)
         self.dice.show_lines(threshold_lines(summary.soft, name))
         self.reliability.show_lines(reliability_lines(summary.reliability, name))
 

@@ -103,9 +103,8 @@ class BuildPage(QWidget):  # type: ignore[misc]
         self.shares = [QSpinBox() for _ in PARTS]
         for spin, part in zip(self.shares, PARTS, strict=True):
             spin.setRange(0, 100)
-            spin.setSuffix(" %")
             spin.setProperty("role", "narrow")
-            spin.setToolTip(f"Share of {part}; 0 for none")
+            spin.setToolTip(f"Share of {part} in percent; 0 for none")
             spin.setAccessibleName(f"Share of {part}")
             spin.valueChanged.connect(self._on_shares)
         self.folds, self.seed = QSpinBox(), QSpinBox()
@@ -129,7 +128,8 @@ class BuildPage(QWidget):  # type: ignore[misc]
         choices.addRow("Frames", _row(self.frames, self.n))
         choices.addRow("Size", _row(self.resize_frames, self.height_px, QLabel("×"), self.width_px))
         choices.addRow("Spacing", _row(self.rescale, self.spacing))
-        choices.addRow("Split", _row(*self.shares))
+        train, val, test = self.shares
+        choices.addRow("Train %", _row(train, QLabel("val"), val, QLabel("test"), test))
         choices.addRow("Folds", _row(self.folds, QLabel("Seed"), self.seed))
         choices.addRow("Folder", self.place)
         what = QWidget()
@@ -212,6 +212,7 @@ def _row(*widgets: QWidget) -> QWidget:
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(4)
-    for i, widget in enumerate(widgets):
-        layout.addWidget(widget, 0 if isinstance(widget, QLabel) or i == 0 else 1)
+    for widget in widgets:
+        still = isinstance(widget, QLabel | QCheckBox)
+        layout.addWidget(widget, 0 if still else 1)
     return row

@@ -137,6 +137,7 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
             for rater, words in _estimates(fitted["raters"]):
                 parent.addChild(QTreeWidgetItem([rater, words]))
             self.fitted.addTopLevelItem(parent)
+        self.fitted.expandAll()
 
 
 def _words(made: ConsensusReport) -> str:

@@ -40,6 +40,9 @@ class PreviewView(QWidget):  # type: ignore[misc]
         self.split.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.split.header().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.split.setAccessibleName("Parts of the split")
+        for policy in (self.split.setHorizontalScrollBarPolicy,
+                       self.split.setVerticalScrollBarPolicy):  # fmt: skip
+            policy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # its height is that of its rows
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         for widget in (self.facts, self.bars, self.split, self.fairness, self.warning,
@@ -83,7 +86,7 @@ class PreviewView(QWidget):  # type: ignore[misc]
                 f"{name}: {'–' if v is None else f'{v:.0%}'}" for name, v in shares.items()
             ))  # fmt: skip
             self.split.addTopLevelItem(row)
-        height = self.split.header().sizeHint().height() + 6
+        height = self.split.header().sizeHint().height() + 10
         self.split.setFixedHeight(height + len(preview.split.names) * self.split.sizeHintForRow(0))
         self.fairness.setText(
             "No patient is in two parts. Worst difference of a class's share of clips: "
