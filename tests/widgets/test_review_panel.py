@@ -37,6 +37,7 @@ class Reviewing(Desk):
         asking, model = self.review.asking, self.review.review
         self.until(lambda: model.state.pending is None and asking._chore is None)
         self.hand.wait(50)
+        assert not self.review.work_line.isVisible()
 
     def undock(self) -> None:
         self.viewer.window.remove_dock_widget(self.review.parentWidget())

@@ -67,10 +67,11 @@ class Asking(QObject):  # type: ignore[misc]
             return
         chore = Chore(lambda c: work(lambda now, of: c.report(now, of, ""), c.cancelled), self)
         self._chore = chore
+        words = {Question: "Comparing …", Agree: "Copying what all agree on …"}
+        # First, so that the line has let go of this one when its end begins the next.
+        self._line.follow(chore, words.get(type(self._on), "Reading who is on this clip …"))
         chore.done.connect(partial(self._on_done, chore))
         chore.failed.connect(partial(self._on_failed, chore))
-        words = {Question: "Comparing …", Agree: "Copying what all agree on …"}
-        self._line.follow(chore, words.get(type(self._on), "Reading who is on this clip …"))
         chore.start()
 
     def _on_done(self, chore: Chore, result: object) -> None:
@@ -87,5 +88,4 @@ class Asking(QObject):  # type: ignore[misc]
         if chore is not self._chore:
             return False  # the panel has gone meanwhile
         self._chore = None
-        chore.deleteLater()
         return True

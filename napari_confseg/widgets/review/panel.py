@@ -107,11 +107,11 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         inside.setContentsMargins(8, 6, 8, 6)
         inside.setSpacing(3)
         who = QHBoxLayout()
-        who.addWidget(self.begin, 1)
+        who.addWidget(self.reason, 1)
         who.addWidget(self.end)
         inside.addWidget(self.place)
-        inside.addWidget(self.reason)
         inside.addLayout(who)
+        inside.addWidget(self.begin)
         inside.addWidget(self.copy)
         for section in self.sections:
             section.layout().setSpacing(1)

@@ -63,7 +63,7 @@ class DisagreementList(QWidget):  # type: ignore[misc]
         self._items: tuple[Item, ...] = ()
         self.bar = QProgressBar()
         self.bar.setFormat("%v of %m decided")
-        self.open_only = QCheckBox("Open")
+        self.open_only = QCheckBox("To do")
         self.open_only.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.open_only.setToolTip("Leave out what is decided")
         self.open_only.toggled.connect(self._filter)
