@@ -121,7 +121,7 @@ class Beams:
         """Return the pixels (y, x), not rounded, of beam coordinates; undoes :meth:`locate`."""
         depth, lateral = np.asarray(depth, float), np.asarray(lateral, float)
         if self.apex is None:
-            return depth / self.step[0], lateral / self.step[1]
+            return np.broadcast_arrays(depth / self.step[0], lateral / self.step[1])  # type: ignore[return-value]
         y = depth * np.cos(lateral) / self.step[0] + self.apex[0]
         return y, depth * np.sin(lateral) / self.step[1] + self.apex[1]
 

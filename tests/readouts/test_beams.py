@@ -90,6 +90,12 @@ def test_place_undoes_locate(shape: Sector | None, spacing: Spacing | None) -> N
     np.testing.assert_allclose(beams.place(*beams.locate(y, x)), [y, x], atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [None, box_sector(), sector(fan_corners())])
+def test_depths_and_laterals_make_a_grid(shape: Sector | None) -> None:
+    y, x = Beams.fit(shape, None, SHAPE).place(np.arange(3.0)[:, None], np.arange(4.0)[None])
+    assert y.shape == x.shape == (3, 4)
+
+
 def test_unequal_spacing_is_undone_before_angles_are_taken() -> None:
     # The same fan, seen by pixels twice as wide as high.
     squeezed = fan_corners() * [1.0, 0.5]

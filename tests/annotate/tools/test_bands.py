@@ -105,6 +105,19 @@ def test_the_pleura_tool_follows_a_bright_line_that_sags() -> None:
     assert found(None) < 0.5
 
 
+def test_the_pleura_tool_follows_a_bright_line_in_a_linear_sector_too() -> None:
+    frame = np.full(SHAPE, 40, np.uint8)
+    y, x = np.indices(SHAPE)
+    middle = 150 + 6 * np.sin((x - 100) / 200 * np.pi)  # sags by 6 px between its ends
+    frame[np.abs(y - middle) < 3] = 220
+    ends = (150.0, 100.0), (150.0, 300.0)
+    band = pleura_band(BOX, *ends, width=5, confidence=90, frame=frame) > 0
+    level = pleura_band(BOX, *ends, width=5, confidence=90) > 0
+    assert band[156, 200]
+    assert not level[156, 200]
+    assert (np.abs(y - middle)[band] < 5).mean() > 0.97
+
+
 def test_tools_and_read_outs_agree_on_the_beams() -> None:
     planes = {
         "pleura": pleura_band(FAN, at(200, -0.4), at(200, 0.4), width=5, confidence=100),
