@@ -56,7 +56,7 @@ def fit_shape(mask: NDArray[np.bool_], faint: NDArray[np.bool_]) -> tuple[Kind, 
         kind, polygon = _fan(mask, faint, left, right)
     else:  # sides that come together with depth: no probe does that
         return None
-    clipped = _clip(polygon, mask.shape)
+    clipped = clip_to_frame(polygon, mask.shape)
     return (kind, clipped) if len(clipped) >= 3 and _covers(clipped, mask) else None
 
 
@@ -196,7 +196,7 @@ def hull_polygon(mask: NDArray[np.bool_]) -> Points:
     return [(float(a), float(b)) for a, b in few]
 
 
-def _clip(polygon: Points, shape: tuple[int, ...]) -> Points:
+def clip_to_frame(polygon: Points, shape: tuple[int, ...]) -> Points:
     """Return `polygon` cut to the frame (Sutherland and Hodgman, CACM 17, 1974)."""
     for axis, limit, sign in ((0, 0.0, 1), (0, shape[0], -1), (1, 0.0, 1), (1, shape[1], -1)):
         kept: Points = []

@@ -72,8 +72,9 @@ class Clip:
         return self.frames.shape
 
     def update_meta(self, **changes: object) -> None:
-        """Write the attributes with some fields changed; foreign attributes stay."""
-        self.meta = ClipMeta.model_validate(self.meta.model_dump() | changes)
+        """Write the attributes with some fields changed; all others stay as they are on disk."""
+        now = read_attributes(self._keys, self.name, ClipMeta)  # others write here, too
+        self.meta = ClipMeta.model_validate(now.model_dump() | changes)
         interval, spacing = self.meta.frame_interval, self.meta.spacing
         ome = clip_ome(self.name, interval, spacing)
         write_attributes(self._keys, self.name, self.meta, ome)

@@ -60,6 +60,8 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
         self.about_section = Section("About this clip")
+        self.sector_section = Section("Sector")
+        self.sector_section.open(False)  # looked at once a clip
         self.work_sections = [
             Section("What", self.palette_),
             self.sure_section,
@@ -69,6 +71,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
             self.view_section,
             Section("Others on this clip", self.others),
             self.about_section,
+            self.sector_section,
             self.readouts_section,
         ]
         self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()

@@ -33,6 +33,7 @@ from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.save_work import SaveWork
+from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.annotate.style_row import StyleRow
 from napari_confseg.widgets.annotate.tool_options import ToolOptions
@@ -73,6 +74,8 @@ class AnnotatePanel(AnnotateForm):
         self.player = Player(self.session, self)
         self.readouts = ReadoutsPart(self.session)
         self.readouts_section.add(self.readouts)
+        self.sector = SectorPart(self.session, napari_viewer)
+        self.sector_section.add(self.sector)
         self.options, self.saving = ToolOptions(self.session), SaveWork(self.session)
         self.tools_section.add(self.options)
         self.saving_section.add(self.saving)
@@ -145,7 +148,7 @@ class AnnotatePanel(AnnotateForm):
         for asked in (self.keys.page_wanted, self.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (desk, self.saving):
+        for worker in (desk, self.saving, self.sector):
             worker.busy.connect(self._on_busy)
         desk.clips_changed.connect(self._on_clips_changed)
 
@@ -190,7 +193,7 @@ class AnnotatePanel(AnnotateForm):
         self.keys.release()
         self.player.close()
         for part in (self.readouts, self.usage, self.style_row, self.options, self.saving,
-                     self.queue, self.about, self.finished, self.activity):  # fmt: skip
+                     self.queue, self.about, self.finished, self.activity, self.sector):  # fmt: skip
             part.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
