@@ -192,8 +192,9 @@ class AnnotatePanel(AnnotateForm):
     def _let_go(self) -> None:
         self.keys.release()
         self.player.close()
-        for part in (self.readouts, self.usage, self.style_row, self.options, self.saving,
-                     self.queue, self.about, self.finished, self.activity, self.sector):  # fmt: skip
+        for part in (self.readouts, self.sector, self.usage, self.style_row, self.options,
+                     self.saving,
+                     self.queue, self.about, self.finished, self.activity):  # fmt: skip
             part.close_part()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
