@@ -124,14 +124,18 @@ def _cost(
 ) -> float:
     """Return how far parts holding `sums` are from their shares: worst gap first, then the rest.
 
-    Prevalence and size weigh alike; an empty part counts as wholly wrong. The small second term
-    lets a move that leaves the worst gap but mends others count as progress.
+    Prevalence and size weigh alike; an empty part counts as wholly wrong. Of a gap in prevalence
+    counts what lies beyond half an item: a part of two clips has one with a class, or none, or
+    two, and should not be made larger than asked for because of that. The small second term lets
+    a move that leaves the worst gap but mends others count as progress.
     """
     size = sums[:, 0]
     overall = total[1:] / total[0]
     prevalence = np.divide(sums[:, 1:], size[:, None], out=np.full_like(sums[:, 1:], 2.0),
                            where=size[:, None] > 0)  # fmt: skip
-    gaps = np.column_stack([np.abs(size / total[0] - shares), np.abs(prevalence - overall)])
+    half = 0.5 / np.maximum(shares * total[0], 0.5)
+    beyond = np.maximum(np.abs(prevalence - overall) - half[:, None], 0)
+    gaps = np.column_stack([np.abs(size / total[0] - shares), beyond])
     return float(gaps.max() + 0.01 * gaps.mean())
 
 

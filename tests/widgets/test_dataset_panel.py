@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from qtpy.QtTest import QTest
 from zarr.storage import LocalStore
 
 from napari_confseg.annotate.datasets.results import PREVIEW
+from napari_confseg.annotate.datasets.state import Task
 from napari_confseg.dataset.frozen import Dataset
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.dataset.panel import DatasetPanel
@@ -95,6 +97,25 @@ def lead(make_napari_viewer: Callable[..., Any], study: Cohort) -> Iterator[Lead
     made.__dict__.clear()  # pytest keeps fixtures a little longer than the window may live
 
 
+def stop_a_build(lead: Lead) -> None:
+    """Click Stop while the second clip is being packed; a toy would be done before one could."""
+    panel = lead.panel
+    task = panel.desk.build_version()
+
+    def work(report: Callable[[int, int, str], None], cancelled: Callable[[], bool]) -> Any:
+        def slowly(done: int, of: int, what: str) -> None:
+            report(done, of, what)
+            while done == 1 and not cancelled():
+                sleep(0.01)
+
+        return task.work(slowly, cancelled)
+
+    panel.run(lambda: Task(task.words, work, task.take))
+    lead.hand.wait_until(lambda: panel.line.bar.value() == 1)
+    QTest.mouseClick(panel.line.stop, Qt.MouseButton.LeftButton)
+    lead.settle()
+
+
 def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path) -> None:
     panel, session = lead.panel, lead.panel.session
     assert not panel.tabs.isVisible()
@@ -127,6 +148,9 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     assert "4 clips of 4 patients, 8 frames." in panel.build.preview.facts.text()
     lead.tick(panel.build.classes.boxes["rib"])
     assert "rib" not in panel.desk.state.preview.request.classes
+    stop_a_build(lead)
+    assert "stopped after 2 of 4 clips" in panel.build.preview.warning.text()
+    assert panel.build.build.text() == "Resume building version 1"
     lead.click(panel.build.build)
     dataset = Dataset.open(tmp_path / "ward-dataset")
     assert dataset.manifest.raters == ("mean",)
