@@ -33,7 +33,7 @@ def soft_dice_by_class(
     raters : sequence of str
         Who; whoever is not on the clip is left out.
     cancelled : callable, optional
-        Asked for each frame, so that a program with something better to do may also pause here.
+        Asked for each plane compared; a program with better things to do may pause in it.
     """
     panel = readings(clip, raters)
     found: dict[int, list[float]] = {}
@@ -53,11 +53,11 @@ def _pair(
     """Return the soft Dice of two readers over the frames both reviewed; NaN if none is marked."""
     table = np.zeros((LEVELS, LEVELS), np.int64)
     for frame in np.flatnonzero(a.reviewed[:, class_index] & b.reviewed[:, class_index]).tolist():
-        if cancelled and cancelled():
-            return None
         one, other = a.plane(frame, class_index), b.plane(frame, class_index)
         if one is None and other is None:
             continue  # background alone changes no overlap
+        if cancelled and cancelled():
+            return None
         blank = np.zeros(a.rater.shape[2:], np.uint8)
         table += joint_histogram(blank if one is None else one, blank if other is None else other)
     return soft_dice(table)

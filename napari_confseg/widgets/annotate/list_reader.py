@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BATCH: Final = 100
 """Clips told at a time: a list of 2,000 fills while it is read."""
 
-_PAUSE: Final = 0.002
+_PAUSE: Final = 0.001
 """Seconds of rest after each compared plane: who paints meanwhile goes before."""
 
 

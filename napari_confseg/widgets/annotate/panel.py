@@ -174,6 +174,7 @@ class AnnotatePanel(AnnotateForm):
             (events.save_state, self._on_save_state),
             (events.message, self._on_message),
             (events.role, self._on_overlays),
+            (events.about, self._on_sight),
             (self.session.blinding_changed, self._on_overlays),
             (self.session.progress_changed, self._on_progress),
         ]
@@ -353,7 +354,10 @@ class AnnotatePanel(AnnotateForm):
         self.transport.strip.set_progress(session.status, session.marked)
         self.light.set_undo(session.can_undo, session.can_redo)
         self._on_frame()
-        if self.others.why_hidden != session.standing.why():  # the last frame is reviewed
+        self._on_sight()
+
+    def _on_sight(self, *_: object) -> None:
+        if self.others.why_hidden != self.session.standing.why():
             self._on_overlays()
 
     def _on_overlays(self, *_: object) -> None:

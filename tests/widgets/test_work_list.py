@@ -1,0 +1,245 @@
+"""The work list, what is said of a clip, and blinding: real windows, real keys and clicks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.queue import Facet, Sort, Which
+from napari_confseg.annotate.session import Session
+from napari_confseg.store import DEFAULT_CLASSES, About, Cohort, validate
+from napari_confseg.widgets.annotate.clip_list import ALIKE, NAME, REVIEWED
+from tests.conftest import add_clip
+from tests.widgets.desk_work import SHAPE, Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CLIPS = ("clip-1", "clip-2", "clip-10")
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
+    for name in CLIPS:
+        add_clip(made, name, n_frames=2, shape=SHAPE)
+    for name, shift in (("bo", 0), ("cy", 30)):
+        rater = made.clip("clip-2").create_rater(name, kind="human", label=name.title())
+        plane = np.zeros(SHAPE, np.uint8)
+        plane[20:60, 20 + shift : 60 + shift] = 80
+        rater.write_plane(0, 2, plane)
+        rater.write_status(np.full((2, 3), 2, np.uint8))
+    return made
+
+
+@pytest.fixture
+def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
+    made = Desk(make_napari_viewer(show=True))
+    made.open(cohort)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def unseen_desk(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[Desk]:
+    made = Desk(make_napari_viewer(), shown=False)
+    yield made
+    made.close()
+
+
+def listed(desk: Desk) -> tuple[str, ...]:
+    return tuple(desk.panel.queue.clips.rows.names)
+
+
+def cell(desk: Desk, row: int, column: int) -> str:
+    rows = desk.panel.queue.clips.rows
+    return str(rows.data(rows.index(row, column)))
+
+
+def review_all(session: Session) -> None:
+    for frame in range(len(session.status)):
+        session.mark_reviewed(frame)
+
+
+def click(widget: Any) -> None:
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
+    panel, session, queue, hand = desk.panel, desk.session, desk.panel.queue, desk.hand
+    desk.until(lambda: queue.reader.wait(0) and cell(desk, 1, ALIKE) == "0.25")
+    assert listed(desk) == CLIPS
+    # One key goes on and back; the heading tells where.
+    hand.activate()
+    hand.key("Ctrl+PageDown")
+    assert session.clip.name == "clip-2"
+    assert "clip-2  (2 of 3)" in panel.clips_section.header.text()
+    hand.key("Ctrl+PageUp")
+    hand.key("Ctrl+PageUp")
+    assert session.clip.name == "clip-1"
+    assert "first clip" in session.message
+    # What is said is kept as it is clicked and typed.
+    about = panel.about
+    panel.about_section.open(True)
+    click(about.zones["R3"])
+    click(about.quality[4])
+    click(about.pathology["effusion"])
+    QTest.keyClicks(about.tags, "film, teaching")
+    QTest.keyClicks(about.note, "rib 8 shadow")
+    desk.until(lambda: session.about.note == "rib 8 shadow")
+    said = {"zone": "R3", "quality": 4, "pathology": ("effusion",), "tags": ("film", "teaching")}
+    assert session.about.model_dump(include=set(said)) == said
+    assert (session.class_name, session.confidence) == ("b-line", 60)  # letters were letters
+    click(about.quality[4])  # again: taken back
+    assert session.about.quality is None
+    # A clip that is finished says so and leads on.
+    assert not panel.finished.isVisible()
+    click(queue.chips[Which.TO_DO])
+    review_all(session)
+    desk.until(lambda: queue.chips[Which.TO_DO].text() == "To do 2")
+    assert cell(desk, 0, REVIEWED) == "100 %"
+    assert listed(desk) == CLIPS  # it stays while it is open
+    click(panel.finished.go)
+    assert session.clip.name == "clip-2"
+    assert listed(desk) == ("clip-2", "clip-10")
+    assert not panel.finished.isVisible()
+    # What is being typed when one leaves belongs to the clip that is left.
+    QTest.keyClicks(about.note, "in a hurry")
+    hand.key("Ctrl+PageDown")
+    assert session.clip.name == "clip-10"
+    assert about.note.toPlainText() == ""
+    assert session.worklist.facts["clip-2"].note == "in a hurry"
+    # Words find; filters narrow; both can be dropped.
+    panel.clips_section.open(True)  # a low window folds it when a clip is opened
+    click(queue.chips[Which.ALL])
+    QTest.keyClicks(queue.find, "teach")
+    desk.until(lambda: listed(desk) == ("clip-1", "clip-10"))  # the open clip stays
+    session.close_clip()
+    desk.until(lambda: listed(desk) == ("clip-1",))
+    session.worklist.ask(text="nowhere")
+    desk.until(lambda: queue.nothing.isVisible())
+    assert queue.nothing.text() == "No clip matches."
+    click(queue.clear)
+    desk.until(lambda: listed(desk) == CLIPS)
+    queue.menu.aboutToShow.emit()
+    zones = queue.menu.actions()[0].menu().actions()
+    assert [a.text() for a in zones] == ["R3  (1)"]
+    zones[0].trigger()
+    desk.until(lambda: listed(desk) == ("clip-1",))
+    assert queue.narrowed.text() == "Only R3"
+    click(queue.widen)
+    queue.clips.header().sectionClicked.emit(ALIKE)
+    desk.until(lambda: listed(desk)[0] == "clip-2")  # whose readers differ most
+    assert queue.chips[Which.DIFFER].text() == "Differ 1"
+    assert validate(cohort.location) == []
+
+
+def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
+    unseen_desk: Desk, cohort: Cohort
+) -> None:
+    desk = unseen_desk
+    first = Session()
+    first.open_cohort(cohort.location)
+    first.choose_reader("Dr. Ada")
+    first.open_clip("clip-1")
+    first.describe(zone="L2", note="of an earlier day", seconds={0: 120.0})
+    review_all(first)
+    desk.open(cohort)  # the same reader, elsewhere
+    about = desk.panel.about
+    assert (about.note.toPlainText(), about.zones["L2"].isChecked()) == ("of an earlier day", True)
+    assert not about.isEnabled()
+    about.hand_in()
+    assert not desk.session.describe(note="refused")
+    assert "read-only" in desk.session.message
+    first.close_clip()
+    assert desk.session.take_over()
+    assert about.isEnabled()
+    assert "2.0 min" in desk.panel.about_section.header.text()
+    assert desk.panel.finished.isVisible()
+    desk.session.close_cohort()
+    assert desk.panel.desk.open(cohort.location)
+    assert desk.session.clip.name == "clip-2"  # the first with work left
+
+
+def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
+    unseen_desk: Desk, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = unseen_desk
+    cohort.update_meta(blinding="until-reviewed")
+    desk.open(cohort, clip="clip-2")
+    panel, session = desk.panel, desk.session
+    desk.until(lambda: panel.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient)
+    assert panel.others.boxes == {}
+    assert "until you have reviewed" in panel.others._note.text()
+    assert panel.queue.clips.isColumnHidden(ALIKE)
+    panel.roles.show_now()
+    assert not any(a.isEnabled() for a in panel.roles.rules.values())  # a reader keeps the rule
+    monkeypatch.setattr("napari_confseg.widgets.annotate.roles.QInputDialog.getText",
+                        lambda *_a, **_k: ("Prof. Dee", True))  # fmt: skip
+    panel.others.let.click()
+    assert (session.about.unblinded.by, session.about.unblinded.why) == ("Prof. Dee", "allowed")
+    assert set(panel.others.boxes) == {"bo", "cy"}
+    panel.desk.open_clip("clip-1")
+    assert panel.others.boxes == {}
+    review_all(session)
+    assert "Nobody else" in panel.others._note.text()
+    # A reviewer sees all, and may change the rule.
+    panel.roles.roles[Role.REVIEWER].trigger()
+    desk.until(lambda: not panel.queue.clips.isColumnHidden(ALIKE))
+    panel.roles.show_now()
+    panel.roles.rules["none"].trigger()
+    assert Cohort.open(cohort.location).meta.blinding == "none"
+    panel.desk.open_clip("clip-2")
+    assert set(panel.others.boxes) == {"bo", "cy"}
+
+
+def test_no_clips_unreadable_clips_and_a_zip(
+    unseen_desk: Desk, cohort: Cohort, tmp_path: Path
+) -> None:
+    import shutil
+    from pathlib import Path
+
+    desk = unseen_desk
+    empty = Cohort.create(tmp_path / "empty.zarr", name="empty")
+    assert desk.panel.desk.open(empty.location, "Dr. Ada")
+    assert not desk.panel.queue.isVisible()
+    desk.panel.queue.step_wanted.emit(1)  # the key does no harm
+    assert desk.session.clip is None
+    packed = shutil.make_archive(str(tmp_path / "cohort"), "zip", cohort.location)
+    (Path(cohort.location) / "clip-2/0/zarr.json").write_text("{")
+    assert desk.panel.desk.open(cohort.location)
+    desk.until(lambda: cell(desk, 1, REVIEWED) == "can't be read")
+    desk.panel.queue.step_wanted.emit(1)
+    assert desk.session.clip.name == "clip-10"  # passed over
+    desk.panel.queue.wanted.emit("clip-2")
+    assert "JSON" in desk.session.message
+    assert desk.session.clip.name == "clip-10"
+    desk.session.open_cohort(Cohort.open(packed, read_only=True))
+    desk.panel.desk.open_first_clip()
+    assert desk.session.clip.name == "clip-1"
+    assert not desk.panel.about.isEnabled()
+    assert desk.session.about == About()
+    desk.until(lambda: desk.panel.queue.reader.wait(0) and cell(desk, 1, ALIKE) == "0.25")
+    assert cell(desk, 2, NAME) == "clip-10"
+
+
+def test_an_order_asked_for_twice_is_turned_round(unseen_desk: Desk, cohort: Cohort) -> None:
+    desk = unseen_desk
+    desk.open(cohort)
+    header = desk.panel.queue.clips.header()
+    header.sectionClicked.emit(NAME)
+    assert desk.session.worklist.wish.falling
+    desk.until(lambda: listed(desk) == CLIPS[::-1])
+    header.sectionClicked.emit(REVIEWED)
+    assert (desk.session.worklist.wish.sort, desk.session.worklist.wish.falling) == (
+        Sort.REVIEWED, False,
+    )  # fmt: skip
+    desk.session.worklist.ask(facets=frozenset({(Facet.QUALITY, "4")}))
+    desk.panel.queue.show_now()
+    assert desk.panel.queue.narrowed.text() == "Only quality 4: good"
