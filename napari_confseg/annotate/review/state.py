@@ -200,8 +200,9 @@ def why_nothing(rows: Sequence[RaterRow], classes: Sequence[ClassSpec]) -> str:
 def worded(item: Item, labels: dict[str, str], threshold: int) -> str:
     """Return a disagreement in words: who says it is there, who not, with mean confidences."""
     said = item.event.said
-    yes = [f"{labels.get(n, n)} {v:.0f} %" for n, v in said.items() if v >= threshold / 2]
-    no = [f"{labels.get(n, n)} {v:.0f} %" for n, v in said.items() if v < threshold / 2]
+    words = {n: f"{labels.get(n, n)} {v:.0f}\N{NO-BREAK SPACE}%" for n, v in said.items()}
+    yes = [words[n] for n, v in said.items() if v >= threshold / 2]
+    no = [words[n] for n, v in said.items() if v < threshold / 2]
     if item.event.presence and yes and no:
         return f"{', '.join(yes)} · not {', '.join(no)}"
-    return " · ".join(f"{labels.get(n, n)} {v:.0f} %" for n, v in said.items())
+    return " · ".join(words.values())

@@ -24,6 +24,8 @@ from napari_confseg.dataset.maps import MAPS
 from napari_confseg.widgets.canvas.looks import ramp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_confseg.annotate.review.model import Review
     from napari_confseg.annotate.review.state import RaterRow, ReviewState
     from napari_confseg.dataset.regions import Region
@@ -68,6 +70,7 @@ class ReviewLayers:
         self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
         self._layers: dict[str, Any] = {}
         self._sources: dict[str, object] = {}
+        self._colored: dict[str, tuple[Any, object]] = {}
         self._planes: dict[tuple[str, int], StoredPlanes] = {}
         self._readings: object = None
         self._links: list[tuple[Any, Any]] = [
@@ -119,41 +122,46 @@ class ReviewLayers:
         assert clip is not None
         self._put(OUTLINE, event is not None, source, above,
                   lambda: OutlinedEvent(event, clip.shape))  # fmt: skip
-        if OUTLINE in self._layers and event is not None:
-            self._layers[OUTLINE].colormap = DirectLabelColormap(color_dict=_OUTLINE_COLORS)
+        self._color(OUTLINE, "", lambda: DirectLabelColormap(color_dict=dict(_OUTLINE_COLORS)))
         for row in reversed(state.raters):
             self._show_rater(row, class_index, state, above)
         self._show_map(state, class_index, above)
 
     def _show_rater(self, row: RaterRow, class_index: int, state: ReviewState, above: int) -> None:
         source = (self._readings, class_index, row.look, state.wish.threshold)
-        fresh = self._put(
+        self._put(
             row.name, row.shown, source, above,
             lambda: HatchedPlanes(
                 self._stored(row.name, class_index), row.look.direction, state.wish.threshold
             ),
         )  # fmt: skip
+        self._color(row.name, row.look.color, lambda: ramp(row.look.color))
         if row.name in self._layers:
-            layer = self._layers[row.name]
-            if fresh:
-                layer.name, layer.colormap = row.label, ramp(row.look.color)
-            layer.opacity = state.wish.opacity
+            self._layers[row.name].name = row.label
+            self._layers[row.name].opacity = state.wish.opacity
 
     def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
         wish = state.wish
         compared = tuple(r.name for r in state.compared)
         on = bool(wish.map) and len(compared) > 1
         source = (self._readings, class_index, wish.map, compared, wish.threshold)
-        fresh = self._put(
+        self._put(
             MAP, on, source, above,
             lambda: MapOfAgreement(
                 [self._stored(n, class_index) for n in compared], MAPS[wish.map][1], wish.threshold
             ),
         )  # fmt: skip
-        if fresh:
-            levels = len(compared) if wish.map == "votes" else 100
-            self._layers[MAP].colormap = DirectLabelColormap(color_dict=dict(map_colors(levels)))
+        levels = len(compared) if wish.map == "votes" else 100
+        self._color(MAP, levels, lambda: DirectLabelColormap(color_dict=dict(map_colors(levels))))
+        if MAP in self._layers:
             self._layers[MAP].opacity = MAP_OPACITY
+
+    def _color(self, name: str, which: object, make: Callable[[], Any]) -> None:
+        """Colour layer `name` unless it has these colours: napari takes its time over it."""
+        layer = self._layers.get(name)
+        if layer is not None and self._colored.get(name) != (layer, which):
+            self._colored[name] = layer, which
+            layer.colormap = make()
 
     def _stored(self, rater: str, class_index: int) -> StoredPlanes:
         key = rater, class_index
@@ -165,17 +173,19 @@ class ReviewLayers:
     def _tell(self, words: str) -> None:
         self._review.session.message = words
 
-    def _put(self, name: str, on: bool, source: tuple[object, ...], above: int, make: Any) -> bool:
-        """Show layer `name` of what `make` makes of `source`, or hide it; True if made anew."""
+    def _put(
+        self, name: str, on: bool, source: tuple[object, ...], above: int, make: Callable[[], Any]
+    ) -> None:
+        """Show layer `name` of what `make` makes of `source`, or hide it."""
         layer = self._layers.get(name)
         if layer is not None and layer.visible != on:
             layer.visible = on
         if not on or self._sources.get(name) == source:
-            return False
+            return
         self._sources[name] = source
         if layer is not None:
             layer.data = make()
-            return True
+            return
         clip = self._review.session.clip
         assert clip is not None
         spacing = clip.meta.spacing
@@ -184,11 +194,11 @@ class ReviewLayers:
         layer.editable = False
         self._layers[name] = layer
         self._viewer.layers.insert(above, layer)
-        return True
 
     def _remove(self, name: str) -> None:
         layer = self._layers.pop(name)
         self._sources.pop(name, None)
+        self._colored.pop(name, None)
         if layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
