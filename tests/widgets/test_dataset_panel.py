@@ -120,7 +120,6 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     panel, session = lead.panel, lead.panel.session
     assert not panel.tabs.isVisible()
     assert "Open" in panel.cohort_name.text() or "open one" in panel.cohort_name.text()
-    session.choose_reader("Lead")
     session.open_cohort(study)
     lead.settle()
 
@@ -128,6 +127,10 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     assert "4 clips of 4 patients, 8 frames compared." in panel.agreement.facts.text()
     assert panel.agreement.scores.topLevelItem(0).text(0) == "anna – bert"
     lead.click(panel.agreement.pictures[0])
+    assert panel.problem.isVisible()  # nobody has said who reads
+    session.choose_reader("Lead")
+    lead.click(panel.agreement.pictures[0])
+    assert not panel.problem.isVisible()
     shown = panel.desk.state.compared.worst[0]
     assert (session.clip.name, session.frame) == (shown.score.clip, shown.frame)
     assert {o.name for o in session.overlays} == {"anna", "bert"}

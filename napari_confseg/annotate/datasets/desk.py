@@ -100,6 +100,11 @@ class DatasetDesk:
         """Change the wish for an export."""
         self._change(export=replace(self.state.export, **changes))
 
+    def forget_problems(self) -> None:
+        """Say no longer why an earlier request was refused."""
+        if self.state.problems:
+            self._change()
+
     def fail(self, error: BaseException) -> None:
         """Say why a task came to nothing."""
         if isinstance(error, BuildStopped):

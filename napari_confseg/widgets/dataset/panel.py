@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.datasets.desk import DatasetDesk
 from napari_confseg.annotate.datasets.results import PREVIEW
-from napari_confseg.store import StoreError
+from napari_confseg.store import Problem, StoreError
 from napari_confseg.widgets.dataset.agreement import AgreementPage
 from napari_confseg.widgets.dataset.build import STYLE, BuildPage
 from napari_confseg.widgets.dataset.consensus import ConsensusPage
@@ -51,6 +51,9 @@ FLUSH_SECONDS: Final = 5.0
 
 COUNT_AFTER: Final = 400
 """Milliseconds without another choice after which a build is counted anew."""
+
+_NO_READER: Final = Problem("no-reader", "This viewer", "somebody who reads", "nobody",
+                            "Say who you are in the Annotate panel.")  # fmt: skip
 
 MIN_WIDTH: Final = 340
 WIDTH: Final = 380
@@ -294,6 +297,9 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
     def show_disagreement(self, shown: Disagreement) -> None:
         """Open the frame, and show what both said of it."""
         session, score = self.session, shown.score
+        if not session.rater:
+            self.desk.fail(StoreError(_NO_READER))
+            return
         try:
             if session.clip is None or session.clip.name != score.clip:
                 session.open_clip(score.clip)
@@ -303,6 +309,7 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         except (StoreError, ValueError, OSError) as error:
             self.desk.fail(error)
             return
+        self.desk.forget_problems()
         session.class_name = score.class_name
         session.frame = shown.frame
 
