@@ -45,7 +45,7 @@ class Telling(SessionState):
             self.events[name].connect(self.stir)
         self.events.frame.connect(self._on_frame_turned)
         for signal in (self.events.clip, self.events.about, self.progress_changed):
-            signal.connect(self._note_facts)
+            signal.connect(self.note_facts)
 
     # ---- words ----------------------------------------------------------------------------
 
@@ -76,7 +76,8 @@ class Telling(SessionState):
         """The cohort's clips as my work."""
         return self._worklist
 
-    def _note_facts(self, *_: object) -> None:
+    def note_facts(self, *_: object) -> None:
+        """Put what is known of the open clip, what waits for the store too, into the list."""
         if self.clip is not None and self._work is not None:
             mine = facts_of(self.clip.name, self.clip.meta, self.status, self.strokes, self.about)
             self._worklist.put([mine])

@@ -192,6 +192,7 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     # A reviewer sees all, and may change the rule.
     panel.roles.roles[Role.REVIEWER].trigger()
     desk.until(lambda: not panel.queue.clips.isColumnHidden(ALIKE))
+    assert cell(desk, 0, REVIEWED) == "100 %"  # the open clip is known at once
     panel.roles.show_now()
     panel.roles.rules["none"].trigger()
     assert Cohort.open(cohort.location).meta.blinding == "none"

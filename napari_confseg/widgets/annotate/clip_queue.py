@@ -178,6 +178,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
     def set_clips(self, names: list[str], *, forget: bool = True) -> None:
         """List these clips, and find out how far they are."""
         self._session.worklist.set_clips(names, forget=forget)
+        self._session.note_facts()
         self.show_now()
         self.reader.read()
 
