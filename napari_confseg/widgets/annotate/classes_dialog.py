@@ -64,7 +64,7 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         self._meta, self._taken, self._refusal = meta, taken, refusal
         self._filling = False
         self.draft = Draft(meta)
-        self.classes = _table(["Colour", "Label", "Key", "Name in the store"], _LABEL)
+        self.classes = _table(["Colour", "Label", "Key", "In the store"], _LABEL)
         self.anchors = _table(["%", "Word", "Key", "Example: what such a mark looks like"],
                               _EXAMPLE)  # fmt: skip
         self.saying = label(role="caution")
@@ -97,7 +97,8 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         self.tabs = QTabWidget()
         class_note = label(
             "Double click changes a cell or colour. Classes stay in place, for planes are kept "
-            "under their numbers; new ones come last.", role="note")  # fmt: skip
+            "under their numbers; new ones come last. Without a key the next free one is taken.",
+            role="note")  # fmt: skip
         anchor_note = label(
             "Agree on what each word means: readers see the example beneath the slider.",
             role="note")  # fmt: skip
@@ -213,7 +214,8 @@ def _table(heads: list[str], wide: int) -> QTableWidget:
     table.verticalHeader().hide()
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     for x in range(len(heads)):
-        mode = QHeaderView.ResizeMode.Stretch if x == wide else QHeaderView.ResizeMode.Interactive
+        kinds = QHeaderView.ResizeMode
+        mode = kinds.Stretch if x == wide else kinds.ResizeToContents
         table.horizontalHeader().setSectionResizeMode(x, mode)
     table.setWordWrap(True)
     return table

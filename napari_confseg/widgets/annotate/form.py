@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
-    QFrame,
     QPushButton,
-    QScrollArea,
     QSlider,
     QStackedWidget,
     QVBoxLayout,
@@ -24,6 +21,7 @@ from napari_confseg.widgets.annotate.start_page import StartPage
 from napari_confseg.widgets.annotate.tools import SliderRow, ToolBox
 from napari_confseg.widgets.annotate.transport import Transport
 from napari_confseg.widgets.parts.look import label
+from napari_confseg.widgets.parts.page import Page
 from napari_confseg.widgets.parts.section import Section, StillWheel
 from napari_confseg.widgets.parts.work_line import WorkLine
 
@@ -90,7 +88,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         start = QWidget()
         QVBoxLayout(start).addWidget(self.start)
         for page in (start, work):
-            self.pages.addWidget(_scrolled(page))
+            self.pages.addWidget(Page(page))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -101,13 +99,3 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         for widget in (self.message, self.work_line, self.light):
             foot.addWidget(widget)
         layout.addLayout(foot)
-        self.setMinimumWidth(290)
-
-
-def _scrolled(page: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(page)
-    return area

@@ -21,7 +21,17 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.keymap import Clash, clash
 from napari_confseg.annotate.remember import Memory
-from napari_confseg.widgets.annotate.keys import ON_CANVAS, menu_keys, napari_keys, normal
+from napari_confseg.widgets.annotate.keys import (
+    FRAMES,
+    MARK,
+    ON_CANVAS,
+    SURE,
+    TOOLS,
+    VIEW,
+    menu_keys,
+    napari_keys,
+    normal,
+)
 from napari_confseg.widgets.parts.look import label
 
 if TYPE_CHECKING:
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 
 _MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta,
               Qt.Key.Key_AltGr, Qt.Key.Key_CapsLock, Qt.Key.Key_unknown)  # fmt: skip
+_ORDER = (MARK, SURE, TOOLS, FRAMES, VIEW)
 _ID = Qt.ItemDataRole.UserRole
 
 
@@ -105,7 +116,7 @@ class KeysDialog(QDialog):  # type: ignore[misc]
     def _show(self) -> None:
         chosen, self._made = self._chosen(), self._keys.bindings()
         self.tree.clear()
-        for group in dict.fromkeys(b.group for b in self._made):
+        for group in sorted({b.group for b in self._made}, key=_rank):
             self._group(group, [(b.words, b.key, b.id) for b in self._made if b.group == group])
         self._group("napari's own, on the canvas", [(w, k, "") for k, w in ON_CANVAS])
         self.tree.expandAll()
@@ -222,3 +233,8 @@ class KeysDialog(QDialog):  # type: ignore[misc]
     def _keep(self, own: dict[str, str]) -> None:
         self._keys.keep(own)
         self._show()
+
+
+def _rank(group: str) -> tuple[int, str]:
+    """Return where a group is listed: in the order of the panel, others behind."""
+    return (_ORDER.index(group) if group in _ORDER else len(_ORDER), group)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -46,6 +47,8 @@ class ClassRow(QFrame):  # type: ignore[misc]
         swatch.setStyleSheet(f"background: {spec.color}; border-radius: 3px;")
         self.title, self.count, keycap = QLabel(spec.label), label(role="note"), QLabel(key)
         self.count.setWordWrap(False)
+        # A long label is cut, and whole in the tooltip: it must not widen the panel.
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         keycap.setProperty("role", "key")
         keycap.setMinimumWidth(22)
         keycap.setAlignment(Qt.AlignmentFlag.AlignCenter)

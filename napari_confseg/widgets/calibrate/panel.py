@@ -98,7 +98,7 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(10, 8, 10, 8)
-        for widget in (self.note, self.under_way, self.new, self.trouble, self.result_section):
+        for widget in (self.note, self.under_way, self.trouble, self.result_section, self.new):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.setWidget(body)
@@ -108,7 +108,7 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
             box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             box.installEventFilter(still)
         for box in body.findChildren(QComboBox):
-            box.setMinimumContentsLength(8)
+            box.setMinimumContentsLength(24)
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
@@ -125,6 +125,7 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
         form = QWidget()
         rows = QFormLayout(form)
         rows.setContentsMargins(0, 0, 0, 0)
+        rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         rows.addRow("Held for right", self.reference)
         rows.addRow("Frames", self.frames)
         rows.addRow(self.begin)

@@ -28,7 +28,7 @@ class ReliabilityPlot(QWidget):  # type: ignore[misc]
         self.plot.setMouseEnabled(False, False)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
-        self.plot.setRange(xRange=(0, 100), yRange=(0, 100), padding=0.05)
+        self.plot.setRange(xRange=(0, 100), yRange=(0, 100), padding=0.08)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         for side, words in (("bottom", "You said, %"), ("left", "Was there, %")):

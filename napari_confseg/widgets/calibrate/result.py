@@ -33,6 +33,7 @@ class ResultView(QWidget):  # type: ignore[misc]
         self.which.currentIndexChanged.connect(lambda *_: self._show())
         self.class_name.currentIndexChanged.connect(lambda *_: self._show())
         form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Exercise", self.which)
         form.addRow("Class", self.class_name)
         layout = QVBoxLayout(self)
