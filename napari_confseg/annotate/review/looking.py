@@ -7,7 +7,6 @@ function to be called in some thread, and what that returns goes to `take`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.review.agreeing import agreed_acts, still_untouched
+from napari_confseg.annotate.review.agreeing import still_untouched
 from napari_confseg.annotate.review.deciding import Case
 from napari_confseg.annotate.review.looks import look_of
 from napari_confseg.annotate.review.settled import Settled
@@ -31,10 +30,9 @@ from napari_confseg.annotate.review.state import (
     chosen_raters,
     why_nothing,
 )
+from napari_confseg.annotate.review.working import agree, compare, read_raters
 from napari_confseg.annotate.saving import say
-from napari_confseg.dataset.disagreement import find_disagreements
-from napari_confseg.dataset.reading import Reading
-from napari_confseg.store import Status, StoreError
+from napari_confseg.store import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,14 +40,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.working import Raters, Work
     from napari_confseg.annotate.session import Session
+    from napari_confseg.dataset.reading import Reading
     from napari_confseg.dataset.regions import Disagreements, Region
-    from napari_confseg.store import Act, ClassSpec, Clip, DecidedRegion
-
-Progress = Callable[[int, int], None]
-Work = Callable[[Progress, Callable[[], bool]], Any]
-Raters = dict[str, "Reading | str"]
-"""Everybody on a clip; of whom cannot be read, why."""
+    from napari_confseg.store import Act, ClassSpec, DecidedRegion
 
 
 class Looking:
@@ -161,13 +156,13 @@ class Looking:
         if clip is None or pending is None:
             return None
         if isinstance(pending, Question):
-            return partial(_compare, clip, pending)
+            return partial(compare, clip, pending)
         if isinstance(pending, Agree):
             parts = self._parts
             if parts:
                 return lambda *_: parts
-            return partial(_agree, clip, self.case(), self._to_copy())
-        return partial(_read_raters, clip)
+            return partial(agree, clip, self.case(), self._to_copy())
+        return partial(read_raters, clip)
 
     def take(self, pending: Question | Reread | Agree, result: Any) -> None:
         """Take in what the work on `pending` has returned; nothing if it is no longer that."""
@@ -325,35 +320,3 @@ class Looking:
             ):
                 return i
         return None
-
-
-def _read_raters(clip: Clip, _progress: object, cancelled: Callable[[], bool]) -> Raters:
-    """Read who is on `clip`; of whom cannot be read, why."""
-    found: Raters = {}
-    for name in clip.raters():
-        if cancelled():
-            break
-        try:
-            found[name] = Reading(clip, name)
-        except (StoreError, OSError) as error:
-            found[name] = str(error)
-    return found
-
-
-def _compare(
-    clip: Clip, question: Question, progress: Progress, cancelled: Callable[[], bool]
-) -> Disagreements | None:
-    return find_disagreements(
-        clip, question.raters, question.classes, question.threshold,
-        narrowest=question.narrowest, progress=progress, cancelled=cancelled,
-    )  # fmt: skip
-
-
-def _agree(
-    clip: Clip,
-    case: Case,
-    frames: NDArray[np.bool_],
-    progress: Progress,
-    cancelled: Callable[[], bool],
-) -> list[Act] | None:
-    return agreed_acts(clip, case, frames, progress=progress, cancelled=cancelled)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from napari_confseg.annotate.blinding import Standing
 from napari_confseg.annotate.review.cohort import ADJUDICATED, due_of
 from napari_confseg.annotate.review.deciding import rule
 from napari_confseg.annotate.review.looking import Looking
@@ -85,6 +86,15 @@ class Review(Looking):
         self._due = ()
 
     # ---- from clip to clip ----------------------------------------------------------------
+
+    def why_not_cohort(self) -> str:
+        """Return why I may not look through the cohort: who reads blinded may not; empty if I may.
+
+        What holds for the clip that is open need not hold for the others.
+        """
+        session = self.session
+        rule = session.cohort.meta.blinding if session.cohort else "none"
+        return Standing(rule, session.role).why()
 
     def take_due(self, due: Sequence[ClipDue]) -> None:
         """Take in what :func:`~napari_confseg.annotate.review.cohort.look_through` found."""

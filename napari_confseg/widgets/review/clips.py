@@ -93,6 +93,9 @@ class ClipsDue(QWidget):  # type: ignore[misc]
         cohort, wish = self._review.session.cohort, self._review.state.wish
         if cohort is None or self._chore is not None:
             return
+        if why := self._review.why_not_cohort():
+            self._review.session.message = why
+            return
         self._review.session.flush(2)  # what was decided just now counts
         chore = Chore(
             lambda c: look_through(cohort, wish, progress=c.report, cancelled=c.cancelled), self

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.review.cohort import ADJUDICATED, ClipDue, look_through
@@ -320,6 +321,22 @@ def test_the_cohort_s_worst_clip_comes_first(review: Review, cohort: Cohort) -> 
     assert [(d.clip, d.open) for d in review.due] == [("clip-2", 0), ("clip-1", 2)]
     assert review.turn() is None
     assert "No other clip" in session.message
+
+
+def test_who_reads_blinded_sees_nobody_until_a_reviewer(cohort: Cohort) -> None:
+    cohort.update_meta(blinding="always")
+    review = open_review(cohort, adjudicate=False)
+    session = review.session
+    assert review.state.raters == ()
+    assert "read blinded" in review.state.reason
+    assert "read blinded" in review.why_not_cohort()
+    session.choose_role(Role.REVIEWER)
+    finish(review)
+    assert [r.name for r in review.state.raters] == ["ada", "bo"]
+    assert len(review.state.items) == 2
+    assert review.why_not_cohort() == ""
+    review.close()
+    session.close_clip()
 
 
 def test_the_agreed_box_is_where_it_was_planted() -> None:
