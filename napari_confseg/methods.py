@@ -98,8 +98,8 @@ METHODS: Final[dict[str, About]] = {
     "calibrated": About(
         "First finds out what each rater's confidence is worth, then learns from that."
     ),
-    "calibrated-ordinal": About(
-        "First finds out what each rater's confidence is worth, then learns {n} thresholds of it.",
+    "own-scale": About(
+        "Reads each rater on the scale that they use, then learns {n} thresholds of it at once.",
         parameters={"n": Parameter(5, 2, 20, "Thresholds")},
     ),
 }

@@ -1,4 +1,4 @@
-"""Command line: ``confseg-train fit | predict | evaluate | study | run``.
+"""Command line: ``confseg-train fit | predict | evaluate | study | clinical | run``.
 
 Torch is imported by the commands that need it, not by ``--help``.
 """
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _predict_parser(commands)
     _evaluate_parser(commands)
     _study_parser(commands)
+    _clinical_parser(commands)
     run = _command(commands, "run", _run, "do what a run folder asks; resume it if it was stopped",
                    "confseg-train run runs/first")  # fmt: skip
     run.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with job.json in it")
@@ -159,12 +160,36 @@ def _study_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     study.add_argument(
         "--classes", nargs="+", default=[], help="classes to learn; all if not given"
     )
-    study.add_argument("--folds", type=int, default=5)
     study.add_argument("--seeds", type=int, default=1, help="how often all is repeated")
-    study.add_argument("--size", choices=("study", "quick", "normal"), default="study")
-    study.add_argument("--steps", type=int, help="optimiser steps of each fit")
-    study.add_argument("--jobs", type=int, default=2, help="fits side by side; default: 2")
-    study.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster, instead of jobs")
+    _fits_options(study)
+
+
+def _fits_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--size", choices=("study", "quick", "normal"), default="study")
+    parser.add_argument("--steps", type=int, help="optimiser steps of each fit")
+    parser.add_argument("--jobs", type=int, default=2, help="fits side by side; default: 2")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster, instead of jobs")
+
+
+def _clinical_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    clinical = _command(
+        commands, "clinical", _clinical, "from planes to findings to outcomes of patients",
+        "confseg-train clinical lung.zarr --table lung-clinical.csv --out clinical/first",
+    )  # fmt: skip
+    clinical.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    clinical.add_argument("--table", type=Path, required=True, metavar="CSV",
+                          help="one line per patient and day, as sample data has it")  # fmt: skip
+    clinical.add_argument("--out", type=Path, required=True, metavar="FOLDER",
+                          help="for models, findings and page; is gone on with")  # fmt: skip
+    clinical.add_argument("--methods", nargs="+", default=["threshold", "soft"], metavar="METHOD",
+                          help="as in study")  # fmt: skip
+    clinical.add_argument("--thresholds", default="30:90:20", metavar="FIRST:LAST:STEP",
+                          help="training thresholds, percent; default: %(default)s")  # fmt: skip
+    clinical.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
+    clinical.add_argument("--covariates", nargs="*", default=["age", "sex"], metavar="COLUMN",
+                          help="what else may foretell; default: age sex")  # fmt: skip
+    _fits_options(clinical)
 
 
 def _fit(arguments: argparse.Namespace) -> int:
@@ -246,6 +271,12 @@ def _study(arguments: argparse.Namespace) -> int:
     from trainer.study.command import study
 
     return study(arguments, _absolute(arguments.cohort))
+
+
+def _clinical(arguments: argparse.Namespace) -> int:
+    from trainer.clinical.command import clinical
+
+    return clinical(arguments, _absolute(arguments.cohort))
 
 
 def _absolute(location: str) -> str:

@@ -93,13 +93,23 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
             rater: _percent(patterns.stated[r], fitted.curve(rater))
             for r, rater in enumerate(patterns.raters) if heard[r]
         }  # fmt: skip
-    for rater, top in _highest(samples, train).items():
-        if top < MAX_CONFIDENCE:
-            own = tuple(min(MAX_CONFIDENCE, round(MAX_CONFIDENCE * v / top))
-                        for v in range(MAX_CONFIDENCE + 1))  # fmt: skip
-            for name in classes:
-                curves.setdefault(name, {}).setdefault(rater, own)
+    for name, own in own_scales(samples, train, classes).curves.items():
+        curves[name] = own | curves.get(name, {})
     return Calibration(frames=len(shared), curves=curves)
+
+
+def own_scales(samples: Samples, train: Sequence[int], classes: Sequence[str]) -> Calibration:
+    """Read each rater's confidence beside the highest that they ever state, on the same samples.
+
+    A person's highest word means "there", be it 100 % or 80; who uses the scale to its end has no
+    curve. See :func:`calibrate` for the arguments.
+    """
+    curves = {
+        rater: tuple(min(MAX_CONFIDENCE, round(MAX_CONFIDENCE * v / top))
+                     for v in range(MAX_CONFIDENCE + 1))
+        for rater, top in _highest(samples, train).items() if top < MAX_CONFIDENCE
+    }  # fmt: skip
+    return Calibration(frames=0, curves={name: dict(curves) for name in classes} if curves else {})
 
 
 def _highest(samples: Samples, train: Sequence[int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_confseg.store import Cohort
-from trainer.calibrate import apply, calibrate
+from trainer.calibrate import apply
 from trainer.checkpoint import CONFIG, RunConfig, library_versions, load_config, save_config
 from trainer.compute import choose_device, choose_precision
 from trainer.data import (
@@ -95,8 +95,8 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
             "Mark them again, or begin a new run.",
         )
     held = held[:: -(-len(held) // _VALIDATION[config.size])]
-    if RECIPES[config.method.name].calibrates:
-        found = config.calibration or calibrate(samples, train, config.classes)
+    if calibrates := RECIPES[config.method.name].calibrates:
+        found = config.calibration or calibrates(samples, train, config.classes)
         config = config.model_copy(update={"calibration": found})
         samples = apply(found, samples, config.classes)
     if resumed is None:

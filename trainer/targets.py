@@ -8,7 +8,7 @@ keyword-only, in percent; its default stands in ``napari_confseg.methods``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,15 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 from trainer import heads
+from trainer.calibrate import calibrate, own_scales
 
 if TYPE_CHECKING:
     from napari_confseg.methods import Method
+    from trainer.calibrate import Calibration
+    from trainer.data import Samples
 
 Target = Callable[..., tuple[Tensor, Tensor]]
+Calibrate = Callable[["Samples", Sequence[int], Sequence[str]], "Calibration"]
 _SLACK = 0.01  # percent: 60 / 100 in float32 must not fall short of a t of 60
 
 
@@ -115,15 +119,16 @@ class Recipe:
         Whether the target takes a generator.
     per_rater : bool
         Whether the network learns each rater's scale along with the rest.
-    calibrates : bool
-        Whether planes are calibrated before anything is learnt (``trainer.calibrate``).
+    calibrates : callable or None
+        What finds out what each rater's confidence is worth, before anything is learnt
+        (``trainer.calibrate``).
     """
 
     target: Target
     head: heads.Head = heads.PLAIN
     draws: bool = False
     per_rater: bool = False
-    calibrates: bool = False
+    calibrates: Calibrate | None = None
 
 
 RECIPES: dict[str, Recipe] = {
@@ -138,8 +143,8 @@ RECIPES: dict[str, Recipe] = {
     "ordinal": Recipe(ordinal, heads.ORDINAL),
     "heteroscedastic": Recipe(soft, heads.NOISY),
     "raters": Recipe(soft, per_rater=True),
-    "calibrated": Recipe(soft, calibrates=True),
-    "calibrated-ordinal": Recipe(ordinal, heads.ORDINAL, calibrates=True),
+    "calibrated": Recipe(soft, calibrates=calibrate),
+    "own-scale": Recipe(ordinal, heads.ORDINAL, calibrates=own_scales),
 }
 
 

@@ -9,7 +9,7 @@ import torch
 
 from napari_confseg.store import EXCLUDED, Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
-from trainer.calibrate import Calibration, apply, calibrate
+from trainer.calibrate import Calibration, apply, calibrate, own_scales
 from trainer.checkpoint import load_config
 from trainer.data import Samples
 from trainer.execute import execute
@@ -86,10 +86,12 @@ def test_who_knows_one_value_says_no_more_by_it_than_that_something_is_there():
     planes = torch.where(samples.planes > 50, 80, 0).to(torch.uint8)
     planes[:, :, :2] = EXCLUDED
     one_value = replace(samples, planes=planes)
-    found = calibrate(one_value, everything(one_value), ["b-line"])
-    after = apply(found, one_value, ["b-line"]).planes
-    assert torch.equal(after, torch.where(planes == 80, 100, planes))
-    assert found.curves["b-line"]["bold"][40] == 50
+    for find in (calibrate, own_scales):
+        found = find(one_value, everything(one_value), ["b-line"])
+        after = apply(found, one_value, ["b-line"]).planes
+        assert torch.equal(after, torch.where(planes == 80, 100, planes))
+        assert found.curves["b-line"]["bold"][40] == 50
+    assert own_scales(samples, everything(samples), ["b-line"]).curves == {}
 
 
 def test_excluded_stays_excluded_and_a_class_that_one_reviewed_keeps_its_values():

@@ -19,13 +19,14 @@ from trainer.terminal import Terminal, print_json
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def study(arguments: argparse.Namespace, cohort: str) -> int:
     """Carry out the command; 0 if done, 1 if it was stopped."""
     request = StudyRequest(
         cohort=cohort,
-        classes=tuple(arguments.classes) or _all_classes(cohort),
+        classes=tuple(arguments.classes) or all_classes(cohort),
         panels=parse_panels(arguments.panels, cohort),
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
         folds=arguments.folds,
@@ -34,32 +35,33 @@ def study(arguments: argparse.Namespace, cohort: str) -> int:
         steps=arguments.steps,
     )
     try:
-        carry_on(request, arguments)
+        carry_on(arguments.out, request, arguments)
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on from here.")
         return 1
     return 0
 
 
-def carry_on(request: StudyRequest, arguments: argparse.Namespace) -> None:
+def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> None:
     """Do what is left of the study and write its page."""
     options = {"jobs": arguments.jobs, "scheduler": arguments.scheduler}
     if arguments.json:
-        run_study(arguments.out, request, **options, tell=lambda *told: print_json(_event(*told)))
+        run_study(folder, request, **options, tell=lambda *told: print_json(_event(*told)))
     else:
         with Terminal() as terminal:
-            run_study(arguments.out, request, **options,
+            run_study(folder, request, **options,
                       tell=lambda *told: terminal.show(_event(*told)))  # fmt: skip
-    write_report(arguments.out)
+    write_report(folder)
     if not arguments.json:
-        Console().print(f"The page: {arguments.out / REPORT}")
+        Console().print(f"The page: {folder / REPORT}")
 
 
 def _event(done: int, total: int, message: str, left: float | None) -> Progress:
     return Progress(current=done, maximum=total, message=message, seconds_left=left)
 
 
-def _all_classes(cohort: str) -> tuple[str, ...]:
+def all_classes(cohort: str) -> tuple[str, ...]:
+    """Return the classes of a cohort."""
     return tuple(c.name for c in Cohort.open(cohort, read_only=True).meta.classes)
 
 
@@ -104,5 +106,5 @@ def parse_panels(texts: Sequence[str], cohort: str) -> dict[str, tuple[str, ...]
     if panels:
         return panels
     opened = Cohort.open(cohort, read_only=True)
-    people = {r.name for s in find_sources(opened, _all_classes(cohort), ()) for r in s.raters}
+    people = {r.name for s in find_sources(opened, all_classes(cohort), ()) for r in s.raters}
     return {"everybody": tuple(sorted(people))}

@@ -170,7 +170,14 @@ def _presence(measured: Sequence[Measured], panel: Sequence[str], weights: Float
 
 
 def _average(panel: str, method: str, runs: tuple[str, ...], parts: Sequence[_Part]) -> Cell:
+    """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are.
+
+    So an interval holds what chance did to the training, as far as the seeds tell.
+    """
     values, matrix, levels, calibration = zip(*parts, strict=True)
-    mean = {name: np.mean([v[name] for v in values], 0) for name in values[0]}
+    weights = draw(len(parts), seed=1) / len(parts)  # (1 + B, seeds)
+    mean = {
+        name: sum(weights[:, s, None] * v[name] for s, v in enumerate(values)) for name in values[0]
+    }
     return Cell(panel, method, runs, mean, np.mean(matrix, 0), np.mean(levels, 0),
                 np.sum(calibration, 0))  # fmt: skip

@@ -215,10 +215,11 @@ and <b>Dice against truth</b>: with the exact truth. <b>HD95</b>: at 50 %, mean 
 both mark. <b>Presence</b>: whether a clip shows the class at all, by the highest probability that
 ten pixels of a frame reach.</p>
 <p>Sums over pixels are pooled over patients before a score is formed; then the mean over classes
-is taken, then over seeds. Intervals resample patients with all their clips; differences use the
-same resampling for both sides. p-values come from the resamplings and are corrected by Holm's
-method. <code>{NUMBERS}</code> names for every number here the folders in <code>{RUNS}/</code> that
-it comes from; each holds its <code>tables.npz</code>, <code>scores.csv</code> and checkpoint.</p>
+is taken, then over seeds. Intervals resample patients with all their clips, and seeds if there are
+several; differences use the same resampling for both sides. p-values come from the resamplings
+and are corrected by Holm's method. <code>{NUMBERS}</code> names for every number here the folders
+in <code>{RUNS}/</code> that it comes from; each holds its <code>tables.npz</code>,
+<code>scores.csv</code> and checkpoint.</p>
 """
 
 

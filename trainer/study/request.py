@@ -45,8 +45,8 @@ class StudyRequest(BaseModel):
         Of the network.
     steps : int or None
         Of each fit: the same for all, whatever the method.
-    readouts : bool
-        Whether clinical read-outs of the held-out clips are kept, too.
+    findings : bool
+        Whether clinical findings of the held-out clips are kept, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,7 +58,7 @@ class StudyRequest(BaseModel):
     seeds: int = Field(default=1, ge=1)
     size: Literal["study", "quick", "normal"] = "study"
     steps: int | None = Field(default=None, ge=1)
-    readouts: bool = False
+    findings: bool = False
 
     @model_validator(mode="after")
     def _methods_differ(self) -> Self:

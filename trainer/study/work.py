@@ -14,6 +14,7 @@ from napari_confseg.job import REQUEST, Failed, JobError, RunFolder
 from napari_confseg.store import Cohort, StoreError
 from trainer.checkpoint import STATE
 from trainer.execute import execute
+from trainer.findings import FINDINGS_CSV, model_findings, write_findings
 from trainer.predict import Predictor
 from trainer.problems import TrainError
 from trainer.study.measure import TABLE_CSV, TABLES, measure, write_scores
@@ -81,9 +82,12 @@ def carry_out(folder: Path, fit: Fit) -> str:
 def _score(run: RunFolder, study: StudyRequest, fit: Fit) -> None:
     cohort = _cohort(study.cohort)
     clips = [name for name in cohort.clips() if _patient(study.cohort, name) in fit.held_out]
-    measured = measure(Predictor.load(run.path, "cpu"), cohort, clips,
-                       [*truths(study.cohort), *fit.raters])  # fmt: skip
+    predictor = Predictor.load(run.path, "cpu")
+    measured = measure(predictor, cohort, clips, [*truths(study.cohort), *fit.raters])
     measured.save(run.path / TABLES)
+    if study.findings:
+        found = {name: model_findings(cohort.clip(name), predictor) for name in clips}
+        write_findings(found, run.path / FINDINGS_CSV)
     write_scores(measured, run.path / TABLE_CSV)
 
 

@@ -1,0 +1,50 @@
+"""The whole command on a toy ward."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from napari_confseg.store import Cohort
+from tests.trainer.clinical.test_table import GOOD, write
+from tests.trainer.conftest import add_toy_clip
+from trainer.__main__ import main
+from trainer.checkpoint import load_config
+from trainer.findings import read_findings
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory):
+    """Four patients, a clip each: too few to foretell anything, which is said."""
+    folder = tmp_path_factory.mktemp("ward")
+    cohort = Cohort.create(folder / "ward.zarr", name="ward")
+    for i in range(4):
+        add_toy_clip(cohort, f"clip-{i}", f"p{i}", n_frames=2, zone="R1")
+    rows = [GOOD[2] | {"patient": f"p{i}", "clips": f"clip-{i}"} for i in range(4)]
+    write(folder / "ward.csv", rows)
+    return folder
+
+
+def test_findings_of_models_are_out_of_fold_and_every_number_says_where_from(ward, capsys):
+    command = ["clinical", str(ward / "ward.zarr"), "--table", str(ward / "ward.csv"), "--out",
+               str(ward / "out"), "--methods", "threshold:t=60", "--folds", "2", "--steps", "4",
+               "--jobs", "1", "--json"]  # fmt: skip
+    assert main(command) == 0
+    runs = sorted((ward / "out" / "models" / "runs").iterdir())
+    assert len(runs) == 2
+    read = [set(read_findings([run / "findings.csv"])) for run in runs]
+    assert sorted(set.union(*read)) == [f"clip-{i}" for i in range(4)]
+    for run, clips in zip(runs, read, strict=True):
+        split = load_config(run).split
+        assert not clips & {*split.train, *split.validation}
+    page = (ward / "out" / "report.html").read_text()
+    assert "too few" in page
+    with (ward / "out" / "numbers.csv").open() as f:
+        assert list(csv.DictReader(f)) == []
+    made = (ward / "out" / "report.html").read_bytes()
+    assert main(command) == 0
+    assert (ward / "out" / "report.html").read_bytes() == made
+    capsys.readouterr()
+    assert main([*command, "--covariates", "sf_followup"]) == 1
+    assert "'sf_followup' can't foretell" in capsys.readouterr().err

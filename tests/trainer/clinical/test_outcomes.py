@@ -1,0 +1,115 @@
+"""What findings foretell: known signals are found, noise is not, and nobody is in both parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import mean_absolute_error, roc_auc_score
+
+from trainer.clinical.features import covariates, patient_findings
+from trainer.clinical.outcomes import (
+    OUTCOMES,
+    Foretold,
+    foretell,
+    gain,
+    interval,
+    replicates,
+    sf_change,
+)
+from trainer.clinical.table import Row
+from trainer.findings import FINDINGS
+
+SF, CHANGE, READMISSION = OUTCOMES
+
+
+def row(patient: str, day: int = 0, **changes: object) -> Row:
+    return replace(Row(patient, day, 60, "f", (f"{patient}-{day}",), ("R1",), 92, 0.4, "mask", 230,
+                       230, readmitted_30d=False), **changes)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ward() -> tuple[list[Row], np.ndarray]:
+    """Sixty patients whose S/F follows the one finding that there is, with noise."""
+    rng = np.random.default_rng(4)
+    sick = rng.random(60)
+    sf = 470 - 330 * sick + rng.normal(0, 15, 60)
+    later = sf * np.where(sick > 0.6, 0.8, np.where(sick < 0.3, 1.2, 1.0))
+    back = rng.random(60) < 1 / (1 + np.exp(-8 * (sick - 0.5)))
+    rows = [row(f"p{i:02d}", sf=float(sf[i]), sf_followup=float(later[i]),
+                readmitted_30d=bool(back[i])) for i in range(60)]  # fmt: skip
+    return rows, sick[:, None]
+
+
+@pytest.fixture(scope="module")
+def told(ward) -> dict[str, Foretold]:
+    rows, sick = ward
+    found = {o.name: foretell(o, rows, sick) for o in OUTCOMES}
+    assert all(found.values())
+    return found
+
+
+def test_a_signal_is_found_in_each_outcome_and_noise_in_none(ward, told):
+    rows, _ = ward
+    noise = np.random.default_rng(0).random((60, 1))
+    for outcome in (SF, READMISSION):
+        guessed = foretell(outcome, rows, noise)
+        assert guessed is not None
+        assert gain(outcome, told[outcome.name], guessed).low > 0
+    assert interval(READMISSION, guessed).low < 0.5
+    for outcome in (CHANGE, READMISSION):
+        assert interval(outcome, told[outcome.name]).low > 0.5
+
+
+def test_scores_equal_scikit_learn(told):
+    value = {o.name: interval(o, told[o.name]).value for o in OUTCOMES}
+    assert value["sf"] == pytest.approx(mean_absolute_error(told["sf"].y, told["sf"].predicted))
+    r, c = told["readmission"], told["sf-change"]
+    assert value["readmission"] == pytest.approx(roc_auc_score(r.y, r.predicted[:, 1]))
+    assert c.predicted.sum(1) == pytest.approx(np.ones(60))
+    assert value["sf-change"] == pytest.approx(
+        roc_auc_score(c.y, c.predicted / c.predicted.sum(1, keepdims=True), multi_class="ovr")
+    )
+
+
+def test_a_patient_tells_nothing_of_themselves():
+    """Two days of a patient are alike to the digit: split apart, they would give S/F away."""
+    rng = np.random.default_rng(1)
+    names = rng.random(40)
+    rows = [row(f"p{i:02d}", day, sf=float(rng.normal(300, 50)) if not day else 0)
+            for i in range(40) for day in (0, 3)]  # fmt: skip
+    rows = [replace(r, sf=rows[2 * (i // 2)].sf) for i, r in enumerate(rows)]
+    known = np.repeat(np.stack([names, names**2, np.sin(40 * names)], 1), 2, 0)
+    told = foretell(SF, rows, known)
+    nothing = Foretold(told.y, np.full(80, told.y.mean()), told.patients)
+    assert replicates(SF, told)[0] > 0.95 * replicates(SF, nothing)[0]
+
+
+def test_change_is_three_way_and_counts_only_where_s_f_does():
+    assert [sf_change(row("p", sf_followup=v)) for v in (200, 230, 260)] == [0, 1, 2]
+    assert sf_change(row("p", spo2=98)) is None
+    assert SF.of(row("p", spo2=97)) == 230
+    assert SF.of(row("p", spo2=98)) is None
+
+
+def test_too_few_patients_are_not_foretold():
+    rows = [row(f"p{i}") for i in range(12)]
+    assert foretell(SF, rows, np.zeros((12, 1))) is None
+    rows = [row(f"p{i}", readmitted_30d=i < 3) for i in range(40)]
+    assert foretell(READMISSION, rows, np.zeros((40, 1))) is None
+
+
+def test_a_patients_findings_are_mean_largest_and_change():
+    rows = [row("a", clips=("x", "y")), row("a", 3, clips=("z",)), row("b", clips=("w",))]
+    clips = {c: dict.fromkeys(FINDINGS, v) for c, v in
+             {"x": 1.0, "y": 3.0, "z": 5.0, "w": np.nan}.items()}  # fmt: skip
+    table = patient_findings(rows, clips)
+    n = len(FINDINGS)
+    assert table.shape == (3, 4 * n)
+    assert table[0, :n].tolist() == [2.0] * n
+    assert table[0, n : 2 * n].tolist() == [3.0] * n
+    assert table[1, 2 * n : 3 * n].tolist() == [3.0] * n
+    assert np.isnan(table[2]).all()
+    assert patient_findings(rows[::2], clips).shape == (2, 2 * n)
+    assert covariates(rows, ("age", "sex")).tolist() == [[60, 0]] * 3

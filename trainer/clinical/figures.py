@@ -1,0 +1,84 @@
+"""The figures of the clinical page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.clinical.outcomes import LOWER, OUTCOMES, interval
+from trainer.page import INK, LINE, PALETTE, SOFT, drawing
+from trainer.study.figures import trained_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from trainer.clinical.outcomes import Foretold
+
+    Told = Mapping[str, Mapping[str, Foretold | None]]
+
+
+def by_threshold(told: Told, others: Sequence[str]) -> Figure:
+    """Draw each outcome's score by the threshold that the model was trained at."""
+    with drawing(3.4 * len(OUTCOMES), 3.3) as figure:
+        axes = np.atleast_1d(figure.subplots(1, len(OUTCOMES)))
+    for ax, outcome in zip(axes, OUTCOMES, strict=True):
+        here = {n: interval(outcome, f) for n, f in told[outcome.name].items() if f is not None}
+        cut = sorted((t, i) for n, i in here.items() if (t := trained_at(n)) is not None)
+        at = [t for t, _ in cut]
+        ax.fill_between(at, [i.low for _, i in cut], [i.high for _, i in cut], color=SOFT,
+                        alpha=0.18, lw=0)  # fmt: skip
+        ax.plot(at, [i.value for _, i in cut], "o-", color=INK, ms=4, lw=1.3, label="threshold(t)")
+        for i, name in enumerate(n for n in others if n in here):
+            ax.axhline(here[name].value, color=PALETTE[i % len(PALETTE)], lw=1.4, label=name)
+        ax.set_title(outcome.title)
+        ax.set_ylabel(f"{outcome.score} ({'less' if outcome.score in LOWER else 'more'} is better)")
+        ax.grid(axis="y", color=LINE, lw=0.6)
+    figure.supxlabel("training threshold t, percent", fontsize=9)
+    figure.legend(*axes[-1].get_legend_handles_labels(), frameon=False, ncols=6,
+                  loc="outside upper left")  # fmt: skip
+    return figure
+
+
+def sources_plot(told: Told) -> Figure:
+    """Draw the score of every source of findings, with intervals, one plot an outcome."""
+    names = list(told[OUTCOMES[0].name])
+    with drawing(10.5, 0.9 + 0.22 * len(names)) as figure:
+        axes = np.atleast_1d(figure.subplots(1, len(OUTCOMES), sharey=True))
+    for ax, outcome in zip(axes, OUTCOMES, strict=True):
+        for y, name in enumerate(names):
+            foretold = told[outcome.name][name]
+            if foretold is None:
+                continue
+            i = interval(outcome, foretold)
+            color = INK if trained_at(name) is not None else PALETTE[0] if y else SOFT
+            ax.plot([i.low, i.high], [y, y], color=color, lw=1.6)
+            ax.plot(i.value, y, "o", color=color, ms=4)
+        ax.set_title(outcome.title)
+        ax.set_xlabel(outcome.score)
+        ax.grid(axis="x", color=LINE, lw=0.6)
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    return figure
+
+
+def calibration(told: Told, names: Sequence[str], bins: int = 5) -> Figure | None:
+    """Draw foretold against observed readmission in equal groups of patients; None without."""
+    foretold = told["readmission"]
+    there = [n for n in names if foretold.get(n) is not None]
+    if not there:
+        return None
+    with drawing(4.2, 4.0) as figure:
+        ax = figure.subplots()
+    ax.plot([0, 1], [0, 1], color=LINE, lw=1, ls="--")
+    for i, name in enumerate(there):
+        f = foretold[name]
+        assert f is not None
+        parts = np.array_split(np.argsort(f.predicted[:, 1], kind="stable"), bins)
+        ax.plot([f.predicted[p, 1].mean() for p in parts], [f.y[p].mean() for p in parts], "o-",
+                ms=4, lw=1.2, color=PALETTE[i % len(PALETTE)], label=name)  # fmt: skip
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="foretold", ylabel="readmitted")
+    ax.legend(frameon=False, fontsize=8)
+    return figure

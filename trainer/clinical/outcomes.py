@@ -1,0 +1,183 @@
+"""What findings foretell: nested cross-validation, patients kept whole, scores with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss, make_scorer
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from trainer.study.compare import Interval
+from trainer.study.pooled import draw
+from trainer.study.scores import presence_auroc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainer.clinical.table import Row
+
+    Floats = NDArray[np.float64]
+
+OUTER, INNER, REPEATS = 5, 4, 3
+STRENGTHS = np.logspace(-1, 3, 5)
+"""Of regularisation, chosen in the inner folds."""
+CHANGED = 0.10
+"""Share by which S/F must change to count as better or worse; ours, nobody's standard."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Something to foretell.
+
+    Attributes
+    ----------
+    name, title, unit : str
+        What people read.
+    kind : {"number", "class"}
+        Which pipeline.
+    of : callable
+        The outcome of a row; None where it can't be told.
+    score : str
+        What is reported of it, and with :data:`BETTER` which way is better.
+    """
+
+    name: str
+    title: str
+    kind: Literal["number", "class"]
+    of: Callable[[Row], float | None]
+    score: str
+
+
+def sf_change(row: Row) -> float | None:
+    """Return 0 for worse, 1 for about the same, 2 for better at follow-up."""
+    if not row.sf_counts:
+        return None
+    ratio = row.sf_followup / row.sf
+    return 2.0 if ratio >= 1 + CHANGED else 0.0 if ratio <= 1 - CHANGED else 1.0
+
+
+OUTCOMES = (
+    Outcome("sf", "S/F value", "number", lambda r: r.sf if r.sf_counts else None,
+            "mean absolute error"),
+    Outcome("sf-change", "S/F change, three-way", "class", sf_change, "AUROC, one against rest"),
+    Outcome("readmission", "Readmission within 30 days", "class",
+            lambda r: float(r.readmitted_30d), "AUROC"),
+)  # fmt: skip
+LOWER = {"mean absolute error"}
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Predictions for patients that no part of the model has seen.
+
+    Attributes
+    ----------
+    y : float (n,)
+        What happened.
+    predicted : float (n,) or (n, classes)
+        A number, or a probability of each class; mean over repeats.
+    patients : tuple of str
+        Whose.
+    """
+
+    y: Floats
+    predicted: Floats
+    patients: tuple[str, ...]
+
+
+def foretell(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Foretold | None:
+    """Predict an outcome by nested, patient-grouped cross-validation.
+
+    The strength of regularisation is chosen within each training part; imputation and scaling are
+    learnt there, too. None if there are too few rows, or patients of a class, for the folds.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What to foretell.
+    rows : sequence of Row
+        Of the table.
+    features : float (rows, columns)
+        What is known on the day.
+    """
+    told = [outcome.of(row) for row in rows]
+    use = [i for i, y in enumerate(told) if y is not None]
+    y = np.array([told[i] for i in use], float)
+    groups = np.array([rows[i].patient for i in use])
+    if len(set(groups)) < 4 * OUTER:
+        return None
+    if outcome.kind == "class":
+        counts = [len(set(groups[y == c])) for c in np.unique(y)]
+        if len(counts) < 2 or min(counts) < 2 * OUTER:
+            return None
+    x = features[use]
+    with threadpool_limits(1):  # matrices this small are five times slower on two threads
+        repeats = [_once(outcome, x, y, groups, repeat) for repeat in range(REPEATS)]
+    return Foretold(y, np.mean(repeats, 0), tuple(groups))
+
+
+def _once(outcome: Outcome, x: Floats, y: Floats, groups: NDArray[np.str_], repeat: int) -> Floats:
+    classes = np.unique(y)
+    predicted = np.zeros(len(y) if outcome.kind == "number" else (len(y), len(classes)))
+    search = _search(outcome, classes, repeat)
+    for train, test in _folds(outcome, OUTER, repeat).split(x, y, groups):
+        search.fit(x[train], y[train], groups=groups[train])
+        predicted[test] = (
+            search.predict(x[test]) if outcome.kind == "number" else search.predict_proba(x[test])
+        )
+    return predicted
+
+
+def _folds(outcome: Outcome, parts: int, repeat: int) -> GroupKFold | StratifiedGroupKFold:
+    """Keep patients whole and classes in their share: a part without one teaches none of it."""
+    kind = GroupKFold if outcome.kind == "number" else StratifiedGroupKFold
+    return kind(parts, shuffle=True, random_state=repeat)
+
+
+def _search(outcome: Outcome, classes: Floats, repeat: int) -> GridSearchCV:
+    if outcome.kind == "number":
+        last, grid, scoring = Ridge(), {"ridge__alpha": STRENGTHS}, "neg_mean_absolute_error"
+    else:
+        last, grid = LogisticRegression(max_iter=2000), {"logisticregression__C": 1 / STRENGTHS}
+        scoring = make_scorer(log_loss, greater_is_better=False, labels=classes,
+                              response_method="predict_proba")  # fmt: skip
+    steps = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), last
+    )
+    return GridSearchCV(steps, grid, scoring=scoring, cv=_folds(outcome, INNER, repeat))
+
+
+def replicates(outcome: Outcome, told: Foretold) -> Floats:
+    """Return the outcome's score over all patients, then over resamplings of patients."""
+    names = sorted(set(told.patients))
+    whose = np.array([names.index(p) for p in told.patients])
+    weights = draw(len(names))[:, whose]
+    if outcome.kind == "number":
+        error = np.abs(told.predicted - told.y)
+        return np.asarray(weights @ error / weights.sum(1))
+    classes = np.unique(told.y)
+    if len(classes) == 2:
+        return presence_auroc(told.predicted[:, 1], told.y == classes[1], weights)
+    each = [presence_auroc(told.predicted[:, i], told.y == c, weights)
+            for i, c in enumerate(classes)]  # fmt: skip
+    return np.asarray(np.mean(each, 0))
+
+
+def interval(outcome: Outcome, told: Foretold) -> Interval:
+    """Return the outcome's score with its interval."""
+    return Interval.of(replicates(outcome, told))
+
+
+def gain(outcome: Outcome, told: Foretold, baseline: Foretold) -> Interval:
+    """Return how much better than `baseline`, on the same patients."""
+    sign = -1 if outcome.score in LOWER else 1
+    return Interval.of(sign * (replicates(outcome, told) - replicates(outcome, baseline)))

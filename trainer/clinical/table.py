@@ -1,0 +1,243 @@
+"""The clinical table, checked on entry: units, ranges, who and when, and nothing from the future.
+
+One line per patient and day. What is known on that day may foretell; what is known only later
+(:data:`OUTCOMES`) may only be foretold.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_confseg.store import Problem
+from trainer.problems import TrainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari_confseg.store import Cohort
+
+OUTCOMES = ("sf", "sf_followup", "readmitted_30d")
+COVARIATES = ("age", "sex")
+MOST_SPO2 = 97
+"""Percent; above, the dissociation curve is flat and S/F says nothing of oxygenation."""
+_SLACK = 1.0  # of S/F: tables round
+
+
+@dataclass(frozen=True)
+class Row:
+    """One patient on one day.
+
+    Attributes
+    ----------
+    patient : str
+    day : int
+        Days from admission.
+    age : float
+        Years.
+    sex : str
+        ``"f"`` or ``"m"``.
+    clips, zones : tuple of str
+        Clips of that day, and the lung zone of each.
+    spo2 : float
+        Percent.
+    fio2 : float
+        Fraction, 0.21..1.
+    fio2_source : str
+        The device; ``...-estimate`` where FiO2 was estimated from a flow.
+    sf, sf_followup : float
+        SpO2 / FiO2 on the day, and later.
+    readmitted_30d : bool
+        Within 30 days of discharge.
+    """
+
+    patient: str
+    day: int
+    age: float
+    sex: str
+    clips: tuple[str, ...]
+    zones: tuple[str, ...]
+    spo2: float
+    fio2: float
+    fio2_source: str
+    sf: float
+    sf_followup: float
+    readmitted_30d: bool
+
+    @property
+    def sf_counts(self) -> bool:
+        """Whether S/F can be read as a measure of oxygenation."""
+        return self.spo2 <= MOST_SPO2
+
+    @property
+    def fio2_estimated(self) -> bool:
+        """Whether FiO2 is an estimate."""
+        return self.fio2_source.endswith("-estimate")
+
+
+COLUMNS = tuple(Row.__dataclass_fields__)
+
+
+def read_table(path: Path, cohort: Cohort) -> list[Row]:
+    """Read and check the table of a cohort.
+
+    Raises
+    ------
+    TrainError
+        If anything is wrong; names every problem with its line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as f:
+            reader = csv.DictReader(f)
+            header = tuple(reader.fieldnames or ())
+            lines = list(enumerate(reader, 2))
+    except OSError as error:
+        raise TrainError(f"The table {path} can't be read: {error}", "Name another.") from error
+    problems = list(_header_problems(header))
+    rows: list[Row] = []
+    if not problems:
+        for number, line in lines:
+            found = list(_line_problems(line, f"line {number}"))
+            problems += found
+            if not found:
+                rows.append(_row(line))
+        problems += _together(rows, cohort)
+    if not lines:
+        problems.append(Problem("empty", path.name, "a line per patient and day", "none"))
+    if problems:
+        listed = "\n".join(f"  {p}" for p in problems)
+        raise TrainError(f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
+                         "Mend the table and run it again.")  # fmt: skip
+    return rows
+
+
+def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what may foretell; what is known only later is refused.
+
+    Raises
+    ------
+    TrainError
+        If one is an outcome, holds one, or is no column that may be used.
+    """
+    for name in names:
+        if name in OUTCOMES or name in ("spo2", "fio2", "fio2_source"):
+            raise TrainError(
+                f"{name!r} can't foretell: it is an outcome or what the outcome is made of",
+                f"Use {', '.join(COVARIATES)}.",
+            )
+        if name not in COVARIATES:
+            raise TrainError(f"There is no covariate {name!r}", f"Use {', '.join(COVARIATES)}.")
+    return names
+
+
+def _header_problems(header: tuple[str, ...]) -> Iterator[Problem]:
+    for name in COLUMNS:
+        if name not in header:
+            yield Problem("column-missing", "header", name, ", ".join(header) or "nothing")
+    for name in header:
+        if name not in COLUMNS:
+            yield Problem(
+                "column-unknown", "header", f"only {', '.join(COLUMNS)}", name,
+                "nobody can tell whether it was known on the day; take it out",
+            )  # fmt: skip
+    for name in sorted({n for n in header if header.count(n) > 1}):
+        yield Problem("column-twice", "header", f"{name} once", f"{header.count(name)} times")
+
+
+def _is_fraction(text: str) -> str:
+    return "a fraction: give percent" if 0 < float(text) <= 1 else ""
+
+
+def _is_percent(text: str) -> str:
+    return "percent: give a fraction, 0.21 to 1" if float(text) > 1 else ""
+
+
+# Column -> lowest, highest, and what a wrong value looks like.
+_RANGES: dict[str, tuple[float, float, Callable[[str], str]]] = {
+    "day": (0, 3650, lambda _: ""),
+    "age": (0, 120, lambda _: ""),
+    "spo2": (50, 100, _is_fraction),
+    "fio2": (0.21, 1.0, _is_percent),
+    "sf": (50, 477, _is_fraction),
+    "sf_followup": (50, 477, _is_fraction),
+}
+
+
+def _line_problems(line: dict[str, str], where: str) -> Iterator[Problem]:
+    numbers: dict[str, float] = {}
+    for name, (low, high, hint) in _RANGES.items():
+        text = line[name] or ""
+        try:
+            numbers[name] = float(text)
+        except ValueError:
+            yield Problem("number", f"{where}, {name}", "a number", text or "nothing")
+            continue
+        if not low <= numbers[name] <= high:
+            yield Problem("range", f"{where}, {name}", f"{low:g} to {high:g}", text, hint(text))
+    if not (line["patient"] or "").strip():
+        yield Problem("patient", f"{where}, patient", "a name", "nothing")
+    if line["sex"] not in ("f", "m"):
+        yield Problem("sex", f"{where}, sex", "f or m", line["sex"] or "nothing")
+    if line["readmitted_30d"] not in ("0", "1"):
+        yield Problem("readmitted", f"{where}, readmitted_30d", "0 or 1", line["readmitted_30d"])
+    if not (line["fio2_source"] or "").strip():
+        yield Problem("fio2-source", f"{where}, fio2_source", "the device", "nothing",
+                      "end it in -estimate where FiO2 was estimated from a flow")  # fmt: skip
+    clips, zones = line["clips"].split(), line["zones"].split()
+    if not clips or len(clips) != len(zones):
+        yield Problem("clips", f"{where}, clips", "a zone for each of one or more clips",
+                      f"{len(clips)} clips, {len(zones)} zones")  # fmt: skip
+    if {"sf", "spo2", "fio2"} <= numbers.keys() and numbers["fio2"]:
+        ratio = numbers["spo2"] / numbers["fio2"]
+        if abs(ratio - numbers["sf"]) > _SLACK:
+            yield Problem("sf", f"{where}, sf", f"SpO2 / FiO2 = {ratio:.1f}", line["sf"],
+                          "is it of another day?")  # fmt: skip
+
+
+def _row(line: dict[str, str]) -> Row:
+    return Row(
+        line["patient"], int(float(line["day"])), float(line["age"]), line["sex"],
+        tuple(line["clips"].split()), tuple(line["zones"].split()), float(line["spo2"]),
+        float(line["fio2"]), line["fio2_source"], float(line["sf"]), float(line["sf_followup"]),
+        line["readmitted_30d"] == "1",
+    )  # fmt: skip
+
+
+def _together(rows: list[Row], cohort: Cohort) -> Iterator[Problem]:
+    """Look for what only several lines, or table and cohort, tell together."""
+    names = set(cohort.clips())
+    line_of: dict[str, Row] = {}
+    first: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda r: (r.patient, r.day)):
+        where = f"patient {row.patient}, day {row.day}"
+        earlier = first.setdefault(row.patient, row)
+        if row is not earlier and (row.sex, row.readmitted_30d) != (
+            earlier.sex, earlier.readmitted_30d
+        ):  # fmt: skip
+            yield Problem("differs", where, "sex and readmission as on the first day", "others")
+        for clip, zone in zip(row.clips, row.zones, strict=True):
+            if clip not in names:
+                yield Problem("clip-unknown", where, f"a clip of {cohort.meta.name}", clip)
+                continue
+            meta = cohort.clip(clip).meta
+            if meta.patient != row.patient:
+                yield Problem("clip-patient", where, f"a clip of {row.patient}",
+                              f"{clip}, of {meta.patient}")  # fmt: skip
+            if meta.zone and meta.zone != zone:
+                yield Problem("clip-zone", where, f"{meta.zone} for {clip}", zone)
+            if clip in line_of:
+                yield Problem(
+                    "future", where, "clips of that day alone",
+                    f"{clip}, which day {line_of[clip].day} has too",
+                    "a clip seen on a later day must not foretell for an earlier one",
+                )  # fmt: skip
+            line_of[clip] = row
+    seen: set[tuple[str, int]] = set()
+    for row in rows:
+        if (row.patient, row.day) in seen:
+            yield Problem(
+                "twice", f"patient {row.patient}", "one line a day", f"day {row.day} twice"
+            )
+        seen.add((row.patient, row.day))

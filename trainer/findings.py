@@ -1,0 +1,90 @@
+"""Clinical findings of clips, from anybody's planes, as numbers in a table."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.readouts import Beams, clip_readouts
+from napari_confseg.store import Status
+from trainer.data import read_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.readouts import ClipReadouts
+    from napari_confseg.store import Clip
+    from trainer.predict import Predictor
+
+FINDINGS_CSV = "findings.csv"
+FINDINGS = ("pleura_percentage", "b_line_count", "artefact_score", "a_lines", "consolidation",
+            "effusion")  # fmt: skip
+"""Expected values over a clip's frames; a-lines as the probability that there are any."""
+
+
+def looked_at(clip: Clip) -> list[int]:
+    """Return the frames that a person has reviewed, or all if nobody has."""
+    people = [r for r in map(clip.rater, clip.raters()) if r.meta.kind == "human"]
+    reviewed = [(r.read_status() == Status.REVIEWED).any(1) for r in people]
+    if not any(r.any() for r in reviewed):
+        return list(range(clip.shape[0]))
+    return [int(t) for t in np.flatnonzero(np.logical_or.reduce(reviewed))]
+
+
+def findings_of(readouts: ClipReadouts) -> dict[str, float]:
+    """Return a clip's findings as numbers; NaN where undefined."""
+    return {
+        name: readouts.a_lines.probability if name == "a_lines"
+        else getattr(readouts, name).mean.expected
+        for name in FINDINGS
+    }  # fmt: skip
+
+
+def rater_findings(clip: Clip, rater: str, classes: Mapping[str, int]) -> dict[str, float]:
+    """Return the findings of a rater's planes on the frames that somebody reviewed."""
+    read = clip.rater(rater)
+    planes = {name: read.read_planes(index) for name, index in classes.items()}
+    return findings_of(clip_readouts(planes, Beams.of(clip.meta, clip.shape), looked_at(clip)))
+
+
+def model_findings(clip: Clip, predictor: Predictor) -> dict[str, float]:
+    """Return the findings of a model on the frames that somebody reviewed.
+
+    Its probabilities are rounded to tens, as people state theirs: a finding is then a few regions
+    of a few levels, not a hundred terraces.
+    """
+    frames = looked_at(clip)
+    blocks = [predictor.percent(block) for block in read_frames(clip, frames)]
+    percent: NDArray[np.uint8] = np.rint(np.concatenate(blocks) / 10).astype(np.uint8) * 10
+    planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
+    beams = Beams.of(clip.meta, clip.shape)
+    return findings_of(clip_readouts(planes, beams, range(len(frames))))
+
+
+def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> None:
+    """Write one line a clip; what is undefined stays empty."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(["clip", *FINDINGS])
+        for clip, values in sorted(findings.items()):
+            shown = ("" if np.isnan(values[n]) else f"{values[n]:.6g}" for n in FINDINGS)
+            writer.writerow([clip, *shown])
+    partial.replace(path)
+
+
+def read_findings(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Read what :func:`write_findings` wrote, of several folds."""
+    findings: dict[str, dict[str, float]] = {}
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as f:
+            for line in csv.DictReader(f):
+                findings[line["clip"]] = {
+                    n: float(line[n]) if line[n] else np.nan for n in FINDINGS
+                }
+    return findings
