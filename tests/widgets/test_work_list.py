@@ -84,6 +84,11 @@ def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
     hand.key("Ctrl+PageUp")
     assert session.clip.name == "clip-1"
     assert "first clip" in session.message
+    # The mouse over the picture is a sign of activity, after however long a pause.
+    watch = session._watch
+    watch._until = 0.0
+    hand.move(50, 50)
+    desk.until(lambda: watch._until > 0)
     # What is said is kept as it is clicked and typed.
     about = panel.about
     panel.about_section.open(True)

@@ -29,6 +29,7 @@ class Activity(QObject):  # type: ignore[misc]
     def __init__(self, session: Session, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
+        viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are given a proxy
         self._callbacks = [viewer.mouse_move_callbacks, viewer.mouse_drag_callbacks,
                            viewer.mouse_wheel_callbacks]  # fmt: skip
         for callbacks in self._callbacks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.datasets.desk import DatasetDesk
 from napari_confseg.annotate.datasets.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
@@ -329,7 +331,8 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         session = self.session
         session.hide_rater(PREVIEW)
         if session.clip is not None and session.clip.name in made.clips:
-            session.show_rater(made.rater)
+            with suppress(BlindedError):  # written all the same, for those who may see it
+                session.show_rater(made.rater)
         self._queue(self.desk.look)
 
 

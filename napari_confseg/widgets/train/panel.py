@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.learnable import Reviewed
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.training import Training, TrainingState
@@ -253,7 +254,7 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
     def _on_marked(self, rater: str, clip: str) -> None:
         session = self.session
         if self.training.state.shown and session.clip is not None and clip == session.clip.name:
-            with suppress(StoreError):  # gone again: the next preview will show
+            with suppress(StoreError, BlindedError):  # gone again: the next preview will show
                 session.show_rater(rater)
 
     def _sync_overlay(self) -> None:
@@ -266,7 +267,7 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
             if overlay.name in runs and overlay.name != wanted:
                 session.hide_rater(overlay.name)
         if wanted and session.clip and self._overlay(wanted) is None and self._has_marked(wanted):
-            with suppress(StoreError):
+            with suppress(StoreError, BlindedError):
                 session.show_rater(wanted)
 
     def _has_marked(self, run: str) -> bool:
