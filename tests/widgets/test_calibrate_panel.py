@@ -48,7 +48,7 @@ def test_an_exercise(
     with_truth(known)
     assert desk.panel.desk.open(known.location)
     desk.until(panel.begin.isEnabled)
-    assert panel.reference.currentText() == "The truth (12 frames new to you)"
+    assert panel.reference.currentText() == "The truth (12 new frames)"
     session.show_rater("truth")
     panel.frames.setValue(3)
     panel.begin.click()

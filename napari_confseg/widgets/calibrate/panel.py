@@ -115,7 +115,9 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
 
     def _new_form(self) -> QWidget:
         self.reference, self.frames = QComboBox(), QSpinBox()
-        self.reference.setToolTip("A consensus, an adjudicated reading or a truth of this cohort")
+        self.reference.setToolTip(
+            "A consensus, an adjudicated reading or a truth; with how many frames are new to you"
+        )
         self.frames.setToolTip("How many frames are asked; fewer if there are not so many")
         self.frames.setRange(2, 50)
         self.frames.setValue(FRAMES)
@@ -216,7 +218,7 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
         self.reference.blockSignals(True)
         self.reference.clear()
         for each in found:
-            self.reference.addItem(f"{each.label} ({each.frames} frames new to you)", each.name)
+            self.reference.addItem(f"{each.label} ({each.frames} new frames)", each.name)
         self.reference.setCurrentIndex(max(self.reference.findData(chosen), 0) if found else -1)
         self.reference.blockSignals(False)
         self.trouble.setText(str(error) if error else "")
