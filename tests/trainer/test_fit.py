@@ -22,6 +22,7 @@ from napari_confseg.job import (
     RunFolder,
     Started,
 )
+from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.execute import execute
@@ -64,6 +65,21 @@ def uninterrupted(tmp_path_factory, shared_toy) -> Path:
     path = tmp_path_factory.mktemp("runs") / "whole"
     assert execute(run_folder(path, shared_toy)) is not None
     return path
+
+
+@pytest.fixture(scope="module")
+def two_readers(tmp_path_factory) -> Cohort:
+    """Two patients with a clip each, marked by two readers who use the scale differently."""
+    cohort = Cohort.create(tmp_path_factory.mktemp("two") / "toy.zarr", name="toy")
+    for i in range(2):
+        add_toy_clip(cohort, f"clip-{i}", f"p{i}", n_frames=3)
+        clip = cohort.clip(f"clip-{i}")
+        first, second = clip.rater("reader-a"), clip.create_rater("reader-b", kind="human")
+        for t in range(3):
+            second.write_plane(t, B_LINE, (first.read_plane(t, B_LINE) * 0.6).astype(np.uint8))
+            second.write_plane(t, PLEURA, first.read_plane(t, PLEURA))
+        second.write_status(first.read_status())
+    return cohort
 
 
 def stop_at(folder: RunFolder, step: int):
@@ -129,6 +145,32 @@ def test_stopped_keeps_the_best_and_resumed_equals_uninterrupted(
     assert same_state(folder.path, uninterrupted)
     starts = [e.facts["begins at step"] for e in folder.events()[0] if isinstance(e, Started)]
     assert starts == [0, step]
+
+
+BY_METHOD = [name for name in METHODS if name != "threshold"]  # the one that all others test
+
+
+@pytest.mark.parametrize("name", BY_METHOD)
+def test_every_method_resumes_to_the_bits_of_the_uninterrupted(name, tmp_path, two_readers):
+    changes = {"method": Method(name=name), "steps": 4, "size": "study", "dropout": 0.1}
+    whole, halves = (run_folder(tmp_path / n, two_readers, **changes) for n in ("a", "b"))
+    assert execute(whole) is not None
+    stopped = execute(halves, stop_at(halves, 2))
+    assert stopped is not None
+    assert stopped.steps == 2
+    assert execute(halves) is not None
+    assert kept(halves.path) == kept(whole.path)
+    assert same_state(halves.path, whole.path)
+
+
+def test_methods_learn_different_things(tmp_path, two_readers):
+    weights = set()
+    for name in METHODS:
+        folder = run_folder(tmp_path / name, two_readers, method=Method(name=name), steps=1,
+                            size="study")  # fmt: skip
+        execute(folder)
+        weights.add((folder.path / "checkpoint.safetensors").read_bytes())
+    assert len(weights) == len(METHODS)
 
 
 def killed(folder: RunFolder, step: int) -> None:
