@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.filling import run
 from napari_confseg.annotate.toolkit import Deed, Toolkit
+from napari_confseg.widgets.annotate.tools import SliderRow
 from napari_confseg.widgets.parts.chores import Chore
 from napari_confseg.widgets.parts.look import button, label, with_key
 from napari_confseg.widgets.parts.section import StillWheel
@@ -85,21 +86,15 @@ class SaveWork(QWidget):  # type: ignore[misc]
         row.addWidget(self._button("carry.previous", "← 1", self.carry_one))
         row.addWidget(self._button("carry.next", "1 →", self.carry_one))
         row.addWidget(self._button("carry.on", "→", self.carry_through))
-        self.reach = QSpinBox()
-        self.reach.setRange(2, 2)
-        self.reach.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.reach.setMaximumWidth(self.reach.fontMetrics().horizontalAdvance("10000") + 12)
-        self.reach.setToolTip("How many frames the outer arrows go; at most to the clip's end")
-        self.reach.setAccessibleName("Frames to carry marks through")
-        self.reach.setKeyboardTracking(False)
-        self.reach.installEventFilter(StillWheel(self))
-        self.reach.valueChanged.connect(self._on_reach_wanted)
-        row.addWidget(self.reach)
+        self.reach = SliderRow("Through", 2, 2, "fr.", "How far the outer arrows go, at most")
+        self.reach.slider.installEventFilter(StillWheel(self))
+        self.reach.wanted.connect(lambda n: setattr(self._session, "reach", n))
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(4)
         self._layout.addWidget(label("Carry marks on, along with the picture", role="note"))
         self._layout.addLayout(row)
+        self._layout.addWidget(self.reach)
 
     def _make_rest(self) -> None:
         kit = self.kit
@@ -151,17 +146,12 @@ class SaveWork(QWidget):  # type: ignore[misc]
         self._show_reach()
 
     def _show_reach(self) -> None:
-        most, reach = max(len(self._session.status) - 1, 2), self._session.reach
-        self.reach.blockSignals(True)
-        self.reach.setRange(2, most)
-        self.reach.setValue(reach)
-        self.reach.blockSignals(False)
-        shown = min(max(reach, 2), most)
+        most = max(len(self._session.status) - 1, 2)
+        shown = min(max(self._session.reach, 2), most)
+        self.reach.set_range(2, most)
+        self.reach.set_value(shown)
         self.buttons["carry.back"].setText(f"← {shown}")
         self.buttons["carry.on"].setText(f"{shown} →")
-
-    def _on_reach_wanted(self, value: int) -> None:
-        self._session.reach = value
 
     # ---- what takes a while ---------------------------------------------------------------
 

@@ -139,6 +139,12 @@ class SliderRow(QWidget):  # type: ignore[misc]
         layout.addWidget(self.value)
         self.setToolTip(tip)
 
+    def set_range(self, low: int, high: int) -> None:
+        """Let values be from `low` to `high`; nothing is asked for by it."""
+        self._showing = True
+        self.slider.setRange(low, high)
+        self._showing = False
+
     def set_value(self, value: int, words: str = "") -> None:
         """Show `value`, or `words` in its place."""
         self._showing = True
