@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from trainer.study.request import StudyRequest
     from trainer.study.scores import Floats
 
-RESAMPLES = 2000
+RESAMPLES = 10_000
+"""So many that the rarest p-value, 2 / 10,001, survives correction for some hundred comparisons."""
 HD95, AUROC = "hd95_px", "presence_auroc"
 TITLES = {name: s.title for name, s in SCORES.items()} | {
     HD95: "HD95, pixels", AUROC: "Presence, AUROC"}  # fmt: skip

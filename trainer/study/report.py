@@ -31,7 +31,8 @@ def write_report(folder: Path) -> Pooled:
     found = differences(pooled)
     write_numbers(pooled, folder / NUMBERS)
     body = [
-        _head(pooled), _verdict(pooled, found), _curves(pooled), _table(pooled), _gains(found),
+        _head(pooled), _verdict(pooled, found), _curves(pooled), _rule(pooled, found),
+        _table(pooled), _gains(found),
         _matrix(pooled), _ranks(pooled), _classes(pooled), _reliability(pooled), _method(pooled),
     ]  # fmt: skip
     write_page("What is confidence worth?", body, folder / REPORT)
@@ -58,7 +59,7 @@ def _head(pooled: Pooled) -> str:
         f"<p>{fits} fits: {len(study.methods)} methods, {len(study.panels)} panels of readers, "
         f"{study.folds} folds of {len(pooled.patients)} patients, {study.seeds} seed"
         f"{'s' if study.seeds > 1 else ''}. Values in small print are 95 % intervals from "
-        f"resampling patients {RESAMPLES} times.</p>{truth}"
+        f"resampling patients {RESAMPLES:,} times.</p>{truth}"
     )
 
 
@@ -86,6 +87,26 @@ def _verdict(pooled: Pooled, found: list[Difference]) -> str:
         f"<p>In {TITLES[PRIMARY].lower()}, after correction for {len(found)} comparisons:</p>"
         f"<ul>{''.join(lines)}</ul>" if lines else ""
     )  # fmt: skip
+
+
+def _rule(pooled: Pooled, found: list[Difference]) -> str:
+    """Show for each panel what the rule of 60 % gains over 50 %, and what does best."""
+    rows = []
+    for d in (d for d in found if (d.method, d.baseline) == (BASELINES[1], BASELINES[0])):
+        means = {c.method: c.mean(PRIMARY)[0] for c in pooled.of(d.panel)}
+        best = max(means, key=lambda m: means[m]) if means else ""
+        top = f"{escape(best)}, {means[best]:.3f}" if means else ""
+        word = "wins" if d.gain.value > 0 else "loses"
+        verdict = word if d.corrected < SURE else "no difference beyond chance"
+        rows.append(
+            f"<td>{escape(d.panel)}</td>{cell(d.gain.value, d.gain.low, d.gain.high)}"
+            f"<td>{verdict}</td><td>{top}</td>"
+        )
+    if not rows:
+        return ""
+    return "<h2>60 % against 50 %</h2>" + table(
+        ["panel", "gain of 60 % over 50 %", "after correction", "best method"], rows
+    )
 
 
 def _curves(pooled: Pooled) -> str:

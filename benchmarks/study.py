@@ -1,0 +1,112 @@
+"""The studies of docs/study.md: cohorts, fits, pages and pictures, by one command.
+
+``python -m benchmarks.study FOLDER [--part test] [--jobs 2]``
+
+Goes on where it was stopped. Cohorts are synthetic; readers of the test are of other kinds than
+those of the tuning, on other patients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sample_data import make_cohort
+from sample_data.cohort import clinical_path
+from trainer.__main__ import main as train
+from trainer.page import save_png
+from trainer.study import figures
+from trainer.study.compare import differences, ranks
+from trainer.study.pooled import pool
+from trainer.study.report import best_others
+from trainer.study.request import open_study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZE = (96, 128)
+TUNED_ON = ("calibrated", "over-inclusive", "over-confident")
+HELD_OUT = ("one-value", "lazy", "school-deep", "school-visible")
+METHODS = ("threshold:t=30", "threshold:t=50", "threshold:t=60", "threshold:t=80", "soft",
+           "weighted", "ignore-band", "regression", "semimetric", "smoothed", "sampled", "ordinal",
+           "heteroscedastic", "raters", "calibrated", "own-scale")  # fmt: skip
+
+
+def tune(folder: Path, jobs: int) -> None:
+    """Every method, on the kinds of readers that methods may be made for."""
+    cohort = _cohort(folder / "tune.zarr", 24, 11, (*TUNED_ON, *HELD_OUT))
+    _study(folder / "tune", cohort, [
+        "--methods", *METHODS, "--panels", "calibrated=reader-a", "over-inclusive=reader-b",
+        "over-confident=reader-c", "mixed=reader-a,reader-b,reader-c"], jobs)  # fmt: skip
+
+
+def test(folder: Path, jobs: int) -> None:
+    """Few methods, on kinds of readers and patients that had no say in choosing them."""
+    cohort = _cohort(folder / "test.zarr", 30, 29, HELD_OUT)
+    _study(folder / "test", cohort, [
+        "--methods", "threshold", "threshold:t=60", "soft", "weighted", "calibrated",
+        "own-scale", "--thresholds", "10:90:20",
+        "--panels", "one-value=reader-a", "lazy=reader-b", "schools=reader-c,reader-d",
+        "mixed=reader-a,reader-b,reader-c,reader-d"], jobs)  # fmt: skip
+
+
+def clinical(folder: Path, jobs: int) -> None:
+    """From planes to outcomes of a hundred patients."""
+    cohort = _cohort(folder / "ward.zarr", 100, 41, TUNED_ON, frames=4)
+    code = train(["clinical", str(cohort), "--table", str(clinical_path(cohort)), "--out",
+                  str(folder / "clinical"), "--methods", "threshold", "threshold:t=60",
+                  "own-scale", "--folds", "2", "--jobs", str(jobs)])  # fmt: skip
+    if code:
+        sys.exit(code)
+
+
+PARTS: dict[str, Callable[[Path, int], None]] = {"test": test, "clinical": clinical, "tune": tune}
+
+
+def _cohort(
+    path: Path, patients: int, seed: int, readers: tuple[str, ...], frames: int = 6
+) -> Path:
+    if not clinical_path(path).exists():  # written last
+        make_cohort(path, patients=patients, seed=seed, frames=frames, size=SIZE, readers=readers)
+    return path
+
+
+def _study(out: Path, cohort: Path, options: list[str], jobs: int) -> None:
+    code = train(["study", str(cohort), "--out", str(out), "--folds", "3", "--jobs", str(jobs),
+                  *options])  # fmt: skip
+    if code:
+        sys.exit(code)
+    pooled = pool(out, open_study(out))
+    pictures = out / "pictures"
+    pictures.mkdir(exist_ok=True)
+    save_png(figures.threshold_curves(pooled, others=best_others(pooled)), pictures / "curve.png")
+    save_png(figures.rank_plot(ranks(pooled)), pictures / "ranks.png")
+    for baseline in ("threshold-50", "threshold-60"):
+        found = [d for d in differences(pooled) if d.baseline == baseline]
+        figure = figures.forest(found, f"gain over {baseline} in Dice over levels")
+        save_png(figure, pictures / f"gain-{baseline}.png")
+
+
+def main() -> int:
+    """Make what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description=__doc__)
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path(tempfile.gettempdir(), "study")
+    )
+    parser.add_argument("--part", nargs="+", choices=list(PARTS), default=["test", "clinical"])
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for name in arguments.part:
+        begun = time.monotonic()
+        PARTS[name](arguments.folder, arguments.jobs)
+        print(f"{name}: {(time.monotonic() - begun) / 60:.1f} minutes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
