@@ -60,7 +60,7 @@ class ClassRow(QFrame):  # type: ignore[misc]
         self.lock.clicked.connect(lambda on: self.lock_wanted.emit(self.name, on))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(7, 0, 3, 0)
-        layout.setSpacing(8)
+        layout.setSpacing(4)
         layout.addWidget(swatch)
         layout.addWidget(self.title, 1)
         for widget in (self.count, keycap, self.eye, self.lock):

@@ -66,7 +66,7 @@ class ToolBox(QWidget):  # type: ignore[misc]
             made = button(name, "", checkable=True)
             if tool not in NAMED:
                 made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-            made.setIconSize(QSize(18, 18))
+            made.setIconSize(QSize(18, 18) if tool not in NAMED else QSize(13, 13))
             made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             made.clicked.connect(lambda _on=False, t=tool: self.wanted.emit(t.value))
             self.buttons[tool] = made

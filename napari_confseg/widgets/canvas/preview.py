@@ -100,5 +100,6 @@ def drawing_of(
     rgba = np.zeros((*proposal[box].shape, 4), np.float32)
     rgba[..., :3] = rgb(color)
     rgba[plane[box] != after[box], 3] = 0.8 * alpha(int(proposal.max()))
-    rgba[outline(proposal[box] > 0)] = (1.0, 1.0, 1.0, 0.9)
+    edge = outline(np.pad(proposal[box] > 0, 1))[1:-1, 1:-1]  # the box's rim is an edge too
+    rgba[edge] = (1.0, 1.0, 1.0, 0.9)
     return Drawing(int(rows[0]), int(columns[0]), rgba)
