@@ -259,6 +259,13 @@ class Sitting(RuleBasedStateMachine):
         expected = self._merge("propagate", proposals)
         assert (self.kit.propagate(steps, direction) is not None) == expected
 
+    @rule(pick=st.integers(0, 99), direction=st.sampled_from([1, -1]))
+    def propagate_over_a_reviewed_frame(self, pick: int, direction: int) -> None:
+        """Left to chance, what must not be filled seldom stands in the way."""
+        self._go_to_marks(pick)
+        self.review((self.session.frame + direction) % N, None)
+        self.propagate(pick, N - 1, direction)
+
     @rule(pick=st.integers(0, 99))
     def interpolate(self, pick: int) -> None:
         self._go_to_marks(pick)
