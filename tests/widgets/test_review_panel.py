@@ -116,6 +116,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(desk: Reviewing, cohort:
     assert session.status[:5].min() == 2
 
     _go_on_after_a_restart(desk, cohort)
+    assert session.flush()  # or a file is seen half-way to the store
     assert validate(cohort.location) == []
 
 
