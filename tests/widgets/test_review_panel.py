@@ -133,6 +133,14 @@ def _look_at_the_canvas(desk: Reviewing) -> None:
     middle = np.array(viewer.scene.camera.center)[-2:]
     assert np.abs(middle - [rows.mean(), columns.mean()]).max() < 2
     assert viewer.layers.selection.active is desk.layer()  # one paints on as before
+    desk.panel.parentWidget().raise_()  # the Annotate panel's tab: one's own reading again
+    desk.hand.wait(100)
+    others = [layer for layer in (ada, bo, outline) if layer.visible]
+    panel.parentWidget().raise_()
+    desk.hand.wait(100)
+    assert others == []
+    assert ada.visible
+    assert outline.visible
     panel.compare.eyes["bo"].click()
     assert not bo.visible
     panel.compare.eyes["bo"].click()

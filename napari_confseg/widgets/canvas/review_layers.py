@@ -73,6 +73,7 @@ class ReviewLayers:
         self._colored: dict[str, tuple[Any, object]] = {}
         self._planes: dict[tuple[str, int], StoredPlanes] = {}
         self._readings: object = None
+        self._in_sight = True
         self._links: list[tuple[Any, Any]] = [
             (review.changed, self.sync),
             (review.session.events.class_name, self.sync),
@@ -99,6 +100,15 @@ class ReviewLayers:
                     self._remove(name)
 
     # ---- layers ---------------------------------------------------------------------------
+
+    def set_in_sight(self, in_sight: bool) -> None:
+        """Show while the panel is in sight, and while one adjudicates with other panels' tools.
+
+        Whoever turns to the Annotate panel to read a clip is not to see what others marked.
+        """
+        self._in_sight = in_sight
+        if self._links:  # a panel that goes hides first or last
+            self.sync()
 
     def sync(self, *_: object) -> None:
         """Show what the review says now."""
@@ -177,6 +187,7 @@ class ReviewLayers:
         self, name: str, on: bool, source: tuple[object, ...], above: int, make: Callable[[], Any]
     ) -> None:
         """Show layer `name` of what `make` makes of `source`, or hide it."""
+        on = on and (self._in_sight or self._review.state.adjudicating)
         layer = self._layers.get(name)
         if layer is not None and layer.visible != on:
             layer.visible = on

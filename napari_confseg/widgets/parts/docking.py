@@ -13,7 +13,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _panels: WeakSet[QWidget] = WeakSet()
 
@@ -24,10 +24,25 @@ def share_place(panel: QWidget) -> None:
     _panels.add(panel)
 
 
-def _dock_of(widget: QWidget) -> tuple[QMainWindow, QDockWidget] | None:
+def tell_sight(panel: QWidget, tell: Callable[[bool], object]) -> None:
+    """Call `tell` with whether `panel`, docked by now, is the tab in front, whenever that changes.
+
+    For Qt a tab behind another is shown: neither its events nor ``isVisible`` say otherwise.
+    """
+    dock = _dock_around(panel)
+    if dock is not None:
+        dock.visibilityChanged.connect(tell)
+
+
+def _dock_around(widget: QWidget) -> QDockWidget | None:
     dock = widget
     while dock is not None and not isinstance(dock, QDockWidget):
         dock = dock.parentWidget()
+    return dock
+
+
+def _dock_of(widget: QWidget) -> tuple[QMainWindow, QDockWidget] | None:
+    dock = _dock_around(widget)
     if dock is None or dock.isFloating() or not isinstance(dock.parentWidget(), QMainWindow):
         return None
     return dock.parentWidget(), dock

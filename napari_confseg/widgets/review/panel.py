@@ -26,7 +26,7 @@ from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.canvas.review_layers import ReviewLayers
-from napari_confseg.widgets.parts.docking import share_place
+from napari_confseg.widgets.parts.docking import share_place, tell_sight
 from napari_confseg.widgets.parts.look import button, label, stylesheet
 from napari_confseg.widgets.parts.section import Section, StillWheel
 from napari_confseg.widgets.parts.work_line import WorkLine
@@ -62,6 +62,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         self._viewer = napari_viewer
         self.session = session_for(napari_viewer)
         share_place(self)
+        self._sight_told = False
         self.review = Review(self.session)
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
         self._build()
@@ -163,6 +164,9 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         """Bind the keys to the window we are docked in."""
         super().showEvent(event)
         self._bind_keys()
+        if not self._sight_told:
+            tell_sight(self, self.layers.set_in_sight)
+            self._sight_told = True
 
     def event(self, event: QEvent) -> bool:
         """Let go of the session when the panel goes; what was decided is saved already."""
