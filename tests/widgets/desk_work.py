@@ -65,7 +65,7 @@ class Desk:
         """Whether Qt still has the panel."""
         return bool(isalive(self.panel))
 
-    def until(self, true: Callable[[], object], timeout: float = 20) -> None:
+    def until(self, true: Callable[[], object], timeout: float = 60) -> None:
         """Let the program run until `true()`."""
         self.hand.wait_until(lambda: bool(true()), timeout)
 

@@ -16,31 +16,18 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.playback import rate
 from napari_confseg.annotate.remember import Memory
-from napari_confseg.annotate.reviewing import painted
-from napari_confseg.annotate.saving import say
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import Status, StoreError
-from napari_confseg.widgets.annotate.about_clip import AboutClip
+from napari_confseg.store import StoreError
 from napari_confseg.widgets.annotate.activity import Activity
-from napari_confseg.widgets.annotate.clip_queue import ClipQueue
 from napari_confseg.widgets.annotate.desk import Desk, account_name
-from napari_confseg.widgets.annotate.finished import Finished
-from napari_confseg.widgets.annotate.form import AnnotateForm
 from napari_confseg.widgets.annotate.keys import Keys
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
-from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.roles import Roles
-from napari_confseg.widgets.annotate.save_work import SaveWork
-from napari_confseg.widgets.annotate.sector import SectorPart
+from napari_confseg.widgets.annotate.shown import ShownSession
 from napari_confseg.widgets.annotate.start_page import dropped_folder
-from napari_confseg.widgets.annotate.style_row import StyleRow
-from napari_confseg.widgets.annotate.tool_options import ToolOptions
-from napari_confseg.widgets.annotate.usage_bars import UsagePart
 from napari_confseg.widgets.canvas.player import Player
 from napari_confseg.widgets.parts.docking import share_place
-from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
 from napari_confseg.widgets.shared import close_with, session_for
 
@@ -51,11 +38,9 @@ if TYPE_CHECKING:
     from napari_confseg.widgets.parts.chores import Chore
 
 MESSAGE_SECONDS: Final = 12
-LOW: Final = 760
-"""Pixels of height beneath which the list of clips folds once a clip is open."""
 
 
-class AnnotatePanel(AnnotateForm):
+class AnnotatePanel(ShownSession):
     """Mark what is seen on a clip, with a confidence, and see that it is saved.
 
     Parameters
@@ -65,30 +50,13 @@ class AnnotatePanel(AnnotateForm):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(session_for(napari_viewer), napari_viewer)
         self._viewer = napari_viewer
-        self.session = session_for(napari_viewer)
         share_place(self)
         self.desk = Desk(self.session, self)
         self.keys = Keys(self.session, self)
         self.player = Player(self.session, self)
-        self.readouts = ReadoutsPart(self.session)
-        self.readouts_section.add(self.readouts)
-        self.sector = SectorPart(self.session, napari_viewer)
-        self.sector_section.add(self.sector)
-        self.options, self.saving = ToolOptions(self.session), SaveWork(self.session)
-        self.tools_section.add(self.options)
-        self.saving_section.add(self.saving)
         self.drops = DropCatcher(self, lambda p: self.desk.open_place(p, self._reader_typed()))
-        self.usage = UsagePart(self.session)
-        self.sure_section.add(self.usage)
-        self.style_row = StyleRow(self.session)
-        self.view_section.add(self.style_row)
-        self.queue, self.about = ClipQueue(self.session), AboutClip(self.session)
-        self.clips_section.add(self.queue)
-        self.about_section.add(self.about)
-        self.finished = Finished(self.session)
-        self.foot.insertWidget(0, self.finished)
         self.roles = Roles(self.session, self.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
         self._message_timer = QTimer(self)
@@ -193,10 +161,8 @@ class AnnotatePanel(AnnotateForm):
     def _let_go(self) -> None:
         self.keys.release()
         self.player.close()
-        for part in (self.readouts, self.sector, self.usage, self.style_row, self.options,
-                     self.saving,
-                     self.queue, self.about, self.finished, self.activity):  # fmt: skip
-            part.close_part()
+        self.activity.close_part()
+        self.close_parts()
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
         self._links = []
@@ -215,176 +181,17 @@ class AnnotatePanel(AnnotateForm):
         self.drops.watch(window)
         self.keys.bind(window)
 
-    # ---- what the session tells -----------------------------------------------------------
+    # ---- what changes more than the form --------------------------------------------------
 
     def _on_theme(self, *_: object) -> None:
-        theme = get_theme(self._viewer.theme)
-        text, ground = theme.text.as_hex(), theme.foreground.as_hex()
-        self.setStyleSheet(stylesheet(theme))
-        self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
-        self.light.set_theme(theme.type, self._icon)
-        self.transport.strip.set_colors(text, ground, GOOD[theme.type])
-        self.queue.set_colors(GOOD[theme.type], ground, self._icon)
-        self.readouts.set_colors(text, ground)
-        self._show_all()
+        self.show_theme(get_theme(self._viewer.theme))
 
     def _on_cohort(self, *_: object) -> None:
-        session = self.session
-        cohort = session.cohort
-        self.pages.setCurrentIndex(0 if cohort is None else 1)
-        recent = Memory.load().recent
-        self.start.set_recent(recent)
-        self.bar.set_recent(recent)
-        if cohort is not None:
-            self.bar.set_cohort(cohort.meta.name, cohort.location)
+        if self.session.cohort is not None:
             self._on_keys({b.id: b.key for b in self.keys.bindings()})
-            self.transport.strip.set_classes([c.color for c in cohort.meta.classes])
-            self.readouts.set_colors(self._theme.text.as_hex(), self._theme.foreground.as_hex())
         if self.isVisible():
             self._bind_keys()
-        self._on_clips_changed()
-        self._show_all()
-
-    def _on_keys(self, keys: dict[str, str]) -> None:
-        for part in (self.transport, self.tools, self.options, self.saving, self.light, self.queue):
-            part.set_keys(keys)
-        cohort = self.session.cohort
-        if cohort is not None:
-            classes, anchors = cohort.meta.classes, cohort.meta.anchors
-            self.palette_.set_classes(classes, {c.name: keys[f"class.{c.name}"] for c in classes})
-            self.dial.set_anchors(
-                anchors, {a.value: keys[f"confidence.{a.value}"] for a in anchors}
-            )
-            self._show_all()
-
-    def _on_classes_wanted(self) -> None:
-        self.desk.ask_classes(self.keys.taken(), self.styleSheet())
-
-    def _on_key_asks(self, name: str) -> None:
-        (self.saving.buttons | self.queue.buttons)[name].click()
-
-    def _on_keys_page(self) -> None:
-        KeysDialog(self.keys, self.main_window(), self.styleSheet()).open()
-
-    def _on_clips_changed(self) -> None:
-        cohort = self.session.cohort
-        names = cohort.clips() if cohort else []
-        self.queue.set_clips(names)
-        for widget, on in ((self.queue, names), (self.no_clips, not names),
-                           (self.import_, not names)):  # fmt: skip
-            widget.setVisible(bool(on))
-
-    def _on_clip(self, *_: object) -> None:
-        if self.session.clip is not None and self.height() < LOW:
-            self.clips_section.open(False)  # its header names the clip; painting needs the room
-        self._show_all()
-
-    def _show_all(self) -> None:
-        session = self.session
-        for section in self.work_sections:
-            section.setVisible(session.clip is not None)
-        self._on_rater()
-        self._on_class()
-        self.dial.set_value(session.confidence)
-        self.tools.size.set_value(session.brush_size)
-        self._on_tool()
-        self._on_view()
-        self._on_progress()
-        self._on_overlays()
-        self._on_playing(session.playing)
-        self._on_save_state()
-        self.light.setVisible(session.cohort is not None)
-
-    def _on_rater(self, *_: object) -> None:
-        adjudicator = self.session.adjudicator
-        name = f"{adjudicator}, adjudicating" if adjudicator else Memory.load().reader
-        self.bar.set_reader(name or self.session.rater)
-
-    def _on_class(self, *_: object) -> None:
-        session = self.session
-        color = next((c.color for c in session.classes if c.name == session.class_name), "#888888")
-        self.palette_.set_chosen(session.class_name)
-        self.dial.bar.set_colors(color, self._theme.text.as_hex(), self._theme.foreground.as_hex())
-        self.usage.set_colors(color, self._theme.secondary.as_hex())
-        self._on_frame()
-        self._say_accept()
-
-    def _on_tool(self, *_: object) -> None:
-        tool = self.session.view().tool
-        self.tools.set_tool(tool)
-        self.tools.set_icons(self._icon, self._chosen)
-        self.tools_section.header.setText(f"With  ·  {self.tools.name_of(tool)}")
-
-    def _on_view(self, *_: object) -> None:
-        session = self.session
-        self.opacity.set_value(round(100 * session.opacity))
-        low = session.threshold <= 1
-        self.threshold.set_value(session.threshold, "all" if low else f"{session.threshold} %")
-        everything = frozenset(c.name for c in session.classes)
-        self.palette_.set_hidden(everything - session.view().visible, self._icon)
-        self.palette_.set_locked(session.locked, self._icon)
-        self._on_tool()
-
-    def _on_frame(self, *_: object) -> None:
-        session = self.session
-        if session.clip is None:
-            return
-        frame = session.view().frame
-        now = session.status[frame] == Status.REVIEWED
-        index = session.class_index()
-        times = session.clip.meta.frame_times
-        self.transport.set_place(frame, len(session.status), rate(times))
-        self.transport.set_reviewed(bool(now.all()), bool(now[index]), session.classes[index].label)
-        self.transport.set_icons(self._icon, self._chosen)
-
-    def _on_playing(self, playing: bool, *_: object) -> None:
-        self.transport.set_playing(playing)
-        self.transport.set_icons(self._icon, self._chosen)
-
-    def _on_progress(self) -> None:
-        session = self.session
-        if session.clip is None:
-            return
-        names = [c.name for c in session.classes]
-        strokes = dict.fromkeys(names, 0)
-        for stroke in painted(session.strokes):
-            strokes[names[stroke.class_index]] += 1
-        frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
-        self.palette_.set_counts(frames, strokes)
-        self.transport.strip.set_progress(session.status, session.marked)
-        self.light.set_undo(session.can_undo, session.can_redo)
-        self._on_frame()
-        self._on_sight()
-
-    def _on_sight(self, *_: object) -> None:
-        if self.others.why_hidden != self.session.standing.why():
-            self._on_overlays()
-
-    def _on_overlays(self, *_: object) -> None:
-        session = self.session
-        if session.clip is None:
-            return
-        shown = [o.name for o in session.overlays]
-        self.others.set_raters(session.others(), shown, self._icon, session.standing.why())
-        self._say_accept()
-
-    def _say_accept(self) -> None:
-        session = self.session
-        if session.clip is not None:
-            spec = session.classes[session.class_index()]
-            self.others.set_accept(
-                f"Take what this reader marked as {spec.label} on this frame as mine, "
-                f"at {session.confidence} %. Undo takes it back.",
-                session.writable,
-            )
-
-    def _on_save_state(self, *_: object) -> None:
-        session = self.session
-        self.light.set_saying(say(session.save_state))
-        self.light.set_undo(session.can_undo, session.can_redo)
-        self.tools.set_writable(session.writable)
-        self.transport.set_writable(session.writable)
-        self._on_tool()
+        self.show_cohort()
 
     def _on_message(self, message: str, *_: object) -> None:
         self.message.setText(message)
@@ -398,6 +205,15 @@ class AnnotatePanel(AnnotateForm):
 
     def _reader_typed(self) -> str:
         return str(self.start.reader.text()) if self.session.cohort is None else ""
+
+    def _on_classes_wanted(self) -> None:
+        self.desk.ask_classes(self.keys.taken(), self.styleSheet())
+
+    def _on_key_asks(self, name: str) -> None:
+        (self.saving.buttons | self.queue.buttons)[name].click()
+
+    def _on_keys_page(self) -> None:
+        KeysDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
     def _on_busy(self, chore: Chore, words: str) -> None:
         self.work_line.follow(chore, words)

@@ -71,7 +71,7 @@ class Hand:
         QTimer.singleShot(self._pause if milliseconds is None else milliseconds, loop.quit)
         loop.exec()
 
-    def wait_until(self, true: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_until(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
         """Let the program run until `true()`.
 
         Raises
