@@ -104,6 +104,7 @@ class LiveReadouts:
             (events.overlays, self._on_overlays),
             (events.frame, self._on_frame),
             (session.acted, self._on_act),
+            (session.sector_changed, self._on_other),  # beams, and with them depths, are others
         ]
         for signal, slot in self._links:
             signal.connect(slot)

@@ -160,6 +160,7 @@ class SectorEditor:
             return False
         self._outline, self._polygon = None, []
         self.changed.emit()
+        self._session.sector_changed.emit()
         return True
 
 

@@ -83,6 +83,8 @@ class SessionState(EventedModel):
         The clip is about to be closed: the last moment to hand in what is being typed.
     blinding_changed : Signal
         The cohort's readers may see each other, or no longer.
+    sector_changed : Signal
+        The clip's sector was confirmed or corrected.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True,
@@ -126,6 +128,7 @@ class SessionState(EventedModel):
     acted: ClassVar[Signal] = Signal(Act)
     leaving: ClassVar[Signal] = Signal()
     blinding_changed: ClassVar[Signal] = Signal()
+    sector_changed: ClassVar[Signal] = Signal()
 
     _work: Work | None = PrivateAttr(default=None)
     _stroking: Callable[[], bool] | None = PrivateAttr(default=None)

@@ -14,6 +14,7 @@ from napari_confseg.ingest.sector import Survey, crop_box, find_sector, inside_m
 from napari_confseg.ingest.times import frame_times
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import ClipMeta, Provenance, Spacing, StoreError, check_slug
+from napari_confseg.store.import_lock import only_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -142,6 +143,8 @@ def import_sources(
     ------
     ValueError
         If `patient` is no slug or `fps` is not positive.
+    StoreError
+        If another import into this cohort is under way.
     """
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"frames a second must be positive, found {fps}")
@@ -149,7 +152,7 @@ def import_sources(
     found, refused = find_sources(sources)
     report = ImportReport(refused=refused)
     pseudonyms = Pseudonyms(cohort.meta.cohort_id, key_file)
-    with Decoder() as decoder:
+    with only_import(cohort), Decoder() as decoder:
         work = _Import(cohort, decoder, pseudonyms, wishes, cancelled or (lambda: False))
         for i, one in enumerate(found):
             label = f"{i + 1} of {len(found)}: {one.path.name}"

@@ -16,6 +16,7 @@ from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_nod
 from napari_confseg.store.backend import Keys, is_outside, open_store
 from napari_confseg.store.frames import Frames
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
+from napari_confseg.store.import_lock import IMPORT_LOCK
 from napari_confseg.store.lease import LEASE, LOCK, read_lease
 from napari_confseg.store.local import PARTIAL
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
@@ -82,7 +83,7 @@ class _Validation:
             clip, _, inside = key.partition("/")
             if inside:
                 clips[clip].append(inside)
-            elif key != "zarr.json":
+            elif key not in ("zarr.json", IMPORT_LOCK):
                 self._unlisted(key)
         for done, (name, rest) in enumerate(sorted(clips.items())):
             if progress:

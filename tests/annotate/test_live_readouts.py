@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.live_readouts import BATCH, LiveReadouts
+from napari_confseg.annotate.sector_editor import SectorEditor
 from napari_confseg.annotate.session import Session
 from napari_confseg.readouts import Beams, clip_readouts, frame_readouts
 from tests.annotate.acts import paint
@@ -136,6 +137,26 @@ def test_a_rater_on_show_can_be_read_out(session: Session) -> None:
     assert live.clip.frames == session.clip.shape[0]
     session.hide_rater("run-1")
     assert live.source == ""
+
+
+def test_a_corrected_sector_is_read_anew(session: Session) -> None:
+    live = LiveReadouts(session)
+    paint(session, PLEURA, class_name="pleura", confidence=100)
+    paint(session, B_LINE, class_name="b-line", confidence=100)
+    work_off(live)
+    before, told = live.frame, []
+    live.wanted.connect(lambda: told.append(1))
+    editor = SectorEditor(session)
+    editor.begin()
+    editor.drag(0, 5, 30)
+    assert live.frame == before  # nothing before it is confirmed
+    assert editor.confirm()
+    assert live.frame is None
+    assert told
+    work_off(live)
+    assert live.frame == expected(session, 0)
+    assert live.frame != before
+    editor.close()
 
 
 def test_closing_lets_go(session: Session) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort
+from napari_confseg.store.import_lock import IMPORT_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,4 +31,4 @@ def decoder() -> Iterator[Decoder]:
 def traces(cohort: Cohort) -> list[str]:
     """Return whatever lies in the cohort's folder besides whole clips and its own metadata."""
     root = cohort._keys.children("")
-    return sorted(set(root) - set(cohort.clips()) - {"zarr.json"})
+    return sorted(set(root) - set(cohort.clips()) - {"zarr.json", IMPORT_LOCK})

@@ -17,7 +17,7 @@ from napari_confseg.ingest.decoded import IngestError, Source
 from napari_confseg.ingest.identity import Pseudonyms
 from napari_confseg.ingest.sector import crop_box
 from napari_confseg.ingest.worker import Decoder
-from napari_confseg.store import Cohort
+from napari_confseg.store import Cohort, StoreError
 from napari_confseg.store.validate import validate
 from tests.ingest.conftest import traces
 from tests.ingest.films import REAL, SHIPPED, film, independent, moving
@@ -91,6 +91,55 @@ def test_the_same_content_is_refused_twice(empty, tmp_path):
     for refused in (report.refused, again.refused):
         assert refused == [(str(copy), f"the cohort has it already, as {name}")]
     assert empty.clips() == [name]
+
+
+def test_one_import_at_a_time(empty):
+    problems, second = [], Cohort.open(empty.location)
+
+    def meanwhile(done, total, what):
+        if done == 3:
+            with pytest.raises(StoreError) as caught:
+                import_sources([SHIPPED[0]], second)
+            problems.extend(caught.value.problems)
+
+    report = import_sources([SHIPPED[0]], empty, progress=meanwhile)
+    assert [p.code for p in problems] == ["held"]
+    assert empty.clips() == report.imported
+    assert validate(empty.location) == []
+    (refused,) = import_sources([SHIPPED[0]], second).refused  # its lock is free, its file is in
+    assert "has it already" in refused[1]
+
+
+def test_two_programs_importing_one_file_make_one_clip(empty):
+    script = f"""
+        import sys
+        from napari_confseg.ingest import import_sources
+        from napari_confseg.store import Cohort, StoreError
+        cohort = Cohort.open({empty.location!r})
+        print(flush=True)
+        sys.stdin.readline()  # both begin at once
+        try:
+            print(import_sources([{str(SHIPPED[0])!r}], cohort).imported)
+        except StoreError as error:
+            print(error.problems[0].code)
+    """
+    both = [
+        subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)
+    ]  # fmt: skip
+    for one in both:
+        one.stdout.readline()
+    said = []
+    for one in both:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    for one in both:
+        said.append(one.communicate(timeout=60)[0].strip())
+    (clip,) = empty.clips()
+    said.remove(str([clip]))
+    assert said in (["held"], ["[]"])  # refused while it ran, or found the file in
+    np.testing.assert_array_equal(empty.clip(clip).frames[:], independent(SHIPPED[0])[0])
+    assert validate(empty.location) == []
 
 
 def test_names_tell_nothing_unless_asked(empty, tmp_path):
