@@ -15,8 +15,8 @@ from napari_confseg.store.about import ABOUT, parse_about
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
 from napari_confseg.store.backend import Keys, is_outside, open_store
 from napari_confseg.store.frames import Frames
-from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.import_lock import IMPORT_LOCK
+from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import LEASE, LOCK, read_lease
 from napari_confseg.store.local import PARTIAL
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
