@@ -6,6 +6,7 @@ Torch is imported by the commands that need it, not by ``--help``.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,6 +210,8 @@ def _fit(arguments: argparse.Namespace) -> int:
         compile=arguments.compile,
         preview_clip=arguments.preview_clip,
     )
+    if _shared():
+        return _carry_out_together(arguments.out, request, as_json=arguments.json)
     return _carry_out(RunFolder.create(arguments.out, request), as_json=arguments.json)
 
 
@@ -228,13 +231,33 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if _shared():
+        return _carry_out_together(arguments.folder, None, as_json=arguments.json)
     return _carry_out(RunFolder(arguments.folder), as_json=arguments.json)
 
 
-def _carry_out(folder: RunFolder, *, as_json: bool) -> int:
+def _shared() -> bool:
+    """Whether this is one of several processes that ``torchrun`` started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _carry_out_together(path: Path, request: FitRequest | None, *, as_json: bool) -> int:
+    from trainer import parallel
+
+    team = parallel.meet()
+    with team.folder(path, request) as folder:
+        code = _carry_out(folder, as_json=as_json, quiet=team.rank > 0)
+    if code == DONE:
+        team.part()
+    return code
+
+
+def _carry_out(folder: RunFolder, *, as_json: bool, quiet: bool = False) -> int:
     from trainer.execute import execute
     from trainer.terminal import Terminal, print_json
 
+    if quiet:
+        return REFUSED if execute(folder) is None else DONE
     if as_json:
         return REFUSED if execute(folder, print_json) is None else DONE
     with Terminal() as terminal:

@@ -21,6 +21,7 @@ from trainer.compute import autocast, set_threads
 from trainer.curve import Curve
 from trainer.losses import loss_of
 from trainer.network import SIZES
+from trainer.parallel import ALONE, Alone, team
 from trainer.prepare import facts, prepare, prevalence
 from trainer.problems import TrainError
 from trainer.screen import Screen
@@ -58,6 +59,8 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     network.set_statistics(plan.samples.frames, prevalence(plan))
     network.place(device)
     average = deepcopy(network).eval()
+    others = team()
+    others.join(network, config.batch)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     smooth = torch.zeros((), device=device)
@@ -98,7 +101,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             curve.add(at.step, values)
             report.metrics(at.step, values)
             screen.refresh(at.best_step)
-        stop = folder.cancelled()
+        stop = others.any(folder.cancelled())
         if due or stop:
             parts = {name: part.state_dict() for name, part in resumable.items()}
             save_state(folder.path, at, parts | {"smooth": smooth})
@@ -106,7 +109,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             break
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = learn_from(draw_batch(plan, at.step), model, plan, optimizer, scaler)
+        loss = learn_from(draw_batch(plan, at.step), model, plan, optimizer, scaler, others)
         at.step += 1
         follow(average, network, at.step)
         smooth.lerp_(loss, max(0.05, 1 / at.step))
@@ -124,12 +127,15 @@ def learn_from(
     plan: Plan,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
+    others: Alone = ALONE,
 ) -> Tensor:
     """Take one optimiser step and return its loss, detached and still on the device."""
+    images, rater = others.share(batch.images, batch.rater)
     with autocast(plan.device, plan.config.precision):
-        logits = model(batch.images, batch.rater)
+        logits = others.gather(model(images, rater))
     loss = loss_of(plan.config.method)(logits, batch.target, batch.weight)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    others.add_gradients(model)
     scaler.unscale_(optimizer)
     torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
     scaler.step(optimizer)
