@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.overlays import Overlay
     from napari_confseg.annotate.session import Session
+    from napari_confseg.store import Clip
 
 _AXES: Final = ("frame", "y", "x")
 
@@ -234,22 +235,28 @@ class LayerView:
             if self._frames is not None and self._mine.keys() == set(session.planes):
                 self._swap_data()
                 return
-            for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
-                if layer is not None and layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
-            self._lines.remove(self._viewer)
-            self._frames, self._mine, self._theirs = None, {}, {}
-            if session.clip is None:
-                return
-            # A fixed window: brightness means the same on every frame and nothing is scanned.
-            self._frames = Image(CachedFrames(session.clip), name=session.clip.name,
-                                 contrast_limits=(0, 255), scale=self._scale(),
-                                 axis_labels=_AXES)  # fmt: skip
-            self._viewer.add_layer(self._frames)
-            for spec in session.classes:
-                self._add_mine(spec.name)
-            self._sync_overlays(session.overlays)
+            # One by one, napari rebuilds its scene and collects garbage for each layer.
+            with self._viewer.layers.batched_update():
+                self._remove_all()
+                if session.clip is not None:
+                    self._add_all(session.clip)
         self.push()
+
+    def _remove_all(self) -> None:
+        for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._lines.remove(self._viewer)
+        self._frames, self._mine, self._theirs = None, {}, {}
+
+    def _add_all(self, clip: Clip) -> None:
+        # A fixed window: brightness means the same on every frame and nothing is scanned.
+        self._frames = Image(CachedFrames(clip), name=clip.name, contrast_limits=(0, 255),
+                             scale=self._scale(), axis_labels=_AXES)  # fmt: skip
+        self._viewer.add_layer(self._frames)
+        for spec in self.session.classes:
+            self._add_mine(spec.name)
+        self._sync_overlays(self.session.overlays)
 
     def _swap_data(self) -> None:
         """Show another clip in the layers there are: new ones take napari seconds."""
@@ -285,7 +292,7 @@ class LayerView:
         if self._frames is None or self._pushing:
             return
         active = self._viewer.layers.selection.active
-        with self._pushed():
+        with self._pushed(), self._viewer.layers.batched_update():
             self._sync_overlays(overlays)
             if active in self._viewer.layers:
                 self._viewer.layers.selection.active = active
