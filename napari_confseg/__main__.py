@@ -17,6 +17,8 @@ from napari_confseg.commands import (
     importing,
     labels,
     masking,
+    sectors,
+    series,
     status,
     validating,
 )
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     importing,
+    series,
     labels,
+    sectors,
     masking,
     status,
     validating,

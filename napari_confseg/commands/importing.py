@@ -31,6 +31,13 @@ def add(commands: Subparsers) -> None:
         metavar="SOURCE",
         help="video, DICOM file, DICOMDIR, image, or folder of them",
     )
+    option(
+        "--series",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="of a DICOMDIR, only these; confseg series lists them",
+    )
     option("--cohort", required=True, help="folder or s3:// address of the cohort")
     option("--create", action="store_true", help="make the cohort if there is none")
     option("--patient", type=slug, metavar="P", help="name of the patient of them all")
@@ -78,10 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_confseg.commands.terminal import print_json, progress_bar
     from napari_confseg.ingest import import_sources
 
+    sources = arguments.sources
+    if arguments.series:
+        sources = _picked(sources, arguments.series)
     cohort = _open_or_create(arguments.cohort, create=arguments.create)
     with progress_bar(quiet=arguments.json) as progress:
         report = import_sources(
-            arguments.sources,
+            sources,
             cohort,
             patient=arguments.patient,
             patient_per=arguments.patient_per,
@@ -103,6 +113,14 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(report, clips, arguments)
     return REFUSED if report.refused else DONE
+
+
+def _picked(sources: list[str], numbers: list[int]) -> list[Path]:
+    from napari_confseg.commands.series import unreadable
+    from napari_confseg.ingest.dicomdir import files_of
+
+    with unreadable(sources[0]):
+        return files_of(sources, numbers)
 
 
 def _open_or_create(location: str, *, create: bool) -> Cohort:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.ingest.masking import MASKED
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -16,17 +18,23 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip, Cohort
 
 _TILE = 320
-_TITLE = 34
+_TITLE = 48
 _COLUMNS = 4
 _LOOKED_AT = 60  # frames; letters that come and go within a clip last longer than a sixtieth of it
 _SECTOR, _CONFIRMED, _INK = (255, 200, 0), (0, 200, 140), (235, 235, 235)
 
 
-def contact_sheet(cohort: Cohort, clips: Sequence[str] = ()) -> Image:
+def contact_sheet(
+    cohort: Cohort,
+    clips: Sequence[str] = (),
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Image:
     """Return a picture with a tile for each clip.
 
     A tile shows the brightest value of each pixel over time, lifted so that faint letters show,
-    and the sector: amber as found, green once confirmed. Memory is that of a few frames.
+    and the sector: amber as found, green once confirmed. Its words say how large the clip is, where
+    millimetres come from, and whether it is cropped or masked. Memory is that of a few frames.
 
     Parameters
     ----------
@@ -34,6 +42,8 @@ def contact_sheet(cohort: Cohort, clips: Sequence[str] = ()) -> Image:
         Where the clips are.
     clips : sequence of str, optional
         Which; all if not given.
+    progress : callable, optional
+        Called with (clips done, clips, name).
     """
     from PIL import Image
 
@@ -42,15 +52,23 @@ def contact_sheet(cohort: Cohort, clips: Sequence[str] = ()) -> Image:
     rows = -(-len(names) // columns)
     sheet = Image.new("RGB", (columns * _TILE, max(rows, 1) * (_TILE + _TITLE)), (24, 24, 24))
     for i, name in enumerate(names):
+        if progress:
+            progress(i, len(names), name)
         row, column = divmod(i, columns)
         sheet.paste(_tile(cohort.clip(name)), (column * _TILE, row * (_TILE + _TITLE)))
     return sheet
 
 
-def save_contact_sheet(cohort: Cohort, clips: Sequence[str], path: Path) -> None:
+def save_contact_sheet(
+    cohort: Cohort,
+    clips: Sequence[str],
+    path: Path,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> None:
     """Write :func:`contact_sheet` as a PNG; parent folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(cohort, clips).save(path, format="PNG", optimize=True)
+    contact_sheet(cohort, clips, progress=progress).save(path, format="PNG", optimize=True)
 
 
 def _tile(clip: Clip) -> Image:
@@ -71,7 +89,25 @@ def _tile(clip: Clip) -> Image:
         kind = sector.kind + (", confirmed" if sector.confirmed else "")
     draw.text((5, 3), clip.name, fill=_INK)
     draw.text((5, 17), f"{clip.meta.patient}   {kind}", fill=(160, 160, 160))
+    draw.text((5, 31), _size(clip), fill=(160, 160, 160))
     return tile
+
+
+def _size(clip: Clip) -> str:
+    frames, height, width = clip.shape
+    meta = clip.meta
+    words = [f"{frames} x {width} x {height}"]
+    if meta.spacing is None:
+        words.append("mm unknown")
+    else:
+        y, x = meta.spacing.y, meta.spacing.x
+        step = f"{x:.3g}" if x == y else f"{x:.3g} x {y:.3g}"
+        words.append(f"{step} mm ({meta.spacing.source})")
+    if MASKED in meta.tags:
+        words.append("masked")
+    elif meta.provenance.crop:
+        words.append("cropped")
+    return ", ".join(words)
 
 
 def _brightest(clip: Clip) -> NDArray[np.uint8]:

@@ -137,7 +137,7 @@ def test_import_draws_a_contact_sheet(capsys, location, tmp_path):
     sheet = tmp_path / "looks" / "sheet.png"
     run(capsys, "import", *SHIPPED, "--cohort", location, "--create", "--sheet", sheet)
     with Image.open(sheet) as image:
-        assert image.size == (640, 354)
+        assert image.size == (640, 368)
         colors = image.convert("RGB").getcolors(2**24)
     assert sum(n for n, color in colors if color == (255, 200, 0)) > 500  # outlines of sectors
 

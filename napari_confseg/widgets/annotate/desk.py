@@ -93,6 +93,7 @@ class Desk(QObject):  # type: ignore[misc]
 
     busy = Signal(object, str)
     clips_changed = Signal()
+    imported = Signal(object)
 
     def __init__(self, session: Session, window: QWidget) -> None:
         super().__init__(window)
@@ -305,6 +306,7 @@ class Desk(QObject):  # type: ignore[misc]
 
     def _on_imported(self, report: Any) -> None:
         self.clips_changed.emit()
+        self.imported.emit(report)
         n = len(report.imported)
         words = [f"Imported {n} clip{'s' * (n != 1)}."] if n or not report.refused else []
         words += [f"{Path(str(name)).name}: {reason}" for name, reason in report.refused]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QDialog,
     QDialogButtonBox,
@@ -13,19 +14,23 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
-    QListWidget,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.store import check_slug
+from napari_confseg.widgets.annotate.import_list import ImportList
 from napari_confseg.widgets.parts.look import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VIDEOS = "Videos (*.mp4 *.mov *.avi *.mpg *.mpeg *.m4v *.mkv *.wmv *.gif);;All files (*)"
+VIDEOS = "*.mp4 *.mov *.avi *.mpg *.mpeg *.m4v *.mkv *.wmv *.gif"
+FILTER = (
+    "All files, DICOM often has no ending (*);;DICOM (*.dcm *.dicom *.ima DICOMDIR)"
+    f";;Videos ({VIDEOS});;Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff)"
+)
 
 
 class ImportDialog(QDialog):  # type: ignore[misc]
@@ -35,9 +40,13 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         super().__init__(parent)
         self.setWindowTitle("Import clips")
         self.setMinimumWidth(440)
-        self.list = QListWidget()
-        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        files, folder = QPushButton("Add videos …"), QPushButton("Add a folder of images …")
+        self.list = ImportList()
+        self.list.itemChanged.connect(self._check)
+        files, folder = QPushButton("Add files …"), QPushButton("Add a folder …")
+        files.setToolTip("DICOM, a DICOMDIR, videos, stacks of images")
+        folder.setToolTip(
+            "A disc or folder with DICOM, videos and images, searched with its subfolders"
+        )
         files.clicked.connect(self._add_files)
         folder.clicked.connect(self._add_folder)
         self.patient = QLineEdit()
@@ -59,8 +68,9 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         form.addRow("Patient", self.patient)
         form.addRow("", self.crop)
         layout = QVBoxLayout(self)
-        layout.addWidget(label("Videos, and folders of images in order. File names are not kept: "
-                               "they often carry patients' names.", role="note"))  # fmt: skip
+        layout.addWidget(label(
+            "DICOM, a DICOMDIR or its disc, videos, folders of images. File names and DICOM "
+            "headers are not kept: they carry patients' names.", role="note"))  # fmt: skip
         layout.addWidget(self.list)
         layout.addLayout(row)
         layout.addLayout(form)
@@ -70,31 +80,36 @@ class ImportDialog(QDialog):  # type: ignore[misc]
 
     def add(self, sources: Sequence[str]) -> None:
         """Add files or folders that are not in the list yet."""
-        known = set(self.sources())
-        self.list.addItems([s for s in sources if s and s not in known])
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)  # a disc takes its time
+        try:
+            for source in sources:
+                self.list.add(source)
+        finally:
+            QApplication.restoreOverrideCursor()
         self._check()
 
     def sources(self) -> list[str]:
-        """Return what is in the list."""
-        return [self.list.item(i).text() for i in range(self.list.count())]
+        """Return the files and folders to import."""
+        return self.list.sources()
 
     def patient_slug(self) -> str | None:
         """Return the patient's slug, or None for one each."""
         return self.patient.text().strip() or None
 
-    def _check(self) -> None:
-        problem = ""
+    def _check(self, *_: object) -> None:
+        problem = self.list.problem
         try:
             check_slug(self.patient_slug() or "none")
+            good = True
         except ValueError as error:
-            problem = str(error)
+            problem, good = str(error), False
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
-        ok.setEnabled(not problem and self.list.count() > 0)
+        ok.setEnabled(good and bool(self.sources()))
 
     def _add_files(self) -> None:
-        self.add(QFileDialog.getOpenFileNames(self, "Videos to import", "", VIDEOS)[0])
+        self.add(QFileDialog.getOpenFileNames(self, "Clips to import", "", FILTER)[0])
 
     def _add_folder(self) -> None:
-        self.add([QFileDialog.getExistingDirectory(self, "Folder of images to import")])
+        self.add([QFileDialog.getExistingDirectory(self, "Disc or folder to import")])

@@ -116,9 +116,10 @@ class AnnotatePanel(ShownSession):
         for asked in (self.keys.page_wanted, self.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (desk, self.saving, self.sector):
+        for worker in (desk, self.saving, self.sector, self.sheet):
             worker.busy.connect(self._on_busy)
         desk.clips_changed.connect(self._on_clips_changed)
+        desk.imported.connect(self.sheet.offer)
 
     def _wire_session(self) -> list[tuple[Any, Any]]:
         events = self.session.events

@@ -16,6 +16,7 @@ from napari_confseg.widgets.annotate.about_clip import AboutClip
 from napari_confseg.widgets.annotate.clip_queue import ClipQueue
 from napari_confseg.widgets.annotate.finished import Finished
 from napari_confseg.widgets.annotate.form import AnnotateForm
+from napari_confseg.widgets.annotate.look_at_sheet import LookAtSheet
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.save_work import SaveWork
 from napari_confseg.widgets.annotate.sector import SectorPart
@@ -52,6 +53,7 @@ class ShownSession(AnnotateForm):
         self.saving, self.style_row = SaveWork(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
         self.finished = Finished(session)
+        self.sheet = LookAtSheet(session)
         for section, part in (
             (self.clips_section, self.queue),
             (self.sure_section, self.usage),
@@ -64,11 +66,12 @@ class ShownSession(AnnotateForm):
         ):
             section.add(part)
         self.foot.insertWidget(0, self.finished)
+        self.foot.insertWidget(0, self.sheet)
 
     def close_parts(self) -> None:
         """Let the parts follow the session no longer."""
         for part in (self.queue, self.about, self.usage, self.options, self.saving, self.style_row,
-                     self.sector, self.readouts, self.finished):  # fmt: skip
+                     self.sector, self.readouts, self.finished, self.sheet):  # fmt: skip
             part.close_part()
 
     def show_theme(self, theme: Any) -> None:

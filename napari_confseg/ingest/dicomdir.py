@@ -1,0 +1,196 @@
+"""What a DICOMDIR lists: patients, studies, series and clips, numbered and not named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.ingest.decoded import IngestError
+from napari_confseg.ingest.listing import DICOMDIR, find_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pydicom import Dataset
+
+    _Image = dict[str, str]
+
+
+_READ = (
+    "PatientID", "StudyInstanceUID", "StudyDate", "SeriesInstanceUID", "Modality", "NumberOfFrames"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a DICOMDIR.
+
+    Attributes
+    ----------
+    number : int
+        1, 2, ... through the whole DICOMDIR: what a person picks it by.
+    patient, study : int
+        1, 2, ... in the order of the DICOMDIR, studies within their patient. Names, numbers and
+        dates of the hospital stay where they are.
+    day : int or None
+        Days since this patient's first study; None if a date is missing.
+    modality : str
+        ``US`` for ultrasound.
+    clips : tuple of (Path, int or None)
+        The files, with their number of frames if they say.
+    """
+
+    number: int
+    patient: int
+    study: int
+    day: int | None
+    modality: str
+    clips: tuple[tuple[Path, int | None], ...]
+
+    @property
+    def when(self) -> str:
+        """Study and day, in words."""
+        day = "" if self.day is None else f", day {self.day}"
+        return f"Study {self.study}{day}"
+
+
+def index_at(path: str | Path) -> Path | None:
+    """Return the DICOMDIR that `path` is, or that lies in this folder; None if there is none."""
+    given = Path(path).expanduser().absolute()
+    if given.is_file():
+        return given if given.name.upper() == DICOMDIR else None
+    if not given.is_dir():
+        return None
+    return next((p for p in sorted(given.iterdir())
+                 if p.name.upper() == DICOMDIR and p.is_file()), None)  # fmt: skip
+
+
+def list_series(index: Path | None) -> list[Series]:
+    """Return the series of images that the DICOMDIR `index` lists, in its order.
+
+    Files that are not there, or lie outside its folder, are left out.
+
+    Raises
+    ------
+    IngestError
+        If there is none, it cannot be read, or an extra that reads DICOM is not installed.
+    """
+    if index is None:
+        raise IngestError("there is no DICOMDIR")
+    try:
+        import pydicom
+    except ImportError as error:
+        raise IngestError(
+            "it is a DICOMDIR; reading those needs: pip install 'napari-confseg[dicom]'"
+        ) from error
+    try:
+        listed = list(_images(pydicom.dcmread(index)))
+    except Exception as error:  # whatever pydicom raises about broken files
+        text = " ".join(str(error).split())[:120]
+        raise IngestError(f"{index.name} is damaged or no DICOMDIR: {text}") from error
+    found: dict[tuple[str, str, str], list[_Image]] = {}
+    for image in listed:
+        path = index.parent.joinpath(*image["file"].split("\\"))
+        if path.is_file() and path.resolve().is_relative_to(index.parent.resolve()):
+            found.setdefault(_keys(image), []).append({**image, "file": str(path)})
+    return _numbered(found)
+
+
+def _images(data: Dataset) -> Iterator[_Image]:
+    """Yield the images in a DICOMDIR's tree (PS3.3 F.3): what their record and those above say."""
+    records = {r.seq_item_tell: r for r in data.DirectoryRecordSequence}
+    seen = set()
+
+    def below(offset: int, above: _Image) -> Iterator[_Image]:
+        while offset in records and offset not in seen:
+            seen.add(offset)  # a damaged one may lead round in circles
+            record = records[offset]
+            here = above | {k: str(record[k].value or "") for k in _READ if k in record}
+            if record.DirectoryRecordType == "IMAGE":
+                name = record.ReferencedFileID
+                yield here | {"file": name if isinstance(name, str) else "\\".join(name)}
+            yield from below(record.OffsetOfReferencedLowerLevelDirectoryEntity, here)
+            offset = record.OffsetOfTheNextDirectoryRecord
+
+    yield from below(data.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity, {})
+
+
+def _keys(image: _Image) -> tuple[str, str, str]:
+    patient, study, series = (
+        image.get(k, "") for k in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+    )
+    return patient, study, series
+
+
+def _numbered(found: dict[tuple[str, str, str], list[_Image]]) -> list[Series]:
+    studies: dict[str, dict[str, datetime | None]] = {}
+    for (patient, study, _), images in found.items():
+        studies.setdefault(patient, {}).setdefault(study, _date(images[0]))
+    patients = list(studies)
+    series = []
+    for number, ((patient, study, _), images) in enumerate(found.items(), 1):
+        of_patient = studies[patient]
+        date, known = of_patient[study], [d for d in of_patient.values() if d]
+        series.append(
+            Series(
+                number=number,
+                patient=patients.index(patient) + 1,
+                study=list(of_patient).index(study) + 1,
+                day=(date - min(known)).days if date else None,
+                modality=images[0].get("Modality") or "?",
+                clips=tuple((Path(i["file"]), _frames(i)) for i in images),
+            )
+        )
+    return series
+
+
+def _date(image: _Image) -> datetime | None:
+    try:
+        return datetime.strptime(image.get("StudyDate", ""), "%Y%m%d")
+    except ValueError:
+        return None
+
+
+def _frames(image: _Image) -> int | None:
+    """Return the number of frames: the DICOMDIR may say, the file does."""
+    import pydicom
+
+    stated = image.get("NumberOfFrames", "")
+    try:
+        if not stated:
+            head = pydicom.dcmread(
+                image["file"], stop_before_pixels=True, specific_tags=["NumberOfFrames"]
+            )
+            stated = str(head.get("NumberOfFrames") or 1)
+        return int(stated)
+    except Exception:  # it is said when the file itself is imported
+        return None
+
+
+def unlisted(folder: Path, series: Iterable[Series]) -> list[Path]:
+    """Return the videos and DICOM files in `folder` that the DICOMDIR does not list.
+
+    Folders of images are none of them: beside a DICOMDIR they are a viewer's icons.
+    """
+    known = {path.resolve() for one in series for path, _ in one.clips}
+    found, _ = find_sources([folder])
+    return [f.path for f in found if f.source.kind != "images" and f.path.resolve() not in known]
+
+
+def files_of(sources: Sequence[str], numbers: Sequence[int]) -> list[Path]:
+    """Return the files of the series `numbers` of the one DICOMDIR among `sources`.
+
+    Raises
+    ------
+    IngestError
+        If there is not just one DICOMDIR, or a number that it has not.
+    """
+    index = index_at(sources[0]) if len(sources) == 1 else None
+    if index is None:
+        raise IngestError("series are picked from one DICOMDIR, or the folder of one: name just it")
+    series = {one.number: one for one in list_series(index)}
+    if wrong := [n for n in numbers if n not in series]:
+        raise IngestError(f"there is no series {wrong[0]}: {index.name} lists 1 to {len(series)}")
+    return [path for n in dict.fromkeys(numbers) for path, _ in series[n].clips]
