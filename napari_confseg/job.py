@@ -79,7 +79,7 @@ class FitRequest(_Frozen):
     rater: Slug
     classes: tuple[Slug, ...] = Field(min_length=1)
     raters: tuple[Slug, ...] = ()
-    method: Method = Method(name="threshold", params={"t": 60})
+    method: Method = Method(name="own-scale")
     size: Literal["study", "quick", "normal"] = "quick"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)

@@ -91,7 +91,7 @@ def _fit_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fit.add_argument("--rater", help="the model's name in the cohort; the run's name if not given")
     fit.add_argument("--classes", nargs="+", default=[], help="classes to learn; all if not given")
     fit.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
-    fit.add_argument("--method", default="threshold:t=60",
+    fit.add_argument("--method", default="own-scale",
                      help="NAME[:PARAMETER=NUMBER,...][+LOSS], e.g. soft, threshold:t=60, "
                      f"soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
                      f"{', '.join(LOSSES)}.")  # fmt: skip

@@ -48,7 +48,7 @@ class Wish:
 
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
-    method: str = "threshold"
+    method: str = "own-scale"
     params: Mapping[str, float] = field(default_factory=dict)
     size: Literal["study", "quick", "normal"] = "quick"
     device: str = "auto"

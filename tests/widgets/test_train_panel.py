@@ -147,6 +147,8 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
     assert not form.classes.boxes["rib"].isEnabled()
     QTest.mouseClick(form.classes.boxes["pleura"], Qt.MouseButton.LeftButton,
                      pos=QPoint(8, form.classes.boxes["pleura"].height() // 2))  # fmt: skip
+    assert form.method.currentData() == "own-scale"
+    panel.training.want(method="threshold")
     form.params["t"].setValue(75)
     request = panel.training.state.plan.request
     assert request is not None
@@ -381,7 +383,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     training.want(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
-    assert name.startswith("threshold60-")
+    assert name.startswith("own-scale5-")
 
     def run() -> Any:
         return training.state.watched

@@ -31,12 +31,14 @@ def trained_at(method: str) -> int | None:
 
 
 def _small_multiples(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(COLUMNS, n)
+    columns = 2 if n == 4 else min(COLUMNS, n)
     rows = -(-n // columns)
     with drawing(width * columns, height * rows) as figure:
-        axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+        axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True)).ravel()
     for ax in axes[n:]:
         ax.set_visible(False)
+    for ax in axes[max(0, n - columns) : n]:  # also where there is nothing beneath
+        ax.xaxis.set_tick_params(labelbottom=True)
     return figure, list(axes[:n])
 
 
@@ -57,6 +59,11 @@ def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str]
             ax.axhline(cells[name].mean(score)[0], color=PALETTE[i % len(PALETTE)], lw=1.4,
                        label=name)  # fmt: skip
         ax.set_title(panel)
+        # What fails altogether would squeeze all else into one line: it is off the plot.
+        worth = [v for v in (low.min(), *low) if v > 0.6 * np.nanmax(middle)]
+        lines = [cells[n].mean(score)[0] for n in others if n in cells]
+        if worth and score in HIGHER:
+            ax.set_ylim(min([*worth, *lines]) - 0.01, max([*high, *lines]) + 0.01)
         ax.set_xticks(range(10, 100, 20))
         ax.grid(axis="y", color=LINE, lw=0.6)
     for ax in axes[::COLUMNS]:
@@ -116,6 +123,14 @@ def forest(found: Sequence[Difference], title: str) -> Figure:
         ax.grid(axis="x", color=LINE, lw=0.6)
         ax.set_yticks(range(len(methods)), methods)
     axes[0].invert_yaxis()
+    # As above: what is far off leaves the others their room.
+    reach = 1.5 * float(np.quantile([abs(d.gain.value) for d in found], 0.85)) + 0.02
+    axes[0].set_xlim(-reach, reach)
+    for ax, panel in zip(axes, panels, strict=False):
+        for d in (d for d in found if d.panel == panel and abs(d.gain.value) > reach):
+            ax.annotate(f"{d.gain.value:+.2f}", (np.sign(d.gain.value) * reach,
+                        methods.index(d.method)), fontsize=7, color=PALETTE[1], va="center",
+                        ha="left" if d.gain.value < 0 else "right")  # fmt: skip
     figure.supxlabel(title, fontsize=9)
     return figure
 

@@ -116,7 +116,8 @@ def _curves(pooled: Pooled) -> str:
     return "<h2>The threshold curve</h2>" + figure_html(
         figure,
         f"{TITLES[PRIMARY]} by the threshold at which readers' confidence was cut for training; "
-        "the band is the interval. Level lines: the best methods that cut nothing. "
+        "the band is the interval. Level lines: the best methods that cut nothing. What fails "
+        "altogether is off the plot; the table has it. "
         + ("Synthetic cohort." if pooled.known else ""),
     )
 
