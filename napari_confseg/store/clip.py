@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
@@ -189,6 +190,9 @@ class ClipWriter:
         self._buffer: list[NDArray[np.uint8]] = []
         self._written = 0
         self._finished = False
+        # Compressing and syncing release the interpreter: the next frames are decoded meanwhile.
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix="clip-writer")
+        self._pending: Future[None] | None = None
 
     def __enter__(self) -> Self:
         """Begin; leftovers of an interrupted import under this name are removed."""
@@ -228,11 +232,22 @@ class ClipWriter:
     def _flush(self) -> None:
         if not self._buffer:
             return
-        end = self._written + len(self._buffer)
-        self._array.resize((end, *self._shape))
-        self._array[self._written : end] = np.stack(self._buffer)
-        self._written = end
+        self._wait()
+        frames, start = np.stack(self._buffer), self._written
+        self._written += len(frames)
         self._buffer.clear()
+        self._pending = self._storing.submit(self._put, start, frames)
+
+    def _put(self, start: int, frames: NDArray[np.uint8]) -> None:
+        end = start + len(frames)
+        self._array.resize((end, *self._shape))
+        self._array[start:end] = frames
+
+    def _wait(self) -> None:
+        """Wait for the shard under way; raise what went wrong with it."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
 
     def finish(self, meta: ClipMeta) -> None:
         """Write what is left and the metadata, which makes the clip exist.
@@ -243,6 +258,7 @@ class ClipWriter:
             If the number of frames differs from the number of frame times.
         """
         self._flush()
+        self._wait()
         if self._written != len(meta.frame_times):
             raise StoreError(
                 Problem("frame-count", self._name, f"{len(meta.frame_times)} frames (one a time)",
@@ -259,6 +275,7 @@ class ClipWriter:
         trace: TracebackType | None,
     ) -> None:
         """Remove every trace unless finished."""
+        self._storing.shutdown()  # nothing is written after the sweep
         if not self._finished:
             with suppress(OSError):  # the disk that failed the write may fail this too
                 self._keys.delete_tree(self._name)
