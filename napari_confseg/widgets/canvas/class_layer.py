@@ -7,7 +7,7 @@ replaced, and so is what its polygon and its fill do while another tool stands b
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from napari.layers import Labels
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.widgets.canvas.layers import LayerView
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.annotate.toolkit import Toolkit
+    from napari_confseg.annotate.view import ViewState
+    from napari_confseg.widgets.canvas.two_clicks import TwoClicks
 
 MODES: Final = {
     Tool.PAN: "pan_zoom",
@@ -47,12 +50,32 @@ TOOLS: Final = {"pan_zoom": Tool.PAN, "paint": Tool.BRUSH, "polygon": Tool.POLYG
 """The tool that a mode stands for by itself."""
 
 
+class View(Protocol):
+    """What a class's layer needs of the view that it belongs to."""
+
+    session: Session
+    kit: Toolkit
+    clicks: TwoClicks
+    left_for_pan: Tool | None
+    shown: ViewState | None
+
+    @property
+    def pushing(self) -> bool:
+        """Whether what a layer reports now is the view's own doing."""
+
+    def push(self, *_: object) -> None:
+        """Show what differs from what is on show."""
+
+    def push_label(self) -> None:
+        """Give the layers the label that strokes get."""
+
+
 class ClassLayer:
     """Listens to one class's layer.
 
     Parameters
     ----------
-    view : LayerView
+    view : View
         What it belongs to.
     name : str
         The class.
@@ -60,7 +83,7 @@ class ClassLayer:
         Its layer.
     """
 
-    def __init__(self, view: LayerView, name: str, layer: Labels) -> None:
+    def __init__(self, view: View, name: str, layer: Labels) -> None:
         self._view = view
         self._session = view.session
         self._name = name
