@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 import uuid
@@ -139,9 +140,23 @@ class DurableLocalStore(LocalStore):
         self.check_inside(key)
         return await super().get(key, prototype, byte_range)
 
+    def _check_there(self, key: str) -> None:
+        """Refuse to write where the root has gone: a drive that is away, a folder moved.
+
+        Made anew, it would take what belongs to the one that comes back, and hide it.
+
+        Raises
+        ------
+        FileNotFoundError
+            Unless `key` is the root's own attributes, which come first in a new store.
+        """
+        if key != "zarr.json" and not self.root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the store's folder is away", str(self.root))
+
     def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
         self._ensure_open_sync()
         self._check_writable()
+        self._check_there(key)
         self.check_inside(key)
         write_durably(self.root / key, value.as_buffer_like())
 
@@ -149,6 +164,7 @@ class DurableLocalStore(LocalStore):
         if not self._is_open:
             await self._open()
         self._check_writable()
+        self._check_there(key)
         self.check_inside(key)
         # In a thread, so that reads on zarr's loop never wait for a disk to sync.
         await asyncio.to_thread(

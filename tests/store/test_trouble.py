@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
@@ -20,7 +21,6 @@ from tests.store.painting import Painter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CAN_MOUNT = sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mount") is not None
 needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="needs Linux and root to mount a small disk")
@@ -126,6 +126,27 @@ def test_the_folder_becomes_read_only(small_disk: Path, state_dir: Path) -> None
 
 
 @needs_mount
+def test_a_store_that_is_away_is_not_made_anew(cohort: Cohort) -> None:
+    place = Path(cohort.location)
+    clip = cohort.clip("clip-1")
+    rater = clip.create_rater("ada", kind="human")
+    plane = np.full(rater.shape[2:], 60, np.uint8)
+    place.rename(place.with_name("away"))
+    writes = (
+        lambda: rater.write_plane(0, 0, plane),
+        lambda: rater.write_strokes([]),
+        lambda: rater.update_meta(label="Ada"),
+        lambda: clip.create_rater("bo", kind="human"),
+    )
+    for write in writes:
+        with pytest.raises((OSError, StoreError)):
+            write()
+        assert not place.exists()
+    place.with_name("away").rename(place)
+    rater.write_plane(0, 0, plane)
+    assert (rater.read_plane(0, 0) == 60).all()
+
+
 def test_a_crash_while_the_store_is_away(small_disk: Path, state_dir: Path) -> None:
     cohort = Cohort.create(small_disk / "cohort.zarr", name="crash")
     add_clip(cohort, n_frames=4, shape=(40, 50))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
@@ -62,7 +63,7 @@ class LookAtSheet(QWidget):  # type: ignore[misc]
     def close_part(self) -> None:
         """Let go of the session."""
         self._session.events.cohort.disconnect(self._on_cohort, missing_ok=True)
-        if self.dialog is not None:
+        if self.dialog is not None and isalive(self.dialog):  # a child of the window may go first
             self.dialog.close()
 
     def offer(self, report: Any) -> None:
