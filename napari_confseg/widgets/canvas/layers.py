@@ -235,11 +235,11 @@ class LayerView:
             if self._frames is not None and self._mine.keys() == set(session.planes):
                 self._swap_data()
                 return
-            # One by one, napari rebuilds its scene and collects garbage for each layer.
-            with self._viewer.layers.batched_update():
-                self._remove_all()
-                if session.clip is not None:
-                    self._add_all(session.clip)
+            # Not in one batch, though napari would be quicker: what it puts off (collecting what
+            # the layers leave, rebuilding its scene) then crashes Qt now and then.
+            self._remove_all()
+            if session.clip is not None:
+                self._add_all(session.clip)
         self.push()
 
     def _remove_all(self) -> None:
@@ -292,7 +292,7 @@ class LayerView:
         if self._frames is None or self._pushing:
             return
         active = self._viewer.layers.selection.active
-        with self._pushed(), self._viewer.layers.batched_update():
+        with self._pushed():
             self._sync_overlays(overlays)
             if active in self._viewer.layers:
                 self._viewer.layers.selection.active = active
