@@ -66,9 +66,9 @@ class _Sharing(QObject):  # type: ignore[misc]
             return
         window, dock = here
         for other in self._others(window):
-            if other not in window.tabifiedDockWidgets(dock):
+            if other not in window.tabifiedDockWidgets(dock):  # else somebody has seen to it
                 window.tabifyDockWidget(other, dock)
-            dock.raise_()
+                dock.raise_()
             return
 
     def _others(self, window: QMainWindow) -> Iterator[QDockWidget]:

@@ -185,6 +185,9 @@ class PlanForm(QWidget):  # type: ignore[misc]
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         form.addRow("&Method", method)
         form.labelForField(method).setBuddy(self.method)
+        # A form gives a wrapped sentence the height of a wide one: room for three lines.
+        self.method_note.setMinimumHeight(3 * self.method_note.fontMetrics().lineSpacing() + 2)
+        self.method_note.setAlignment(Qt.AlignmentFlag.AlignTop)
         form.addRow(self.method_note)
         form.addRow("Si&ze", self.size)
         form.addRow("&Device", self.device)
