@@ -16,7 +16,7 @@ demo: $(BIN)/.demo
 	else $(XVFB) $(BIN)/confseg demo --scripted --out demo-out; fi
 
 test: $(BIN)/.test
-	$(XVFB) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(BIN)/.test
 	$(BIN)/ruff format --check .

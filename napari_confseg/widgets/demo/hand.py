@@ -131,9 +131,13 @@ class Hand:
 
     def activate(self) -> None:
         """Make the viewer the active window: keys go nowhere else."""
-        if not self.window.isActiveWindow():
-            self.window.activateWindow()
-            self.wait_until(self.window.isActiveWindow)
+
+        def active() -> bool:
+            if not self.window.isActiveWindow():
+                self.window.activateWindow()  # asked again: another window may take it meanwhile
+            return bool(self.window.isActiveWindow())
+
+        self.wait_until(active)
 
 
 def press_key(widget: QWidget, key: str) -> None:
