@@ -100,6 +100,9 @@ def _fit_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fit.add_argument("--seed", type=int, default=0)
     fit.add_argument("--dropout", type=float, default=0,
                      help="share of units dropped, e.g. 0.1; for predict --draws")  # fmt: skip
+    fit.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto",
+                     help="of the network's arithmetic; default: what is fastest here. Name one "
+                     "where fits on several machines must equal each other")  # fmt: skip
     fit.add_argument("--compile", action="store_true", help="compile the network (minutes)")
     fit.add_argument("--preview-clip", metavar="CLIP", help="mark this clip at each improvement")
     _compute_options(fit)
@@ -207,6 +210,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         threads=arguments.threads,
         dropout=arguments.dropout,
+        precision=arguments.precision,
         compile=arguments.compile,
         preview_clip=arguments.preview_clip,
     )

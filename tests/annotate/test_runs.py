@@ -389,12 +389,12 @@ def test_without_a_choice_people_and_what_they_reviewed_are_learnt_from(reviewed
 
 def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
     wish = Wish(classes=frozenset({"pleura", "b-line", "rib"}), raters=frozenset({"bob"}),
-                method="soft", size="normal", device="cpu")  # fmt: skip
+                method="soft", loss="semimetric", size="normal", device="cpu")  # fmt: skip
     made = plan(wish, reality(reviewed))
     assert made.request is not None
     assert made.request.classes == ("b-line",)
     assert made.request.raters == ("bob",)
-    assert (made.request.method, made.request.size) == (Method(name="soft"), "normal")
+    assert (made.request.method, made.request.size) == (Method.parse("soft+semimetric"), "normal")
     assert "Only one patient" in made.caution
 
 

@@ -21,11 +21,13 @@ def lines(text: str) -> list[dict]:
 def test_fit_predict_evaluate(tmp_path, toy, capsys):
     run = tmp_path / "first"
     fit = ["fit", toy.location, "--out", str(run), "--classes", "b-line", "--method", "soft",
-           "--steps", "4", "--device", "cpu", "--threads", "1", "--json"]  # fmt: skip
+           "--steps", "4", "--device", "cpu", "--threads", "1", "--precision", "bf16",
+           "--json"]  # fmt: skip
     assert main(fit) == 0
     events = lines(capsys.readouterr().out)
     assert events[-1]["event"] == "finished"
     assert RunFolder(run).request().rater == "first"
+    assert json.loads((run / "config.json").read_text())["precision"] == "bf16"
     assert main(["predict", str(run), toy.location, "--clips", "clip-1", "--json"]) == 0
     assert lines(capsys.readouterr().out)[-1]["event"] == "finished"
     assert "first" in Cohort.open(toy.location).clip("clip-1").raters()

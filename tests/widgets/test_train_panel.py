@@ -28,6 +28,7 @@ from napari_confseg.job import (
     RunFolder,
     Started,
 )
+from napari_confseg.methods import LOSSES, METHODS
 from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.panel import TrainPanel
@@ -147,20 +148,44 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
     assert not form.classes.boxes["rib"].isEnabled()
     QTest.mouseClick(form.classes.boxes["pleura"], Qt.MouseButton.LeftButton,
                      pos=QPoint(8, form.classes.boxes["pleura"].height() // 2))  # fmt: skip
-    assert form.method.currentData() == "own-scale"
+    assert form.method.chooser.currentData() == "own-scale"
     panel.training.want(method="threshold")
-    form.params["t"].setValue(75)
+    form.method.params["t"].setValue(75)
     request = panel.training.state.plan.request
     assert request is not None
     assert request.classes == ("b-line",)
     assert request.method.params == {"t": 75}
-    assert "75 %" in form.method_note.text()
-    form.method.setFocus()
-    QTest.keyClick(form.method, Qt.Key.Key_Down)
+    assert "75 %" in form.method.note.text()
+    form.method.chooser.setFocus()
+    QTest.keyClick(form.method.chooser, Qt.Key.Key_Down)
     assert panel.training.state.plan.request is not None
     assert str(panel.training.state.plan.request.method) == "soft"
-    assert not form.params["t"].isVisibleTo(panel)
-    assert "confidence itself" in form.method_note.text()
+    assert not form.method.params["t"].isVisibleTo(panel)
+    assert "confidence itself" in form.method.note.text()
+
+
+def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
+    panel: TrainPanel, learnable: Cohort
+) -> None:
+    opened(panel, learnable)
+    rows, training = panel.form.method, panel.training
+    for name, about in METHODS.items():
+        training.want(method=name)
+        shown = {p: rows.labels[p].text() for p, b in rows.params.items() if b.isVisibleTo(panel)}
+        assert shown == {p: v.label for p, v in about.parameters.items()}
+        assert all(rows.labels[p].isVisibleTo(panel) for p in shown)
+        assert all(rows.params[p].suffix().strip() == v.unit for p, v in about.parameters.items())
+        assert rows.loss.currentText() == "The method's own"
+        assert rows.loss_note.text() == f"{LOSSES[about.loss]}."
+    rows.loss.setFocus()
+    for _ in range(3):
+        QTest.keyClick(rows.loss, Qt.Key.Key_Down)
+    assert rows.loss_note.text() == f"{LOSSES['semimetric']}."
+    request = training.state.plan.request
+    assert request is not None
+    assert request.method.loss == "semimetric"
+    training.want(loss=None)
+    assert rows.loss.currentIndex() == 0
 
 
 def test_a_run_at_work_elsewhere_is_followed_through_all_its_states(
@@ -329,13 +354,13 @@ def test_everything_is_reached_by_keyboard_and_explains_itself(
 
 def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Cohort) -> None:
     opened(panel, learnable)
-    before = panel.form.params["t"].value()
-    at = QPointF(panel.form.params["t"].rect().center())
-    event = QWheelEvent(at, panel.form.params["t"].mapToGlobal(at), QPoint(), QPoint(0, -120),
+    box = panel.form.method.params["n"]
+    before, at = box.value(), QPointF(box.rect().center())
+    event = QWheelEvent(at, box.mapToGlobal(at), QPoint(), QPoint(0, -120),
                         Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
                         Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
-    QApplication.sendEvent(panel.form.params["t"], event)
-    assert panel.form.params["t"].value() == before
+    QApplication.sendEvent(box, event)
+    assert box.value() == before
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

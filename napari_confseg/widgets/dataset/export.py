@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.datasets.wishes import FORMATS
 from napari_confseg.widgets.dataset.place import PlaceEdit
-from napari_confseg.widgets.train.form import note
+from napari_confseg.widgets.parts.signs import note
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.datasets.state import DeskState

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.train.form import note
+from napari_confseg.widgets.parts.signs import note
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.datasets.results import VersionLine

@@ -29,8 +29,6 @@ QToolButton[role="flat"], QToolButton[role="heading"], QToolButton[role="heading
 QToolButton[role="flat"]:hover, QToolButton[role="heading"]:hover {{ background: {foreground}; }}
 QPlainTextEdit {{ background: {foreground}; border: none; border-radius: 2px; }}
 QToolButton::menu-indicator {{ image: none; }}
-QPushButton[role="primary"] {{ color: {chosen}; }}
-QTreeWidget::item:selected {{ color: {chosen}; }}
 QPushButton:disabled {{ color: {secondary}; }}
 QWidget[role="row"] {{ border-radius: 4px; background: transparent; }}
 QWidget[role="row"]:hover {{ background: {foreground}; }}

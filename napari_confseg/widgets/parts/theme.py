@@ -18,7 +18,7 @@ QLabel[phase="running"], QLabel[phase="starting"] {{ color: {run}; font-weight: 
 QLabel[phase="finished"] {{ color: {done}; font-weight: bold; }}
 QLabel[phase="failed"], QLabel[phase="ended"] {{ color: {bad}; font-weight: bold; }}
 QLabel[phase="stopped"], QLabel[phase="stopping"] {{ color: {warn}; font-weight: bold; }}
-QPushButton[role="primary"] {{ background: {current}; color: white; font-weight: bold;
+QPushButton[role="primary"] {{ background: {current}; color: {chosen}; font-weight: bold;
                               padding: 6px; }}
 QPushButton[role="primary"]:disabled {{ background: {foreground}; color: {secondary}; }}
 QPushButton[role="primary"]:focus, QPushButton:focus {{ border: 1px solid {text}; }}
@@ -26,13 +26,13 @@ QProgressBar {{ text-align: center; border: 1px solid {primary}; border-radius: 
 QProgressBar::chunk {{ background: {current}; }}
 QTreeWidget {{ background: {background}; }}
 QTreeWidget::item {{ padding: 3px 0px; }}
-QTreeWidget::item:selected {{ background: {current}; color: white; }}
+QTreeWidget::item:selected {{ background: {current}; color: {chosen}; }}
 """
 
 _DARK: Final = {"faint": "#a9b0b8", "run": "#6ea8fe", "done": "#5fd38d", "bad": "#ff7b7b",
-                "warn": "#e3b617"}  # fmt: skip
+                "warn": "#e3b617", "chosen": "#ffffff"}  # fmt: skip
 _LIGHT: Final = {"faint": "#5a6068", "run": "#2457c5", "done": "#12753d", "bad": "#b3261e",
-                 "warn": "#8a5a00"}  # fmt: skip
+                 "warn": "#8a5a00", "chosen": "#1c1d20"}  # fmt: skip
 _TAKEN: Final = (
     "background", "foreground", "primary", "secondary", "text", "error", "current",
 )  # fmt: skip

@@ -21,8 +21,8 @@ from napari_confseg.dataset.maps import MAPS
 from napari_confseg.widgets.annotate.others import hatch_icon
 from napari_confseg.widgets.annotate.tools import SliderRow
 from napari_confseg.widgets.parts.look import button, icon
+from napari_confseg.widgets.parts.signs import swatch
 from napari_confseg.widgets.review.legend import MapLegend
-from napari_confseg.widgets.train.form import swatch
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QResizeEvent

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.review.state import worded
 from napari_confseg.widgets.parts.look import button, icon, label, with_key
-from napari_confseg.widgets.train.form import swatch
+from napari_confseg.widgets.parts.signs import swatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,55 +1,30 @@
-"""What the next run shall be: classes, raters, method, size, device."""
+"""What the next run shall be: classes, raters, method and loss, size, device."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.annotate.plan import SIZES
-from napari_confseg.methods import METHODS
+from napari_confseg.widgets.parts.signs import swatch
+from napari_confseg.widgets.train.choosers import chooser, select
+from napari_confseg.widgets.train.method import MethodRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from napari_confseg.annotate.plan import Choice
     from napari_confseg.annotate.training import TrainingState
-    from napari_confseg.methods import About
-
-
-def swatch(color: str, size: int = 12) -> QIcon:
-    """Return a small square of `color`."""
-    pixmap = QPixmap(size, size)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(color))
-    painter.drawRoundedRect(0, 0, size, size, 3, 3)
-    painter.end()
-    return QIcon(pixmap)
-
-
-def note(text: str = "") -> QLabel:
-    """Return a label for a sentence of small print."""
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setProperty("role", "note")
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
 
 
 def frames_in_words(n: int) -> str:
@@ -132,63 +107,28 @@ class PlanForm(QWidget):  # type: ignore[misc]
         self.classes.chosen.connect(lambda names: self.wished.emit({"classes": names}))
         self.raters = Choices("Learn from")
         self.raters.chosen.connect(lambda names: self.wished.emit({"raters": names}))
-        self.method, self.method_note = QComboBox(), note()
-        self.params = {p: QSpinBox() for about in METHODS.values() for p in about.parameters}
-        self._chosen: dict[str, float] = {}
-        self.size, self.device = QComboBox(), QComboBox()
+        self.method = MethodRows()
+        self.method.wished.connect(self.wished)
+        self.size = chooser()
+        self.device = chooser("Where to train. Automatic takes a GPU if there is one.")
         self._fill_choosers()
         self._lay_out()
 
     def _fill_choosers(self) -> None:
-        for i, (name, about) in enumerate(METHODS.items()):
-            self.method.addItem(name.capitalize().replace("-", " "), name)
-            defaults = {p: f"{v.default:g}" for p, v in about.parameters.items()}
-            text = about.purpose.format(**defaults)
-            self.method.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
-        self.method.setToolTip("How confidence becomes what the model learns")
-        self.method.activated.connect(
-            lambda _: self.wished.emit({"method": self.method.currentData()})
-        )
-        for about in METHODS.values():
-            for name, parameter in about.parameters.items():
-                box = self.params[name]
-                box.setRange(round(parameter.low), round(parameter.high))
-                box.setSuffix(f" {parameter.unit}" if parameter.unit else "")
-                box.setToolTip(parameter.label)
-                box.setAccessibleName(f"{parameter.label}, of the method")
-        for name, box in self.params.items():
-            box.valueChanged.connect(
-                lambda value, n=name: self.wished.emit({"params": self._chosen | {n: value}})
-            )
         for i, (name, text) in enumerate(SIZES.items()):
             self.size.addItem(name.capitalize(), name)
             self.size.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
         self.size.activated.connect(lambda _: self.wished.emit({"size": self.size.currentData()}))
-        self.device.setToolTip("Where to train. Automatic takes a GPU if there is one.")
         self.device.activated.connect(
             lambda _: self.wished.emit({"device": self.device.currentData()})
         )
-        for chooser in (self.method, self.size, self.device):
-            chooser.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            chooser.setMinimumContentsLength(6)
 
     def _lay_out(self) -> None:
-        method = QHBoxLayout()
-        method.addWidget(self.method, 1)
-        for box in self.params.values():
-            method.addWidget(box)
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        form.addRow("&Method", method)
-        form.labelForField(method).setBuddy(self.method)
-        # A form gives a wrapped sentence the height of a wide one: room for three lines.
-        self.method_note.setMinimumHeight(3 * self.method_note.fontMetrics().lineSpacing() + 2)
-        self.method_note.setAlignment(Qt.AlignmentFlag.AlignTop)
-        form.addRow(self.method_note)
+        self.method.add_to(form)
         form.addRow("Si&ze", self.size)
         form.addRow("&Device", self.device)
         layout = QVBoxLayout(self)
@@ -207,28 +147,11 @@ class PlanForm(QWidget):  # type: ignore[misc]
         self.raters.show_choices(state.plan.raters)
         self._headings[0].setVisible(bool(state.plan.classes))
         self._headings[1].setVisible(bool(state.plan.raters))
-        _select(self.method, wish.method)
-        self._show_params(METHODS[wish.method], wish.params)
-        _select(self.size, wish.size)
+        self.method.show_wish(wish)
+        select(self.size, wish.size)
         self.size.setToolTip(SIZES[wish.size])
         if self.device.count() != len(state.devices):
             self.device.clear()
             for name, text in state.devices:
                 self.device.addItem(text, name)
-        _select(self.device, wish.device)
-
-    def _show_params(self, about: About, chosen: Mapping[str, float]) -> None:
-        self._chosen = dict(chosen)
-        values = {p: chosen.get(p, v.default) for p, v in about.parameters.items()}
-        for name, box in self.params.items():
-            box.setVisible(name in values)
-            if name in values:
-                box.blockSignals(True)
-                box.setValue(round(values[name]))
-                box.blockSignals(False)
-        shown = {name: f"{value:g}" for name, value in values.items()}
-        self.method_note.setText(about.purpose.format(**shown))
-
-
-def _select(chooser: QComboBox, data: str) -> None:
-    chooser.setCurrentIndex(max(chooser.findData(data), 0))
+        select(self.device, wish.device)

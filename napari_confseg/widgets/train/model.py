@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.train.form import note, swatch
+from napari_confseg.widgets.parts.signs import note, swatch
 from napari_confseg.widgets.train.run import ProblemBox
 
 if TYPE_CHECKING:

@@ -32,9 +32,10 @@ from napari_confseg.job import FitRequest
 from napari_confseg.store import Status, StoreError
 from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.parts.signs import note
 from napari_confseg.widgets.parts.theme import stylesheet
 from napari_confseg.widgets.shared import session_for
-from napari_confseg.widgets.train.form import PlanForm, note
+from napari_confseg.widgets.train.form import PlanForm
 from napari_confseg.widgets.train.model import ModelOnClip
 from napari_confseg.widgets.train.run import ProblemBox, RunList, RunView
 from napari_confseg.widgets.train.run_follower import RunFollower
@@ -50,7 +51,7 @@ FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
 
 
-MIN_WIDTH: Final = 300
+MIN_WIDTH: Final = 310
 WIDTH: Final = 340
 
 

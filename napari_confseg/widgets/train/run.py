@@ -21,8 +21,8 @@ from superqt import QElidingLabel
 
 from napari_confseg.annotate.runs import Phase
 from napari_confseg.job import FitRequest
+from napari_confseg.widgets.parts.signs import note
 from napari_confseg.widgets.train.curves import Curves
-from napari_confseg.widgets.train.form import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,10 @@ def summary(state: RunState) -> str:
     request = state.request
     if not isinstance(request, FitRequest):
         return ""
-    method = request.method
-    how = f"threshold {method.params['t']:g} %" if "t" in method.params else str(method)
+    method, takes = request.method, request.method.about.parameters
+    numbers = ", ".join(f"{v:g} {takes[k].unit}".rstrip() for k, v in method.settings.items())
+    how = f"{method.name.replace('-', ' ')} {numbers}".rstrip()
+    how += f" + {method.loss}" if method.loss else ""
     n = len(request.classes)
     what = request.classes[0] if n == 1 else f"{n} classes"
     return f"{how} · {what} · {request.size} · {request.device}"

@@ -1,0 +1,96 @@
+"""Which method, with which numbers, by which loss: rows of the form of the next run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QSpinBox
+
+from napari_confseg.methods import LOSSES, METHODS
+from napari_confseg.widgets.parts.signs import note
+from napari_confseg.widgets.train.choosers import chooser, select
+
+if TYPE_CHECKING:
+    from napari_confseg.annotate.plan import Wish
+
+OWN_LOSS: Final = "The method's own"
+
+
+class MethodRows(QObject):  # type: ignore[misc]
+    """Shows what is wished of method and loss; `wished` carries changed fields of the wish."""
+
+    wished = Signal(dict)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chooser = chooser("How confidence becomes what the model learns")
+        self.note = note()
+        self.params = {p: QSpinBox() for about in METHODS.values() for p in about.parameters}
+        self.labels = {name: QLabel() for name in self.params}
+        self.loss, self.loss_note = chooser("How what is missing is measured"), note()
+        self._chosen: dict[str, float] = {}
+        self._fill()
+        self.chooser.activated.connect(
+            lambda _: self.wished.emit({"method": self.chooser.currentData()})
+        )
+        self.loss.activated.connect(lambda _: self.wished.emit({"loss": self.loss.currentData()}))
+        for name, box in self.params.items():
+            box.valueChanged.connect(
+                lambda value, n=name: self.wished.emit({"params": self._chosen | {n: value}})
+            )
+
+    def _fill(self) -> None:
+        for i, (name, about) in enumerate(METHODS.items()):
+            self.chooser.addItem(_title(name), name)
+            defaults = {p: f"{v.default:g}" for p, v in about.parameters.items()}
+            tip = about.purpose.format(**defaults)
+            self.chooser.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
+        self.loss.addItem(OWN_LOSS, None)
+        for name, purpose in LOSSES.items():
+            self.loss.addItem(_title(name), name)
+            self.loss.setItemData(self.loss.count() - 1, purpose, Qt.ItemDataRole.ToolTipRole)
+
+    def add_to(self, form: QFormLayout) -> None:
+        """Add the rows to `form`."""
+        self._form = form
+        form.addRow("&Method", self.chooser)
+        form.addRow(_lines(self.note, 3))
+        for name, box in self.params.items():
+            self.labels[name].setBuddy(box)
+            form.addRow(self.labels[name], box)
+        form.addRow("&Loss", self.loss)
+        form.addRow(_lines(self.loss_note, 2))
+
+    def show_wish(self, wish: Wish) -> None:
+        """Show the chosen method, its numbers and the loss, each with what it does."""
+        about = METHODS[wish.method]
+        select(self.chooser, wish.method)
+        select(self.loss, wish.loss)
+        self.loss_note.setText(f"{LOSSES[wish.loss or about.loss]}.")
+        self._chosen = dict(wish.params)
+        values = {p: wish.params.get(p, v.default) for p, v in about.parameters.items()}
+        for name, box in self.params.items():
+            self._form.setRowVisible(box, name in values)
+        for name, parameter in about.parameters.items():
+            box = self.params[name]
+            box.blockSignals(True)
+            box.setRange(round(parameter.low), round(parameter.high))
+            box.setValue(round(values[name]))
+            box.blockSignals(False)
+            box.setSuffix(f" {parameter.unit}" if parameter.unit else "")
+            box.setToolTip(f"{parameter.label}, {box.minimum()} to {box.maximum()}{box.suffix()}")
+            box.setAccessibleName(f"{parameter.label}, of the method")
+            self.labels[name].setText(parameter.label)
+        self.note.setText(about.purpose.format(**{n: f"{v:g}" for n, v in values.items()}))
+
+
+def _title(name: str) -> str:
+    return name.capitalize().replace("-", " ")
+
+
+def _lines(label: QLabel, n: int) -> QLabel:
+    """Give a sentence room for `n` lines: a form would give it the height of a wide one."""
+    label.setMinimumHeight(n * label.fontMetrics().lineSpacing() + 2)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop)
+    return label
