@@ -341,7 +341,7 @@ def test_everything_is_reached_by_keyboard_and_explains_itself(
     run.append(Cancelled())
     opened(panel, learnable)
     for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider):
-        for widget in panel.widget().findChildren(kind):
+        for widget in panel.page.widget().findChildren(kind):
             inner = isinstance(widget.parent(), (QComboBox, QAbstractSpinBox))
             if inner or not widget.isVisibleTo(panel):
                 continue
@@ -374,8 +374,8 @@ def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, 
     opened(panel, learnable, "clip-1")
     panel.training.show(True)
     assert panel.model.accept.isVisibleTo(panel)
-    body = panel.widget()
-    bar = panel.verticalScrollBar().sizeHint().width()
+    body = panel.page.widget()
+    bar = panel.page.verticalScrollBar().sizeHint().width()
     assert body.minimumSizeHint().width() <= panel.minimumWidth() - bar
 
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QPushButton,
-    QSlider,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial
@@ -20,24 +14,25 @@ from napari_confseg.widgets.annotate.save_light import SaveLight
 from napari_confseg.widgets.annotate.start_page import StartPage
 from napari_confseg.widgets.annotate.tools import SliderRow, ToolBox
 from napari_confseg.widgets.annotate.transport import Transport
+from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.parts.look import label
 from napari_confseg.widgets.parts.page import Page
-from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.parts.section import Section, still_wheel
 from napari_confseg.widgets.parts.work_line import WorkLine
 
+if TYPE_CHECKING:
+    import napari
 
-class AnnotateForm(QWidget):  # type: ignore[misc]
+
+class AnnotateForm(Panel):
     """A page to start from and a page to work on, over a foot that says how saving stands."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
         self.setAcceptDrops(True)
         self._make()
         self._lay_out()
-        still = StillWheel(self)
-        for kind in (QComboBox, QAbstractSpinBox, QSlider):
-            for widget in self.findChildren(kind):
-                widget.installEventFilter(still)
+        still_wheel(self)
 
     def _make(self) -> None:
         self.start, self.bar = StartPage(), CohortBar()

@@ -8,12 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import (
-    QMainWindow,
-    QWidget,
-)
+from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.remember import Memory
@@ -27,9 +22,8 @@ from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.shown import ShownSession
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.canvas.player import Player
-from napari_confseg.widgets.parts.docking import share_place
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
-from napari_confseg.widgets.shared import close_with, session_for
+from napari_confseg.widgets.shared import close_with
 
 if TYPE_CHECKING:
     import napari
@@ -50,9 +44,7 @@ class AnnotatePanel(ShownSession):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(session_for(napari_viewer), napari_viewer)
-        self._viewer = napari_viewer
-        share_place(self)
+        super().__init__(napari_viewer)
         self.desk = Desk(self.session, self)
         self.keys = Keys(self.session, self)
         self.player = Player(self.session, self)
@@ -62,12 +54,8 @@ class AnnotatePanel(ShownSession):
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
-        self._links = list(self._wire_session())
-        for signal, slot in self._links:
-            signal.connect(slot)
         self._wire_widgets()
-        self._viewer.events.theme.connect(self._on_theme)
-        self._on_theme()
+        self.listen(*self._heard())
         self._on_cohort()
 
     # ---- what is connected ----------------------------------------------------------------
@@ -121,7 +109,7 @@ class AnnotatePanel(ShownSession):
         desk.clips_changed.connect(self._on_clips_changed)
         desk.imported.connect(self.sheet.offer)
 
-    def _wire_session(self) -> list[tuple[Any, Any]]:
+    def _heard(self) -> list[tuple[Any, Any]]:
         events = self.session.events
         return [
             (events.cohort, self._on_cohort),
@@ -153,28 +141,12 @@ class AnnotatePanel(ShownSession):
         super().showEvent(event)
         self._bind_keys()
 
-    def event(self, event: QEvent) -> bool:
-        """Let go of the session when the panel goes; the clip stays open in the viewer."""
-        if event.type() == QEvent.Type.DeferredDelete:
-            self._let_go()
-        return bool(super().event(event))
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Free the keys, stop playing; the clip stays open in the viewer."""
         self.keys.release()
         self.player.close()
         self.activity.close_part()
         self.close_parts()
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
-        self._viewer.events.theme.disconnect(self._on_theme)
-
-    def main_window(self) -> QWidget:
-        """Return the window we are docked in, also while the dock floats."""
-        widget = self
-        while widget is not None and not isinstance(widget, QMainWindow):
-            widget = widget.parentWidget()
-        return widget or self.window()
 
     def _bind_keys(self) -> None:
         window = self.main_window()
@@ -183,9 +155,6 @@ class AnnotatePanel(ShownSession):
         self.keys.bind(window)
 
     # ---- what changes more than the form --------------------------------------------------
-
-    def _on_theme(self, *_: object) -> None:
-        self.show_theme(get_theme(self._viewer.theme))
 
     def _on_cohort(self, *_: object) -> None:
         if self.session.cohort is not None:

@@ -23,12 +23,10 @@ from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.style_row import StyleRow
 from napari_confseg.widgets.annotate.tool_options import ToolOptions
 from napari_confseg.widgets.annotate.usage_bars import UsagePart
-from napari_confseg.widgets.parts.look import CHOSEN, GOOD, stylesheet
+from napari_confseg.widgets.parts.look import CHOSEN, GOOD
 
 if TYPE_CHECKING:
     import napari
-
-    from napari_confseg.annotate.session import Session
 
 LOW: Final = 760
 """Pixels of height beneath which the list of clips folds once a clip is open."""
@@ -39,19 +37,17 @@ class ShownSession(AnnotateForm):
 
     Parameters
     ----------
-    session : Session
-        What is shown.
-    viewer : napari.Viewer
-        Where the sector's corners are dragged.
+    napari_viewer : napari.Viewer
+        The viewer whose session is shown, and where the sector's corners are dragged.
     """
 
-    def __init__(self, session: Session, viewer: napari.Viewer) -> None:
-        super().__init__()
-        self.session = session
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        session = self.session
         self.queue, self.about = ClipQueue(session), AboutClip(session)
         self.usage, self.options = UsagePart(session), ToolOptions(session)
         self.saving, self.style_row = SaveWork(session), StyleRow(session)
-        self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
+        self.sector, self.readouts = SectorPart(session, napari_viewer), ReadoutsPart(session)
         self.finished = Finished(session)
         self.sheet = LookAtSheet(session)
         for section, part in (
@@ -77,7 +73,7 @@ class ShownSession(AnnotateForm):
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
         text, ground = theme.text.as_hex(), theme.foreground.as_hex()
-        self.setStyleSheet(stylesheet(theme))
+        super().show_theme(theme)
         self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
         self.light.set_theme(theme.type, self._icon)
         self.transport.strip.set_colors(text, ground, GOOD[theme.type])

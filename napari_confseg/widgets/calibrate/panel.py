@@ -5,19 +5,15 @@ Shows the exercises of the session that it shares with the Annotate panel, where
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -27,11 +23,10 @@ from napari_confseg.annotate.exercising import Exercising
 from napari_confseg.dataset.exercise import references
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.calibrate.result import ResultView
+from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.parts.chores import Chore
-from napari_confseg.widgets.parts.docking import share_place
-from napari_confseg.widgets.parts.look import label, stylesheet
-from napari_confseg.widgets.parts.section import Section, StillWheel
-from napari_confseg.widgets.shared import session_for
+from napari_confseg.widgets.parts.look import label
+from napari_confseg.widgets.parts.section import Section, still_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +56,7 @@ _NONE_LEFT: Final = (
 )
 
 
-class CalibratePanel(QScrollArea):  # type: ignore[misc]
+class CalibratePanel(Panel):
     """Begin an exercise, step through it, see how it came out.
 
     Parameters
@@ -71,25 +66,18 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._looking: Chore | None = None
         self._found: list[Reference] = []
-        self.session = session_for(napari_viewer)
-        share_place(self)
         self.exercising = Exercising(self.session)
         self._build()
         self._wire()
-        self._on_theme()
         self._look()
         self._show()
 
     # ---- the widgets ----------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QFrame.Shape.NoFrame)
         self.note, self.trouble = label(role="note"), label(role="caution")
         self.new = Section("New exercise", label(_ABOUT, role="note"), self._new_form())
         self.under_way = Section("Under way", self._steps_form())
@@ -101,12 +89,9 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
         for widget in (self.note, self.under_way, self.trouble, self.result_section, self.new):
             layout.addWidget(widget)
         layout.addStretch(1)
-        self.setWidget(body)
+        self.scroll(body)
         self.setMinimumWidth(MIN_WIDTH)
-        still = StillWheel(self)
-        for box in (*body.findChildren(QComboBox), *body.findChildren(QSpinBox)):
-            box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            box.installEventFilter(still)
+        still_wheel(self)
         for box in body.findChildren(QComboBox):
             box.setMinimumContentsLength(24)
             box.setSizeAdjustPolicy(
@@ -168,29 +153,19 @@ class CalibratePanel(QScrollArea):  # type: ignore[misc]
         self.finish.clicked.connect(lambda: self._try(self._on_finish))
         self.drop.clicked.connect(lambda: self._try(self._on_drop))
         self.reference.currentIndexChanged.connect(lambda *_: self._show())
-        self.exercising.changed.connect(self._show)
         events = self.session.events
-        self._links = [(s, self._look) for s in (events.cohort, events.rater)]
-        for signal, slot in self._links:
-            signal.connect(slot)
-        self._viewer.events.theme.connect(self._on_theme)
+        self.listen((self.exercising.changed, self._show), (events.cohort, self._look),
+                    (events.rater, self._look))  # fmt: skip
 
-    def event(self, event: QEvent) -> bool:
-        """Let go of the session when the panel goes."""
-        if event.type() == QEvent.Type.DeferredDelete:
-            self.exercising.changed.disconnect(self._show, missing_ok=True)
-            self.exercising.close()
-            for signal, slot in self._links:
-                signal.disconnect(slot, missing_ok=True)
-            self._links = []
-            self._viewer.events.theme.disconnect(self._on_theme)
-        return bool(super().event(event))
+    def let_go(self) -> None:
+        """Close the exercise that is under way: it is kept, and gone on with."""
+        self.exercising.close()
 
     # ---- what is shown --------------------------------------------------------------------
 
-    def _on_theme(self, *_: object) -> None:
-        theme = get_theme(self._viewer.theme)
-        self.setStyleSheet(stylesheet(theme))
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        super().show_theme(theme)
         self.result.set_theme(theme)
 
     def _look(self, *_: object) -> None:

@@ -6,21 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer, QUrl
+from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QFileDialog,
-    QFrame,
-    QLabel,
-    QScrollArea,
-    QSizePolicy,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout
 
 from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.datasets.desk import DatasetDesk
@@ -31,12 +19,11 @@ from napari_confseg.widgets.dataset.build import STYLE, BuildPage
 from napari_confseg.widgets.dataset.consensus import ConsensusPage
 from napari_confseg.widgets.dataset.export import ExportPage
 from napari_confseg.widgets.dataset.versions import VersionsPage
+from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.parts.chores import Chore
-from napari_confseg.widgets.parts.docking import share_place
-from napari_confseg.widgets.parts.look import stylesheet
-from napari_confseg.widgets.parts.section import StillWheel
+from napari_confseg.widgets.parts.page import Page
+from napari_confseg.widgets.parts.section import still_wheel
 from napari_confseg.widgets.parts.work_line import WorkLine
-from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.run import ProblemBox
 
 if TYPE_CHECKING:
@@ -58,10 +45,9 @@ _NO_READER: Final = Problem("no-reader", "This viewer", "somebody who reads", "n
                             "Say who you are in the Annotate panel.")  # fmt: skip
 
 MIN_WIDTH: Final = 340
-WIDTH: Final = 380
 
 
-class DatasetPanel(QWidget):  # type: ignore[misc]
+class DatasetPanel(Panel):
     """Compare raters, make a consensus, freeze datasets, export them.
 
     Parameters
@@ -70,11 +56,10 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         The viewer whose session this is.
     """
 
+    SIZE = (380, 640)
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self.session = session_for(napari_viewer)
-        share_place(self)
+        super().__init__(napari_viewer)
         self.desk = DatasetDesk()
         self.chore: Chore | None = None
         self._counting = False
@@ -83,7 +68,9 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         self._next: tuple[Callable[[], Task], Callable[[Any], None] | None] | None = None
         self._build()
         self._connect()
-        self._on_theme()
+        events = self.session.events
+        self.listen((self.desk.changed, self._on_desk), (events.cohort, self._on_cohort),
+                    (events.clip, self._on_clip))  # fmt: skip
         self._on_cohort()
 
     # ---- the widgets ----------------------------------------------------------------------
@@ -96,17 +83,13 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.setUsesScrollButtons(False)
-        still = StillWheel(self)
         for name, page in (("Agreement", self.agreement), ("Consensus", self.consensus),
                            ("Build", self.build), ("Export", self.export),
                            ("Versions", self.versions)):  # fmt: skip
-            area = QScrollArea()
-            area.setWidgetResizable(True)
-            area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-            area.setFrameShape(QFrame.Shape.NoFrame)
-            area.setWidget(page)
-            self.tabs.addTab(area, name)
-            _settle_choosers(page, still)
+            self.tabs.addTab(Page(page), name)
+            for chooser in page.findChildren(QComboBox):
+                _cut_short(chooser)
+        still_wheel(self)
         self.problem, self.line = ProblemBox(), WorkLine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
@@ -120,11 +103,7 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         self._count_soon.setInterval(COUNT_AFTER)
 
     def _connect(self) -> None:
-        desk, session = self.desk, self.session
-        desk.changed.connect(self._on_desk)
-        session.events.cohort.connect(self._on_cohort)
-        session.events.clip.connect(self._on_clip)
-        self._viewer.events.theme.connect(self._on_theme)
+        desk = self.desk
         self._count_soon.timeout.connect(self._count)
         self.tabs.currentChanged.connect(self._on_tab)
         self.agreement.raters_wanted.connect(desk.choose_raters)
@@ -141,29 +120,16 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         self.versions.changes_wanted.connect(lambda a, b: self.run(lambda: desk.tell_changes(a, b)))
         self.versions.check_wanted.connect(lambda v: self.run(lambda: desk.check(v)))
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Return a width that shows everything, and no demand of a height: it scrolls."""
-        return QSize(WIDTH, 640)
-
-    def event(self, event: QEvent) -> bool:
-        """Let go of the session when the panel goes; a chore is asked to stop."""
-        if event.type() == QEvent.Type.DeferredDelete:
-            self._let_go()
-        return bool(super().event(event))
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Ask the task that is on to stop."""
         self._next = None
         if self.chore is not None:
             self.chore.cancel()
-        session = self.session
-        session.events.cohort.disconnect(self._on_cohort, missing_ok=True)
-        session.events.clip.disconnect(self._on_clip, missing_ok=True)
-        self.desk.changed.disconnect(self._on_desk, missing_ok=True)
-        self._viewer.events.theme.disconnect(self._on_theme)
 
-    def _on_theme(self, *_: object) -> None:
-        theme = get_theme(self._viewer.theme)
-        self.setStyleSheet(stylesheet(theme) + STYLE)
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        super().show_theme(theme)
+        self.setStyleSheet(self.styleSheet() + STYLE)
         self.agreement.set_theme(theme)
 
     # ---- what the session and the desk tell -----------------------------------------------
@@ -336,15 +302,8 @@ class DatasetPanel(QWidget):  # type: ignore[misc]
         self._queue(self.desk.look)
 
 
-def _settle_choosers(page: QWidget, still: StillWheel) -> None:
-    """Let the wheel scroll the page, and long words in a chooser not widen it."""
-    for kind in (QComboBox, QAbstractSpinBox):
-        for widget in page.findChildren(kind):
-            widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            widget.installEventFilter(still)
-    for chooser in page.findChildren(QComboBox):
-        chooser.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        chooser.setMinimumContentsLength(8)
-        chooser.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+def _cut_short(chooser: QComboBox) -> None:
+    """Let long words in a chooser not widen the page."""
+    chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    chooser.setMinimumContentsLength(8)
+    chooser.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QFrame, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 class Section(QWidget):  # type: ignore[misc]
@@ -51,3 +59,16 @@ class StillWheel(QObject):  # type: ignore[misc]
             event.ignore()
             return True
         return False
+
+
+def still_wheel(panel: QWidget) -> None:
+    """Let the wheel over the choosers, boxes and sliders in `panel` scroll it; a click is needed.
+
+    Qt gives the focus to what the wheel turns over, before anybody may say no.
+    """
+    still = StillWheel(panel)
+    for kind in (QComboBox, QAbstractSpinBox, QSlider):
+        for widget in panel.findChildren(kind):
+            if widget.focusPolicy() == Qt.FocusPolicy.WheelFocus:
+                widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            widget.installEventFilter(still)

@@ -8,27 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFrame,
-    QHBoxLayout,
-    QMainWindow,
-    QPushButton,
-    QScrollArea,
-    QSlider,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.remember import Memory, slug_of
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.canvas.review_layers import ReviewLayers
-from napari_confseg.widgets.parts.docking import share_place, tell_sight
-from napari_confseg.widgets.parts.look import button, label, stylesheet
-from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.panel import Panel
+from napari_confseg.widgets.parts.docking import tell_sight
+from napari_confseg.widgets.parts.look import button, label
+from napari_confseg.widgets.parts.page import Page
+from napari_confseg.widgets.parts.section import Section, still_wheel
 from napari_confseg.widgets.parts.work_line import WorkLine
 from napari_confseg.widgets.review.asking import Asking
 from napari_confseg.widgets.review.clips import ClipsDue
@@ -36,7 +26,7 @@ from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
 from napari_confseg.widgets.review.keys import ReviewKeys
 from napari_confseg.widgets.review.queue import DisagreementList
 from napari_confseg.widgets.review.verdicts import Verdicts
-from napari_confseg.widgets.shared import close_with, layers_for, session_for
+from napari_confseg.widgets.shared import close_with, layers_for
 
 if TYPE_CHECKING:
     import napari
@@ -44,11 +34,10 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.review.state import ReviewState
 
-WIDTH: Final = 340
 MIN_WIDTH: Final = 300
 
 
-class ReviewPanel(QWidget):  # type: ignore[misc]
+class ReviewPanel(Panel):
     """Compare raters on the clip that is open, and adjudicate.
 
     Parameters
@@ -57,11 +46,10 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         The viewer whose session this is.
     """
 
+    SIZE = (340, 600)
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self.session = session_for(napari_viewer)
-        share_place(self)
+        super().__init__(napari_viewer)
         self._sight_told = False
         self.review = Review(self.session)
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
@@ -70,7 +58,8 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         self.asking = Asking(self.review, self.work_line, self)
         self._bound: object = None
         self._connect()
-        self._on_theme()
+        self.listen((self.review.changed, self._on_changed),
+                    (self.session.events.message, self._on_message))  # fmt: skip
         self._on_changed(self.review.state)
 
     # ---- the widgets ----------------------------------------------------------------------
@@ -97,10 +86,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
             Section("Clips", self.clips),
         ]
         self._lay_out()
-        still = StillWheel(self)
-        for kind in (QComboBox, QSlider):
-            for widget in self.findChildren(kind):
-                widget.installEventFilter(still)
+        still_wheel(self)
 
     def _lay_out(self) -> None:
         body = QWidget()
@@ -118,15 +104,10 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
             section.layout().setSpacing(1)
             inside.addWidget(section)
         inside.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(area, 1)
+        layout.addWidget(Page(body), 1)
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
         for widget in (self.message, self.work_line):
@@ -136,9 +117,6 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
 
     def _connect(self) -> None:
         review, session = self.review, self.session
-        review.changed.connect(self._on_changed)
-        session.events.message.connect(self._on_message)
-        self._viewer.events.theme.connect(self._on_theme)
         for form in (self.compare, self.canvas):
             form.wished.connect(lambda changes: review.want(**changes))
         self.compare.refresh_wanted.connect(review.refresh)
@@ -156,10 +134,6 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
         self.clips.turn_wanted.connect(self.turn)
         self.clips.clip_wanted.connect(self._on_clip_wanted)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Return a width that shows everything, and no demand of a height: it scrolls."""
-        return QSize(WIDTH, 600)
-
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Bind the keys to the window we are docked in."""
         super().showEvent(event)
@@ -168,28 +142,17 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
             tell_sight(self, self.layers.set_in_sight)
             self._sight_told = True
 
-    def event(self, event: QEvent) -> bool:
-        """Let go of the session when the panel goes; what was decided is saved already."""
-        if event.type() == QEvent.Type.DeferredDelete:
-            self._let_go()
-        return bool(super().event(event))
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Free the keys, take the layers away; what was decided is saved already."""
         self.keys.release()
         self.asking.close()
         self.clips.close_down()
         self.layers.close()
         self.review.finish_correcting()
-        self.review.changed.disconnect(self._on_changed, missing_ok=True)
         self.review.close()
-        self.session.events.message.disconnect(self._on_message, missing_ok=True)
-        self._viewer.events.theme.disconnect(self._on_theme)
 
     def _bind_keys(self) -> None:
-        window: Any = self
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parentWidget()
-        window = window or self.window()
+        window = self.main_window()
         close_with(window, self.session)
         keys = self.keys.bind(window)
         self.queue.set_keys(keys)
@@ -197,9 +160,9 @@ class ReviewPanel(QWidget):  # type: ignore[misc]
 
     # ---- what the review tells ------------------------------------------------------------
 
-    def _on_theme(self, *_: object) -> None:
-        theme = get_theme(self._viewer.theme)
-        self.setStyleSheet(stylesheet(theme))
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        super().show_theme(theme)
         for part in (self.compare, self.queue):
             part.set_icon_color(theme.icon.as_hex())
         self.canvas.legend.set_text_color(theme.text.as_hex())

@@ -7,22 +7,10 @@ shares with the Annotate panel, and passes requests on; it owns nothing but its 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QFrame,
-    QLabel,
-    QPushButton,
-    QScrollArea,
-    QSlider,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.learnable import Reviewed
@@ -30,11 +18,9 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.training import Training, TrainingState
 from napari_confseg.job import FitRequest
 from napari_confseg.store import Status, StoreError
-from napari_confseg.widgets.parts.docking import share_place
-from napari_confseg.widgets.parts.section import Section, StillWheel
+from napari_confseg.widgets.panel import Panel
+from napari_confseg.widgets.parts.section import Section, still_wheel
 from napari_confseg.widgets.parts.signs import note
-from napari_confseg.widgets.parts.theme import stylesheet
-from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.form import PlanForm
 from napari_confseg.widgets.train.model import ModelOnClip
 from napari_confseg.widgets.train.run import ProblemBox, RunList, RunView
@@ -50,12 +36,10 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
 
-
 MIN_WIDTH: Final = 310
-WIDTH: Final = 340
 
 
-class TrainPanel(QScrollArea):  # type: ignore[misc]
+class TrainPanel(Panel):
     """Train from the open cohort, follow the run, and use its answer.
 
     Parameters
@@ -64,25 +48,21 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
         The viewer whose session this is.
     """
 
+    SIZE = (340, 600)
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._reviewed: NDArray[np.bool_] | None = None
-        self.session = session_for(napari_viewer)
-        share_place(self)
         self.training = Training()
         self.follower = RunFollower(self.training, self)
         self._build()
         self._connect()
-        self._on_theme()
+        self.listen(*self._heard())
         self._on_cohort()
 
     # ---- the widgets ----------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QFrame.Shape.NoFrame)
         self.cohort_name, self.counts = QLabel(), note()
         self.cohort_name.setProperty("role", "title")
         self.form, self.run, self.model, self.runs = PlanForm(), RunView(), ModelOnClip(), RunList()
@@ -107,28 +87,12 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
                        self.model_section, self.runs_section):  # fmt: skip
             layout.addWidget(widget)
         layout.addStretch(1)
-        self.setWidget(body)
+        self.page = self.scroll(body)
         self.setMinimumWidth(MIN_WIDTH)
-        still = StillWheel(self)
-        for kind in (QComboBox, QAbstractSpinBox, QSlider):
-            for widget in body.findChildren(kind):
-                widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-                widget.installEventFilter(still)
+        still_wheel(self)
 
     def _connect(self) -> None:
         session, training = self.session, self.training
-        training.changed.connect(self._on_training)
-        training.marked.connect(self._on_marked)
-        session.events.cohort.connect(self._on_cohort)
-        session.events.clip.connect(self._on_clip)
-        session.events.overlays.connect(self._show_marks)
-        session.events.frame.connect(self._show_marks)
-        session.events.class_name.connect(self._on_class)
-        session.events.confidence.connect(self._on_confidence)
-        session.events.model_threshold.connect(self._on_threshold)
-        session.events.model_opacity.connect(self._on_opacity)
-        session.progress_changed.connect(self._on_reviewed)
-        self._viewer.events.theme.connect(self._on_theme)
         self.form.wished.connect(lambda changes: training.want(**changes))
         self.start.clicked.connect(self.start_run)
         self.run.stop_wanted.connect(training.stop)
@@ -145,21 +109,11 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
         self._on_opacity(session.model_opacity)
         self._on_confidence(session.confidence)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Return a width that shows everything, and no demand of a height: it scrolls."""
-        return QSize(WIDTH, 600)
-
-    def event(self, event: QEvent) -> bool:
-        """Let go of session and runs when the panel goes; the runs themselves go on."""
-        if event.type() == QEvent.Type.DeferredDelete:
-            self._let_go()
-        return bool(super().event(event))
-
-    def _let_go(self) -> None:
-        session = self.session
-        self.follower.stop()
-        self.training.close()
-        for signal, slot in (
+    def _heard(self) -> list[tuple[Any, Any]]:
+        session, training = self.session, self.training
+        return [
+            (training.changed, self._on_training),
+            (training.marked, self._on_marked),
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._show_marks),
@@ -169,13 +123,16 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
             (session.events.model_threshold, self._on_threshold),
             (session.events.model_opacity, self._on_opacity),
             (session.progress_changed, self._on_reviewed),
-        ):
-            signal.disconnect(slot, missing_ok=True)
-        self._viewer.events.theme.disconnect(self._on_theme)
+        ]
 
-    def _on_theme(self, *_: object) -> None:
-        theme = get_theme(self._viewer.theme)
-        self.setStyleSheet(stylesheet(theme))
+    def let_go(self) -> None:
+        """Look at the runs no longer; they go on."""
+        self.follower.stop()
+        self.training.close()
+
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        super().show_theme(theme)
         self.run.curves.set_theme(theme)
 
     # ---- what the session tells -----------------------------------------------------------
@@ -316,7 +273,7 @@ class TrainPanel(QScrollArea):  # type: ignore[misc]
         if self.training.start() is not None:
             self.model.say_accepted("")
             self.plan_section.open(False)
-            self.ensureVisible(0, 0)
+            self.page.ensureVisible(0, 0)
         self.follower.hurry()
 
     def resume_run(self) -> None:

@@ -1,0 +1,59 @@
+"""The job protocol: a run is a folder that panel and trainer share.
+
+==========================  =====================================================================
+``job.json``                the request, written before the trainer starts
+``events.jsonl``            what happens, one event a line, appended by the trainer
+``cancel``                  touched by whoever wants the run to stop
+``result.json``             written last: its presence is the proof of completion
+==========================  =====================================================================
+
+The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and ``metrics.csv``.
+Nothing here needs the viewer and the trainer to live on one machine, or at one time.
+"""
+
+from napari_confseg.job.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Metrics,
+    Preview,
+    Progress,
+    Result,
+    Started,
+)
+from napari_confseg.job.folder import (
+    CHECKPOINT,
+    EVENTS,
+    LOCK,
+    LOG,
+    REQUEST,
+    RESULT,
+    JobError,
+    RunFolder,
+)
+from napari_confseg.job.requests import DOUBT, UNSEEN, FitRequest, PredictRequest
+
+__all__ = [
+    "CHECKPOINT",
+    "DOUBT",
+    "EVENTS",
+    "LOCK",
+    "LOG",
+    "REQUEST",
+    "RESULT",
+    "UNSEEN",
+    "Cancelled",
+    "Event",
+    "Failed",
+    "Finished",
+    "FitRequest",
+    "JobError",
+    "Metrics",
+    "PredictRequest",
+    "Preview",
+    "Progress",
+    "Result",
+    "RunFolder",
+    "Started",
+]

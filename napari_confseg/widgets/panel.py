@@ -1,0 +1,86 @@
+"""What every panel of ours has: its viewer's session, napari's colours, a place, a clean end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize
+from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
+
+from napari_confseg.annotate.links import Links
+from napari_confseg.widgets.parts.docking import share_place
+from napari_confseg.widgets.parts.look import stylesheet
+from napari_confseg.widgets.parts.page import Page
+from napari_confseg.widgets.shared import session_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import napari
+
+
+class Panel(QWidget):  # type: ignore[misc]
+    """A dock that shows the session of one viewer.
+
+    A panel makes its widgets, then calls :meth:`listen`. When Qt is about to delete it, it hears no
+    more of what it listened to, and lets go of what it holds (:meth:`let_go`).
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose session this is.
+    """
+
+    SIZE: ClassVar[tuple[int, int] | None] = None
+    """Width that shows everything and height to begin with; what the widgets ask for, if None."""
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._links = Links()
+        self.session = session_for(napari_viewer)
+        share_place(self)
+
+    def listen(self, *links: tuple[Any, Callable[..., object]]) -> None:
+        """Let each psygnal signal call its slot, and wear the viewer's colours, until we go."""
+        self._links = Links(*links)
+        self._viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        self.setStyleSheet(stylesheet(theme))
+
+    def let_go(self) -> None:
+        """Stop what would outlive the panel; the session itself stays with the viewer."""
+
+    def scroll(self, body: QWidget) -> Page:
+        """Fill the panel with `body`, which scrolls up and down."""
+        page = Page(body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(page)
+        return page
+
+    def main_window(self) -> QWidget:
+        """Return the window we are docked in, also while the dock floats."""
+        widget = self
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget = widget.parentWidget()
+        return widget or self.window()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the size to begin with."""
+        return QSize(*self.SIZE) if self.SIZE else super().sizeHint()
+
+    def event(self, event: QEvent) -> bool:
+        """Let go when the panel goes."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._links.cut()
+            self._viewer.events.theme.disconnect(self._on_theme)
+            self.let_go()
+        return bool(super().event(event))
+
+    def _on_theme(self, *_: object) -> None:
+        self.show_theme(get_theme(self._viewer.theme))
