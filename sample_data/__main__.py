@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLE = """example:
   python -m sample_data lung.zarr --patients 8 --seed 0
   python -m sample_data small.zarr --patients 4 --clips 1 --frames 8 --size 128x160
+  python -m sample_data followed.zarr --patients 20 --days 3
 """
 
 
@@ -35,7 +36,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("out", metavar="OUT.zarr", help="folder to make; must not exist or be empty")
     p.add_argument("--patients", type=int, default=8, help="default: %(default)s")
     p.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    p.add_argument("--clips", type=int, default=2, help="clips a patient; default: %(default)s")
+    p.add_argument(
+        "--clips", type=int, default=2, help="clips a patient and day; default: %(default)s"
+    )
+    p.add_argument("--days", type=int, default=1,
+                   help="days that each patient is examined on; default: %(default)s")  # fmt: skip
     p.add_argument("--frames", type=int, default=24, help="frames a clip; default: %(default)s")
     p.add_argument("--size", type=_size, default=(256, 320), metavar="YxX",
                    help="height and width in pixels; default: 256x320")  # fmt: skip
@@ -65,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             task = bar.add_task("planning", total=None)
             cohort = make_cohort(
                 args.out, patients=args.patients, seed=args.seed, clips_per_patient=args.clips,
-                frames=args.frames, size=args.size, readers=args.readers,
+                days=args.days, frames=args.frames, size=args.size, readers=args.readers,
                 progress=lambda done, total, what: bar.update(
                     task, completed=done, total=total, description=what
                 ),

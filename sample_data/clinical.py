@@ -10,6 +10,11 @@ Equations, with S the patient's severity (0..1) on the day and N(0, s) noise:
 - readmission within 30 days with probability
   ``1 / (1 + exp(-(-3.2 + 3.4 S' + 1.2 S + 0.03 (age - 65))))``.
 
+Examined on several days, three days apart, a patient has a *course* (:data:`COURSES`): better, same
+or worse. From one examination to the next ``S' = S + the course's step + N(0, 0.05)`` within 0..1,
+and once in five a new course is drawn. S/F at follow-up is that of the next examination; after the
+last one S takes one more step, and readmission follows from the last S and that S'.
+
 Zones scatter about S (:mod:`sample_data.cohort`), and B-lines, A-lines, consolidation, effusion
 and the pleura's irregularity follow the zone's severity, so the findings carry the signal.
 """
@@ -18,7 +23,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -34,6 +39,11 @@ DEVICES = (
     (1.0, "ventilator"),
 )
 TARGET_SPO2 = 92.0
+DAYS_BETWEEN = 3
+COURSES = {"better": (-0.18, 0.45), "same": (0.0, 0.3), "worse": (0.14, 0.25)}
+"""Step of the severity between examinations, and how often a course is drawn."""
+TURNS = 0.2
+STEP_NOISE = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class ClinicalRow:
     fio2_source : str
         The device; ``...-estimate`` where FiO2 is estimated from a flow.
     sf, sf_followup : float
-        S/F on the day, and at follow-up three days later.
+        S/F on the day, and at follow-up three days later: the next examination if there is one.
     readmitted_30d : int
         1 if readmitted within 30 days of discharge.
     """
@@ -98,11 +108,55 @@ def draw_row(
     spo2, fio2, source = oxygenation(rng, severity)
     later = float(np.clip(severity + rng.normal(-0.12, 0.15), 0, 1))
     spo2_later, fio2_later, _ = oxygenation(rng, later)
-    risk = 1 / (1 + np.exp(-(-3.2 + 3.4 * later + 1.2 * severity + 0.03 * (age - 65))))
+    risk = readmission(later, severity, age)
     return ClinicalRow(
         patient, 0, age, sex, " ".join(clips), " ".join(zones), spo2, fio2, source,
         round(spo2 / fio2, 1), round(spo2_later / fio2_later, 1), int(rng.random() < risk),
     )  # fmt: skip
+
+
+def readmission(later: float, severity: float, age: int) -> float:
+    """Return the probability of readmission; see the module."""
+    return float(1 / (1 + np.exp(-(-3.2 + 3.4 * later + 1.2 * severity + 0.03 * (age - 65)))))
+
+
+def draw_course(rng: np.random.Generator, severity: float, n: int) -> list[float]:
+    """Draw a patient's severity at `n` examinations, the first of which is `severity`."""
+    steps, shares = zip(*COURSES.values(), strict=True)
+    course, step = [severity], rng.choice(steps, p=shares)
+    for _ in range(n - 1):
+        course.append(float(np.clip(course[-1] + step + rng.normal(0, STEP_NOISE), 0, 1)))
+        if rng.random() < TURNS:
+            step = rng.choice(steps, p=shares)
+    return course
+
+
+def draw_stay(
+    rng: np.random.Generator, first: ClinicalRow, course: list[float], clips: list[list[str]]
+) -> list[ClinicalRow]:
+    """Draw the rows of a patient of several days.
+
+    Parameters
+    ----------
+    rng : Generator
+    first : ClinicalRow
+        Of the first day; who the patient is, their zones and S/F on that day are kept.
+    course : list of float
+        Severity on each day, and after the last.
+    clips : list of list of str
+        Clips of each day, in the order of the zones.
+    """
+    seen = [(first.spo2, first.fio2, first.fio2_source)]
+    seen += [oxygenation(rng, severity) for severity in course[1:]]
+    back = int(rng.random() < readmission(course[-1], course[-2], first.age))
+    return [
+        replace(
+            first, day=k * DAYS_BETWEEN, clips=" ".join(clips[k]), spo2=spo2, fio2=fio2,
+            fio2_source=source, sf=round(spo2 / fio2, 1),
+            sf_followup=round(seen[k + 1][0] / seen[k + 1][1], 1), readmitted_30d=back,
+        )
+        for k, (spo2, fio2, source) in enumerate(seen[:-1])
+    ]  # fmt: skip
 
 
 def to_csv(rows: list[ClinicalRow]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +20,13 @@ from napari_confseg.store import (
     Status,
     Stroke,
 )
-from sample_data.clinical import draw_row, to_csv
 from sample_data.disease import draw_anatomy
 from sample_data.findings import findings, latent, truth
 from sample_data.imaging import Scanner, Settings
 from sample_data.motion import draw_motion
 from sample_data.readers import READERS, Reader
 from sample_data.scan import Probe, Scan
+from sample_data.ward import ZONES, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,35 +37,15 @@ if TYPE_CHECKING:
     from sample_data.anatomy import Anatomy, Pose
     from sample_data.findings import Finding
     from sample_data.readers import Mark
+    from sample_data.ward import ClipPlan
 
 FPS = 15.0
 READ_EVERY = 2
 """Readers mark every second frame, as people do who label; the others stay unreviewed."""
 EPOCH = datetime(2024, 1, 1, 9, 0, tzinfo=UTC)
 """When simulated readers began: a fixed time, for the same seed must give the same bytes."""
-ZONES = tuple(f"{side}{number}" for side in "LR" for number in range(1, 7))
 N_CLASSES = len(DEFAULT_CLASSES)
 DEFAULT_READERS = ("calibrated", "over-inclusive", "over-confident")
-
-
-@dataclass(frozen=True)
-class ClipPlan:
-    """What is decided of a clip before it is made."""
-
-    name: str
-    patient: str
-    zone: str
-    severity: float
-    seed: np.random.SeedSequence
-
-
-@dataclass
-class Made:
-    """A clip in memory: `frames` ``(T, Y, X)``, planes ``(T, C, Y, X)`` of truth and latent."""
-
-    frames: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    latent: NDArray[np.uint8]
 
 
 def make_cohort(
@@ -75,6 +54,7 @@ def make_cohort(
     patients: int = 8,
     seed: int = 0,
     clips_per_patient: int = 2,
+    days: int = 1,
     frames: int = 24,
     size: tuple[int, int] = (256, 320),
     readers: Sequence[str] = DEFAULT_READERS,
@@ -89,7 +69,10 @@ def make_cohort(
     location : str or Path
         A folder that does not exist yet or is empty.
     patients, clips_per_patient, frames : int
-        How many; at most 12 clips a patient (one a lung zone).
+        How many; at most 12 clips a patient and day (one a lung zone).
+    days : int
+        On how many days each patient is examined, at the same zones, with three days between:
+        the lung gets worse, stays or gets better, and findings and S/F follow. 1 is one visit.
     seed : int
         What everything is drawn from.
     size : tuple of int
@@ -112,15 +95,14 @@ def make_cohort(
     StoreError
         If something is at `location` already.
     """
-    _check(patients, clips_per_patient, frames, size, readers)
+    _check(patients, clips_per_patient, days, frames, size, readers)
     path = Path(location).expanduser()
     slug = "synthetic"
-    digest = hashlib.sha256(
-        repr((seed, patients, clips_per_patient, frames, size, tuple(readers))).encode()
-    )
+    asked = (seed, patients, clips_per_patient, frames, size, tuple(readers))
+    digest = hashlib.sha256(repr(asked if days == 1 else (*asked, days)).encode())
     # zarr's own local store: not synced to disk, as what is made can be made again.
     cohort = Cohort.create(LocalStore(path), name=slug, cohort_id=digest.hexdigest()[:32])
-    plans, table = plan(patients, clips_per_patient, seed)
+    plans, table = plan(patients, clips_per_patient, seed, days)
     for done, clip_plan in enumerate(plans):
         if progress:
             progress(done, len(plans), clip_plan.name)
@@ -138,11 +120,12 @@ def clinical_path(location: Location) -> Path:
 
 
 def _check(
-    patients: int, clips: int, frames: int, size: tuple[int, int], readers: Sequence[str]
+    patients: int, clips: int, days: int, frames: int, size: tuple[int, int], readers: Sequence[str]
 ) -> None:
     for name, value, low, high in (
         ("patients", patients, 1, 999), ("clips_per_patient", clips, 1, len(ZONES)),
-        ("frames", frames, 1, 10_000), ("height", size[0], 64, 2048), ("width", size[1], 64, 2048),
+        ("days", days, 1, 30), ("frames", frames, 1, 10_000),
+        ("height", size[0], 64, 2048), ("width", size[1], 64, 2048),
         ("number of readers", len(readers), 0, 26),
     ):  # fmt: skip
         if not low <= value <= high:
@@ -150,25 +133,6 @@ def _check(
     for kind in readers:
         if kind not in READERS:
             raise ValueError(f"no kind of reader {kind!r}; there are {', '.join(READERS)}")
-
-
-def plan(patients: int, clips_per_patient: int, seed: int) -> tuple[list[ClipPlan], str]:
-    """Return the plans of all clips and the clinical table as CSV."""
-    root = np.random.SeedSequence(seed)
-    rng = np.random.default_rng(root.spawn(1)[0])
-    # Severities cover the scale evenly, so that even a small cohort shows everything.
-    severities = rng.permutation((np.arange(patients) + rng.random(patients)) / patients)
-    plans, rows = [], []
-    for number, severity in enumerate(severities):
-        patient = f"p{number + 1:02d}"
-        zones = sorted(rng.choice(ZONES, clips_per_patient, replace=False).tolist())
-        names = [f"{patient}-{zone.lower()}" for zone in zones]
-        for name, zone in zip(names, zones, strict=True):
-            dependent = 0.1 if zone.endswith(("5", "6")) else 0.0
-            local = float(np.clip(severity + rng.normal(dependent - 0.03, 0.12), 0, 1))
-            plans.append(ClipPlan(name, patient, zone, local, root.spawn(1)[0]))
-        rows.append(draw_row(rng, patient, float(severity), names, zones))
-    return plans, to_csv(rows)
 
 
 def draw_scan(rng: np.random.Generator, size: tuple[int, int]) -> Scan:
@@ -185,8 +149,8 @@ def make_clip(
     cohort: Cohort, plan: ClipPlan, n_frames: int, size: tuple[int, int], readers: Sequence[str]
 ) -> None:
     """Make one clip with its raters and write it to `cohort`."""
-    anatomy_seed, image_seed, *reader_seeds = plan.seed.spawn(2 + len(readers))
-    rng = np.random.default_rng(anatomy_seed)
+    image_seed, *reader_seeds = plan.seed.spawn(1 + len(readers))
+    rng = np.random.default_rng(plan.body)
     scan = draw_scan(rng, size)
     anatomy = draw_anatomy(rng, scan.probe, plan.severity, plan.zone)
     poses = draw_motion(rng, scan.probe, n_frames, FPS, plan.severity)
@@ -287,6 +251,6 @@ def _meta(plan: ClipPlan, scan: Scan, n_frames: int, sha256: str) -> ClipMeta:
             kind="curved" if scan.probe.kind == "convex" else "linear",
             polygon=scan.polygon(), confirmed=True,
         ),
-        tags=("synthetic",),
+        tags=("synthetic",) if plan.day is None else ("synthetic", f"day {plan.day}"),
         provenance=Provenance(source_sha256=sha256, decoder="sample_data"),
     )  # fmt: skip

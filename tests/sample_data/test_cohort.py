@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_confseg.store.validate import validate
 from sample_data import clinical_path, make_cohort
 from sample_data.__main__ import main
 from sample_data.clinical import draw_row
+from sample_data.ward import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,16 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert tables[0] == tables[1] != tables[2]
 
 
+def test_one_day_has_the_bytes_it_always_had() -> None:
+    """Hash taken before there were several days; pictures follow from the plan and its seeds."""
+    plans, table = plan(patients=5, clips_per_patient=3, seed=41)
+    told = [(p.name, p.zone, round(p.severity, 9), p.seed.spawn_key) for p in plans]
+    hashed = hashlib.sha256(repr(told).encode() + table.encode()).hexdigest()
+    assert hashed == "ba489fcbd2388d33c50d0a3173c40dede08c55478954e6b1736e2e70592657e2"
+    assert [p.body.spawn_key for p in plans] == [(*p.seed.spawn_key, 0) for p in plans]
+    assert {p.seed.n_children_spawned for p in plans} == {1}
+
+
 def test_raters_and_their_values(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "a.zarr", **SMALL)
     assert validate(tmp_path / "a.zarr") == []
@@ -61,6 +73,8 @@ def test_raters_and_their_values(tmp_path: Path) -> None:
 def test_refuses_nonsense(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="patients must be 1 to 999, found 0"):
         make_cohort(tmp_path / "a.zarr", patients=0)
+    with pytest.raises(ValueError, match="days must be 1 to 30, found 31"):
+        make_cohort(tmp_path / "a.zarr", days=31)
     with pytest.raises(ValueError, match="no kind of reader 'sleepy'"):
         make_cohort(tmp_path / "a.zarr", readers=("sleepy",))
 
@@ -98,6 +112,60 @@ def test_the_clinical_table(tmp_path: Path) -> None:
         assert 60 <= int(row["spo2"]) <= 100
         assert float(row["sf"]) == round(int(row["spo2"]) / float(row["fio2"]), 1)
         assert row["readmitted_30d"] in {"0", "1"}
+
+
+def test_the_first_day_is_the_same_however_many_follow() -> None:
+    alone, _ = plan(patients=4, clips_per_patient=2, seed=3)
+    followed, _ = plan(patients=4, clips_per_patient=2, seed=3, days=3)
+    first = [p for p in followed if p.day == 0]
+    for one, same in zip(alone, first, strict=True):
+        assert same.name == f"{one.name}-d00"
+        assert (same.zone, same.severity) == (one.zone, one.severity)
+        assert same.body.spawn_key == one.body.spawn_key
+        assert same.seed.spawn_key == one.seed.spawn_key
+    pictures = {(str(p.seed.entropy), p.seed.spawn_key) for p in followed}
+    assert len(pictures) == len(followed)  # a new picture every day
+    assert len({p.body.spawn_key for p in followed}) == len(alone)  # of the same chest
+
+
+def test_a_row_an_examination_and_the_next_ones_s_f(tmp_path: Path) -> None:
+    place = tmp_path / "a.zarr"
+    cohort = make_cohort(place, days=3, readers=(), **SMALL)
+    assert validate(place) == []
+    rows = list(csv.DictReader(clinical_path(place).read_text(encoding="utf-8").splitlines()))
+    assert [(r["patient"], r["day"]) for r in rows] == [
+        (p, d) for p in ("p01", "p02") for d in ("0", "3", "6")
+    ]
+    for row, after in pairwise(rows):
+        if row["patient"] == after["patient"]:
+            assert row["sf_followup"] == after["sf"]
+            for name in ("age", "sex", "zones", "readmitted_30d"):
+                assert row[name] == after[name]
+    for row in rows:
+        clip = cohort.clip(row["clips"]).meta
+        assert (clip.patient, clip.zone) == (row["patient"], row["zones"])
+        assert f"day {row['day']}" in clip.tags
+    chests = [cohort.clip(r["clips"]).meta.sector for r in rows]
+    assert chests[0] == chests[1] == chests[2] != chests[3]
+    frames = [cohort.clip(r["clips"]).frames[0].tobytes() for r in rows]
+    assert len(set(frames)) == len(frames)
+
+
+def test_s_f_changes_as_the_lung_does() -> None:
+    plans, table = plan(patients=300, clips_per_patient=2, seed=0, days=3)
+    rows = list(csv.DictReader(table.splitlines()))
+    on_day: dict[tuple[str, int], list[float]] = {}
+    for p in plans:
+        assert p.day is not None
+        on_day.setdefault((p.patient, p.day), []).append(p.severity)
+    lung = np.array([np.mean(on_day[r["patient"], int(r["day"])]) for r in rows]).reshape(-1, 3)
+    ratio = np.array([float(r["sf"]) for r in rows]).reshape(-1, 3)
+    worse, more = np.diff(lung).ravel(), np.diff(ratio).ravel()
+    assert np.corrcoef(worse, more)[0, 1] < -0.7
+    assert -330 * 1.3 < np.polyfit(worse, more, 1)[0] < -330 * 0.7  # the equation of the table
+    assert min((worse < -0.05).mean(), (worse > 0.05).mean(), (abs(worse) < 0.05).mean()) > 0.15
+    # A course goes on more often than it turns: the change so far says something of the next.
+    assert np.corrcoef(np.diff(lung)[:, 0], np.diff(lung)[:, 1])[0, 1] > 0.3
 
 
 def test_severity_drives_oxygenation_and_readmission() -> None:
