@@ -51,6 +51,30 @@ def patient_findings(
     return np.hstack([table, change])
 
 
+def known(
+    rows: Sequence[Row],
+    names: Sequence[str],
+    findings: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> dict[str, NDArray[np.float64]]:
+    """Return what may foretell: the covariates alone, and with the findings of each source.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Patients and days.
+    names : sequence of str
+        Of the covariates.
+    findings : mapping
+        By source, then by clip.
+    """
+    fixed = covariates(rows, names)
+    with_findings = {
+        source: np.hstack([fixed, patient_findings(rows, clips)])
+        for source, clips in findings.items()
+    }
+    return {"age and sex" if names else "nothing": fixed} | with_findings
+
+
 def _day(row: Row, clips: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
     values = np.array([[clips[c][n] for n in FINDINGS] for c in row.clips if c in clips])
     values = values.reshape(-1, len(FINDINGS))

@@ -19,7 +19,7 @@ from trainer.study.pooled import draw
 from trainer.study.scores import presence_auroc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -123,6 +123,13 @@ def foretell(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Foretol
     with threadpool_limits(1):  # matrices this small are five times slower on two threads
         repeats = [_once(outcome, x, y, groups, repeat) for repeat in range(REPEATS)]
     return Foretold(y, np.mean(repeats, 0), tuple(groups))
+
+
+def foretell_all(
+    rows: Sequence[Row], known: Mapping[str, Floats]
+) -> dict[str, dict[str, Foretold | None]]:
+    """Foretell every outcome from each kind of what is `known`; by outcome, then by kind."""
+    return {o.name: {name: foretell(o, rows, x) for name, x in known.items()} for o in OUTCOMES}
 
 
 def _once(outcome: Outcome, x: Floats, y: Floats, groups: NDArray[np.str_], repeat: int) -> Floats:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,36 +27,15 @@ from trainer.study.compare import holm, two_sided
 from trainer.study.figures import trained_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trainer.clinical.figures import Told
+    from trainer.clinical.sources import Source
     from trainer.clinical.table import Row
 
 REPORT, NUMBERS = "report.html", "numbers.csv"
 NAIVE = "threshold-50"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Whose planes findings come from.
-
-    Attributes
-    ----------
-    name : str
-        A rater or a method.
-    kind : {"rater", "model"}
-        Which.
-    findings : mapping
-        Of each clip; a model's are from the fit that did not see the patient.
-    where : tuple of str
-        Files or run folders they come from.
-    """
-
-    name: str
-    kind: Literal["rater", "model"]
-    findings: Mapping[str, Mapping[str, float]]
-    where: tuple[str, ...]
 
 
 def write_report(

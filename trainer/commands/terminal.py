@@ -79,6 +79,26 @@ class Terminal:
 
 
 @contextmanager
+def telling(*, as_json: bool, quiet: bool = False) -> Iterator[Callable[[Event], None]]:
+    """Yield what to call with each event: lines of JSON for machines, a bar for people.
+
+    Parameters
+    ----------
+    as_json : bool
+        Which.
+    quiet : bool
+        Neither: of several processes that work together, one tells.
+    """
+    if quiet:
+        yield lambda _: None
+    elif as_json:
+        yield print_json
+    else:
+        with Terminal() as terminal:
+            yield terminal.show
+
+
+@contextmanager
 def waiting(what: str, *, quiet: bool) -> Iterator[Callable[[int, int, str], None]]:
     """Show a bar on standard error; yields what to call with (done, all, message)."""
     with Bar(console=Console(stderr=True), disable=quiet, transient=True) as bar:

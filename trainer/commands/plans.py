@@ -1,4 +1,4 @@
-"""``confseg-train study``: what was typed becomes a request, and people see how it goes."""
+"""What study and clinical have in common: a plan of many fits, as typed, is carried on with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rich.console import Console
 from napari_confseg.job import Progress
 from napari_confseg.methods import Method
 from napari_confseg.store import Cohort
+from trainer.commands.terminal import telling
 from trainer.data import find_sources
 from trainer.problems import TrainError
 from trainer.study.report import write_report
 from trainer.study.request import REPORT, StudyRequest
 from trainer.study.run import run_study
-from trainer.terminal import Terminal, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -22,42 +22,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def study(arguments: argparse.Namespace, cohort: str) -> int:
-    """Carry out the command; 0 if done, 1 if it was stopped."""
-    request = StudyRequest(
-        cohort=cohort,
-        classes=tuple(arguments.classes) or all_classes(cohort),
-        panels=parse_panels(arguments.panels, cohort),
-        methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
-        folds=arguments.folds,
-        seeds=arguments.seeds,
-        size=arguments.size,
-        steps=arguments.steps,
-    )
+def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> bool:
+    """Do what is left of the study and write its page; return False if it was stopped."""
     try:
-        carry_on(arguments.out, request, arguments)
+        with telling(as_json=arguments.json) as tell:
+            run_study(
+                folder, request, jobs=arguments.jobs, scheduler=arguments.scheduler,
+                tell=lambda done, total, message, left: tell(
+                    Progress(current=done, maximum=total, message=message, seconds_left=left)
+                ),
+            )  # fmt: skip
+        write_report(folder)
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on from here.")
-        return 1
-    return 0
-
-
-def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> None:
-    """Do what is left of the study and write its page."""
-    options = {"jobs": arguments.jobs, "scheduler": arguments.scheduler}
-    if arguments.json:
-        run_study(folder, request, **options, tell=lambda *told: print_json(_event(*told)))
-    else:
-        with Terminal() as terminal:
-            run_study(folder, request, **options,
-                      tell=lambda *told: terminal.show(_event(*told)))  # fmt: skip
-    write_report(folder)
+        return False
     if not arguments.json:
         Console().print(f"The page: {folder / REPORT}")
-
-
-def _event(done: int, total: int, message: str, left: float | None) -> Progress:
-    return Progress(current=done, maximum=total, message=message, seconds_left=left)
+    return True
 
 
 def all_classes(cohort: str) -> tuple[str, ...]:

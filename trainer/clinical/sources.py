@@ -1,0 +1,85 @@
+"""Whose planes findings come from: truth and people, and models out of fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from trainer.findings import FINDINGS_CSV, rater_findings, read_findings, write_findings
+from trainer.study.request import RUNS, plan, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_confseg.store import Cohort
+    from trainer.clinical.table import Row
+    from trainer.study.request import StudyRequest
+
+MODELS, RATERS = "models", "raters"
+"""Folders of the runs, and of the raters' findings."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose planes findings come from.
+
+    Attributes
+    ----------
+    name : str
+        A rater or a method.
+    kind : {"rater", "model"}
+        Which.
+    findings : mapping
+        Of each clip; a model's are from the fit that did not see the patient.
+    where : tuple of str
+        Files or run folders they come from.
+    """
+
+    name: str
+    kind: Literal["rater", "model"]
+    findings: Mapping[str, Mapping[str, float]]
+    where: tuple[str, ...]
+
+
+def all_raters(cohort: Cohort) -> set[str]:
+    """Return the names of all raters of the cohort."""
+    return {r for name in cohort.clips() for r in cohort.clip(name).raters()}
+
+
+def people(cohort: Cohort) -> tuple[str, ...]:
+    """Return the human raters of the cohort."""
+    clips = map(cohort.clip, cohort.clips())
+    found = {r for c in clips for r in c.raters() if c.rater(r).meta.kind == "human"}
+    return tuple(sorted(found))
+
+
+def rater_sources(
+    out: Path, cohort: Cohort, rows: Sequence[Row], tell: Callable[[int, int, str], None]
+) -> list[Source]:
+    """Return the findings of truth and people, made once and kept beside the runs."""
+    classes = {c.name: i for i, c in enumerate(cohort.meta.classes)}
+    clips = [c for row in rows for c in row.clips]
+    (out / RATERS).mkdir(parents=True, exist_ok=True)
+    sources = []
+    for rater in [*(t for t in ("truth", "latent") if t in all_raters(cohort)), *people(cohort)]:
+        path = out / RATERS / f"{rater}-{FINDINGS_CSV}"
+        if not path.exists():
+            found = {name: rater_findings(cohort.clip(name), rater, classes)
+                     for name in clips if rater in cohort.clip(name).raters()}  # fmt: skip
+            write_findings(found, path)
+        tell(0, 0, f"Findings of {rater}")
+        sources.append(Source(rater, "rater", read_findings([path]), (f"{RATERS}/{path.name}",)))
+    return sources
+
+
+def model_sources(out: Path, request: StudyRequest) -> list[Source]:
+    """Return the findings of each method, of each patient from the fit that did not see them."""
+    sources = []
+    fits = plan(request)
+    for method in request.methods:
+        runs = [f.name for f in fits if f.method == method]
+        paths = [out / MODELS / RUNS / run / FINDINGS_CSV for run in runs]
+        where = tuple(f"{MODELS}/{RUNS}/{run}" for run in runs)
+        sources.append(Source(slug(method), "model", read_findings(paths), where))
+    return sources

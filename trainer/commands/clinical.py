@@ -1,0 +1,85 @@
+"""``confseg-train clinical``: models out of fold, findings, outcomes, one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.store import Cohort
+from trainer.commands.parsing import DONE, REFUSED, absolute, add_command, add_fits_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trainer.commands.parsing import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "clinical",
+        run,
+        purpose="from planes to findings to outcomes of patients",
+        example="confseg-train clinical lung.zarr --table lung-clinical.csv --out clinical/first",
+    )
+    parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    parser.add_argument("--table", type=Path, required=True, metavar="CSV",
+                        help="one line per patient and day, as sample data has it")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER",
+                        help="for models, findings and page; is gone on with")  # fmt: skip
+    parser.add_argument("--methods", nargs="+", default=["threshold", "soft"], metavar="METHOD",
+                        help="as in study")  # fmt: skip
+    parser.add_argument("--thresholds", default="30:90:20", metavar="FIRST:LAST:STEP",
+                        help="training thresholds, percent; default: %(default)s")  # fmt: skip
+    parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
+    parser.add_argument("--covariates", nargs="*", default=["age", "sex"], metavar="COLUMN",
+                        help="what else may foretell; default: age sex")  # fmt: skip
+    add_fits_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what is left of it and write its page; 1 if it was stopped."""
+    from rich.console import Console
+
+    from trainer.clinical.features import known
+    from trainer.clinical.outcomes import foretell_all
+    from trainer.clinical.report import REPORT, write_report
+    from trainer.clinical.sources import (
+        MODELS,
+        all_raters,
+        model_sources,
+        people,
+        rater_sources,
+    )
+    from trainer.clinical.table import check_covariates, read_table
+    from trainer.commands.plans import all_classes, carry_on, parse_methods, parse_range
+    from trainer.commands.terminal import waiting
+    from trainer.study.request import StudyRequest
+
+    cohort = absolute(arguments.cohort)
+    opened = Cohort.open(cohort, read_only=True)
+    rows = read_table(arguments.table, opened)
+    names = check_covariates(tuple(arguments.covariates))
+    request = StudyRequest(
+        cohort=cohort,
+        classes=all_classes(cohort),
+        panels={"panel": tuple(arguments.raters) or people(opened)},
+        methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
+        folds=arguments.folds,
+        size=arguments.size,
+        steps=arguments.steps,
+        findings=True,
+    )
+    if not carry_on(arguments.out / MODELS, request, arguments):
+        return REFUSED
+    with waiting("Findings", quiet=arguments.json) as tell:
+        sources = [
+            *rater_sources(arguments.out, opened, rows, tell),
+            *model_sources(arguments.out, request),
+        ]
+    told = foretell_all(rows, known(rows, names, {s.name: s.findings for s in sources}))
+    write_report(arguments.out, rows, sources, told, synthetic="truth" in all_raters(opened))
+    if not arguments.json:
+        Console().print(f"The page: {arguments.out / REPORT}")
+    return DONE
