@@ -23,16 +23,16 @@ def add(commands: Subparsers) -> None:
         purpose="list the series of a DICOMDIR, for confseg import --series",
         example="confseg series /media/disc",
     )
-    parser.add_argument("source", metavar="DICOMDIR", help="DICOMDIR, or the folder that holds it")
+    parser.add_argument("source", metavar="DICOMDIR", help="DICOMDIR, or a folder that holds one")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List them."""
     from napari_confseg.commands.terminal import print_json, print_table
-    from napari_confseg.ingest.dicomdir import index_at, list_series
+    from napari_confseg.ingest.dicomdir import list_series, the_index
 
     with unreadable(arguments.source):
-        series = list_series(index_at(arguments.source))
+        series = list_series(the_index(arguments.source))
     if arguments.json:
         print_json({"series": [
             {"number": s.number, "patient": s.patient, "study": s.study, "day": s.day,
@@ -59,5 +59,5 @@ def unreadable(source: str) -> Iterator[None]:
         yield
     except IngestError as error:
         raise StoreError(
-            Problem("dicomdir", source, "a DICOMDIR, or a folder that holds one", str(error))
+            Problem("dicomdir", source, "one DICOMDIR, or a folder that holds one", str(error))
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_confseg.ingest.decoded import IngestError
-from napari_confseg.ingest.listing import DICOMDIR, find_sources
+from napari_confseg.ingest.listing import DICOMDIR, find_sources, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _READ = (
     "PatientID", "StudyInstanceUID", "StudyDate", "SeriesInstanceUID", "Modality", "NumberOfFrames"
 )  # fmt: skip
+
+
+_NAMED = 5
+"""Places that a sentence names; of more it says how many."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,32 @@ class Series:
         return f"Study {self.study}{day}"
 
 
-def index_at(path: str | Path) -> Path | None:
-    """Return the DICOMDIR that `path` is, or that lies in this folder; None if there is none."""
+def indexes_under(path: str | Path) -> list[Path]:
+    """Return the DICOMDIR that `path` is, or those in this folder and below, in natural order."""
     given = Path(path).expanduser().absolute()
-    if given.is_file():
-        return given if given.name.upper() == DICOMDIR else None
-    if not given.is_dir():
-        return None
-    return next((p for p in sorted(given.iterdir())
-                 if p.name.upper() == DICOMDIR and p.is_file()), None)  # fmt: skip
+    files = [given] if given.is_file() else [f for _, here in walk(given) for f in here]
+    return [f for f in files if f.name.upper() == DICOMDIR]
 
 
-def list_series(index: Path | None) -> list[Series]:
+def the_index(path: str | Path) -> Path:
+    """Return the one DICOMDIR that `path` is, or that lies in this folder or below.
+
+    Raises
+    ------
+    IngestError
+        If there is none, or more than one; says where they are.
+    """
+    found = indexes_under(path)
+    if not found:
+        raise IngestError("there is no DICOMDIR, neither in it nor below")
+    if len(found) > 1:
+        places = ", ".join(str(f.parent) for f in found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise IngestError(f"there is more than one DICOMDIR, in {places}{more}: name one of them")
+    return found[0]
+
+
+def list_series(index: Path) -> list[Series]:
     """Return the series of images that the DICOMDIR `index` lists, in its order.
 
     Files that are not there, or lie outside its folder, are left out.
@@ -75,10 +93,8 @@ def list_series(index: Path | None) -> list[Series]:
     Raises
     ------
     IngestError
-        If there is none, it cannot be read, or an extra that reads DICOM is not installed.
+        If it cannot be read, or the extra that reads DICOM is not installed.
     """
-    if index is None:
-        raise IngestError("there is no DICOMDIR")
     try:
         import pydicom
     except ImportError as error:
@@ -169,27 +185,32 @@ def _frames(image: _Image) -> int | None:
         return None
 
 
-def unlisted(folder: Path, series: Iterable[Series]) -> list[Path]:
-    """Return the videos and DICOM files in `folder` that the DICOMDIR does not list.
+def unlisted(folder: Path, indexes: Iterable[Path], series: Iterable[Series]) -> list[Path]:
+    """Return what under `folder` would become a clip and is in none of `series`.
 
-    Folders of images are none of them: beside a DICOMDIR they are a viewer's icons.
+    Folders of images beside one of the DICOMDIRs `indexes` are left out: they are a viewer's icons.
     """
     known = {path.resolve() for one in series for path, _ in one.clips}
+    discs = [index.parent for index in indexes]
     found, _ = find_sources([folder])
-    return [f.path for f in found if f.source.kind != "images" and f.path.resolve() not in known]
+    return [
+        f.path for f in found
+        if f.path.resolve() not in known
+        and not (f.source.kind == "images" and any(f.path.is_relative_to(d) for d in discs))
+    ]  # fmt: skip
 
 
 def files_of(sources: Sequence[str], numbers: Sequence[int]) -> list[Path]:
-    """Return the files of the series `numbers` of the one DICOMDIR among `sources`.
+    """Return the files of the series `numbers` of the one DICOMDIR at or below `sources`.
 
     Raises
     ------
     IngestError
         If there is not just one DICOMDIR, or a number that it has not.
     """
-    index = index_at(sources[0]) if len(sources) == 1 else None
-    if index is None:
+    if len(sources) != 1:
         raise IngestError("series are picked from one DICOMDIR, or the folder of one: name just it")
+    index = the_index(sources[0])
     series = {one.number: one for one in list_series(index)}
     if wrong := [n for n in numbers if n not in series]:
         raise IngestError(f"there is no series {wrong[0]}: {index.name} lists 1 to {len(series)}")

@@ -240,10 +240,16 @@ class _Import:
                 tell(survey.n_frames, total)
         sector = find_sector(survey) if survey else None
         if survey and self._wishes.mask and is_still(survey):
-            raise IngestError("nothing moves in it, so text cannot be told from tissue to mask it")
+            raise IngestError(
+                "nothing moves in it, so text cannot be told from tissue to mask it; import it "
+                "without masking, and look at it"
+            )
         if sector is None or survey is None:
             if self._wishes.mask:
-                raise IngestError("no sector was found in it, so nothing outside can be masked")
+                raise IngestError(
+                    "no sector was found in it, so nothing outside can be masked; import it "
+                    "without masking, draw its sector, and black out then"
+                )
             return View(tags=("sector-not-found",))
         return View(
             box=crop_box(sector, survey.shape) if self._wishes.crop == "sector" else None,

@@ -67,15 +67,22 @@ def find_sources(paths: Iterable[str | Path]) -> tuple[list[Found], list[tuple[s
     return found, refused
 
 
-def _in_folder(root: Path) -> Iterator[Found]:
+def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield each folder from `root` down and its files, in natural order.
+
+    What is hidden is passed over, and so are cohorts: they are no source.
+    """
     for folder, subfolders, files in os.walk(root):
-        if "zarr.json" in files:  # a cohort is no source
+        if "zarr.json" in files:
             subfolders.clear()
             continue
         subfolders[:] = sorted((f for f in subfolders if f[0] != "."), key=natural_order)
         here = Path(folder)
-        names = sorted((f for f in files if f[0] != "."), key=natural_order)
-        paths = [here / name for name in names]
+        yield here, [here / f for f in sorted(files, key=natural_order) if f[0] != "."]
+
+
+def _in_folder(root: Path) -> Iterator[Found]:
+    for here, paths in walk(root):
         yield from (_file(p) for p in paths if _is_one(p))
         images = tuple(str(p) for p in paths if _suffix(p) in IMAGES and not _is_stack(p))
         if images:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.fileset import FileSet
 
 from napari_confseg.__main__ import main
 from napari_confseg.ingest import IngestError, import_sources
-from napari_confseg.ingest.dicomdir import files_of, index_at, list_series, unlisted
+from napari_confseg.ingest.dicomdir import (
+    files_of,
+    indexes_under,
+    list_series,
+    the_index,
+    unlisted,
+)
 from napari_confseg.store import Cohort
 from napari_confseg.store.validate import validate
 from tests.ingest.dicoms import dataset, save, with_pixels
 from tests.ingest.films import SHIPPED, film, moving
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STUDIES = [("MUSTER^ERIKA", "1.2.3", "20210304"), ("MUSTER^ERIKA", "1.2.4", "20210316"),
            ("BEISPIEL^MAX", "1.2.5", "20200101")]  # fmt: skip
@@ -46,8 +51,8 @@ def disc(tmp_path: Path) -> Path:
 
 
 def test_it_is_listed_by_number_and_day(disc: Path) -> None:
-    index = index_at(disc)
-    assert index == index_at(disc / "DICOMDIR") == disc / "DICOMDIR"
+    index = the_index(disc)
+    assert index == the_index(disc / "DICOMDIR") == disc / "DICOMDIR"
     listed = list_series(index)
     assert [(s.number, s.patient, s.study, s.day, s.modality) for s in listed] == [
         (1, 1, 1, 0, "US"), (2, 1, 1, 0, "DX"), (3, 1, 2, 12, "US"), (4, 2, 1, 0, "US")
@@ -64,17 +69,19 @@ def test_what_is_picked_is_imported(disc: Path, empty: Cohort) -> None:
     assert len(set(report.patients.values())) == 2
     with pytest.raises(IngestError, match="no series 5: DICOMDIR lists 1 to 4"):
         files_of([str(disc)], [5])
-    with pytest.raises(IngestError, match="name just it"):
+    with pytest.raises(IngestError, match="no DICOMDIR, neither in it nor below"):
         files_of([str(SHIPPED[0])], [1])
+    with pytest.raises(IngestError, match="name just it"):
+        files_of([str(disc), str(SHIPPED[0])], [1])
 
 
 def test_files_gone_or_elsewhere_are_left_out(disc: Path, tmp_path: Path) -> None:
-    (first, _), *_ = list_series(index_at(disc))[0].clips
+    (first, _), *_ = list_series(disc / "DICOMDIR")[0].clips
     first.rename(tmp_path / "elsewhere.dcm")
     first.symlink_to(tmp_path / "elsewhere.dcm")
-    (second, _) = list_series(index_at(disc))[2].clips[0]
+    (second, _) = list_series(disc / "DICOMDIR")[2].clips[0]
     second.unlink()
-    assert [len(s.clips) for s in list_series(index_at(disc))] == [1, 1, 1]
+    assert [len(s.clips) for s in list_series(disc / "DICOMDIR")] == [1, 1, 1]
     (disc / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 50)
     with pytest.raises(IngestError, match="damaged or no DICOMDIR"):
         list_series(disc / "DICOMDIR")
@@ -84,7 +91,46 @@ def test_what_lies_beside_it_is_found(disc: Path) -> None:
     film(disc / "extra.avi", moving(5))
     (disc / "viewer.png").write_bytes(b"an icon")
     (disc / "AUTORUN.INF").write_text("[autorun]")
-    assert unlisted(disc, list_series(index_at(disc))) == [disc / "extra.avi"]
+    index = disc / "DICOMDIR"
+    assert unlisted(disc, [index], list_series(index)) == [disc / "extra.avi"]
+    # Above the disc a folder of images is a clip like any other.
+    stills = disc.parent / "stills"
+    stills.mkdir()
+    (stills / "1.png").write_bytes(b"a picture")
+    assert unlisted(disc.parent, [index], list_series(index)) == [disc / "extra.avi", stills]
+
+
+def test_pydicoms_own_discs_are_found_from_above() -> None:
+    """Two of them, one within the other's folder; as pydicom's own reader lists them."""
+    above = Path(get_testdata_file("test-SR.dcm")).parent
+    indexes = indexes_under(above)
+    assert [i.relative_to(above).parts[-2:] for i in indexes] == [
+        ("dicomdirtests", "DICOMDIR"), ("TINY_ALPHA", "DICOMDIR")
+    ]  # fmt: skip
+    for index in indexes:
+        listed = {path for one in list_series(index) for path, _ in one.clips}
+        files = FileSet(index)
+        assert listed == {Path(instance.path) for instance in files}
+        files._stage["t"].cleanup()
+    with pytest.raises(IngestError, match=r"more than one DICOMDIR, in .*TINY_ALPHA: name one"):
+        the_index(above)
+    with pytest.raises(IngestError, match="no DICOMDIR, neither in it nor below"):
+        the_index(above / "dicomdirtests" / "98892001")
+    one = files_of([str(indexes[1].parent.parent / "TINY_ALPHA")], [1])
+    assert len(one) == 50
+
+
+@pytest.mark.parametrize("kind", ["bigEnd", "implicit", "reordered", "nooffset", "nopatient"])
+def test_pydicoms_odd_ones_are_listed_or_refused_in_words(kind: str) -> None:
+    here = Path(get_testdata_file("DICOMDIR")).parent
+    odd = here / f"DICOMDIR-{kind}"
+    if kind == "nooffset":
+        with pytest.raises(IngestError, match="DICOMDIR-nooffset is damaged or no DICOMDIR"):
+            list_series(odd)
+    elif kind == "nopatient":
+        assert [(s.patient, s.modality) for s in list_series(odd)] == [(1, "?")]
+    else:
+        assert list_series(odd) == list_series(here / "DICOMDIR")
 
 
 def test_the_command_line(disc: Path, tmp_path: Path, state_dir: Path, capsys) -> None:
@@ -92,6 +138,8 @@ def test_the_command_line(disc: Path, tmp_path: Path, state_dir: Path, capsys) -
     said = capsys.readouterr().out
     assert "DX" in said
     assert "MUSTER" not in said
+    assert main(["series", str(disc.parent), "--json"]) == 0  # from above: it is the only one
+    assert len(json.loads(capsys.readouterr().out)["series"]) == 4
     at = str(tmp_path / "c.zarr")
     assert main(["import", str(disc), "--series", "3", "4", "--cohort", at, "--create"]) == 0
     assert len(Cohort.open(at).clips()) == 2

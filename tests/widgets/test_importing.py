@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydicom.data import get_testdata_file
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialogButtonBox, QWidget
 
+from napari_confseg.ingest.masking import MASKED
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
-from tests.ingest.films import film, moving
+from tests.ingest.films import SHIPPED, film, moving
 from tests.ingest.test_dicomdir import disc  # noqa: F401 (a fixture)
 from tests.widgets.desk_work import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    import pytest
+    from pytestqt.qtbot import QtBot
 
 
 def test_a_disc_is_ticked_imported_and_looked_at(
@@ -24,6 +30,7 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     disc: Path,  # noqa: F811
     tmp_path: Path,
     state_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cohort = Cohort.create(tmp_path / "study.zarr", name="study", classes=DEFAULT_CLASSES[:1])
     film(disc / "extra.avi", moving(5))
@@ -62,7 +69,49 @@ def test_a_disc_is_ticked_imported_and_looked_at(
         panel.sheet.dialog.grab().save(f"{shots}/sheet.png")
     panel.sheet.dialog.close()
     dialog.deleteLater()
+
+    def ticks_masking(dialog: ImportDialog) -> bool:
+        assert not dialog.mask.isChecked()  # as on the command line
+        dialog.mask.click()
+        return True
+
+    monkeypatch.setattr(ImportDialog, "exec", ticks_masking)
+    before = set(cohort.clips())
+    panel.desk.ask_import([str(SHIPPED[0])])
+    desk.until(lambda: len(cohort.clips()) > len(before))
+    (name,) = set(cohort.clips()) - before
+    assert MASKED in cohort.clip(name).meta.tags
     desk.close()
+
+
+def test_discs_below_a_folder_are_a_list_each(qtbot: QtBot, tmp_path: Path) -> None:
+    """pydicom's own: two DICOMDIR, one below the other, and a hundred files besides."""
+    above = Path(get_testdata_file("DICOMDIR")).parent
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = ImportDialog(parent, [str(above)])
+    roots = [dialog.list.topLevelItem(i).text(0) for i in range(dialog.list.topLevelItemCount())]
+    assert roots == [f"DICOMDIR of {above}", f"DICOMDIR of {above / 'TINY_ALPHA'}",
+                     "Not listed in a DICOMDIR"]  # fmt: skip
+    ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+    assert ok.isEnabled()  # what is in no list is ticked, and nothing else: none is ultrasound
+    assert not any("TINY_ALPHA" in s or "98892001" in s for s in dialog.sources())
+    dialog.list.topLevelItem(2).setCheckState(0, Qt.CheckState.Unchecked)
+    assert not ok.isEnabled()
+    assert "Nothing is ticked" in dialog.problem.text()
+    dialog.list.topLevelItem(1).setCheckState(0, Qt.CheckState.Checked)
+    assert len(dialog.sources()) == 50
+    dialog.add([str(above / "TINY_ALPHA")])  # it is there already
+    assert len(dialog.sources()) == 50
+    (tmp_path / "disc").mkdir()
+    (tmp_path / "disc" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 50)
+    dialog.add([str(tmp_path)])
+    assert f"{tmp_path / 'disc'}: DICOMDIR is damaged" in dialog.problem.text()
+    assert dialog.sources()[-1] == str(tmp_path)
+    if shots := os.environ.get("CONFSEG_SHOTS"):
+        dialog.show()
+        qtbot.wait(100)
+        dialog.grab().save(f"{shots}/discs.png")
 
 
 def _all(tree: Any) -> list[Any]:

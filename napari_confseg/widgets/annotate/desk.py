@@ -278,11 +278,19 @@ class Desk(QObject):  # type: ignore[misc]
         """Let the person choose what to import, and import it."""
         dialog = ImportDialog(self._window, sources)
         if dialog.exec():
-            self.import_clips(dialog.sources(), dialog.patient_slug(), crop=dialog.crop.isChecked())
+            self.import_clips(
+                dialog.sources(), dialog.patient_slug(),
+                crop=dialog.crop.isChecked(), mask=dialog.mask.isChecked(),
+            )  # fmt: skip
         dialog.deleteLater()
 
     def import_clips(
-        self, sources: Sequence[str], patient: str | None = None, *, crop: bool = False
+        self,
+        sources: Sequence[str],
+        patient: str | None = None,
+        *,
+        crop: bool = False,
+        mask: bool = False,
     ) -> None:
         """Import files and folders into the open cohort, beside the event loop."""
         cohort = self._session.cohort
@@ -294,7 +302,7 @@ class Desk(QObject):  # type: ignore[misc]
 
             return import_sources(
                 [Path(s) for s in sources], cohort, patient=patient,
-                crop="sector" if crop else "none", progress=chore.report,
+                crop="sector" if crop else "none", mask=mask, progress=chore.report,
                 cancelled=chore.cancelled,
             )  # fmt: skip
 

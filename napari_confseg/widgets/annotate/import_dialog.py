@@ -31,6 +31,10 @@ FILTER = (
     "All files, DICOM often has no ending (*);;DICOM (*.dcm *.dicom *.ima DICOMDIR)"
     f";;Videos ({VIDEOS});;Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff)"
 )
+MASKING = (
+    "Letters beside the ultrasound, names among them, are gone for good. Stills, and clips in "
+    "which no sector is found, are left out."
+)
 
 
 class ImportDialog(QDialog):  # type: ignore[misc]
@@ -40,6 +44,7 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         super().__init__(parent)
         self.setWindowTitle("Import clips")
         self.setMinimumWidth(440)
+        self.resize(540, 560)
         self.list = ImportList()
         self.list.itemChanged.connect(self._check)
         files, folder = QPushButton("Add files …"), QPushButton("Add a folder …")
@@ -54,6 +59,8 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         self.patient.textChanged.connect(self._check)
         self.crop = QCheckBox("Crop to the ultrasound sector")
         self.crop.setToolTip("Cuts away margins, where names and scanner settings are written")
+        self.mask = QCheckBox("Black out what lies outside the sector")
+        self.mask.setToolTip(MASKING)
         self.problem = label(role="caution")
         buttons = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(buttons.Ok | buttons.Cancel)
@@ -67,6 +74,8 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         form = QFormLayout()
         form.addRow("Patient", self.patient)
         form.addRow("", self.crop)
+        form.addRow("", self.mask)
+        form.addRow("", label(MASKING, role="note"))
         layout = QVBoxLayout(self)
         layout.addWidget(label(
             "DICOM, a DICOMDIR or its disc, videos, folders of images. File names and DICOM "
@@ -98,6 +107,8 @@ class ImportDialog(QDialog):  # type: ignore[misc]
 
     def _check(self, *_: object) -> None:
         problem = self.list.problem
+        if self.list.topLevelItemCount() and not self.sources() and not problem:
+            problem = "Nothing is ticked. Series other than ultrasound are not ticked at first."
         try:
             check_slug(self.patient_slug() or "none")
             good = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTreeWidget, QTreeWidgetItem
 
 from napari_confseg.ingest.decoded import IngestError
-from napari_confseg.ingest.dicomdir import index_at, list_series, unlisted
+from napari_confseg.ingest.dicomdir import indexes_under, list_series, unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ _TICKED, _NOT = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
 
 class ImportList(QTreeWidget):  # type: ignore[misc]
-    """Sources as rows; a DICOMDIR as patients, studies, series and clips with ticks.
+    """Sources as rows to tick; a DICOMDIR as patients, studies, series and clips.
 
     Patients are numbered, not named. Series other than ultrasound are not ticked at first.
     """
@@ -32,31 +33,45 @@ class ImportList(QTreeWidget):  # type: ignore[misc]
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.problem = ""
         self._given: list[str] = []
+        self._listed: dict[Path, list[Series]] = {}
 
     def add(self, source: str) -> None:
         """Add a file or folder that is not in the list yet."""
         if not source or source in self._given:
             return
         self._given.append(source)
-        index = index_at(source)
+        indexes = indexes_under(source)
+        for index in indexes:
+            if index not in self._listed and (series := self._series_of(index)):
+                self._listed[index] = series
+                self._add_series(_group(self, f"DICOMDIR of {index.parent}"), series)
+        if not any(index in self._listed for index in indexes):
+            _leaf(self, source, Path(source), ticked=True)
+        elif Path(source).is_dir():
+            self._add_beside(Path(source))
+        for root in (self.topLevelItem(i) for i in range(self.topLevelItemCount())):
+            root.setExpanded(True)
+            for i in range(root.childCount()):
+                root.child(i).setExpanded(True)
+
+    def _series_of(self, index: Path) -> list[Series]:
+        """Return what a DICOMDIR lists; of one that is of no use, say so."""
         try:
-            series = list_series(index) if index else []
-        except IngestError as error:  # its folder is searched instead
-            self.problem, series = str(error), []
-        if not series or index is None:
-            row = QTreeWidgetItem(self, [source])
-            row.setData(0, _FILES, source)
+            series = list_series(index)
+        except IngestError as error:
+            self.problem = f"{index.parent}: {error}. Its folder is searched instead."
+            return []
+        if not series:
+            self.problem = f"{index.parent}: none of the files that {index.name} lists is there."
+        return series
+
+    def _add_beside(self, folder: Path) -> None:
+        beside = unlisted(folder, self._listed, chain.from_iterable(self._listed.values()))
+        if not beside:
             return
-        root = _group(self, f"DICOMDIR of {index.parent}")
-        self._add_series(root, series)
-        beside = unlisted(index.parent, series) if Path(source).is_dir() else []
-        if beside:
-            others = _group(root, "Not listed in it")
-            for path in beside:
-                _leaf(others, path.name, path, ticked=True)
-        root.setExpanded(True)
-        for i in range(root.childCount()):
-            root.child(i).setExpanded(True)
+        others = _group(self, "Not listed in a DICOMDIR")
+        for path in beside:
+            _leaf(others, str(path.relative_to(folder.absolute())), path, ticked=True)
 
     def _add_series(self, root: QTreeWidgetItem, series: list[Series]) -> None:
         groups: dict[tuple[int, ...], QTreeWidgetItem] = {}
@@ -75,10 +90,10 @@ class ImportList(QTreeWidget):  # type: ignore[misc]
                 _leaf(row, f"File {i}{length}", path, ticked=one.modality in ("US", "IVUS"))
 
     def sources(self) -> list[str]:
-        """Return the files and folders that are ticked, or need no tick."""
+        """Return the files and folders that are ticked."""
         return list(dict.fromkeys(
             str(item.data(0, _FILES)) for item in self._leaves(self.invisibleRootItem())
-            if not item.flags() & Qt.ItemFlag.ItemIsUserCheckable or item.checkState(0) == _TICKED
+            if item.checkState(0) == _TICKED
         ))  # fmt: skip
 
     def _leaves(self, item: QTreeWidgetItem) -> Iterator[QTreeWidgetItem]:
@@ -94,7 +109,7 @@ def _group(parent: QTreeWidget | QTreeWidgetItem, words: str) -> QTreeWidgetItem
     return item
 
 
-def _leaf(parent: QTreeWidgetItem, words: str, path: Path, *, ticked: bool) -> None:
+def _leaf(parent: QTreeWidget | QTreeWidgetItem, words: str, path: Path, *, ticked: bool) -> None:
     item = QTreeWidgetItem(parent, [words])
     item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
     item.setData(0, _FILES, str(path))

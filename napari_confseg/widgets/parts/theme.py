@@ -27,6 +27,11 @@ QProgressBar::chunk {{ background: {current}; }}
 QTreeWidget {{ background: {background}; }}
 QTreeWidget::item {{ padding: 3px 0px; }}
 QTreeWidget::item:selected {{ background: {current}; color: {chosen}; }}
+QTreeWidget::indicator {{ width: 14px; height: 14px; border-radius: 2px;
+                        background: {primary}; }}
+QTreeWidget::indicator:checked {{ background: {current}; image: url("theme_{id}:/check.svg"); }}
+QTreeWidget::indicator:indeterminate {{ background: {secondary};
+                                      image: url("theme_{id}:/minus.svg"); }}
 """
 
 _DARK: Final = {"faint": "#a9b0b8", "run": "#6ea8fe", "done": "#5fd38d", "bad": "#ff7b7b",
@@ -41,4 +46,5 @@ _TAKEN: Final = (
 def stylesheet(theme: Any) -> str:
     """Return the panel's style sheet in the colours of a napari theme."""
     colors = {name: getattr(theme, name).as_hex() for name in _TAKEN}
+    colors["id"] = theme.id
     return _STYLE.format(**colors, **(_DARK if theme.type == "dark" else _LIGHT))
