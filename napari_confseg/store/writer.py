@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.store.about import About
 from napari_confseg.store.acts import Act, pack
-from napari_confseg.store.backend import Keys, place
+from napari_confseg.store.backend import place
 from napari_confseg.store.backlog import Backlog, SaveState
-from napari_confseg.store.behind import WriteBehind
 from napari_confseg.store.journal import Entry, journal_folder, journal_path
-from napari_confseg.store.lease import Holder, Lease
-from napari_confseg.store.problems import Problem, StoreError, sentence
+from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.tenure import Tenure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from napari_confseg.store.about import About
     from napari_confseg.store.cohort import Cohort
-    from napari_confseg.store.rater import Rater
-    from napari_confseg.store.schema import RaterKind
     from napari_confseg.store.strokes import Stroke
 
 
@@ -53,18 +50,12 @@ class RaterWriter:
         adjudicator: str | None,
         journal: Path,
     ) -> None:
-        self._cohort, self._clip = cohort, cohort.clip(clip)
-        self._name, self._label, self._adjudicator = rater, label, adjudicator
-        self._path = f"{clip}/raters/{rater}"
-        t, y, x = self._clip.shape
+        there = cohort.clip(clip)
+        t, y, x = there.shape
         self.shape = (t, len(cohort.meta.classes), y, x)
-        self._lease = Lease(Keys(cohort.store), self._path)
         self._backlog = Backlog(journal)
         self._lock = self._backlog.lock
-        self._rater: Rater | None = None
-        self._behind: WriteBehind | None = None
-        self._holder: Holder | None = None
-        self._refusal: str | None = None
+        self._tenure = Tenure(cohort, there, rater, label, adjudicator, self._backlog, self._tell)
         self._last_state = SaveState()
 
     @classmethod
@@ -125,68 +116,11 @@ class RaterWriter:
         On success planes, status and strokes may have changed: load them again.
         """
         with self._lock:
-            if self._lease.held:
+            if self._tenure.held:
                 return True
-            self._holder = self._refusal = None
-            # What could not be saved yet would be forgotten by loading anew.
-            if self._backlog.save():
-                self._try_to_hold()
+            self._tenure.ask()
         self._tell()
-        return self._lease.held
-
-    def _try_to_hold(self) -> None:
-        try:
-            self._load_rater(create=False)
-            if self._cohort.store.read_only:
-                self._refusal = f"{self._cohort.location} was opened for reading only"
-            elif not self._backlog.open(self._session):
-                self._holder = self._lease.seen()
-            else:
-                self._holder = self._lease.acquire()
-            if self._lease.held:
-                self._load_rater(create=True)
-            self._load_backlog()
-        except StoreError:
-            self._lease.release()
-            raise
-        # Whatever a store may raise when it can't be written: we are a reader then, and say why.
-        except Exception as error:
-            self._lease.release()
-            self._refusal = f"{self._cohort.location} can't be written: {sentence(error)}"
-            self._load_backlog()
-        if self._lease.held and self._rater is not None:
-            self._behind = WriteBehind(
-                self._backlog, self._lease, self._rater, self._cohort.location, self._tell
-            )
-
-    @property
-    def _session(self) -> str | None:
-        return None if self._rater is None else self._rater.meta.session
-
-    def _load_rater(self, *, create: bool) -> None:
-        if self._name in self._clip.raters():
-            self._rater = self._clip.rater(self._name)
-            self._check_kind(self._rater.meta.kind)
-        elif create:
-            kind: RaterKind = "adjudicated" if self._adjudicator else "human"
-            self._rater = self._clip.create_rater(
-                self._name, kind=kind, label=self._label, adjudicator=self._adjudicator
-            )
-
-    def _check_kind(self, found: RaterKind) -> None:
-        """Refuse to paint by hand on adjudicated planes, and to adjudicate on a reader's."""
-        if (found == "adjudicated") is not (self._adjudicator is not None):
-            expected = "an adjudicated rater" if self._adjudicator else "a reader, or nobody"
-            raise StoreError(
-                Problem("rater-kind", self._path, expected, f"a rater of kind {found!r}",
-                        "Use another name.")
-            )  # fmt: skip
-
-    def _load_backlog(self) -> None:
-        record = [] if self._rater is None else self._rater.read_strokes()
-        about = About() if self._rater is None else self._rater.read_about()
-        become = self._lease.session if self._lease.held else None
-        self._backlog.load(record, about, self._session, become=become)
+        return self._tenure.held
 
     # -- what is shown
 
@@ -194,18 +128,14 @@ class RaterWriter:
     def state(self) -> SaveState:
         """What is safe now."""
         with self._lock:
-            behind, backlog = self._behind, self._backlog
-            lost = None if behind is None else behind.lost_to
-            troubles = [self._refusal, backlog.problem]
-            if behind is not None:
-                troubles[:1] = [self._refusal, behind.problem, behind.silence]
+            tenure, backlog = self._tenure, self._backlog
             return SaveState(
                 saved_at=backlog.saved_at,
                 waiting=len(backlog.pending) - backlog.unsaved,
-                problem=next((t for t in troubles if t), None),
+                problem=tenure.problem,
                 unsaved=backlog.unsaved,
-                read_only=not self._lease.held,
-                holder=self._holder or lost,
+                read_only=not tenure.held,
+                holder=tenure.holder,
             )
 
     def _tell(self) -> None:
@@ -220,11 +150,8 @@ class RaterWriter:
         with self._lock:  # before reading: what reaches the store meanwhile is applied twice
             waiting = list(self._backlog.pending)
         t, _, y, x = self.shape
-        planes = (
-            np.zeros((t, y, x), np.uint8)
-            if self._rater is None
-            else self._rater.read_planes(class_index)
-        )
+        rater = self._tenure.rater
+        planes = np.zeros((t, y, x), np.uint8) if rater is None else rater.read_planes(class_index)
         for entry in waiting:
             for patch in entry.effect().patches:
                 if patch.class_index == class_index:
@@ -235,9 +162,8 @@ class RaterWriter:
         """Return the status, ``uint8 (T, C)``: the store's and what still waits."""
         with self._lock:
             waiting = list(self._backlog.pending)
-        status = (
-            np.zeros(self.shape[:2], np.uint8) if self._rater is None else self._rater.read_status()
-        )
+        rater = self._tenure.rater
+        status = np.zeros(self.shape[:2], np.uint8) if rater is None else rater.read_status()
         for entry in waiting:
             for change in entry.effect().status:
                 status[change.frame, change.class_index] = change.after
@@ -271,7 +197,7 @@ class RaterWriter:
             If a field breaks its rule.
         """
         with self._lock:
-            self._check_writer()
+            self._tenure.check()
             self._backlog.tell(changes)
             return self._backlog.about
 
@@ -287,7 +213,7 @@ class RaterWriter:
             If another writer has this rater, or `act` does not fit the planes.
         """
         with self._lock:
-            self._check_writer()
+            self._tenure.check()
             act.check(self.shape)
             history = self._backlog.history
             stroke = act.stroke(history.next_seq, datetime.now(UTC))
@@ -296,27 +222,17 @@ class RaterWriter:
         self._tell()
         return stroke
 
-    def _check_writer(self) -> None:
-        # Having been the writer is enough: should another have taken over since, the journal
-        # still keeps the act until this one writes again.
-        if self._behind is None:
-            why = f"held by {self._holder}" if self._holder else self._refusal or "closed"
-            raise StoreError(
-                Problem("read-only", self._path, "the right to write", why,
-                        "Wait until it is free, or paint under another name.")
-            )  # fmt: skip
-
     @property
     def can_undo(self) -> bool:
         """Whether there is an act to undo."""
         with self._lock:
-            return self._behind is not None and bool(self._backlog.history.done)
+            return self._tenure.behind is not None and bool(self._backlog.history.done)
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an undone act to redo."""
         with self._lock:
-            return self._behind is not None and bool(self._backlog.history.undone)
+            return self._tenure.behind is not None and bool(self._backlog.history.undone)
 
     def undo(self) -> Act | None:
         """Undo the last act; return what to apply to planes and status in memory, or None."""
@@ -330,7 +246,7 @@ class RaterWriter:
         with self._lock:
             history = self._backlog.history
             stack = history.done if kind == "undo" else history.undone
-            if not stack or self._behind is None:
+            if not stack or self._tenure.behind is None:
                 return None
             act = self._backlog.find(stack[-1])
             entry = Entry(history.next_id, kind, act.act_id, act.stroke, act.data)
@@ -342,7 +258,7 @@ class RaterWriter:
 
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until all is in the store; return whether it is."""
-        behind = self._behind
+        behind = self._tenure.behind
         return self._backlog.idle if behind is None else behind.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
@@ -356,18 +272,16 @@ class RaterWriter:
             If neither journal nor store could take some acts; the writer stays open.
         """
         self.flush(timeout)
-        if self._behind is not None and self._backlog.unsaved:
+        if self._tenure.behind is not None and self._backlog.unsaved:
             raise StoreError(
-                Problem("unsaved", self._path, "a journal or store that can be written",
+                Problem("unsaved", self._tenure.path, "a journal or store that can be written",
                         self._backlog.problem or "none", "Free some disk space and close again.")
             )  # fmt: skip
         self.abandon()
 
     def abandon(self) -> None:
         """Stop at once and let others write; what is in the journal stays there."""
-        if self._behind is not None:
-            self._behind.stop()
-            self._behind = None
+        self._tenure.end()
         self._backlog.close()
 
     def __enter__(self) -> Self:

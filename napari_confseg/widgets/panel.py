@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import Links
 from napari_confseg.widgets.parts.docking import share_place
-from napari_confseg.widgets.parts.look import stylesheet
 from napari_confseg.widgets.parts.page import Page
+from napari_confseg.widgets.parts.theme import stylesheet
 from napari_confseg.widgets.shared import session_for
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHAPE = (4, 6, 40, 50)
-ROUNDS_PER_CLIP = 25
+CLIP = "clip-1"
+ROUNDS_PER_COHORT = 25  # each round validates all of it
 OPENED, SAVED = b"o", b"."
 
 
@@ -95,10 +96,10 @@ class Script:
         )
 
 
-def paint(script_file: Path, cohort: Path, clip: str, seed: int, said: int) -> None:
+def paint(script_file: Path, location: Path, seed: int, said: int) -> None:
     """Paint for ever; one byte down the pipe for each act that was acknowledged."""
     script: Script = pickle.loads(script_file.read_bytes())
-    writer = RaterWriter.open(Cohort.open(cohort), clip, "reader-a")
+    writer = RaterWriter.open(Cohort.open(location), CLIP, "reader-a")
     assert not writer.state.read_only, writer.state
     os.write(said, OPENED)
     rng = np.random.default_rng(seed)
@@ -108,11 +109,11 @@ def paint(script_file: Path, cohort: Path, clip: str, seed: int, said: int) -> N
         os.write(said, SAVED)
 
 
-def judge(script_file: Path, location: Path, clip: str, seed: int, acknowledged: int) -> None:
+def judge(script_file: Path, location: Path, seed: int, acknowledged: int) -> None:
     """Open what is left: every acknowledged act is there, and at most the one after."""
     script: Script = pickle.loads(script_file.read_bytes())
     cohort = Cohort.open(location)
-    writer = RaterWriter.open(cohort, clip, "reader-a")
+    writer = RaterWriter.open(cohort, CLIP, "reader-a")
     assert not writer.state.read_only, "a dead writer still holds it"
     rng = np.random.default_rng(seed)
     for _ in range(acknowledged):
@@ -122,7 +123,7 @@ def judge(script_file: Path, location: Path, clip: str, seed: int, acknowledged:
         assert script.is_in(writer), f"after {acknowledged} acknowledged acts"
     assert writer.flush(60), writer.state
     writer.close()
-    stored = cohort.clip(clip).rater("reader-a")
+    stored = cohort.clip(CLIP).rater("reader-a")
     assert (stored.read_classes(range(SHAPE[1])).swapaxes(0, 1) == script.planes).all()
     assert (stored.read_status() == script.status).all()
     assert [s.undone for s in stored.read_strokes()] == script.flags
@@ -153,17 +154,15 @@ def succeeded(pid: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def make(location: Path, n_clips: int) -> None:
-    """Make the cohort to be killed over."""
-    cohort = Cohort.create(location, name="kill")
-    for i in range(n_clips):
-        add_clip(cohort, f"clip-{i}", n_frames=SHAPE[0], shape=SHAPE[2:])
+def make(location: Path) -> None:
+    """Make a cohort to be killed over."""
+    add_clip(Cohort.create(location, name="kill"), CLIP, n_frames=SHAPE[0], shape=SHAPE[2:])
 
 
-def one_round(root: Path, clip: str, seed: int, rng: np.random.Generator) -> int:
+def one_round(script_file: Path, location: Path, seed: int, rng: np.random.Generator) -> int:
     """Paint, kill at a random moment, return how many acts were acknowledged."""
     listen, said = os.pipe()
-    pid = in_child(lambda: paint(root / "script", root / "cohort.zarr", clip, seed, said))
+    pid = in_child(lambda: paint(script_file, location, seed, said))
     os.close(said)
     heard = b""
     if rng.random() < 0.8:  # the others die while they open
@@ -182,15 +181,16 @@ def main(folder: str, rounds: str, seed: str) -> None:
     root, n = Path(folder), int(rounds)
     os.environ["CONFSEG_STATE_DIR"] = str(root / "state")
     rng = np.random.default_rng(int(seed))
-    assert succeeded(in_child(lambda: make(root / "cohort.zarr", -(-n // ROUNDS_PER_CLIP))))
+    script_file = root / "script"
     kills = acts = failures = early = 0
     for i in range(n):
-        clip = f"clip-{i // ROUNDS_PER_CLIP}"
-        if i % ROUNDS_PER_CLIP == 0:
-            (root / "script").write_bytes(pickle.dumps(Script()))
-        acknowledged = one_round(root, clip, i, rng)
+        location = root / f"cohort-{i // ROUNDS_PER_COHORT}.zarr"
+        if i % ROUNDS_PER_COHORT == 0:
+            script_file.write_bytes(pickle.dumps(Script()))
+            assert succeeded(in_child(partial(make, location)))
+        acknowledged = one_round(script_file, location, i, rng)
         kills, acts, early = kills + 1, acts + acknowledged, early + (acknowledged == 0)
-        pid = in_child(partial(judge, root / "script", root / "cohort.zarr", clip, i, acknowledged))
+        pid = in_child(partial(judge, script_file, location, i, acknowledged))
         if not succeeded(pid):
             failures += 1
             break

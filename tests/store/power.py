@@ -51,7 +51,7 @@ def one_round(root: Path, mount: Path, seed: int, rng: np.random.Generator) -> i
     disk, copy = root / "disk", root / "copy"
     device = _run("findmnt", "-n", "-o", "SOURCE", mount).strip()
     listen, said = os.pipe()
-    pid = in_child(lambda: paint(root / "script", mount / "cohort.zarr", "clip-0", seed, said))
+    pid = in_child(lambda: paint(root / "script", mount / "cohort.zarr", seed, said))
     os.close(said)
     heard = os.read(listen, 1)
     assert heard == OPENED, "the painter did not begin"
@@ -84,14 +84,14 @@ def main(folder: str, rounds: str, seed: str, synced: str = "yes") -> None:
     os.environ["CONFSEG_STATE_DIR"] = str(mount / "state")
     cuts = acts = failures = 0
     try:
-        assert succeeded(in_child(lambda: make(mount / "cohort.zarr", 1)))
+        assert succeeded(in_child(lambda: make(mount / "cohort.zarr")))
         (root / "script").write_bytes(pickle.dumps(Script()))
         rng = np.random.default_rng(int(seed))
         for i in range(n):
             acknowledged = one_round(root, mount, i, rng)
             cuts, acts = cuts + 1, acts + acknowledged
             if not succeeded(in_child(partial(judge, root / "script", mount / "cohort.zarr",
-                                              "clip-0", i, acknowledged))):  # fmt: skip
+                                              i, acknowledged))):  # fmt: skip
                 failures += 1
                 break
     finally:

@@ -48,9 +48,7 @@ class Lead:
         """Wait until nothing is worked on and nothing waits."""
         panel = self.panel
         self.hand.wait_until(
-            lambda: (
-                panel.chore is None and panel._next is None and not panel._count_soon.isActive()
-            ),
+            lambda: panel.tasks.free and not panel.tasks.waiting and not panel._counting.isActive(),
             60,
         )
 

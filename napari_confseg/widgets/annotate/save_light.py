@@ -8,7 +8,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.saving import Light, Saying
-from napari_confseg.widgets.parts.look import BAD, CALM, GOOD, WAIT, button, icon, label, with_key
+from napari_confseg.widgets.parts.look import button, icon, label, with_key
+from napari_confseg.widgets.parts.theme import BAD, CALM, GOOD, WAIT
 
 _SYMBOL: Final = {
     Light.IDLE: ("open", None),

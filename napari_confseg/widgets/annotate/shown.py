@@ -23,7 +23,7 @@ from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.style_row import StyleRow
 from napari_confseg.widgets.annotate.tool_options import ToolOptions
 from napari_confseg.widgets.annotate.usage_bars import UsagePart
-from napari_confseg.widgets.parts.look import CHOSEN, GOOD
+from napari_confseg.widgets.parts.theme import CHOSEN, GOOD
 
 if TYPE_CHECKING:
     import napari

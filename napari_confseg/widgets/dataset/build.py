@@ -38,9 +38,6 @@ FRAMES = {
     "disagreement": "where raters differ most",
 }
 
-STYLE = 'QSpinBox[role="narrow"] { min-width: 38px; }'
-"""Three numbers in a row, as wide as napari makes them, are wider than a dock."""
-
 
 class BuildPage(QWidget):  # type: ignore[misc]
     """Shows a wish for a dataset and asks for its changes: `wished` carries changed fields."""

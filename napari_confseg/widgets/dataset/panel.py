@@ -15,12 +15,12 @@ from napari_confseg.annotate.datasets.desk import DatasetDesk
 from napari_confseg.annotate.datasets.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.widgets.dataset.agreement import AgreementPage
-from napari_confseg.widgets.dataset.build import STYLE, BuildPage
+from napari_confseg.widgets.dataset.build import BuildPage
 from napari_confseg.widgets.dataset.consensus import ConsensusPage
 from napari_confseg.widgets.dataset.export import ExportPage
+from napari_confseg.widgets.dataset.tasks import TaskRunner
 from napari_confseg.widgets.dataset.versions import VersionsPage
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.parts.chores import Chore
 from napari_confseg.widgets.parts.page import Page
 from napari_confseg.widgets.parts.section import still_wheel
 from napari_confseg.widgets.parts.work_line import WorkLine
@@ -61,11 +61,6 @@ class DatasetPanel(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.desk = DatasetDesk()
-        self.chore: Chore | None = None
-        self._counting = False
-        self._task: Task | None = None
-        self._then: Callable[[Any], None] | None = None
-        self._next: tuple[Callable[[], Task], Callable[[Any], None] | None] | None = None
         self._build()
         self._connect()
         events = self.session.events
@@ -89,7 +84,6 @@ class DatasetPanel(Panel):
             self.tabs.addTab(Page(page), name)
             for chooser in page.findChildren(QComboBox):
                 _cut_short(chooser)
-        still_wheel(self)
         self.problem, self.line = ProblemBox(), WorkLine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
@@ -98,13 +92,19 @@ class DatasetPanel(Panel):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.line)
         self.setMinimumWidth(MIN_WIDTH)
-        self._count_soon = QTimer(self)
-        self._count_soon.setSingleShot(True)
-        self._count_soon.setInterval(COUNT_AFTER)
+        still_wheel(self)
+        self.tasks = TaskRunner(self.line, self)
+        self._counting = QTimer(self)
+        self._counting.setSingleShot(True)
+        self._counting.setInterval(COUNT_AFTER)
 
     def _connect(self) -> None:
-        desk = self.desk
-        self._count_soon.timeout.connect(self._count)
+        desk, tasks = self.desk, self.tasks
+        tasks.about_to_begin.connect(lambda: self.session.flush(FLUSH_SECONDS))
+        tasks.begun.connect(lambda: self._on_desk(desk.state))
+        tasks.failed.connect(desk.fail)
+        tasks.idle.connect(self._count_soon)
+        self._counting.timeout.connect(self._count)
         self.tabs.currentChanged.connect(self._on_tab)
         self.agreement.raters_wanted.connect(desk.choose_raters)
         self.agreement.compare_wanted.connect(lambda: self.run(desk.compare))
@@ -122,14 +122,11 @@ class DatasetPanel(Panel):
 
     def let_go(self) -> None:
         """Ask the task that is on to stop."""
-        self._next = None
-        if self.chore is not None:
-            self.chore.cancel()
+        self.tasks.drop()
 
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
         super().show_theme(theme)
-        self.setStyleSheet(self.styleSheet() + STYLE)
         self.agreement.set_theme(theme)
 
     # ---- what the session and the desk tell -----------------------------------------------
@@ -140,22 +137,20 @@ class DatasetPanel(Panel):
             cohort.meta.name if cohort else "No cohort open: open one in the Annotate panel."
         )
         self.tabs.setVisible(cohort is not None)
-        self._next = None
-        if self.chore is not None:
-            self.chore.cancel()
+        self.tasks.drop()
         self.desk.open(cohort)
         if cohort is not None:
-            self._queue(self.desk.look)
+            self._look()
 
     def _on_clip(self, *_: object) -> None:
         self._on_desk(self.desk.state)
 
     def _on_tab(self, _: int) -> None:
         if self.session.cohort is not None:
-            self._queue(self.desk.look)
+            self._look()
 
     def _on_desk(self, state: DeskState) -> None:
-        busy = self.chore is not None and not self._counting
+        busy = self.tasks.busy
         clip = self.session.clip
         classes = self.session.classes
         self.agreement.show_state(state, classes, busy=busy)
@@ -169,82 +164,35 @@ class DatasetPanel(Panel):
         words = f"{first.path or 'Cohort'}: expected {first.expected}, found {first.found}{more}." \
             if first else ""  # fmt: skip
         self.problem.say(words, first.hint if first else "")
-        if self._wants_counting():
-            self._count_soon.start()
+        self._count_soon()
 
     def _wants_counting(self) -> bool:
         state = self.desk.state
         building = self.tabs.currentWidget().widget() is self.build
-        return bool(state.found) and state.preview is None and building and self.chore is None \
+        return bool(state.found) and state.preview is None and building and self.tasks.free \
             and not state.problems  # fmt: skip
 
     # ---- work beside the window -----------------------------------------------------------
 
-    def run(
-        self,
-        make: Callable[[], Task],
-        *,
-        counting: bool = False,
-        then: Callable[[Any], None] | None = None,
-    ) -> None:
-        """Begin a task, or let it wait for the one that is on; a count makes way for it.
+    def run(self, make: Callable[[], Task], then: Callable[[Any], None] | None = None) -> None:
+        """Begin a task, or let it wait for the one that is on."""
+        self.tasks.run(make, then=then)
 
-        `then` is called with the task's result, after the desk has taken it.
-        """
-        if self.chore is not None:
-            if self._counting:
-                self.chore.cancel()
-            self._next = make, then
-            return
-        self.session.flush(FLUSH_SECONDS)
-        try:
-            self._task = make()
-        except StoreError as error:
-            self.desk.fail(error)
-            return
-        self._counting, self._then = counting, then
-        task = self._task
-        self.chore = Chore(lambda chore: task.work(chore.report, chore.cancelled), self)
-        self.chore.done.connect(self._on_done)
-        self.chore.failed.connect(self._on_failed)
-        self.line.follow(self.chore, task.words)
-        self.chore.start()
-        if not counting:
-            self._on_desk(self.desk.state)
-
-    def _queue(self, make: Callable[[], Task]) -> None:
-        self.run(make, counting=True)
+    def _look(self) -> None:
+        self.tasks.run(self.desk.look, counting=True)
 
     def _count(self) -> None:
         if self._wants_counting():
-            self.run(self.desk.preview_build, counting=True)
+            self.tasks.run(self.desk.preview_build, counting=True)
 
-    def _on_done(self, result: Any) -> None:
-        task, then = self._task, self._then
-        self.chore, self._counting = None, False
-        if task is not None:
-            task.take(result)
-        if then is not None:
-            then(result)
-        self._go_on()
-
-    def _on_failed(self, error: BaseException) -> None:
-        self.chore, self._counting = None, False
-        self.desk.fail(error)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._next is not None and self.chore is None:
-            (make, then), self._next = self._next, None
-            self.run(make, then=then)
-        elif self._wants_counting():
-            self._count_soon.start()
+    def _count_soon(self) -> None:
+        if self._wants_counting():
+            self._counting.start()
 
     def _on_build_wish(self, changes: dict[str, Any]) -> None:
         self.desk.want_build(**changes)
-        if self.chore is not None and self._counting:
-            self.chore.cancel()
-        self._count_soon.start()
+        self.tasks.stop_counting()
+        self._counting.start()
 
     # ---- requests -------------------------------------------------------------------------
 
@@ -299,7 +247,7 @@ class DatasetPanel(Panel):
         if session.clip is not None and session.clip.name in made.clips:
             with suppress(BlindedError):  # written all the same, for those who may see it
                 session.show_rater(made.rater)
-        self._queue(self.desk.look)
+        self._look()
 
 
 def _cut_short(chooser: QComboBox) -> None:

@@ -1,48 +1,15 @@
-"""How the Annotate panel looks in napari's themes: style sheet, icons, manners of its widgets."""
+"""Icons, labels and small buttons, as all panels have them."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from napari.resources import get_colorized_svg, get_icon_path
 from qtpy.QtCore import QByteArray, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QLabel, QToolButton, QWidget
-
-from napari_confseg.widgets.parts.theme import stylesheet as common
-
-_STYLE: Final = """
-QLabel[role="start-title"] {{ font-size: 17pt; font-weight: bold; }}
-QLabel[role="percent"] {{ font-size: 22pt; font-weight: bold; }}
-QLabel[role="word"] {{ font-size: 14pt; }}
-QLabel[role="key"] {{ color: {faint}; border: 1px solid {key}; border-radius: 3px;
-                     padding: 0px 3px; font-size: 8pt; }}
-QToolButton {{ padding: 3px; border-radius: 3px; background: {foreground}; color: {text}; }}
-QToolButton:hover {{ background: {primary}; }}
-QToolButton:checked {{ background: {current}; color: {chosen}; }}
-QToolButton:disabled {{ color: {secondary}; background: {background}; }}
-QToolButton:focus {{ border: 1px solid {text}; }}
-QToolButton[role="flat"], QToolButton[role="heading"], QToolButton[role="heading"]:checked {{
-    background: transparent; color: {text}; padding: 1px; }}
-QToolButton[role="flat"]:hover, QToolButton[role="heading"]:hover {{ background: {foreground}; }}
-QPlainTextEdit {{ background: {foreground}; border: none; border-radius: 2px; }}
-QToolButton::menu-indicator {{ image: none; }}
-QPushButton:disabled {{ color: {secondary}; }}
-QWidget[role="row"] {{ border-radius: 4px; background: transparent; }}
-QWidget[role="row"]:hover {{ background: {foreground}; }}
-QWidget[role="row"][chosen="true"] {{ background: {foreground}; border: 1px solid {secondary}; }}
-QWidget[role="footer"] {{ background: {foreground}; border-radius: 4px; }}
-QWidget[role="footer"] QToolButton {{ background: transparent; }}
-QWidget[role="footer"] QToolButton:hover {{ background: {primary}; }}
-QFrame[role="drop"] {{ border: 1px dashed {secondary}; border-radius: 6px; }}
-QFrame[role="drop"][hovered="true"] {{ border: 2px solid {current}; }}
-"""
-
-_DARK: Final = {"faint": "#a9b0b8", "key": "#6a727b", "chosen": "#ffffff"}
-_LIGHT: Final = {"faint": "#5a6068", "key": "#a3a8ae", "chosen": "#1c1d20"}
-_TAKEN: Final = ("background", "foreground", "primary", "secondary", "text", "current")
 
 _SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="{}"/></svg>'
 _OWN: Final = {
@@ -62,18 +29,6 @@ _OWN: Final = {
     "next": "M32 16 L66 50 L32 84 Z M68 16 H78 V84 H68 Z",
 }  # fmt: skip
 """Icons that napari lacks, as SVG paths in a square of 100."""
-
-CHOSEN: Final = {"dark": _DARK["chosen"], "light": _LIGHT["chosen"]}
-GOOD: Final = {"dark": "#5fd38d", "light": "#12753d"}
-WAIT: Final = {"dark": "#f4c15d", "light": "#8a5a00"}
-BAD: Final = {"dark": "#ff7b7b", "light": "#b3261e"}
-CALM: Final = {"dark": "#8fb8ff", "light": "#2457c5"}
-
-
-def stylesheet(theme: Any) -> str:
-    """Return the panel's style sheet in the colours of a napari theme."""
-    colors = {name: getattr(theme, name).as_hex() for name in _TAKEN}
-    return common(theme) + _STYLE.format(**colors, **(_DARK if theme.type == "dark" else _LIGHT))
 
 
 @lru_cache(maxsize=128)

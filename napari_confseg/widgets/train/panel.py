@@ -6,18 +6,16 @@ shares with the Annotate panel, and passes requests on; it owns nothing but its 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.learnable import Reviewed
+from napari_confseg.annotate.model_marks import ModelMarks
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.training import Training, TrainingState
-from napari_confseg.job import FitRequest
-from napari_confseg.store import Status, StoreError
+from napari_confseg.store import Status
 from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.parts.section import Section, still_wheel
 from napari_confseg.widgets.parts.signs import note
@@ -29,9 +27,6 @@ from napari_confseg.widgets.train.run_follower import RunFollower
 if TYPE_CHECKING:
     import napari
     from numpy.typing import NDArray
-
-    from napari_confseg.annotate.overlays import Overlay
-    from napari_confseg.annotate.runs import RunState
 
 FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
@@ -54,6 +49,7 @@ class TrainPanel(Panel):
         super().__init__(napari_viewer)
         self._reviewed: NDArray[np.bool_] | None = None
         self.training = Training()
+        self.marks = ModelMarks(self.session, self.training)
         self.follower = RunFollower(self.training, self)
         self._build()
         self._connect()
@@ -113,7 +109,7 @@ class TrainPanel(Panel):
         session, training = self.session, self.training
         return [
             (training.changed, self._on_training),
-            (training.marked, self._on_marked),
+            (training.marked, self.marks.read_anew),
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._show_marks),
@@ -151,7 +147,7 @@ class TrainPanel(Panel):
         self.training.show_clip(clip.name if clip else None)
         self._reviewed = None
         self._on_reviewed()
-        self._sync_overlay()
+        self.marks.sync()
         self._on_training(self.training.state)
 
     def _on_reviewed(self) -> None:
@@ -207,63 +203,12 @@ class TrainPanel(Panel):
             self._show_marks()
         self.runs_section.setVisible(bool(state.runs))
         self.runs.show_runs(state.runs, watched.name if watched else None)
-        self._sync_overlay()
-
-    def _on_marked(self, rater: str, clip: str) -> None:
-        session = self.session
-        if self.training.state.shown and session.clip is not None and clip == session.clip.name:
-            with suppress(StoreError, BlindedError):  # gone again: the next preview will show
-                session.show_rater(rater)
-
-    def _sync_overlay(self) -> None:
-        """Show the marks of the run on show, and of no other run, if they are to show."""
-        session, state = self.session, self.training.state
-        watched = state.watched
-        wanted = watched.name if watched is not None and state.shown else None
-        runs = {r.name for r in state.runs}
-        for overlay in session.overlays:
-            if overlay.name in runs and overlay.name != wanted:
-                session.hide_rater(overlay.name)
-        if wanted and session.clip and self._overlay(wanted) is None and self._has_marked(wanted):
-            with suppress(StoreError, BlindedError):
-                session.show_rater(wanted)
-
-    def _has_marked(self, run: str) -> bool:
-        return self.session.clip is not None and run in self.session.clip.raters()
-
-    def _overlay(self, run: str) -> Overlay | None:
-        return next((o for o in self.session.overlays if o.name == run), None)
+        self.marks.sync()
 
     def _show_marks(self, *_: object) -> None:
-        session, state = self.session, self.training.state
-        run = state.watched
-        if run is None or not isinstance(run.request, FitRequest):
-            return
-        overlay = self._overlay(run.name)
-        known = [c for c in session.classes if overlay and c.name in overlay.planes]
-        self.model.show_marks(known, self._marks_in_words(run, overlay))
-        self.model.choose_class(session.class_name)
-
-    def _marks_in_words(self, run: RunState, overlay: Overlay | None) -> str:
-        session = self.session
-        if session.clip is None:
-            return "Open a clip to see what it marks there."
-        step = run.record.previews.get(session.clip.name)
-        if overlay is None:
-            if self._has_marked(run.name):
-                return "It has marked this clip."
-            soon = "It will, after its next check." if run.phase.live else "Let it predict."
-            return f"It has not marked this clip yet. {soon}"
-        frame = session.view().frame
-        here = [
-            c.label
-            for c in session.classes
-            if c.name in overlay.planes
-            and (overlay.planes[c.name][frame] >= session.model_threshold).any()
-        ]
-        after = f"As of step {step}. " if step else ""
-        found = ", ".join(here).replace("-", "\N{NON-BREAKING HYPHEN}")
-        return f"{after}On this frame: {found or 'nothing'}."
+        if self.marks.run is not None:
+            self.model.show_marks(self.marks.classes(), self.marks.in_words())
+            self.model.choose_class(self.session.class_name)
 
     # ---- requests -------------------------------------------------------------------------
 
@@ -290,20 +235,9 @@ class TrainPanel(Panel):
 
     def accept(self, class_name: str, confidence: int) -> None:
         """Take the model's marks of a class on the frame on screen as the reader's own."""
-        session, run = self.session, self.training.state.watched
-        if run is None or self._overlay(run.name) is None or not class_name:
-            return
-        label = next(c.label for c in session.classes if c.name == class_name)
-        stroke = session.accept(
-            run.name, class_name, session.frame, confidence, session.model_threshold
-        )
-        where = f"on frame {session.frame + 1}"
-        if stroke is not None:
-            self.model.say_accepted(f"{label} {where} is yours at {confidence} %.", undoable=True)
-        elif not session.writable:
-            self.model.say_accepted("This clip is read-only here: nothing was changed.")
-        else:
-            self.model.say_accepted(f"Nothing new to accept for {label} {where}.")
+        accepted = self.marks.accept(class_name, confidence)
+        if accepted is not None:
+            self.model.say_accepted(accepted.words, undoable=accepted.undoable)
 
     def undo(self) -> None:
         """Take the latest act back."""
