@@ -30,28 +30,39 @@ if TYPE_CHECKING:
 
 SIZE = (96, 128)
 TUNED_ON = ("calibrated", "over-inclusive", "over-confident")
-HELD_OUT = ("one-value", "lazy", "school-deep", "school-visible")
+SEEN = ("one-value", "lazy", "school-deep", "school-visible")
+NEW = ("hesitant", "hasty")
 METHODS = ("threshold:t=30", "threshold:t=50", "threshold:t=60", "threshold:t=80", "soft",
            "weighted", "ignore-band", "regression", "semimetric", "smoothed", "sampled", "ordinal",
            "heteroscedastic", "raters", "calibrated", "own-scale")  # fmt: skip
 
 
 def tune(folder: Path, jobs: int) -> None:
-    """Every method, on the kinds of readers that methods may be made for."""
-    cohort = _cohort(folder / "tune.zarr", 24, 11, (*TUNED_ON, *HELD_OUT))
+    """Every method, on three kinds of readers."""
+    cohort = _cohort(folder / "tune.zarr", 24, 11, (*TUNED_ON, *SEEN))
     _study(folder / "tune", cohort, [
         "--methods", *METHODS, "--panels", "calibrated=reader-a", "over-inclusive=reader-b",
         "over-confident=reader-c", "mixed=reader-a,reader-b,reader-c"], jobs)  # fmt: skip
 
 
-def test(folder: Path, jobs: int) -> None:
-    """Few methods, on kinds of readers and patients that had no say in choosing them."""
-    cohort = _cohort(folder / "test.zarr", 30, 29, HELD_OUT)
-    _study(folder / "test", cohort, [
-        "--methods", "threshold", "threshold:t=60", "soft", "weighted", "calibrated",
-        "own-scale", "--thresholds", "10:90:20",
+def develop(folder: Path, jobs: int) -> None:
+    """Few methods, on four more kinds: where own-scale got its levels."""
+    cohort = _cohort(folder / "develop.zarr", 30, 29, SEEN)
+    _study(folder / "develop", cohort, [
+        "--methods", "threshold:t=50", "threshold:t=60", "soft", "ordinal", "own-scale",
         "--panels", "one-value=reader-a", "lazy=reader-b", "schools=reader-c,reader-d",
         "mixed=reader-a,reader-b,reader-c,reader-d"], jobs)  # fmt: skip
+
+
+def test(folder: Path, jobs: int) -> None:
+    """On patients that had no say in choosing a method, and two kinds of readers that had none."""
+    cohort = _cohort(folder / "test.zarr", 48, 73, (*SEEN, *NEW))
+    _study(folder / "test", cohort, [
+        "--methods", "threshold", "threshold:t=60", "threshold:t=50+overlap", "soft", "calibrated",
+        "own-scale", "own-scale+stated", "--thresholds", "10:90:20", "--seeds", "2",
+        "--panels", "one-value=reader-a", "lazy=reader-b", "schools=reader-c,reader-d",
+        "hesitant=reader-e", "hasty=reader-f",
+        "mixed=reader-a,reader-b,reader-c,reader-d,reader-e,reader-f"], jobs)  # fmt: skip
 
 
 def clinical(folder: Path, jobs: int) -> None:
@@ -64,7 +75,9 @@ def clinical(folder: Path, jobs: int) -> None:
         sys.exit(code)
 
 
-PARTS: dict[str, Callable[[Path, int], None]] = {"test": test, "clinical": clinical, "tune": tune}
+PARTS: dict[str, Callable[[Path, int], None]] = {
+    "test": test, "clinical": clinical, "tune": tune, "develop": develop,
+}  # fmt: skip
 
 
 def _cohort(

@@ -1,9 +1,10 @@
 """The methods: how confidence reaches the model. What each is called, takes and does.
 
 Panel and trainer both read this table; the formulas are the trainer's (``trainer/targets.py``,
-``trainer/losses.py``, ``trainer/heads.py``), which a test holds to it. A method is a target (what
-is to be learnt from a confidence) and a loss (how to measure what is missing); each has a loss of
-its own, and any other can be asked for: ``threshold:t=60+semimetric``.
+``trainer/losses.py``, ``trainer/heads.py``, ``trainer/levels.py``), which a test holds to it. A
+method is a target (what is to be learnt from a confidence), a loss (how to measure what is
+missing) and levels (which percent is written in the end); each has its own of the latter two, and
+any other can be asked for: ``threshold:t=60+semimetric+overlap``.
 """
 
 from __future__ import annotations
@@ -45,14 +46,15 @@ class About:
     ----------
     purpose : str
         What it does, in one sentence; ``{t}`` and the like stand for its parameters.
-    loss : str
-        Key of :data:`LOSSES` that it comes with.
+    loss, levels : str
+        Keys of :data:`LOSSES` and :data:`LEVELS` that it comes with.
     parameters : dict of str to Parameter
         What it takes.
     """
 
     purpose: str
     loss: str = "cross-entropy-dice"
+    levels: str = "stated"
     parameters: dict[str, Parameter] = field(default_factory=dict)
 
 
@@ -99,8 +101,8 @@ METHODS: Final[dict[str, About]] = {
         "First finds out what each rater's confidence is worth, then learns from that."
     ),
     "own-scale": About(
-        "Reads each rater on the scale that they use, then learns {n} thresholds of it at once.",
-        parameters={"n": Parameter(5, 2, 20, "Thresholds")},
+        "Reads each rater on the scale that they use, and cuts where the overlap should be best.",
+        levels="overlap",
     ),
 }
 """Name of each method, and what is to be known of it."""
@@ -114,6 +116,12 @@ LOSSES: Final[dict[str, str]] = {
 }
 """Name of each loss, and what it is."""
 
+LEVELS: Final[dict[str, str]] = {
+    "stated": "The model's probability as it is: 70 % means that seven of ten are there",
+    "overlap": "Stretched per class, so that 50 % is where the model expects the best overlap",
+}
+"""Name of each way from probability to the percent that is written, and what it does."""
+
 
 class Method(BaseModel):
     """A method as somebody asks for it.
@@ -126,12 +134,15 @@ class Method(BaseModel):
         What differs from the defaults.
     loss : str or None
         One of :data:`LOSSES`; the method's own if None.
+    levels : str or None
+        One of :data:`LEVELS`; the method's own if None.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Slug
     params: dict[str, float] = {}
     loss: Slug | None = None
+    levels: Slug | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -139,6 +150,8 @@ class Method(BaseModel):
             raise ValueError(f"there is no method {self.name!r}; use {', '.join(METHODS)}")
         if self.loss is not None and self.loss not in LOSSES:
             raise ValueError(f"there is no loss {self.loss!r}; use {', '.join(LOSSES)}")
+        if self.levels is not None and self.levels not in LEVELS:
+            raise ValueError(f"there are no levels {self.levels!r}; use {', '.join(LEVELS)}")
         takes = self.about.parameters
         for name, value in self.params.items():
             if name not in takes:
@@ -154,8 +167,8 @@ class Method(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``NAME[:PARAMETER=NUMBER,...][+LOSS]``; what can't be read is a ValueError."""
-        what, _, loss = text.partition("+")
+        """Read ``NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS]``; else a ValueError."""
+        what, *more = text.split("+")
         name, _, rest = what.partition(":")
         params: dict[str, float] = {}
         for part in filter(None, rest.split(",")):
@@ -166,12 +179,23 @@ class Method(BaseModel):
                 raise ValueError(
                     f"method {text!r} can't be read; write e.g. threshold:t=60 or soft+semimetric"
                 ) from error
-        return cls(name=name, params=params, loss=loss or None)
+        asked: dict[str, str] = {}
+        for word in more:
+            kind = "levels" if word in LEVELS else "loss"
+            if kind in asked:
+                raise ValueError(f"method {text!r} asks for {asked[kind]} and for {word}")
+            asked[kind] = word
+        return cls(name=name, params=params, **asked)
 
     @property
     def about(self) -> About:
         """What is to be known of it."""
         return METHODS[self.name]
+
+    @property
+    def written_as(self) -> str:
+        """Key of :data:`LEVELS`: what was asked for, or the method's own."""
+        return self.levels or self.about.levels
 
     @property
     def settings(self) -> dict[str, float]:
@@ -180,4 +204,5 @@ class Method(BaseModel):
 
     def __str__(self) -> str:
         inner = ", ".join(f"{k}={v:g}" for k, v in self.settings.items())
-        return self.name + (f"({inner})" if inner else "") + (f" + {self.loss}" * bool(self.loss))
+        named = self.name + (f"({inner})" if inner else "")
+        return " + ".join([named, *filter(None, (self.loss, self.levels))])

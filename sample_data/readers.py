@@ -79,6 +79,13 @@ READERS: dict[str, ReaderKind] = {
         "Lazy reader", judgement=0.5, hand=0.8, generous=-0.3, levels=(50, 100), rim=False,
         omits=0.25, skips=0.5,
     ),
+    "hesitant": ReaderKind(
+        "Hesitant reader", sharpen=0.6, lean=-0.6, levels=(20, 40, 60), omits=0.05
+    ),
+    "hasty": ReaderKind(
+        "Hasty reader", judgement=0.4, hand=0.7, generous=0.4, levels=(30, 70, 100), rim=False,
+        omits=0.12, skips=0.3,
+    ),
     # Two schools of thought on one question each: how far down a fading B-line is one, and
     # whether a small subpleural consolidation is more than a thickened pleura.
     "school-deep": ReaderKind("First school: B-lines to the bottom"),

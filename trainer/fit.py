@@ -19,6 +19,7 @@ from trainer.augment import augment
 from trainer.checkpoint import Progressed, load_state, save_checkpoint, save_state
 from trainer.compute import autocast, set_threads
 from trainer.curve import Curve
+from trainer.levels import Seen
 from trainer.losses import loss_of
 from trainer.network import SIZES
 from trainer.parallel import ALONE, Alone, team
@@ -93,7 +94,10 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             values = {"loss": _finite(smooth), "learning_rate": rate}
             report.progress(at.step, config.steps, "Learning")
         if due:
-            values |= validate(average, plan)
+            seen = Seen(len(config.classes)) if config.method.written_as == "overlap" else None
+            values |= validate(average, plan, seen)
+            if seen is not None:
+                average.set_levels(seen.stretch())
             if score(values) > at.best_score:
                 at.best_score, at.best_step, at.best = score(values), at.step, values
                 save_checkpoint(folder.path, average, at.step)

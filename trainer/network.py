@@ -13,6 +13,8 @@ from trainer import heads
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainer.levels import Stretch
+
 
 @dataclass(frozen=True)
 class Size:
@@ -70,6 +72,8 @@ class Segmenter(nn.Module):
     mean: Tensor
     std: Tensor
     prior: Tensor
+    slope: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -97,6 +101,9 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("prior", torch.zeros(n_classes * outputs, 1, 1))
+        # From log odds to those of the percent that is written; these leave it as it is.
+        self.register_buffer("slope", torch.ones(n_classes, 1, 1))
+        self.register_buffer("shift", torch.zeros(n_classes, 1, 1))
         self.n_classes = n_classes
         self._head, self._outputs = head, outputs
         # Of each rater and class; zero is taking them at their word.
@@ -125,6 +132,11 @@ class Segmenter(nn.Module):
         # What else a class has outputs for begins at zero.
         self.prior[:: self._outputs] = torch.logit(prevalence.clamp(1e-3, 0.5))[:, None, None]
 
+    def set_levels(self, stretch: Stretch) -> None:
+        """Take what makes written percents of probabilities."""
+        self.slope.copy_(stretch.slope[:, None, None])
+        self.shift.copy_(stretch.shift[:, None, None])
+
     def forward(self, images: Tensor, rater: Tensor | None = None) -> Tensor:
         """Return logits (N, C * L, H, W), as the head has them, of images (N, 1, H, W) in 0..1.
 
@@ -145,6 +157,12 @@ class Segmenter(nn.Module):
     def probability(self, images: Tensor) -> Tensor:
         """Return each class's probability (N, C, H, W)."""
         return heads.probability(self(images), self.n_classes)
+
+    def written(self, probability: Tensor) -> Tensor:
+        """Return the share that is written as percent, (N, C, H, W): rising in the probability."""
+        # Float32 knows no log odds of 0 and 1, nor of what is nearer to 1 than this.
+        odds = torch.logit(probability, eps=1e-6)
+        return torch.sigmoid(odds * self.slope + self.shift)
 
 
 def as_rater(logits: Tensor, boldness: Tensor, freedom: Tensor, rater: Tensor) -> Tensor:

@@ -82,7 +82,12 @@ class Predictor:
 
     def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``."""
-        return to_percent(self.probability(frames))
+        return to_percent(self.written(self.probability(frames)))
+
+    def written(self, probability: Tensor) -> Tensor:
+        """Return the share that is written as percent for probabilities (T, C, Y, X)."""
+        stated = self.config.method.written_as == "stated"
+        return probability if stated else self.network.written(probability)
 
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """Return what is to be written by the ends of the raters' names: the percent alone."""
@@ -138,16 +143,29 @@ class Ensemble:
         return cls(members, draws)
 
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return mean probability, doubt and unseen in percent, each ``uint8 (T, C, Y, X)``."""
-        mean, doubt, unseen = split(self._probabilities(frames))
+        """Return mean share, doubt and unseen in percent, each ``uint8 (T, C, Y, X)``.
+
+        Doubt and unseen are the probabilities' own, however these are written.
+        """
+        mean = torch.tensor(0.0)
+
+        def probabilities() -> Iterator[Tensor]:
+            nonlocal mean
+            for n, (probability, written) in enumerate(self._said(frames), 1):
+                mean = mean + (written - mean) / n
+                yield probability
+
+        _, doubt, unseen = split(probabilities())
         return {"": to_percent(mean), DOUBT: to_percent(doubt), UNSEEN: to_percent(unseen)}
 
-    def _probabilities(self, frames: NDArray[np.uint8]) -> Iterator[Tensor]:
+    def _said(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each member's probabilities and what it would write for them."""
         classes = self.members[0].config.classes
         for member in self.members:
             order = [member.config.classes.index(c) for c in classes]
             for draw in range(self.draws) if self.draws else [None]:
-                yield member.probability(frames, draw)[:, order]
+                probability = member.probability(frames, draw)
+                yield probability[:, order], member.written(probability)[:, order]
 
 
 class Maker(Protocol):

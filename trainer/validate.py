@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from trainer import heads
 from trainer.compute import autocast
 from trainer.losses import dice_parts, loss_of
 from trainer.targets import make_targets
@@ -14,6 +15,7 @@ from trainer.targets import make_targets
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainer.levels import Seen
     from trainer.network import Segmenter
     from trainer.prepare import Plan
 
@@ -21,13 +23,22 @@ _BATCH = 16
 
 
 @torch.inference_mode()
-def validate(network: Segmenter, plan: Plan) -> dict[str, float | None]:
+def validate(network: Segmenter, plan: Plan, seen: Seen | None = None) -> dict[str, float | None]:
     """Score `network` on the held-out samples.
 
     The score is the soft Dice between the probability and the method's own target, over all known
     validation pixels of a class together, then the mean over classes. It needs no threshold, so a
     checkpoint is not chosen for how it happens to be calibrated at 50 %; and it asks for exactly
     what the method was asked to learn. It says nothing across methods: `evaluate` does.
+
+    Parameters
+    ----------
+    network : Segmenter
+        In evaluation mode.
+    plan : Plan
+        What is held out.
+    seen : Seen or None
+        Is shown the panel's probabilities along the way.
 
     Returns
     -------
@@ -45,6 +56,9 @@ def validate(network: Segmenter, plan: Plan) -> dict[str, float | None]:
         images = (frames.float() / 255).contiguous(memory_format=torch.channels_last)
         with autocast(device, config.precision):
             logits = network(images, rater)
+            if seen is not None:
+                panel = logits if network.boldness is None else network(images)
+                seen.add(heads.probability(panel, network.n_classes))
         present = (target * weight).sum((0, 2, 3))
         parts.append((*dice_parts(logits.sigmoid(), target, weight), present))
         loss += loss_by(logits, target, weight) * len(rows)

@@ -42,8 +42,9 @@ class Wish:
         One of :data:`~napari_confseg.methods.METHODS`.
     params : mapping of str to float
         Of methods, by name; those that `method` doesn't take are left aside.
-    loss : str or None
-        One of :data:`~napari_confseg.methods.LOSSES`; the method's own if None.
+    loss, levels : str or None
+        Of :data:`~napari_confseg.methods.LOSSES` and :data:`~napari_confseg.methods.LEVELS`; the
+        method's own if None.
     size, device, steps : str, str, int or None
         As in :class:`~napari_confseg.job.FitRequest`. Only scripts ask for a number of steps.
     """
@@ -53,6 +54,7 @@ class Wish:
     method: str = "own-scale"
     params: Mapping[str, float] = field(default_factory=dict)
     loss: str | None = None
+    levels: str | None = None
     size: Literal["study", "quick", "normal"] = "quick"
     device: str = "auto"
     steps: int | None = None
@@ -169,7 +171,7 @@ def _method(wish: Wish) -> tuple[Method | None, str]:
     takes = METHODS[wish.method].parameters
     params = {name: float(wish.params.get(name, p.default)) for name, p in takes.items()}
     try:
-        return Method(name=wish.method, params=params, loss=wish.loss), ""
+        return Method(name=wish.method, params=params, loss=wish.loss, levels=wish.levels), ""
     except ValidationError as error:
         said = error.errors()[0]["msg"].removeprefix("Value error, ")
         return None, f"{said[0].upper()}{said[1:]}."

@@ -28,7 +28,7 @@ from napari_confseg.job import (
     RunFolder,
     Started,
 )
-from napari_confseg.methods import LOSSES, METHODS
+from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.panel import TrainPanel
@@ -186,6 +186,10 @@ def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
     assert request.method.loss == "semimetric"
     training.want(loss=None)
     assert rows.loss.currentIndex() == 0
+    rows.levels.setFocus()
+    QTest.keyClick(rows.levels, Qt.Key.Key_Down)
+    assert rows.levels_note.text() == f"{LEVELS['stated']}."
+    training.want(levels=None)
 
 
 def test_a_run_at_work_elsewhere_is_followed_through_all_its_states(
@@ -354,6 +358,7 @@ def test_everything_is_reached_by_keyboard_and_explains_itself(
 
 def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Cohort) -> None:
     opened(panel, learnable)
+    panel.training.want(method="ordinal")
     box = panel.form.method.params["n"]
     before, at = box.value(), QPointF(box.rect().center())
     event = QWheelEvent(at, box.mapToGlobal(at), QPoint(), QPoint(0, -120),
@@ -408,7 +413,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     training.want(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
-    assert name.startswith("own-scale5-")
+    assert name.startswith("own-scale-")
 
     def run() -> Any:
         return training.state.watched

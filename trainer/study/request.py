@@ -72,7 +72,7 @@ class StudyRequest(BaseModel):
 def slug(method: Method) -> str:
     """Return the method's name for files: ``threshold-60``, ``soft-semimetric``."""
     values = (f"{v:g}".replace(".", "p") for v in method.settings.values())
-    return "-".join([method.name, *values, *([method.loss] if method.loss else [])])
+    return "-".join([method.name, *values, *filter(None, (method.loss, method.levels))])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which method, with which numbers, by which loss: rows of the form of the next run."""
+"""Which method, with which numbers, loss and levels: rows of the form of the next run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QSpinBox
 
-from napari_confseg.methods import LOSSES, METHODS
+from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.widgets.parts.signs import note
 from napari_confseg.widgets.train.choosers import chooser, select
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.plan import Wish
 
-OWN_LOSS: Final = "The method's own"
+OWN: Final = "The method's own"
 
 
 class MethodRows(QObject):  # type: ignore[misc]
-    """Shows what is wished of method and loss; `wished` carries changed fields of the wish."""
+    """Shows what is wished of method, loss and levels; `wished` carries changed fields of the wish."""
 
     wished = Signal(dict)
 
@@ -29,12 +29,16 @@ class MethodRows(QObject):  # type: ignore[misc]
         self.params = {p: QSpinBox() for about in METHODS.values() for p in about.parameters}
         self.labels = {name: QLabel() for name in self.params}
         self.loss, self.loss_note = chooser("How what is missing is measured"), note()
+        self.levels, self.levels_note = chooser("Which percent is written in the end"), note()
         self._chosen: dict[str, float] = {}
         self._fill()
         self.chooser.activated.connect(
             lambda _: self.wished.emit({"method": self.chooser.currentData()})
         )
         self.loss.activated.connect(lambda _: self.wished.emit({"loss": self.loss.currentData()}))
+        self.levels.activated.connect(
+            lambda _: self.wished.emit({"levels": self.levels.currentData()})
+        )
         for name, box in self.params.items():
             box.valueChanged.connect(
                 lambda value, n=name: self.wished.emit({"params": self._chosen | {n: value}})
@@ -46,10 +50,11 @@ class MethodRows(QObject):  # type: ignore[misc]
             defaults = {p: f"{v.default:g}" for p, v in about.parameters.items()}
             tip = about.purpose.format(**defaults)
             self.chooser.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
-        self.loss.addItem(OWN_LOSS, None)
-        for name, purpose in LOSSES.items():
-            self.loss.addItem(_title(name), name)
-            self.loss.setItemData(self.loss.count() - 1, purpose, Qt.ItemDataRole.ToolTipRole)
+        for box, table in ((self.loss, LOSSES), (self.levels, LEVELS)):
+            box.addItem(OWN, None)
+            for name, purpose in table.items():
+                box.addItem(_title(name), name)
+                box.setItemData(box.count() - 1, purpose, Qt.ItemDataRole.ToolTipRole)
 
     def add_to(self, form: QFormLayout) -> None:
         """Add the rows to `form`."""
@@ -61,13 +66,17 @@ class MethodRows(QObject):  # type: ignore[misc]
             form.addRow(self.labels[name], box)
         form.addRow("&Loss", self.loss)
         form.addRow(_lines(self.loss_note, 2))
+        form.addRow("&Percent", self.levels)
+        form.addRow(_lines(self.levels_note, 2))
 
     def show_wish(self, wish: Wish) -> None:
-        """Show the chosen method, its numbers and the loss, each with what it does."""
+        """Show the chosen method, its numbers, the loss and the levels, each with what it does."""
         about = METHODS[wish.method]
         select(self.chooser, wish.method)
         select(self.loss, wish.loss)
         self.loss_note.setText(f"{LOSSES[wish.loss or about.loss]}.")
+        select(self.levels, wish.levels)
+        self.levels_note.setText(f"{LEVELS[wish.levels or about.levels]}.")
         self._chosen = dict(wish.params)
         values = {p: wish.params.get(p, v.default) for p, v in about.parameters.items()}
         for name, box in self.params.items():
