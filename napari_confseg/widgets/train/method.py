@@ -18,7 +18,7 @@ OWN: Final = "The method's own"
 
 
 class MethodRows(QObject):  # type: ignore[misc]
-    """Shows what is wished of method, loss and levels; `wished` carries changed fields of the wish."""
+    """Shows what is wished of method, loss and levels; `wished` carries what changes of it."""
 
     wished = Signal(dict)
 
