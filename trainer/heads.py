@@ -47,7 +47,8 @@ def cumulative(raw: Tensor, n: int) -> Tensor:
     never below zero, by how much the logit falls to the next t. So no threshold can contradict a
     lower one, whatever the weights.
     """
-    outputs = raw.reshape(len(raw), -1, n, *raw.shape[2:])
+    # Contiguous, for a network's channels-last outputs are slow to add up over the thresholds.
+    outputs = raw.contiguous().reshape(len(raw), -1, n, *raw.shape[2:])
     first = outputs[:, :, :1]
     falls = F.softplus(outputs[:, :, 1:]).cumsum(2)
     return torch.cat([first, first - falls], 2).flatten(1, 2)

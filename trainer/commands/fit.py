@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import FitRequest, RunFolder
-from napari_confseg.methods import LOSSES, METHODS, Method
+from napari_confseg.methods import LEVELS, LOSSES, METHODS, Method
 from napari_confseg.store import Cohort
 from trainer.commands.jobs import carry_out, carry_out_together, is_shared
 from trainer.commands.parsing import absolute, add_command, add_compute_options
@@ -36,9 +36,9 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
     parser.add_argument("--method", default="own-scale",
-                        help="NAME[:PARAMETER=NUMBER,...][+LOSS], e.g. soft, threshold:t=60, "
+                        help="NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, threshold:t=60, "
                         f"soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
-                        f"{', '.join(LOSSES)}.")  # fmt: skip
+                        f"{', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.")  # fmt: skip
     parser.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
     parser.add_argument("--steps", type=int, help="optimiser steps; the size's own number")
     parser.add_argument("--seed", type=int, default=0)
