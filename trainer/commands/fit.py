@@ -36,8 +36,8 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
     parser.add_argument("--method", default="own-scale",
-                        help="NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, threshold:t=60, "
-                        f"soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
+                        help="NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
+                        f"threshold:t=60, soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
                         f"{', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.")  # fmt: skip
     parser.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
     parser.add_argument("--steps", type=int, help="optimiser steps; the size's own number")
