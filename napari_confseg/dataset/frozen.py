@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,11 +13,13 @@ from zarr.storage import LocalStore
 
 from napari_confseg.dataset.manifest import Manifest, read_manifest
 from napari_confseg.dataset.packing import DATA
-from napari_confseg.dataset.shards import read_shard
+from napari_confseg.dataset.shards import chunks_in, decode_into
 from napari_confseg.store import Problem, StoreError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_THREADS = 4
 
 
 def versions(folder: Path) -> list[int]:
@@ -83,14 +86,20 @@ class Dataset:
         return np.asarray(self.array(f"{clip}/raters/{rater}/status")[:], np.uint8)
 
     def _read(self, path: str) -> NDArray[np.uint8]:
-        """Return a whole array, each chunk decoded straight into its place."""
+        """Return a whole array, each chunk decoded straight into its place.
+
+        A few threads share the work, of which a good part is the system clearing fresh memory
+        (`benchmarks.dataset`); both let go of the interpreter lock.
+        """
         array = self.array(path)
         out: NDArray[np.uint8] = np.zeros(array.shape, np.uint8)
         step, shard = array.chunks[0], array.shards[0]
         tail = ["0"] * (len(array.shape) - 1)
-        for start in range(0, len(out), shard):
-            file = self.folder.joinpath(DATA, path, "c", str(start // shard), *tail)
-            read_shard(file, out[start : start + shard], step, shard)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for start in range(0, len(out), shard):
+                file = self.folder.joinpath(DATA, path, "c", str(start // shard), *tail)
+                chunks = chunks_in(file, out[start : start + shard], step, shard)
+                list(pool.map(lambda c: decode_into(c[0], c[1], step), chunks))
         return out
 
     def array(self, path: str) -> Any:

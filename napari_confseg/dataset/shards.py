@@ -13,6 +13,7 @@ import numpy as np
 from numcodecs import zstd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -53,23 +54,28 @@ def write_shard(file: Path, data: NDArray[np.uint8], per_chunk: int, per_shard: 
         file.write_bytes(b"".join(parts))
 
 
-def read_shard(file: Path, out: NDArray[np.uint8], per_chunk: int, per_shard: int) -> None:
-    """Decode each chunk of a shard straight into its place in `out`, which holds zeros.
+def chunks_in(
+    file: Path, out: NDArray[np.uint8], per_chunk: int, per_shard: int
+) -> Iterator[tuple[bytes, NDArray[np.uint8]]]:
+    """Yield each chunk of a shard that is stored, coded, and its place in `out`.
 
-    A missing shard or chunk is zeros; a damaged one fails its checksum.
+    What is missing, chunk or shard, is zeros.
     """
     if not file.is_file():
         return
     data = file.read_bytes()
     table = np.frombuffer(data[-16 * (per_shard // per_chunk) - 4 : -4], "<u8").reshape(-1, 2)
     for number, (offset, length) in enumerate(table.tolist()):
-        if length == _NO_CHUNK:
-            continue
-        place = out[number * per_chunk : (number + 1) * per_chunk]
-        chunk = data[offset : offset + length]
-        if len(place) == per_chunk:
-            zstd.decompress(chunk, place)
-        else:  # the last chunk is longer than the array
-            whole = np.empty((per_chunk, *out.shape[1:]), np.uint8)
-            zstd.decompress(chunk, whole)
-            place[:] = whole[: len(place)]
+        if length != _NO_CHUNK:
+            place = out[number * per_chunk : (number + 1) * per_chunk]
+            yield data[offset : offset + length], place
+
+
+def decode_into(coded: bytes, place: NDArray[np.uint8], per_chunk: int) -> None:
+    """Decode a chunk straight into its place; a damaged one fails its checksum."""
+    if len(place) == per_chunk:
+        zstd.decompress(coded, place)
+    else:  # the last chunk is longer than the array
+        whole = np.empty((per_chunk, *place.shape[1:]), np.uint8)
+        zstd.decompress(coded, whole)
+        place[:] = whole[: len(place)]
