@@ -86,16 +86,27 @@ def clinical(folder: Path, jobs: int) -> None:
         sys.exit(code)
 
 
+def followed(folder: Path, jobs: int) -> None:
+    """From the raters' planes to outcomes of patients of three days; no model is fitted."""
+    cohort = _cohort(folder / "followed.zarr", 150, 43, TUNED_ON, frames=4, days=3)
+    code = train(["clinical", str(cohort), "--table", str(clinical_path(cohort)), "--out",
+                  str(folder / "followed"), "--no-models"])  # fmt: skip
+    if code:
+        sys.exit(code)
+
+
 PARTS: dict[str, Callable[[Path, int], None]] = {
-    "test": test, "clinical": clinical, "tune": tune, "develop": develop, "confirm": confirm,
+    "test": test, "clinical": clinical, "followed": followed, "tune": tune, "develop": develop,
+    "confirm": confirm,
 }  # fmt: skip
 
 
 def _cohort(
-    path: Path, patients: int, seed: int, readers: tuple[str, ...], frames: int = 6
+    path: Path, patients: int, seed: int, readers: tuple[str, ...], frames: int = 6, days: int = 1
 ) -> Path:
     if not clinical_path(path).exists():  # written last
-        make_cohort(path, patients=patients, seed=seed, frames=frames, size=SIZE, readers=readers)
+        make_cohort(path, patients=patients, seed=seed, days=days, frames=frames, size=SIZE,
+                    readers=readers)  # fmt: skip
     return path
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.clinical.table import rows_before
 from trainer.findings import FINDINGS
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def patient_findings(
         Change since the patient's day before it, NaN on their first; left out if everybody has
         one day only. NaN where a finding is undefined in all clips.
     """
-    table = np.array([_day(row, clips) for row in rows])
-    earlier = _earlier(rows)
+    table = findings_on_the_day(rows, clips)
+    earlier = rows_before(rows)
     if not any(e is not None for e in earlier):
         return table
     change = np.full_like(table, np.nan)
@@ -55,6 +56,8 @@ def known(
     rows: Sequence[Row],
     names: Sequence[str],
     findings: Mapping[str, Mapping[str, Mapping[str, float]]],
+    *,
+    over_time: bool = True,
 ) -> dict[str, NDArray[np.float64]]:
     """Return what may foretell: the covariates alone, and with the findings of each source.
 
@@ -66,13 +69,22 @@ def known(
         Of the covariates.
     findings : mapping
         By source, then by clip.
+    over_time : bool
+        Whether their change since the patient's day before is known, too.
     """
     fixed = covariates(rows, names)
-    with_findings = {
-        source: np.hstack([fixed, patient_findings(rows, clips)])
-        for source, clips in findings.items()
-    }
-    return {"age and sex" if names else "nothing": fixed} | with_findings
+    read = patient_findings if over_time else findings_on_the_day
+    with_findings = {s: np.hstack([fixed, read(rows, clips)]) for s, clips in findings.items()}
+    # Whoever knows nothing says the same of everybody: a column that is the same for all.
+    least = {"age and sex": fixed} if names else {"nothing": np.zeros((len(rows), 1))}
+    return least | with_findings
+
+
+def findings_on_the_day(
+    rows: Sequence[Row], clips: Mapping[str, Mapping[str, float]]
+) -> NDArray[np.float64]:
+    """Return each finding's mean and largest value over the day's clips, (rows, 2 x findings)."""
+    return np.array([_day(row, clips) for row in rows])
 
 
 def _day(row: Row, clips: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
@@ -83,12 +95,3 @@ def _day(row: Row, clips: Mapping[str, Mapping[str, float]]) -> NDArray[np.float
     mean = np.divide(total, count, out=np.full(len(FINDINGS), np.nan), where=count > 0)
     peak = np.where(known, values, -np.inf).max(0, initial=-np.inf)
     return np.concatenate([mean, np.where(count > 0, peak, np.nan)])
-
-
-def _earlier(rows: Sequence[Row]) -> list[int | None]:
-    """Return for each row the place of the same patient's latest row before it."""
-    found: list[int | None] = []
-    for row in rows:
-        before = [i for i, r in enumerate(rows) if r.patient == row.patient and r.day < row.day]
-        found.append(max(before, key=lambda i: rows[i].day) if before else None)
-    return found

@@ -15,16 +15,22 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from trainer.clinical.outcomes import Foretold
+    from trainer.clinical.outcomes import Foretold, Outcome
 
     Told = Mapping[str, Mapping[str, Foretold | None]]
 
 
+def told_outcomes(told: Told) -> list[Outcome]:
+    """Return the outcomes that the table could tell, in their order."""
+    return [o for o in OUTCOMES if o.name in told]
+
+
 def by_threshold(told: Told, others: Sequence[str]) -> Figure:
     """Draw each outcome's score by the threshold that the model was trained at."""
-    with drawing(3.4 * len(OUTCOMES), 3.3) as figure:
-        axes = np.atleast_1d(figure.subplots(1, len(OUTCOMES)))
-    for ax, outcome in zip(axes, OUTCOMES, strict=True):
+    outcomes = told_outcomes(told)
+    with drawing(3.4 * len(outcomes), 3.3) as figure:
+        axes = np.atleast_1d(figure.subplots(1, len(outcomes)))
+    for ax, outcome in zip(axes, outcomes, strict=True):
         here = {n: interval(outcome, f) for n, f in told[outcome.name].items() if f is not None}
         cut = sorted((t, i) for n, i in here.items() if (t := trained_at(n)) is not None)
         at = [t for t, _ in cut]
@@ -44,10 +50,11 @@ def by_threshold(told: Told, others: Sequence[str]) -> Figure:
 
 def sources_plot(told: Told) -> Figure:
     """Draw the score of every source of findings, with intervals, one plot an outcome."""
-    names = list(told[OUTCOMES[0].name])
-    with drawing(10.5, 0.9 + 0.22 * len(names)) as figure:
-        axes = np.atleast_1d(figure.subplots(1, len(OUTCOMES), sharey=True))
-    for ax, outcome in zip(axes, OUTCOMES, strict=True):
+    outcomes = told_outcomes(told)
+    names = list(told[outcomes[0].name])
+    with drawing(3.5 * len(outcomes), 0.9 + 0.22 * len(names)) as figure:
+        axes = np.atleast_1d(figure.subplots(1, len(outcomes), sharey=True))
+    for ax, outcome in zip(axes, outcomes, strict=True):
         for y, name in enumerate(names):
             foretold = told[outcome.name][name]
             if foretold is None:

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from trainer.clinical.table import rows_before
 from trainer.study.compare import Interval
 from trainer.study.pooled import draw
 from trainer.study.scores import presence_auroc
@@ -45,7 +46,7 @@ class Outcome:
     kind : {"number", "class"}
         Which pipeline.
     of : callable
-        The outcome of a row; None where it can't be told.
+        The outcome of a row and the patient's row before it, if any; None where it can't be told.
     score : str
         What is reported of it, and with :data:`BETTER` which way is better.
     """
@@ -53,26 +54,44 @@ class Outcome:
     name: str
     title: str
     kind: Literal["number", "class"]
-    of: Callable[[Row], float | None]
+    of: Callable[[Row, Row | None], float | None]
     score: str
 
 
-def sf_change(row: Row) -> float | None:
+def sf_change(row: Row, _: Row | None = None) -> float | None:
     """Return 0 for worse, 1 for about the same, 2 for better at follow-up."""
-    if not row.sf_counts:
+    return _three_way(row.sf, row.sf_followup) if row.sf_counts else None
+
+
+def sf_since(row: Row, before: Row | None) -> float | None:
+    """Return 0 for worse, 1 for about the same, 2 for better than at the last examination."""
+    if before is None or not (row.sf_counts and before.sf_counts):
         return None
-    ratio = row.sf_followup / row.sf
+    return _three_way(before.sf, row.sf)
+
+
+def _three_way(sf: float, later: float) -> float:
+    ratio = later / sf
     return 2.0 if ratio >= 1 + CHANGED else 0.0 if ratio <= 1 - CHANGED else 1.0
 
 
 OUTCOMES = (
-    Outcome("sf", "S/F value", "number", lambda r: r.sf if r.sf_counts else None,
+    Outcome("sf", "S/F value", "number", lambda r, _: r.sf if r.sf_counts else None,
             "mean absolute error"),
-    Outcome("sf-change", "S/F change, three-way", "class", sf_change, "AUROC, one against rest"),
+    Outcome("sf-since", "S/F change since the last", "class", sf_since,
+            "AUROC, one against rest"),
+    Outcome("sf-change", "S/F change at follow-up", "class", sf_change,
+            "AUROC, one against rest"),
     Outcome("readmission", "Readmission within 30 days", "class",
-            lambda r: float(r.readmitted_30d), "AUROC"),
+            lambda r, _: float(r.readmitted_30d), "AUROC"),
 )  # fmt: skip
 LOWER = {"mean absolute error"}
+
+
+def tellable(rows: Sequence[Row]) -> tuple[Outcome, ...]:
+    """Return the outcomes that the table can tell: a change needs an examination before it."""
+    followed = any(before is not None for before in rows_before(rows))
+    return tuple(o for o in OUTCOMES if followed or o.of is not sf_since)
 
 
 @dataclass(frozen=True)
@@ -109,7 +128,8 @@ def foretell(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Foretol
     features : float (rows, columns)
         What is known on the day.
     """
-    told = [outcome.of(row) for row in rows]
+    before = [None if i is None else rows[i] for i in rows_before(rows)]
+    told = [outcome.of(*pair) for pair in zip(rows, before, strict=True)]
     use = [i for i, y in enumerate(told) if y is not None]
     y = np.array([told[i] for i in use], float)
     groups = np.array([rows[i].patient for i in use])
@@ -129,7 +149,9 @@ def foretell_all(
     rows: Sequence[Row], known: Mapping[str, Floats]
 ) -> dict[str, dict[str, Foretold | None]]:
     """Foretell every outcome from each kind of what is `known`; by outcome, then by kind."""
-    return {o.name: {name: foretell(o, rows, x) for name, x in known.items()} for o in OUTCOMES}
+    return {
+        o.name: {name: foretell(o, rows, x) for name, x in known.items()} for o in tellable(rows)
+    }
 
 
 def _once(outcome: Outcome, x: Floats, y: Floats, groups: NDArray[np.str_], repeat: int) -> Floats:

@@ -39,14 +39,35 @@ NAIVE = "threshold-50"
 
 
 def write_report(
-    folder: Path, rows: Sequence[Row], sources: Sequence[Source], told: Told, *, synthetic: bool
+    folder: Path,
+    rows: Sequence[Row],
+    sources: Sequence[Source],
+    told: Told,
+    alone: Told,
+    *,
+    synthetic: bool,
 ) -> None:
-    """Write ``numbers.csv`` and then ``report.html``."""
-    write_numbers(sources, told, folder / NUMBERS)
+    """Write ``numbers.csv`` and then ``report.html``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    rows : sequence of Row
+        Of the table.
+    sources : sequence of Source
+        Whose findings.
+    told, alone : mapping
+        Outcome, then source: what all findings foretell, and what those of the day alone do;
+        the latter is empty where everybody has one day.
+    synthetic : bool
+        Whether the truth is known; the page then warns.
+    """
+    write_numbers(sources, told, alone, folder / NUMBERS)
     uncut = (s.name for s in sources if s.kind == "model" and trained_at(s.name) is None)
     others = ["age and sex", "truth", *uncut]
     body = [_head(rows, synthetic=synthetic), _question(told, others), _all(told), _table(told),
-            _calibrated(told), _method(rows)]  # fmt: skip
+            _over_time(told, alone), _calibrated(told), _method(rows)]  # fmt: skip
     write_page("Does confidence reach the bedside?", body, folder / REPORT)
 
 
@@ -60,6 +81,8 @@ def _head(rows: Sequence[Row], *, synthetic: bool) -> str:
 
 
 def _question(told: Told, others: Sequence[str]) -> str:
+    if all(trained_at(name) is None for name in told[OUTCOMES[0].name]):
+        return ""
     return figure_html(
         figures.by_threshold(told, others),
         "How well findings from models foretell, by the confidence at which the models' labels "
@@ -71,7 +94,7 @@ def _question(told: Told, others: Sequence[str]) -> str:
 def _answer(told: Told) -> str:
     """Say whether any training threshold beats the naive one, after correction."""
     lines, tests = [], []
-    for outcome in OUTCOMES:
+    for outcome in figures.told_outcomes(told):
         here = {n: f for n, f in told[outcome.name].items() if f is not None}
         naive = here.get(NAIVE)
         if naive is None:
@@ -114,12 +137,12 @@ def _all(told: Told) -> str:
 
 def _table(told: Told) -> str:
     header = ["findings of"]
-    for outcome in OUTCOMES:
+    for outcome in figures.told_outcomes(told):
         header += [f"{outcome.title}: {outcome.score}", f"gain over {NAIVE}"]
     rows = []
     for name in told[OUTCOMES[0].name]:
         cells = [f"<td>{escape(name)}</td>"]
-        for outcome in OUTCOMES:
+        for outcome in figures.told_outcomes(told):
             foretold, naive = told[outcome.name][name], told[outcome.name].get(NAIVE)
             if foretold is None:
                 cells.append("<td>too few</td><td>–</td>")
@@ -134,6 +157,34 @@ def _table(told: Told) -> str:
                 cells.append(cell(g.value, g.low, g.high, digits))
         rows.append("".join(cells))
     return "<h2>In figures</h2>" + table(header, rows)
+
+
+def _over_time(told: Told, alone: Told) -> str:
+    """Say what the change between examinations adds to the findings of the day."""
+    if not alone:
+        return ""
+    outcomes = figures.told_outcomes(told)
+    rows = []
+    for name in alone[outcomes[0].name]:
+        cells = [f"<td>{escape(name)}</td>"]
+        for outcome in outcomes:
+            both = told[outcome.name][name], alone[outcome.name][name]
+            if both[0] is None or both[1] is None:
+                cells.append("<td>too few</td><td>–</td>")
+                continue
+            digits = 1 if outcome.kind == "number" else 3
+            day, g = interval(outcome, both[1]), gain(outcome, both[0], both[1])
+            cells += [cell(day.value, day.low, day.high, digits),
+                      cell(g.value, g.low, g.high, digits)]  # fmt: skip
+        rows.append("".join(cells))
+    header = ["findings of"]
+    for outcome in outcomes:
+        header += [f"{outcome.title}: {outcome.score}, the day alone", "gain by the change"]
+    return (
+        "<h2>Does the change between examinations add?</h2><p>Findings of the day alone, and what "
+        "is gained by their change since the patient's examination before.</p>"
+        + table(header, rows)
+    )
 
 
 def _calibrated(told: Told) -> str:
@@ -151,12 +202,15 @@ def _method(rows: Sequence[Row]) -> str:
     estimated = sum(r.fio2_estimated for r in rows)
     changes = [c for r in rows if (c := sf_change(r)) is not None]
     worse, same, better = (changes.count(float(i)) for i in range(3))
+    followed = len(rows) - len({r.patient for r in rows})
     readmitted = sum(r.readmitted_30d for r in rows)
     return f"""<h2>How it was done</h2>
 <p>S/F is SpO<sub>2</sub> / FiO<sub>2</sub>, used where SpO<sub>2</sub> is at most {MOST_SPO2} %:
 {counts} of {len(rows)} days. FiO<sub>2</sub> is estimated from a flow on {estimated} days. Change:
 better or worse by {100 * CHANGED:.0f} % at follow-up ({worse} worse, {same} the same, {better}
-better); the limit is ours. {readmitted} were readmitted.</p>
+better); the limit is ours. {followed} days have an examination before them: the change since then
+counts where SpO<sub>2</sub> is at most {MOST_SPO2} % on both. {readmitted} days are of patients
+who were readmitted.</p>
 <p>Findings are expected values of the read-outs over each clip's reviewed frames; a patient's are
 the mean and the largest over the day's clips, and their change since the day before where there is
 one, beside age and sex. Models are fitted on other patients than those whose clips they read.
@@ -165,20 +219,32 @@ Ridge and logistic regression; imputation, scaling and strength of regularisatio
 resample patients with the models fixed, and so leave out what another training set would do.</p>"""
 
 
-def write_numbers(sources: Sequence[Source], told: Told, path: Path) -> None:
+ALONE = ", that day alone"
+"""What follows a source's name in ``numbers.csv`` where the change is left out."""
+
+
+def write_numbers(sources: Sequence[Source], told: Told, alone: Told, path: Path) -> None:
     """Write every score with its interval and where its findings come from."""
     where = {s.name: " ".join(s.where) for s in sources}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["outcome", "score", "findings", "value", "low", "high", "patients", "from"])
-    for outcome in OUTCOMES:
-        for name, foretold in told[outcome.name].items():
+    for outcome in figures.told_outcomes(told):
+        less = {name + ALONE: f for name, f in alone.get(outcome.name, {}).items()}
+        for name, foretold in {**told[outcome.name], **less}.items():
             if foretold is None:
                 continue
             i = interval(outcome, foretold)
             shown = ("" if np.isnan(v) else f"{v:.6g}" for v in (i.value, i.low, i.high))
             n = len(set(foretold.patients))
             writer.writerow(
-                [outcome.name, outcome.score, name, *shown, n, where.get(name, "the table")]
+                [
+                    outcome.name,
+                    outcome.score,
+                    name,
+                    *shown,
+                    n,
+                    where.get(name.removesuffix(ALONE), "the table"),
+                ]
             )
     path.write_text(out.getvalue(), encoding="utf-8")

@@ -14,7 +14,7 @@ from napari_confseg.store import Problem
 from trainer.problems import TrainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from napari_confseg.store import Cohort
@@ -111,6 +111,15 @@ def read_table(path: Path, cohort: Cohort) -> list[Row]:
         raise TrainError(f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
                          "Mend the table and run it again.")  # fmt: skip
     return rows
+
+
+def rows_before(rows: Sequence[Row]) -> list[int | None]:
+    """Return for each row the place of the same patient's latest row before it."""
+    found: list[int | None] = []
+    for row in rows:
+        before = [i for i, r in enumerate(rows) if r.patient == row.patient and r.day < row.day]
+        found.append(max(before, key=lambda i: rows[i].day) if before else None)
+    return found
 
 
 def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:

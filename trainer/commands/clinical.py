@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from trainer.commands.parsing import Subparsers
+    from trainer.study.request import StudyRequest
 
 
 def add(commands: Subparsers) -> None:
@@ -33,6 +34,8 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--thresholds", default="30:90:20", metavar="FIRST:LAST:STEP",
                         help="training thresholds, percent; default: %(default)s")  # fmt: skip
     parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
+    parser.add_argument("--no-models", action="store_true",
+                        help="fit nothing: what findings of the raters foretell")  # fmt: skip
     parser.add_argument("--covariates", nargs="*", default=["age", "sex"], metavar="COLUMN",
                         help="what else may foretell; default: age sex")  # fmt: skip
     add_fits_options(parser)
@@ -45,41 +48,46 @@ def run(arguments: argparse.Namespace) -> int:
     from trainer.clinical.features import known
     from trainer.clinical.outcomes import foretell_all
     from trainer.clinical.report import REPORT, write_report
-    from trainer.clinical.sources import (
-        MODELS,
-        all_raters,
-        model_sources,
-        people,
-        rater_sources,
-    )
-    from trainer.clinical.table import check_covariates, read_table
-    from trainer.commands.plans import all_classes, carry_on, parse_methods, parse_range
+    from trainer.clinical.sources import MODELS, all_raters, model_sources, people, rater_sources
+    from trainer.clinical.table import check_covariates, read_table, rows_before
+    from trainer.commands.plans import carry_on
     from trainer.commands.terminal import waiting
-    from trainer.study.request import StudyRequest
 
     cohort = absolute(arguments.cohort)
     opened = Cohort.open(cohort, read_only=True)
     rows = read_table(arguments.table, opened)
     names = check_covariates(tuple(arguments.covariates))
-    request = StudyRequest(
+    request = None if arguments.no_models else _request(arguments, cohort, people(opened))
+    if request and not carry_on(arguments.out / MODELS, request, arguments):
+        return REFUSED
+    with waiting("Findings", quiet=arguments.json) as tell:
+        sources = rater_sources(arguments.out, opened, rows, tell)
+        sources += model_sources(arguments.out, request) if request else []
+        findings = {s.name: s.findings for s in sources}
+        tell(0, 0, "What they foretell")
+        told = foretell_all(rows, known(rows, names, findings))
+        alone = {}
+        if any(r is not None for r in rows_before(rows)):
+            today = known(rows, names, findings, over_time=False)
+            alone = foretell_all(rows, {name: today[name] for name in findings})
+    write_report(arguments.out, rows, sources, told, alone,
+                 synthetic="truth" in all_raters(opened))  # fmt: skip
+    if not arguments.json:
+        Console().print(f"The page: {arguments.out / REPORT}")
+    return DONE
+
+
+def _request(arguments: argparse.Namespace, cohort: str, teachers: tuple[str, ...]) -> StudyRequest:
+    from trainer.commands.plans import all_classes, parse_methods, parse_range
+    from trainer.study.request import StudyRequest
+
+    return StudyRequest(
         cohort=cohort,
         classes=all_classes(cohort),
-        panels={"panel": tuple(arguments.raters) or people(opened)},
+        panels={"panel": tuple(arguments.raters) or teachers},
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
         folds=arguments.folds,
         size=arguments.size,
         steps=arguments.steps,
         findings=True,
     )
-    if not carry_on(arguments.out / MODELS, request, arguments):
-        return REFUSED
-    with waiting("Findings", quiet=arguments.json) as tell:
-        sources = [
-            *rater_sources(arguments.out, opened, rows, tell),
-            *model_sources(arguments.out, request),
-        ]
-    told = foretell_all(rows, known(rows, names, {s.name: s.findings for s in sources}))
-    write_report(arguments.out, rows, sources, told, synthetic="truth" in all_raters(opened))
-    if not arguments.json:
-        Console().print(f"The page: {arguments.out / REPORT}")
-    return DONE

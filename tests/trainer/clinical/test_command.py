@@ -7,6 +7,7 @@ import csv
 import pytest
 
 from napari_confseg.store import Cohort
+from sample_data import clinical_path, make_cohort
 from tests.trainer.clinical.test_table import GOOD, write
 from tests.trainer.conftest import add_toy_clip
 from trainer.__main__ import main
@@ -48,3 +49,25 @@ def test_findings_of_models_are_out_of_fold_and_every_number_says_where_from(war
     capsys.readouterr()
     assert main([*command, "--covariates", "sf_followup"]) == 1
     assert "'sf_followup' can't foretell" in capsys.readouterr().err
+
+
+def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch):
+    """Sample data of two days; nothing is fitted, and there are no covariates to begin from."""
+    monkeypatch.setattr("trainer.clinical.outcomes.REPEATS", 1)  # for time
+    place = tmp_path / "followed.zarr"
+    make_cohort(place, patients=30, seed=3, days=2, clips_per_patient=1, frames=1, size=(64, 64),
+                readers=())  # fmt: skip
+    out = tmp_path / "out"
+    assert main(["clinical", str(place), "--table", str(clinical_path(place)), "--out", str(out),
+                 "--no-models", "--covariates", "--json"]) == 0  # fmt: skip
+    assert not (out / "models").exists()
+    with (out / "numbers.csv").open() as f:
+        rows = [r for r in csv.DictReader(f) if r["outcome"] == "sf"]
+    error = {r["findings"]: float(r["value"]) for r in rows}
+    assert list(error) == ["nothing", "truth", "latent", *(f"{n}, that day alone"
+                           for n in ("truth", "latent"))]  # fmt: skip
+    assert error["truth"] < error["nothing"]
+    page = (out / "report.html").read_text()
+    assert "30 patients, 60 days" in page
+    assert "Does the change between examinations add?" in page
+    assert "S/F change since the last" in page

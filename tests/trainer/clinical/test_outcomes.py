@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
-from trainer.clinical.features import covariates, patient_findings
+from sample_data.ward import plan
+from trainer.clinical.features import covariates, findings_on_the_day, patient_findings
 from trainer.clinical.outcomes import (
     OUTCOMES,
     Foretold,
@@ -17,11 +19,12 @@ from trainer.clinical.outcomes import (
     interval,
     replicates,
     sf_change,
+    tellable,
 )
 from trainer.clinical.table import Row
 from trainer.findings import FINDINGS
 
-SF, CHANGE, READMISSION = OUTCOMES
+SF, SINCE, CHANGE, READMISSION = OUTCOMES
 
 
 def row(patient: str, day: int = 0, **changes: object) -> Row:
@@ -45,7 +48,8 @@ def ward() -> tuple[list[Row], np.ndarray]:
 @pytest.fixture(scope="module")
 def told(ward) -> dict[str, Foretold]:
     rows, sick = ward
-    found = {o.name: foretell(o, rows, sick) for o in OUTCOMES}
+    found = {o.name: foretell(o, rows, sick) for o in tellable(rows)}
+    assert list(found) == ["sf", "sf-change", "readmission"]
     assert all(found.values())
     return found
 
@@ -63,7 +67,7 @@ def test_a_signal_is_found_in_each_outcome_and_noise_in_none(ward, told):
 
 
 def test_scores_equal_scikit_learn(told):
-    value = {o.name: interval(o, told[o.name]).value for o in OUTCOMES}
+    value = {o.name: interval(o, told[o.name]).value for o in OUTCOMES if o is not SINCE}
     assert value["sf"] == pytest.approx(mean_absolute_error(told["sf"].y, told["sf"].predicted))
     r, c = told["readmission"], told["sf-change"]
     assert value["readmission"] == pytest.approx(roc_auc_score(r.y, r.predicted[:, 1]))
@@ -89,8 +93,33 @@ def test_a_patient_tells_nothing_of_themselves():
 def test_change_is_three_way_and_counts_only_where_s_f_does():
     assert [sf_change(row("p", sf_followup=v)) for v in (200, 230, 260)] == [0, 1, 2]
     assert sf_change(row("p", spo2=98)) is None
-    assert SF.of(row("p", spo2=97)) == 230
-    assert SF.of(row("p", spo2=98)) is None
+    assert SF.of(row("p", spo2=97), None) == 230
+    assert SF.of(row("p", spo2=98), None) is None
+    before, sated = row("p"), row("p", spo2=98)
+    found = [SINCE.of(row("p", 3, sf=v), before) for v in (200, 230, 260)]
+    assert found == [0, 1, 2]
+    assert SINCE.of(row("p", 3), None) is SINCE.of(row("p", 3), sated) is None
+    assert SINCE.of(sated, before) is None
+
+
+def test_the_change_of_findings_tells_the_change_of_s_f_where_the_day_alone_does_not():
+    """A ward of three days as sample data plans it; findings are the lung's severity, noisy."""
+    plans, table = plan(patients=120, clips_per_patient=2, seed=5, days=3)
+    rng = np.random.default_rng(0)
+    seen = {p.name: dict.fromkeys(FINDINGS, p.severity + rng.normal(0, 0.03)) for p in plans}
+    rows = [
+        row(r["patient"], int(r["day"]), clips=tuple(r["clips"].split()), spo2=float(r["spo2"]),
+            sf=float(r["sf"]), sf_followup=float(r["sf_followup"]))
+        for r in csv.DictReader(table.splitlines())
+    ]  # fmt: skip
+    assert SINCE in tellable(rows)
+    one = [0, 2 * len(FINDINGS)]  # a finding's mean, and its change: all findings are the same here
+    told = foretell(SINCE, rows, patient_findings(rows, seen)[:, one])
+    alone = foretell(SINCE, rows, findings_on_the_day(rows, seen)[:, :1])
+    assert told is not None
+    assert alone is not None
+    assert gain(SINCE, told, alone).low > 0.05
+    assert interval(SINCE, told).low > 0.75
 
 
 def test_too_few_patients_are_not_foretold():
@@ -98,6 +127,19 @@ def test_too_few_patients_are_not_foretold():
     assert foretell(SF, rows, np.zeros((12, 1))) is None
     rows = [row(f"p{i}", readmitted_30d=i < 3) for i in range(40)]
     assert foretell(READMISSION, rows, np.zeros((40, 1))) is None
+
+
+def test_nothing_of_a_later_day_reaches_an_earlier_one():
+    """Whatever is found later, the features of the days before are the same to the bit."""
+    rng = np.random.default_rng(0)
+    rows = [row(f"p{i}", day) for i in range(5) for day in (6, 0, 3)]
+    found = {r.clips[0]: dict(zip(FINDINGS, rng.random(len(FINDINGS)), strict=True)) for r in rows}
+    other = {c: dict.fromkeys(FINDINGS, 99.0) if c.endswith("-6") else f for c, f in found.items()}
+    early = [i for i, r in enumerate(rows) if r.day < 6]
+    known, changed = patient_findings(rows, found), patient_findings(rows, other)
+    np.testing.assert_array_equal(known[early], changed[early])
+    late = [i for i, r in enumerate(rows) if r.day == 6]
+    assert not np.array_equal(known[late], changed[late])
 
 
 def test_a_patients_findings_are_mean_largest_and_change():
