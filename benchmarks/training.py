@@ -1,6 +1,6 @@
 """A training step against its compute floor, and where the rest goes.
 
-``python -m benchmarks.training [--size normal] [--steps 6] [--json]``
+``python -m benchmarks.training [--size normal] [--method soft ordinal] [--steps 6] [--json]``
 
 On a GPU also with a batch of 64 on canvases of 256 and 512.
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from copy import deepcopy
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from rich.table import Table
 from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.job import FitRequest, RunFolder
+from napari_confseg.methods import Method
 from napari_confseg.store import ClipMeta, Cohort, Provenance, Status
 from trainer.augment import augment
 from trainer.curve import Curve
@@ -141,7 +143,8 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
 def row_of(plan: Plan, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
     found = measure(plan, run, steps)
     return {
-        "size": size, "device": str(plan.device), "precision": plan.config.precision,
+        "size": size, "method": str(plan.config.method), "device": str(plan.device),
+        "precision": plan.config.precision,
         "canvas": list(plan.config.canvas), "batch": plan.config.batch,
         "ratio": found["whole"] / found["floor"],
         "samples_per_second": plan.config.batch / found["whole"], **found,
@@ -151,6 +154,7 @@ def row_of(plan: Plan, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", nargs="+", default=["quick", "normal"])
+    parser.add_argument("--method", nargs="+", default=["own-scale"], help="as in confseg-train")
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true")
@@ -158,11 +162,12 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         cohort = make_cohort(Path(folder))
-        for size in arguments.size:
+        for number, (size, method) in enumerate(product(arguments.size, arguments.method)):
             request = FitRequest(cohort=cohort.location, rater="benchmark", classes=CLASSES,
-                                 size=size, device=arguments.device)  # fmt: skip
+                                 method=Method.parse(method), size=size,
+                                 device=arguments.device)  # fmt: skip
             torch.set_num_threads(1)
-            run = RunFolder.create(Path(folder) / size, request)
+            run = RunFolder.create(Path(folder) / str(number), request)
             plan = prepare(run, request, Reporter(run))
             rows.append(row_of(plan, run, size, arguments.steps))
             if plan.device.type == "cuda":
@@ -173,9 +178,9 @@ def main() -> None:
         return
     for row in rows:
         table = Table("part", "ms", "share of the step", title=(
-            f"{row['size']}: {row['ratio']:.3f} of the floor, {row['samples_per_second']:.1f} "
-            f"samples/s ({row['precision']} on {row['device']}, batch {row['batch']}, "
-            f"{row['canvas'][1]} x {row['canvas'][0]}, one thread)"
+            f"{row['size']}, {row['method']}: {row['ratio']:.3f} of the floor, "
+            f"{row['samples_per_second']:.1f} samples/s ({row['precision']} on {row['device']}, "
+            f"batch {row['batch']}, {row['canvas'][1]} x {row['canvas'][0]}, one thread)"
         ))  # fmt: skip
         for part in ("whole", "floor", "gather", "augment", "targets", "average", "log"):
             table.add_row(part, f"{1000 * row[part]:.2f}", f"{row[part] / row['whole']:.1%}")

@@ -34,6 +34,7 @@ from napari_confseg.dataset.manifest import (
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
 from napari_confseg.dataset.parting import part_clips
 from napari_confseg.dataset.reading import people
+from napari_confseg.dataset.room import room_in
 from napari_confseg.store import Cohort, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def build(
     ------
     StoreError
         If the request cannot be met: an unknown name, no reviewed frame, too few patients, a clip
-        of unknown spacing. Every problem is listed.
+        of unknown spacing. Every problem is listed. Or if the disk is full.
     BuildStopped
         If it was stopped.
     """
@@ -93,19 +94,26 @@ def build(
     _check_patients(cohort, full)
     digest = hashlib.sha256(canonical(full.model_dump(mode="json"))).hexdigest()
     place = out / f".building-{digest[:12]}"
-    place.mkdir(parents=True, exist_ok=True)
     records: dict[str, ClipRecord] = {}
     work = _remote(cohort, full, place, scheduler) if scheduler else _local(cohort, full, place)
-    for number, (name, record) in enumerate(work(full.clips)):
-        if progress:
-            progress(number, len(full.clips), name)
-        if record is not None:
-            records[name] = record
-        if cancelled and cancelled():
-            raise BuildStopped(f"stopped after {number + 1} of {len(full.clips)} clips")
-    clips = tuple(records[name] for name in sorted(records))
-    manifest = _manifest(cohort, full, clips, place, out)
-    return _settle(manifest, place, out)
+
+    def what_to_do() -> str:
+        return (
+            "Free some space and build again: what is finished is not done again "
+            f"({len(records)} of {len(full.clips)} clips). Or build to a larger disk."
+        )
+
+    with room_in(out, what_to_do):
+        place.mkdir(parents=True, exist_ok=True)
+        for number, (name, record) in enumerate(work(full.clips)):
+            if progress:
+                progress(number, len(full.clips), name)
+            if record is not None:
+                records[name] = record
+            if cancelled and cancelled():
+                raise BuildStopped(f"stopped after {number + 1} of {len(full.clips)} clips")
+        clips = tuple(records[name] for name in sorted(records))
+        return _settle(_manifest(cohort, full, clips, place, out), place, out)
 
 
 def complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
@@ -194,6 +202,7 @@ def pack_once(cohort: Cohort, request: BuildRequest, name: str, place: Path) -> 
         before = ClipRecord.model_validate_json(journal.read_bytes())
         if source_digests(cohort, request, name) == sources(before):
             return before
+        journal.unlink()  # what it tells of is about to be written over
     record = pack_clip(cohort, request, name, place)
     if record is not None:
         journal.parent.mkdir(exist_ok=True)
@@ -278,10 +287,10 @@ def _settle(manifest: Manifest, place: Path, out: Path) -> Dataset:
             folder.is_dir() and folder.name not in kept
         ):  # packed before an interruption, since gone from the cohort
             shutil.rmtree(folder)
-    shutil.rmtree(place / "records", ignore_errors=True)
     text = canonical(manifest.model_dump(mode="json")) + b"\n"
     write_card(manifest, hashlib.sha256(text).hexdigest(), place)
     _write(place / MANIFEST, text)
+    shutil.rmtree(place / "records", ignore_errors=True)  # not before all else is there
     target = out / f"v{manifest.version}"
     place.rename(target)
     return Dataset(target)

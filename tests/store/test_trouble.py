@@ -17,27 +17,18 @@ import pytest
 
 from napari_confseg.store import Cohort, RaterWriter, SaveState, StoreError, validate
 from tests.conftest import add_clip
+from tests.small_disk import disk_of, mount, needs_mount
 from tests.store.painting import Painter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CAN_MOUNT = sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mount") is not None
-needs_mount = pytest.mark.skipif(not CAN_MOUNT, reason="needs Linux and root to mount a small disk")
-
-
-def _mount(*arguments: object) -> None:
-    subprocess.run(["mount", *map(str, arguments)], check=True)
-
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    _mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", path)
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
+    with disk_of(tmp_path / "disk", 1024) as path:
+        yield path
 
 
 def fill(folder: Path) -> Path:
@@ -109,8 +100,8 @@ def test_the_folder_becomes_read_only(small_disk: Path, state_dir: Path) -> None
     paint_on(writer, painter, 1)
     assert writer.flush(30)
     # A read-only view of the same disk over it: the writer's open lock file forbids a remount.
-    _mount("--bind", small_disk, small_disk)
-    _mount("-o", "remount,bind,ro", small_disk)
+    mount("--bind", small_disk, small_disk)
+    mount("-o", "remount,bind,ro", small_disk)
     try:
         paint_on(writer, painter, 3)
         state = until(writer, lambda s: s.problem is not None)

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.dataset.exports.common import Export, Options
+from napari_confseg.dataset.room import room_in
 from napari_confseg.store import Problem, StoreError
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def export(
     Raises
     ------
     StoreError
-        If the folder is not empty, the rater is not clear, the threshold is no percentage, or the
-        format's library is not installed.
+        If the folder is not empty, the rater is not clear, the threshold is no percentage, the
+        format's library is not installed, or the disk is full. Nothing of the export is left.
     """
     chosen = options or Options()
     if not 1 <= chosen.threshold <= 100:
@@ -83,7 +84,9 @@ def export(
         )  # fmt: skip
     job = Export(dataset, chosen, out, progress=progress, cancelled=cancelled)
     try:
-        import_module(f"{__name__}.{FORMATS[name]}").write(job)
+        with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
+            import_module(f"{__name__}.{FORMATS[name]}").write(job)
+            return job.finish(name)
     except ImportError as error:
         job.remove()
         extra = EXTRAS.get(name, "all")
@@ -94,7 +97,6 @@ def export(
     except BaseException:
         job.remove()
         raise
-    return job.finish(name)
 
 
 __all__ = ["EXTRAS", "FORMATS", "Options", "export"]

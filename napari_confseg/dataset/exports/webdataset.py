@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,15 +25,13 @@ def write(job: Export) -> None:
     Exact, and the same bytes for the same dataset.
     """
     shards: dict[str, _Shards] = {}
-    try:
+    with ExitStack() as all_closed:  # also those behind one that finds no room for its end
         for item in job.items():
             if item.part not in shards:
                 shards[item.part] = _Shards(job, item.part)
+                all_closed.callback(shards[item.part].close)
             for files in _samples(job, item):
                 shards[item.part].add(files)
-    finally:
-        for shard in shards.values():
-            shard.close()
     counts = {name: shard.number + 1 for name, shard in shards.items()}
     job.write_json(job.out / "shards.json", {"classes": job.classes, "shards": counts})
     job.notes.append("Planes are confidences in percent; 255 is excluded.")
