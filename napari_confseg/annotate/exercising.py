@@ -15,6 +15,7 @@ import numpy as np
 from psygnal import Signal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_confseg.annotate.links import Links
 from napari_confseg.annotate.remember import state_folder
 from napari_confseg.dataset.exercise import choose_frames, references, score
 from napari_confseg.store import Status
@@ -108,18 +109,18 @@ class Exercising:
         self._record = Record()
         self._done: set[tuple[str, int]] = set()
         events = session.events
-        self._links = [(s, self._on_place) for s in (events.cohort, events.rater)]
-        self._links += [(s, self._on_progress) for s in (events.clip, session.progress_changed)]
-        self._links += [(events.frame, self._on_progress)]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        self._links = Links(
+            (events.cohort, self._on_place),
+            (events.rater, self._on_place),
+            (events.clip, self._on_progress),
+            (session.progress_changed, self._on_progress),
+            (events.frame, self._on_progress),
+        )
         self._on_place()
 
     def close(self) -> None:
         """Hear no more of the session, and let others be seen again."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
         self._session.begin_exercise(False)
 
     # ---- what there is --------------------------------------------------------------------

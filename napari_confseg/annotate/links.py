@@ -20,12 +20,17 @@ class Links:
     """
 
     def __init__(self, *pairs: tuple[SignalInstance, Callable[..., Any]]) -> None:
-        self._pairs = pairs
+        self._pairs: list[tuple[SignalInstance, Callable[..., Any]]] = []
+        self.add(*pairs)
+
+    def add(self, *pairs: tuple[SignalInstance, Callable[..., Any]]) -> None:
+        """Listen to more."""
         for signal, slot in pairs:
             signal.connect(slot)
+        self._pairs += pairs
 
     def cut(self) -> None:
         """Call none of them any more; cutting twice does no harm."""
         for signal, slot in self._pairs:
             signal.disconnect(slot, missing_ok=True)
-        self._pairs = ()
+        self._pairs.clear()

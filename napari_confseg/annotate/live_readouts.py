@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from psygnal import Signal
 
+from napari_confseg.annotate.links import Links
 from napari_confseg.readouts import Beams, ClipReadouts, FrameReadouts, frame_readouts, sum_up
 from napari_confseg.store import Status
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
-    from psygnal import SignalInstance
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import Act, ClipMeta
@@ -99,20 +99,17 @@ class LiveReadouts:
         self._blank: FrameReadouts | None = None
         self.clip: ClipReadouts | None = None
         events = session.events
-        self._links: list[tuple[SignalInstance, Callable[..., None]]] = [
+        self._links = Links(
             (events.clip, self._on_other),
             (events.overlays, self._on_overlays),
             (events.frame, self._on_frame),
             (session.acted, self._on_act),
             (session.sector_changed, self._on_other),  # beams, and with them depths, are others
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        )
 
     def close(self) -> None:
         """Follow no longer."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
+        self._links.cut()
 
     # ---- what is known --------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Panel(QWidget):  # type: ignore[misc]
 
     def listen(self, *links: tuple[Any, Callable[..., object]]) -> None:
         """Let each psygnal signal call its slot, and wear the viewer's colours, until we go."""
-        self._links = Links(*links)
+        self._links.add(*links)
         self._viewer.events.theme.connect(self._on_theme)
         self._on_theme()
 

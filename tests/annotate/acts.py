@@ -1,17 +1,35 @@
-"""Acts for tests: small rectangles on a session's planes."""
+"""Acts for tests: a clip opened, small rectangles on its planes, all of it reviewed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.annotate.session import Session
 from napari_confseg.store import Act
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
-    from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Stroke
+    from napari_confseg.store import Cohort, Stroke
+
+
+def sit_down(cohort: Cohort, clip: str = "clip-1", *, session: Session | None = None) -> Session:
+    """Dr. Ada opens a clip to mark B-lines."""
+    session = session or Session()
+    session.open_cohort(cohort.location)
+    session.choose_reader("Dr. Ada")
+    session.open_clip(clip)
+    session.class_name = "b-line"
+    return session
+
+
+def review_all(session: Session) -> None:
+    """Say of every frame that it is reviewed."""
+    for frame in range(len(session.status)):
+        session.mark_reviewed(frame)
 
 
 def rectangle(
@@ -35,6 +53,18 @@ def rectangle(
 def paint(session: Session, box: tuple[int, int, int, int], **where: object) -> Stroke | None:
     """Commit a rectangle."""
     return session.commit(rectangle(session, box, **where))  # type: ignore[arg-type]
+
+
+def mark_clips(cohort: Cohort, clips: Iterable[str], box: tuple[int, int, int, int]) -> None:
+    """Let Ada paint a box on the first frame of each clip, and review all of it."""
+    session = Session(rater="ada")
+    session.open_cohort(cohort)
+    for name in clips:
+        session.open_clip(name)
+        paint(session, box, confidence=80)
+        review_all(session)
+        session.flush()
+    session.close_cohort()
 
 
 def as_stored(session: Session) -> dict[str, np.ndarray]:

@@ -16,22 +16,9 @@ from napari_confseg.store import Cohort, Status, StoreError
 from tests.annotate.acts import as_stored, paint, rectangle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from napari_confseg.store import Clip
 
 BOX = (4, 5, 10, 15)
-
-
-@pytest.fixture
-def session(cohort: Cohort) -> Iterator[Session]:
-    made = Session()
-    made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Ada")
-    made.open_clip("clip-1")
-    made.class_name = "b-line"
-    yield made
-    made.close_clip()
 
 
 def other_opinion(cohort: Cohort, name: str = "run-1", *, clip: str = "clip-1") -> None:

@@ -15,7 +15,7 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.stopwatch import IDLE, WORTH_KEEPING, Stopwatch
 from napari_confseg.store import About, Cohort, validate
-from tests.annotate.acts import paint
+from tests.annotate.acts import paint, review_all, sit_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +42,7 @@ def clock() -> Clock:
 def session(cohort: Cohort, clock: Clock) -> Iterator[Session]:
     made = Session()
     made._clock = clock
-    made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Ada")
-    made.open_clip("clip-1")
-    made.class_name = "b-line"
-    yield made
+    yield sit_down(cohort, session=made)
     made.close_clip()
 
 
@@ -207,11 +203,6 @@ def blinded(session: Session, cohort: Cohort) -> Session:
             rater.write_plane(0, 2, np.full(rater.shape[2:], 80, np.uint8))
     session.set_blinding("until-reviewed")
     return session
-
-
-def review_all(session: Session) -> None:
-    for frame in range(len(session.status)):
-        session.mark_reviewed(frame)
 
 
 def test_a_blinded_reader_sees_the_others_once_their_own_clip_is_done(blinded: Session) -> None:

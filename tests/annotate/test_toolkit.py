@@ -18,7 +18,7 @@ from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.view import Tool
 from napari_confseg.readouts import Beams
 from napari_confseg.store import EXCLUDED, Cohort, Sector, Spacing
-from tests.annotate.acts import as_stored, paint
+from tests.annotate.acts import as_stored, paint, sit_down
 from tests.annotate.tools.pictures import texture
 from tests.conftest import add_clip, clip_meta
 
@@ -48,11 +48,7 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
 
 @pytest.fixture
 def session(cohort: Cohort) -> Iterator[Session]:
-    made = Session()
-    made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Ada")
-    made.open_clip("sliding")
-    made.class_name = "b-line"
+    made = sit_down(cohort, "sliding")
     yield made
     made.close_clip()
 

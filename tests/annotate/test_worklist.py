@@ -12,35 +12,17 @@ from napari_confseg.annotate import comparing
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.comparing import Scores
 from napari_confseg.annotate.queue import Which
-from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import may_compare, read_facts
 from napari_confseg.dataset.agreement import agree
 from napari_confseg.dataset.alike import soft_dice_by_class
-from tests.annotate.acts import paint
+from tests.annotate.acts import paint, review_all
 from tests.conftest import add_clip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from napari_confseg.annotate.session import Session
     from napari_confseg.store import Clip, Cohort
 
 BOX = (4, 5, 10, 15)
-
-
-@pytest.fixture
-def session(cohort: Cohort) -> Iterator[Session]:
-    made = Session()
-    made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Ada")
-    made.open_clip("clip-1")
-    made.class_name = "b-line"
-    yield made
-    made.close_clip()
-
-
-def review_all(session: Session) -> None:
-    for frame in range(len(session.status)):
-        session.mark_reviewed(frame)
 
 
 def test_the_list_follows_what_is_done(session: Session, cohort: Cohort) -> None:

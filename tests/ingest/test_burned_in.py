@@ -16,13 +16,12 @@ import zarr
 from PIL import Image
 from scipy import ndimage
 
-from napari_confseg.annotate.session import Session
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.exports import FORMATS, Options, export
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.ingest import import_sources
 from napari_confseg.store import Cohort
-from tests.annotate.acts import paint
+from tests.annotate.acts import mark_clips
 from tests.ingest.dicoms import dataset, save, with_pixels
 from tests.ingest.screens import SCREENS
 
@@ -103,15 +102,7 @@ def test_burned_in_names_reach_no_export(tmp_path: Path, state_dir: Path) -> Non
     cohort = Cohort.create(tmp_path / "study.zarr", name="study")
     report = import_sources([tmp_path / f"cine-{i}.dcm" for i in range(2)], cohort, mask=True)
     assert report.refused == []
-    session = Session(rater="ada")
-    session.open_cohort(cohort)
-    for name in report.imported:
-        session.open_clip(name)
-        paint(session, (150, 220, 160, 240), confidence=80)
-        for frame in range(len(session.status)):
-            session.mark_reviewed(frame)
-        session.flush()
-    session.close_cohort()
+    mark_clips(cohort, report.imported, (150, 220, 160, 240))
     classes = tuple(c.name for c in cohort.meta.classes)
     request = BuildRequest(name="toy", classes=classes, parts={"train": 0.5, "test": 0.5})
     frozen = build(cohort, request, tmp_path / "toy")

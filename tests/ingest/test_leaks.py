@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_confseg.annotate.session import Session
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.exports import FORMATS, Options, export
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.ingest import import_sources
 from napari_confseg.store import Cohort
-from tests.annotate.acts import paint
+from tests.annotate.acts import mark_clips
 from tests.ingest.dicoms import save
 from tests.ingest.test_dicom import GREY, SECRETS, planted
 
@@ -35,15 +34,7 @@ def places(tmp_path: Path, state_dir: Path) -> list[Path]:
     cohort = Cohort.create(tmp_path / "study.zarr", name="study")
     report = import_sources([source], cohort)
     assert len(report.imported) == 3, report.refused
-    session = Session(rater="ada")
-    session.open_cohort(cohort)
-    for name in report.imported:
-        session.open_clip(name)
-        paint(session, (2, 2, 8, 8), confidence=80)
-        for frame in range(len(session.status)):
-            session.mark_reviewed(frame)
-        session.flush()
-    session.close_cohort()
+    mark_clips(cohort, report.imported, (2, 2, 8, 8))
     classes = tuple(c.name for c in cohort.meta.classes)
     parts = {"train": 0.4, "val": 0.3, "test": 0.3}
     dataset = build(cohort, BuildRequest(name="toy", classes=classes, folds=2, parts=parts),

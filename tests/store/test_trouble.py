@@ -313,13 +313,19 @@ def test_two_accounts_race_for_a_bucket_and_one_wins(s3: str, tmp_path: Path) ->
         writer.close()
 
 
-def test_the_server_goes_silent_and_comes_back(s3: str, server: Bucket) -> None:
-    cohort = Cohort.create(s3, name="gone")
+def begin(location: str, name: str) -> tuple[Cohort, RaterWriter, Painter]:
+    """Somebody paints in a bucket, and the first act is there."""
+    cohort = Cohort.create(location, name=name)
     add_clip(cohort, n_frames=3, shape=(20, 30))
     writer = RaterWriter.open(cohort, "clip-1", "reader-a")
     painter = Painter(writer)
     paint_on(writer, painter, 1)
     assert writer.flush(30)
+    return cohort, writer, painter
+
+
+def test_the_server_goes_silent_and_comes_back(s3: str, server: Bucket) -> None:
+    cohort, writer, painter = begin(s3, "gone")
     server.pause()
     try:
         paint_on(writer, painter, 4)
@@ -333,12 +339,7 @@ def test_the_server_goes_silent_and_comes_back(s3: str, server: Bucket) -> None:
 
 def test_the_server_dies(s3: str, server: Bucket, state_dir: Path) -> None:
     """Its memory dies with it, so only our side is looked at: told, kept, undoable."""
-    cohort = Cohort.create(s3, name="dead")
-    add_clip(cohort, n_frames=3, shape=(20, 30))
-    writer = RaterWriter.open(cohort, "clip-1", "reader-a")
-    painter = Painter(writer)
-    paint_on(writer, painter, 1)
-    assert writer.flush(30)
+    _cohort, writer, painter = begin(s3, "dead")
     server.stop()
     try:
         paint_on(writer, painter, 4)

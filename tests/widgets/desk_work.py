@@ -1,45 +1,60 @@
-"""Helpers of the Annotate panel's tests: an open panel, a hand, plain zarr."""
+"""Helpers of the Annotate panel's tests: cohorts, an open panel, a hand, plain zarr."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import zarr
+from napari.components import ViewerModel
 from qtpy.compat import isalive
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
 
+from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.annotate.panel import AnnotatePanel
-from napari_confseg.widgets.demo.hand import Hand
+from napari_confseg.widgets.demo.hand import Hand, wait, wait_until
+from tests.conftest import add_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import numpy as np
 
-    from napari_confseg.store import Cohort
-
 SHAPE = (96, 128)
+
+
+def make_cohort(location: Path, *clips: str, n_frames: int = 6) -> Cohort:
+    """Make a cohort of three classes, with clips of noise that are large enough to paint on."""
+    made = Cohort.create(location, name="toy", classes=DEFAULT_CLASSES[:3])
+    for name in clips:
+        add_clip(made, name, n_frames=n_frames, shape=SHAPE)
+    return made
 
 
 class Desk:
     """A viewer with the panel, a session and a hand.
 
-    Where the viewer is not shown, the panel is a window of its own: what needs no canvas to be
-    drawn is tested in half the time.
+    Parameters
+    ----------
+    viewer : napari.Viewer, optional
+        One whose window is shown. Without it there are napari's layers but no window and no hand,
+        and the panel is a window of its own: what needs no canvas is tested in a tenth of the time.
     """
 
-    def __init__(self, viewer: Any, *, shown: bool = True) -> None:
-        self.viewer = viewer
-        self.panel = AnnotatePanel(viewer)
+    def __init__(self, viewer: Any = None) -> None:
+        self.shown = viewer is not None
+        self.viewer = viewer if self.shown else ViewerModel()
+        self.panel = AnnotatePanel(self.viewer)
         self.session = self.panel.session
-        self.hand = Hand(viewer)
-        self.shown = shown
-        if shown:
+        if self.shown:
+            self.hand = Hand(viewer)
             viewer.window.add_dock_widget(self.panel, name="Annotate", area="right")
             self.hand.window.resize(1200, 800)
         else:
             self.panel.resize(320, 900)
             self.panel.show()
-        self.hand.wait(100)
+        wait(100)
 
     def open(self, cohort: Cohort, reader: str = "Dr. Ada", clip: str = "clip-1") -> None:
         """Open a clip to paint B-lines with a brush of 8."""
@@ -47,7 +62,7 @@ class Desk:
         assert self.panel.desk.open_clip(clip)
         self.session.class_name = "b-line"
         self.session.brush_size = 8
-        self.hand.wait(100)
+        wait(100)
 
     def layer(self, label: str = "B-line") -> Any:
         """One of napari's layers."""
@@ -57,8 +72,7 @@ class Desk:
         """Close the clip and let go of the window: pytest keeps fixtures a little longer."""
         self.session.close_clip()
         if not self.shown:
-            self.panel.close()
-            self.panel.deleteLater()
+            let_go(self.panel)
         self.__dict__.clear()
 
     def panel_alive(self) -> bool:
@@ -67,7 +81,14 @@ class Desk:
 
     def until(self, true: Callable[[], object], timeout: float = 60) -> None:
         """Let the program run until `true()`."""
-        self.hand.wait_until(lambda: bool(true()), timeout)
+        wait_until(lambda: bool(true()), timeout)
+
+
+def let_go(widget: Any) -> None:
+    """Close a window of ours and delete it now, not when an event loop comes round to it."""
+    widget.close()
+    widget.deleteLater()
+    QApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)
 
 
 def planes_by_plain_zarr(cohort: Cohort, clip: str, rater: str) -> np.ndarray:

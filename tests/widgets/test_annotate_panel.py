@@ -22,13 +22,12 @@ from napari_confseg.widgets.annotate import keys as keys_module
 from napari_confseg.widgets.annotate.clip_list import NAME, REVIEWED
 from napari_confseg.widgets.annotate.keys import bindings, napari_keys, normal
 from napari_confseg.widgets.canvas.player import Player
-from napari_confseg.widgets.demo.hand import press_key
+from napari_confseg.widgets.demo.hand import press_key, wait
 from tests.annotate.acts import paint
-from tests.conftest import add_clip
-from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr
+from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytestqt.qtbot import QtBot
@@ -36,39 +35,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
-    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
-    add_clip(made, "clip-1", shape=SHAPE)
-    add_clip(made, "clip-2", shape=SHAPE)
-    return made
+    return make_cohort(tmp_path / "cohort.zarr", "clip-1", "clip-2")
 
 
 @pytest.fixture
-def empty_desk(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[Desk]:
-    made = Desk(make_napari_viewer(), shown=False)
-    yield made
-    made.close()
+def open_desk(unseen_desk: Desk, cohort: Cohort) -> Desk:
+    """The panel as a window of its own, a clip open."""
+    unseen_desk.open(cohort)
+    return unseen_desk
 
 
-@pytest.fixture
-def desk(empty_desk: Desk, cohort: Cohort) -> Desk:
-    """The panel as a window of its own."""
-    empty_desk.open(cohort)
-    return empty_desk
-
-
-@pytest.fixture
-def window(
-    make_napari_viewer: Callable[..., Any], state_dir: Path, cohort: Cohort
-) -> Iterator[Desk]:
-    """The panel in napari's real window."""
-    made = Desk(make_napari_viewer(show=True))
-    made.open(cohort)
-    yield made
-    made.close()
-
-
-def test_a_newcomer_is_told_what_to_do(empty_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
-    panel = empty_desk.panel
+def test_a_newcomer_is_told_what_to_do(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
+    panel = unseen_desk.panel
     assert panel.start.isVisible()
     assert panel.start.reader.text()  # a first guess at the name
     assert not panel.light.isVisible()
@@ -86,10 +64,10 @@ def test_a_newcomer_is_told_what_to_do(empty_desk: Desk, cohort: Cohort, tmp_pat
 
 
 def test_an_empty_cohort_asks_for_clips_and_imports_them(
-    empty_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unseen_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = pytest.importorskip("PIL.Image")
-    panel = empty_desk.panel
+    panel = unseen_desk.panel
     assert panel.desk.create(str(tmp_path / "new"), "Ada")
     assert panel.import_.isVisible()
     assert not panel.queue.isVisible()
@@ -99,7 +77,7 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     (tmp_path / "b.mp4").write_bytes(b"no video at all")
     panel.desk.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
     assert panel.work_line.busy
-    empty_desk.until(lambda: panel.session.clip is not None, 60)
+    unseen_desk.until(lambda: panel.session.clip is not None, 60)
     assert panel.session.clip.meta.patient == "p7"
     assert panel.session.clip.shape == (4, 64, 80)
     assert "Imported 1 clip." in panel.message.text()
@@ -108,8 +86,8 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     assert not panel.work_line.busy
 
 
-def test_a_folder_dropped_opens(empty_desk: Desk, cohort: Cohort) -> None:
-    panel = empty_desk.panel
+def test_a_folder_dropped_opens(unseen_desk: Desk, cohort: Cohort) -> None:
+    panel = unseen_desk.panel
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(cohort.location)])
     copy, none = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
@@ -120,7 +98,8 @@ def test_a_folder_dropped_opens(empty_desk: Desk, cohort: Cohort) -> None:
     assert panel.session.cohort.location == cohort.location
 
 
-def test_the_panel_shows_what_was_done(desk: Desk) -> None:
+def test_the_panel_shows_what_was_done(open_desk: Desk) -> None:
+    desk = open_desk
     panel, session = desk.panel, desk.session
     paint(session, (4, 4, 9, 9), confidence=90)
     paint(session, (20, 20, 30, 30), confidence=60, frame=2)
@@ -151,7 +130,8 @@ def test_the_panel_shows_what_was_done(desk: Desk) -> None:
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 
-def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(desk: Desk) -> None:
+def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_desk: Desk) -> None:
+    desk = open_desk
     panel, session = desk.panel, desk.session
     panel.dial.levels[90].click()
     assert (session.confidence, panel.dial.word.text()) == (90, "certain")
@@ -163,8 +143,7 @@ def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(desk: Desk) -> 
     assert desk.layer().selected_label == 42
 
 
-def test_threshold_hides_what_is_less_sure_and_changes_nothing(window: Desk) -> None:
-    desk = window
+def test_threshold_hides_what_is_less_sure_and_changes_nothing(desk: Desk) -> None:
     session = desk.session
     paint(session, (10, 10, 40, 40), confidence=30)
     paint(session, (10, 60, 40, 90), confidence=90)
@@ -189,8 +168,7 @@ def test_threshold_hides_what_is_less_sure_and_changes_nothing(window: Desk) -> 
     assert np.array_equal(session.planes["b-line"], before)
 
 
-def test_who_comes_second_may_look_and_later_take_over(window: Desk, cohort: Cohort) -> None:
-    desk = window
+def test_who_comes_second_may_look_and_later_take_over(desk: Desk, cohort: Cohort) -> None:
     panel, session, hand = desk.panel, desk.session, desk.hand
     first = Session()
     first.open_cohort(cohort.location)
@@ -214,8 +192,7 @@ def test_who_comes_second_may_look_and_later_take_over(window: Desk, cohort: Coh
     desk.until(lambda: len(session.strokes) == 2)
 
 
-def test_a_store_that_goes_away_is_said_and_catches_up(window: Desk, cohort: Cohort) -> None:
-    desk = window
+def test_a_store_that_goes_away_is_said_and_catches_up(desk: Desk, cohort: Cohort) -> None:
     panel, session = desk.panel, desk.session
     paint(session, (4, 4, 9, 9))
     assert session.flush()
@@ -239,8 +216,7 @@ def test_a_store_that_goes_away_is_said_and_catches_up(window: Desk, cohort: Coh
     assert np.array_equal(stored[:, 2], session.planes["b-line"])
 
 
-def test_others_show_hatched_and_can_be_taken_as_mine(window: Desk, cohort: Cohort) -> None:
-    desk = window
+def test_others_show_hatched_and_can_be_taken_as_mine(desk: Desk, cohort: Cohort) -> None:
     panel, session = desk.panel, desk.session
     rater = cohort.clip("clip-1").create_rater("bo", kind="human", label="Dr. Bo")
     plane = np.zeros(SHAPE, np.uint8)
@@ -269,25 +245,27 @@ def test_others_show_hatched_and_can_be_taken_as_mine(window: Desk, cohort: Coho
     assert layer not in desk.viewer.layers
 
 
-def test_a_long_name_does_not_widen_the_panel(desk: Desk, cohort: Cohort) -> None:
+def test_a_long_name_does_not_widen_the_panel(open_desk: Desk, cohort: Cohort) -> None:
+    desk = open_desk
     before = desk.panel.minimumSizeHint().width()
     name = "A registrar whose name goes on for longer than any panel is wide"
     cohort.clip("clip-1").create_rater("long", kind="human", label=name)
     desk.panel.desk.open_clip("clip-2")
     desk.panel.desk.open_clip("clip-1")
     desk.panel.others.boxes["long"].click()
-    desk.hand.wait(50)
+    wait(50)
     assert desk.panel.minimumSizeHint().width() == before
     page = desk.panel.pages.currentWidget()
     assert page.viewport().width() >= page.widget().minimumSizeHint().width()  # nothing is cut
     assert name in desk.panel.others.boxes["long"].toolTip()
 
 
-def test_both_themes(desk: Desk) -> None:
+def test_both_themes(open_desk: Desk) -> None:
+    desk = open_desk
     sheets = set()
     for theme in ("light", "dark"):
         desk.viewer.theme = theme
-        desk.hand.wait(50)
+        wait(50)
         sheets.add(desk.panel.styleSheet())
     assert len(sheets) == 2
 
@@ -305,8 +283,7 @@ def _menu_keys() -> Iterator[str]:
                 yield normal(str(KeyBinding.from_int(rule._bind_to_current_platform())))
 
 
-def test_no_key_is_napari_s(window: Desk) -> None:
-    desk = window
+def test_no_key_is_napari_s(desk: Desk) -> None:
     from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 
     theirs = set(napari_keys())
@@ -353,8 +330,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     assert len(keys_of("class.")) == len(keys_module.CLASS_KEYS)
 
 
-def test_keys_work_from_canvas_and_panel_but_not_while_one_types(window: Desk) -> None:
-    desk = window
+def test_keys_work_from_canvas_and_panel_but_not_while_one_types(desk: Desk) -> None:
     session, hand, panel = desk.session, desk.hand, desk.panel
     hand.activate()
     for widget in (desk.hand.canvas, panel, panel.threshold.slider, panel.queue.clips):
@@ -381,8 +357,7 @@ def test_keys_work_from_canvas_and_panel_but_not_while_one_types(window: Desk) -
     field.deleteLater()
 
 
-def test_a_click_leaves_the_focus_on_the_canvas(window: Desk) -> None:
-    desk = window
+def test_a_click_leaves_the_focus_on_the_canvas(desk: Desk) -> None:
     desk.hand.activate()
     desk.hand.canvas.setFocus()
     desk.panel.dial.levels[30].click()
@@ -430,8 +405,7 @@ def test_playing_keeps_the_clip_s_rate_and_drops_frames(
     owner.deleteLater()
 
 
-def test_the_window_plays(window: Desk) -> None:
-    desk = window
+def test_the_window_plays(desk: Desk) -> None:
     seen = []
     desk.session.events.frame.connect(seen.append)
     desk.panel.transport.play.click()
@@ -443,8 +417,7 @@ def test_the_window_plays(window: Desk) -> None:
     assert not desk.panel.transport.play.isChecked()
 
 
-def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(window: Desk) -> None:
-    desk = window
+def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(desk: Desk) -> None:
     desk.viewer.window.remove_dock_widget("all")
     desk.panel.deleteLater()
     desk.until(lambda: not desk.panel_alive())

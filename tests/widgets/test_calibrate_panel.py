@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from napari.utils.theme import get_theme
 
 from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.calibrate.panel import CalibratePanel
 from tests.annotate.acts import paint
 from tests.conftest import add_clip
-from tests.widgets.desk_work import Desk
+from tests.widgets.desk_work import Desk, let_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -28,10 +26,8 @@ def with_truth(cohort: Cohort) -> None:
         truth.write_status(np.full(truth.shape[:2], Status.REVIEWED, np.uint8))
 
 
-def test_an_exercise(
-    make_napari_viewer: Callable[..., Any], cohort: Cohort, tmp_path: Path
-) -> None:
-    desk = Desk(make_napari_viewer(), shown=False)
+def test_an_exercise(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
+    desk = unseen_desk
     panel = CalibratePanel(desk.viewer)
     panel.resize(320, 800)
     panel.show()
@@ -92,12 +88,5 @@ def test_an_exercise(
     assert panel.bar.maximum() == 9  # all that is left
     panel.drop.click()
     assert panel.result_section.isVisible()
-    panel.deleteLater()
-    desk.hand.wait(50)
+    let_go(panel)
     assert not session.in_exercise
-    desk.close()
-
-
-@pytest.fixture(autouse=True)
-def _own_state(state_dir: Path) -> None:
-    """No exercise of anyone else's."""

@@ -12,11 +12,11 @@ from napari_confseg.annotate.usage import WINDOW
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from tests.annotate.acts import paint
-from tests.widgets.desk_work import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.widgets.desk_work import Desk
 
 
 def dialog_of(desk: Desk) -> ClassesDialog:
@@ -28,10 +28,8 @@ def save(dialog: ClassesDialog) -> Any:
     return dialog.buttons.button(QDialogButtonBox.StandardButton.Save)
 
 
-def test_classes_words_and_what_is_used(
-    make_napari_viewer: Callable[..., Any], cohort: Cohort, tmp_path: Path
-) -> None:
-    desk = Desk(make_napari_viewer(), shown=False)
+def test_classes_words_and_what_is_used(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
+    desk = unseen_desk
     desk.open(cohort)
     panel, session = desk.panel, desk.session
     paint(session, (4, 4, 12, 12), confidence=60)
@@ -92,4 +90,3 @@ def test_classes_words_and_what_is_used(
     assert not save(dialog).isEnabled()
     dialog.reject()
     session.close_cohort()
-    desk.close()

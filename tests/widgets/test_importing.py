@@ -14,19 +14,19 @@ from qtpy.QtWidgets import QDialogButtonBox, QWidget
 from napari_confseg.ingest.masking import MASKED
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
+from napari_confseg.widgets.demo.hand import wait
 from tests.ingest.films import SHIPPED, film, moving
 from tests.ingest.test_dicomdir import disc  # noqa: F401 (a fixture)
-from tests.widgets.desk_work import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
     from pytestqt.qtbot import QtBot
 
+    from tests.widgets.desk_work import Desk
+
 
 def test_a_disc_is_ticked_imported_and_looked_at(
-    make_napari_viewer: Callable[..., Any],
+    unseen_desk: Desk,
     disc: Path,  # noqa: F811
     tmp_path: Path,
     state_dir: Path,
@@ -34,7 +34,7 @@ def test_a_disc_is_ticked_imported_and_looked_at(
 ) -> None:
     cohort = Cohort.create(tmp_path / "study.zarr", name="study", classes=DEFAULT_CLASSES[:1])
     film(disc / "extra.avi", moving(5))
-    desk = Desk(make_napari_viewer(), shown=False)
+    desk = unseen_desk
     panel = desk.panel
     assert panel.desk.open(cohort.location, "Dr. Ada")
     dialog = ImportDialog(panel, [str(disc)])
@@ -50,7 +50,7 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     assert len(dialog.sources()) == 2
     if shots := os.environ.get("CONFSEG_SHOTS"):
         dialog.show()
-        desk.hand.wait(100)
+        wait(100)
         dialog.grab().save(f"{shots}/dialog.png")
 
     assert panel.sheet.isHidden()
@@ -65,7 +65,7 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     assert sheet.shape[1] == 640  # two tiles
     assert panel.sheet.isHidden()
     if shots:
-        desk.hand.wait(100)
+        wait(100)
         panel.sheet.dialog.grab().save(f"{shots}/sheet.png")
     panel.sheet.dialog.close()
     dialog.deleteLater()
@@ -81,7 +81,6 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     desk.until(lambda: len(cohort.clips()) > len(before))
     (name,) = set(cohort.clips()) - before
     assert MASKED in cohort.clip(name).meta.tags
-    desk.close()
 
 
 def test_discs_below_a_folder_are_a_list_each(qtbot: QtBot, tmp_path: Path) -> None:

@@ -11,12 +11,9 @@ from qtpy.QtWidgets import QApplication
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.demo.hand import press_key
-from tests.widgets.desk_work import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_confseg.store import Cohort
+    from tests.widgets.desk_work import Desk
 
 
 def page(desk: Desk) -> KeysDialog:
@@ -37,9 +34,7 @@ def press(dialog: KeysDialog, key: Qt.Key, held: Any = Qt.KeyboardModifier.NoMod
     QTest.keyClick(dialog, key, held)
 
 
-def test_the_page_of_keys(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> None:
-    desk = Desk(make_napari_viewer(show=True))
-    desk.open(cohort)
+def test_the_page_of_keys(desk: Desk) -> None:
     session, panel = desk.session, desk.panel
     desk.hand.key("F1")
     dialog = page(desk)
@@ -92,4 +87,3 @@ def test_the_page_of_keys(make_napari_viewer: Callable[..., Any], cohort: Cohort
     assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (J)"
     dialog.reject()
     QApplication.processEvents()
-    desk.close()

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.annotate.saving import Light, say
 from napari_confseg.annotate.session import Session
-from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.store.validate import validate
 from tests.annotate.acts import as_stored, paint
-from tests.conftest import add_clip
-from tests.widgets.desk_work import SHAPE
+from tests.widgets.desk_work import make_cohort
 
 if TYPE_CHECKING:
     import pytest
@@ -26,8 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_kill_after_saved(tmp_path: Path, state_dir: Path, request: pytest.FixtureRequest) -> None:
-    cohort = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
-    add_clip(cohort, "clip-1", shape=SHAPE)
+    cohort = make_cohort(tmp_path / "cohort.zarr", "clip-1")
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.widgets.killed_viewer", cohort.location],
         stdout=subprocess.PIPE, text=True, cwd=ROOT,

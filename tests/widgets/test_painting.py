@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import DEFAULT_CLASSES, Cohort
-from tests.conftest import add_clip
-from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr
+from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from napari_confseg.store import Cohort
 
 
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
-    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
-    add_clip(made, "clip-1", shape=SHAPE)
-    add_clip(made, "clip-2", shape=SHAPE)
-    return made
-
-
-@pytest.fixture
-def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
-    made = Desk(make_napari_viewer(show=True))
-    made.open(cohort)
-    yield made
-    made.close()
+    return make_cohort(tmp_path / "cohort.zarr", "clip-1", "clip-2")
 
 
 def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort) -> None:

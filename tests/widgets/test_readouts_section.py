@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from napari_confseg.widgets.demo.hand import wait
 from tests.annotate.acts import paint
-from tests.widgets.desk_work import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_confseg.store import Cohort
+    from tests.widgets.desk_work import Desk
 
 PLEURA, B_LINE = (10, 5, 13, 55), (13, 20, 48, 26)
 
 
-def test_painting_is_read_out(cohort: Cohort, make_napari_viewer: Callable[..., Any]) -> None:
-    desk = Desk(make_napari_viewer(show=False), shown=False)
+def test_painting_is_read_out(cohort: Cohort, unseen_desk: Desk) -> None:
+    desk = unseen_desk
     desk.open(cohort)
     session, part = desk.session, desk.panel.readouts
     paint(session, PLEURA, class_name="pleura", confidence=100)
     paint(session, B_LINE, class_name="b-line", confidence=100)
-    desk.hand.wait(300)
+    wait(300)
     assert part.live.frame is None  # folded away: nothing is computed
     desk.panel.readouts_section.header.click()
     desk.until(lambda: part.live.frame is not None)
@@ -38,4 +37,3 @@ def test_painting_is_read_out(cohort: Cohort, make_napari_viewer: Callable[..., 
     session.undo()  # the B-line
     part.of_frame.click()
     desk.until(lambda: part.values["b_line_count"].text() == "0")
-    desk.close()

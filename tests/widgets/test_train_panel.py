@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
@@ -33,6 +34,7 @@ from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.panel import TrainPanel
 from tests.widgets import learnable_cohort
+from tests.widgets.desk_work import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,15 +47,14 @@ def learnable(tmp_path: Path, state_dir: Path) -> Cohort:
 
 
 @pytest.fixture
-def panel(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[TrainPanel]:
+def panel(qapp: object, state_dir: Path) -> Iterator[TrainPanel]:
     """The panel as a window of its own: most of what it does needs no canvas to be drawn."""
-    made = TrainPanel(make_napari_viewer())
+    made = TrainPanel(ViewerModel())
     made.resize(340, 900)
     made.show()
     yield made
     made.session.close_clip()
-    made.close()
-    made.deleteLater()
+    let_go(made)
 
 
 @pytest.fixture
@@ -384,10 +385,8 @@ def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, 
     assert body.minimumSizeHint().width() <= panel.minimumWidth() - bar
 
 
-def test_closing_the_panel_lets_go_of_the_session(
-    make_napari_viewer: Callable[..., Any], learnable: Cohort
-) -> None:
-    viewer = make_napari_viewer()
+def test_closing_the_panel_lets_go_of_the_session(qapp: object, learnable: Cohort) -> None:
+    viewer = ViewerModel()
     panel = TrainPanel(viewer)
     opened(panel, learnable, "clip-1")
     session, timer = session_for(viewer), panel.follower._timer

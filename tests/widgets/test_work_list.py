@@ -13,13 +13,12 @@ from qtpy.QtTest import QTest
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.queue import Facet, Sort, Which
 from napari_confseg.annotate.session import Session
-from napari_confseg.store import DEFAULT_CLASSES, About, Cohort, validate
+from napari_confseg.store import About, Cohort, validate
 from napari_confseg.widgets.annotate.clip_list import ALIKE, NAME, REVIEWED
-from tests.conftest import add_clip
-from tests.widgets.desk_work import SHAPE, Desk
+from tests.annotate.acts import review_all
+from tests.widgets.desk_work import SHAPE, Desk, make_cohort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CLIPS = ("clip-1", "clip-2", "clip-10")
@@ -27,9 +26,7 @@ CLIPS = ("clip-1", "clip-2", "clip-10")
 
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
-    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
-    for name in CLIPS:
-        add_clip(made, name, n_frames=2, shape=SHAPE)
+    made = make_cohort(tmp_path / "cohort.zarr", *CLIPS, n_frames=2)
     for name, shift in (("bo", 0), ("cy", 30)):
         rater = made.clip("clip-2").create_rater(name, kind="human", label=name.title())
         plane = np.zeros(SHAPE, np.uint8)
@@ -39,21 +36,6 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     return made
 
 
-@pytest.fixture
-def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
-    made = Desk(make_napari_viewer(show=True))
-    made.open(cohort)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def unseen_desk(make_napari_viewer: Callable[..., Any], state_dir: Path) -> Iterator[Desk]:
-    made = Desk(make_napari_viewer(), shown=False)
-    yield made
-    made.close()
-
-
 def listed(desk: Desk) -> tuple[str, ...]:
     return tuple(desk.panel.queue.clips.rows.names)
 
@@ -61,11 +43,6 @@ def listed(desk: Desk) -> tuple[str, ...]:
 def cell(desk: Desk, row: int, column: int) -> str:
     rows = desk.panel.queue.clips.rows
     return str(rows.data(rows.index(row, column)))
-
-
-def review_all(session: Session) -> None:
-    for frame in range(len(session.status)):
-        session.mark_reviewed(frame)
 
 
 def click(widget: Any) -> None:

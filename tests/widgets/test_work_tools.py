@@ -5,7 +5,7 @@ Windows are slow to make: each test does several things in one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,13 +18,12 @@ from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.placing import clipped
 from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import DEFAULT_CLASSES, Cohort, Sector, Spacing
+from napari_confseg.store import Cohort, Sector, Spacing
 from tests.annotate.tools.pictures import texture
-from tests.conftest import add_clip, clip_meta
-from tests.widgets.desk_work import SHAPE, Desk, planes_by_plain_zarr
+from tests.conftest import clip_meta
+from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 N = 6
@@ -34,23 +33,14 @@ SECTOR = Sector(kind="curved", polygon=((8, 50), (8, 78), (70, 120), (90, 64), (
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     """A clip whose picture slides, with a sector and a size; one of noise without either."""
-    made = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
+    made = make_cohort(tmp_path / "cohort.zarr", "still")
     wide = texture((SHAPE[0], SHAPE[1] + N))
     with made.new_clip("sliding", shape=SHAPE) as new:
         for t in range(N):
             new.append(np.ascontiguousarray(wide[:, N - t : N - t + SHAPE[1]]))
         known = {"sector": SECTOR, "spacing": Spacing(y=0.5, x=0.5, source="manual")}
         new.finish(clip_meta(N).model_copy(update=known))
-    add_clip(made, "plain", shape=SHAPE)
     return made
-
-
-@pytest.fixture
-def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
-    made = Desk(make_napari_viewer(show=True))
-    made.open(cohort, clip="sliding")
-    yield made
-    made.close()
 
 
 def preview(desk: Desk, label: str = "B-line") -> np.ndarray | None:
@@ -247,9 +237,9 @@ def test_filling_copying_and_keeping_to_the_sector(desk: Desk, cohort: Cohort) -
     now = stored(desk, cohort)
     for t in range(N):
         assert np.array_equal(now[2, t], clipped(before[t], inside))
-    assert desk.panel.desk.open_clip("plain")
+    assert desk.panel.desk.open_clip("still")
     hand.key("Shift+D")
-    assert np.array_equal(stored(desk, cohort, "plain")[2, 0], first)
+    assert np.array_equal(stored(desk, cohort, "still")[2, 0], first)
     assert "not known" in saving.buttons["clip-to-sector"].toolTip()
 
 

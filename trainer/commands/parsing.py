@@ -1,46 +1,25 @@
-"""How commands are declared, and the options that several of them take."""
+"""What the subcommands of ``confseg-train`` are made with; and options that several take."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_confseg.subcommands import DONE, REFUSED, WRONG_USAGE, Subparsers, add_command
+
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    import argparse
 
-DONE, REFUSED, WRONG_USAGE = 0, 1, 2
-"""Exit codes: all done; something refused, which is told; not called correctly."""
-
-Run = Callable[[argparse.Namespace], int]
-
-
-def add_command(
-    commands: Subparsers, name: str, run: Run, *, purpose: str, example: str
-) -> argparse.ArgumentParser:
-    """Declare a command.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where it is added.
-    name : str
-        What people type.
-    run : callable
-        Does it, and returns the exit code.
-    purpose : str
-        A sentence without capital and full stop.
-    example : str
-        A whole command line.
-    """
-    parser = commands.add_parser(
-        name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".",
-        epilog=f"example: {example}",
-    )  # fmt: skip
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, for machines")
-    return parser
+__all__ = [
+    "DONE",
+    "REFUSED",
+    "WRONG_USAGE",
+    "Subparsers",
+    "absolute",
+    "add_command",
+    "add_compute_options",
+    "add_fits_options",
+]
 
 
 def add_compute_options(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.links import Links
 from napari_confseg.annotate.review.agreeing import still_untouched
 from napari_confseg.annotate.review.deciding import Case
 from napari_confseg.annotate.review.looks import look_of
@@ -82,23 +83,19 @@ class Looking:
         self._agree = False
         self._parts: list[Act] = []
         self._before: dict[int, int] | None = None
-        self._links: list[tuple[Any, Any]] = [
+        self._links = Links(
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
             (session.events.save_state, self._settle),
             (session.events.role, self._on_clip),
             (session.blinding_changed, self._on_clip),
             (session.progress_changed, self._on_progress),
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        )
         self._on_clip()
 
     def close(self) -> None:
         """Let go of the session."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     # ---- what is open ---------------------------------------------------------------------
 

@@ -36,9 +36,7 @@ class Review(Looking):
         self._deciding = False
         self._due: tuple[ClipDue, ...] = ()
         super().__init__(session)
-        for link in ((session.acted, self._on_acted), (session.events.cohort, self._forget_due)):
-            self._links.append(link)
-            link[0].connect(link[1])
+        self._links.add((session.acted, self._on_acted), (session.events.cohort, self._forget_due))
 
     # ---- stepping -------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -15,23 +14,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.hatch import hatching
 from napari_confseg.widgets.parts.look import button, label
+from napari_confseg.widgets.parts.signs import hatch_icon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def hatch_icon(direction: int, color: str) -> QIcon:
-    """Return a swatch with the hatching that an overlay of this `direction` is drawn in."""
-    image = QImage(18, 18, QImage.Format.Format_ARGB32)
-    image.fill(QColor(0, 0, 0, 0))
-    lines = hatching((18, 18), direction)
-    for y in range(18):
-        for x in range(18):
-            if lines[y, x] or y in (0, 17) or x in (0, 17):
-                image.setPixelColor(x, y, QColor(color))
-    return QIcon(QPixmap.fromImage(image))
 
 
 class OtherReaders(QWidget):  # type: ignore[misc]

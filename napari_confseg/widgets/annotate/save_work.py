@@ -9,10 +9,10 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWi
 
 from napari_confseg.annotate.filling import run
 from napari_confseg.annotate.toolkit import Deed, Toolkit
-from napari_confseg.widgets.annotate.tools import SliderRow
 from napari_confseg.widgets.parts.chores import Chore
 from napari_confseg.widgets.parts.look import button, label, with_key
 from napari_confseg.widgets.parts.section import StillWheel
+from napari_confseg.widgets.parts.slider_row import SliderRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

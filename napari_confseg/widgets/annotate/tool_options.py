@@ -8,9 +8,9 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.view import BAND_TOOLS, Tool
-from napari_confseg.widgets.annotate.tools import SliderRow
 from napari_confseg.widgets.parts.look import button, with_key
 from napari_confseg.widgets.parts.section import StillWheel
+from napari_confseg.widgets.parts.slider_row import SliderRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

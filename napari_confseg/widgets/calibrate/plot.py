@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_confseg.widgets.parts.plot import StillPlot
 
 if TYPE_CHECKING:
     from napari_confseg.dataset.exercise import Curve
@@ -22,20 +23,12 @@ class ReliabilityPlot(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.plot = pg.PlotWidget()
+        self.plot = StillPlot("Was there, %", "You said, %")
         self.plot.setMinimumHeight(HEIGHT)
         self.plot.setMaximumHeight(HEIGHT + 80)
-        self.plot.setMouseEnabled(False, False)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
         self.plot.setRange(xRange=(0, 100), yRange=(0, 100), padding=0.08)
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        for side, words in (("bottom", "You said, %"), ("left", "Was there, %")):
-            axis = self.plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
-            axis.setLabel(words)
-            axis.setTickSpacing(20, 20)
+        for side in ("bottom", "left"):
+            self.plot.getAxis(side).setTickSpacing(20, 20)
         self._diagonal = self.plot.plot([0, 100], [0, 100])
         self._before = self.plot.plot([], [])
         self._line = self.plot.plot([], [])
@@ -60,14 +53,7 @@ class ReliabilityPlot(QWidget):  # type: ignore[misc]
 
     def set_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
-        text = theme.text.as_hex()
-        faint = QColor(text)
-        faint.setAlpha(150)
-        self.plot.setBackground(theme.background.as_hex())
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(pg.mkPen(theme.secondary.as_hex()))
-            axis.setTextPen(faint)
+        faint = self.plot.set_theme(theme)
         self._diagonal.setPen(pg.mkPen(faint, width=1, style=Qt.PenStyle.DashLine))
         for words in self._texts:
             words.setColor(faint)

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.datasets.wishes import people, rater_choices
 from napari_confseg.widgets.dataset.plots import CurvePlot, reliability_lines, threshold_lines
+from napari_confseg.widgets.parts.choices import Choices
 from napari_confseg.widgets.parts.section import Section
 from napari_confseg.widgets.parts.signs import note, swatch
-from napari_confseg.widgets.train.form import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

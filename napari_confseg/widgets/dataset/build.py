@@ -23,8 +23,8 @@ from napari_confseg.annotate.plan import Choice
 from napari_confseg.widgets.dataset.place import PlaceEdit
 from napari_confseg.widgets.dataset.preview import PreviewView
 from napari_confseg.widgets.dataset.ticks import TickList
+from napari_confseg.widgets.parts.choices import Choices
 from napari_confseg.widgets.parts.section import Section
-from napari_confseg.widgets.train.form import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

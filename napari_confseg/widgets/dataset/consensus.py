@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.datasets.wishes import METHODS, chosen_for_consensus, rater_choices
+from napari_confseg.widgets.parts.choices import Choices
 from napari_confseg.widgets.parts.signs import note
-from napari_confseg.widgets.train.form import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,9 +22,9 @@ from napari_confseg.widgets.dataset.tasks import TaskRunner
 from napari_confseg.widgets.dataset.versions import VersionsPage
 from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.parts.page import Page
+from napari_confseg.widgets.parts.problem_box import ProblemBox
 from napari_confseg.widgets.parts.section import still_wheel
 from napari_confseg.widgets.parts.work_line import WorkLine
-from napari_confseg.widgets.train.run import ProblemBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,10 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.dataset.overlap import CURVE
+from napari_confseg.widgets.parts.plot import StillPlot, legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,23 +43,11 @@ class CurvePlot(QWidget):  # type: ignore[misc]
         super().__init__()
         self._lines: list[Line] = []
         self._items: list[Any] = []
-        self.legend = QLabel()
-        self.legend.setWordWrap(True)
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.plot = pg.PlotWidget()
+        self.legend = legend()
+        self.plot = StillPlot(y_label, x_label)
         self.plot.setFixedHeight(HEIGHT)
-        self.plot.setMouseEnabled(False, False)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
         self.plot.setXRange(0, 100, padding=0.02)
         self.plot.setYRange(0, 1, padding=0.04)
-        for side, text in (("bottom", x_label), ("left", y_label)):
-            axis = self.plot.getAxis(side)
-            axis.enableAutoSIPrefix(False)
-            axis.setLabel(text)
         self.plot.getAxis("left").setWidth(38)
         self._diagonal = pg.PlotDataItem([0, 100], [0, 1])
         if diagonal:
@@ -73,13 +62,7 @@ class CurvePlot(QWidget):  # type: ignore[misc]
 
     def set_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
-        faint = QColor(theme.text.as_hex())
-        faint.setAlpha(170)
-        self.plot.setBackground(theme.background.as_hex())
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(pg.mkPen(theme.secondary.as_hex()))
-            axis.setTextPen(faint)
+        faint = self.plot.set_theme(theme)
         self._diagonal.setPen(pg.mkPen(faint, width=1, style=Qt.PenStyle.DashLine))
 
     def show_lines(self, lines: Sequence[Line]) -> None:

@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.dataset.plots import ClassBars
+from napari_confseg.widgets.parts.problem_box import ProblemBox
 from napari_confseg.widgets.parts.signs import note
-from napari_confseg.widgets.train.run import ProblemBox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,6 +38,29 @@ def find_canvas(window: QWidget) -> QWidget:
     raise LookupError(f"{window!r} has no napari canvas")
 
 
+def wait(milliseconds: int = PAUSE) -> None:
+    """Let the program run for a while."""
+    # Not QTest.qWait: vispy replaces it by one that spins.
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def wait_until(true: Callable[[], bool], timeout: float = 60.0, *, pause: int = PAUSE) -> None:
+    """Let the program run until `true()`, which is asked every `pause` milliseconds.
+
+    Raises
+    ------
+    TimeoutError
+        If that has not come within `timeout` seconds.
+    """
+    end = monotonic() + timeout
+    while not true():
+        if monotonic() > end:
+            raise TimeoutError(f"waited {timeout:g} s in vain")
+        wait(pause)
+
+
 class Hand:
     """Moves the mouse over a viewer and presses keys, as a person would.
 
@@ -66,24 +89,11 @@ class Hand:
 
     def wait(self, milliseconds: int | None = None) -> None:
         """Let the program run for a while."""
-        # Not QTest.qWait: vispy replaces it by one that spins.
-        loop = QEventLoop()
-        QTimer.singleShot(self._pause if milliseconds is None else milliseconds, loop.quit)
-        loop.exec()
+        wait(self._pause if milliseconds is None else milliseconds)
 
     def wait_until(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
-        """Let the program run until `true()`.
-
-        Raises
-        ------
-        TimeoutError
-            If that has not come within `timeout` seconds.
-        """
-        end = monotonic() + timeout
-        while not true():
-            if monotonic() > end:
-                raise TimeoutError(f"waited {timeout:g} s in vain")
-            self.wait()
+        """Let the program run until `true()`; see :func:`wait_until`."""
+        wait_until(true, timeout, pause=self._pause)
 
     def move(self, y: float, x: float) -> None:
         """Move the mouse there, whatever button is down."""

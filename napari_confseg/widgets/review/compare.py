@@ -18,10 +18,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.dataset.maps import MAPS
-from napari_confseg.widgets.annotate.others import hatch_icon
-from napari_confseg.widgets.annotate.tools import SliderRow
 from napari_confseg.widgets.parts.look import button, icon
-from napari_confseg.widgets.parts.signs import swatch
+from napari_confseg.widgets.parts.signs import hatch_icon, swatch
+from napari_confseg.widgets.parts.slider_row import SliderRow
 from napari_confseg.widgets.review.legend import MapLegend
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.annotate.others import hatch_icon
 from napari_confseg.widgets.parts.look import button, label, with_key
+from napari_confseg.widgets.parts.signs import hatch_icon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,10 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_confseg.annotate.runs import SCORE
+from napari_confseg.widgets.parts.plot import StillPlot, legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +48,7 @@ class Curves(QWidget):  # type: ignore[misc]
         for item in (self._best_line, self._star):
             item.setZValue(10)
             self.dice.addItem(item, ignoreBounds=True)
-        self.legend = QLabel()
-        self.legend.setWordWrap(True)
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.legend = legend()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -65,14 +63,8 @@ class Curves(QWidget):  # type: ignore[misc]
     def set_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
         self._text = theme.text.as_hex()
-        faint = QColor(self._text)
-        faint.setAlpha(150)
         for plot in (self.dice, self.loss):
-            plot.setBackground(theme.background.as_hex())
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(pg.mkPen(theme.secondary.as_hex()))
-                axis.setTextPen(faint)
+            plot.set_theme(theme)
         dashed = pg.mkPen(self._text, width=1, style=Qt.PenStyle.DashLine)
         self._best_line.setPen(dashed)
         self._star.setBrush(pg.mkBrush("#ffd166"))
@@ -153,17 +145,9 @@ class Curves(QWidget):  # type: ignore[misc]
         return "&ensp; ".join(parts)
 
 
-def _plot(title: str, height: int) -> Any:
-    plot = pg.PlotWidget()
+def _plot(title: str, height: int) -> StillPlot:
+    plot = StillPlot(title, x_grid=False)
     plot.setMinimumHeight(height)
     plot.setMaximumHeight(height + 30)
-    plot.setMouseEnabled(False, False)
-    plot.setMenuEnabled(False)
-    plot.hideButtons()
-    plot.showGrid(y=True, alpha=0.15)
     plot.getAxis("left").setWidth(_AXIS_WIDTH)
-    plot.getAxis("left").setLabel(title)
-    for side in ("left", "bottom"):
-        plot.getAxis(side).enableAutoSIPrefix(False)
-    plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return plot

@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.widgets.parts.problem_box import ProblemBox
 from napari_confseg.widgets.parts.signs import note, swatch
-from napari_confseg.widgets.train.run import ProblemBox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,11 +17,12 @@ from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.training import Training, TrainingState
 from napari_confseg.store import Status
 from napari_confseg.widgets.panel import Panel
+from napari_confseg.widgets.parts.problem_box import ProblemBox
 from napari_confseg.widgets.parts.section import Section, still_wheel
 from napari_confseg.widgets.parts.signs import note
 from napari_confseg.widgets.train.form import PlanForm
 from napari_confseg.widgets.train.model import ModelOnClip
-from napari_confseg.widgets.train.run import ProblemBox, RunList, RunView
+from napari_confseg.widgets.train.run import RunList, RunView
 from napari_confseg.widgets.train.run_follower import RunFollower
 
 if TYPE_CHECKING:

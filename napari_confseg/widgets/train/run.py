@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -21,6 +20,7 @@ from superqt import QElidingLabel
 
 from napari_confseg.annotate.runs import Phase
 from napari_confseg.job import FitRequest
+from napari_confseg.widgets.parts.problem_box import ProblemBox
 from napari_confseg.widgets.parts.signs import note
 from napari_confseg.widgets.train.curves import Curves
 
@@ -61,32 +61,6 @@ def summary(state: RunState) -> str:
     n = len(request.classes)
     what = request.classes[0] if n == 1 else f"{n} classes"
     return f"{how} · {what} · {request.size} · {request.device}"
-
-
-class ProblemBox(QFrame):  # type: ignore[misc]
-    """One sentence that says what is wrong, and one that says what to do."""
-
-    def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent)
-        self.setProperty("role", "problem")
-        self.setAccessibleName("Problem")
-        self._error, self._hint = note(), note()
-        self._error.setProperty("role", "error")
-        for label in (self._error, self._hint):
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.setSpacing(2)
-        layout.addWidget(self._error)
-        layout.addWidget(self._hint)
-        self.hide()
-
-    def say(self, error: str, hint: str = "") -> None:
-        """Show the two sentences; nothing at all if there is no error."""
-        self._error.setText(error)
-        self._hint.setText(hint)
-        self._hint.setVisible(bool(hint))
-        self.setVisible(bool(error))
 
 
 class RunView(QWidget):  # type: ignore[misc]
