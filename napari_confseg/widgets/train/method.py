@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QSpinBox
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox
 
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.widgets.parts.signs import note
@@ -30,6 +30,7 @@ class MethodRows(QObject):  # type: ignore[misc]
         self.labels = {name: QLabel() for name in self.params}
         self.loss, self.loss_note = chooser("How what is missing is measured"), note()
         self.levels, self.levels_note = chooser("Which percent is written in the end"), note()
+        self._asks = {box: box.toolTip() for box in (self.loss, self.levels)}
         self._chosen: dict[str, float] = {}
         self._fill()
         self.chooser.activated.connect(
@@ -73,10 +74,10 @@ class MethodRows(QObject):  # type: ignore[misc]
         """Show the chosen method, its numbers, the loss and the levels, each with what it does."""
         about = METHODS[wish.method]
         select(self.chooser, wish.method)
-        select(self.loss, wish.loss)
-        self.loss_note.setText(f"{LOSSES[wish.loss or about.loss]}.")
-        select(self.levels, wish.levels)
-        self.levels_note.setText(f"{LEVELS[wish.levels or about.levels]}.")
+        self._show_choice(self.loss, self.loss_note, wish.loss, LOSSES[wish.loss or about.loss])
+        self._show_choice(
+            self.levels, self.levels_note, wish.levels, LEVELS[wish.levels or about.levels]
+        )
         self._chosen = dict(wish.params)
         values = {p: wish.params.get(p, v.default) for p, v in about.parameters.items()}
         for name, box in self.params.items():
@@ -92,6 +93,15 @@ class MethodRows(QObject):  # type: ignore[misc]
             box.setAccessibleName(f"{parameter.label}, of the method")
             self.labels[name].setText(parameter.label)
         self.note.setText(about.purpose.format(**{n: f"{v:g}" for n, v in values.items()}))
+
+    def _show_choice(
+        self, chooser: QComboBox, note: QLabel, chosen: str | None, purpose: str
+    ) -> None:
+        """Show a choice; what it does stands below it once it is not the method's own."""
+        select(chooser, chosen)
+        chooser.setToolTip(f"{self._asks[chooser]}. Now: {purpose}")
+        note.setText(f"{purpose}.")
+        self._form.setRowVisible(note, chosen is not None)
 
 
 def _title(name: str) -> str:
