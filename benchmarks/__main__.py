@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HALF_AN_HOUR = {"study"}
+LONG = {"study", "uncertainty"}
 """What takes so long that it is run by its own name only."""
 
 
@@ -15,7 +15,7 @@ def main() -> int:
     """Return 0 if every benchmark ran, else the number that did not."""
     names = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])]
     failed = []
-    for name in sorted(n for n in names if not n.startswith("_") and n not in HALF_AN_HOUR):
+    for name in sorted(n for n in names if not n.startswith("_") and n not in LONG):
         print(f"\n## {name}\n", flush=True)
         if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
             failed.append(name)
