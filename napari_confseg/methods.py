@@ -101,8 +101,10 @@ METHODS: Final[dict[str, About]] = {
         "First finds out what each rater's confidence is worth, then learns from that."
     ),
     "own-scale": About(
-        "Reads each rater on the scale that they use, and cuts where the overlap should be best.",
+        "Present from {t} % of the highest that each rater ever states, else absent; the model is "
+        "cut where the overlap should be best.",
         levels="overlap",
+        parameters={"t": Parameter(50, 1, 100, "Present from", "%")},
     ),
 }
 """Name of each method, and what is to be known of it."""

@@ -86,6 +86,9 @@ READERS: dict[str, ReaderKind] = {
         "Hasty reader", judgement=0.4, hand=0.7, generous=0.4, levels=(30, 70, 100), rim=False,
         omits=0.12, skips=0.3,
     ),
+    "sparing": ReaderKind(
+        "Sparing reader", generous=-0.8, lean=-0.4, levels=(40, 60, 80), omits=0.1
+    ),
     # Two schools of thought on one question each: how far down a fading B-line is one, and
     # whether a small subpleural consolidation is more than a thickened pleura.
     "school-deep": ReaderKind("First school: B-lines to the bottom"),

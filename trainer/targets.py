@@ -144,7 +144,7 @@ RECIPES: dict[str, Recipe] = {
     "heteroscedastic": Recipe(soft, heads.NOISY),
     "raters": Recipe(soft, per_rater=True),
     "calibrated": Recipe(soft, calibrates=calibrate),
-    "own-scale": Recipe(soft, calibrates=own_scales),
+    "own-scale": Recipe(threshold, calibrates=own_scales),
 }
 
 
