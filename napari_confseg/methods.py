@@ -101,8 +101,7 @@ METHODS: Final[dict[str, About]] = {
         "First finds out what each rater's confidence is worth, then learns from that."
     ),
     "own-scale": About(
-        "Present from {t} % of the highest that each rater ever states, else absent; the model is "
-        "cut where the overlap should be best.",
+        "Cut at {t} % of each rater's highest confidence; levels are where overlap is best.",
         levels="overlap",
         parameters={"t": Parameter(50, 1, 100, "Present from", "%")},
     ),

@@ -382,7 +382,7 @@ def test_without_a_choice_people_and_what_they_reviewed_are_learnt_from(reviewed
     assert made.request is not None
     assert made.request.classes == ("pleura", "b-line")
     assert made.request.raters == ("ann", "bob")
-    assert made.request.method == Method(name="own-scale")
+    assert made.request.method == Method(name="own-scale", params={"t": 50})
     assert made.request.cohort == reviewed.location
     assert [(c.name, c.frames) for c in made.classes if c.frames] == [("pleura", 3), ("b-line", 5)]
 

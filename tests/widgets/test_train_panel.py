@@ -415,7 +415,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     training.want(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
-    assert name.startswith("own-scale-")
+    assert name.startswith("own-scale50-")
 
     def run() -> Any:
         return training.state.watched
