@@ -1,6 +1,8 @@
 """Which network learns fastest: equal processor time each, same data, one thread.
 
-``python -m benchmarks.networks [COHORT] [--seconds 20] [--json]``
+``python -m benchmarks.networks [COHORT] [--size quick] [--seconds 20] [--json]``
+
+Canvas, batch and peak rate are those of the size.
 
 Processor time and not wall time, so that whatever else runs on the machine doesn't decide.
 """
@@ -28,6 +30,7 @@ from napari_confseg.store import Cohort
 from sample_data import make_cohort
 from trainer.fit import draw_batch, follow, learning_rate
 from trainer.losses import cross_entropy_and_dice
+from trainer.network import SIZES
 from trainer.prepare import Plan, prepare, prevalence
 from trainer.progress import Reporter
 from trainer.validate import validate
@@ -35,6 +38,7 @@ from trainer.validate import validate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SMALL = (8, 16, 32, 64)
 WIDE, NARROW, DEEP = (16, 32, 64, 128, 256), (8, 16, 32, 64, 128), (32, 64, 128, 256, 512)
 
 
@@ -55,6 +59,7 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "1 residual unit, 16-256": _unet(WIDE, units=1),
     "no residual units, 16-256": _unet(WIDE, units=0),
     "no residual units, 8-128": _unet(NARROW, units=0),
+    "no residual units, 8-64": _unet(SMALL, units=0),
     "no residual units, 32-512": _unet(DEEP, units=0),
     "2 residual units, 8-128": _unet(NARROW),
     "2 residual units, 32-512": _unet(DEEP),
@@ -97,8 +102,9 @@ def main() -> None:
     parser.add_argument("cohort", nargs="?", help="a synthetic one if not given")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--only", nargs="+", default=[""], help="words in the networks' names")
-    parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
+    parser.add_argument("--rate", type=float, help="peak rate; the size's own if not given")
+    parser.add_argument("--batch", type=int, help="the size's own if not given")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -108,17 +114,19 @@ def main() -> None:
             make_cohort(location, patients=4, frames=12)
         cohort = Cohort.open(location, read_only=True)
         request = FitRequest(
-            cohort=location, rater="benchmark", device="cpu", threads=1, size="quick",
+            cohort=location, rater="benchmark", device="cpu", threads=1, size=arguments.size,
             classes=tuple(c.name for c in cohort.meta.classes),
             method=Method(name="threshold", params={"t": 60}),
         )  # fmt: skip
         run = RunFolder.create(Path(folder) / "run", request)
         plan = prepare(run, request, Reporter(run))
-    plan = replace(plan, config=plan.config.model_copy(update={"batch": arguments.batch}))
+    if arguments.batch:
+        plan = replace(plan, config=plan.config.model_copy(update={"batch": arguments.batch}))
+    rate = arguments.rate or SIZES[arguments.size].learning_rate
     rows = []
     for name, make in NETWORKS.items():
         if any(word in name for word in arguments.only):
-            found = learn_for(plan, make, arguments.seconds, arguments.rate)
+            found = learn_for(plan, make, arguments.seconds, rate)
             rows.append({"network": name, **found})
             if arguments.json:
                 print(json.dumps(rows[-1]), flush=True)
