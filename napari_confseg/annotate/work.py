@@ -39,7 +39,8 @@ class Work:
         self.writer = writer
         self._hear: Callable[[SaveState], None] | None = None
         self.names = [c.name for c in classes]
-        self.planes = {c.name: writer.load_planes(c.index) for c in classes}
+        planes = writer.load_each([c.index for c in classes])
+        self.planes = dict(zip(self.names, planes, strict=True))
         self.status: NDArray[np.uint8] = writer.load_status()
         self.strokes: list[Stroke] = list(writer.strokes())
         touched = self.status != Status.UNTOUCHED

@@ -16,6 +16,7 @@ from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.tenure import Tenure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -147,15 +148,24 @@ class RaterWriter:
 
     def load_planes(self, class_index: int) -> NDArray[np.uint8]:
         """Return the planes of a class, ``uint8 (T, Y, X)``: the store's and what still waits."""
+        return self.load_each([class_index])[0]
+
+    def load_each(self, class_indices: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Return what :meth:`load_planes` does for several classes, with one look at the store."""
         with self._lock:  # before reading: what reaches the store meanwhile is applied twice
             waiting = list(self._backlog.pending)
         t, _, y, x = self.shape
         rater = self._tenure.rater
-        planes = np.zeros((t, y, x), np.uint8) if rater is None else rater.read_planes(class_index)
+        planes = (
+            [np.zeros((t, y, x), np.uint8) for _ in class_indices]
+            if rater is None
+            else rater.read_each(class_indices)
+        )
+        by_class = dict(zip(class_indices, planes, strict=True))
         for entry in waiting:
             for patch in entry.effect().patches:
-                if patch.class_index == class_index:
-                    patch.apply(planes[patch.frame])
+                if patch.class_index in by_class:
+                    patch.apply(by_class[patch.class_index][patch.frame])
         return planes
 
     def load_status(self) -> NDArray[np.uint8]:
