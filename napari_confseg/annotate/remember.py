@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import unicodedata
@@ -21,6 +22,13 @@ MAX_RECENT = 8
 
 state_folder = journal_folder
 """Where this program keeps its state: ``$CONFSEG_STATE_DIR``, else the platform's folder."""
+
+
+def account_name() -> str:
+    """Return the name of the person's account, as a first guess at the reader's."""
+    with suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return ""
 
 
 def slug_of(name: str) -> str:

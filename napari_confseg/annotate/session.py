@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.annotate import reviewing
 from napari_confseg.annotate.opening import Opening
-from napari_confseg.annotate.overlays import acceptance, load_overlay
+from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.store import Act, Status
 
 if TYPE_CHECKING:
@@ -139,7 +139,21 @@ class Session(Opening):
         if self.cohort is None or self.clip is None:
             raise ValueError("open a clip before showing another rater on it")
         self._check_sight(self.clip.rater(name).meta.kind)
-        overlay = load_overlay(self.clip, name, self.cohort.meta)
+        self._show_overlay(load_overlay(self.clip, name, self.cohort.meta))
+
+    def show_overlay(self, overlay: Overlay) -> None:
+        """Show marks that stand in no rater's planes, such as a consensus not written yet.
+
+        Raises
+        ------
+        BlindedError
+            If I may not see marks of this kind (yet).
+        """
+        self._check_sight(overlay.kind)
+        self._show_overlay(overlay)
+
+    def _show_overlay(self, overlay: Overlay) -> None:
+        name = overlay.name
         self.overlays_hidden -= {name}
         if any(o.name == name for o in self.overlays):
             self.overlays = tuple(overlay if o.name == name else o for o in self.overlays)

@@ -121,7 +121,7 @@ class Telling(SessionState):
             self.blinding_changed.emit()
 
     def set_blinding(self, rule: Blinding) -> None:
-        """Set whether the cohort's readers see each other.
+        """Set whether the cohort's readers see each other; who and when stands in the cohort.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Telling(SessionState):
         """
         if self.cohort is None:
             raise ValueError("open a cohort before saying who may see whom in it")
-        self.cohort.update_meta(blinding=rule)
+        self.cohort.update_meta(blinding=rule, by=Memory.load().reader or self.rater)
         self._hide_unseen()
         self.blinding_changed.emit()
 
@@ -164,6 +164,14 @@ class Telling(SessionState):
             return []
         metas = [(n, self.clip.rater(n).meta) for n in self.clip.raters() if n != self.rater]
         return [(name, meta.label) for name, meta in metas if self.standing.sees(meta.kind)]
+
+    def why_not_cohort(self) -> str:
+        """Return why I may not see what others marked throughout the cohort; empty if I may.
+
+        What holds for the clip that is open need not hold for the others.
+        """
+        rule = self.cohort.meta.blinding if self.cohort else "none"
+        return Standing(rule, self.role, in_exercise=self.in_exercise).why()
 
     def look_at(self, kind: str) -> None:
         """Take note that I am shown raters of `kind` on this clip.

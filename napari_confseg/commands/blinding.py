@@ -28,18 +28,27 @@ def add(commands: Subparsers) -> None:
         "rule", metavar="RULE", nargs="?", choices=RULES,
         help="none; until-reviewed: once their own clip is; always: only if a reviewer lets them",
     )  # fmt: skip
+    parser.add_argument(
+        "--by", metavar="NAME", help="who sets it, for the record; default: the reader here"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show it, or set it."""
+    from napari_confseg.annotate.remember import Memory, account_name
     from napari_confseg.commands.terminal import console, print_json
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=arguments.rule is None)
     if arguments.rule is not None:
-        cohort.update_meta(blinding=arguments.rule)
+        by = arguments.by or Memory.load().reader or account_name()
+        cohort.update_meta(blinding=arguments.rule, by=by)
+    meta = cohort.meta
     if arguments.json:
-        print_json({"cohort": cohort.meta.name, "blinding": cohort.meta.blinding})
-    else:
-        console().print(f"{cohort.meta.name}: {cohort.meta.blinding}")
+        changes = meta.model_dump(mode="json")["blinding_changes"]
+        print_json({"cohort": meta.name, "blinding": meta.blinding, "changes": changes})
+        return DONE
+    console().print(f"{meta.name}: {meta.blinding}")
+    for change in meta.blinding_changes:
+        console().print(f"  {change.at:%Y-%m-%d %H:%M} {change.by}: {change.rule}", markup=False)
     return DONE

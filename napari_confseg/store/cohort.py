@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from napari_confseg.store.attributes import (
@@ -111,6 +112,7 @@ class Cohort:
         classes: Sequence[ClassSpec] | None = None,
         anchors: Sequence[Anchor] | None = None,
         blinding: Blinding | None = None,
+        by: str = "",
         progress: Callable[[int, int, str], None] | None = None,
     ) -> list[str]:
         """Change what classes are called and look like, add classes, change anchors or blinding.
@@ -125,6 +127,8 @@ class Cohort:
             The whole list; as it is if not given.
         blinding : {"none", "until-reviewed", "always"}, optional
             Whether readers see each other; as it is if not given.
+        by : str
+            Who sets that, as people read the name; it is kept with the time.
         progress : callable, optional
             Called with (clips done, clips, name) while raters follow.
 
@@ -144,8 +148,10 @@ class Cohort:
         given: dict[str, object] = {
             k: [v.model_dump() for v in vs] for k, vs in changes.items() if vs is not None
         }
-        if blinding is not None:
-            given["blinding"] = blinding
+        if blinding not in (None, self.meta.blinding):
+            before = self.meta.model_dump(mode="json")["blinding_changes"]
+            change = {"at": datetime.now(UTC).isoformat(), "by": by, "rule": blinding}
+            given |= {"blinding": blinding, "blinding_changes": [*before, change]}
         meta = parse_attributes(self.meta.model_dump(mode="json") | given, "", CohortMeta)
         self._refuse(meta)
         before = self._keys.get(metadata_key(""))

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Version of everything below; a store of another version is refused, not guessed at."""
 
 NOT_MARKED = 0
@@ -108,11 +108,19 @@ DEFAULT_ANCHORS = (
 )
 
 
+class BlindingChange(Strict):
+    """Who set from when on whether a cohort's readers see each other."""
+
+    at: datetime
+    by: str = Field(min_length=1, max_length=80, description="as people read the name")
+    rule: Blinding
+
+
 class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
     kind: Literal["cohort"] = "cohort"
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
         default_factory=lambda: uuid4().hex
     )
@@ -124,6 +132,9 @@ class CohortMeta(Strict):
         description="whether a reader sees the others: at once; once their own clip is reviewed; "
         "only if a reviewer lets them",
     )
+    blinding_changes: tuple[BlindingChange, ...] = Field(
+        default=(), description="oldest first; the last one set the rule that holds"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -133,6 +144,11 @@ class CohortMeta(Strict):
         names = [c.name for c in self.classes]
         if len(set(names)) != len(names):
             raise ValueError(f"class names must differ, found {names}")
+        rules = ["none", *(change.rule for change in self.blinding_changes)]
+        if rules[-1] != self.blinding:
+            raise ValueError(
+                f"blinding must be what its last change set, {rules[-1]!r}, found {self.blinding!r}"
+            )
         values = [a.value for a in self.anchors]
         if values != sorted(set(values)):
             raise ValueError(f"anchor values must rise, found {values}")
@@ -177,7 +193,7 @@ class ClipMeta(Strict):
     """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
 
     kind: Literal["clip"] = "clip"
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
@@ -209,7 +225,7 @@ class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
     kind: RaterKind
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
     session: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(

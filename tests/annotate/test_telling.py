@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_confseg.annotate.blinding import BlindedError, Role, Standing
+from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.remember import Memory
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.stopwatch import IDLE, WORTH_KEEPING, Stopwatch
@@ -278,3 +279,29 @@ def test_a_rule_made_stricter_takes_out_of_sight_who_was_on_show(blinded: Sessio
     blinded.set_blinding("until-reviewed")
     assert [o.name for o in blinded.overlays] == ["run-1"]
     assert told == ["none", "until-reviewed"]
+
+
+def test_marks_that_no_rater_has_pass_the_same_gate(blinded: Session) -> None:
+    plane = np.full(blinded.clip.shape, 80, np.uint8)
+    preview = Overlay("preview", "mean, preview", "consensus", {"b-line": plane})
+    with pytest.raises(BlindedError, match="until you have reviewed"):
+        blinded.show_overlay(preview)
+    assert blinded.overlays == ()
+    assert "read blinded" in blinded.why_not_cohort()
+    review_all(blinded)
+    blinded.show_overlay(preview)
+    blinded.show_overlay(preview)  # anew: in its place
+    assert [o.name for o in blinded.overlays] == ["preview"]
+    assert blinded.about.unblinded.why == "complete"
+    assert "read blinded" in blinded.why_not_cohort()  # other clips are not done
+
+
+def test_who_set_the_rule_and_when_is_in_the_cohort(blinded: Session) -> None:
+    blinded.set_blinding("none")
+    blinded.show_rater("bo")  # nobody is blinded, so nothing is noted with the reader ...
+    assert blinded.about.unblinded is None
+    blinded.set_blinding("until-reviewed")  # ... and the hour without the rule stands in the cohort
+    changes = Cohort.open(blinded.cohort.location).meta.blinding_changes
+    assert [(c.by, c.rule) for c in changes] == [
+        ("Dr. Ada", "until-reviewed"), ("Dr. Ada", "none"), ("Dr. Ada", "until-reviewed"),
+    ]  # fmt: skip

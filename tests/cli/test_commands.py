@@ -211,8 +211,12 @@ def test_status_tells_what_readers_say_and_how_long_they_took(capsys, marked):
 
 def test_blinding_is_shown_and_set(capsys, cohort):
     assert run(capsys, "blinding", cohort.location)[1] == "toy: none\n"
-    code, out, _ = run(capsys, "blinding", cohort.location, "until-reviewed", "--json")
-    assert (code, json.loads(out)) == (0, {"cohort": "toy", "blinding": "until-reviewed"})
+    code, out, _ = run(capsys, "blinding", cohort.location, "until-reviewed", "--by", "Prof. Dee",
+                       "--json")  # fmt: skip
+    said = json.loads(out)
+    assert (code, said["cohort"], said["blinding"]) == (0, "toy", "until-reviewed")
+    assert [(c["by"], c["rule"]) for c in said["changes"]] == [("Prof. Dee", "until-reviewed")]
+    assert "Prof. Dee: until-reviewed" in run(capsys, "blinding", cohort.location)[1]
     _, out, _ = run(capsys, "status", cohort.location, "--json")
     assert json.loads(out)["blinding"] == "until-reviewed"
     assert run(capsys, "blinding", cohort.location, "perhaps")[0] == 2

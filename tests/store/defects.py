@@ -301,6 +301,11 @@ DEFECTS = (
     # what a reader says of the clip
     Defect("blinding that nobody knows", "attributes",
            _set("", "attributes", "confseg", "blinding", to="sometimes")),
+    Defect("blinding that nobody set", "attributes",
+           _set("", "attributes", "confseg", "blinding", to="always")),
+    Defect("blinding set by nobody", "attributes",
+           _set("", "attributes", "confseg", "blinding_changes",
+                to=[{"at": "2026-01-01T12:00:00Z", "by": "", "rule": "none"}])),
     Defect("words on a clip that are no JSON", "about", _file(f"{RATER}/about.json", b"{")),
     Defect("words on a clip nobody asked for", "about", _about(mood="good")),
     Defect("zone beyond the lung", "about", _about(zone="L7")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,9 +180,17 @@ def test_damaged_words_are_named_and_not_overwritten(cohort: Cohort) -> None:
 
 def test_the_cohort_s_rule_can_be_changed(cohort: Cohort) -> None:
     assert cohort.meta.blinding == "none"
-    cohort.update_meta(blinding="until-reviewed")
+    before = datetime.now(UTC)
+    cohort.update_meta(blinding="until-reviewed", by="Prof. Dee")
     again = Cohort.open(cohort.location)
     assert (again.meta.blinding, again.meta.name) == ("until-reviewed", "toy")
-    with pytest.raises(StoreError, match="blinding"):
-        again.update_meta(blinding="perhaps")
-    assert Cohort.open(cohort.location).meta.blinding == "until-reviewed"
+    for rule, by in (("perhaps", "Prof. Dee"), ("none", "")):  # no such rule; nobody sets it
+        with pytest.raises(StoreError, match="blinding"):
+            again.update_meta(blinding=rule, by=by)  # type: ignore[arg-type]
+    again.update_meta(blinding="until-reviewed", by="Dr. Ada")  # as it is: nothing was set
+    again.update_meta(blinding="none", by="Dr. Ada")
+    changes = Cohort.open(cohort.location).meta.blinding_changes
+    assert [(c.by, c.rule) for c in changes] == [
+        ("Prof. Dee", "until-reviewed"), ("Dr. Ada", "none")
+    ]  # fmt: skip
+    assert before <= changes[0].at <= changes[1].at <= datetime.now(UTC)

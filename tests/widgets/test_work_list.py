@@ -159,7 +159,7 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     unseen_desk: Desk, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = unseen_desk
-    cohort.update_meta(blinding="until-reviewed")
+    cohort.update_meta(blinding="until-reviewed", by="Prof. Dee")
     desk.open(cohort, clip="clip-2")
     panel, session = desk.panel, desk.session
     desk.until(lambda: panel.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient)

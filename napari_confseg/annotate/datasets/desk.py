@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.datasets.results import (
     Compared,
     compare,
@@ -107,7 +108,19 @@ class DatasetDesk:
 
     def fail(self, error: BaseException) -> None:
         """Say why a task came to nothing."""
-        if isinstance(error, BuildStopped):
+        if isinstance(error, BlindedError):
+            self._change(
+                problems=(
+                    Problem(
+                        "blinded",
+                        "",
+                        "somebody who may see what others marked",
+                        "a reader who reads blinded",
+                        str(error),
+                    ),
+                )
+            )
+        elif isinstance(error, BuildStopped):
             self._change(waiting=f"Build {error}. Build again to go on where it stopped.")
         elif isinstance(error, ExportStopped):
             self._change(exported=(f"Export {error}: nothing of it is left.",))

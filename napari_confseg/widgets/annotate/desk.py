@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
-from napari_confseg.annotate.remember import Memory, slug_of, state_folder
+from napari_confseg.annotate.remember import Memory, account_name, slug_of, state_folder
 from napari_confseg.annotate.worklist import read_facts
 from napari_confseg.store import Cohort, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
@@ -71,13 +69,6 @@ def make_sample(chore: Chore | None = None) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return place
-
-
-def account_name() -> str:
-    """Return the name of the person's account, as a first guess at the reader's."""
-    with suppress(OSError, KeyError, ImportError):
-        return getpass.getuser()
-    return ""
 
 
 class Desk(QObject):  # type: ignore[misc]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.remember import Memory, account_name
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.annotate.activity import Activity
-from napari_confseg.widgets.annotate.desk import Desk, account_name
+from napari_confseg.widgets.annotate.desk import Desk
 from napari_confseg.widgets.annotate.keys import Keys
 from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
 from napari_confseg.widgets.annotate.roles import Roles

@@ -107,7 +107,7 @@ class DatasetPanel(Panel):
         self._counting.timeout.connect(self._count)
         self.tabs.currentChanged.connect(self._on_tab)
         self.agreement.raters_wanted.connect(desk.choose_raters)
-        self.agreement.compare_wanted.connect(lambda: self.run(desk.compare))
+        self.agreement.compare_wanted.connect(self._compare)
         self.agreement.report_wanted.connect(self._ask_report)
         self.agreement.frame_wanted.connect(self.show_disagreement)
         self.consensus.wished.connect(lambda changes: desk.want_consensus(**changes))
@@ -229,14 +229,29 @@ class DatasetPanel(Panel):
         session.class_name = score.class_name
         session.frame = shown.frame
 
-    def _preview_consensus(self) -> None:
-        clip = self.session.clip
-        if clip is not None:
-            self.run(lambda: self.desk.preview_consensus(clip.name, self._show_preview))
+    def _compare(self) -> None:
+        """Compare, unless who reads blinded asks: the worst frames come with others' marks."""
+        if why := self.session.why_not_cohort():
+            self.desk.fail(BlindedError(why))
+        else:
+            self.run(self.desk.compare)
 
-    def _show_preview(self, overlay: Overlay) -> None:
-        others = tuple(o for o in self.session.overlays if o.name != PREVIEW)
-        self.session.overlays = (*others, overlay)
+    def _preview_consensus(self) -> None:
+        clip, standing = self.session.clip, self.session.standing
+        if not standing.sees("consensus"):
+            self.desk.fail(BlindedError(standing.why()))
+        elif clip is not None:
+            self.run(
+                lambda: self.desk.preview_consensus(
+                    clip.name, lambda overlay: self._show_preview(clip.name, overlay)
+                )
+            )
+
+    def _show_preview(self, clip: str, overlay: Overlay) -> None:
+        here = self.session.clip
+        if here is not None and here.name == clip:  # a person may have gone on meanwhile
+            with suppress(BlindedError):  # the rule was set meanwhile
+                self.session.show_overlay(overlay)
 
     def _write_consensus(self) -> None:
         self.run(self.desk.write_consensus, then=self._on_written)
