@@ -83,6 +83,8 @@ class SessionState(EventedModel):
         The clip is about to be closed: the last moment to hand in what is being typed.
     blinding_changed : Signal
         The cohort's readers may see each other, or no longer.
+    keys_changed : Signal
+        The person gave actions other keys.
     sector_changed : Signal
         The clip's sector was confirmed or corrected.
     """
@@ -128,6 +130,7 @@ class SessionState(EventedModel):
     acted: ClassVar[Signal] = Signal(Act)
     leaving: ClassVar[Signal] = Signal()
     blinding_changed: ClassVar[Signal] = Signal()
+    keys_changed: ClassVar[Signal] = Signal()
     sector_changed: ClassVar[Signal] = Signal()
 
     _work: Work | None = PrivateAttr(default=None)

@@ -41,6 +41,7 @@ def test_the_page_of_keys(desk: Desk) -> None:
     listed = {i.text(0): i.text(1) for i in dialog._items()}
     assert listed["Mark B-line"] == "J"
     assert listed["Previous / next frame"] == "Left / Right"
+    assert listed["Decide: the mean of all"] == "F7"  # also while its panel is not open
 
     dialog.search.setText("surer")
     assert [i.text(0) for i in dialog._items() if not i.isHidden()] == ["Surer by 5 %"]
@@ -50,15 +51,17 @@ def test_the_page_of_keys(desk: Desk) -> None:
     press(dialog, Qt.Key.Key_P)
     assert "napari's: Activate the paint brush" in dialog.saying.text()
     assert not dialog.swap.isVisible()
+    press(dialog, Qt.Key.Key_F8)
+    assert "F8 does this already: Decide: nothing there" in dialog.saying.text()
     press(dialog, Qt.Key.Key_Escape)
     assert dialog.isVisible()  # Esc left the key, not the page
-    press(dialog, Qt.Key.Key_F5)
-    assert Memory.load().keys == {"surer": "F5"}
+    press(dialog, Qt.Key.Key_F12)
+    assert Memory.load().keys == {"surer": "F12"}
     press(dialog, Qt.Key.Key_J)
     assert "Mark B-line" in dialog.saying.text()
     dialog.swap.click()
-    assert Memory.load().keys == {"surer": "J", "class.b-line": "F5"}
-    assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (F5)"
+    assert Memory.load().keys == {"surer": "J", "class.b-line": "F12"}
+    assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (F12)"
 
     choose(dialog, "reviewed")
     press(
@@ -73,7 +76,7 @@ def test_the_page_of_keys(desk: Desk) -> None:
 
     desk.hand.activate()
     session.class_name, session.confidence = "pleura", 60
-    press_key(desk.hand.canvas, "F5")
+    press_key(desk.hand.canvas, "F12")
     assert session.class_name == "b-line"
     press_key(desk.hand.canvas, "J")
     assert session.confidence == 65

@@ -183,5 +183,15 @@ def _no_key_has_two_meanings(desk: Reviewing) -> None:
     ours = [b.key for b in review_bindings(desk.review.review)]
     assert all(ours)
     assert len(set(ours)) == len(ours)
-    others = {b.key for b in bindings(desk.session, Memory.load().keys)} | set(napari_keys())
-    assert not others & set(ours)
+    assert not set(ours) & set(napari_keys())
+    every = [b.key for b in bindings(desk.session, Memory.load().keys) if b.key]
+    assert len(set(every)) == len(every)
+    # Given another key on the page of keys, the button says so and the old key does nothing.
+    Memory.load().model_copy(update={"keys": {"review.scope": "F12"}}).save()
+    desk.session.keys_changed.emit()
+    desk.hand.activate()
+    for key, whole in (("F10", True), ("F12", False), ("F12", True)):
+        desk.hand.key(key)
+        assert desk.review.review.state.wish.whole is whole
+    Memory.load().model_copy(update={"keys": {}}).save()
+    desk.session.keys_changed.emit()

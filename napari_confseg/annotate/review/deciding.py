@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import Patch, Verdict
 
     Planes = dict[str, NDArray[np.uint8]]
+    Becoming = list[tuple[Region, NDArray[np.uint8] | None]]
 
 TOOL: Final = "adjudicate-{}"
 _MEAN: Final = fit("mean", None)[0]
@@ -95,33 +96,82 @@ def agreed(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.u
     return out, n > 0
 
 
-def rule(
+def becoming(
     verdict: Verdict,
     regions: Sequence[Region],
-    class_index: int,
-    case: Case,
-    *,
+    source: str | None,
     planes: Callable[[int, str | None], Planes],
-    mine: NDArray[np.uint8],
-    status: NDArray[np.uint8],
-    closed: Collection[int],
-    source: str | None = None,
-) -> Act | None:
-    """Return the act that decides `regions` of a class, or None if `source` has no say in any.
+    progress: Callable[[int, int], object] = lambda *_: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Becoming | None:
+    """Return what `regions` are to become; None if cancelled. Reads a plane or more for each.
 
     Parameters
     ----------
     verdict : str
         ``"accept"`` (of `source`), ``"mean"``, ``"reject"``, or ``"correct"``: painted already.
     regions : sequence of Region
-        At least one.
+        Of one class.
+    source : str or None
+        Whom to accept; regions of frames that they have not reviewed are left out.
+    planes : callable
+        From a frame, and who is wanted (None: everybody compared), to the planes of those of them
+        who reviewed it.
+    progress : callable
+        Called with (regions done, regions).
+    cancelled : callable
+        Asked for each region.
+
+    Returns
+    -------
+    list of (Region, ndarray of uint8 (h, w) or None)
+        The confidence within each region's box; None where it stays as it is.
+    """
+    found: Becoming = []
+    for done, region in enumerate(regions):
+        if cancelled():
+            return None
+        progress(done, len(regions))
+        said = planes(region.frame, source) if verdict in ("accept", "mean") else {}
+        if source is not None and source not in said:
+            continue  # who has not reviewed this frame has no say on it
+        found.append((region, None if verdict == "correct" else _wanted(region, said, source)))
+    return found
+
+
+def _wanted(region: Region, said: Planes, source: str | None) -> NDArray[np.uint8]:
+    y0, x0, y1, x1 = region.box
+    box = np.s_[y0:y1, x0:x1]
+    if source is not None:
+        return said[source][box].copy()  # of a whole plane, only this is kept
+    if said:
+        return mean_of({n: p[box] for n, p in said.items()})
+    return np.zeros((y1 - y0, x1 - x0), np.uint8)  # rejected: nothing is there
+
+
+def rule(
+    verdict: Verdict,
+    found: Becoming,
+    class_index: int,
+    case: Case,
+    *,
+    mine: NDArray[np.uint8],
+    status: NDArray[np.uint8],
+    closed: Collection[int],
+    source: str | None = None,
+) -> Act | None:
+    """Return the act that decides regions of a class, or None if there are none.
+
+    Parameters
+    ----------
+    verdict : str
+        ``"accept"`` (of `source`), ``"mean"``, ``"reject"``, or ``"correct"``: painted already.
+    found : list
+        See :func:`becoming`.
     class_index : int
         Their class.
     case : Case
         For the record.
-    planes : callable
-        From a frame, and who is wanted (None: everybody compared), to the planes of those of them
-        who reviewed it.
     mine : ndarray of uint8 (T, Y, X)
         The adjudicated plane of the class.
     status : ndarray of uint8 (T,)
@@ -131,18 +181,11 @@ def rule(
     source : str, optional
         Whom to accept.
     """
-    patches: list[Patch] = []
-    decided: list[Region] = []
-    for region in regions:
-        said = planes(region.frame, source) if verdict in ("accept", "mean") else {}
-        if source is not None and source not in said:
-            continue  # who has not reviewed this frame has no say on it
-        decided.append(region)
-        patch = None if verdict == "correct" else _patch(region, class_index, said, source, mine)
-        if patch is not None:
-            patches.append(patch)
-    if not decided:
+    if not found:
         return None
+    decided = [region for region, _ in found]
+    made = (_patch(r, class_index, w, mine) for r, w in found if w is not None)
+    patches = [p for p in made if p is not None]
     return Act(
         tuple(patches), _confidence(patches), TOOL.format(verdict), class_index,
         decided[0].frame, tuple(_status_changes(decided, class_index, status, closed)),
@@ -151,20 +194,10 @@ def rule(
 
 
 def _patch(
-    region: Region,
-    class_index: int,
-    said: Planes,
-    source: str | None,
-    mine: NDArray[np.uint8],
+    region: Region, class_index: int, wanted: NDArray[np.uint8], mine: NDArray[np.uint8]
 ) -> Patch | None:
     y0, x0, y1, x1 = region.box
-    box = np.s_[y0:y1, x0:x1]
-    before = mine[region.frame][box]
-    wanted = np.zeros_like(before)  # rejected: nothing is there
-    if source is not None:
-        wanted = said[source][box]
-    elif said:
-        wanted = mean_of({n: p[box] for n, p in said.items()})
+    before = mine[region.frame, y0:y1, x0:x1]
     after = np.where(region.mask, wanted, before)
     return patch_between(class_index, region.frame, before, after, y=y0, x=x0)
 

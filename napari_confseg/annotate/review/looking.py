@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.review.working import Raters, Work
     from napari_confseg.annotate.session import Session
     from napari_confseg.dataset.reading import Reading
@@ -161,7 +162,7 @@ class Looking:
             return partial(agree, clip, self.case(), self._to_copy())
         return partial(read_raters, clip)
 
-    def take(self, pending: Question | Reread | Agree, result: Any) -> None:
+    def take(self, pending: Pending, result: Any) -> None:
         """Take in what the work on `pending` has returned; nothing if it is no longer that."""
         if pending != self.state.pending:
             return
@@ -169,10 +170,10 @@ class Looking:
             self._take_raters(result)
         elif isinstance(pending, Agree):
             self._take_agreed(result)
-        else:
+        elif isinstance(pending, Question):
             self._take_answer(pending, result)
 
-    def fail(self, pending: Question | Reread | Agree, error: BaseException) -> None:
+    def fail(self, pending: Pending, error: BaseException) -> None:
         """Take in that the work on `pending` came to nothing."""
         self.session.message = f"Comparing failed: {error}"
         self.take(pending, {} if isinstance(pending, Reread) else None)
@@ -235,9 +236,7 @@ class Looking:
         )  # fmt: skip
         self.changed.emit(self.state)
 
-    def _pending(
-        self, rows: Sequence[RaterRow], classes: Sequence[ClassSpec]
-    ) -> Question | Reread | Agree | None:
+    def _pending(self, rows: Sequence[RaterRow], classes: Sequence[ClassSpec]) -> Pending | None:
         session, wish = self.session, self.state.wish
         if session.clip is None or session.standing.blinded:
             return None

@@ -6,34 +6,31 @@ disagreements are decided follows from the record of strokes alone.
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from napari_confseg.annotate.blinding import Standing
+from napari_confseg.annotate.review.carrying import Carrying
 from napari_confseg.annotate.review.cohort import ADJUDICATED, due_of
-from napari_confseg.annotate.review.deciding import rule
-from napari_confseg.annotate.review.looking import Looking
-from napari_confseg.annotate.view import Tool
-from napari_confseg.dataset.reading import planes_of
+from napari_confseg.annotate.review.state import Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from napari_confseg.annotate.review.cohort import ClipDue
+    from napari_confseg.annotate.review.deciding import Becoming
     from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.session import Session
     from napari_confseg.dataset.regions import Region
     from napari_confseg.store import Act, Stroke, Verdict
 
+AT_ONCE: Final = 12
+"""Frames whose planes are read while the person waits: more would stop the window."""
 
-class Review(Looking):
+
+class Review(Carrying):
     """What several raters said of the clip that is open, and what becomes of it."""
 
     def __init__(self, session: Session) -> None:
-        self._deciding = False
         self._due: tuple[ClipDue, ...] = ()
         super().__init__(session)
         self._links.add((session.acted, self._on_acted), (session.events.cohort, self._forget_due))
@@ -84,15 +81,6 @@ class Review(Looking):
         self._due = ()
 
     # ---- from clip to clip ----------------------------------------------------------------
-
-    def why_not_cohort(self) -> str:
-        """Return why I may not look through the cohort: who reads blinded may not; empty if I may.
-
-        What holds for the clip that is open need not hold for the others.
-        """
-        session = self.session
-        rule = session.cohort.meta.blinding if session.cohort else "none"
-        return Standing(rule, session.role).why()
 
     def take_due(self, due: Sequence[ClipDue]) -> None:
         """Take in what :func:`~napari_confseg.annotate.review.cohort.look_through` found."""
@@ -180,7 +168,8 @@ class Review(Looking):
         """Decide the disagreement on the desk and go on to the next; None if that is refused.
 
         For all frames of it that are open, or for the frame on show alone, as was wished. What is
-        decided already may be decided anew.
+        decided already may be decided anew. Where many frames have to be read it is pending
+        first, and None is returned; whoever leaves the clip meanwhile waits for it.
         """
         self.finish_correcting()
         item = self.state.item
@@ -190,10 +179,26 @@ class Review(Looking):
         if not regions:
             self.session.message = "This disagreement is on other frames than the one on show."
             return None
-        stroke = self._rule(verdict, regions, source)
+        ruling = Ruling(verdict, source, item.event, regions, self.case())
+        if verdict != "reject" and len(regions) > AT_ONCE:
+            self._ruling = ruling
+            self._settle()
+            return None
+        return self._carry_out(ruling, self._read_now(ruling))
+
+    def _carry_out(self, ruling: Ruling, found: Becoming | None) -> Stroke | None:
+        """Decide what `found` is to become, and go on to the next."""
+        if found is None:
+            self.session.message = "Stopped: this disagreement is still open."
+            return None
+        stroke = self._rule(ruling, found)
+        item = self.state.item
         if stroke is None:
-            self.session.message = f"{source} has not reviewed these frames: nothing to accept."
-        elif self.state.item is not None and self.state.item.open:
+            who = ruling.source
+            self.session.message = f"{who} has not reviewed these frames: nothing to accept."
+        elif item is None or item.event is not ruling.event:
+            pass  # the person has gone on meanwhile
+        elif item.open:
             self.go(self.state.current or 0)  # frames of it are left
         else:
             self.step()
@@ -205,44 +210,6 @@ class Review(Looking):
             return regions
         return tuple(r for r in item.event.regions if r.frame == self.session.frame)
 
-    def _rule(
-        self, verdict: Verdict, regions: Sequence[Region], source: str | None = None
-    ) -> Stroke | None:
-        item, session = self.state.item, self.session
-        assert item is not None
-        c = item.event.class_index
-        act = rule(
-            verdict, regions, c, self.case(), source=source,
-            planes=lambda frame, who: self.planes_of(frame, c, who),
-            mine=session.planes[session.classes[c].name], status=session.status[:, c],
-            closed=self._closed_by(c, regions),
-        )  # fmt: skip
-        if act is None:
-            return None
-        self._deciding = True
-        try:
-            return session.commit(act)
-        finally:
-            self._deciding = False
-
-    def planes_of(
-        self, frame: int, class_index: int, who: str | None = None
-    ) -> dict[str, NDArray[np.uint8]]:
-        """Return the planes of those compared (or of `who` alone) who reviewed this frame."""
-        assert self.session.clip is not None
-        panel = [self.readings[r.name] for r in self.state.compared if who in (None, r.name)]
-        return planes_of(panel, frame, class_index, self.session.clip.shape[1:])
-
-    def _closed_by(self, class_index: int, regions: Iterable[Region]) -> set[int]:
-        """Return the frames on which nothing of this class is open once `regions` are decided."""
-        deciding = set(map(id, regions))
-        frames = {r.frame for r in regions}
-        still = {
-            r.frame for i in self.state.items if i.event.class_index == class_index
-            for r in i.open if id(r) not in deciding
-        }  # fmt: skip
-        return frames - still
-
     def _all_there(self) -> bool:
         """Whether everybody compared is still on the clip: who is gone would read as unmarked."""
         assert self.session.clip is not None
@@ -253,38 +220,20 @@ class Review(Looking):
             self.session.message = f"{', '.join(gone)} is no longer on this clip: compare anew."
         return not gone
 
-    # ---- by hand --------------------------------------------------------------------------
-
-    def correct(self) -> None:
-        """Let the disagreement on the desk be painted by hand, until this is called again."""
-        item = self.state.item
-        if self._before is not None:
-            self.finish_correcting()
+    def take(self, pending: Pending, result: Any) -> None:
+        """Take in what the work on `pending` has returned; nothing if it is no longer that."""
+        if self._ruling is None or pending is not self._ruling:
+            super().take(pending, result)
             return
-        if item is None or not self.state.can_decide:
+        self._ruling = None
+        self._settle()
+        self._carry_out(pending, result)
+
+    def fail(self, pending: Pending, error: BaseException) -> None:
+        """Take in that the work on `pending` came to nothing."""
+        if pending is not self._ruling:
+            super().fail(pending, error)
             return
-        session = self.session
-        name = session.classes[item.event.class_index].name
-        session.class_name, session.hidden = name, session.hidden - {name}
-        session.marks_shown, session.tool = True, Tool.BRUSH
-        self._before = self._sums(item)
+        self._ruling = None
         self._settle()
-
-    def finish_correcting(self) -> Stroke | None:
-        """Keep what was painted by hand as the decision on those frames; None if nothing was."""
-        item, before = self.state.item, self._before
-        self._before = None
-        if before is None or item is None:
-            return None
-        now = self._sums(item)
-        painted = {t for t in now if now[t] != before.get(t)}
-        regions = [r for r in item.event.regions if r.frame in painted]
-        stroke = self._rule("correct", regions) if regions else None
-        if not regions:
-            self.session.message = "Nothing was painted: this disagreement is still open."
-        self._settle()
-        return stroke
-
-    def _sums(self, item: Item) -> dict[int, int]:
-        plane = self.session.planes[self.session.classes[item.event.class_index].name]
-        return {t: zlib.crc32(plane[t]) for t in item.event.frames}
+        self.session.message = f"Not decided: {error}"

@@ -10,9 +10,11 @@ from napari_confseg.dataset.disagreement import NARROWEST
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_confseg.annotate.review.deciding import Case
     from napari_confseg.annotate.review.looks import Look
     from napari_confseg.annotate.review.settled import Item
-    from napari_confseg.store import ClassSpec, RaterKind
+    from napari_confseg.dataset.regions import Event, Region
+    from napari_confseg.store import ClassSpec, RaterKind, Verdict
 
 PUBLISHED: Final = 60
 """The threshold to begin with, in percent: the one that the published study recommends."""
@@ -110,6 +112,35 @@ class Agree:
     left: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Ruling:
+    """A verdict on a disagreement, whose planes have to be read before it is carried out.
+
+    Attributes
+    ----------
+    verdict : str
+        See :class:`~napari_confseg.store.Decision`.
+    source : str or None
+        Whom to accept.
+    event : Event
+        The disagreement.
+    regions : tuple of Region
+        What of it.
+    case : Case
+        Who decided, and what was asked, when the verdict was given.
+    """
+
+    verdict: Verdict
+    source: str | None
+    event: Event
+    regions: tuple[Region, ...]
+    case: Case
+
+
+Pending = Question | Reread | Agree | Ruling
+"""What is to be found out beside the window."""
+
+
 @dataclass(frozen=True)
 class ReviewState:
     """All that the panel shows.
@@ -122,7 +153,7 @@ class ReviewState:
         Who is on the clip.
     classes : tuple of ClassSpec
         What is compared.
-    pending : Question, Reread, Agree or None
+    pending : Question, Reread, Agree, Ruling or None
         What is to be found out beside the window before all here holds.
     items : tuple of Item
         Disagreements, worst first; those of the last answer while another is pending.
@@ -141,7 +172,7 @@ class ReviewState:
     wish: Wish = field(default_factory=Wish)
     raters: tuple[RaterRow, ...] = ()
     classes: tuple[ClassSpec, ...] = ()
-    pending: Question | Reread | Agree | None = None
+    pending: Pending | None = None
     items: tuple[Item, ...] = ()
     current: int | None = None
     adjudicating: bool = False
@@ -166,8 +197,9 @@ class ReviewState:
 
     @property
     def can_decide(self) -> bool:
-        """Whether the disagreement on the desk can be decided now."""
-        return self.adjudicating and not self.reason and self.item is not None
+        """Whether the disagreement on the desk can be decided now: one after the other."""
+        free = self.adjudicating and not self.reason and not isinstance(self.pending, Ruling)
+        return free and self.item is not None
 
 
 def chosen_raters(wish: Wish, found: Sequence[tuple[str, RaterKind, int]]) -> frozenset[str]:

@@ -16,6 +16,8 @@ from qtpy.QtGui import QAction, QKeySequence, QShortcut
 
 from napari_confseg.annotate.keymap import Binding, settled
 from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.review.actions import GROUP as REVIEW
+from napari_confseg.annotate.review.actions import review_actions
 from napari_confseg.annotate.view import Style
 from napari_confseg.annotate.words import stepped
 from napari_confseg.widgets.annotate.work_keys import work_bindings
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
+    from napari_confseg.annotate.review.model import Review
     from napari_confseg.annotate.session import Session
 
 CLASS_KEYS: Final = ("G", "H", "J", "K", "N", "U", "Shift+G", "Shift+H", "Shift+J", "Shift+K",
@@ -151,8 +154,11 @@ def bindings(
     own: Mapping[str, str] | None = None,
     show_keys: Callable[[], object] = lambda: None,
     ask: Callable[[str], object] = lambda _name: None,
+    review: Review | None = None,
 ) -> list[Binding]:
-    """Return every action of the panel with its key, for the cohort that is open.
+    """Return every action of this panel and of Review with its key, for the cohort that is open.
+
+    One settling for both, so that no key does two things where both panels are open.
 
     Parameters
     ----------
@@ -164,9 +170,11 @@ def bindings(
         Shows the page of keys.
     ask : callable
         Is asked, by id, for actions that take long.
+    review : Review, optional
+        What the actions of the group "Review" act on.
     """
     made = [*_of_cohort(session), *_fixed(session, show_keys), *work_bindings(session, ask),
-            *_of_list(ask)]  # fmt: skip
+            *_of_list(ask), *review_actions(review)]  # fmt: skip
     return settled(made, own or {}, napari_keys())
 
 
@@ -229,6 +237,7 @@ class Keys(QObject):  # type: ignore[misc]
         window = self._window() if self._window else None
         if window is not None:
             self.bind(window)
+        self._session.keys_changed.emit()
 
     def bind(self, window: QWidget) -> None:
         """Bind the keys of the open cohort, in place of those bound before."""
@@ -236,7 +245,7 @@ class Keys(QObject):  # type: ignore[misc]
         self._window = weakref.ref(window)
         made = self.bindings()
         for binding in made:
-            if not binding.key:
+            if not binding.key or binding.group == REVIEW:  # which that panel binds
                 continue
             home = self._panel if binding.napari_too else window
             shortcut = QShortcut(QKeySequence(binding.key), home)

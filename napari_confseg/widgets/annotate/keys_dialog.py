@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.keymap import Clash, clash
 from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.review.actions import GROUP as REVIEW
 from napari_confseg.widgets.annotate.keys import (
     FRAMES,
     MARK,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 _MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta,
               Qt.Key.Key_AltGr, Qt.Key.Key_CapsLock, Qt.Key.Key_unknown)  # fmt: skip
-_ORDER = (MARK, SURE, TOOLS, FRAMES, VIEW)
+_ORDER = (MARK, SURE, TOOLS, FRAMES, VIEW, REVIEW)
 _ID = Qt.ItemDataRole.UserRole
 
 

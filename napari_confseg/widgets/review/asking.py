@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_confseg.annotate.review.state import Agree, Question
+from napari_confseg.annotate.review.state import Agree, Question, Ruling
 from napari_confseg.widgets.parts.chores import Chore
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Asking(QObject):  # type: ignore[misc]
                 self._chore.cancel()  # and its end begins what is asked then
         elif state.pending is not None:
             going_on = isinstance(state.pending, Agree) and state.pending.left
-            self._timer.start(0 if going_on else PAUSE)
+            at_once = going_on or isinstance(state.pending, Ruling)
+            self._timer.start(0 if at_once else PAUSE)
 
     def close(self) -> None:
         """Stop, and listen no more."""
@@ -67,7 +68,8 @@ class Asking(QObject):  # type: ignore[misc]
             return
         chore = Chore(lambda c: work(lambda now, of: c.report(now, of, ""), c.cancelled), self)
         self._chore = chore
-        words = {Question: "Comparing …", Agree: "Copying what all agree on …"}
+        words = {Question: "Comparing …", Agree: "Copying what all agree on …",
+                 Ruling: "Deciding …"}  # fmt: skip
         # First, so that the line has let go of this one when its end begins the next.
         self._line.follow(chore, words.get(type(self._on), "Reading who is on this clip …"))
         chore.done.connect(partial(self._on_done, chore))

@@ -56,6 +56,8 @@ class ReviewPanel(Panel):
         self._build()
         self.keys = ReviewKeys(self.review, self)
         self.asking = Asking(self.review, self.work_line, self)
+        for part in (self.queue, self.verdicts):
+            self.keys.changed.connect(part.set_keys)
         self._bound: object = None
         self._connect()
         self.listen((self.review.changed, self._on_changed),
@@ -154,9 +156,7 @@ class ReviewPanel(Panel):
     def _bind_keys(self) -> None:
         window = self.main_window()
         close_with(window, self.session)
-        keys = self.keys.bind(window)
-        self.queue.set_keys(keys)
-        self.verdicts.set_keys(keys)
+        self.keys.bind(window)
 
     # ---- what the review tells ------------------------------------------------------------
 

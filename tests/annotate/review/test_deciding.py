@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.measure import label
 
 from napari_confseg.annotate.review.agreeing import agreed_acts, still_untouched
-from napari_confseg.annotate.review.deciding import Case, agreed, rule
+from napari_confseg.annotate.review.deciding import Case, agreed, becoming, rule
 from napari_confseg.annotate.review.looks import COLORS, look_of
 from napari_confseg.annotate.review.planes import MapOfAgreement, OutlinedEvent, StoredPlanes
 from napari_confseg.annotate.review.settled import Settled, shared
@@ -62,9 +62,13 @@ def test_a_verdict_writes_its_regions_and_nothing_else(seed: int, verdict: str) 
     mine = np.random.default_rng(seed).integers(0, 101, (1, *planes.shape[1:]), np.uint8)
     after = mine.copy()
     source = "b" if verdict == "accept" else None
+    found = becoming(
+        verdict, regions, source,  # type: ignore[arg-type]
+        lambda _frame, who: {n: p for n, p in by_name(planes).items() if who in (None, n)},
+    )  # fmt: skip
+    assert found is not None
     act = rule(
-        verdict, regions, 2, CASE, source=source, mine=mine,  # type: ignore[arg-type]
-        planes=lambda _frame, who: {n: p for n, p in by_name(planes).items() if who in (None, n)},
+        verdict, found, 2, CASE, source=source, mine=mine,  # type: ignore[arg-type]
         status=np.zeros(1, np.uint8), closed={0},
     )  # fmt: skip
     assert act is not None

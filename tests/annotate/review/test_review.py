@@ -12,8 +12,10 @@ import pytest
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.boxes import patch_between
 from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.review import model
 from napari_confseg.annotate.review.cohort import ADJUDICATED, ClipDue, look_through
 from napari_confseg.annotate.review.model import Review
+from napari_confseg.annotate.review.state import Ruling
 from napari_confseg.annotate.session import Session
 from napari_confseg.store import Act, Cohort, RaterWriter, Status, validate
 from tests.annotate.review.planted import (
@@ -129,6 +131,67 @@ def test_each_verdict_is_one_act_that_undo_takes_back(review: Review) -> None:
         assert review.state.current == 0  # what was undone is back on the desk
         assert review.state.decided == 0
     assert validate(Path(session.cohort.location)) == []  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def slow(review: Review, monkeypatch: pytest.MonkeyPatch) -> Review:
+    """A review in which three frames are many."""
+    monkeypatch.setattr(model, "AT_ONCE", 2)
+    review.go(0)
+    return review
+
+
+def expect_mean(review: Review) -> None:
+    wanted = begun_planes()
+    for frame in (1, 2, 3):
+        wanted[frame, B_LINE][MISSED[frame]] = 40
+    assert np.array_equal(stored(review), wanted)
+
+
+def test_a_verdict_on_many_frames_is_worked_out_first(slow: Review) -> None:
+    assert slow.decide("mean") is None
+    assert isinstance(slow.state.pending, Ruling)
+    assert not slow.state.can_decide  # one after the other
+    assert slow.decide("reject") is None
+    slow.want(threshold=70)  # asked meanwhile: it waits
+    said: list[tuple[int, int]] = []
+    work, ruling = slow.work(), slow.state.pending
+    assert work is not None
+    found = work(lambda *now: said.append(now), lambda: False)
+    assert said == [(0, 3), (1, 3), (2, 3)]
+    slow.take(ruling, found)
+    expect_mean(slow)
+    assert slow.session.strokes[-1].decision.threshold == 60  # as asked when it was given
+    finish(slow)
+    assert slow.state.decided == 1
+    slow.session.undo()  # as one
+    assert np.array_equal(stored(slow), begun_planes())
+
+
+def test_a_verdict_can_be_stopped(slow: Review) -> None:
+    before = len(slow.session.strokes)
+    slow.decide("accept", "ada")
+    work, ruling = slow.work(), slow.state.pending
+    assert work is not None
+    slow.take(ruling, work(lambda *_: None, lambda: True))
+    assert len(slow.session.strokes) == before
+    assert "Stopped" in slow.session.message
+    assert slow.state.can_decide
+    assert slow.state.current == 0
+    slow.decide("accept", "ada")
+    slow.fail(slow.state.pending, OSError("the drive is gone"))
+    assert "the drive is gone" in slow.session.message
+    assert slow.state.pending is None
+
+
+def test_who_leaves_the_clip_meanwhile_loses_no_verdict(slow: Review) -> None:
+    slow.decide("mean")
+    ruling = slow.state.pending
+    slow.open("clip-2")
+    slow.take(ruling, [])  # what comes late is nobody's
+    assert slow.session.clip.name == "clip-2"
+    slow.open("clip-1")
+    expect_mean(slow)
 
 
 def test_an_edge_is_decided_within_its_region_alone(review: Review) -> None:
@@ -324,17 +387,17 @@ def test_the_cohort_s_worst_clip_comes_first(review: Review, cohort: Cohort) -> 
 
 
 def test_who_reads_blinded_sees_nobody_until_a_reviewer(cohort: Cohort) -> None:
-    cohort.update_meta(blinding="always")
+    cohort.update_meta(blinding="always", by="Prof. Dee")
     review = open_review(cohort, adjudicate=False)
     session = review.session
     assert review.state.raters == ()
     assert "read blinded" in review.state.reason
-    assert "read blinded" in review.why_not_cohort()
+    assert "read blinded" in session.why_not_cohort()
     session.choose_role(Role.REVIEWER)
     finish(review)
     assert [r.name for r in review.state.raters] == ["ada", "bo"]
     assert len(review.state.items) == 2
-    assert review.why_not_cohort() == ""
+    assert session.why_not_cohort() == ""
     review.close()
     session.close_clip()
 
