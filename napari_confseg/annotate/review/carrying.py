@@ -38,8 +38,7 @@ class Carrying(Looking):
         self._deciding = False
         self._ruling: Ruling | None = None
         super().__init__(session)
-        self._links.append((session.leaving, self._rule_before_leaving))
-        session.leaving.connect(self._rule_before_leaving)
+        self._links.add((session.leaving, self._rule_before_leaving))
 
     # ---- what is read for it --------------------------------------------------------------
 
