@@ -49,11 +49,11 @@ def tune(folder: Path, jobs: int) -> None:
 
 
 def develop(folder: Path, jobs: int) -> None:
-    """Fewer methods, on four more kinds: where `own-scale` got its levels."""
+    """Fewer methods, on four more kinds: where the levels of `own-scale` were found."""
     cohort = _cohort(folder / "develop.zarr", 30, 29, SEEN)
     _study(folder / "develop", cohort, [
-        "--methods", "threshold", "threshold:t=60", "threshold:t=50+overlap", "soft", "weighted",
-        "calibrated", "ordinal", "own-scale", "--thresholds", "10:90:20",
+        "--methods", "threshold", "threshold:t=60", "soft", "calibrated", "own-scale",
+        "--thresholds", "10:90:20",
         "--panels", "one-value=reader-a", "lazy=reader-b", "schools=reader-c,reader-d",
         "mixed=reader-a,reader-b,reader-c,reader-d"], jobs)  # fmt: skip
 
