@@ -128,9 +128,10 @@ def forest(found: Sequence[Difference], title: str) -> Figure:
     axes[0].set_xlim(-reach, reach)
     for ax, panel in zip(axes, panels, strict=False):
         for d in (d for d in found if d.panel == panel and abs(d.gain.value) > reach):
-            ax.annotate(f"{d.gain.value:+.2f}", (np.sign(d.gain.value) * reach,
-                        methods.index(d.method)), fontsize=7, color=PALETTE[1], va="center",
-                        ha="left" if d.gain.value < 0 else "right")  # fmt: skip
+            up = d.gain.value > 0
+            ax.annotate(f"{d.gain.value:+.2f}", (reach if up else -reach, methods.index(d.method)),
+                        (-4 if up else 4, 0), textcoords="offset points", fontsize=7, va="center",
+                        color=PALETTE[2 if up else 1], ha="right" if up else "left")  # fmt: skip
     figure.supxlabel(title, fontsize=9)
     return figure
 
