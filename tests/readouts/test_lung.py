@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
@@ -65,6 +65,7 @@ def spans(n: int) -> st.SearchStrategy[list[SPAN]]:
 
 @settings(max_examples=20, deadline=None)
 @given(spans(2), spans(4), st.floats(150, 250))
+@example([(-0.052734375, 0.052734375)], [(-0.05078125, 0.05078125)], 150.0)  # 15 pixels of 17
 def test_pleura_percentage_is_annotate_ultrasounds_ratio(
     pleura: list[SPAN], b_lines: list[SPAN], depth: float
 ) -> None:
@@ -76,8 +77,10 @@ def test_pleura_percentage_is_annotate_ultrasounds_ratio(
     found = frame_readouts(marked, FAN).pleura_percentage
     expected = 100 * annotate_ultrasound_ratio(pleura, b_lines)
     extent = np.unique(np.concatenate([np.arange(a, b, 1e-3) // 1e-3 for a, b in pleura])).size
+    # Of pleura as of B-lines: what is divided by is counted in whole pixels, too.
     half_a_pixel_at_each_end = 100 * 1.0 / (depth * extent * 1e-3)
-    assert found.value == pytest.approx(expected, abs=len(b_lines) * half_a_pixel_at_each_end)
+    pieces = len(b_lines) + len(pleura)
+    assert found.value == pytest.approx(expected, abs=pieces * half_a_pixel_at_each_end)
     assert found.low == found.high == found.value
 
 

@@ -296,7 +296,7 @@ def test_no_key_is_napari_s(desk: Desk) -> None:
     made = bindings(desk.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14
+    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 11
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs
@@ -307,10 +307,10 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     classes = [
         ClassSpec(index=0, name="a", label="A", color="#ffffff", key="P"),  # napari's brush
         ClassSpec(index=1, name="b", label="B", color="#ffffff", key="Q"),  # ours: less sure
-        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="F9"),
-        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F9"),
+        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="F12"),
+        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F12"),
     ]
-    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="F8")]
+    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="F11")]
     session = Session()
 
     def keys_of(kind: str, own: dict[str, str] | None = None) -> dict[str, str]:
@@ -319,10 +319,10 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
         return {k.removeprefix(kind): v for k, v in made.items() if k.startswith(kind)}
 
     session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
-    assert keys_of("class.") == {"a": "G", "b": "H", "c": "F9", "d": "J"}
-    assert keys_of("confidence.") == {"50": "8", "70": "F8"}
+    assert keys_of("class.") == {"a": "G", "b": "H", "c": "F12", "d": "J"}
+    assert keys_of("confidence.") == {"50": "8", "70": "F11"}
     # The person's own choice goes before the cohort's wish; one that is napari's counts for nought.
-    assert keys_of("class.", {"surer": "F9", "class.d": "P"}) == {
+    assert keys_of("class.", {"surer": "F12", "class.d": "P"}) == {
         "a": "G", "b": "H", "c": "J", "d": "K",
     }  # fmt: skip
     many = [ClassSpec(index=i, name=f"c{i}", label="x", color="#ffffff") for i in range(20)]
