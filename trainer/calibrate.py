@@ -35,8 +35,9 @@ class Calibration(BaseModel):
 
     Attributes
     ----------
-    frames : int
-        Training frames that at least two raters marked; with none there are no curves.
+    frames : int or None
+        Training frames that at least two raters marked, by which they were checked; None if only
+        each rater's own scale was looked at.
     curves : dict
         Class -> rater -> probability in percent for each stated confidence, 0 (not marked) to
         100, rising. A rater who shares no frame with another, and uses the scale to its end, has
@@ -44,12 +45,14 @@ class Calibration(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    frames: int
+    frames: int | None
     curves: dict[str, dict[str, tuple[int, ...]]]
 
     @property
     def note(self) -> str:
         """What came of it, in a sentence."""
+        if self.frames is None:
+            return "each rater's confidence counts in parts of the highest that they ever state"
         if not self.frames:
             return (
                 "no training frame is marked by two raters, so nobody's confidence can be "
@@ -109,7 +112,9 @@ def own_scales(samples: Samples, train: Sequence[int], classes: Sequence[str]) -
                      for v in range(MAX_CONFIDENCE + 1))
         for rater, top in _highest(samples, train).items() if top < MAX_CONFIDENCE
     }  # fmt: skip
-    return Calibration(frames=0, curves={name: dict(curves) for name in classes} if curves else {})
+    return Calibration(
+        frames=None, curves={name: dict(curves) for name in classes} if curves else {}
+    )
 
 
 def _highest(samples: Samples, train: Sequence[int]) -> dict[str, int]:

@@ -91,7 +91,10 @@ def test_who_knows_one_value_says_no_more_by_it_than_that_something_is_there():
         after = apply(found, one_value, ["b-line"]).planes
         assert torch.equal(after, torch.where(planes == 80, 100, planes))
         assert found.curves["b-line"]["bold"][40] == 50
-    assert own_scales(samples, everything(samples), ["b-line"]).curves == {}
+    to_its_end = own_scales(samples, everything(samples), ["b-line"])
+    assert to_its_end.curves == {}
+    assert "of the highest that they ever state" in to_its_end.note
+    assert "two raters" not in to_its_end.note  # that was not looked at
 
 
 def test_excluded_stays_excluded_and_a_class_that_one_reviewed_keeps_its_values():

@@ -246,6 +246,7 @@ def test_methods_are_read(text, shown):
         ("threshold:t", r"can't be read; write e\.g\. threshold:t=60 or soft\+semimetric"),
         ("ignore-band:low=80", "low above its high: 80 and 70"),
         ("soft+hinge", "no loss 'hinge'; use cross-entropy-dice"),
+        ("soft+overlap+stated", "asks for overlap and for stated"),
     ],
 )
 def test_a_wrong_method_is_refused_in_words(text, words):
