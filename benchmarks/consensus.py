@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.dataset.consensus import METHODS, fit, merge, yes_or_no
-from napari_confseg.dataset.intervals import mean_estimate
-from napari_confseg.dataset.overlap import joint_histogram, soft_dice
-from napari_confseg.dataset.patterns import CODES, Collector
-from napari_confseg.dataset.reading import planes_of, readings
+from napari_confseg.agreement.consensus import METHODS, fit, merge, yes_or_no
+from napari_confseg.agreement.intervals import mean_estimate
+from napari_confseg.agreement.overlap import joint_histogram, soft_dice
+from napari_confseg.agreement.patterns import CODES, Collector
+from napari_confseg.agreement.rater_view import planes_of, readings
 from sample_data import make_cohort
 
 if TYPE_CHECKING:
@@ -52,9 +52,13 @@ def score_panel(cohort: Cohort, raters: tuple[str, ...]) -> list[dict[str, Any]]
 
 
 def score_clip(
-    cohort: Cohort, clip_name: str, index: int, class_name: str, raters: tuple[str, ...],
+    cohort: Cohort,
+    clip_name: str,
+    index: int,
+    class_name: str,
+    raters: tuple[str, ...],
     rules: dict[str, Any],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """Return one row per method."""
     clip = cohort.clip(clip_name)
     panel = readings(clip, raters)
@@ -73,11 +77,16 @@ def score_clip(
             sums[method] += [x.size, ((x - p) ** 2).sum(), ((x - t) ** 2).sum()]
             tables[method] += joint_histogram(said, likely)
     return [
-        {"method": m, "patient": clip.meta.patient, "class": class_name,
-         "latent": s[1] / s[0] if s[0] else np.nan, "truth": s[2] / s[0] if s[0] else np.nan,
-         "soft_dice": soft_dice(tables[m])}
+        {
+            "method": m,
+            "patient": clip.meta.patient,
+            "class": class_name,
+            "latent": s[1] / s[0] if s[0] else np.nan,
+            "truth": s[2] / s[0] if s[0] else np.nan,
+            "soft_dice": soft_dice(tables[m]),
+        }
         for m, s in sums.items()
-    ]  # fmt: skip
+    ]
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -105,24 +114,34 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cohort = make_cohort(Path(folder) / "lung.zarr", patients=args.patients, seed=args.seed,
-                             clips_per_patient=1, frames=args.frames, size=(160, 200),
-                             readers=KINDS)  # fmt: skip
+        cohort = make_cohort(
+            Path(folder) / "lung.zarr",
+            patients=args.patients,
+            seed=args.seed,
+            clips_per_patient=1,
+            frames=args.frames,
+            size=(160, 200),
+            readers=KINDS,
+        )
         results = {
             title: summarise(score_panel(cohort, tuple(f"reader-{x}" for x in who)))
             for title, who in PANELS.items()
         }
     if args.json:
-        plain = {t: {m: {k: [vars(e) for e in pair] for k, pair in row.items()}
-                     for m, row in r.items()} for t, r in results.items()}  # fmt: skip
+        plain = {
+            t: {m: {k: [vars(e) for e in pair] for k, pair in row.items()} for m, row in r.items()}
+            for t, r in results.items()
+        }
         print(json.dumps(plain))
         return
     print(
         "mean squared error to the latent probability and to the truth, soft Dice with the latent"
     )
     for title, result in results.items():
-        print(f"\n{title}\n{'':27s}{'to latent':>10s}  {'minus calibrated':28s}{'to truth':>9s}"
-              f"  {'minus calibrated':28s}{'soft Dice':>9s}")  # fmt: skip
+        print(
+            f"\n{title}\n{'':27s}{'to latent':>10s}  {'minus calibrated':28s}{'to truth':>9s}"
+            f"  {'minus calibrated':28s}{'soft Dice':>9s}"
+        )
         for method, row in result.items():
             cells = [
                 f"{row[k][0].value:9.4f}  {_difference(row[k][1]):28s}" for k in ("latent", "truth")

@@ -128,9 +128,11 @@ def reading(dataset: Dataset, repeats: int) -> dict[str, float]:
     """Measure reading, and where its time goes: the codec, its bytes to memory, fresh memory."""
     ours, floor = best(read, dataset, repeats), best(bare, dataset, repeats)
     processor = {
-        "read": least(read, dataset, repeats), "codec": least(bare, dataset, repeats),
-        "codec_in_place": least(Kept(), dataset, repeats), "fresh": least(fresh, dataset, repeats),
-    }  # fmt: skip
+        "read": least(read, dataset, repeats),
+        "codec": least(bare, dataset, repeats),
+        "codec_in_place": least(Kept(), dataset, repeats),
+        "fresh": least(fresh, dataset, repeats),
+    }
     found = {"read_s": ours, "read_codec_s": floor, "read_ratio": ours / floor}
     return found | {f"{name}_cpu_s": seconds for name, seconds in processor.items()}
 
@@ -196,8 +198,9 @@ def on_cluster(location: Path, out: Path, workers: int) -> float:
 
     with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster:
         start = time.perf_counter()
-        build(Cohort.open(location, read_only=True), PARTED, out,
-              scheduler=cluster.scheduler_address)  # fmt: skip
+        build(
+            Cohort.open(location, read_only=True), PARTED, out, scheduler=cluster.scheduler_address
+        )
         return time.perf_counter() - start
 
 
@@ -232,10 +235,14 @@ def compare_lengths(root: Path, frames: int) -> dict[str, float]:
     decoding = best(lambda c: source_digests(c, dataset.manifest.request, "clip-000"), cohort, 1)
     memory = [peak(root / f"{n}.zarr", root / f"peak-{n}", ONE)[1] for n in ("short", "long")]
     return {
-        "frames": frames, **reading(dataset, 3), "build_s": building,
-        "decode_and_hash_s": decoding, "build_ratio": building / decoding,
-        "peak_short_mib": memory[0], "peak_long_mib": memory[1],
-    }  # fmt: skip
+        "frames": frames,
+        **reading(dataset, 3),
+        "build_s": building,
+        "decode_and_hash_s": decoding,
+        "build_ratio": building / decoding,
+        "peak_short_mib": memory[0],
+        "peak_long_mib": memory[1],
+    }
 
 
 def compare_cohorts(root: Path, frames: int, clips: int, workers: int) -> dict[str, float]:
@@ -248,10 +255,15 @@ def compare_cohorts(root: Path, frames: int, clips: int, workers: int) -> dict[s
     dataset = Dataset.open(root / "ds-all")
     floor = codec_floor(cohort, dataset)
     found = {
-        "frames": frames, "clips": clips, "build_s": large[0], "codec_s": floor,
-        "build_ratio": large[0] / floor, **reading(dataset, 3),
-        "peak_tenth_mib": small[1], "peak_all_mib": large[1],
-    }  # fmt: skip
+        "frames": frames,
+        "clips": clips,
+        "build_s": large[0],
+        "codec_s": floor,
+        "build_ratio": large[0] / floor,
+        **reading(dataset, 3),
+        "peak_tenth_mib": small[1],
+        "peak_all_mib": large[1],
+    }
     if workers:
         found["workers"] = workers
         found["dask_s"] = on_cluster(root / "all.zarr", root / "ds-dask", workers)

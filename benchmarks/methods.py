@@ -24,8 +24,8 @@ from rich.table import Table
 from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort
-from trainer.execute import execute
 from trainer.predict import Predictor
+from trainer.run_job import execute
 
 LATENT = "latent"
 LEAST = 5  # percent
@@ -35,8 +35,15 @@ def fit_and_score(cohort: Cohort, method: Method, seed: int) -> dict[str, Any]:
     """Fit one method in size ``study``; return its error and what it took."""
     classes = tuple(c.name for c in cohort.meta.classes)
     with tempfile.TemporaryDirectory() as folder:
-        request = FitRequest(cohort=cohort.location, rater="benchmark", classes=classes,
-                             method=method, size="study", device="cpu", seed=seed)  # fmt: skip
+        request = FitRequest(
+            cohort=cohort.location,
+            rater="benchmark",
+            classes=classes,
+            method=method,
+            size="study",
+            device="cpu",
+            seed=seed,
+        )
         run = RunFolder.create(Path(folder) / "run", request)
         begin = time.process_time()
         result = execute(run)
@@ -54,8 +61,13 @@ def fit_and_score(cohort: Cohort, method: Method, seed: int) -> dict[str, Any]:
                 counted = (likely >= LEAST) | (found[c] >= LEAST)
                 error += float(((found[c] - likely)[counted] ** 2).sum()) / 100**2
                 pixels += int(counted.sum())
-    return {"method": str(method), "seed": seed, "squared_error": error / pixels,
-            "val_dice": result.scores["val_dice"], "seconds": seconds}  # fmt: skip
+    return {
+        "method": str(method),
+        "seed": seed,
+        "squared_error": error / pixels,
+        "val_dice": result.scores["val_dice"],
+        "seconds": seconds,
+    }
 
 
 def main() -> None:
@@ -73,8 +85,13 @@ def main() -> None:
             row = fit_and_score(cohort, method, seed)
             if arguments.json:
                 print(json.dumps(row), flush=True)
-            table.add_row(row["method"], str(seed), f"{row['squared_error']:.4f}",
-                          f"{row['val_dice']:.3f}", f"{row['seconds']:.1f}")  # fmt: skip
+            table.add_row(
+                row["method"],
+                str(seed),
+                f"{row['squared_error']:.4f}",
+                f"{row['val_dice']:.3f}",
+                f"{row['seconds']:.1f}",
+            )
     if not arguments.json:
         Console().print(table)
 

@@ -45,8 +45,9 @@ WIDE, NARROW, DEEP = (16, 32, 64, 128, 256), (8, 16, 32, 64, 128), (32, 64, 128,
 def _unet(
     channels: tuple[int, ...], norm: str = "batch", units: int = 2
 ) -> Callable[..., nn.Module]:
-    return lambda n: nets.UNet(2, 1, n, channels, (2,) * (len(channels) - 1), num_res_units=units,
-                               norm=norm)  # fmt: skip
+    return lambda n: nets.UNet(
+        2, 1, n, channels, (2,) * (len(channels) - 1), num_res_units=units, norm=norm
+    )
 
 
 def _dynunet(n: int) -> nn.Module:
@@ -69,8 +70,9 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def learn_for(plan: Plan, make: Callable[[int], nn.Module], seconds: float, rate: float
-              ) -> dict[str, Any]:  # fmt: skip
+def learn_for(
+    plan: Plan, make: Callable[[int], nn.Module], seconds: float, rate: float
+) -> dict[str, Any]:
     """Learn for so many processor seconds; return steps and the validation score."""
     network = plan.config.network()
     torch.manual_seed(plan.config.seed)
@@ -114,10 +116,14 @@ def main() -> None:
             make_cohort(location, patients=4, frames=12)
         cohort = Cohort.open(location, read_only=True)
         request = FitRequest(
-            cohort=location, rater="benchmark", device="cpu", threads=1, size=arguments.size,
+            cohort=location,
+            rater="benchmark",
+            device="cpu",
+            threads=1,
+            size=arguments.size,
             classes=tuple(c.name for c in cohort.meta.classes),
             method=Method(name="threshold", params={"t": 60}),
-        )  # fmt: skip
+        )
         run = RunFolder.create(Path(folder) / "run", request)
         plan = prepare(run, request, Reporter(run))
     if arguments.batch:
@@ -131,12 +137,21 @@ def main() -> None:
             if arguments.json:
                 print(json.dumps(rows[-1]), flush=True)
     if not arguments.json:
-        table = Table("network", "parameters", "steps", "val_dice",
-                      title=f"{arguments.seconds:g} processor seconds each")  # fmt: skip
+        table = Table(
+            "network",
+            "parameters",
+            "steps",
+            "val_dice",
+            title=f"{arguments.seconds:g} processor seconds each",
+        )
         for row in rows:
             score = row["val_dice"]
-            table.add_row(row["network"], f"{row['parameters'] / 1e6:.2f} M", str(row["steps"]),
-                          "-" if score is None else f"{score:.3f}")  # fmt: skip
+            table.add_row(
+                row["network"],
+                f"{row['parameters'] / 1e6:.2f} M",
+                str(row["steps"]),
+                "-" if score is None else f"{score:.3f}",
+            )
         Console().print(table)
 
 

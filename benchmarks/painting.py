@@ -62,8 +62,9 @@ class Stopwatch:
 def make_cohort(folder: Path) -> Cohort:
     """Return a cohort of one clip, all 8 classes marked on each of its frames."""
     rng = np.random.default_rng(0)
-    classes = [ClassSpec(index=i, name=f"c{i}", label=f"Class {i}", color=c)
-               for i, c in enumerate(COLORS)]  # fmt: skip
+    classes = [
+        ClassSpec(index=i, name=f"c{i}", label=f"Class {i}", color=c) for i, c in enumerate(COLORS)
+    ]
     cohort = Cohort.create(folder / "c.zarr", name="bench", classes=classes)
     with cohort.new_clip("clip", shape=SHAPE) as new:
         for _ in range(N_FRAMES):
@@ -176,8 +177,9 @@ def main() -> None:
         return
     table = Table("", "plain napari", "ours", "ratio", title="Medians of one run")
     for name, row in rows.items():
-        table.add_row(name, *(f"{row[k]:.2f}" for k in ("plain", "ours")),
-                      f"{row['ours'] / row['plain']:.2f}")  # fmt: skip
+        table.add_row(
+            name, *(f"{row[k]:.2f}" for k in ("plain", "ours")), f"{row['ours'] / row['plain']:.2f}"
+        )
     Console().print(table)
 
 

@@ -98,17 +98,25 @@ def monai(plan: Plan) -> Recipe:
     both = ["image", "label"]
     frames, labels = cut_samples(plan)
     height, width = plan.config.canvas
-    transform = mt.Compose([
-        mt.ScaleIntensityRanged("image", 0, 255, 0, 1),
-        mt.EnsureTyped(both, dtype=torch.float32),
-        mt.RandFlipd(both, prob=0.5, spatial_axis=1),
-        mt.RandAffined(both, prob=1.0, rotate_range=0.21, scale_range=0.22,
-                       translate_range=(0.1 * height, 0.1 * width), padding_mode="zeros",
-                       mode=("bilinear", "nearest")),
-        mt.RandScaleIntensityd("image", factors=0.25, prob=1.0),
-        mt.RandAdjustContrastd("image", gamma=(0.75, 1.35), prob=1.0),
-        mt.RandGaussianNoised("image", std=0.03, prob=0.5),
-    ])  # fmt: skip
+    transform = mt.Compose(
+        [
+            mt.ScaleIntensityRanged("image", 0, 255, 0, 1),
+            mt.EnsureTyped(both, dtype=torch.float32),
+            mt.RandFlipd(both, prob=0.5, spatial_axis=1),
+            mt.RandAffined(
+                both,
+                prob=1.0,
+                rotate_range=0.21,
+                scale_range=0.22,
+                translate_range=(0.1 * height, 0.1 * width),
+                padding_mode="zeros",
+                mode=("bilinear", "nearest"),
+            ),
+            mt.RandScaleIntensityd("image", factors=0.25, prob=1.0),
+            mt.RandAdjustContrastd("image", gamma=(0.75, 1.35), prob=1.0),
+            mt.RandGaussianNoised("image", std=0.03, prob=0.5),
+        ]
+    )
     transform.set_random_state(plan.config.seed)
     items = [{"image": f, "label": p} for f, p in zip(frames, labels, strict=True)]
     dataset = CacheDataset(items, transform, progress=False)
@@ -159,10 +167,14 @@ def nnunet(plan: Plan) -> Recipe:
     network.mean.zero_()  # it normalises itself, before its transforms
     network.std.fill_(1)
     network.to(plan.device)
-    optimizer = torch.optim.SGD(network.parameters(), 1e-2, weight_decay=3e-5, momentum=0.99,
-                                nesterov=True)  # fmt: skip
-    loss_of = DC_and_BCE_loss({}, {"batch_dice": True, "do_bg": True, "smooth": 1e-5, "ddp": False},
-                              dice_class=MemoryEfficientSoftDiceLoss)  # fmt: skip
+    optimizer = torch.optim.SGD(
+        network.parameters(), 1e-2, weight_decay=3e-5, momentum=0.99, nesterov=True
+    )
+    loss_of = DC_and_BCE_loss(
+        {},
+        {"batch_dice": True, "do_bg": True, "smooth": 1e-5, "ddp": False},
+        dice_class=MemoryEfficientSoftDiceLoss,
+    )
     scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.device.type == "cuda")
     generator = np.random.default_rng(plan.config.seed)
 
@@ -236,11 +248,14 @@ def compare(recipes: dict[str, Recipe], plan: Plan, aim: float) -> dict[str, dic
                 if reached[name] is None and last[name] >= aim:
                     reached[name] = sum(taken[name])
     return {
-        name: {"samples_per_second": plan.config.batch / median(taken[name][1:]),
-               "seconds_to_dice": reached[name], "last_dice": last[name],
-               "seconds": sum(taken[name])}
+        name: {
+            "samples_per_second": plan.config.batch / median(taken[name][1:]),
+            "seconds_to_dice": reached[name],
+            "last_dice": last[name],
+            "seconds": sum(taken[name]),
+        }
         for name in recipes
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -254,9 +269,15 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         make_cohort(f"{folder}/lung.zarr", patients=8, seed=0)
-        request = FitRequest(cohort=f"{folder}/lung.zarr", rater="benchmark", classes=CLASSES,
-                             size=arguments.size, steps=arguments.steps, device=arguments.device,
-                             raters=("reader-a",))  # fmt: skip
+        request = FitRequest(
+            cohort=f"{folder}/lung.zarr",
+            rater="benchmark",
+            classes=CLASSES,
+            size=arguments.size,
+            steps=arguments.steps,
+            device=arguments.device,
+            raters=("reader-a",),
+        )
         if not torch.cuda.is_available():
             request = request.model_copy(update={"precision": "fp32"})
         run = RunFolder.create(Path(folder) / "run", request)
@@ -273,15 +294,24 @@ def main() -> None:
 
 def show(found: dict[str, dict[str, Any]], plan: Plan, aim: float) -> None:
     config, console = plan.config, Console()
-    table = Table("recipe", "samples/s", f"seconds to Dice {aim}", "Dice at the end", title=(
-        f"{config.size}, batch {config.batch}, {config.canvas[1]} x {config.canvas[0]}, "
-        f"{config.steps} steps, {config.precision} on {plan.device}, one thread"
-    ))  # fmt: skip
+    table = Table(
+        "recipe",
+        "samples/s",
+        f"seconds to Dice {aim}",
+        "Dice at the end",
+        title=(
+            f"{config.size}, batch {config.batch}, {config.canvas[1]} x {config.canvas[0]}, "
+            f"{config.steps} steps, {config.precision} on {plan.device}, one thread"
+        ),
+    )
     for name, row in found.items():
         time = row["seconds_to_dice"]
-        table.add_row(name, f"{row['samples_per_second']:.1f}",
-                      "not reached" if time is None else f"{time:.1f}",
-                      f"{row['last_dice']:.2f}")  # fmt: skip
+        table.add_row(
+            name,
+            f"{row['samples_per_second']:.1f}",
+            "not reached" if time is None else f"{time:.1f}",
+            f"{row['last_dice']:.2f}",
+        )
     console.print(table)
     if not find_spec("nnunetv2"):
         console.print("nnU-Net v2 is not installed here (pip install nnunetv2): left out.")

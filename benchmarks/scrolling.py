@@ -40,8 +40,10 @@ def make_cohort(place: Path, n_frames: int) -> None:
         np.clip(60 + 160 * gaussian(rng.normal(size=SHAPE), 2), 0, 255).astype(np.uint8)
         for _ in range(8)
     ]
-    classes = [ClassSpec(index=i, name=f"c{i}", label=f"Class {i}", color="#d55e00")
-               for i in range(N_CLASSES)]  # fmt: skip
+    classes = [
+        ClassSpec(index=i, name=f"c{i}", label=f"Class {i}", color="#d55e00")
+        for i in range(N_CLASSES)
+    ]
     cohort = Cohort.create(place, name="bench", classes=classes)
     with cohort.new_clip("clip", shape=SHAPE) as new:
         for t in range(n_frames):
@@ -120,8 +122,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CONFSEG_STATE_DIR"] = str(Path(folder, "state"))
         # A process each, the making too: a child's peak memory begins with its parent's.
-        command = [sys.executable, "-m", "benchmarks.scrolling", "--cohort",
-                   str(Path(folder, "c.zarr")), "--frames", str(args.frames)]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.scrolling",
+            "--cohort",
+            str(Path(folder, "c.zarr")),
+            "--frames",
+            str(args.frames),
+        ]
         subprocess.run([*command, "--way", "make"], check=True)
         for way in WAYS:
             done = subprocess.run([*command, "--way", way], check=True, stdout=subprocess.PIPE)

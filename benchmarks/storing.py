@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_confseg.store import Act, ClipMeta, Cohort, Patch, Provenance, RaterWriter
-from napari_confseg.store.acts import pack
+from napari_confseg.store.edits import pack
 
 FRAME, N_FRAMES, N = (768, 1024), 8, 100
 

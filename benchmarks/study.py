@@ -32,52 +32,143 @@ SIZE = (96, 128)
 TUNED_ON = ("calibrated", "over-inclusive", "over-confident")
 SEEN = ("one-value", "lazy", "school-deep", "school-visible")
 NEW = ("hesitant", "hasty", "sparing")
-PANELS = ("one-value=reader-a", "lazy=reader-b", "schools=reader-c,reader-d", "hesitant=reader-e",
-          "hasty=reader-f", "sparing=reader-g",
-          "mixed=" + ",".join(f"reader-{letter}" for letter in "abcdefg"))  # fmt: skip
-METHODS = ("threshold:t=30", "threshold:t=50", "threshold:t=60", "threshold:t=80", "soft",
-           "weighted", "ignore-band", "regression", "semimetric", "smoothed", "sampled", "ordinal",
-           "heteroscedastic", "raters", "calibrated", "own-scale")  # fmt: skip
+PANELS = (
+    "one-value=reader-a",
+    "lazy=reader-b",
+    "schools=reader-c,reader-d",
+    "hesitant=reader-e",
+    "hasty=reader-f",
+    "sparing=reader-g",
+    "mixed=" + ",".join(f"reader-{letter}" for letter in "abcdefg"),
+)
+METHODS = (
+    "threshold:t=30",
+    "threshold:t=50",
+    "threshold:t=60",
+    "threshold:t=80",
+    "soft",
+    "weighted",
+    "ignore-band",
+    "regression",
+    "semimetric",
+    "smoothed",
+    "sampled",
+    "ordinal",
+    "heteroscedastic",
+    "raters",
+    "calibrated",
+    "own-scale",
+)
 
 
 def tune(folder: Path, jobs: int) -> None:
     """Every method, on three kinds of readers."""
     cohort = _cohort(folder / "tune.zarr", 24, 11, (*TUNED_ON, *SEEN))
-    _study(folder / "tune", cohort, [
-        "--methods", *METHODS, "--panels", "calibrated=reader-a", "over-inclusive=reader-b",
-        "over-confident=reader-c", "mixed=reader-a,reader-b,reader-c"], jobs)  # fmt: skip
+    _study(
+        folder / "tune",
+        cohort,
+        [
+            "--methods",
+            *METHODS,
+            "--panels",
+            "calibrated=reader-a",
+            "over-inclusive=reader-b",
+            "over-confident=reader-c",
+            "mixed=reader-a,reader-b,reader-c",
+        ],
+        jobs,
+    )
 
 
 def develop(folder: Path, jobs: int) -> None:
     """Fewer methods, on four more kinds: where the levels of `own-scale` were found."""
     cohort = _cohort(folder / "develop.zarr", 30, 29, SEEN)
-    _study(folder / "develop", cohort, [
-        "--methods", "threshold", "threshold:t=60", "soft", "calibrated", "own-scale",
-        "--thresholds", "10:90:20",
-        "--panels", "one-value=reader-a", "lazy=reader-b", "schools=reader-c,reader-d",
-        "mixed=reader-a,reader-b,reader-c,reader-d"], jobs)  # fmt: skip
+    _study(
+        folder / "develop",
+        cohort,
+        [
+            "--methods",
+            "threshold",
+            "threshold:t=60",
+            "soft",
+            "calibrated",
+            "own-scale",
+            "--thresholds",
+            "10:90:20",
+            "--panels",
+            "one-value=reader-a",
+            "lazy=reader-b",
+            "schools=reader-c,reader-d",
+            "mixed=reader-a,reader-b,reader-c,reader-d",
+        ],
+        jobs,
+    )
 
 
 def test(folder: Path, jobs: int) -> None:
     """The default beside its baselines, on other patients and on three more kinds of readers."""
-    _study(folder / "test", _fresh(folder), [
-        "--methods", "threshold:t=50", "threshold:t=60", "threshold:t=50+overlap", "own-scale",
-        "--seeds", "2", "--panels", *PANELS], jobs)  # fmt: skip
+    _study(
+        folder / "test",
+        _fresh(folder),
+        [
+            "--methods",
+            "threshold:t=50",
+            "threshold:t=60",
+            "threshold:t=50+overlap",
+            "own-scale",
+            "--seeds",
+            "2",
+            "--panels",
+            *PANELS,
+        ],
+        jobs,
+    )
 
 
 def confirm(folder: Path, jobs: int) -> None:
     """On the test's patients, with the network of normal size and a tenth of its steps."""
-    _study(folder / "confirm", _fresh(folder), [
-        "--methods", "threshold:t=50", "threshold:t=60", "own-scale", "--size", "normal",
-        "--steps", "400", "--folds", "2", "--panels", PANELS[-1]], jobs)  # fmt: skip
+    _study(
+        folder / "confirm",
+        _fresh(folder),
+        [
+            "--methods",
+            "threshold:t=50",
+            "threshold:t=60",
+            "own-scale",
+            "--size",
+            "normal",
+            "--steps",
+            "400",
+            "--folds",
+            "2",
+            "--panels",
+            PANELS[-1],
+        ],
+        jobs,
+    )
 
 
 def clinical(folder: Path, jobs: int) -> None:
     """From planes to outcomes of a hundred patients."""
     cohort = _cohort(folder / "ward.zarr", 100, 41, TUNED_ON, frames=4)
-    code = train(["clinical", str(cohort), "--table", str(clinical_path(cohort)), "--out",
-                  str(folder / "clinical"), "--methods", "threshold", "threshold:t=60",
-                  "own-scale", "--folds", "2", "--jobs", str(jobs)])  # fmt: skip
+    code = train(
+        [
+            "clinical",
+            str(cohort),
+            "--table",
+            str(clinical_path(cohort)),
+            "--out",
+            str(folder / "clinical"),
+            "--methods",
+            "threshold",
+            "threshold:t=60",
+            "own-scale",
+            "--folds",
+            "2",
+            "--jobs",
+            str(jobs),
+        ]
+    )
     if code:
         sys.exit(code)
 
@@ -85,24 +176,38 @@ def clinical(folder: Path, jobs: int) -> None:
 def followed(folder: Path, jobs: int) -> None:
     """From the raters' planes to outcomes of patients of three days; no model is fitted."""
     cohort = _cohort(folder / "followed.zarr", 150, 43, TUNED_ON, frames=4, days=3)
-    code = train(["clinical", str(cohort), "--table", str(clinical_path(cohort)), "--out",
-                  str(folder / "followed"), "--no-models"])  # fmt: skip
+    code = train(
+        [
+            "clinical",
+            str(cohort),
+            "--table",
+            str(clinical_path(cohort)),
+            "--out",
+            str(folder / "followed"),
+            "--no-models",
+        ]
+    )
     if code:
         sys.exit(code)
 
 
 PARTS: dict[str, Callable[[Path, int], None]] = {
-    "test": test, "clinical": clinical, "followed": followed, "tune": tune, "develop": develop,
+    "test": test,
+    "clinical": clinical,
+    "followed": followed,
+    "tune": tune,
+    "develop": develop,
     "confirm": confirm,
-}  # fmt: skip
+}
 
 
 def _cohort(
     path: Path, patients: int, seed: int, readers: tuple[str, ...], frames: int = 6, days: int = 1
 ) -> Path:
     if not clinical_path(path).exists():  # written last
-        make_cohort(path, patients=patients, seed=seed, days=days, frames=frames, size=SIZE,
-                    readers=readers)  # fmt: skip
+        make_cohort(
+            path, patients=patients, seed=seed, days=days, frames=frames, size=SIZE, readers=readers
+        )
     return path
 
 

@@ -30,8 +30,8 @@ import numpy as np
 from skimage.measure import approximate_polygon, find_contours, label
 
 from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
-from napari_confseg.annotate.tools.between import between
-from napari_confseg.annotate.tools.carrying import carried
+from napari_confseg.annotate.tools.interpolation import between
+from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of
 from napari_confseg.readouts import Beams
 from sample_data.cohort import make_cohort
@@ -150,8 +150,9 @@ def by_tools(case: Case, t: int, c: int, hand: Hand) -> NDArray[np.uint8]:
         else:
             across = beams.width_at(float(np.median(depth)), 1.0)
             width = region.sum() * beams.pixel_area / max(np.ptp(lateral) / across, pixel)
-            band = pleura_band(beams, first, second, width=float(width), confidence=SURE,
-                               frame=case.frames[t])  # fmt: skip
+            band = pleura_band(
+                beams, first, second, width=float(width), confidence=SURE, frame=case.frames[t]
+            )
         out = np.maximum(out, band)
     return out
 
@@ -173,13 +174,15 @@ def paint_frame(case: Case, t: int, paint: Callable[..., NDArray[np.uint8]], han
 
 def frame_scores(case: Case, marks: dict[int, Planes]) -> NDArray[np.float64]:
     blank = {c: np.zeros(case.beams.shape, np.uint8) for c in CLASSES}
-    return np.array([
-        soft_dice(
-            np.stack([marks.get(t, blank)[c] for c in CLASSES]),
-            np.stack([case.truth[c][t] for c in CLASSES]),
-        )
-        for t in range(len(case.frames))
-    ])  # fmt: skip
+    return np.array(
+        [
+            soft_dice(
+                np.stack([marks.get(t, blank)[c] for c in CLASSES]),
+                np.stack([case.truth[c][t] for c in CLASSES]),
+            )
+            for t in range(len(case.frames))
+        ]
+    )
 
 
 def fill_none(case: Case, keys: dict[int, Planes], hand: Hand) -> dict[int, Planes]:
@@ -230,8 +233,13 @@ def work(
         score = float(frame_scores(case, fill(case, keys, hand)).mean())
         if score >= AIM:
             break
-    return {"painted frames": len(frames), "strokes": hand.strokes, "keys": hand.keys,
-            "seconds": round(hand.seconds, 1), "soft dice": round(score, 3)}  # fmt: skip
+    return {
+        "painted frames": len(frames),
+        "strokes": hand.strokes,
+        "keys": hand.keys,
+        "seconds": round(hand.seconds, 1),
+        "soft dice": round(score, 3),
+    }
 
 
 def carried_quality(case: Case, steps: tuple[int, ...] = (1, 2, 4, 8, 16)) -> dict[str, float]:
@@ -253,8 +261,9 @@ def carried_quality(case: Case, steps: tuple[int, ...] = (1, 2, 4, 8, 16)) -> di
 
 
 def make_case(folder: Path, frames: int) -> Case:
-    cohort = make_cohort(folder / "tools.zarr", patients=3, clips_per_patient=1, frames=frames,
-                         seed=3, readers=())  # fmt: skip
+    cohort = make_cohort(
+        folder / "tools.zarr", patients=3, clips_per_patient=1, frames=frames, seed=3, readers=()
+    )
     best: Case | None = None
     for name in cohort.clips():
         clip = cohort.clip(name)

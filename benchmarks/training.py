@@ -32,8 +32,8 @@ from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
 from napari_confseg.store import ClipMeta, Cohort, Provenance, Status
 from trainer.augment import augment
-from trainer.curve import Curve
 from trainer.fit import draw_batch, follow, learn_from
+from trainer.metrics_log import Curve
 from trainer.prepare import prepare, prevalence
 from trainer.progress import Reporter
 from trainer.targets import make_targets
@@ -143,12 +143,16 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
 def row_of(plan: Plan, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
     found = measure(plan, run, steps)
     return {
-        "size": size, "method": str(plan.config.method), "device": str(plan.device),
+        "size": size,
+        "method": str(plan.config.method),
+        "device": str(plan.device),
         "precision": plan.config.precision,
-        "canvas": list(plan.config.canvas), "batch": plan.config.batch,
+        "canvas": list(plan.config.canvas),
+        "batch": plan.config.batch,
         "ratio": found["whole"] / found["floor"],
-        "samples_per_second": plan.config.batch / found["whole"], **found,
-    }  # fmt: skip
+        "samples_per_second": plan.config.batch / found["whole"],
+        **found,
+    }
 
 
 def main() -> None:
@@ -163,9 +167,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cohort = make_cohort(Path(folder))
         for number, (size, method) in enumerate(product(arguments.size, arguments.method)):
-            request = FitRequest(cohort=cohort.location, rater="benchmark", classes=CLASSES,
-                                 method=Method.parse(method), size=size,
-                                 device=arguments.device)  # fmt: skip
+            request = FitRequest(
+                cohort=cohort.location,
+                rater="benchmark",
+                classes=CLASSES,
+                method=Method.parse(method),
+                size=size,
+                device=arguments.device,
+            )
             torch.set_num_threads(1)
             run = RunFolder.create(Path(folder) / str(number), request)
             plan = prepare(run, request, Reporter(run))
@@ -177,11 +186,17 @@ def main() -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        table = Table("part", "ms", "share of the step", title=(
-            f"{row['size']}, {row['method']}: {row['ratio']:.3f} of the floor, "
-            f"{row['samples_per_second']:.1f} samples/s ({row['precision']} on {row['device']}, "
-            f"batch {row['batch']}, {row['canvas'][1]} x {row['canvas'][0]}, one thread)"
-        ))  # fmt: skip
+        table = Table(
+            "part",
+            "ms",
+            "share of the step",
+            title=(
+                f"{row['size']}, {row['method']}: {row['ratio']:.3f} of the floor, "
+                f"{row['samples_per_second']:.1f} samples/s ({row['precision']} on "
+                f"{row['device']}, batch {row['batch']}, {row['canvas'][1]} x "
+                f"{row['canvas'][0]}, one thread)"
+            ),
+        )
         for part in ("whole", "floor", "gather", "augment", "targets", "average", "log"):
             table.add_row(part, f"{1000 * row[part]:.2f}", f"{row[part] / row['whole']:.1%}")
         Console().print(table)

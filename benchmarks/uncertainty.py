@@ -32,8 +32,8 @@ from napari_confseg.methods import Method
 from napari_confseg.store import Cohort, Status
 from sample_data import clinical_path, make_cohort
 from sample_data.findings import CONSOLIDATION, EFFUSION
-from trainer.execute import execute
 from trainer.predict import Predictor
+from trainer.run_job import execute
 from trainer.study.compare import Interval
 from trainer.study.pooled import draw
 from trainer.study.scores import presence_auroc
@@ -84,11 +84,18 @@ def learn(
         for number in range(members + 1):
             last = number == members
             request = FitRequest(
-                cohort=cohort.location, rater="benchmark", raters=(READER,), size="study",
-                classes=tuple(c.name for c in cohort.meta.classes), device="cpu", seed=number,
-                method=Method(name="soft"), held_out=tuple(held_out), threads=1,
+                cohort=cohort.location,
+                rater="benchmark",
+                raters=(READER,),
+                size="study",
+                classes=tuple(c.name for c in cohort.meta.classes),
+                device="cpu",
+                seed=number,
+                method=Method(name="soft"),
+                held_out=tuple(held_out),
+                threads=1,
                 dropout=DROPOUT if last else 0,
-            )  # fmt: skip
+            )
             path = runs / f"{lacks.replace(' ', '-')}-{'dropout' if last else number}"
             run = RunFolder(path) if path.exists() else RunFolder.create(path, request)
             if execute(run) is None:
@@ -130,12 +137,13 @@ def look(clip: Clip, members: Sequence[Predictor], draws: int) -> dict[str, dict
     return {
         name: {
             "level": float(found["unseen"][..., sector].mean() / found[PLAIN][..., sector].mean())
-            if name == SHARE else float(m[..., sector].mean()),
+            if name == SHARE
+            else float(m[..., sector].mean()),
             FOLLOWS: float(spearmanr(m[..., sector].ravel(), true[..., sector].ravel()).statistic),
             FOLLOWS_THERE: float(spearmanr(m[asked], true[asked]).statistic),
         }
         for name, m in found.items()
-    }  # fmt: skip
+    }
 
 
 def scores(
@@ -164,8 +172,10 @@ def measure(cohort: Cohort, folder: Path, lacks: str, members: int) -> Iterator[
     ensemble, dropped = learn(cohort, folder / "runs", lacks, held_out, members)
     clips = [c for c in map(cohort.clip, cohort.clips()) if c.meta.patient in held_out]
     new = sum(LACKS[lacks](c) for c in clips)
-    for kind, models, draws in ((f"{members} members", ensemble, 0),
-                                (f"{DRAWS} draws", [dropped], DRAWS)):  # fmt: skip
+    for kind, models, draws in (
+        (f"{members} members", ensemble, 0),
+        (f"{DRAWS} draws", [dropped], DRAWS),
+    ):
         found = scores(clips, lacks, [look(c, models, draws) for c in clips])
         for name, of in found.items():
             row = {"lacks": lacks, "by": kind, "map": name, "seen": len(clips) - new, "new": new}
@@ -183,8 +193,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.uncertainty", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("folder", type=Path, nargs="?",
-                        default=Path(tempfile.gettempdir(), "uncertainty"))  # fmt: skip
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path(tempfile.gettempdir(), "uncertainty")
+    )
     parser.add_argument("--members", type=int, default=4)
     parser.add_argument("--patients", type=int, default=40)
     parser.add_argument("--json", action="store_true")
@@ -192,8 +203,14 @@ def main() -> None:
     torch.set_num_threads(1)
     place = arguments.folder / "lung.zarr"
     if not clinical_path(place).exists():  # written last
-        make_cohort(place, patients=arguments.patients, seed=53, frames=4, size=(96, 128),
-                    readers=("calibrated",))  # fmt: skip
+        make_cohort(
+            place,
+            patients=arguments.patients,
+            seed=53,
+            frames=4,
+            size=(96, 128),
+            readers=("calibrated",),
+        )
     cohort = Cohort.open(place)
     columns = [f"{score}{end}" for score in (FOLLOWS, FOLLOWS_THERE, RISES) for end in ("", GAIN)]
     table = Table("lacking", "by", "map", *columns)
@@ -201,8 +218,12 @@ def main() -> None:
         for row in measure(cohort, arguments.folder, lacks, arguments.members):
             if arguments.json:
                 print(json.dumps(row), flush=True)
-            table.add_row(f"{lacks} ({row['seen']} clips without, {row['new']} with)", row["by"],
-                          row["map"], *(_shown(row[c]) for c in columns))  # fmt: skip
+            table.add_row(
+                f"{lacks} ({row['seen']} clips without, {row['new']} with)",
+                row["by"],
+                row["map"],
+                *(_shown(row[c]) for c in columns),
+            )
     if not arguments.json:
         Console().print(table)
 

@@ -1,4 +1,4 @@
-"""The ``confseg`` command: one subcommand a module of :mod:`napari_confseg.commands`."""
+"""The ``confseg`` command: one subcommand a module of :mod:`napari_confseg.cli`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 from typing import TYPE_CHECKING
 
 from napari_confseg import __version__
-from napari_confseg.commands import (
-    agreeing,
+from napari_confseg.cli import (
+    agree,
     blinding,
-    building,
+    build,
     consensus,
     demo,
-    exporting,
-    importing,
-    labels,
-    masking,
+    export,
+    import_,
+    import_labels,
+    mask,
     sectors,
     series,
     status,
-    validating,
+    validate,
 )
-from napari_confseg.commands.parsing import REFUSED
+from napari_confseg.cli.parsing import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from napari_confseg.store import StoreError
 
 COMMANDS = (
-    importing,
+    import_,
     series,
-    labels,
+    import_labels,
     sectors,
-    masking,
+    mask,
     status,
-    validating,
+    validate,
     blinding,
-    agreeing,
+    agree,
     consensus,
-    building,
-    exporting,
+    build,
+    export,
     demo,
 )
 
@@ -79,14 +79,19 @@ def _disk(error: OSError) -> StoreError:
 
     found = error.strerror or type(error).__name__
     return StoreError(
-        Problem("disk", str(error.filename or ""), "a place that can be written", found.lower(),
-                "Free some space or choose another place; what is finished stays.")
-    )  # fmt: skip
+        Problem(
+            "disk",
+            str(error.filename or ""),
+            "a place that can be written",
+            found.lower(),
+            "Free some space or choose another place; what is finished stays.",
+        )
+    )
 
 
 def _refuse(arguments: argparse.Namespace, error: StoreError) -> int:
     if arguments.json:
-        from napari_confseg.commands.terminal import print_json
+        from napari_confseg.cli.terminal import print_json
 
         print_json({"problems": [p.as_dict() for p in error.problems]})
     else:

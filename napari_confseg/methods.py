@@ -1,8 +1,8 @@
 """The methods: how confidence reaches the model. What each is called, takes and does.
 
 Panel and trainer both read this table; the formulas are the trainer's (``trainer/targets.py``,
-``trainer/losses.py``, ``trainer/heads.py``, ``trainer/levels.py``), which a test holds to it. A
-method is a target (what is to be learnt from a confidence), a loss (how to measure what is
+``trainer/losses.py``, ``trainer/heads.py``, ``trainer/output_scaling.py``), which a test holds to
+it. A method is a target (what is to be learnt from a confidence), a loss (how to measure what is
 missing) and levels (which percent is written in the end); each has its own of the latter two, and
 any other can be asked for: ``threshold:t=60+semimetric+overlap``.
 """
@@ -156,14 +156,20 @@ class Method(BaseModel):
         takes = self.about.parameters
         for name, value in self.params.items():
             if name not in takes:
-                raise ValueError(f"method {self.name!r} has no parameter {name!r}; it takes "
-                                 f"{', '.join(takes) or 'none'}")  # fmt: skip
+                raise ValueError(
+                    f"method {self.name!r} has no parameter {name!r}; it takes "
+                    f"{', '.join(takes) or 'none'}"
+                )
             if not takes[name].low <= value <= takes[name].high:
-                raise ValueError(f"{name} of method {self.name!r} is {value:g}; use "
-                                 f"{takes[name].low:g} to {takes[name].high:g}")  # fmt: skip
+                raise ValueError(
+                    f"{name} of method {self.name!r} is {value:g}; use "
+                    f"{takes[name].low:g} to {takes[name].high:g}"
+                )
         if (values := self.settings).get("low", 0) > values.get("high", 100):
-            raise ValueError(f"method {self.name!r} has its low above its high: "
-                             f"{values['low']:g} and {values['high']:g}")  # fmt: skip
+            raise ValueError(
+                f"method {self.name!r} has its low above its high: "
+                f"{values['low']:g} and {values['high']:g}"
+            )
         return self
 
     @classmethod

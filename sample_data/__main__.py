@@ -39,13 +39,27 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--clips", type=int, default=2, help="clips a patient and day; default: %(default)s"
     )
-    p.add_argument("--days", type=int, default=1,
-                   help="days that each patient is examined on; default: %(default)s")  # fmt: skip
+    p.add_argument(
+        "--days",
+        type=int,
+        default=1,
+        help="days that each patient is examined on; default: %(default)s",
+    )
     p.add_argument("--frames", type=int, default=24, help="frames a clip; default: %(default)s")
-    p.add_argument("--size", type=_size, default=(256, 320), metavar="YxX",
-                   help="height and width in pixels; default: 256x320")  # fmt: skip
-    p.add_argument("--readers", nargs="*", choices=sorted(READERS), default=DEFAULT_READERS,
-                   help=f"kinds of reader; default: {' '.join(DEFAULT_READERS)}")  # fmt: skip
+    p.add_argument(
+        "--size",
+        type=_size,
+        default=(256, 320),
+        metavar="YxX",
+        help="height and width in pixels; default: 256x320",
+    )
+    p.add_argument(
+        "--readers",
+        nargs="*",
+        choices=sorted(READERS),
+        default=DEFAULT_READERS,
+        help=f"kinds of reader; default: {' '.join(DEFAULT_READERS)}",
+    )
     p.add_argument("--json", action="store_true", help="print a JSON object, and no progress")
     return p
 
@@ -64,17 +78,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, quiet=args.json)
     try:
         with Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(), console=console,
-        ) as bar:  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as bar:
             task = bar.add_task("planning", total=None)
             cohort = make_cohort(
-                args.out, patients=args.patients, seed=args.seed, clips_per_patient=args.clips,
-                days=args.days, frames=args.frames, size=args.size, readers=args.readers,
+                args.out,
+                patients=args.patients,
+                seed=args.seed,
+                clips_per_patient=args.clips,
+                days=args.days,
+                frames=args.frames,
+                size=args.size,
+                readers=args.readers,
                 progress=lambda done, total, what: bar.update(
                     task, completed=done, total=total, description=what
                 ),
-            )  # fmt: skip
+            )
     except (StoreError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -110,9 +110,19 @@ def draw_row(
     spo2_later, fio2_later, _ = oxygenation(rng, later)
     risk = readmission(later, severity, age)
     return ClinicalRow(
-        patient, 0, age, sex, " ".join(clips), " ".join(zones), spo2, fio2, source,
-        round(spo2 / fio2, 1), round(spo2_later / fio2_later, 1), int(rng.random() < risk),
-    )  # fmt: skip
+        patient,
+        0,
+        age,
+        sex,
+        " ".join(clips),
+        " ".join(zones),
+        spo2,
+        fio2,
+        source,
+        round(spo2 / fio2, 1),
+        round(spo2_later / fio2_later, 1),
+        int(rng.random() < risk),
+    )
 
 
 def readmission(later: float, severity: float, age: int) -> float:
@@ -151,12 +161,18 @@ def draw_stay(
     back = int(rng.random() < readmission(course[-1], course[-2], first.age))
     return [
         replace(
-            first, day=k * DAYS_BETWEEN, clips=" ".join(clips[k]), spo2=spo2, fio2=fio2,
-            fio2_source=source, sf=round(spo2 / fio2, 1),
-            sf_followup=round(seen[k + 1][0] / seen[k + 1][1], 1), readmitted_30d=back,
+            first,
+            day=k * DAYS_BETWEEN,
+            clips=" ".join(clips[k]),
+            spo2=spo2,
+            fio2=fio2,
+            fio2_source=source,
+            sf=round(spo2 / fio2, 1),
+            sf_followup=round(seen[k + 1][0] / seen[k + 1][1], 1),
+            readmitted_30d=back,
         )
         for k, (spo2, fio2, source) in enumerate(seen[:-1])
-    ]  # fmt: skip
+    ]
 
 
 def to_csv(rows: list[ClinicalRow]) -> str:

@@ -1,4 +1,4 @@
-"""Makes the cohort: plans it from the seed, makes each clip, writes it through the store."""
+"""How a clip moves: breathing slides the lung and lowers the pleura, the hand trembles."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from zarr.storage import LocalStore
 
 from napari_confseg.store import (
@@ -20,10 +21,10 @@ from napari_confseg.store import (
     Status,
     Stroke,
 )
+from sample_data.anatomy import Pose
 from sample_data.disease import draw_anatomy
 from sample_data.findings import findings, latent, truth
 from sample_data.imaging import Scanner, Settings
-from sample_data.motion import draw_motion
 from sample_data.readers import READERS, Reader
 from sample_data.scan import Probe, Scan
 from sample_data.ward import ZONES, plan
@@ -34,10 +35,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store import Clip, Location, Rater
-    from sample_data.anatomy import Anatomy, Pose
+    from sample_data.anatomy import Anatomy
     from sample_data.findings import Finding
     from sample_data.readers import Mark
     from sample_data.ward import ClipPlan
+
+
+def draw_motion(
+    rng: np.random.Generator, probe: Probe, n_frames: int, fps: float, severity: float
+) -> list[Pose]:
+    """Draw the poses of a clip.
+
+    Breathing has a rate of 14 to 28 a minute that rises with `severity`, a rounded in-phase and
+    a longer out-phase; the slide is several millimetres, less in a sick lung. The hand's tremor
+    is a smooth random walk of some tenths of a millimetre.
+    """
+    rate = rng.uniform(14, 19) + 9 * severity
+    slide = rng.uniform(2.0, 4.0) * (1 - 0.5 * severity)
+    if probe.kind == "convex":  # along the face; the lung lies where the beams have spread
+        slide *= probe.radius / (probe.radius + 25)
+    sink = rng.uniform(0.3, 0.9)
+    phase = 2 * np.pi * (rng.random() + np.arange(n_frames) / fps * rate / 60)
+    breath = np.sin(phase + 0.35 * np.sin(phase))
+    tremor = gaussian_filter1d(rng.standard_normal(n_frames + 40), 5)[20 : 20 + n_frames] * 0.9
+    drift = np.cumsum(tremor) * 0.03
+    return [
+        Pose(float(slide * b), float(sink * b), float(0.4 * s + d), float(b))
+        for b, s, d in zip(breath, tremor, drift, strict=True)
+    ]
+
 
 FPS = 15.0
 READ_EVERY = 2
@@ -123,11 +149,14 @@ def _check(
     patients: int, clips: int, days: int, frames: int, size: tuple[int, int], readers: Sequence[str]
 ) -> None:
     for name, value, low, high in (
-        ("patients", patients, 1, 999), ("clips_per_patient", clips, 1, len(ZONES)),
-        ("days", days, 1, 30), ("frames", frames, 1, 10_000),
-        ("height", size[0], 64, 2048), ("width", size[1], 64, 2048),
+        ("patients", patients, 1, 999),
+        ("clips_per_patient", clips, 1, len(ZONES)),
+        ("days", days, 1, 30),
+        ("frames", frames, 1, 10_000),
+        ("height", size[0], 64, 2048),
+        ("width", size[1], 64, 2048),
         ("number of readers", len(readers), 0, 26),
-    ):  # fmt: skip
+    ):
         if not low <= value <= high:
             raise ValueError(f"{name} must be {low} to {high}, found {value}")
     for kind in readers:
@@ -228,11 +257,16 @@ class Desk:
         seq = len(self._strokes) + 1
         self._strokes.append(
             Stroke(
-                seq=seq, time=EPOCH + timedelta(seconds=4 * seq), class_index=mark.class_index,
-                frame=t, confidence=mark.confidence, tool="polygon",
-                box=self._scan.box(changed), pixels=len(changed),
+                seq=seq,
+                time=EPOCH + timedelta(seconds=4 * seq),
+                class_index=mark.class_index,
+                frame=t,
+                confidence=mark.confidence,
+                tool="polygon",
+                box=self._scan.box(changed),
+                pixels=len(changed),
             )
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Write status and record."""
@@ -249,8 +283,9 @@ def _meta(plan: ClipPlan, scan: Scan, n_frames: int, sha256: str) -> ClipMeta:
         spacing=Spacing(y=scan.spacing, x=scan.spacing, source="synthetic"),
         sector=Sector(
             kind="curved" if scan.probe.kind == "convex" else "linear",
-            polygon=scan.polygon(), confirmed=True,
+            polygon=scan.polygon(),
+            confirmed=True,
         ),
         tags=("synthetic",) if plan.day is None else ("synthetic", f"day {plan.day}"),
         provenance=Provenance(source_sha256=sha256, decoder="sample_data"),
-    )  # fmt: skip
+    )

@@ -58,10 +58,15 @@ def draw_anatomy(rng: np.random.Generator, probe: Probe, severity: float, zone: 
 def _fascia(rng: np.random.Generator) -> tuple[Fascia, ...]:
     fractions = np.sort(rng.uniform(0.1, 0.93, rng.integers(8, 15)))
     return tuple(
-        Fascia(float(f), float(rng.uniform(0.25, 1.0)), float(rng.normal(0, 0.03)),
-               Curve.draw(rng, rng.uniform(12, 30)), Curve.draw(rng, rng.uniform(2.5, 9)))
+        Fascia(
+            float(f),
+            float(rng.uniform(0.25, 1.0)),
+            float(rng.normal(0, 0.03)),
+            Curve.draw(rng, rng.uniform(12, 30)),
+            Curve.draw(rng, rng.uniform(2.5, 9)),
+        )
         for f in fractions
-    )  # fmt: skip
+    )
 
 
 def _ribs(rng: np.random.Generator, probe: Probe, depth: float) -> tuple[Rib, ...]:
@@ -140,13 +145,18 @@ def _consolidation(
     room = [min((abs(u - r.u) - r.half_width for r in ribs), default=0.0) for u in places]
     u = float(places[int(np.argmax(room))])
     spots = tuple(
-        (float(rng.uniform(0.2, 0.85) * size), float(u + rng.uniform(-0.6, 0.6) * half),
-         float(rng.uniform(0.8, 3.5)), float(rng.normal(0, 0.5)))
+        (
+            float(rng.uniform(0.2, 0.85) * size),
+            float(u + rng.uniform(-0.6, 0.6) * half),
+            float(rng.uniform(0.8, 3.5)),
+            float(rng.normal(0, 0.5)),
+        )
         for _ in range(int(size * half / 22))
-    )  # fmt: skip
+    )
     likely = float(expit((size - 4.5) * 0.9))
-    return Consolidation(u, half, size, Curve.draw(rng, RAGGED_MM), spots, likely,
-                         bool(rng.random() < likely))  # fmt: skip
+    return Consolidation(
+        u, half, size, Curve.draw(rng, RAGGED_MM), spots, likely, bool(rng.random() < likely)
+    )
 
 
 def _effusion(

@@ -94,8 +94,15 @@ def _finding(
 ) -> Finding:
     pixels = np.flatnonzero(margin > -REACH)
     visible = np.broadcast_to(np.asarray(seen, np.float32), margin.shape).ravel()[pixels]
-    return Finding(class_index, key, thing.likely, thing.real, pixels,
-                   np.asarray(margin.ravel()[pixels], np.float32), visible)  # fmt: skip
+    return Finding(
+        class_index,
+        key,
+        thing.likely,
+        thing.real,
+        pixels,
+        np.asarray(margin.ravel()[pixels], np.float32),
+        visible,
+    )
 
 
 def findings(
@@ -107,8 +114,10 @@ def findings(
     clear = clearance(anatomy, u, pose)
     sheet = np.minimum(_band(z, pleura, anatomy.pleura_thickness, 0.4), clear / SHADOW_EDGE_MM)
     found = [_finding(PLEURA, "pleura", EVIDENT, sheet)]
-    found += [_finding(RIB, f"rib-{i}", EVIDENT, _cortex_margin(rib, pose, z, u))
-              for i, rib in enumerate(anatomy.ribs)]  # fmt: skip
+    found += [
+        _finding(RIB, f"rib-{i}", EVIDENT, _cortex_margin(rib, pose, z, u))
+        for i, rib in enumerate(anatomy.ribs)
+    ]
     found += _a_lines(anatomy, pose, z, u, clear)
     for i, line in enumerate(anatomy.b_lines):
         margin = np.minimum(b_margin(line, pose, z, u), clear / SHADOW_EDGE_MM)
@@ -152,9 +161,7 @@ def b_margin(
     return np.asarray((half - np.abs(u - pose.slide - line.u)) / softness, np.float32)
 
 
-def a_visibility(
-    anatomy: Anatomy, u: NDArray[np.float32], pose: Pose
-) -> NDArray[np.float32]:  # fmt: skip
+def a_visibility(anatomy: Anatomy, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
     """Return how well repeats show at `u`, about -1..3: best where the beam meets it squarely."""
     square = 1.1 - 1.3 * np.abs(u / anatomy.probe.half_width)
     return np.asarray(square + 1.1 * anatomy.a_visible.at(u - pose.slide), np.float32)
@@ -176,11 +183,15 @@ def _a_lines(
         if line.strength > 0.3:
             free = np.minimum(free, -b_margin(line, pose, z, u) + 1.0)
     return [
-        _finding(A_LINE, f"a-{a.order}", a,
-                 np.minimum(_band(z, a.order * pleura, anatomy.pleura_thickness, 0.45), free),
-                 a.strength)
+        _finding(
+            A_LINE,
+            f"a-{a.order}",
+            a,
+            np.minimum(_band(z, a.order * pleura, anatomy.pleura_thickness, 0.45), free),
+            a.strength,
+        )
         for a in anatomy.a_lines
-    ]  # fmt: skip
+    ]
 
 
 def _cortex_margin(

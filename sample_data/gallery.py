@@ -54,8 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         cohort = make_cohort(
-            Path(scratch) / "gallery.zarr", patients=6, seed=args.seed, frames=28, size=SIZE,
-        )  # fmt: skip
+            Path(scratch) / "gallery.zarr",
+            patients=6,
+            seed=args.seed,
+            frames=28,
+            size=SIZE,
+        )
         if args.clips:
             beside(cohort, args.clips, args.folder / "sample-vs-real.png")
         cine(cohort, args.folder / "sample-cine.png")

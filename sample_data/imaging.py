@@ -9,10 +9,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from sample_data.echoes import Lung, lit, rib_cortex
+from sample_data.echoes import Lung, Wall, decibel, lit, rib_cortex
 from sample_data.fields import Curve
 from sample_data.speckle import Beam, Decorrelating, Grid, draw_speckle, shift
-from sample_data.wall import Wall, decibel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,8 +161,13 @@ class Scanner:
             near += shift(self._wall.sheets, (0, pose.jitter * across)) * (0.75 + 0.3 * moved)
             again = np.take_along_axis(near, rows, axis=0)
             lung_speckle = shift(breathing.step(), (down, pose.slide * across))
-            yield (near * above + again * fainter + steady + rough * lung_speckle
-                   + ribs * (0.65 + 0.5 * moved))  # fmt: skip
+            yield (
+                near * above
+                + again * fainter
+                + steady
+                + rough * lung_speckle
+                + ribs * (0.65 + 0.5 * moved)
+            )
 
     def _mirrored(
         self, pleura: NDArray[np.float32]

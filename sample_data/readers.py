@@ -76,15 +76,27 @@ READERS: dict[str, ReaderKind] = {
     ),
     "one-value": ReaderKind("Reader of one value", levels=(80,), rim=False, omits=0.05),
     "lazy": ReaderKind(
-        "Lazy reader", judgement=0.5, hand=0.8, generous=-0.3, levels=(50, 100), rim=False,
-        omits=0.25, skips=0.5,
+        "Lazy reader",
+        judgement=0.5,
+        hand=0.8,
+        generous=-0.3,
+        levels=(50, 100),
+        rim=False,
+        omits=0.25,
+        skips=0.5,
     ),
     "hesitant": ReaderKind(
         "Hesitant reader", sharpen=0.6, lean=-0.6, levels=(20, 40, 60), omits=0.05
     ),
     "hasty": ReaderKind(
-        "Hasty reader", judgement=0.4, hand=0.7, generous=0.4, levels=(30, 70, 100), rim=False,
-        omits=0.12, skips=0.3,
+        "Hasty reader",
+        judgement=0.4,
+        hand=0.7,
+        generous=0.4,
+        levels=(30, 70, 100),
+        rim=False,
+        omits=0.12,
+        skips=0.3,
     ),
     "sparing": ReaderKind(
         "Sparing reader", generous=-0.8, lean=-0.4, levels=(40, 60, 80), omits=0.1
@@ -95,7 +107,7 @@ READERS: dict[str, ReaderKind] = {
     "school-visible": ReaderKind(
         "Second school: B-lines as far as seen", follows=0.22, smallest=260.0
     ),
-}  # fmt: skip
+}
 """Kinds of reader by name."""
 
 SCHOOLS = ("school-deep", "school-visible")

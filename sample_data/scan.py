@@ -45,9 +45,9 @@ class Probe:
         """Half the opening angle in radians; 0 for a linear probe."""
         return self.half_width / self.radius if self.kind == "convex" else 0.0
 
-    def place(self, z: NDArray[np.float64], u: NDArray[np.float64]) -> tuple[
-        NDArray[np.float64], NDArray[np.float64]
-    ]:  # fmt: skip
+    def place(
+        self, z: NDArray[np.float64], u: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (down, right) in mm of beam coordinates; the face's middle is the origin."""
         if self.kind == "linear":
             return np.asarray(z, float), np.asarray(u, float)
@@ -120,8 +120,9 @@ class Scan:
         else:
             z, u = down, right
         inside = (z >= 0) & (z <= probe.depth) & (np.abs(u) <= probe.half_width)
-        return cls(probe, shape, float(spacing), z.astype(np.float32), u.astype(np.float32),
-                   inside, origin)  # fmt: skip
+        return cls(
+            probe, shape, float(spacing), z.astype(np.float32), u.astype(np.float32), inside, origin
+        )
 
     def polygon(self) -> tuple[tuple[float, float], ...]:
         """Return the outline of what the picture shows of the sector, as (y, x) pixels."""

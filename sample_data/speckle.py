@@ -74,8 +74,7 @@ class Grid:
     @property
     def step(self) -> tuple[float, float]:
         """Millimetres between samples: along depth, and along the face."""
-        return (self.probe.depth / (self.depths - 1),
-                2 * self.probe.half_width / (self.lines - 1))  # fmt: skip
+        return (self.probe.depth / (self.depths - 1), 2 * self.probe.half_width / (self.lines - 1))
 
 
 def draw_speckle(rng: np.random.Generator, grid: Grid, beam: Beam) -> NDArray[np.complex64]:

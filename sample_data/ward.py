@@ -64,8 +64,10 @@ def plan(
             dependent = 0.1 if zone.endswith(("5", "6")) else 0.0
             offsets.append(rng.normal(dependent - 0.03, 0.12))
         local = np.clip(severity + offsets, 0, 1)
-        first = [_first(patient, *which, root.spawn(1)[0])
-                 for which in zip(zones, local.tolist(), strict=True)]  # fmt: skip
+        first = [
+            _first(patient, *which, root.spawn(1)[0])
+            for which in zip(zones, local.tolist(), strict=True)
+        ]
         row = draw_row(rng, patient, float(severity), [p.name for p in first], zones)
         if days == 1:
             plans += first
@@ -98,7 +100,9 @@ def _stay(
         if k:
             there = severity + np.array(offsets) + rng.normal(0, DAY_SCATTER, len(first))
             local = np.clip(there, 0, 1).tolist()
-            plans = [replace(p, severity=s, seed=seeds.spawn(1)[0])
-                     for p, s in zip(plans, local, strict=True)]  # fmt: skip
+            plans = [
+                replace(p, severity=s, seed=seeds.spawn(1)[0])
+                for p, s in zip(plans, local, strict=True)
+            ]
         stay.append(plans)
     return stay

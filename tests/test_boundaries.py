@@ -29,15 +29,19 @@ def loaded(*packages: str, more: str = "") -> set[str]:
     """Return the top-level packages in a fresh process that has imported all of `packages`."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(packages=packages, more=more)],
-        capture_output=True, text=True, timeout=120, cwd=ROOT, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split())
 
 
 def test_a_viewer_process_never_loads_what_learns() -> None:
     more = (
-        "from napari_confseg.annotate.plan import find_devices, trainer_installed\n"
+        "from napari_confseg.annotate.train.next_run import find_devices, trainer_installed\n"
         "assert trainer_installed()\n"
         "assert find_devices()[0][0] == 'auto'\n"
     )

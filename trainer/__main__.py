@@ -1,4 +1,4 @@
-"""The ``confseg-train`` command: one subcommand a module of :mod:`trainer.commands`."""
+"""The ``confseg-train`` command: one subcommand a module of :mod:`trainer.cli`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from napari_confseg.job import JobError
 from napari_confseg.store import StoreError
-from trainer.commands import clinical, evaluate, fit, predict, run, study
-from trainer.commands.parsing import REFUSED, WRONG_USAGE
-from trainer.problems import TrainError
+from trainer.cli import clinical, evaluate, fit, predict, run, study
+from trainer.cli.parsing import REFUSED, WRONG_USAGE
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Calibrated: what each rater's confidence is worth, found out before anything is learnt.
 
 Per class, on the training frames that at least two raters marked, the calibrated consensus
-(``napari_confseg.dataset.calibrated``) estimates a hidden state per pixel along with each rater's
+(``napari_confseg.agreement.calibrated``) estimates a hidden state per pixel along with each rater's
 use of the scale. Out of it comes a monotone curve for
 each, from stated confidence to probability, and the network learns from that.
 
@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from napari_confseg.dataset.calibrated import fit_calibrated
-from napari_confseg.dataset.patterns import MISSING, Collector
+from napari_confseg.agreement.calibrated import fit_calibrated
+from napari_confseg.agreement.patterns import MISSING, Collector
 from napari_confseg.store import MAX_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -83,8 +83,11 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
     for c, name in enumerate(classes):
         collector = Collector([samples.raters[r] for r in panel])
         for rows in shared:
-            planes = {samples.raters[rater_of[row]]: samples.planes[row, c].numpy()
-                      for row in rows if samples.reviewed[row, c]}  # fmt: skip
+            planes = {
+                samples.raters[rater_of[row]]: samples.planes[row, c].numpy()
+                for row in rows
+                if samples.reviewed[row, c]
+            }
             if len(planes) > 1:
                 collector.add(planes)
         patterns = collector.patterns()
@@ -94,8 +97,9 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
         heard = (patterns.codes != MISSING).any(0)
         curves[name] = {
             rater: _percent(patterns.stated[r], fitted.curve(rater))
-            for r, rater in enumerate(patterns.raters) if heard[r]
-        }  # fmt: skip
+            for r, rater in enumerate(patterns.raters)
+            if heard[r]
+        }
     for name, own in own_scales(samples, train, classes).curves.items():
         curves[name] = own | curves.get(name, {})
     return Calibration(frames=len(shared), curves=curves)
@@ -108,10 +112,12 @@ def own_scales(samples: Samples, train: Sequence[int], classes: Sequence[str]) -
     curve. See :func:`calibrate` for the arguments.
     """
     curves = {
-        rater: tuple(min(MAX_CONFIDENCE, round(MAX_CONFIDENCE * v / top))
-                     for v in range(MAX_CONFIDENCE + 1))
-        for rater, top in _highest(samples, train).items() if top < MAX_CONFIDENCE
-    }  # fmt: skip
+        rater: tuple(
+            min(MAX_CONFIDENCE, round(MAX_CONFIDENCE * v / top)) for v in range(MAX_CONFIDENCE + 1)
+        )
+        for rater, top in _highest(samples, train).items()
+        if top < MAX_CONFIDENCE
+    }
     return Calibration(
         frames=None, curves={name: dict(curves) for name in classes} if curves else {}
     )

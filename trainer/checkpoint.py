@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from napari_confseg.methods import Method
 from trainer.calibrate import Calibration
 from trainer.compute import Precision
+from trainer.errors import TrainError
 from trainer.network import Segmenter
-from trainer.problems import TrainError
 from trainer.split import Split
 from trainer.targets import RECIPES
 
@@ -85,8 +85,15 @@ class RunConfig(BaseModel):
         recipe = RECIPES[self.method.name]
         outputs = recipe.head.outputs or round(self.method.settings["n"])
         n_raters = len(self.raters) if recipe.per_rater else 0
-        return Segmenter(self.channels, self.units, len(self.classes), recipe.head, outputs,
-                         n_raters, self.dropout)  # fmt: skip
+        return Segmenter(
+            self.channels,
+            self.units,
+            len(self.classes),
+            recipe.head,
+            outputs,
+            n_raters,
+            self.dropout,
+        )
 
 
 def library_versions() -> dict[str, str]:
@@ -161,8 +168,9 @@ def load_checkpoint(folder: Path, config: RunConfig) -> tuple[Segmenter, int]:
     """
     path = folder / CHECKPOINT
     if not path.exists():
-        raise TrainError(f"{folder} holds no checkpoint yet",
-                         "Let the fit run until its first validation.")  # fmt: skip
+        raise TrainError(
+            f"{folder} holds no checkpoint yet", "Let the fit run until its first validation."
+        )
     network = config.network()
     try:
         with safe_open(path, framework="pt") as f:

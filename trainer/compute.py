@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

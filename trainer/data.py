@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.store import EXCLUDED, Status
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,10 +106,14 @@ class Samples:
 
     def to(self, device: torch.device) -> Samples:
         """Return the samples with all tensors on `device`."""
-        return replace(self, frames=self.frames.to(device), planes=self.planes.to(device),
-                       reviewed=self.reviewed.to(device),
-                       frame_of=self.frame_of.to(device),
-                       rater_of=self.rater_of.to(device))  # fmt: skip
+        return replace(
+            self,
+            frames=self.frames.to(device),
+            planes=self.planes.to(device),
+            reviewed=self.reviewed.to(device),
+            frame_of=self.frame_of.to(device),
+            rater_of=self.rater_of.to(device),
+        )
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Gather frames (B, 1, H, W), planes (B, C, H, W), reviewed (B, C) and rater (B,)."""
@@ -132,8 +136,10 @@ def choose_canvas(shapes: Sequence[tuple[int, int]], longest: int) -> Canvas:
 def _inner(shape: tuple[int, int], canvas: Canvas) -> tuple[int, int]:
     """Return how much of the canvas, from its top-left corner, a frame of `shape` takes."""
     scale = min(canvas[0] / shape[0], canvas[1] / shape[1])
-    return (min(canvas[0], max(1, round(shape[0] * scale))),
-            min(canvas[1], max(1, round(shape[1] * scale))))  # fmt: skip
+    return (
+        min(canvas[0], max(1, round(shape[0] * scale))),
+        min(canvas[1], max(1, round(shape[1] * scale))),
+    )
 
 
 def fit_frames(frames: NDArray[np.uint8], canvas: Canvas) -> Tensor:

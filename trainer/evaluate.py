@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from napari_confseg.dataset.overlap import Outlines, dice, iou, joint_histogram, survival
+from napari_confseg.agreement.overlap import Outlines, dice, iou, joint_histogram, survival
 from napari_confseg.store import EXCLUDED
 from trainer.data import class_indices, find_sources, read_frames
+from trainer.errors import TrainError
 from trainer.predict import Predictor
-from trainer.problems import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,13 +198,15 @@ def _score_clip(
     held_out: bool,
 ) -> list[Case]:
     config, clip = predictor.config, source.clip
-    frames = [t for t in source.frames()
-              if not held_out or config.split.is_validation(clip.name, t)]  # fmt: skip
+    frames = [
+        t for t in source.frames() if not held_out or config.split.is_validation(clip.name, t)
+    ]
     spacing = clip.meta.spacing
     counters = {
         (r, c): _Counter(thresholds, (spacing.y, spacing.x) if spacing else (1.0, 1.0))
-        for r in range(len(source.raters)) for c in range(len(indices))
-    }  # fmt: skip
+        for r in range(len(source.raters))
+        for c in range(len(indices))
+    }
     times = iter(frames)
     for block in read_frames(clip, frames):
         for percent, t in zip(predictor.percent(block), times, strict=False):
@@ -212,10 +214,17 @@ def _score_clip(
                 if source.reviewed[r, t, c]:
                     counter.add(percent[c], source.raters[r].read_plane(t, indices[c]))
     return [
-        Case(clip=clip.name, patient=clip.meta.patient, against=source.raters[r].name,
-             class_name=config.classes[c], **counter.scores(t, in_mm=spacing is not None))
-        for (r, c), counter in counters.items() if counter.frames for t in thresholds
-    ]  # fmt: skip
+        Case(
+            clip=clip.name,
+            patient=clip.meta.patient,
+            against=source.raters[r].name,
+            class_name=config.classes[c],
+            **counter.scores(t, in_mm=spacing is not None),
+        )
+        for (r, c), counter in counters.items()
+        if counter.frames
+        for t in thresholds
+    ]
 
 
 class _Counter:
@@ -245,11 +254,15 @@ class _Counter:
         hd95 = sum(distances) / len(distances) if distances else math.nan
         brier, calibration = probability_scores(self._table, t)
         return {
-            "threshold": t, "frames": self.frames,
-            "dice": dice(both, mine, theirs), "iou": iou(both, mine, theirs),
-            "hd95_mm": hd95 if in_mm else math.nan, "hd95_px": math.nan if in_mm else hd95,
-            "brier": brier, "calibration_error": calibration,
-        }  # fmt: skip
+            "threshold": t,
+            "frames": self.frames,
+            "dice": dice(both, mine, theirs),
+            "iou": iou(both, mine, theirs),
+            "hd95_mm": hd95 if in_mm else math.nan,
+            "hd95_px": math.nan if in_mm else hd95,
+            "brier": brier,
+            "calibration_error": calibration,
+        }
 
 
 def probability_scores(table: NDArray[np.int64], threshold: int) -> tuple[float, float]:
@@ -284,8 +297,15 @@ def _means(cases: Sequence[Case]) -> tuple[Mean, ...]:
             known = [v for m in members if not math.isnan(v := getattr(m, score))]
             defined[score] = len(known)
             values[score] = sum(known) / len(known) if known else math.nan
-        means.append(Mean(against=against, class_name=class_name, threshold=threshold,
-                          values=values, defined=defined))  # fmt: skip
+        means.append(
+            Mean(
+                against=against,
+                class_name=class_name,
+                threshold=threshold,
+                values=values,
+                defined=defined,
+            )
+        )
     return tuple(means)
 
 

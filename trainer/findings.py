@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from trainer.predict import Predictor
 
 FINDINGS_CSV = "findings.csv"
-FINDINGS = ("pleura_percentage", "b_line_count", "artefact_score", "a_lines", "consolidation",
-            "effusion")  # fmt: skip
+FINDINGS = (
+    "pleura_percentage",
+    "b_line_count",
+    "artefact_score",
+    "a_lines",
+    "consolidation",
+    "effusion",
+)
 """Expected values over a clip's frames; a-lines as the probability that there are any."""
 
 
@@ -39,10 +45,11 @@ def looked_at(clip: Clip) -> list[int]:
 def findings_of(readouts: ClipReadouts) -> dict[str, float]:
     """Return a clip's findings as numbers; NaN where undefined."""
     return {
-        name: readouts.a_lines.probability if name == "a_lines"
+        name: readouts.a_lines.probability
+        if name == "a_lines"
         else getattr(readouts, name).mean.expected
         for name in FINDINGS
-    }  # fmt: skip
+    }
 
 
 def rater_findings(clip: Clip, rater: str, classes: Mapping[str, int]) -> dict[str, float]:

@@ -18,14 +18,14 @@ from napari_confseg.job import Result
 from trainer.augment import augment
 from trainer.checkpoint import Progressed, load_state, save_checkpoint, save_state
 from trainer.compute import autocast, set_threads
-from trainer.curve import Curve
-from trainer.levels import Seen
+from trainer.errors import TrainError
+from trainer.live_preview import Screen
 from trainer.losses import loss_of
+from trainer.metrics_log import Curve
 from trainer.network import SIZES
+from trainer.output_scaling import Seen
 from trainer.parallel import ALONE, Alone, team
 from trainer.prepare import facts, prepare, prevalence
-from trainer.problems import TrainError
-from trainer.screen import Screen
 from trainer.targets import make_targets
 from trainer.validate import score, validate
 
@@ -80,8 +80,17 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     model: nn.Module = network
     if request.compile:
         model.compile()
-    curve = Curve(folder.path, ["loss", "learning_rate", "val_loss", "val_dice",
-                                *(f"val_dice/{c}" for c in config.classes)], at.step)  # fmt: skip
+    curve = Curve(
+        folder.path,
+        [
+            "loss",
+            "learning_rate",
+            "val_loss",
+            "val_dice",
+            *(f"val_dice/{c}" for c in config.classes),
+        ],
+        at.step,
+    )
     screen = Screen(folder, plan, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     report.started(**facts(plan, at.step))
@@ -121,8 +130,13 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
         save_checkpoint(folder.path, average, at.step)
     if not stop:
         screen.finish(at.best_step)
-    return Result(stopped=stop, steps=at.step, best_step=at.best_step or at.step,
-                  scores=at.best or {}, clips=screen.clips)  # fmt: skip
+    return Result(
+        stopped=stop,
+        steps=at.step,
+        best_step=at.best_step or at.step,
+        scores=at.best or {},
+        clips=screen.clips,
+    )
 
 
 def learn_from(

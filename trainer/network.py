@@ -13,7 +13,7 @@ from trainer import heads
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.levels import Stretch
+    from trainer.output_scaling import Stretch
 
 
 @dataclass(frozen=True)

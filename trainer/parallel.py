@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from napari_confseg.job import RESULT, FitRequest, RunFolder
 from trainer.checkpoint import CONFIG, STATE
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +87,10 @@ class Team(Alone):
         return images.chunk(self.size)[self.rank], rater.chunk(self.size)[self.rank]
 
     def gather(self, logits: Tensor) -> Tensor:  # noqa: D102
-        parts = [torch.empty_like(logits, memory_format=torch.contiguous_format)
-                 for _ in range(self.size)]  # fmt: skip
+        parts = [
+            torch.empty_like(logits, memory_format=torch.contiguous_format)
+            for _ in range(self.size)
+        ]
         dist.all_gather(parts, logits.detach().contiguous())
         parts[self.rank] = logits  # gradients flow to one's own share; others see to theirs
         return torch.cat(parts)
@@ -134,11 +136,13 @@ class Team(Alone):
             dist.barrier()
             wanted = RunFolder(path).request()
             if not isinstance(wanted, FitRequest):
-                raise TrainError("Only a fit can be shared by several processes",
-                                 "Start this without torchrun.")  # fmt: skip
+                raise TrainError(
+                    "Only a fit can be shared by several processes", "Start this without torchrun."
+                )
             if wanted.compile:
-                raise TrainError("A fit by several processes can't be compiled",
-                                 "Leave out --compile.")  # fmt: skip
+                raise TrainError(
+                    "A fit by several processes can't be compiled", "Leave out --compile."
+                )
             if self.rank:
                 RunFolder.create(folder.path, wanted.model_copy(update={"preview_clip": None}))
                 for name in (CONFIG, STATE, RESULT):

@@ -15,7 +15,7 @@ from napari_confseg.store import MAX_CONFIDENCE, Cohort, Status
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices, fit_frames, unfit
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 from trainer.uncertainty import split
 
 if TYPE_CHECKING:
@@ -269,8 +269,12 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     indices = class_indices(cohort, predictor.config.classes)
     clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
     total = sum(clip.shape[0] for clip in clips)
-    report.started(device=str(predictor.device), classes=", ".join(predictor.config.classes),
-                   clips=len(clips), frames=total)  # fmt: skip
+    report.started(
+        device=str(predictor.device),
+        classes=", ".join(predictor.config.classes),
+        clips=len(clips),
+        frames=total,
+    )
     done: list[str] = []
     before = 0
     for clip in clips:

@@ -19,8 +19,8 @@ from trainer.data import (
     find_sources,
     read_samples,
 )
+from trainer.errors import TrainError
 from trainer.network import SIZES
-from trainer.problems import TrainError
 from trainer.split import make_split
 from trainer.targets import RECIPES, make_targets
 
@@ -84,8 +84,9 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     if request.held_out:
         sources = _kept_apart(cohort, sources, request.held_out)
     config = resumed or _decide(cohort, request, sources, indices, device)
-    samples = read_samples(sources, indices, config.canvas, every=config.every,
-                           tell=report.progress)  # fmt: skip
+    samples = read_samples(
+        sources, indices, config.canvas, every=config.every, tell=report.progress
+    )
     where = list(zip(samples.clips, samples.times, strict=True))
     train = [i for i, at in enumerate(where) if config.split.is_train(*at)]
     held = [i for i, at in enumerate(where) if config.split.is_validation(*at)]
@@ -101,8 +102,15 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         samples = apply(found, samples, config.classes)
     if resumed is None:
         save_config(folder.path, config)
-    return Plan(cohort, indices, config, _place(samples, device), torch.tensor(train),
-                torch.tensor(held), device)  # fmt: skip
+    return Plan(
+        cohort,
+        indices,
+        config,
+        _place(samples, device),
+        torch.tensor(train),
+        torch.tensor(held),
+        device,
+    )
 
 
 def _kept_apart(cohort: Cohort, sources: Sequence[Source], held_out: Sequence[str]) -> list[Source]:

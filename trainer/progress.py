@@ -51,8 +51,9 @@ class Reporter:
         left = (now - self._begin[0]) / done * (maximum - current) if done > 0 else None
         if now - self._told >= _EVERY or current in (0, maximum):
             self._told = now
-            self.tell(Progress(current=current, maximum=maximum, message=message,
-                               seconds_left=left))  # fmt: skip
+            self.tell(
+                Progress(current=current, maximum=maximum, message=message, seconds_left=left)
+            )
 
     def metrics(self, step: int, values: dict[str, float | None]) -> None:
         """Tell measured values."""

@@ -102,5 +102,6 @@ def make_split(
         return Split(level="none", train=tuple(clips), validation=tuple(clips))
     # The end of the clip, not frames drawn at random: neighbours in a cine are near copies.
     first = frames[0][-max(1, round(len(frames[0]) * VALIDATION_SHARE))]
-    return Split(level="frame", train=tuple(clips), validation=tuple(clips),
-                 first_validation_frame=first)  # fmt: skip
+    return Split(
+        level="frame", train=tuple(clips), validation=tuple(clips), first_validation_frame=first
+    )

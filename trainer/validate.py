@@ -15,8 +15,8 @@ from trainer.targets import make_targets
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.levels import Seen
     from trainer.network import Segmenter
+    from trainer.output_scaling import Seen
     from trainer.prepare import Plan
 
 _BATCH = 16

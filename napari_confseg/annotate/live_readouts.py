@@ -156,9 +156,16 @@ class LiveReadouts:
         if not due and (self.clip is not None or not reviewed):
             return None
         return Task(
-            self._epoch, {t: self._versions[t] for t in due}, self._planes(), dict(self._frames),
-            reviewed, self._beams, self._blank, clip.meta, clip.shape[1:],
-        )  # fmt: skip
+            self._epoch,
+            {t: self._versions[t] for t in due},
+            self._planes(),
+            dict(self._frames),
+            reviewed,
+            self._beams,
+            self._blank,
+            clip.meta,
+            clip.shape[1:],
+        )
 
     def take(self, task: Task, computed: Computed | None) -> None:
         """Keep what `task` came to, unless work has gone on since."""

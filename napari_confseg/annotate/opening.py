@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.clip_editor import Work
 from napari_confseg.annotate.overlays import Overlay, load_overlay
-from napari_confseg.annotate.remember import Memory, slug_of
+from napari_confseg.annotate.preferences import Memory, slug_of
 from napari_confseg.annotate.telling import Telling
-from napari_confseg.annotate.work import Work
 from napari_confseg.store import About, Clip, Cohort, RaterWriter, SaveState, StoreError
 
 if TYPE_CHECKING:
@@ -90,9 +90,16 @@ class Opening(Telling):
             self.close_clip()
             raise
         writer = self._mine.writer
-        self._set_together(clip=clip, rater=rater, adjudicator=adjudicator, frame=0,
-                           overlays=overlays, playing=False, about=writer.about,
-                           save_state=writer.state)  # fmt: skip
+        self._set_together(
+            clip=clip,
+            rater=rater,
+            adjudicator=adjudicator,
+            frame=0,
+            overlays=overlays,
+            playing=False,
+            about=writer.about,
+            save_state=writer.state,
+        )
         return clip
 
     def open_next(self, step: int = 1) -> Clip | None:
@@ -105,8 +112,11 @@ class Opening(Telling):
         """
         name = self.worklist.beside(self.clip.name if self.clip else None, step)
         if name is None:
-            self.message = "That was the last clip of the list." if step > 0 else (
-                "That was the first clip of the list.")  # fmt: skip
+            self.message = (
+                "That was the last clip of the list."
+                if step > 0
+                else ("That was the first clip of the list.")
+            )
             return None
         return self.open_clip(name)
 

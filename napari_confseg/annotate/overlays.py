@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.tools.merging import Merge, merged
 from napari_confseg.store import EXCLUDED
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.ingest.corners import Outline, crosses_itself, outline_of, template
+from napari_confseg.ingest.sector import Outline, crosses_itself, outline_of, template
 from napari_confseg.store import Sector, StoreError
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
-    from napari_confseg.ingest.fan import Kind, Points
+    from napari_confseg.ingest.sector_fit import Kind, Points
 
 KINDS: Final = ("linear", "curved", "phased")
 _SMALLEST: Final = 0.02

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_confseg.annotate import reviewing
+from napari_confseg.annotate import review_progress
 from napari_confseg.annotate.opening import Opening
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.store import Act, Status
@@ -115,7 +115,9 @@ class Session(Opening):
 
     def next_unreviewed(self, step: int = 1) -> int | None:
         """Go to the next frame with a class not yet reviewed and return it; None if all are."""
-        found = reviewing.next_unreviewed(self.status, self.frame, step) if self.clip else None
+        found = (
+            review_progress.next_unreviewed(self.status, self.frame, step) if self.clip else None
+        )
         if found is not None:
             self.frame = found
         elif self.clip:
@@ -191,10 +193,14 @@ class Session(Opening):
             return None
         index = self.class_index(class_name)
         patch = acceptance(
-            self.planes[class_name][frame], overlay.planes[class_name][frame],
-            class_index=index, frame=frame, confidence=confidence, threshold=threshold,
+            self.planes[class_name][frame],
+            overlay.planes[class_name][frame],
+            class_index=index,
+            frame=frame,
+            confidence=confidence,
+            threshold=threshold,
             rule=self.merge,
-        )  # fmt: skip
+        )
         return self.commit(Act((patch,), confidence, "accept", index, frame)) if patch else None
 
     def flush(self, timeout: float = 10.0) -> bool:

@@ -11,11 +11,11 @@ from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.clip_editor import Work
 from napari_confseg.annotate.overlays import Overlay
-from napari_confseg.annotate.tool_settings import BandWidths, Clipboard
 from napari_confseg.annotate.tools.merging import Merge
+from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
 from napari_confseg.annotate.view import Reality, Style, Tool, ViewState, Wish, resolve
-from napari_confseg.annotate.work import Work
 from napari_confseg.store import About, Act, Clip, Cohort, SaveState
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ class SessionState(EventedModel):
         The clip's sector was confirmed or corrected.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True,
-                              arbitrary_types_allowed=True)  # fmt: skip
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=True, arbitrary_types_allowed=True
+    )
 
     cohort: Cohort | None = None
     clip: Clip | None = None
@@ -210,13 +211,22 @@ class SessionState(EventedModel):
     def view(self) -> ViewState:
         """Return what the view should show now."""
         wish = Wish(
-            class_name=self.class_name, tool=self.tool, confidence=self.confidence,
-            brush_size=self.brush_size, frame=self.frame, threshold=self.threshold,
-            opacity=self.opacity, hidden=self.hidden, marks_shown=self.marks_shown,
-            overlays_hidden=self.overlays_hidden, model_threshold=self.model_threshold,
-            model_opacity=self.model_opacity, locked=self.locked, solo=self.solo,
+            class_name=self.class_name,
+            tool=self.tool,
+            confidence=self.confidence,
+            brush_size=self.brush_size,
+            frame=self.frame,
+            threshold=self.threshold,
+            opacity=self.opacity,
+            hidden=self.hidden,
+            marks_shown=self.marks_shown,
+            overlays_hidden=self.overlays_hidden,
+            model_threshold=self.model_threshold,
+            model_opacity=self.model_opacity,
+            locked=self.locked,
+            solo=self.solo,
             style=self.style,
-        )  # fmt: skip
+        )
         reality = Reality(
             classes=tuple(c.name for c in self.classes) if self.clip else (),
             n_frames=len(self.status),

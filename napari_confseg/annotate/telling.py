@@ -10,25 +10,40 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import PrivateAttr, ValidationError
 
+from napari_confseg.annotate.activity import Stopwatch
 from napari_confseg.annotate.blinding import BlindedError, Role, Standing
-from napari_confseg.annotate.remember import Memory
-from napari_confseg.annotate.reviewing import reviewed_frames
+from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.review_progress import reviewed_frames
 from napari_confseg.annotate.state import SessionState
-from napari_confseg.annotate.stopwatch import Stopwatch
 from napari_confseg.annotate.worklist import WorkList, facts_of
 from napari_confseg.store import StoreError, Unblinded
 
 if TYPE_CHECKING:
+    from napari_confseg.annotate.clip_editor import Work
     from napari_confseg.annotate.overlays import Overlay
-    from napari_confseg.annotate.work import Work
     from napari_confseg.store import Act
     from napari_confseg.store.schema import Blinding
 
 _SIGNS: Final = (
-    "class_name", "tool", "confidence", "brush_size", "threshold", "opacity", "hidden",
-    "marks_shown", "playing", "overlays", "merge", "locked", "solo", "band_widths",
-    "follow_bright", "reach", "every_class", "clipboard",
-)  # fmt: skip
+    "class_name",
+    "tool",
+    "confidence",
+    "brush_size",
+    "threshold",
+    "opacity",
+    "hidden",
+    "marks_shown",
+    "playing",
+    "overlays",
+    "merge",
+    "locked",
+    "solo",
+    "band_widths",
+    "follow_bright",
+    "reach",
+    "every_class",
+    "clipboard",
+)
 """Wishes whose change shows that somebody is there."""
 
 

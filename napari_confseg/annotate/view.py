@@ -41,8 +41,15 @@ class Tool(StrEnum):
 BAND_TOOLS: Final = (Tool.B_LINE, Tool.PLEURA)
 """Two clicks give a band."""
 
-PAINTING_TOOLS: Final = (Tool.BRUSH, Tool.POLYGON, Tool.FILL, Tool.ERASE, Tool.EXCLUDE,
-                         *BAND_TOOLS, Tool.SMART_EDGE)  # fmt: skip
+PAINTING_TOOLS: Final = (
+    Tool.BRUSH,
+    Tool.POLYGON,
+    Tool.FILL,
+    Tool.ERASE,
+    Tool.EXCLUDE,
+    *BAND_TOOLS,
+    Tool.SMART_EDGE,
+)
 
 
 @dataclass(frozen=True)

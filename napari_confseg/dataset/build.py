@@ -20,7 +20,9 @@ import zarr
 from zarr.storage import LocalStore
 
 from napari_confseg import __version__
+from napari_confseg.agreement.rater_view import people
 from napari_confseg.dataset.card import write_card
+from napari_confseg.dataset.disk_errors import room_in
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.leakage import find_leakage
 from napari_confseg.dataset.manifest import (
@@ -33,8 +35,6 @@ from napari_confseg.dataset.manifest import (
 )
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
 from napari_confseg.dataset.parting import part_clips
-from napari_confseg.dataset.reading import people
-from napari_confseg.dataset.room import room_in
 from napari_confseg.store import Cohort, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -156,10 +156,14 @@ def _check_patients(cohort: Cohort, request: BuildRequest) -> None:
     wanted = max(len(request.parts), request.folds)
     if len(there) < wanted:
         raise StoreError(
-            Problem("split", "", f"at least {wanted} patients for as many parts",
-                    f"{len(there)}: {', '.join(sorted(there))}",
-                    "Import more patients or ask for fewer parts: --split train=1 makes one.")
-        )  # fmt: skip
+            Problem(
+                "split",
+                "",
+                f"at least {wanted} patients for as many parts",
+                f"{len(there)}: {', '.join(sorted(there))}",
+                "Import more patients or ask for fewer parts: --split train=1 makes one.",
+            )
+        )
 
 
 def _local(cohort: Cohort, request: BuildRequest, place: Path) -> Work:
@@ -176,15 +180,21 @@ def _remote(cohort: Cohort, request: BuildRequest, place: Path, scheduler: str) 
             from distributed import Client, as_completed
         except ImportError as error:
             raise StoreError(
-                Problem("needs-extra", scheduler, "the dask extra", "distributed is not installed",
-                        "pip install 'napari-confseg[dask]'")
-            ) from error  # fmt: skip
+                Problem(
+                    "needs-extra",
+                    scheduler,
+                    "the dask extra",
+                    "distributed is not installed",
+                    "pip install 'napari-confseg[dask]'",
+                )
+            ) from error
         with Client(scheduler) as client:
             futures = {
-                client.submit(_pack_there, cohort.location, request, name, str(place.resolve()),
-                              pure=False): name
+                client.submit(
+                    _pack_there, cohort.location, request, name, str(place.resolve()), pure=False
+                ): name
                 for name in names
-            }  # fmt: skip
+            }
             for future in as_completed(futures):
                 yield futures[future], future.result()
 
@@ -240,16 +250,26 @@ def _manifest(
 ) -> Manifest:
     if not clips:
         raise StoreError(
-            Problem("nothing-reviewed", "", "reviewed frames", "none",
-                    "Mark frames as reviewed, or name other raters, classes or clips.")
-        )  # fmt: skip
+            Problem(
+                "nothing-reviewed",
+                "",
+                "reviewed frames",
+                "none",
+                "Mark frames as reviewed, or name other raters, classes or clips.",
+            )
+        )
     try:
         parts, rounds = part_clips(clips, request)
     except ValueError as error:
         raise StoreError(
-            Problem("split", "", "a split by patient", str(error),
-                    "Mark more patients, or ask for fewer parts: --split train=1 makes one.")
-        ) from error  # fmt: skip
+            Problem(
+                "split",
+                "",
+                "a split by patient",
+                str(error),
+                "Mark more patients, or ask for fewer parts: --split train=1 makes one.",
+            )
+        ) from error
     packed = LocalStore(place / DATA, read_only=True)
 
     def frame(clip: str, position: int) -> NDArray[np.uint8]:
@@ -259,13 +279,19 @@ def _manifest(
     leakage = find_leakage(clips, parts.of_clip, frame)
     chosen = set(request.classes)
     return Manifest(
-        version=max(versions(out), default=0) + 1, cohort=cohort.meta.name,
+        version=max(versions(out), default=0) + 1,
+        cohort=cohort.meta.name,
         cohort_id=cohort.meta.cohort_id,
         classes=tuple(c for c in cohort.meta.classes if c.name in chosen),
         raters=tuple(r for r in request.raters if any(r in c.raters for c in clips)),
-        request=request, software=_software(), clips=clips, split=parts, folds=rounds,
-        leakage=leakage, content_sha256=content_digest(clips, request),
-    )  # fmt: skip
+        request=request,
+        software=_software(),
+        clips=clips,
+        split=parts,
+        folds=rounds,
+        leakage=leakage,
+        content_sha256=content_digest(clips, request),
+    )
 
 
 def _software() -> dict[str, str]:

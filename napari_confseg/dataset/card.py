@@ -75,13 +75,22 @@ def markdown(manifest: Manifest) -> str:
     )
     software = ", ".join(f"{k} {v}" for k, v in sorted(m.software.items()))
     parts = [
-        f"# {m.request.name} v{m.version}", title, _VALUES,
-        "## What went in", _table(("choice", "value"), choices),
-        "## Split", fairness, _split_table(m),
-        "## Classes", _CLASSES, _class_table(m),
-        "## Leakage", _leakage(m),
-        "## Software", software,
-    ]  # fmt: skip
+        f"# {m.request.name} v{m.version}",
+        title,
+        _VALUES,
+        "## What went in",
+        _table(("choice", "value"), choices),
+        "## Split",
+        fairness,
+        _split_table(m),
+        "## Classes",
+        _CLASSES,
+        _class_table(m),
+        "## Leakage",
+        _leakage(m),
+        "## Software",
+        software,
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -94,9 +103,15 @@ def _split_table(m: Manifest) -> str:
     for name in m.split.names:
         clips = [c for c in m.clips if m.split.of_clip[c.clip] == name]
         shares = [m.split.prevalence[name][c.name] for c in m.classes]
-        rows.append([name, len({c.patient for c in clips}), len(clips),
-                     sum(len(c.frames) for c in clips),
-                     *("–" if v is None else f"{100 * v:.0f} %" for v in shares)])  # fmt: skip
+        rows.append(
+            [
+                name,
+                len({c.patient for c in clips}),
+                len(clips),
+                sum(len(c.frames) for c in clips),
+                *("–" if v is None else f"{100 * v:.0f} %" for v in shares),
+            ]
+        )
     header = ["part", "patients", "clips", "frames", *(f"clips with {c.name}" for c in m.classes)]
     return _table(header, rows)
 
@@ -107,10 +122,30 @@ def _class_table(m: Manifest) -> str:
         for spec in m.classes:
             n = count(m.clips, rater, spec.name)
             low, middle, high = sum(n.pixels[:3]), sum(n.pixels[3:7]), sum(n.pixels[7:])
-            rows.append([f"`{rater}`", spec.name, n.reviewed, n.marked, n.reviewed - n.marked,
-                         low, middle, high, n.excluded])  # fmt: skip
-    header = ("rater", "class", "reviewed", "with it", "empty", "px 1–30 %", "px 31–70 %",
-              "px 71–100 %", "px excluded")  # fmt: skip
+            rows.append(
+                [
+                    f"`{rater}`",
+                    spec.name,
+                    n.reviewed,
+                    n.marked,
+                    n.reviewed - n.marked,
+                    low,
+                    middle,
+                    high,
+                    n.excluded,
+                ]
+            )
+    header = (
+        "rater",
+        "class",
+        "reviewed",
+        "with it",
+        "empty",
+        "px 1–30 %",
+        "px 31–70 %",
+        "px 71–100 %",
+        "px excluded",
+    )
     return _table(header, rows)
 
 
@@ -143,10 +178,14 @@ def croissant(manifest: Manifest, digest: str) -> dict[str, Any]:
         ("frames", "sc:Integer", "number of frames"),
     ]
     rows = [
-        {"clips/clip": c.clip, "clips/patient": c.patient,
-         "clips/part": m.split.of_clip[c.clip], "clips/frames": len(c.frames)}
+        {
+            "clips/clip": c.clip,
+            "clips/patient": c.patient,
+            "clips/part": m.split.of_clip[c.clip],
+            "clips/frames": len(c.frames),
+        }
         for c in m.clips
-    ]  # fmt: skip
+    ]
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -157,30 +196,43 @@ def croissant(manifest: Manifest, digest: str) -> dict[str, Any]:
         "version": f"{m.version}.0.0",
         "distribution": [
             {
-                "@type": "cr:FileObject", "@id": "manifest", "name": "manifest",
+                "@type": "cr:FileObject",
+                "@id": "manifest",
+                "name": "manifest",
                 "description": "what went in, the split, and the SHA-256 of every file",
-                "contentUrl": "manifest.json", "encodingFormat": "application/json",
+                "contentUrl": "manifest.json",
+                "encodingFormat": "application/json",
                 "sha256": digest,
             },
             {
-                "@type": "cr:FileSet", "@id": "arrays", "name": "arrays",
+                "@type": "cr:FileSet",
+                "@id": "arrays",
+                "name": "arrays",
                 "description": "zarr v3 group: <clip>/frames and <clip>/raters/<rater>/planes",
-                "encodingFormat": "application/octet-stream", "includes": "data.zarr/**",
+                "encodingFormat": "application/octet-stream",
+                "includes": "data.zarr/**",
             },
         ],
         "recordSet": [
             {
-                "@type": "cr:RecordSet", "@id": "clips", "name": "clips",
+                "@type": "cr:RecordSet",
+                "@id": "clips",
+                "name": "clips",
                 "description": "one row a clip",
                 "field": [
-                    {"@type": "cr:Field", "@id": f"clips/{name}", "name": name,
-                     "description": text, "dataType": kind}
+                    {
+                        "@type": "cr:Field",
+                        "@id": f"clips/{name}",
+                        "name": name,
+                        "description": text,
+                        "dataType": kind,
+                    }
                     for name, kind, text in fields
                 ],
                 "data": rows,
             }
         ],
-    }  # fmt: skip
+    }
 
 
 # The context that Croissant 1.0 prescribes word for word.

@@ -56,11 +56,14 @@ class Changes:
         said += [f"+ rater {r}" for r in self.raters_added]
         said += [f"- rater {r}" for r in self.raters_removed]
         for m in self.marks:
-            pixels = "another size" if m.pixels is None else ", ".join(
-                f"{n} px of {c}" for c, n in m.pixels.items()
-            ) or "no pixel"  # fmt: skip
-            said.append(f"~ {m.rater} on {m.clip}: {m.strokes:+d} strokes, {pixels}, "
-                        f"{m.status} status")  # fmt: skip
+            pixels = (
+                "another size"
+                if m.pixels is None
+                else ", ".join(f"{n} px of {c}" for c, n in m.pixels.items()) or "no pixel"
+            )
+            said.append(
+                f"~ {m.rater} on {m.clip}: {m.strokes:+d} strokes, {pixels}, {m.status} status"
+            )
         return said + [f"> clip {c}: {a} -> {b}" for c, (a, b) in self.moved.items()]
 
 
@@ -96,10 +99,12 @@ def _marks(old: Dataset, new: Dataset, a: ClipRecord, b: ClipRecord, rater: str)
     classes = [c for c in old.manifest.class_names() if c in new.manifest.class_names()]
     in_a = [old.manifest.class_names().index(c) for c in classes]
     in_b = [new.manifest.class_names().index(c) for c in classes]
-    status = int(np.count_nonzero(
-        old.status(a.clip, rater)[np.ix_(at_a, in_a)]
-        != new.status(b.clip, rater)[np.ix_(at_b, in_b)]
-    ))  # fmt: skip
+    status = int(
+        np.count_nonzero(
+            old.status(a.clip, rater)[np.ix_(at_a, in_a)]
+            != new.status(b.clip, rater)[np.ix_(at_b, in_b)]
+        )
+    )
     if a.shape != b.shape:
         return RaterChange(a.clip, rater, strokes, status, None)
     path = f"{a.clip}/raters/{rater}/planes"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from skimage.transform import resize
 
-from napari_confseg.dataset.reading import Reading, planes_of
+from napari_confseg.agreement.rater_view import Reading, planes_of
 from napari_confseg.store import EXCLUDED, Problem, Spacing, StoreError
 
 if TYPE_CHECKING:
@@ -81,9 +81,14 @@ class Fit:
         if request.spacing is not None:
             if clip.meta.spacing is None:
                 raise StoreError(
-                    Problem("spacing-unknown", clip.name, "a known spacing", "none",
-                            "Set it, leave the clip out, or build without a spacing.")
-                )  # fmt: skip
+                    Problem(
+                        "spacing-unknown",
+                        clip.name,
+                        "a known spacing",
+                        "none",
+                        "Set it, leave the clip out, or build without a spacing.",
+                    )
+                )
             factor = (clip.meta.spacing.y / request.spacing, clip.meta.spacing.x / request.spacing)
         elif request.size is not None:
             factor = (min(request.size[0] / height, request.size[1] / width),) * 2
@@ -102,8 +107,9 @@ class Fit:
         """Return the spacing after fitting."""
         if of_clip is None:
             return None
-        return Spacing(y=of_clip.y / self.scale[0], x=of_clip.x / self.scale[1],
-                       source=of_clip.source)  # fmt: skip
+        return Spacing(
+            y=of_clip.y / self.scale[0], x=of_clip.x / self.scale[1], source=of_clip.source
+        )
 
     def frame(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a frame, interpolated, smoothed before it shrinks."""

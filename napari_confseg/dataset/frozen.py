@@ -64,9 +64,13 @@ class Dataset:
         number = version if version is not None else there[-1]
         if number not in there:
             raise StoreError(
-                Problem("no-version", str(folder), "one of " + ", ".join(f"v{v}" for v in there),
-                        f"v{number}")
-            )  # fmt: skip
+                Problem(
+                    "no-version",
+                    str(folder),
+                    "one of " + ", ".join(f"v{v}" for v in there),
+                    f"v{number}",
+                )
+            )
         return cls(folder / f"v{number}")
 
     def clips(self) -> list[str]:
@@ -123,9 +127,14 @@ class Dataset:
             return raters[0]
         if name not in raters:
             raise StoreError(
-                Problem("which-rater", str(self.folder), f"one of {list(raters)}", str(name),
-                        "Say which with --rater, or build the dataset from a consensus.")
-            )  # fmt: skip
+                Problem(
+                    "which-rater",
+                    str(self.folder),
+                    f"one of {list(raters)}",
+                    str(name),
+                    "Say which with --rater, or build the dataset from a consensus.",
+                )
+            )
         return name
 
     def verify(self) -> list[Problem]:
@@ -137,6 +146,13 @@ class Dataset:
                 if not file.is_file():
                     problems.append(Problem("file-missing", path, "a file", "none"))
                 elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-                    problems.append(Problem("file-changed", path, f"SHA-256 {digest[:12]}...",
-                                            "another", "Build this version again."))  # fmt: skip
+                    problems.append(
+                        Problem(
+                            "file-changed",
+                            path,
+                            f"SHA-256 {digest[:12]}...",
+                            "another",
+                            "Build this version again.",
+                        )
+                    )
         return problems

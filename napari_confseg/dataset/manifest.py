@@ -287,9 +287,14 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise StoreError(
-            Problem("not-a-dataset", str(folder), f"a {MANIFEST}", "none",
-                    "Give the folder that `confseg build` made.")
-        ) from error  # fmt: skip
+            Problem(
+                "not-a-dataset",
+                str(folder),
+                f"a {MANIFEST}",
+                "none",
+                "Give the folder that `confseg build` made.",
+            )
+        ) from error
     except ValidationError as error:
         raise StoreError(
             Problem("manifest", str(path), e["msg"], ".".join(map(str, e["loc"])))

@@ -16,15 +16,15 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from napari_confseg.dataset.fingerprint import fingerprint
+from napari_confseg.agreement.rater_view import readings
 from napari_confseg.dataset.fitting import Fit, choose_frames
+from napari_confseg.dataset.leakage import fingerprint
 from napari_confseg.dataset.manifest import (
     ClassCount,
     ClipRecord,
     RaterRecord,
     canonical,
 )
-from napari_confseg.dataset.reading import readings
 from napari_confseg.dataset.shards import LEVEL, write_shard
 from napari_confseg.store import EXCLUDED, Status
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_confseg.agreement.rater_view import Reading
     from napari_confseg.dataset.manifest import BuildRequest
-    from napari_confseg.dataset.reading import Reading
     from napari_confseg.store import Clip, Cohort
 
 T = TypeVar("T")
@@ -83,12 +83,20 @@ def pack_clip(
         if p.is_file()
     }
     return ClipRecord(
-        clip=clip_name, patient=clip.meta.patient, video_sha256=clip.meta.provenance.source_sha256,
-        source_sha256=source, frames=tuple(frames),
-        times=tuple(clip.meta.frame_times[f] for f in frames), shape=fit.shape, scale=fit.scale,
-        offset=fit.offset, spacing=fit.spacing(clip.meta.spacing), raters=raters,
-        fingerprints=tuple(prints), files=files,
-    )  # fmt: skip
+        clip=clip_name,
+        patient=clip.meta.patient,
+        video_sha256=clip.meta.provenance.source_sha256,
+        source_sha256=source,
+        frames=tuple(frames),
+        times=tuple(clip.meta.frame_times[f] for f in frames),
+        shape=fit.shape,
+        scale=fit.scale,
+        offset=fit.offset,
+        spacing=fit.spacing(clip.meta.spacing),
+        raters=raters,
+        fingerprints=tuple(prints),
+        files=files,
+    )
 
 
 def _batches(n_frames: int, frame_bytes: int) -> tuple[int, int]:
@@ -105,10 +113,16 @@ class _Packed:
         self._chunk, self.rows = _batches(shape[0], int(np.prod(shape[1:])))
         self._folder, self._tail = folder / DATA / name / "c", ["0"] * (len(shape) - 1)
         zarr.create_array(
-            LocalStore(folder / DATA), name=name, shape=shape, chunks=(self._chunk, *shape[1:]),
-            shards=(self.rows, *shape[1:]), dtype="uint8", fill_value=0,
-            compressors=ZstdCodec(level=LEVEL, checksum=True), dimension_names=tuple(axes),
-        )  # fmt: skip
+            LocalStore(folder / DATA),
+            name=name,
+            shape=shape,
+            chunks=(self._chunk, *shape[1:]),
+            shards=(self.rows, *shape[1:]),
+            dtype="uint8",
+            fill_value=0,
+            compressors=ZstdCodec(level=LEVEL, checksum=True),
+            dimension_names=tuple(axes),
+        )
 
     def write(self, start: int, rows: NDArray[np.uint8]) -> None:
         """Write one shard's rows, of which `start` is the first."""
@@ -225,8 +239,12 @@ def _pack_rater(
                 tally.add(start + i, c, packed[i, c])
         array.write(start, packed)
     strokes = sum(not s.undone for s in reading.rater.read_strokes())
-    return RaterRecord(kind=reading.rater.meta.kind, source_sha256=digest.hexdigest(),
-                       strokes=strokes, classes=tally.counts())  # fmt: skip
+    return RaterRecord(
+        kind=reading.rater.meta.kind,
+        source_sha256=digest.hexdigest(),
+        strokes=strokes,
+        classes=tally.counts(),
+    )
 
 
 def _batched(items: Iterable[T], size: int) -> Iterator[tuple[int, list[T]]]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_confseg.dataset.build import complete
-from napari_confseg.dataset.fingerprint import fingerprint
 from napari_confseg.dataset.fitting import Fit
-from napari_confseg.dataset.leakage import find_leakage
+from napari_confseg.dataset.leakage import find_leakage, fingerprint
 from napari_confseg.dataset.manifest import ClassCount, Leakage, SplitRecord
 from napari_confseg.dataset.packing import Tally, find, status_of
 from napari_confseg.dataset.parting import part_clips
@@ -143,8 +142,14 @@ class Surveyor:
         cancelled: Callable[[], bool] | None,
     ) -> tuple[ClipSurvey, ...] | None:
         """Count, unless only the split or the size differs from last time."""
-        same = {"name": "any", "parts": {"all": 1.0}, "folds": 0, "seed": 0, "size": None,
-                "spacing": None}  # fmt: skip
+        same = {
+            "name": "any",
+            "parts": {"all": 1.0},
+            "folds": 0,
+            "seed": 0,
+            "size": None,
+            "spacing": None,
+        }
         counted = request.model_copy(update=same)
         if self._last is None or self._last[0] != counted:
             found = []
@@ -173,8 +178,9 @@ class Surveyor:
                         tally.add(row, c, plane)
             raters[reading.name] = tally.counts()
         source = clip.meta.provenance.source_sha256
-        return ClipSurvey(name, clip.meta.patient, source, tuple(frames), raters,
-                          self._fingerprints(clip, frames))  # fmt: skip
+        return ClipSurvey(
+            name, clip.meta.patient, source, tuple(frames), raters, self._fingerprints(clip, frames)
+        )
 
     def _fingerprints(self, clip: Clip, frames: Sequence[int]) -> tuple[str, ...]:
         known = self._hashes.setdefault(clip.name, {})

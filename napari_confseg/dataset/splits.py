@@ -131,8 +131,9 @@ def _cost(
     """
     size = sums[:, 0]
     overall = total[1:] / total[0]
-    prevalence = np.divide(sums[:, 1:], size[:, None], out=np.full_like(sums[:, 1:], 2.0),
-                           where=size[:, None] > 0)  # fmt: skip
+    prevalence = np.divide(
+        sums[:, 1:], size[:, None], out=np.full_like(sums[:, 1:], 2.0), where=size[:, None] > 0
+    )
     half = 0.5 / np.maximum(shares * total[0], 0.5)
     beyond = np.maximum(np.abs(prevalence - overall) - half[:, None], 0)
     gaps = np.column_stack([np.abs(size / total[0] - shares), beyond])
@@ -218,6 +219,9 @@ def _judge(
     sizes = np.bincount(parts, minlength=len(shares)) / max(len(parts), 1)
     deviation = float(np.nanmax(gaps)) if gaps.size else 0.0
     return Split(
-        tuple(int(p) for p in parts), names, prevalence, deviation,
+        tuple(int(p) for p in parts),
+        names,
+        prevalence,
+        deviation,
         float(np.abs(sizes - shares).max()),
-    )  # fmt: skip
+    )

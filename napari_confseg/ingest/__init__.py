@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_confseg.ingest.decoded import IngestError
-    from napari_confseg.ingest.importer import ImportReport, import_sources
+    from napari_confseg.ingest.pipeline import ImportReport, import_sources
 
 __all__ = ["ImportReport", "IngestError", "import_sources"]
 
-_HOME = {"ImportReport": "importer", "IngestError": "decoded", "import_sources": "importer"}
+_HOME = {"ImportReport": "pipeline", "IngestError": "decoded", "import_sources": "pipeline"}
 
 
 def __getattr__(name: str) -> object:

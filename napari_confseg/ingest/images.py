@@ -15,8 +15,8 @@ from napari_confseg.ingest.decoded import (
     Head,
     IngestError,
     check_shape,
+    luma,
 )
-from napari_confseg.ingest.grey import luma
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,8 +10,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from napari_confseg.ingest.decoded import Frame, Head, IngestError, check_shape
-from napari_confseg.ingest.grey import full_range, luma
+from napari_confseg.ingest.decoded import Frame, Head, IngestError, check_shape, full_range, luma
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

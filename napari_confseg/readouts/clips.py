@@ -80,9 +80,9 @@ def sum_up(frames: Sequence[FrameReadouts]) -> ClipReadouts:
     if np.isnan(shown[0].probability):
         a_lines = shown[0]
     else:
-        a_lines = Presence(*(
-            max(getattr(p, name) for p in shown) for name in ("probability", "low", "high")
-        ))  # fmt: skip
+        a_lines = Presence(
+            *(max(getattr(p, name) for p in shown) for name in ("probability", "low", "high"))
+        )
     return ClipReadouts(
         frames=len(frames),
         pleura_percentage=OverClip.of([f.pleura_percentage for f in frames]),

@@ -49,8 +49,9 @@ class Finding:
     def of(cls, belief: Belief, unit: Unit) -> Finding:
         """Sum up a distribution."""
         low, value, high = belief.quantile(np.array([_TAIL, 0.5, 1 - _TAIL]))
-        return cls(unit, float(value), float(low), float(high), belief.expected, belief.defined,
-                   belief)  # fmt: skip
+        return cls(
+            unit, float(value), float(low), float(high), belief.expected, belief.defined, belief
+        )
 
     def __str__(self) -> str:
         if np.isnan(self.value):

@@ -1,14 +1,13 @@
 """The store: what is on disk, typed and validated, and the only door to it."""
 
-from napari_confseg.store.about import PATHOLOGIES, ZONES, About, Unblinded
-from napari_confseg.store.acts import Act, Patch, StatusChange
 from napari_confseg.store.backend import Location
-from napari_confseg.store.backlog import SaveState
 from napari_confseg.store.clip import Clip, ClipWriter
-from napari_confseg.store.cohort import Cohort
-from napari_confseg.store.kinds import kind_at, open_clip_at
+from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, About, Unblinded
+from napari_confseg.store.cohort import Cohort, kind_at, open_clip_at
+from napari_confseg.store.edits import Act, Patch, StatusChange
+from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.lease import Holder
-from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.pending import SaveState
 from napari_confseg.store.rater import Rater
 from napari_confseg.store.schema import (
     DEFAULT_ANCHORS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.errors import Problem, StoreError
 
 if TYPE_CHECKING:
     from napari_confseg.store.backend import Keys
@@ -35,9 +35,14 @@ def read_node(keys: Keys, path: str) -> dict[str, Any]:
     data = keys.get(key)
     if data is None:
         raise StoreError(
-            Problem("missing", path, "a zarr v3 group", "no zarr.json",
-                    "Is this the folder of a cohort?")
-        )  # fmt: skip
+            Problem(
+                "missing",
+                path,
+                "a zarr v3 group",
+                "no zarr.json",
+                "Is this the folder of a cohort?",
+            )
+        )
     if len(data) > MAX_METADATA_BYTES:
         raise StoreError(
             Problem("metadata-size", key, f"at most {MAX_METADATA_BYTES} bytes", f"{len(data)}")
@@ -73,9 +78,14 @@ def read_attributes(keys: Keys, path: str, model: type[M]) -> M:
     attributes = read_node(keys, path).get("attributes")
     if not isinstance(attributes, dict) or NAMESPACE not in attributes:
         raise StoreError(
-            Problem("not-confseg", path, f'attributes["{NAMESPACE}"]', "none",
-                    "This zarr was not written by napari-confseg.")
-        )  # fmt: skip
+            Problem(
+                "not-confseg",
+                path,
+                f'attributes["{NAMESPACE}"]',
+                "none",
+                "This zarr was not written by napari-confseg.",
+            )
+        )
     return parse_attributes(attributes[NAMESPACE], path, model)
 
 

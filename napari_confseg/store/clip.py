@@ -2,34 +2,170 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import google_crc32c
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from napari_confseg.store.attributes import (
-    is_whole,
-    read_attributes,
-    write_attributes,
-    write_group,
-)
+from napari_confseg.store.attributes import is_whole, read_attributes, write_attributes, write_group
 from napari_confseg.store.backend import Keys
-from napari_confseg.store.frames import Frames
+from napari_confseg.store.codec import decode
+from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
-from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.rater import Rater
 from napari_confseg.store.schema import ClipMeta, CohortMeta, RaterKind, RaterMeta, check_slug
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from numpy.typing import NDArray
     from zarr.abc.store import Store
+
+    from napari_confseg.store.cohort import Cohort
+
+
+_ABSENT = 2**64 - 1
+_INDEXES_KEPT = 64
+_THREADS = 4
+
+
+class Frames:
+    """Frames ``uint8 (T, Y, X)``, read by ``frames[3]``, ``frames[10:20]``, ``np.asarray(frames)``.
+
+    Only what is asked for is read, and no more is decoded than the shape says.
+
+    Parameters
+    ----------
+    keys : Keys
+        The cohort's storage.
+    path : str
+        Path of the array.
+    shape : tuple of int
+        (T, Y, X), already checked.
+    per_shard : int
+        Frames in one file; 0 if each is a file of its own.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, keys: Keys, path: str, shape: tuple[int, int, int], per_shard: int) -> None:
+        self._keys, self._path, self.shape, self._per_shard = keys, path, shape, per_shard
+        self._indexes: OrderedDict[int, NDArray[np.uint64]] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """How many pixels there are."""
+        return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes they take once decoded."""
+        return self.size
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or np.uint8, copy=False)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        """Return frames by integer, slice or sequence; further indices cut pixels as in numpy."""
+        first, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        if first is Ellipsis:
+            first, rest = slice(None), (Ellipsis, *rest)
+        wanted = np.arange(self.shape[0])[first]
+        out = np.zeros((wanted.size, *self.shape[1:]), np.uint8)
+        self._read(wanted.reshape(-1), out)
+        frames = out[0] if wanted.ndim == 0 else out
+        return frames[rest if wanted.ndim == 0 else (slice(None), *rest)] if rest else frames
+
+    def missing(self) -> list[int]:
+        """Return the frames that are not on disk; they read as black."""
+        if not self._per_shard:
+            keys = set(self._keys.under(f"{self._path}/c/"))
+            return [t for t in range(len(self)) if f"{self._path}/c/{t}/0/0" not in keys]
+        return [
+            t
+            for t in range(len(self))
+            if self._index(t // self._per_shard)[t % self._per_shard, 0] == _ABSENT
+        ]
+
+    def _read(self, wanted: NDArray[np.integer[Any]], out: NDArray[np.uint8]) -> None:
+        # The codec lets go of the interpreter lock, so a few threads decode at once.
+        jobs = zip(wanted.tolist(), out, strict=True)
+        if len(wanted) < 4:
+            for job in jobs:
+                self._read_one(*job)
+            return
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(lambda job: self._read_one(*job), jobs))
+
+    def _read_one(self, frame: int, out: NDArray[np.uint8]) -> None:
+        if not self._per_shard:
+            key = f"{self._path}/c/{frame}/0/0"
+            data = self._keys.get(key)
+        else:
+            shard, inside = divmod(frame, self._per_shard)
+            key = self._shard_key(shard)
+            start, length = self._index(shard)[inside].tolist()
+            if start == _ABSENT:
+                return
+            # zstd grows what it can't compress by less than this.
+            if length > out.nbytes + out.nbytes // 128 + 1024:
+                raise StoreError(
+                    Problem(
+                        "chunk-size",
+                        f"{key} frame {frame}",
+                        f"about {out.nbytes} bytes",
+                        f"{length}",
+                    )
+                )
+            data = self._keys.get_range(key, start, start + length)
+        if data is not None:
+            decode(data, out, f"{key} frame {frame}")
+
+    def _shard_key(self, shard: int) -> str:
+        return f"{self._path}/c/{shard}/0/0"
+
+    def _index(self, shard: int) -> NDArray[np.uint64]:
+        """Return (offset, length) of each frame in a shard; frames that aren't stored have 2^64-1.
+
+        Sharding codec of zarr v3: the index stands at the end of the file, with a CRC32C.
+        """
+        known = self._indexes.get(shard)
+        if known is not None:
+            return known
+        n = self._per_shard
+        key = self._shard_key(shard)
+        data = self._keys.get_end(key, 16 * n + 4)
+        if data is None:
+            return np.full((n, 2), _ABSENT, np.uint64)
+        checksum = int.from_bytes(data[-4:], "little")
+        if len(data) != 16 * n + 4 or google_crc32c.value(data[:-4]) != checksum:
+            raise StoreError(
+                Problem(
+                    "chunk-corrupt",
+                    key,
+                    f"a shard of {n} frames",
+                    "a damaged shard index",
+                    "Restore this file from a copy, or import the clip again.",
+                )
+            )
+        index = np.frombuffer(data[:-4], "<u8").reshape(n, 2)
+        self._indexes[shard] = index
+        if len(self._indexes) > _INDEXES_KEPT:
+            self._indexes.popitem(last=False)
+        return index
+
 
 FRAMES_PER_SHARD = 32
 """Frames are written once and read whole; 32 to a file keeps folders small."""
@@ -62,9 +198,14 @@ class Clip:
             raise StoreError(problems)
         if len(self.meta.frame_times) != shape[0]:
             raise StoreError(
-                Problem("frame-times", name, f"{shape[0]} frame times, one a frame",
-                        f"{len(self.meta.frame_times)}", "Import the clip again.")
-            )  # fmt: skip
+                Problem(
+                    "frame-times",
+                    name,
+                    f"{shape[0]} frame times, one a frame",
+                    f"{len(self.meta.frame_times)}",
+                    "Import the clip again.",
+                )
+            )
         self.frames = Frames(self._keys, f"{name}/0", shape, per_shard)
 
     @property
@@ -139,8 +280,13 @@ class Clip:
         path = f"{self.name}/raters/{check_slug(name)}"
         if is_whole(self._keys, path):
             raise StoreError(Problem("exists", path, "no rater of that name", "one"))
-        meta = RaterMeta(kind=kind, label=label or name, run=run, adjudicator=adjudicator,
-                         created=created or datetime.now(UTC))  # fmt: skip
+        meta = RaterMeta(
+            kind=kind,
+            label=label or name,
+            run=run,
+            adjudicator=adjudicator,
+            created=created or datetime.now(UTC),
+        )
         n_frames, height, width = self.shape
         n_classes = len(self._cohort.classes)
         write_group(self._keys, f"{self.name}/raters")
@@ -222,9 +368,13 @@ class ClipWriter:
         """
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise StoreError(
-                Problem("frame-shape", f"{self._name} frame {self._written + len(self._buffer)}",
-                        f"uint8 {self._shape}", f"{frame.dtype} {frame.shape}")
-            )  # fmt: skip
+                Problem(
+                    "frame-shape",
+                    f"{self._name} frame {self._written + len(self._buffer)}",
+                    f"uint8 {self._shape}",
+                    f"{frame.dtype} {frame.shape}",
+                )
+            )
         self._buffer.append(frame)
         if len(self._buffer) == FRAMES_PER_SHARD:
             self._flush()
@@ -261,9 +411,13 @@ class ClipWriter:
         self._wait()
         if self._written != len(meta.frame_times):
             raise StoreError(
-                Problem("frame-count", self._name, f"{len(meta.frame_times)} frames (one a time)",
-                        f"{self._written}")
-            )  # fmt: skip
+                Problem(
+                    "frame-count",
+                    self._name,
+                    f"{len(meta.frame_times)} frames (one a time)",
+                    f"{self._written}",
+                )
+            )
         ome = clip_ome(self._name, meta.frame_interval, meta.spacing)
         write_attributes(self._keys, self._name, meta, ome)
         self._finished = True
@@ -279,3 +433,28 @@ class ClipWriter:
         if not self._finished:
             with suppress(OSError):  # the disk that failed the write may fail this too
                 self._keys.delete_tree(self._name)
+
+
+def change_frames(
+    cohort: Cohort, clip: str, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> None:
+    """Replace every frame of `clip` with what `change` makes of it.
+
+    Goes file by file, each replaced whole, with a bounded memory. Interrupted, it leaves the first
+    part changed: `change` must do no harm when it is applied once more.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Where; opened for writing.
+    clip : str
+        Name of the clip.
+    change : callable
+        Takes frames ``uint8 (n, Y, X)`` and returns as many of the same shape.
+    """
+    n_frames = cohort.clip(clip).shape[0]  # checks the layout before anything is decoded
+    array = zarr.open_array(cohort.store, path=f"{clip}/0", mode="r+", zarr_format=3)
+    for start in range(0, n_frames, FRAMES_PER_SHARD):
+        stop = min(start + FRAMES_PER_SHARD, n_frames)
+        frames: NDArray[np.uint8] = array[start:stop]  # type: ignore[assignment]
+        array[start:stop] = change(frames)

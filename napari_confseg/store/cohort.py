@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
 from napari_confseg.store.attributes import (
+    NAMESPACE,
     is_whole,
     metadata_key,
     parse_attributes,
     read_attributes,
+    read_node,
     swap_attributes,
     write_attributes,
 )
 from napari_confseg.store.backend import Keys, Location, open_store
 from napari_confseg.store.clip import Clip, ClipWriter
+from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.lease import Lease
-from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.schema import (
     DEFAULT_ANCHORS,
     DEFAULT_CLASSES,
@@ -98,9 +101,14 @@ class Cohort:
         keys = Keys(store)
         if keys.children(""):
             raise StoreError(
-                Problem("exists", str(location), "an empty place", "something is there",
-                        "Choose another name, or open the cohort that is there.")
-            )  # fmt: skip
+                Problem(
+                    "exists",
+                    str(location),
+                    "an empty place",
+                    "something is there",
+                    "Choose another name, or open the cohort that is there.",
+                )
+            )
         fields = {"cohort_id": cohort_id} if cohort_id else {}
         meta = CohortMeta(name=name, classes=tuple(classes), anchors=tuple(anchors), **fields)
         write_attributes(keys, "", meta)
@@ -157,14 +165,24 @@ class Cohort:
         before = self._keys.get(metadata_key(""))
         if read_attributes(self._keys, "", CohortMeta) != self.meta:
             raise StoreError(
-                Problem("changed-meanwhile", self.location, "classes and anchors as when opened",
-                        "others", "Someone changed them: open the cohort anew and change it then.")
-            )  # fmt: skip
+                Problem(
+                    "changed-meanwhile",
+                    self.location,
+                    "classes and anchors as when opened",
+                    "others",
+                    "Someone changed them: open the cohort anew and change it then.",
+                )
+            )
         if not swap_attributes(self._keys, "", before, meta):
             raise StoreError(
-                Problem("changed-meanwhile", self.location, "nobody else who changes it",
-                        "someone", "Open the cohort anew and change it then.")
-            )  # fmt: skip
+                Problem(
+                    "changed-meanwhile",
+                    self.location,
+                    "nobody else who changes it",
+                    "someone",
+                    "Open the cohort anew and change it then.",
+                )
+            )
         self.meta = meta
         return self._let_raters_follow(progress) if classes is not None else []
 
@@ -172,16 +190,26 @@ class Cohort:
         problems = []
         if self.store.read_only:
             problems.append(
-                Problem("read-only", self.location, "a cohort that can be written",
-                        "one opened for reading only", "Unpack the zip, or copy the cohort.")
-            )  # fmt: skip
+                Problem(
+                    "read-only",
+                    self.location,
+                    "a cohort that can be written",
+                    "one opened for reading only",
+                    "Unpack the zip, or copy the cohort.",
+                )
+            )
         for old in self.meta.classes:
             found = meta.classes[old.index].name if old.index < len(meta.classes) else "none"
             if found != old.name:
                 problems.append(
-                    Problem("class-changed", self.location, f"class {old.index} {old.name!r}",
-                            found, "Classes stay in place: change the label, or add a class.")
-                )  # fmt: skip
+                    Problem(
+                        "class-changed",
+                        self.location,
+                        f"class {old.index} {old.name!r}",
+                        found,
+                        "Classes stay in place: change the label, or add a class.",
+                    )
+                )
         if problems:
             raise StoreError(problems)
 
@@ -234,3 +262,32 @@ class Cohort:
     def remove_clip(self, name: str) -> None:
         """Remove the clip called `name` with everything in it."""
         self._keys.delete_tree(check_slug(name))
+
+
+def kind_at(location: Location) -> Literal["cohort", "clip"] | None:
+    """Return what of ours lies at `location`; None for anything else, other zarr among it.
+
+    Looks at one attribute and validates nothing: opening it says what is wrong with it.
+    """
+    try:
+        attributes = read_node(Keys(open_store(location, read_only=True)), "").get("attributes")
+    except (StoreError, OSError, ValueError):
+        return None
+    ours = attributes.get(NAMESPACE) if isinstance(attributes, dict) else None
+    kind = ours.get("kind") if isinstance(ours, dict) else None
+    if kind == "cohort":
+        return "cohort"
+    return "clip" if kind == "clip" else None
+
+
+def open_clip_at(folder: Location) -> tuple[Cohort, Clip]:
+    """Return the clip whose folder is `folder`, and the cohort around it, for reading.
+
+    Raises
+    ------
+    StoreError
+        If the folder above is no cohort, or either breaks the contract.
+    """
+    path = Path(folder).expanduser().absolute()
+    cohort = Cohort.open(path.parent, read_only=True)
+    return cohort, cohort.clip(path.name)

@@ -104,8 +104,14 @@ class History:
             history.add(entry)
         if become:
             renumbered = [(e.id, e.stroke) for e in waiting if e.kind == "act"]
-            journal.rewrite(renumbered, dropped, session=session, next_session=become,
-                            applied=applied, floor=applied)  # fmt: skip
+            journal.rewrite(
+                renumbered,
+                dropped,
+                session=session,
+                next_session=become,
+                applied=applied,
+                floor=applied,
+            )
         return history, waiting
 
     def _agrees(self, acts: dict[int, Stroke]) -> bool:
@@ -129,8 +135,9 @@ def _follow_on(record: dict[int, Stroke], waiting: Iterable[Entry]) -> bool:
 def _applied_before(waiting: Iterable[Entry], record: Iterable[Stroke], applied: int) -> int:
     """Return up to where `waiting` is in the store: we may have gone before noting it."""
     there = {s.time for s in record}
-    return max((e.id for e in waiting if e.kind == "act" and e.stroke.time in there),
-               default=applied)  # fmt: skip
+    return max(
+        (e.id for e in waiting if e.kind == "act" and e.stroke.time in there), default=applied
+    )
 
 
 def _renumber(waiting: Iterable[Entry], record: Iterable[Stroke]) -> tuple[list[Entry], list[int]]:

@@ -19,8 +19,8 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from napari_confseg.store.acts import Act, unpack
-from napari_confseg.store.local import fsync_folder, make_folders
+from napari_confseg.store.backend import fsync_folder, make_folders
+from napari_confseg.store.edits import Act, unpack
 from napari_confseg.store.strokes import Stroke
 
 if TYPE_CHECKING:
@@ -193,10 +193,14 @@ class Journal:
     def append(self, entries: Sequence[Entry]) -> None:
         """Take `entries`, all or none; when this returns they are safe."""
         rows = [
-            (e.id, e.kind, e.act_id, *((e.stroke.model_dump_json(), e.data) if e.kind == "act"
-                                       else (None, None)))
+            (
+                e.id,
+                e.kind,
+                e.act_id,
+                *((e.stroke.model_dump_json(), e.data) if e.kind == "act" else (None, None)),
+            )
             for e in entries
-        ]  # fmt: skip
+        ]
         with self._transaction():
             self._db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
 

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.store.attributes import metadata_key, read_node
-from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.errors import Problem, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,10 +118,15 @@ def _check_plain(keys: Keys, path: str, shape: list[int]) -> list[Problem]:
     n_classes = found[1] if len(found) == len(shape) else 0
     if [*found[:1], *found[2:]] != [*shape[:1], *shape[2:]] or not 1 <= n_classes <= shape[1]:
         problems.append(
-            Problem("shape-mismatch", path, f"{shape} or fewer classes, as clip and cohort say",
-                    str(found), "This rater belongs to another clip, or classes were added since "
-                    "the cohort was opened: then open it anew.")
-        )  # fmt: skip
+            Problem(
+                "shape-mismatch",
+                path,
+                f"{shape} or fewer classes, as clip and cohort say",
+                str(found),
+                "This rater belongs to another clip, or classes were added since "
+                "the cohort was opened: then open it anew.",
+            )
+        )
     elif (grid := _chunk_shape(node)) != chunk:
         problems.append(_grid_problem(path, f"chunks {chunk}, not sharded", str(grid)))
     return problems + _common(node, path) + _codec_faults(path, node.get("codecs"))
@@ -159,8 +164,11 @@ def _common(node: dict[str, Any], path: str) -> list[Problem]:
     given = encoding.get("configuration") if isinstance(encoding, dict) else None
     separator = (given or {}).get("separator", "/")
     if name != "default" or separator != "/":
-        problems.append(Problem("chunk-keys", metadata_key(path), "default with '/'",
-                                f"{name} with {separator!r}"))  # fmt: skip
+        problems.append(
+            Problem(
+                "chunk-keys", metadata_key(path), "default with '/'", f"{name} with {separator!r}"
+            )
+        )
     return problems
 
 

@@ -11,7 +11,7 @@ import getpass
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,13 +20,16 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from napari_confseg.store.backend import local_root
-from napari_confseg.store.local import make_folders
-from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.backend import local_root, make_folders
+from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.schema import Strict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_confseg.store.backend import Keys
+    from napari_confseg.store.cohort import Cohort
+
 
 LEASE, LOCK = "lease.json", "lease.lock"
 BEAT = timedelta(seconds=10)
@@ -151,8 +154,11 @@ class Lease:
     def seen(self) -> Holder:
         """Return who the lease names, or someone unknown if it names nobody."""
         record = _parse(self._keys.get(self._key))
-        return record.holder if record else Holder("another program", socket.gethostname(), 0,
-                                                   datetime.now(UTC))  # fmt: skip
+        return (
+            record.holder
+            if record
+            else Holder("another program", socket.gethostname(), 0, datetime.now(UTC))
+        )
 
     def _take_lock(self) -> bool:
         if self._lock_path is None:
@@ -177,8 +183,14 @@ class Lease:
         if record is not None and not self._is_dead(data or b"", record):
             return record.holder
         now = datetime.now(UTC)
-        mine = LeaseFile(name=_account(), host=socket.gethostname(), pid=os.getpid(), since=now,
-                         beat=now, session=self.session)  # fmt: skip
+        mine = LeaseFile(
+            name=_account(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since=now,
+            beat=now,
+            session=self.session,
+        )
         if not self._keys.swap(self._key, data, _dump(mine)):
             return self.seen()
         self._mine = mine
@@ -262,6 +274,48 @@ def read_lease(data: bytes, path: str) -> LeaseFile:
         e = error.errors()[0]
         where = ".".join(map(str, e["loc"])) or "as a whole"
         raise StoreError(
-            Problem("lease", path, f"{where}: {e['msg']}", repr(e["input"])[:80],
-                    "Delete it when nobody has this clip open.")
-        ) from error  # fmt: skip
+            Problem(
+                "lease",
+                path,
+                f"{where}: {e['msg']}",
+                repr(e["input"])[:80],
+                "Delete it when nobody has this clip open.",
+            )
+        ) from error
+
+
+IMPORT_LOCK = "import.lock"
+
+
+@contextmanager
+def only_import(cohort: Cohort) -> Iterator[None]:
+    """Keep other imports out of `cohort` meanwhile; the system lets go when a program dies.
+
+    Folders only: an object store has no such lock.
+
+    Raises
+    ------
+    StoreError
+        If another import is under way.
+    """
+    root = local_root(cohort.store)
+    if root is None:
+        yield
+        return
+    lock = FileLock(root / IMPORT_LOCK, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            Problem(
+                "held",
+                cohort.location,
+                "one import into a cohort at a time",
+                "another one under way",
+                "Import again when it is done.",
+            )
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -124,8 +124,13 @@ def _image_faults(found: dict[str, Any], ours: dict[str, Any]) -> list[tuple[str
         for axis, own in zip(axes, ours["axes"], strict=True):
             if axis.get("unit") != own.get("unit"):
                 known = "" if axis.get("unit") in _UNITS or not axis.get("unit") else ", unknown"
-                faults.append(("ome-unit", f"{own['name']} in {own.get('unit', 'no unit')}",
-                               f"{axis.get('unit', 'no unit')}{known}"))  # fmt: skip
+                faults.append(
+                    (
+                        "ome-unit",
+                        f"{own['name']} in {own.get('unit', 'no unit')}",
+                        f"{axis.get('unit', 'no unit')}{known}",
+                    )
+                )
     datasets = found.get("datasets")
     one = datasets[0] if isinstance(datasets, list) and len(datasets) == 1 else {}
     own = ours["datasets"][0]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store.about import ABOUT, About, dump_about, parse_about
 from napari_confseg.store.attributes import read_attributes, read_node, write_attributes
 from napari_confseg.store.backend import Keys, sweep_partials
-from napari_confseg.store.chunks import content_size, decode, encode
+from napari_confseg.store.clip_notes import ABOUT, About, dump_about, parse_about
+from napari_confseg.store.codec import content_size, decode, encode
+from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_layout, stored_classes, widen_array
 from napari_confseg.store.omezarr import channels
-from napari_confseg.store.problems import Problem, StoreError
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, ClassSpec, RaterMeta, Status
 from napari_confseg.store.strokes import Stroke, dump_strokes, parse_strokes
 
@@ -171,9 +171,13 @@ class Rater:
         check_plane(data, f"{self.path}/0/{frame}/{class_index}")
         if data.shape != self.shape[2:]:
             raise StoreError(
-                Problem("plane-shape", f"{self.path}/0/{frame}/{class_index}",
-                        str(self.shape[2:]), str(data.shape))
-            )  # fmt: skip
+                Problem(
+                    "plane-shape",
+                    f"{self.path}/0/{frame}/{class_index}",
+                    str(self.shape[2:]),
+                    str(data.shape),
+                )
+            )
         key = self._chunk_key(frame, class_index)
         self.bring_in_step()
         if data.any():
@@ -207,10 +211,13 @@ class Rater:
         wrong = status.dtype != np.uint8 or status.shape != self.shape[:2]
         if wrong or status.max(initial=0) > max(Status):
             raise StoreError(
-                Problem("status-range", f"{self.path}/status",
-                        f"uint8 {self.shape[:2]} of 0, 1 or 2",
-                        f"{status.dtype} {status.shape} up to {status.max(initial=0)}")
-            )  # fmt: skip
+                Problem(
+                    "status-range",
+                    f"{self.path}/status",
+                    f"uint8 {self.shape[:2]} of 0, 1 or 2",
+                    f"{status.dtype} {status.shape} up to {status.max(initial=0)}",
+                )
+            )
         self.bring_in_step()
         self._keys.set(f"{self.path}/status/c/0/0", encode(status))
 

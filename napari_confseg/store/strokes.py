@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from napari_confseg.store.problems import Problem, StoreError
+from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
@@ -151,8 +151,14 @@ def parse_strokes(data: bytes, path: str) -> list[Stroke]:
         except ValidationError as error:
             e = error.errors()[0]
             where = ".".join(map(str, e["loc"])) or "line"
-            problems.append(Problem("stroke-record", f"{path}:{number}", f"{where}: {e['msg']}",
-                                    repr(e["input"])[:80]))  # fmt: skip
+            problems.append(
+                Problem(
+                    "stroke-record",
+                    f"{path}:{number}",
+                    f"{where}: {e['msg']}",
+                    repr(e["input"])[:80],
+                )
+            )
     if problems:
         raise StoreError(problems)
     return strokes

@@ -11,16 +11,14 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
-from napari_confseg.store.about import ABOUT, parse_about
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
-from napari_confseg.store.backend import Keys, is_outside, open_store
-from napari_confseg.store.frames import Frames
-from napari_confseg.store.import_lock import IMPORT_LOCK
+from napari_confseg.store.backend import PARTIAL, Keys, is_outside, open_store
+from napari_confseg.store.clip import Frames
+from napari_confseg.store.clip_notes import ABOUT, parse_about
+from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
-from napari_confseg.store.lease import LEASE, LOCK, read_lease
-from napari_confseg.store.local import PARTIAL
+from napari_confseg.store.lease import IMPORT_LOCK, LEASE, LOCK, read_lease
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
-from napari_confseg.store.problems import Problem, StoreError, sentence
 from napari_confseg.store.rater import RECORD, Rater, check_plane
 from napari_confseg.store.schema import (
     EXCLUDED,
@@ -102,8 +100,13 @@ class _Validation:
         self._problems.append(Problem(code, path, expected, str(found), hint))
 
     def _unlisted(self, key: str) -> None:
-        self._add("unlisted", key, "only what the contract names", "a file nobody listed",
-                  "Move it out of the cohort.")  # fmt: skip
+        self._add(
+            "unlisted",
+            key,
+            "only what the contract names",
+            "a file nobody listed",
+            "Move it out of the cohort.",
+        )
 
     def _sort_out(self, keys: Iterable[str]) -> list[str]:
         """Return the keys that may belong here; name those that can't."""
@@ -111,11 +114,21 @@ class _Validation:
         for key in keys:
             name = key.rsplit("/", 1)[-1]
             if is_outside(self._store, key):
-                self._add("outside", key, "a path inside the cohort", "a link out of it",
-                          "Remove the link.")  # fmt: skip
+                self._add(
+                    "outside",
+                    key,
+                    "a path inside the cohort",
+                    "a link out of it",
+                    "Remove the link.",
+                )
             elif name.endswith(PARTIAL):
-                self._add("stray-partial", key, "nothing half-written", "a file left by a crash",
-                          "Open the clip with that rater once, or delete the file.")  # fmt: skip
+                self._add(
+                    "stray-partial",
+                    key,
+                    "nothing half-written",
+                    "a file left by a crash",
+                    "Open the clip with that rater once, or delete the file.",
+                )
             elif name in {".zgroup", ".zarray", ".zattrs", ".zmetadata"}:
                 self._add("zarr-v2", key, "zarr v3", "metadata of zarr v2", "Convert or remove it.")
             else:
@@ -134,8 +147,13 @@ class _Validation:
     def _check_clip(self, name: str, rest: list[str]) -> None:
         self._check_name(name, name)
         if "zarr.json" not in rest or self._is_bare(name):
-            self._add("orphan", name, "a clip's attributes", "a folder without",
-                      "Left by an interrupted import: delete the folder.")  # fmt: skip
+            self._add(
+                "orphan",
+                name,
+                "a clip's attributes",
+                "a folder without",
+                "Left by an interrupted import: delete the folder.",
+            )
             return
         meta = self._try(lambda: read_attributes(self._keys, name, ClipMeta))
         shape, per_shard, problems = check_frames(self._keys, f"{name}/0")
@@ -166,8 +184,13 @@ class _Validation:
 
     def _check_inside(self, key: str, inside: bool) -> None:
         if not inside:
-            self._add("chunk-outside", key, "a chunk of the array's grid", "one beyond it",
-                      "The array was cut, or the file was copied here: remove it.")  # fmt: skip
+            self._add(
+                "chunk-outside",
+                key,
+                "a chunk of the array's grid",
+                "one beyond it",
+                "The array was cut, or the file was copied here: remove it.",
+            )
 
     def _check_clip_meta(self, name: str, meta: ClipMeta, shape: tuple[int, int, int]) -> None:
         if len(meta.frame_times) != shape[0]:
@@ -188,8 +211,13 @@ class _Validation:
     def _check_pixels(self, frames: Frames, path: str) -> None:
         missing = self._try(frames.missing)
         if missing:
-            self._add("frame-missing", path, f"{len(frames)} frames", f"none at {missing[:20]}",
-                      "These read as black: import the clip again.")  # fmt: skip
+            self._add(
+                "frame-missing",
+                path,
+                f"{len(frames)} frames",
+                f"none at {missing[:20]}",
+                "These read as black: import the clip again.",
+            )
         seen: set[Problem] = set()
         for t in range(len(frames)):
             try:
@@ -206,8 +234,13 @@ class _Validation:
         name = path.rsplit("/", 1)[-1]
         self._check_name(name, path)
         if "zarr.json" not in rest or self._is_bare(path):
-            self._add("orphan", path, "a rater's attributes", "a folder without",
-                      "Left by a crash: open the clip with that rater once.")  # fmt: skip
+            self._add(
+                "orphan",
+                path,
+                "a rater's attributes",
+                "a folder without",
+                "Left by a crash: open the clip with that rater once.",
+            )
             return
         who = self._try(lambda: read_attributes(self._keys, path, RaterMeta))
         if self._cohort is None or not frames[0]:
@@ -220,8 +253,13 @@ class _Validation:
             planes, status = stored_classes(self._keys, path)
             shape, classes = (shape[0], planes, *shape[2:]), classes[:planes]
             if status != planes:
-                self._add("classes-apart", path, f"a status of {planes} classes, as the planes",
-                          status, "Left by a crash: paint a stroke with that rater.")  # fmt: skip
+                self._add(
+                    "classes-apart",
+                    path,
+                    f"a status of {planes} classes, as the planes",
+                    status,
+                    "Left by a crash: paint a stroke with that rater.",
+                )
             rater = self._try(lambda: Rater(self._store, path, frames, every))
             if rater is not None:
                 self._check_values(rater)
@@ -240,8 +278,16 @@ class _Validation:
     def _check_rater_files(
         self, path: str, rest: list[str], shape: tuple[int, int, int, int]
     ) -> None:
-        listed = {"zarr.json", "0/zarr.json", "status/zarr.json", "status/c/0/0", RECORD, ABOUT,
-                  LEASE, LOCK}  # fmt: skip
+        listed = {
+            "zarr.json",
+            "0/zarr.json",
+            "status/zarr.json",
+            "status/c/0/0",
+            RECORD,
+            ABOUT,
+            LEASE,
+            LOCK,
+        }
         for key in rest:
             if m := re.fullmatch(r"0/c/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0", key):
                 inside = int(m[1]) < shape[0] and int(m[2]) < shape[1]
@@ -264,8 +310,13 @@ class _Validation:
         about = self._try(lambda: parse_about(self._keys.get(path) or b"", path))
         beyond = sorted(f for f in about.seconds if f >= n_frames) if about else []
         if beyond:
-            self._add("about-frame", path, f"seconds of frames below {n_frames}", beyond[:20],
-                      "This file belongs to another clip.")  # fmt: skip
+            self._add(
+                "about-frame",
+                path,
+                f"seconds of frames below {n_frames}",
+                beyond[:20],
+                "This file belongs to another clip.",
+            )
 
     def _check_record(
         self, path: str, shape: tuple[int, int, int, int], who: RaterMeta | None
@@ -276,15 +327,24 @@ class _Validation:
         found = [s.seq for s in strokes]
         if found != list(range(1, len(found) + 1)):
             wrong = next(i for i, seq in enumerate(found, 1) if seq != i)
-            self._add("stroke-sequence", f"{path}:{wrong}", f"seq {wrong}", found[wrong - 1],
-                      "Strokes are missing, doubled or out of order.")  # fmt: skip
+            self._add(
+                "stroke-sequence",
+                f"{path}:{wrong}",
+                f"seq {wrong}",
+                found[wrong - 1],
+                "Strokes are missing, doubled or out of order.",
+            )
         for number, stroke in enumerate(strokes, 1):
             for code, expected, wrong_value in _stroke_faults(stroke, shape):
                 self._add(code, f"{path}:{number}", expected, wrong_value)
             if stroke.decision and who and who.kind != "adjudicated":
-                self._add("decision-rater", f"{path}:{number}", "no decision of a disagreement",
-                          f"one, though the rater is of kind {who.kind!r}",
-                          "Restore the record, or the rater's attributes.")  # fmt: skip
+                self._add(
+                    "decision-rater",
+                    f"{path}:{number}",
+                    "no decision of a disagreement",
+                    f"one, though the rater is of kind {who.kind!r}",
+                    "Restore the record, or the rater's attributes.",
+                )
 
 
 def _stroke_faults(

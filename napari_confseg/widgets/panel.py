@@ -9,9 +9,9 @@ from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import Links
-from napari_confseg.widgets.parts.docking import share_place
-from napari_confseg.widgets.parts.page import Page
-from napari_confseg.widgets.parts.theme import stylesheet
+from napari_confseg.widgets.common.docking import share_place
+from napari_confseg.widgets.common.page import Page
+from napari_confseg.widgets.common.theme import stylesheet
 from napari_confseg.widgets.shared import session_for
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from qtpy.QtWidgets import QWidget
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.overlays import load_overlay
 from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source
-from napari_confseg.ingest.listing import DICOMS, is_dicom
-from napari_confseg.ingest.times import frame_times
+from napari_confseg.ingest.pipeline import frame_times
+from napari_confseg.ingest.sources import DICOMS, is_dicom
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import kind_at, open_clip_at
-from napari_confseg.widgets.canvas.looks import ramp
+from napari_confseg.widgets.layers.colormaps import ramp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,8 +94,13 @@ def read_dicom_layers(path: str) -> Layers:
 
 def _image(data: Any, name: str, scale: Sequence[float], about: dict[str, Any]) -> tuple[Any, ...]:
     # A fixed window: brightness means the same on every frame.
-    meta = {"name": name, "contrast_limits": (0, 255), "scale": tuple(scale),
-            "axis_labels": _AXES, "metadata": {"confseg": about}}  # fmt: skip
+    meta = {
+        "name": name,
+        "contrast_limits": (0, 255),
+        "scale": tuple(scale),
+        "axis_labels": _AXES,
+        "metadata": {"confseg": about},
+    }
     return data, meta, "image"
 
 
@@ -108,8 +113,14 @@ def read_clip_layers(path: str) -> Layers:
     The planes are read-only: marks painted here would be saved nowhere.
     """
     cohort, clip = open_clip_at(path)
-    layers = [_image(CachedFrames(clip), clip.name, _scale(clip.meta.spacing),
-                     {"clip": clip.name, "cohort": cohort.location})]  # fmt: skip
+    layers = [
+        _image(
+            CachedFrames(clip),
+            clip.name,
+            _scale(clip.meta.spacing),
+            {"clip": clip.name, "cohort": cohort.location},
+        )
+    ]
     layers += _planes(cohort, clip)
     if len(layers) > 1:
         show_info(
@@ -125,8 +136,12 @@ def _planes(cohort: Cohort, clip: Clip) -> Iterator[tuple[Any, ...]]:
         overlay = load_overlay(clip, name, cohort.meta)
         for class_name, plane in overlay.planes.items():
             spec = specs[class_name]
-            meta = {"name": f"{spec.label} · {overlay.label}", "colormap": ramp(spec.color),
-                    "scale": _scale(clip.meta.spacing), "axis_labels": _AXES}  # fmt: skip
+            meta = {
+                "name": f"{spec.label} · {overlay.label}",
+                "colormap": ramp(spec.color),
+                "scale": _scale(clip.meta.spacing),
+                "axis_labels": _AXES,
+            }
             yield plane, meta, "labels"
 
 

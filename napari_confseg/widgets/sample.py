@@ -6,7 +6,7 @@ from typing import Any
 
 import napari
 
-from napari_confseg.widgets.annotate.desk import make_sample
+from napari_confseg.widgets.annotate.cohort_actions import make_sample
 
 
 def open_sample() -> list[tuple[Any, ...]]:

@@ -10,9 +10,9 @@ from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
 from napari_confseg.annotate.blinding import Role
-from napari_confseg.annotate.remember import Memory, slug_of
+from napari_confseg.annotate.preferences import Memory, slug_of
 from napari_confseg.annotate.session import Session
-from napari_confseg.widgets.canvas.layers import LayerView
+from napari_confseg.widgets.layers.session_layers import LayerView
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -51,8 +51,9 @@ def session_for(viewer: Any) -> Session:
         _queue_timer()
         memory = Memory.load()
         reader = slug_of(memory.reader) if memory.reader else ""
-        session = Session(rater=reader, role=memory.roles.get(reader, Role.READER),
-                          style=memory.style)  # fmt: skip
+        session = Session(
+            rater=reader, role=memory.roles.get(reader, Role.READER), style=memory.style
+        )
         _sessions[key] = session, LayerView(session, viewer)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key][0]

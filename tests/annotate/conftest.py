@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.annotate.acts import sit_down
+from tests.annotate.edits import sit_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from napari_confseg.annotate.cohort_draft import AnchorRow, ClassRow, drafted, rows_of
-from napari_confseg.annotate.palettes import PALETTES, confusable, seen
+from napari_confseg.annotate.cohort_draft import (
+    PALETTES,
+    AnchorRow,
+    ClassRow,
+    confusable,
+    drafted,
+    rows_of,
+    seen,
+)
 from napari_confseg.store import DEFAULT_CLASSES, CohortMeta
 
 META = CohortMeta(name="toy")

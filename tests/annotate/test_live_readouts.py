@@ -11,7 +11,7 @@ from napari_confseg.annotate.live_readouts import BATCH, LiveReadouts
 from napari_confseg.annotate.sector_editor import SectorEditor
 from napari_confseg.annotate.session import Session
 from napari_confseg.readouts import Beams, clip_readouts, frame_readouts
-from tests.annotate.acts import paint
+from tests.annotate.edits import paint
 from tests.conftest import add_clip
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from psygnal import emit_queued
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Cohort, Status, StoreError
-from tests.annotate.acts import as_stored, paint, rectangle
+from tests.annotate.edits import as_stored, paint, rectangle
 
 if TYPE_CHECKING:
     from napari_confseg.store import Clip
@@ -262,9 +262,16 @@ def test_accepting_is_one_undoable_stroke(session: Session, cohort: Cohort) -> N
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("confidence", 0), ("confidence", 101), ("threshold", 101), ("frame", -1), ("opacity", 2.0),
-     ("brush_size", 0), ("tool", "hammer")],
-)  # fmt: skip
+    [
+        ("confidence", 0),
+        ("confidence", 101),
+        ("threshold", 101),
+        ("frame", -1),
+        ("opacity", 2.0),
+        ("brush_size", 0),
+        ("tool", "hammer"),
+    ],
+)
 def test_wishes_are_checked(field: str, value: object) -> None:
     session = Session()
     before = getattr(session, field)

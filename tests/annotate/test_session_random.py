@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.store import Cohort
-from tests.annotate.acts import as_stored, paint
+from tests.annotate.edits import as_stored, paint
 from tests.conftest import add_clip
 
 N_FRAMES, SHAPE = 3, (16, 20)

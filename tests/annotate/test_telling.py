@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_confseg.annotate.activity import IDLE, WORTH_KEEPING, Stopwatch
 from napari_confseg.annotate.blinding import BlindedError, Role, Standing
 from napari_confseg.annotate.overlays import Overlay
-from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.preferences import Memory
 from napari_confseg.annotate.session import Session
-from napari_confseg.annotate.stopwatch import IDLE, WORTH_KEEPING, Stopwatch
 from napari_confseg.store import About, Cohort, validate
-from tests.annotate.acts import paint, review_all, sit_down
+from tests.annotate.edits import paint, review_all, sit_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -303,5 +303,7 @@ def test_who_set_the_rule_and_when_is_in_the_cohort(blinded: Session) -> None:
     blinded.set_blinding("until-reviewed")  # ... and the hour without the rule stands in the cohort
     changes = Cohort.open(blinded.cohort.location).meta.blinding_changes
     assert [(c.by, c.rule) for c in changes] == [
-        ("Dr. Ada", "until-reviewed"), ("Dr. Ada", "none"), ("Dr. Ada", "until-reviewed"),
-    ]  # fmt: skip
+        ("Dr. Ada", "until-reviewed"),
+        ("Dr. Ada", "none"),
+        ("Dr. Ada", "until-reviewed"),
+    ]

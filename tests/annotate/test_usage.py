@@ -12,16 +12,29 @@ from napari_confseg.store import Stroke
 
 
 def stroke(seq: int, confidence: int = 60, tool: str = "brush", **more: object) -> Stroke:
-    return Stroke(seq=seq, time=datetime(2026, 1, 1, tzinfo=UTC), class_index=2, frame=0,
-                  confidence=confidence, tool=tool).model_copy(update=more)  # fmt: skip
+    return Stroke(
+        seq=seq,
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        class_index=2,
+        frame=0,
+        confidence=confidence,
+        tool=tool,
+    ).model_copy(update=more)
 
 
 def test_what_counts_as_stated() -> None:
     strokes = [
-        stroke(1, 30), stroke(2, 60), stroke(3, 90, class_index=1), stroke(4, 0, "erase"),
-        stroke(5, 255, "exclude"), stroke(6, 60, "accept"), stroke(7, 60, undone=True),
-        stroke(8, 0, "status"), stroke(9, 70, "propagate"), stroke(10, 80, "b-line"),
-    ]  # fmt: skip
+        stroke(1, 30),
+        stroke(2, 60),
+        stroke(3, 90, class_index=1),
+        stroke(4, 0, "erase"),
+        stroke(5, 255, "exclude"),
+        stroke(6, 60, "accept"),
+        stroke(7, 60, undone=True),
+        stroke(8, 0, "status"),
+        stroke(9, 70, "propagate"),
+        stroke(10, 80, "b-line"),
+    ]
     assert stated(strokes) == [30, 60, 90, 80]
     assert stated(strokes, 2) == [30, 60, 80]
     assert stated([]) == []
@@ -62,5 +75,7 @@ def test_undo_other_clips_and_earlier_sittings() -> None:
     assert said(reminder, [60] * 12, "c") == [8]  # one sitting, whatever clip
     erasing = Reminder()
     erasing.hear("a", [])
-    assert all(erasing.hear("a", [stroke(j, 0, "erase") for j in range(1, i)]) is None
-               for i in range(2, 60))  # fmt: skip
+    assert all(
+        erasing.hear("a", [stroke(j, 0, "erase") for j in range(1, i)]) is None
+        for i in range(2, 60)
+    )

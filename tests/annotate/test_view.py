@@ -25,15 +25,26 @@ WISH = Wish("b-line", tool=Tool.BRUSH)
 
 names = st.sampled_from([*CLASSES, "unknown"])
 wishes = st.builds(
-    Wish, names, st.sampled_from(Tool), st.integers(-5, 300), st.integers(-5, 300),
-    st.integers(-5, 300), st.integers(-5, 300), st.floats(-1, 2), st.frozensets(names),
-    st.booleans(), st.frozensets(st.sampled_from(["model", "other"])),
+    Wish,
+    names,
+    st.sampled_from(Tool),
+    st.integers(-5, 300),
+    st.integers(-5, 300),
+    st.integers(-5, 300),
+    st.integers(-5, 300),
+    st.floats(-1, 2),
+    st.frozensets(names),
+    st.booleans(),
+    st.frozensets(st.sampled_from(["model", "other"])),
     style=st.sampled_from(Style),
-)  # fmt: skip
+)
 realities = st.builds(
-    Reality, st.sampled_from([CLASSES, ()]), st.integers(0, 20), st.booleans(),
+    Reality,
+    st.sampled_from([CLASSES, ()]),
+    st.integers(0, 20),
+    st.booleans(),
     st.sampled_from([(), HERE.overlays]),
-)  # fmt: skip
+)
 
 
 @given(wishes, realities)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.annotate import comparing
+from napari_confseg.agreement.agreement import agree
+from napari_confseg.agreement.overlap import soft_dice_by_class
+from napari_confseg.annotate import worklist
 from napari_confseg.annotate.blinding import Role
-from napari_confseg.annotate.comparing import Scores
-from napari_confseg.annotate.queue import Which
-from napari_confseg.annotate.worklist import may_compare, read_facts
-from napari_confseg.dataset.agreement import agree
-from napari_confseg.dataset.alike import soft_dice_by_class
-from tests.annotate.acts import paint, review_all
+from napari_confseg.annotate.worklist import Scores, Which, may_compare, read_facts
+from tests.annotate.edits import paint, review_all
 from tests.conftest import add_clip
 
 if TYPE_CHECKING:
@@ -106,7 +104,7 @@ def test_how_alike_readers_are_is_compared_once(
         compared.append(clip.name)
         return soft_dice_by_class(clip, *rest, **more)
 
-    monkeypatch.setattr(comparing, "soft_dice_by_class", comparing_noted)
+    monkeypatch.setattr(worklist, "soft_dice_by_class", comparing_noted)
     assert again.of(cohort, "clip-1") == pytest.approx(0.5)
     assert compared == []
     status = cohort.clip("clip-1").rater("cy").read_status()

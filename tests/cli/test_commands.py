@@ -31,22 +31,39 @@ def location(tmp_path, state_dir):
 
 def test_import_makes_the_cohort_and_says_what_is_in_it(capsys, location):
     code, out, _ = run(
-        capsys, "import", SHIPPED[1], "--cohort", location, "--create", "--patient", "anna",
-        "--crop", "sector", "--json",
-    )  # fmt: skip
+        capsys,
+        "import",
+        SHIPPED[1],
+        "--cohort",
+        location,
+        "--create",
+        "--patient",
+        "anna",
+        "--crop",
+        "sector",
+        "--json",
+    )
     report = json.loads(out)
     decoder = report["imported"][0].pop("decoder")
     assert code == 0
     assert decoder.startswith("PyAV ")
     assert report == {
         "cohort": str(location),
-        "imported": [{
-            "clip": "clip-10a2924a", "patient": "anna", "frames": 137, "height": 240,
-            "width": 204, "seconds": 7.105, "sector": "linear", "crop": [2, 0, 242, 204],
-            "tags": [],
-        }],
+        "imported": [
+            {
+                "clip": "clip-10a2924a",
+                "patient": "anna",
+                "frames": 137,
+                "height": 240,
+                "width": 204,
+                "seconds": 7.105,
+                "sector": "linear",
+                "crop": [2, 0, 242, 204],
+                "tags": [],
+            }
+        ],
         "refused": [],
-    }  # fmt: skip
+    }
     cohort = Cohort.open(location)
     assert cohort.meta.name == "study"
     assert cohort.clips() == ["clip-10a2924a"]
@@ -170,7 +187,7 @@ def test_status_counts_reviewed_frames_and_strokes(capsys, marked):
 
 
 def test_status_tells_what_waits_in_the_journal(capsys, cohort, monkeypatch):
-    from napari_confseg.store.behind import WriteBehind
+    from napari_confseg.store.write_behind import WriteBehind
 
     monkeypatch.setattr(WriteBehind, "_write", _never, raising=True)
     writer = RaterWriter.open(cohort, "clip-1", "anna")
@@ -197,8 +214,14 @@ def test_status_for_people(capsys, marked):
 
 def test_status_tells_what_readers_say_and_how_long_they_took(capsys, marked):
     with RaterWriter.open(marked, "clip-1", "anna") as writer:
-        writer.tell(zone="R3", quality=4, pathology=("effusion",), tags=("film",), note="rib",
-                    seconds={0: 60.0, 2: 36.0})  # fmt: skip
+        writer.tell(
+            zone="R3",
+            quality=4,
+            pathology=("effusion",),
+            tags=("film",),
+            note="rib",
+            seconds={0: 60.0, 2: 36.0},
+        )
     _, out, _ = run(capsys, "status", marked.location, "--json")
     anna = json.loads(out)["clips"][0]["raters"][0]
     assert (anna["minutes"], anna["seconds"]) == (1.6, {"0": 60.0, "2": 36.0})
@@ -211,8 +234,9 @@ def test_status_tells_what_readers_say_and_how_long_they_took(capsys, marked):
 
 def test_blinding_is_shown_and_set(capsys, cohort):
     assert run(capsys, "blinding", cohort.location)[1] == "toy: none\n"
-    code, out, _ = run(capsys, "blinding", cohort.location, "until-reviewed", "--by", "Prof. Dee",
-                       "--json")  # fmt: skip
+    code, out, _ = run(
+        capsys, "blinding", cohort.location, "until-reviewed", "--by", "Prof. Dee", "--json"
+    )
     said = json.loads(out)
     assert (code, said["cohort"], said["blinding"]) == (0, "toy", "until-reviewed")
     assert [(c["by"], c["rule"]) for c in said["changes"]] == [("Prof. Dee", "until-reviewed")]
@@ -262,6 +286,10 @@ def test_validate_what_is_no_cohort(capsys, tmp_path):
 
 
 def test_python_m_runs_it():
-    done = subprocess.run([sys.executable, "-m", "napari_confseg", "--version"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_confseg", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.startswith("confseg ")

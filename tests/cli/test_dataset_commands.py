@@ -9,11 +9,11 @@ import pytest
 from zarr.storage import LocalStore
 
 from napari_confseg.__main__ import main
-from napari_confseg.commands import consensus
-from napari_confseg.dataset.consensus import ConsensusMethod
+from napari_confseg.agreement.consensus import ConsensusMethod
+from napari_confseg.cli import consensus
 from napari_confseg.store import Cohort
+from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip
-from tests.dataset.opinions import read_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,16 +35,38 @@ def test_the_whole_way(study: str, tmp_path: Path, capsys: pytest.CaptureFixture
         return json.loads(capsys.readouterr().out)
 
     page, data, out = tmp_path / "agreement.html", tmp_path / "lung-ds", tmp_path / "coco"
-    agreed = call("agree", study, "--classes", "pleura", "--at", 50, "--report", page,
-                  "--per-clip", tmp_path / "clips.csv")  # fmt: skip
+    agreed = call(
+        "agree",
+        study,
+        "--classes",
+        "pleura",
+        "--at",
+        50,
+        "--report",
+        page,
+        "--per-clip",
+        tmp_path / "clips.csv",
+    )
     assert agreed["pairs"][0]["dice"]["n"] == 3
     assert page.stat().st_size > 10_000
     rows = (tmp_path / "clips.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + 3 * 5  # three clips, one pair, one class: five scores
     made = call("consensus", study, "--classes", "pleura", "a-line", "--method", "mean")
     assert made["clips"] == ["c0", "c1", "c2"]
-    build = ("build", study, "--out", data, "--raters", "mean", "--classes", "pleura", "a-line",
-             "--split", "train=0.6", "test=0.4")  # fmt: skip
+    build = (
+        "build",
+        study,
+        "--out",
+        data,
+        "--raters",
+        "mean",
+        "--classes",
+        "pleura",
+        "a-line",
+        "--split",
+        "train=0.6",
+        "test=0.4",
+    )
     first = call(*build)
     assert (first["version"], first["new"], first["frames"]) == (1, True, 6)
     assert call(*build)["new"] is False
@@ -53,8 +75,19 @@ def test_the_whole_way(study: str, tmp_path: Path, capsys: pytest.CaptureFixture
     exported = call("export", data, "--format", "coco", "--out", out)
     assert exported["threshold"] is None
     assert (out / "train.json").is_file()
-    call("consensus", study, "--classes", "pleura", "a-line", "--method", "majority", "--name",
-         "mean", "--at", 30)  # fmt: skip
+    call(
+        "consensus",
+        study,
+        "--classes",
+        "pleura",
+        "a-line",
+        "--method",
+        "majority",
+        "--name",
+        "mean",
+        "--at",
+        30,
+    )
     assert main(["build", study, "--out", str(data), "--check"]) == 1
     assert "marks of mean changed" in capsys.readouterr().out
     assert call(*build)["version"] == 2

@@ -19,8 +19,8 @@ from napari_confseg.dataset.diff import compare
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
 from napari_confseg.store import Cohort, Spacing, StoreError, Stroke
+from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip, clip_meta
-from tests.dataset.opinions import read_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +90,10 @@ def test_same_inputs_same_bytes_and_no_new_version(study: Cohort, tmp_path: Path
 
 def test_read_by_plain_zarr_in_few_shards(study: Cohort, tmp_path: Path) -> None:
     dataset = build(study, REQUEST, tmp_path / "out")
-    for path, ours in (("frames", dataset.frames("c0")),
-                       ("raters/bert/planes", dataset.planes("c0", "bert"))):  # fmt: skip
+    for path, ours in (
+        ("frames", dataset.frames("c0")),
+        ("raters/bert/planes", dataset.planes("c0", "bert")),
+    ):
         array = zarr.open_array(dataset.folder / "data.zarr" / "c0" / path, mode="r")
         assert array.shards is not None
         assert np.array_equal(array[:], ours)
@@ -129,8 +131,9 @@ def test_versions_and_what_changed(study: Cohort, tmp_path: Path) -> None:
     plane[:2, :5] = 70
     anna.write_plane(1, 0, plane)
     time = anna.meta.created
-    anna.write_strokes([Stroke(seq=1, time=time, class_index=0, frame=1, confidence=70,
-                               tool="brush", pixels=10)])  # fmt: skip
+    anna.write_strokes(
+        [Stroke(seq=1, time=time, class_index=0, frame=1, confidence=70, tool="brush", pixels=10)]
+    )
     add_clip(study, "c9", patient="p9")
     read_clip(study, "c9", RATERS, seed=9)
     assert changed_sources(study, old) == ["c9: new in the cohort", "c2: marks of anna changed"]
@@ -187,8 +190,9 @@ def test_size_and_spacing(study: Cohort, tmp_path: Path) -> None:
     assert record.offset == (12, 0)
     planes = sized.planes("c0", "anna")
     source = study.clip("c0").rater("anna").read_planes(0)[:4]
-    assert set(np.unique(planes)) <= set(np.unique(study.clip("c0").rater("anna").read_planes(0))
-                                         ) | set(np.unique(planes[:, 1]))  # fmt: skip
+    assert set(np.unique(planes)) <= set(
+        np.unique(study.clip("c0").rater("anna").read_planes(0))
+    ) | set(np.unique(planes[:, 1]))
     inner = planes[:, 0, 12:84]
     assert np.count_nonzero(inner) == pytest.approx(2.25 * np.count_nonzero(source), rel=0.05)
     assert not planes[:, :, :12].any()
@@ -272,8 +276,13 @@ def test_refusals_name_every_problem(study: Cohort, tmp_path: Path) -> None:
 def test_cancel_resume_gives_the_same_bytes(study: Cohort, tmp_path: Path) -> None:
     done: list[str] = []
     with pytest.raises(BuildStopped, match="3 of 6"):
-        build(study, REQUEST, tmp_path / "out", progress=lambda i, n, what: done.append(what),
-              cancelled=lambda: len(done) == 3)  # fmt: skip
+        build(
+            study,
+            REQUEST,
+            tmp_path / "out",
+            progress=lambda i, n, what: done.append(what),
+            cancelled=lambda: len(done) == 3,
+        )
     assert versions(tmp_path / "out") == []
     anna = study.clip("c1").rater("anna")  # changes while the build rests
     anna.write_plane(2, 0, np.full((48, 64), 40, np.uint8))

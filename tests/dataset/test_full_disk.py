@@ -72,8 +72,18 @@ def test_what_is_finished_is_not_packed_again(
         write_shard(file, data, per_chunk, per_shard)
 
     monkeypatch.setattr(packing, "write_shard", fills_up)
-    command = ["build", study.location, "--out", str(tmp_path / "ds"), "--name", "toy",
-               "--split", "train=0.5", "val=0.25", "test=0.25"]  # fmt: skip
+    command = [
+        "build",
+        study.location,
+        "--out",
+        str(tmp_path / "ds"),
+        "--name",
+        "toy",
+        "--split",
+        "train=0.5",
+        "val=0.25",
+        "test=0.25",
+    ]
     assert main(command) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "no space left on device" in said

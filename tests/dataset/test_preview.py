@@ -10,12 +10,12 @@ from zarr.storage import LocalStore
 
 from napari_confseg.__main__ import main
 from napari_confseg.dataset.build import build
-from napari_confseg.dataset.fingerprint import fingerprint, near_pairs
+from napari_confseg.dataset.leakage import fingerprint, near_pairs
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
 from napari_confseg.dataset.preview import Surveyor
 from napari_confseg.store import Cohort
+from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip, clip_meta
-from tests.dataset.opinions import read_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +67,12 @@ def test_another_split_is_answered_without_counting_again(study: Cohort) -> None
     total = seen.count("pleura")
     by_part = [seen.count("pleura", part).marked for part in seen.split.names]
     assert sum(by_part) == total.marked == 3 * 2 * 2
-    assert surveyor.preview(REQUEST.model_copy(update={"classes": ("pleura",)}),
-                            cancelled=lambda: True) is None  # fmt: skip
+    assert (
+        surveyor.preview(
+            REQUEST.model_copy(update={"classes": ("pleura",)}), cancelled=lambda: True
+        )
+        is None
+    )
 
 
 def test_what_is_wrong_is_told(study: Cohort) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort
-from napari_confseg.store.import_lock import IMPORT_LOCK
+from napari_confseg.store.lease import IMPORT_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

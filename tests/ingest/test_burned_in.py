@@ -17,11 +17,11 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_confseg.dataset.build import build
-from napari_confseg.dataset.exports import FORMATS, Options, export
 from napari_confseg.dataset.manifest import BuildRequest
+from napari_confseg.formats.export import FORMATS, Options, export
 from napari_confseg.ingest import import_sources
 from napari_confseg.store import Cohort
-from tests.annotate.acts import mark_clips
+from tests.annotate.edits import mark_clips
 from tests.ingest.dicoms import dataset, save, with_pixels
 from tests.ingest.screens import SCREENS
 

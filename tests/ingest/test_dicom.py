@@ -14,7 +14,7 @@ from pydicom.data import get_testdata_file
 
 from napari_confseg.ingest import import_sources
 from napari_confseg.ingest.decoded import Head, IngestError, Source
-from napari_confseg.ingest.times import frame_times
+from napari_confseg.ingest.pipeline import frame_times
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort
 from napari_confseg.store.validate import validate
@@ -53,8 +53,12 @@ def check(decoder, tmp_path, ds, expected):
     np.testing.assert_array_equal(pixels, expected)
 
 
-RAW = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
-       uid.DeflatedExplicitVRLittleEndian]  # fmt: skip
+RAW = [
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+]
 LOSSLESS = [uid.RLELossless, uid.JPEG2000Lossless]
 
 
@@ -184,9 +188,16 @@ def test_jpeg_that_says_rgb_is_believed_only_without_markers(decoder, tmp_path, 
         assert np.abs(pixels - y).max() > 10
 
 
-SAME_PICTURE = ["SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_dcmtk_+eb+cy+n1.dcm", "SC_rgb_jpeg_dcmtk.dcm",
-                "SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_dcmtk_+eb+cy+s2.dcm", "SC_rgb_gdcm_KY.dcm",
-                "SC_rgb_jpeg_lossy_gdcm.dcm", "SC_ybr_full_422_uncompressed.dcm"]  # fmt: skip
+SAME_PICTURE = [
+    "SC_rgb_dcmtk_+eb+cr.dcm",
+    "SC_rgb_dcmtk_+eb+cy+n1.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "SC_rgb_dcmtk_+eb+cy+np.dcm",
+    "SC_rgb_dcmtk_+eb+cy+s2.dcm",
+    "SC_rgb_gdcm_KY.dcm",
+    "SC_rgb_jpeg_lossy_gdcm.dcm",
+    "SC_ybr_full_422_uncompressed.dcm",
+]
 
 
 @pytest.mark.parametrize("name", SAME_PICTURE)
@@ -225,8 +236,12 @@ def test_pydicoms_own_ultrasound(decoder):
 
 def test_video_within_dicom(decoder, tmp_path):
     path = film(tmp_path / "cine.mp4", moving(20))
-    ds = with_pixels(dataset("1.2.840.10008.1.2.4.102"), np.zeros((20, 48, 64, 3), np.uint8),
-                     "YBR_PARTIAL_420", wrap([path.read_bytes()]))  # fmt: skip
+    ds = with_pixels(
+        dataset("1.2.840.10008.1.2.4.102"),
+        np.zeros((20, 48, 64, 3), np.uint8),
+        "YBR_PARTIAL_420",
+        wrap([path.read_bytes()]),
+    )
     head, pixels, _ = decode(decoder, save(ds, tmp_path / "us.dcm"))
     _, *plain = decoder.read(Source("video", (str(path),)))
     np.testing.assert_array_equal(pixels, [f.pixels for f in plain])
@@ -258,7 +273,7 @@ INSIDE = region(4, 2, 60, 46, mm=(0.3, 0.25))
         ([region(4, 2, 60, 46, mm=(-0.3, 0.25))], (0.3, 0.25), ()),
         ([region(4, 2, 60, 46, mm=(0, 0.25))], None, ()),
     ],
-)  # fmt: skip
+)
 def test_spacing(decoder, tmp_path, regions, spacing, tags):
     head, _ = head_of(decoder, tmp_path, SequenceOfUltrasoundRegions=regions)
     assert head.tags == tags
@@ -271,14 +286,17 @@ def test_spacing(decoder, tmp_path, regions, spacing, tags):
         ({"FrameTime": 50}, (0, 0.05, 0.1), ()),
         ({"FrameTimeVector": [0, 40, 70]}, (0, 0.04, 0.11), ()),
         ({"FrameTimeVector": [0, 40], "CineRate": 20}, (0, 0.05, 0.1), ("frame-times-from-rate",)),
-        ({"FrameTimeVector": [0, 40, 0], "CineRate": 20}, (0, 0.05, 0.1),
-         ("frame-times-from-rate",)),
+        (
+            {"FrameTimeVector": [0, 40, 0], "CineRate": 20},
+            (0, 0.05, 0.1),
+            ("frame-times-from-rate",),
+        ),
         ({"CineRate": 20}, (0, 0.05, 0.1), ("frame-times-from-rate",)),
         ({"RecommendedDisplayFrameRate": 10}, (0, 0.1, 0.2), ("frame-times-from-rate",)),
         ({"FrameTime": 0}, (0, 0.04, 0.08), ("frame-rate-assumed",)),
         ({}, (0, 0.04, 0.08), ("frame-rate-assumed",)),
     ],
-)  # fmt: skip
+)
 def test_times(decoder, tmp_path, elements, times, tags):
     assert head_of(decoder, tmp_path, **elements)[1] == (times, tags)
 
@@ -328,13 +346,18 @@ def broken(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("garbage", "stored as nothing"), ("cut", "cut short"),
-        ("no pixels", "holds no pixels"), ("jpeg-ls", "stored as JPEG-LS"),
-        ("signed", "signed"), ("hsv", "HSV"), ("huge", "60000 x 60000"),
-        ("many", "announces 2000000 frames"), ("bad jpeg", "damaged"),
+        ("garbage", "stored as nothing"),
+        ("cut", "cut short"),
+        ("no pixels", "holds no pixels"),
+        ("jpeg-ls", "stored as JPEG-LS"),
+        ("signed", "signed"),
+        ("hsv", "HSV"),
+        ("huge", "60000 x 60000"),
+        ("many", "announces 2000000 frames"),
+        ("bad jpeg", "damaged"),
         ("inflates", "inflates to more than 1024 MB"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_gets_one_sentence(decoder, tmp_path, name, words):
     path = tmp_path / "broken.dcm"
     path.write_bytes(broken(name, tmp_path))
@@ -346,8 +369,11 @@ def test_what_cannot_be_used_gets_one_sentence(decoder, tmp_path, name, words):
 def test_a_deeply_nested_file_ends_soon(tmp_path):
     item = b""
     for _ in range(3000):  # sequences of undefined length within one another
-        item = (b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" + item
-                + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0")  # fmt: skip
+        item = (
+            b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+            + item
+            + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+        )
     whole = save(with_pixels(dataset(), GREY, "MONOCHROME2"), tmp_path / "w.dcm").read_bytes()
     meta = 132 + 12 + struct.unpack("<I", whole[140:144])[0]
     path = tmp_path / "nested.dcm"
@@ -382,18 +408,31 @@ def test_mutated_files_give_frames_or_a_sentence(decoder, tmp_path):
 # -- whose it is stays here
 
 SECRETS = {
-    "PatientName": "MUSTER^ERIKA", "PatientID": "KIS-4711-08", "PatientBirthDate": "19640812",
-    "OtherPatientIDs": "SOZ-998877", "PatientAddress": "Hauptstr. 5",
+    "PatientName": "MUSTER^ERIKA",
+    "PatientID": "KIS-4711-08",
+    "PatientBirthDate": "19640812",
+    "OtherPatientIDs": "SOZ-998877",
+    "PatientAddress": "Hauptstr. 5",
     "PatientComments": "Tante Hedwig",
-    "InstitutionName": "Klinikum Nirgendwo", "InstitutionAddress": "Nirgendwo 7",
-    "ReferringPhysicianName": "QUACK^ALBERT", "PerformingPhysicianName": "SCHALL^URSULA",
-    "OperatorsName": "PIEPER^JO", "StationName": "US-RAUM-3", "AccessionNumber": "ACC31337",
-    "StudyID": "STU-77", "StudyDate": "20210304", "SeriesDate": "20210305",
-    "AcquisitionDateTime": "20210306112233", "StudyDescription": "Lunge Erika M",
-    "SeriesDescription": "Hinten links Erika", "DeviceSerialNumber": "SN-0815",
-    "StudyInstanceUID": "1.2.3.4711.1", "SeriesInstanceUID": "1.2.3.4711.2",
-    "ImageComments": "Fr. Muster, 56 J.", "RequestedProcedureDescription": "Erika M Thorax",
-}  # fmt: skip
+    "InstitutionName": "Klinikum Nirgendwo",
+    "InstitutionAddress": "Nirgendwo 7",
+    "ReferringPhysicianName": "QUACK^ALBERT",
+    "PerformingPhysicianName": "SCHALL^URSULA",
+    "OperatorsName": "PIEPER^JO",
+    "StationName": "US-RAUM-3",
+    "AccessionNumber": "ACC31337",
+    "StudyID": "STU-77",
+    "StudyDate": "20210304",
+    "SeriesDate": "20210305",
+    "AcquisitionDateTime": "20210306112233",
+    "StudyDescription": "Lunge Erika M",
+    "SeriesDescription": "Hinten links Erika",
+    "DeviceSerialNumber": "SN-0815",
+    "StudyInstanceUID": "1.2.3.4711.1",
+    "SeriesInstanceUID": "1.2.3.4711.2",
+    "ImageComments": "Fr. Muster, 56 J.",
+    "RequestedProcedureDescription": "Erika M Thorax",
+}
 
 
 def planted(tmp_path, patient="KIS-4711-08", frames=None):

@@ -12,7 +12,7 @@ from pydicom.fileset import FileSet
 
 from napari_confseg.__main__ import main
 from napari_confseg.ingest import IngestError, import_sources
-from napari_confseg.ingest.dicomdir import (
+from napari_confseg.ingest.sources import (
     files_of,
     indexes_under,
     list_series,
@@ -24,8 +24,11 @@ from napari_confseg.store.validate import validate
 from tests.ingest.dicoms import dataset, save, with_pixels
 from tests.ingest.films import SHIPPED, film, moving
 
-STUDIES = [("MUSTER^ERIKA", "1.2.3", "20210304"), ("MUSTER^ERIKA", "1.2.4", "20210316"),
-           ("BEISPIEL^MAX", "1.2.5", "20200101")]  # fmt: skip
+STUDIES = [
+    ("MUSTER^ERIKA", "1.2.3", "20210304"),
+    ("MUSTER^ERIKA", "1.2.4", "20210316"),
+    ("BEISPIEL^MAX", "1.2.5", "20200101"),
+]
 
 
 @pytest.fixture
@@ -36,11 +39,19 @@ def disc(tmp_path: Path) -> Path:
         for series in range(2 if n == 0 else 1):
             for clip in range(2 if (n, series) == (0, 0) else 1):
                 ds = dataset(
-                    PatientName=name, StudyInstanceUID=study, StudyDate=date, StudyTime="1200",
-                    StudyID="7", SeriesNumber=series, SeriesInstanceUID=f"{study}.{series}",
-                    InstanceNumber=clip, Modality="DX" if (n, series) == (0, 1) else "US",
-                    PatientID=name[:3], FrameTime="40", AccessionNumber="",
-                )  # fmt: skip
+                    PatientName=name,
+                    StudyInstanceUID=study,
+                    StudyDate=date,
+                    StudyTime="1200",
+                    StudyID="7",
+                    SeriesNumber=series,
+                    SeriesInstanceUID=f"{study}.{series}",
+                    InstanceNumber=clip,
+                    Modality="DX" if (n, series) == (0, 1) else "US",
+                    PatientID=name[:3],
+                    FrameTime="40",
+                    AccessionNumber="",
+                )
                 frames = np.stack(moving(3)) + np.uint8(10 * n + 4 * series + clip)
                 ds.SOPInstanceUID = f"{study}.{series}.{clip}"
                 ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
@@ -55,8 +66,11 @@ def test_it_is_listed_by_number_and_day(disc: Path) -> None:
     assert index == the_index(disc / "DICOMDIR") == disc / "DICOMDIR"
     listed = list_series(index)
     assert [(s.number, s.patient, s.study, s.day, s.modality) for s in listed] == [
-        (1, 1, 1, 0, "US"), (2, 1, 1, 0, "DX"), (3, 1, 2, 12, "US"), (4, 2, 1, 0, "US")
-    ]  # fmt: skip
+        (1, 1, 1, 0, "US"),
+        (2, 1, 1, 0, "DX"),
+        (3, 1, 2, 12, "US"),
+        (4, 2, 1, 0, "US"),
+    ]
     assert [[n for _, n in s.clips] for s in listed] == [[3, 3], [3], [3], [3]]
     assert "MUSTER" not in repr(listed)
     assert "2021" not in repr(listed).replace(str(disc), "")
@@ -105,8 +119,9 @@ def test_pydicoms_own_discs_are_found_from_above() -> None:
     above = Path(get_testdata_file("test-SR.dcm")).parent
     indexes = indexes_under(above)
     assert [i.relative_to(above).parts[-2:] for i in indexes] == [
-        ("dicomdirtests", "DICOMDIR"), ("TINY_ALPHA", "DICOMDIR")
-    ]  # fmt: skip
+        ("dicomdirtests", "DICOMDIR"),
+        ("TINY_ALPHA", "DICOMDIR"),
+    ]
     for index in indexes:
         listed = {path for one in list_series(index) for path, _ in one.clips}
         files = FileSet(index)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from napari_confseg.ingest.decoded import Head, IngestError, Source
 from napari_confseg.ingest.images import read_images
-from napari_confseg.ingest.listing import find_sources
+from napari_confseg.ingest.sources import find_sources
 from tests.ingest.films import moving
 
 
@@ -59,8 +59,11 @@ def test_a_folder_tree_becomes_sources_in_natural_order(tmp_path):
     stack[0].save(tmp_path / "stack.tif", save_all=True, append_images=stack[1:])
     found, _ = find_sources([tmp_path])
     assert [(f.source.kind, f.path.relative_to(tmp_path).as_posix()) for f in found] == [
-        ("images", "stack.tif"), ("video", "b2/cine.mp4"), ("images", "b2"), ("images", "b10"),
-    ]  # fmt: skip
+        ("images", "stack.tif"),
+        ("video", "b2/cine.mp4"),
+        ("images", "b2"),
+        ("images", "b10"),
+    ]
     assert [f.patient_folder for f in found] == [tmp_path, tmp_path / "b2", tmp_path, tmp_path]
 
 
@@ -81,8 +84,13 @@ def test_deep_images_lose_low_bits_all_alike(tmp_path):
 
 def test_colour_palette_bilevel_and_alpha_become_grey(tmp_path):
     grey = Image.fromarray(moving(1)[0])
-    kinds = {"RGB": grey.convert("RGB"), "P": grey.convert("P"), "RGBA": grey.convert("RGBA"),
-             "LA": grey.convert("LA"), "CMYK": grey.convert("CMYK")}  # fmt: skip
+    kinds = {
+        "RGB": grey.convert("RGB"),
+        "P": grey.convert("P"),
+        "RGBA": grey.convert("RGBA"),
+        "LA": grey.convert("LA"),
+        "CMYK": grey.convert("CMYK"),
+    }
     for name, image in kinds.items():
         path = tmp_path / f"{name}.tif"
         image.save(path)
@@ -119,8 +127,9 @@ def test_a_bomb_is_not_decoded(tmp_path, decoder):
     import zlib
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(
-            ">I", zlib.crc32(kind + data))  # fmt: skip
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 9999))

@@ -14,7 +14,7 @@ import pytest
 
 from napari_confseg.ingest import import_sources
 from napari_confseg.ingest.decoded import IngestError, Source
-from napari_confseg.ingest.identity import Pseudonyms
+from napari_confseg.ingest.pseudonyms import Pseudonyms
 from napari_confseg.ingest.sector import crop_box
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort, StoreError
@@ -124,9 +124,14 @@ def test_two_programs_importing_one_file_make_one_clip(empty):
             print(error.problems[0].code)
     """
     both = [
-        subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], text=True,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)
-    ]  # fmt: skip
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
     for one in both:
         one.stdout.readline()
     said = []
@@ -232,8 +237,10 @@ def test_bad_files_keep_nobody_out_and_leave_nothing(empty, tmp_path):
     bad = tmp_path / "bad"
     bad.mkdir()
     for i in range(60):
-        changes = [(str(rng.choice(["set", "cut", "insert"])), rng.random(), rng.bytes(4))
-                   for _ in range(3)]  # fmt: skip
+        changes = [
+            (str(rng.choice(["set", "cut", "insert"])), rng.random(), rng.bytes(4))
+            for _ in range(3)
+        ]
         (bad / f"{i}.mp4").write_bytes(mutate(whole[i % 2], changes))
     report = import_sources([tmp_path / "whole.mp4", bad, tmp_path / "whole.mpeg"], empty)
     assert len(report.imported) + len(report.refused) == 62
@@ -248,8 +255,9 @@ def test_nothing_there_and_nothing_inside(empty, tmp_path):
     (tmp_path / "hollow").mkdir()
     report = import_sources([tmp_path / "hollow", tmp_path / "gone.mp4"], empty)
     assert [reason for _, reason in report.refused] == [
-        "there is no video, DICOM or image in this folder", "there is no such file or folder",
-    ]  # fmt: skip
+        "there is no video, DICOM or image in this folder",
+        "there is no such file or folder",
+    ]
 
 
 def test_a_disk_that_fills_up_is_named(empty, monkeypatch):
@@ -285,8 +293,12 @@ def test_a_killed_decoder_costs_one_file(empty):
 
 
 def children():
-    listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
-                             capture_output=True, text=True, check=True).stdout  # fmt: skip
+    listing = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     return [int(line.split()[0]) for line in listing.splitlines() if "ingest.decoder" in line]
 
 
@@ -338,8 +350,12 @@ def test_ten_thousand_frames_never_sit_in_memory(tmp_path, state_dir):
             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
                 print(resource.getrusage(who).ru_maxrss)
         """
-        out = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True,
-                             capture_output=True, text=True).stdout  # fmt: skip
+        out = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         peaks[n] = [int(kilobytes) / 1024 for kilobytes in out.split()]
     for few, many in zip(peaks[200], peaks[10_000], strict=True):
         assert many < few + 40, peaks

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_confseg.dataset.build import build
-from napari_confseg.dataset.exports import FORMATS, Options, export
 from napari_confseg.dataset.manifest import BuildRequest
+from napari_confseg.formats.export import FORMATS, Options, export
 from napari_confseg.ingest import import_sources
 from napari_confseg.store import Cohort
-from tests.annotate.acts import mark_clips
+from tests.annotate.edits import mark_clips
 from tests.ingest.dicoms import save
 from tests.ingest.test_dicom import GREY, SECRETS, planted
 
@@ -37,8 +37,9 @@ def places(tmp_path: Path, state_dir: Path) -> list[Path]:
     mark_clips(cohort, report.imported, (2, 2, 8, 8))
     classes = tuple(c.name for c in cohort.meta.classes)
     parts = {"train": 0.4, "val": 0.3, "test": 0.3}
-    dataset = build(cohort, BuildRequest(name="toy", classes=classes, folds=2, parts=parts),
-                    tmp_path / "toy")  # fmt: skip
+    dataset = build(
+        cohort, BuildRequest(name="toy", classes=classes, folds=2, parts=parts), tmp_path / "toy"
+    )
     for name in FORMATS:
         export(dataset, name, tmp_path / "out" / name, Options())
     return [tmp_path / "study.zarr", tmp_path / "toy", tmp_path / "out", state_dir]

@@ -14,10 +14,23 @@ from tests.ingest.screens import HEIGHT, SCREENS, WIDTH
 
 # Corners (y, x) drawn by hand on the brightest pixels over time, at four times the size.
 BY_HAND = {
-    "lung-convex.mpeg": [(0, 101), (183, 0), (331, 0), (345, 46), (355, 92), (361, 138), (363, 185),
-                         (361, 232), (355, 278), (345, 324), (330, 370), (179, 370), (0, 271)],
+    "lung-convex.mpeg": [
+        (0, 101),
+        (183, 0),
+        (331, 0),
+        (345, 46),
+        (355, 92),
+        (361, 138),
+        (363, 185),
+        (361, 232),
+        (355, 278),
+        (345, 324),
+        (330, 370),
+        (179, 370),
+        (0, 271),
+    ],
     "lung-linear.mp4": [(2, 0), (2, 204), (242, 204), (242, 0)],
-}  # fmt: skip
+}
 
 
 def survey(frames, shape):
@@ -81,8 +94,9 @@ def test_noise_without_shape_is_of_unknown_kind():
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:300, :320]
     blob = (y - 150) ** 2 + (x - 160) ** 2 < 120**2
-    frames = [np.where(blob, rng.integers(20, 90, blob.shape), 0).astype(np.uint8)
-              for _ in range(9)]  # fmt: skip
+    frames = [
+        np.where(blob, rng.integers(20, 90, blob.shape), 0).astype(np.uint8) for _ in range(9)
+    ]
     sector = find_sector(survey(frames, blob.shape))
     assert sector.kind == "unknown"
     assert overlap(mask_of(sector, blob.shape), blob) > 0.97

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source
-from napari_confseg.ingest.grey import full_range, luma
-from napari_confseg.ingest.times import ASSUMED, NOT_FROM_SOURCE, frame_times
+from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source, full_range, luma
+from napari_confseg.ingest.pipeline import ASSUMED, NOT_FROM_SOURCE, frame_times
 from napari_confseg.ingest.video import read_video
 from tests.ingest.films import SHIPPED, film, gif, independent, moving
 
@@ -182,8 +181,10 @@ def _sound(folder):
 
 
 def _two_sizes(folder):
-    parts = [film(folder / f"{n}.mpeg", moving(10, s)).read_bytes()
-             for n, s in (("a", (48, 64)), ("b", (64, 96)))]  # fmt: skip
+    parts = [
+        film(folder / f"{n}.mpeg", moving(10, s)).read_bytes()
+        for n, s in (("a", (48, 64)), ("b", (64, 96)))
+    ]
     return b"".join(parts)
 
 
@@ -234,8 +235,9 @@ def mutate(data, changes):
     return data
 
 
-@settings(max_examples=120, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(which=st.integers(0, 3), changes=mutations)
 def test_mutated_files_give_frames_or_a_sentence(small, decoder, tmp_path, which, changes):
     path = tmp_path / "mutated.mp4"

@@ -9,7 +9,7 @@ import pytest
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
-from napari_confseg.widgets.annotate import desk as desk_module
+from napari_confseg.widgets.annotate import cohort_actions
 from napari_confseg.widgets.shared import session_for
 
 if TYPE_CHECKING:
@@ -27,8 +27,12 @@ def test_the_manifest_is_valid_and_all_it_names_is_there(manifest: PluginManifes
     contributions = manifest.contributions
     names = {c.id: import_python_name(c.python_name) for c in contributions.commands}
     assert {w.display_name for w in contributions.widgets} == {
-        "Annotate", "Calibrate", "Dataset", "Review", "Train",
-    }  # fmt: skip
+        "Annotate",
+        "Calibrate",
+        "Dataset",
+        "Review",
+        "Train",
+    }
     used = {w.command for w in contributions.widgets}
     used |= {s.command for s in contributions.sample_data}
     used |= {r.command for r in contributions.readers}
@@ -42,12 +46,14 @@ def test_napari_finds_it() -> None:
 
 
 def test_open_sample(
-    make_napari_viewer: Callable[..., Any], manifest: PluginManifest, state_dir: Path,
+    make_napari_viewer: Callable[..., Any],
+    manifest: PluginManifest,
+    state_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     from sample_data import make_cohort
 
-    place = desk_module.sample_location()
+    place = cohort_actions.sample_location()
     place.parent.mkdir(parents=True)
     make_cohort(place, patients=1, clips_per_patient=1, frames=4, size=(64, 80))
     viewer = make_napari_viewer()

@@ -16,9 +16,7 @@ def fan_corners(n: int = 16) -> np.ndarray:
     angles = np.linspace(-HALF, HALF, n)
     radii = np.repeat([FACE, BOTTOM], n)
     angles = np.concatenate([angles, angles[::-1]])
-    return np.stack(
-        [APEX[0] + radii * np.cos(angles), APEX[1] + radii * np.sin(angles)], axis=1
-    )  # fmt: skip
+    return np.stack([APEX[0] + radii * np.cos(angles), APEX[1] + radii * np.sin(angles)], axis=1)
 
 
 def sector(corners: np.ndarray, kind: str = "curved") -> Sector:

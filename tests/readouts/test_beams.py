@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_confseg.readouts import Beams
-from napari_confseg.readouts.outline import find_apex
+from napari_confseg.readouts.beams import find_apex
 from napari_confseg.store import Sector, Spacing
 from tests.conftest import clip_meta
 from tests.readouts.geometry import (

@@ -18,7 +18,7 @@ LEVELS = st.lists(
         lambda v: np.array(sorted(v))
     ),
     max_size=4,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -31,8 +31,10 @@ SPAN = tuple[float, float]
 
 
 def planes(beams: Beams, **marks: list[tuple[np.ndarray, int]]) -> dict[str, np.ndarray]:
-    out = {n: np.zeros(SHAPE, np.uint8) for n in
-           ("pleura", "a-line", "b-line", "consolidation", "effusion", "rib")}  # fmt: skip
+    out = {
+        n: np.zeros(SHAPE, np.uint8)
+        for n in ("pleura", "a-line", "b-line", "consolidation", "effusion", "rib")
+    }
     for name, regions in marks.items():
         for mask, confidence in regions:
             out[name.replace("_", "-")][mask & beams.inside] = confidence
@@ -116,9 +118,9 @@ def brute_force(
     out = []
     everything = pleura + b_lines
     for there in itertools.product([True, False], repeat=len(everything)):
-        chance = np.prod([
-            c / 100 if t else 1 - c / 100 for t, (_, c) in zip(there, everything, strict=True)
-        ])  # fmt: skip
+        chance = np.prod(
+            [c / 100 if t else 1 - c / 100 for t, (_, c) in zip(there, everything, strict=True)]
+        )
         chosen = [s for t, (s, _) in zip(there, everything, strict=True) if t]
         p = union([s for s in chosen if s in [x for x, _ in pleura]])
         b = union([s for s in chosen if s in [x for x, _ in b_lines]])
@@ -157,11 +159,17 @@ def test_intervals_are_those_of_every_combination_of_regions() -> None:
 
 def test_certain_marks_leave_no_doubt_and_doubt_widens_intervals() -> None:
     def percentage(confidence: int) -> Finding:
-        return frame_readouts(planes(
-            FAN, pleura=[(fan_band((200, 206), (-0.4, 0.4)), 100)],
-            b_line=[(fan_band((206, BOTTOM), (-0.3, -0.1)), confidence),
-                    (fan_band((206, BOTTOM), (0.1, 0.2)), confidence)],
-        ), FAN).pleura_percentage  # fmt: skip
+        return frame_readouts(
+            planes(
+                FAN,
+                pleura=[(fan_band((200, 206), (-0.4, 0.4)), 100)],
+                b_line=[
+                    (fan_band((206, BOTTOM), (-0.3, -0.1)), confidence),
+                    (fan_band((206, BOTTOM), (0.1, 0.2)), confidence),
+                ],
+            ),
+            FAN,
+        ).pleura_percentage
 
     sure, likely, open_ = percentage(100), percentage(99), percentage(50)
     assert sure.low == sure.high == pytest.approx(37.5, abs=1)
@@ -173,8 +181,9 @@ def test_certain_marks_leave_no_doubt_and_doubt_widens_intervals() -> None:
 def test_a_doubtful_margin_is_doubt_of_extent_not_of_presence() -> None:
     margin = fan_band((206, BOTTOM), (-0.1, 0.1))
     core = fan_band((206, BOTTOM), (-0.05, 0.05))
-    marked = planes(FAN, pleura=[(fan_band((200, 206), (-0.4, 0.4)), 100)],
-                    b_line=[(margin, 40), (core, 100)])  # fmt: skip
+    marked = planes(
+        FAN, pleura=[(fan_band((200, 206), (-0.4, 0.4)), 100)], b_line=[(margin, 40), (core, 100)]
+    )
     found = frame_readouts(marked, FAN)
     assert (found.b_line_count.low, found.b_line_count.high) == (1, 1)
     assert found.pleura_percentage.low == pytest.approx(12.5, abs=1)
@@ -218,9 +227,11 @@ def test_areas_are_counted_pixels_and_their_doubt_enumerated() -> None:
     found = area(plane, FAN)
     mm2 = 0.25
     expected = {
-        (400 + 100) * mm2: 0.9 * 0.3, 400 * mm2: 0.9 * 0.7,
-        (50 + 100) * mm2: 0.1 * 0.3, 50 * mm2: 0.1 * 0.7,
-    }  # fmt: skip
+        (400 + 100) * mm2: 0.9 * 0.3,
+        400 * mm2: 0.9 * 0.7,
+        (50 + 100) * mm2: 0.1 * 0.3,
+        50 * mm2: 0.1 * 0.7,
+    }
     assert dict(zip(found.belief.values, found.belief.weights, strict=True)) == pytest.approx(
         expected
     )

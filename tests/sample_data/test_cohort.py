@@ -181,8 +181,21 @@ def test_severity_drives_oxygenation_and_readmission() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     place = tmp_path / "lung.zarr"
-    command = [sys.executable, "-m", "sample_data", str(place), "--patients", "1", "--clips", "1",
-               "--frames", "1", "--size", "96x128", "--json"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "sample_data",
+        str(place),
+        "--patients",
+        "1",
+        "--clips",
+        "1",
+        "--frames",
+        "1",
+        "--size",
+        "96x128",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer = json.loads(done.stdout)
     assert answer["clips"] == Cohort.open(place).clips()

@@ -40,13 +40,15 @@ def make_good(folder: Path, journal: Path) -> Path:
             new.append(rng.integers(0, 255, SHAPE[1:], dtype=np.uint8))
         new.finish(
             ClipMeta(
-                patient="p1", zone="L3", probe="convex",
+                patient="p1",
+                zone="L3",
+                probe="convex",
                 frame_times=tuple(i / 20 for i in range(SHAPE[0])),
                 spacing=Spacing(y=0.2, x=0.25, source="manual"),
                 sector=Sector(kind="curved", polygon=((0, 16), (23, 2), (23, 30))),
                 provenance=Provenance(source_sha256="0" * 64, decoder="test"),
             )
-        )  # fmt: skip
+        )
     with RaterWriter.open(cohort, CLIP, "ann", journal_root=journal) as writer:
         painter = Painter(writer)
         for k in range(4):
@@ -151,8 +153,15 @@ def _about(**fields: Any) -> Callable[[Path], None]:
 
 
 _REGION = {"frame": 3, "anchor": [9, 9], "box": [8, 8, 12, 12]}
-_DECISION = {"verdict": "reject", "by": "Dr. Lead", "raters": ["bea", "cy"], "source": None,
-             "threshold": 60, "narrowest": 3, "regions": [_REGION]}  # fmt: skip
+_DECISION = {
+    "verdict": "reject",
+    "by": "Dr. Lead",
+    "raters": ["bea", "cy"],
+    "source": None,
+    "threshold": 60,
+    "narrowest": 3,
+    "regions": [_REGION],
+}
 
 
 def _adjudicated(*, region: dict[str, Any] | None = None, **fields: Any) -> Callable[[Path], None]:
@@ -201,40 +210,65 @@ DEFECTS = (
     Defect("files of zarr v2", "zarr-v2", _file(f"{CLIP}/.zattrs", b"{}")),
     Defect("a cohort of someone else's", "not-confseg", _del("", "attributes", "confseg")),
     Defect("unknown attribute", "attributes", _set("", "attributes", "confseg", "mood", to="good")),
-    Defect("a later schema version", "schema-version",
-           _set("", "attributes", "confseg", "schema_version", to=9)),
+    Defect(
+        "a later schema version",
+        "schema-version",
+        _set("", "attributes", "confseg", "schema_version", to=9),
+    ),
     Defect("epoch below zero", "attributes", _set(RATER, "attributes", "confseg", "epoch", to=-1)),
     # names and files
     Defect("illegal name of a clip", "name", lambda r: (r / CLIP).rename(r / "Left 3")),
     Defect("name reserved on Windows", "name", lambda r: (r / CLIP).rename(r / "aux")),
     Defect("clip folder without metadata", "orphan", _file("half/0/c/0/0/0")),
-    Defect("clip left half-way by a crash", "orphan",
-           _file("half/zarr.json", b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')),
+    Defect(
+        "clip left half-way by a crash",
+        "orphan",
+        _file("half/zarr.json", b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'),
+    ),
     Defect("rater folder without metadata", "orphan", _file(f"{CLIP}/raters/bob/lease.lock")),
     Defect("file nobody listed", "unlisted", _file(f"{CLIP}/notes.txt")),
     Defect("label nobody listed", "unlisted", _file(f"{CLIP}/labels/b-line/zarr.json", b"{}")),
     Defect("half-written file", "stray-partial", _file(f"{RATER}/0/c/1/1/0/0.ab12.partial")),
     Defect("link out of the cohort", "outside", _link(f"{RATER}/0/c/1/1/0/0", "elsewhere")),
     Defect("folder linked out of the cohort", "outside", _link(f"{RATER}/0/c/7", "elsewhere")),
-    Defect("chunk beyond the last frame", "chunk-outside",
-           _file(f"{RATER}/0/c/40/0/0/0", zstd.compress(np.ones(SHAPE[1:], np.uint8), 3, True))),
+    Defect(
+        "chunk beyond the last frame",
+        "chunk-outside",
+        _file(f"{RATER}/0/c/40/0/0/0", zstd.compress(np.ones(SHAPE[1:], np.uint8), 3, True)),
+    ),
     # arrays
     Defect("array of frames missing", "missing", lambda r: (r / CLIP / "0/zarr.json").unlink()),
-    Defect("group where an array belongs", "node-type",
-           _set(f"{RATER}/0", "node_type", to="group")),
-    Defect("planes of another shape than the clip", "shape-mismatch",
-           _set(f"{RATER}/0", "shape", to=[40, 6, 24, 31])),
-    Defect("planes of more classes than the cohort", "shape-mismatch",
-           _set(f"{RATER}/0", "shape", 1, to=7)),
+    Defect(
+        "group where an array belongs", "node-type", _set(f"{RATER}/0", "node_type", to="group")
+    ),
+    Defect(
+        "planes of another shape than the clip",
+        "shape-mismatch",
+        _set(f"{RATER}/0", "shape", to=[40, 6, 24, 31]),
+    ),
+    Defect(
+        "planes of more classes than the cohort",
+        "shape-mismatch",
+        _set(f"{RATER}/0", "shape", 1, to=7),
+    ),
     Defect("status of fewer classes than the planes", "classes-apart", _narrow_status),
     Defect("too many frames to be true", "shape-limit", _set(f"{CLIP}/0", "shape", 0, to=10**9)),
-    Defect("grid of 1-pixel chunks", "chunk-grid",
-           _set(f"{RATER}/0", "chunk_grid", "configuration", "chunk_shape", to=[1, 1, 1, 1])),
-    Defect("chunk keys with dots", "chunk-keys",
-           _set(f"{RATER}/0", "chunk_key_encoding", "configuration", to={"separator": "."})),
+    Defect(
+        "grid of 1-pixel chunks",
+        "chunk-grid",
+        _set(f"{RATER}/0", "chunk_grid", "configuration", "chunk_shape", to=[1, 1, 1, 1]),
+    ),
+    Defect(
+        "chunk keys with dots",
+        "chunk-keys",
+        _set(f"{RATER}/0", "chunk_key_encoding", "configuration", to={"separator": "."}),
+    ),
     Defect("codec that is not allowed", "codec", _set(f"{RATER}/0", *_CODEC, "name", to="gzip")),
-    Defect("checksum switched off", "checksum-off",
-           _set(f"{RATER}/0", *_CODEC, "configuration", "checksum", to=False)),
+    Defect(
+        "checksum switched off",
+        "checksum-off",
+        _set(f"{RATER}/0", *_CODEC, "configuration", "checksum", to=False),
+    ),
     Defect("16-bit planes", "dtype", _set(f"{RATER}/0", "data_type", to="uint16")),
     Defect("missing chunks read as 255", "fill-value", _set(f"{RATER}/0", "fill_value", to=255)),
     # chunks
@@ -242,70 +276,126 @@ DEFECTS = (
     Defect("flipped bit in a frame", "chunk-corrupt", _flip(f"{CLIP}/0/c/0/0/0", 300)),
     Defect("flipped bit in a shard's index", "chunk-corrupt", _flip(f"{CLIP}/0/c/0/0/0", -30)),
     Defect("plane that decodes to 128 MB", "chunk-size", _file(f"{RATER}/0/c/1/1/0/0", _GIGABYTE)),
-    Defect("frames of a shard missing", "frame-missing",
-           lambda r: (r / CLIP / "0/c/1/0/0").unlink()),
+    Defect(
+        "frames of a shard missing", "frame-missing", lambda r: (r / CLIP / "0/c/1/0/0").unlink()
+    ),
     Defect("confidence 150", "value-range", _plane(150)),
     Defect("confidence 101", "value-range", _plane(101)),
-    Defect("status 3", "status-range",
-           _file(f"{RATER}/status/c/0/0", zstd.compress(np.full((40, 6), 3, np.uint8), 3, True))),
-    Defect("anchor with an empty example", "attributes",
-           _set("", "attributes", "confseg", "anchors", 0, "example", to="")),
+    Defect(
+        "status 3",
+        "status-range",
+        _file(f"{RATER}/status/c/0/0", zstd.compress(np.full((40, 6), 3, np.uint8), 3, True)),
+    ),
+    Defect(
+        "anchor with an empty example",
+        "attributes",
+        _set("", "attributes", "confseg", "anchors", 0, "example", to=""),
+    ),
     # metadata against content
-    Defect("a frame time too few", "frame-times",
-           _del(CLIP, "attributes", "confseg", "frame_times", -1)),
-    Defect("frame times that go back", "attributes",
-           _set(CLIP, "attributes", "confseg", "frame_times", 3, to=0.01)),
-    Defect("sector outside the frame", "sector",
-           _set(CLIP, "attributes", "confseg", "sector", "polygon", 1, to=[500, 2])),
+    Defect(
+        "a frame time too few",
+        "frame-times",
+        _del(CLIP, "attributes", "confseg", "frame_times", -1),
+    ),
+    Defect(
+        "frame times that go back",
+        "attributes",
+        _set(CLIP, "attributes", "confseg", "frame_times", 3, to=0.01),
+    ),
+    Defect(
+        "sector outside the frame",
+        "sector",
+        _set(CLIP, "attributes", "confseg", "sector", "polygon", 1, to=[500, 2]),
+    ),
     # OME metadata
     Defect("no OME metadata", "ome-missing", _del(CLIP, "attributes", "ome")),
     Defect("OME version 0.4", "ome-version", _set(CLIP, "attributes", "ome", "version", to="0.4")),
     Defect("no OME version", "ome-version", _del(RATER, "attributes", "ome", "version")),
-    Defect("axes in another order", "ome-axes",
-           _set(CLIP, *_IMAGE, "axes", 0, "name", to="z")),
+    Defect("axes in another order", "ome-axes", _set(CLIP, *_IMAGE, "axes", 0, "name", to="z")),
     Defect("unknown unit", "ome-unit", _set(CLIP, *_IMAGE, "axes", 1, "unit", to="furlong")),
     Defect("scale of zero", "ome-scale", _set(CLIP, *_SCALE, 1, to=0.0)),
     Defect("negative scale", "ome-scale", _set(RATER, *_SCALE, 2, to=-0.2)),
     Defect("scale that is not the clip's", "ome-scale", _set(RATER, *_SCALE, 2, to=0.5)),
-    Defect("dataset that is not there", "ome-dataset",
-           _set(CLIP, *_IMAGE, "datasets", 0, "path", to="1")),
-    Defect("channel that is no class", "ome-channels",
-           _set(RATER, "attributes", "ome", "omero", "channels", 2, "label", to="C-line")),
-    Defect("a channel too few", "ome-channels",
-           _del(RATER, "attributes", "ome", "omero", "channels", 5)),
+    Defect(
+        "dataset that is not there",
+        "ome-dataset",
+        _set(CLIP, *_IMAGE, "datasets", 0, "path", to="1"),
+    ),
+    Defect(
+        "channel that is no class",
+        "ome-channels",
+        _set(RATER, "attributes", "ome", "omero", "channels", 2, "label", to="C-line"),
+    ),
+    Defect(
+        "a channel too few",
+        "ome-channels",
+        _del(RATER, "attributes", "ome", "omero", "channels", 5),
+    ),
     # the record and the lease
     Defect("record that is no JSON", "stroke-record", _file(f"{RATER}/strokes.jsonl", b"{\n")),
     Defect("stroke missing from the record", "stroke-sequence", _line(2, seq=3)),
     Defect("stroke on a frame that is not there", "stroke-frame", _line(1, frame=40)),
     Defect("stroke of an unknown class", "stroke-class", _line(1, class_index=6)),
-    Defect("stroke whose further planes are not there", "stroke-frame",
-           _line(1, planes=[[0, 0], [40, 0]])),
+    Defect(
+        "stroke whose further planes are not there",
+        "stroke-frame",
+        _line(1, planes=[[0, 0], [40, 0]]),
+    ),
     Defect("stroke on planes of an unknown class", "stroke-class", _line(1, planes=[[0, 6]])),
     Defect("stroke with confidence 150", "stroke-confidence", _line(1, confidence=150)),
     Defect("stroke with a box outside the frame", "stroke-box", _line(1, box=[0, 0, 25, 8])),
-    Defect("adjudicated by nobody", "attributes",
-           _set(RATER, "attributes", "confseg", "kind", to="adjudicated")),
-    Defect("decision of a reader who does not adjudicate", "decision-rater",
-           _line(1, decision=_DECISION)),
-    Defect("decision on a frame that is not there", "decision-region",
-           _adjudicated(region={"frame": 40})),
-    Defect("decision on a region outside the frame", "decision-region",
-           _adjudicated(region={"box": [8, 8, 25, 12]})),
-    Defect("region whose pixel lies outside its box", "stroke-record",
-           _adjudicated(region={"anchor": [12, 9]})),
+    Defect(
+        "adjudicated by nobody",
+        "attributes",
+        _set(RATER, "attributes", "confseg", "kind", to="adjudicated"),
+    ),
+    Defect(
+        "decision of a reader who does not adjudicate",
+        "decision-rater",
+        _line(1, decision=_DECISION),
+    ),
+    Defect(
+        "decision on a frame that is not there",
+        "decision-region",
+        _adjudicated(region={"frame": 40}),
+    ),
+    Defect(
+        "decision on a region outside the frame",
+        "decision-region",
+        _adjudicated(region={"box": [8, 8, 25, 12]}),
+    ),
+    Defect(
+        "region whose pixel lies outside its box",
+        "stroke-record",
+        _adjudicated(region={"anchor": [12, 9]}),
+    ),
     Defect("decision that accepts nobody", "stroke-record", _adjudicated(verdict="accept")),
     Defect("decision by nobody", "stroke-record", _adjudicated(by="")),
     Defect("decision between fewer than two", "stroke-record", _adjudicated(raters=["bea"])),
     Defect("decision about nothing", "stroke-record", _adjudicated(regions=[])),
     Defect("lease that names nobody", "lease", _file(f"{RATER}/lease.json", b"{}")),
     # what a reader says of the clip
-    Defect("blinding that nobody knows", "attributes",
-           _set("", "attributes", "confseg", "blinding", to="sometimes")),
-    Defect("blinding that nobody set", "attributes",
-           _set("", "attributes", "confseg", "blinding", to="always")),
-    Defect("blinding set by nobody", "attributes",
-           _set("", "attributes", "confseg", "blinding_changes",
-                to=[{"at": "2026-01-01T12:00:00Z", "by": "", "rule": "none"}])),
+    Defect(
+        "blinding that nobody knows",
+        "attributes",
+        _set("", "attributes", "confseg", "blinding", to="sometimes"),
+    ),
+    Defect(
+        "blinding that nobody set",
+        "attributes",
+        _set("", "attributes", "confseg", "blinding", to="always"),
+    ),
+    Defect(
+        "blinding set by nobody",
+        "attributes",
+        _set(
+            "",
+            "attributes",
+            "confseg",
+            "blinding_changes",
+            to=[{"at": "2026-01-01T12:00:00Z", "by": "", "rule": "none"}],
+        ),
+    ),
     Defect("words on a clip that are no JSON", "about", _file(f"{RATER}/about.json", b"{")),
     Defect("words on a clip nobody asked for", "about", _about(mood="good")),
     Defect("zone beyond the lung", "about", _about(zone="L7")),
@@ -315,6 +405,9 @@ DEFECTS = (
     Defect("note without end", "about", _about(note="x" * 4001)),
     Defect("less than no time", "about", _about(seconds={"0": -1})),
     Defect("time on a frame that is not there", "about-frame", _about(seconds={"40": 1.0})),
-    Defect("unblinded by nobody", "about",
-           _about(unblinded={"at": "2026-01-01T12:00:00Z", "by": "", "why": "allowed"})),
-)  # fmt: skip
+    Defect(
+        "unblinded by nobody",
+        "about",
+        _about(unblinded={"at": "2026-01-01T12:00:00Z", "by": "", "why": "allowed"}),
+    ),
+)

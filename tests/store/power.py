@@ -90,8 +90,9 @@ def main(folder: str, rounds: str, seed: str, synced: str = "yes") -> None:
         for i in range(n):
             acknowledged = one_round(root, mount, i, rng)
             cuts, acts = cuts + 1, acts + acknowledged
-            if not succeeded(in_child(partial(judge, root / "script", mount / "cohort.zarr",
-                                              i, acknowledged))):  # fmt: skip
+            if not succeeded(
+                in_child(partial(judge, root / "script", mount / "cohort.zarr", i, acknowledged))
+            ):
                 failures += 1
                 break
     finally:

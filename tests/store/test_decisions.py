@@ -15,14 +15,21 @@ from napari_confseg.store import (
     StoreError,
     validate,
 )
-from napari_confseg.store.acts import pack, unpack
+from napari_confseg.store.edits import pack, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 REGION = DecidedRegion(frame=1, anchor=(3, 4), box=(2, 3, 6, 7))
-DECISION = Decision(verdict="accept", by="Dr. Lead", raters=("ada", "bo"), source="bo",
-                    threshold=60, narrowest=3, regions=(REGION,))  # fmt: skip
+DECISION = Decision(
+    verdict="accept",
+    by="Dr. Lead",
+    raters=("ada", "bo"),
+    source="bo",
+    threshold=60,
+    narrowest=3,
+    regions=(REGION,),
+)
 ACT = Act((), 0, "adjudicate-accept", 2, 1, decision=DECISION)
 
 

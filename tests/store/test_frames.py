@@ -10,7 +10,7 @@ import zarr
 from numcodecs import zstd
 
 from napari_confseg.store import Cohort, StoreError
-from napari_confseg.store.chunks import content_size
+from napari_confseg.store.codec import content_size
 from tests.conftest import add_clip, clip_meta
 
 

@@ -17,9 +17,13 @@ ROOT = Path(__file__).parents[2]
 def _run(module: str, *arguments: object) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, int] = json.loads(done.stdout)
     return result | {"stderr": done.stderr}  # type: ignore[dict-item]

@@ -43,9 +43,11 @@ def test_models_read_what_we_mean(location: Path) -> None:
     image = open_ome_zarr(zarr.open_group(location / RATER, mode="r"), version="0.5")
     axes = image.attributes.ome.multiscales[0].axes
     assert [(a.name, a.type, a.unit) for a in axes] == [
-        ("t", "time", "second"), ("c", "channel", None),
-        ("y", "space", "millimeter"), ("x", "space", "millimeter"),
-    ]  # fmt: skip
+        ("t", "time", "second"),
+        ("c", "channel", None),
+        ("y", "space", "millimeter"),
+        ("x", "space", "millimeter"),
+    ]
     other = yaozarrs.open_group(str(location / RATER)).ome_metadata()
     scale = other.multiscales[0].datasets[0].coordinateTransformations[0].scale
     assert scale == pytest.approx([0.05, 1.0, 0.2, 0.25])

@@ -29,7 +29,7 @@ from napari_confseg.store import (
     Stroke,
     validate,
 )
-from napari_confseg.store.acts import pack, unpack
+from napari_confseg.store.edits import pack, unpack
 from napari_confseg.store.schema import CohortMeta
 from napari_confseg.store.strokes import dump_strokes, parse_strokes
 from tests.conftest import add_clip
@@ -215,9 +215,13 @@ def test_clip_attributes_come_back(
     patient: str,
 ) -> None:
     meta = ClipMeta(
-        patient=patient, frame_times=tuple(times), spacing=spacing, sector=sector, tags=tags,
+        patient=patient,
+        frame_times=tuple(times),
+        spacing=spacing,
+        sector=sector,
+        tags=tags,
         provenance=Provenance(source_sha256="0" * 64, decoder="test"),
-    )  # fmt: skip
+    )
     assert ClipMeta.model_validate_json(meta.model_dump_json()) == meta
 
 

@@ -223,8 +223,9 @@ class Bucket:
         code = "import sys; from moto.server import main; main(sys.argv[1:])"
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", code, "-H", "127.0.0.1", "-p", str(self.port)],
-            stdout=self._log, stderr=self._log,
-        )  # fmt: skip
+            stdout=self._log,
+            stderr=self._log,
+        )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
@@ -266,9 +267,11 @@ def s3(server: Bucket, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     import boto3
 
     for name, value in {
-        "AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():  # fmt: skip
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
         monkeypatch.setenv(name, value)
     name = f"bucket-{time.monotonic_ns()}"
     boto3.client("s3").create_bucket(Bucket=name)
@@ -305,9 +308,12 @@ def test_two_accounts_race_for_a_bucket_and_one_wins(s3: str, tmp_path: Path) ->
     cohort.clip("clip-1").create_rater("reader-a", kind="human")
     roots = [tmp_path / f"account-{i}" for i in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        writers = list(pool.map(
-            lambda r: RaterWriter.open(Cohort.open(s3), "clip-1", "reader-a", journal_root=r), roots
-        ))  # fmt: skip
+        writers = list(
+            pool.map(
+                lambda r: RaterWriter.open(Cohort.open(s3), "clip-1", "reader-a", journal_root=r),
+                roots,
+            )
+        )
     assert sum(not w.state.read_only for w in writers) == 1
     for writer in writers:
         writer.close()
@@ -344,9 +350,9 @@ def test_the_server_dies(s3: str, server: Bucket, state_dir: Path) -> None:
     try:
         paint_on(writer, painter, 4)
         assert until(writer, lambda s: s.problem is not None).waiting == 4
-        assert "can't be written" in (until(
-            writer, lambda s: "answer" not in (s.problem or "answer")
-        ).problem or "")  # fmt: skip
+        assert "can't be written" in (
+            until(writer, lambda s: "answer" not in (s.problem or "answer")).problem or ""
+        )
         assert painter.writer.can_undo
         writer.abandon()
     finally:

@@ -109,12 +109,14 @@ def _rater_with(cohort: Cohort, classes: tuple[ClassSpec, ...]) -> Rater:
     ("classes", "code"),
     [
         (DEFAULT_CLASSES[:5], "class-changed"),
-        ((DEFAULT_CLASSES[0].model_copy(update={"name": "other"}), *DEFAULT_CLASSES[1:]),
-         "class-changed"),
+        (
+            (DEFAULT_CLASSES[0].model_copy(update={"name": "other"}), *DEFAULT_CLASSES[1:]),
+            "class-changed",
+        ),
         ((*DEFAULT_CLASSES, CYST.model_copy(update={"index": 9})), "attributes"),
         ((*DEFAULT_CLASSES, CYST.model_copy(update={"name": "rib"})), "attributes"),
     ],
-)  # fmt: skip
+)
 def test_what_would_harm_planes_is_refused(
     painted: Cohort, classes: tuple[ClassSpec, ...], code: str
 ) -> None:

@@ -46,9 +46,20 @@ def test_there_are_enough_of_them() -> None:
 
 
 def test_many_defects_are_all_named(broken: Path) -> None:
-    chosen = [d for d in DEFECTS if d.code in {
-        "ome-unit", "value-range", "stroke-box", "lease", "unlisted", "orphan", "frame-missing",
-    }]  # fmt: skip
+    chosen = [
+        d
+        for d in DEFECTS
+        if d.code
+        in {
+            "ome-unit",
+            "value-range",
+            "stroke-box",
+            "lease",
+            "unlisted",
+            "orphan",
+            "frame-missing",
+        }
+    ]
     for defect in chosen:
         defect.plant(broken)
     assert {d.code for d in chosen} <= {p.code for p in validate(broken)}
@@ -56,9 +67,15 @@ def test_many_defects_are_all_named(broken: Path) -> None:
 
 def test_what_the_outside_validators_all_miss_is_found(good: Path, tmp_path: Path) -> None:
     missed = {
-        "planes of another shape than the clip", "negative scale", "scale of zero", "unknown unit",
-        "flipped bit in a plane", "confidence 150", "label nobody listed", "status 3",
-    }  # fmt: skip
+        "planes of another shape than the clip",
+        "negative scale",
+        "scale of zero",
+        "unknown unit",
+        "flipped bit in a plane",
+        "confidence 150",
+        "label nobody listed",
+        "status 3",
+    }
     for i, defect in enumerate(d for d in DEFECTS if d.name in missed):
         root = shutil.copytree(good, tmp_path / str(i) / "cohort.zarr")
         defect.plant(root)

@@ -197,10 +197,18 @@ def _lease(cohort: Cohort, host: str, age: float, session: str = "a" * 32) -> Pa
     path = Path(cohort.location) / "clip-1/raters/reader-a/lease.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name("new")  # whole or not at all, as a writer would
-    new.write_text(json.dumps({
-        "name": "ann", "host": host, "pid": 1, "since": beat.isoformat(),
-        "beat": beat.isoformat(), "session": session,
-    }))  # fmt: skip
+    new.write_text(
+        json.dumps(
+            {
+                "name": "ann",
+                "host": host,
+                "pid": 1,
+                "since": beat.isoformat(),
+                "beat": beat.isoformat(),
+                "session": session,
+            }
+        )
+    )
     new.replace(path)
     return path
 
@@ -265,8 +273,12 @@ def test_what_waited_goes_behind_what_another_machine_wrote(cohort: Cohort, tmp_
         assert again.flush(10)
         said = [(s.seq, s.confidence, s.undone) for s in again.strokes()]
         assert said == [
-            (1, 30, False), (2, 100, False), (3, 50, False), (4, 60, True), (5, 90, False),
-        ]  # fmt: skip
+            (1, 30, False),
+            (2, 100, False),
+            (3, 50, False),
+            (4, 60, True),
+            (5, 90, False),
+        ]
         theirs.apply(Act((), 0, "status", 0, 0, (StatusChange(2, 0, 0, 1),)))
         theirs.planes[2, 0, :4, :4] = 90
         theirs.writer = again
@@ -293,8 +305,13 @@ def test_nothing_of_the_writer_stays_but_the_lock_file(cohort: Cohort) -> None:
         painter.apply(writer.undo())
     folder = Path(cohort.location) / "clip-1/raters/reader-a"
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert files - {"status/c/0/0"} == {"zarr.json", "0/zarr.json", "status/zarr.json",
-                                        "strokes.jsonl", "lease.lock"}  # fmt: skip
+    assert files - {"status/c/0/0"} == {
+        "zarr.json",
+        "0/zarr.json",
+        "status/zarr.json",
+        "strokes.jsonl",
+        "lease.lock",
+    }
 
 
 def test_partial_files_of_a_crash_are_swept(cohort: Cohort) -> None:

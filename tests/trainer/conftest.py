@@ -79,10 +79,14 @@ def toy(tmp_path: Path) -> Cohort:
 def request(cohort: Cohort, **changes: Any) -> FitRequest:
     """A short fit of the two classes."""
     fields: dict[str, Any] = {
-        "cohort": cohort.location, "rater": "model-a", "classes": ("pleura", "b-line"),
-        "method": Method(name="threshold", params={"t": 60}), "steps": 24, "threads": 1,
+        "cohort": cohort.location,
+        "rater": "model-a",
+        "classes": ("pleura", "b-line"),
+        "method": Method(name="threshold", params={"t": 60}),
+        "steps": 24,
+        "threads": 1,
         "device": "cpu",
-    }  # fmt: skip
+    }
     return FitRequest(**(fields | changes))
 
 

@@ -12,7 +12,7 @@ from tests.trainer.conftest import B_LINE, PLEURA, run_folder
 from trainer.calibrate import Calibration, apply, calibrate, own_scales
 from trainer.checkpoint import load_config
 from trainer.data import Samples
-from trainer.execute import execute
+from trainer.run_job import execute
 
 RATERS = ("bold", "fair", "shy")
 

@@ -21,7 +21,7 @@ from trainer.data import (
     read_samples,
     unfit,
 )
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 CLASSES = ("pleura", "b-line")
 

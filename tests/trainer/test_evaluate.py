@@ -14,13 +14,13 @@ from monai.metrics import compute_hausdorff_distance
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, f1_score, jaccard_score
 
-from napari_confseg.dataset.overlap import joint_histogram
+from napari_confseg.agreement.overlap import joint_histogram
 from napari_confseg.store import EXCLUDED, Cohort, Spacing, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
+from trainer.errors import TrainError
 from trainer.evaluate import BINS, evaluate, probability_scores
-from trainer.execute import execute
 from trainer.predict import Predictor
-from trainer.problems import TrainError
+from trainer.run_job import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,11 +65,14 @@ def test_each_score_equals_its_oracle(cohort, model):
         both = [t for t in range(5) if rater[t].any() and found[t].any()]
         distances = [
             compute_hausdorff_distance(
-                torch.from_numpy(found[t])[None, None], torch.from_numpy(rater[t])[None, None],
-                include_background=True, percentile=95, spacing=spacing,
+                torch.from_numpy(found[t])[None, None],
+                torch.from_numpy(rater[t])[None, None],
+                include_background=True,
+                percentile=95,
+                spacing=spacing,
             ).item()
             for t in both
-        ]  # fmt: skip
+        ]
         mine, other = (case.hd95_mm, case.hd95_px) if spacing else (case.hd95_px, case.hd95_mm)
         assert math.isnan(other)
         assert mine == pytest.approx(np.mean(distances), rel=1e-4, nan_ok=True)  # in float32

@@ -26,14 +26,22 @@ from napari_confseg.job import (
 from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
-from trainer.execute import execute
 from trainer.fit import batch_rows, learning_rate
+from trainer.run_job import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARTEFACTS = {"job.json", "config.json", "checkpoint.safetensors", "state.pt", "metrics.csv",
-             "events.jsonl", "result.json", "lock"}  # fmt: skip
+ARTEFACTS = {
+    "job.json",
+    "config.json",
+    "checkpoint.safetensors",
+    "state.pt",
+    "metrics.csv",
+    "events.jsonl",
+    "result.json",
+    "lock",
+}
 
 
 def names(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ import pytest
 from napari_confseg.job import Failed
 from tests.trainer.conftest import run_folder
 from trainer.checkpoint import load_config
-from trainer.execute import execute
+from trainer.run_job import execute
 
 
 def test_who_is_held_out_is_neither_learnt_from_nor_validated_on(tmp_path, shared_toy):
@@ -20,9 +20,11 @@ def test_who_is_held_out_is_neither_learnt_from_nor_validated_on(tmp_path, share
 
 @pytest.mark.parametrize(
     ("held_out", "error"),
-    [(("p1", "p9"), "toy has no patient called p9 to hold out"),
-     (("p0", "p1", "p2", "p3"), "Every patient with reviewed frames is held out")],
-)  # fmt: skip
+    [
+        (("p1", "p9"), "toy has no patient called p9 to hold out"),
+        (("p0", "p1", "p2", "p3"), "Every patient with reviewed frames is held out"),
+    ],
+)
 def test_an_impossible_test_set_is_refused(tmp_path, shared_toy, held_out, error):
     events: list[object] = []
     folder = run_folder(tmp_path / "run", shared_toy, steps=1, held_out=held_out)

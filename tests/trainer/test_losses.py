@@ -61,11 +61,16 @@ def test_cross_entropy_equals_scikit_learn(generator):
     logits = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
     target = (torch.rand(SHAPE, generator=generator) < 0.3).double()
     weight = torch.rand(SHAPE, generator=generator, dtype=torch.float64)
-    expected = np.mean([
-        log_loss(target[:, c].flatten(), logits[:, c].sigmoid().flatten(),
-                 sample_weight=weight[:, c].flatten())
-        for c in range(SHAPE[1])
-    ])  # fmt: skip
+    expected = np.mean(
+        [
+            log_loss(
+                target[:, c].flatten(),
+                logits[:, c].sigmoid().flatten(),
+                sample_weight=weight[:, c].flatten(),
+            )
+            for c in range(SHAPE[1])
+        ]
+    )
     assert losses.cross_entropy(logits, target, weight).item() == pytest.approx(expected, rel=1e-6)
 
 

@@ -20,9 +20,25 @@ def lines(text: str) -> list[dict]:
 
 def test_fit_predict_evaluate(tmp_path, toy, capsys):
     run = tmp_path / "first"
-    fit = ["fit", toy.location, "--out", str(run), "--classes", "b-line", "--method", "soft",
-           "--steps", "4", "--device", "cpu", "--threads", "1", "--precision", "bf16",
-           "--json"]  # fmt: skip
+    fit = [
+        "fit",
+        toy.location,
+        "--out",
+        str(run),
+        "--classes",
+        "b-line",
+        "--method",
+        "soft",
+        "--steps",
+        "4",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--precision",
+        "bf16",
+        "--json",
+    ]
     assert main(fit) == 0
     events = lines(capsys.readouterr().out)
     assert events[-1]["event"] == "finished"
@@ -74,8 +90,9 @@ def test_wrong_usage_and_refusals(tmp_path, shared_toy, capsys):
 
 def imported_by(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
-                          check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 

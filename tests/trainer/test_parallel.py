@@ -15,7 +15,7 @@ from tests.trainer.conftest import run_folder
 from tests.trainer.test_fit import ARTEFACTS, names, stop_at
 from trainer import parallel
 from trainer.__main__ import main
-from trainer.execute import execute
+from trainer.run_job import execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,13 @@ def together(n: int, work: Callable[[], int]) -> list[int]:
         if pid == 0:
             code = 9
             try:
-                os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": str(n),
-                               "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
+                os.environ |= {
+                    "RANK": rank,
+                    "LOCAL_RANK": rank,
+                    "WORLD_SIZE": str(n),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": port,
+                }
                 code = work()
             finally:
                 os._exit(code)

@@ -13,8 +13,8 @@ from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
 from trainer.data import fit_frames, unfit
-from trainer.execute import execute
 from trainer.predict import Predictor
+from trainer.run_job import execute
 
 if TYPE_CHECKING:
     from pathlib import Path

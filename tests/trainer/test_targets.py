@@ -108,8 +108,11 @@ def test_more_confidence_never_asks_for_less(name):
 @given(t=st.integers(1, 100) | st.floats(1, 100).map(lambda t: round(t, 1)))
 def test_threshold_marks_exactly_what_is_at_least_t(t):
     target, weight = make_targets(method("threshold", t=t), EVERY_VALUE, REVIEWED)
-    marked = [v for v, y in zip(EVERY_VALUE.flatten().tolist(), target.flatten().tolist(),
-                                strict=True) if y == 1]  # fmt: skip
+    marked = [
+        v
+        for v, y in zip(EVERY_VALUE.flatten().tolist(), target.flatten().tolist(), strict=True)
+        if y == 1
+    ]
     assert marked == list(range(math.ceil(t), 101))
     assert weight.flatten().tolist() == [1.0] * 101 + [0.0]
 
@@ -154,8 +157,9 @@ def test_smoothed_is_the_published_kernel():
     side, corner = 0.6065306597, 0.3678794412  # exp(-1/2), exp(-1)
     total = 4 * side + 4 * corner
     expected = torch.zeros(5, 5)
-    expected[1:4, 1:4] = torch.tensor([[corner, side, corner], [side, total, side],
-                                       [corner, side, corner]]) / (2 * total)  # fmt: skip
+    expected[1:4, 1:4] = torch.tensor(
+        [[corner, side, corner], [side, total, side], [corner, side, corner]]
+    ) / (2 * total)
     torch.testing.assert_close(target[0, 0], expected)
 
 

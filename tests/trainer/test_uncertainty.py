@@ -13,8 +13,8 @@ from scipy.stats import entropy as scipy_entropy
 from napari_confseg.job import Failed, PredictRequest, RunFolder
 from napari_confseg.store import Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
-from trainer.execute import execute
 from trainer.predict import Ensemble, Predictor
+from trainer.run_job import execute
 from trainer.uncertainty import entropy, split
 
 if TYPE_CHECKING:
@@ -86,8 +86,14 @@ def test_one_model_thrice_has_doubt_alone(models, shared_toy):
 
 def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
     more = tuple(map(str, models[1:]))
-    request = PredictRequest(run=str(models[0]), members=more, cohort=toy.location, rater="m",
-                             clips=("clip-1",), device="cpu")  # fmt: skip
+    request = PredictRequest(
+        run=str(models[0]),
+        members=more,
+        cohort=toy.location,
+        rater="m",
+        clips=("clip-1",),
+        device="cpu",
+    )
     folder = RunFolder.create(tmp_path / "job", request)
     assert execute(folder) is not None
     clip = toy.clip("clip-1")
@@ -140,8 +146,12 @@ def test_what_cannot_be_together_is_said(tmp_path, toy, models, changes, words):
     (tmp_path / "other" / "checkpoint.safetensors").write_bytes(checkpoint)
     places = {"{other}": tmp_path / "other", "{gone}": tmp_path / "gone"}
     members = tuple(str(places[m]) for m in changes.get("members", ()))
-    request = PredictRequest(run=str(models[0]), cohort=toy.location, device="cpu",
-                             **({"rater": "m"} | changes | {"members": members}))  # fmt: skip
+    request = PredictRequest(
+        run=str(models[0]),
+        cohort=toy.location,
+        device="cpu",
+        **({"rater": "m"} | changes | {"members": members}),
+    )
     folder = RunFolder.create(tmp_path / "job", request)
     assert execute(folder) is None
     last = folder.events()[0][-1]

@@ -18,12 +18,12 @@ from qtpy.QtWidgets import QLineEdit
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
-from napari_confseg.widgets.annotate import keys as keys_module
-from napari_confseg.widgets.annotate.clip_list import NAME, REVIEWED
-from napari_confseg.widgets.annotate.keys import bindings, napari_keys, normal
-from napari_confseg.widgets.canvas.player import Player
+from napari_confseg.widgets.annotate import shortcuts
+from napari_confseg.widgets.annotate.shortcuts import bindings, napari_keys, normal
+from napari_confseg.widgets.annotate.worklist import NAME, REVIEWED
 from napari_confseg.widgets.demo.hand import press_key, wait
-from tests.annotate.acts import paint
+from napari_confseg.widgets.layers.player import Player
+from tests.annotate.edits import paint
 from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
@@ -323,11 +323,14 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     assert keys_of("confidence.") == {"50": "8", "70": "F11"}
     # The person's own choice goes before the cohort's wish; one that is napari's counts for nought.
     assert keys_of("class.", {"surer": "F12", "class.d": "P"}) == {
-        "a": "G", "b": "H", "c": "J", "d": "K",
-    }  # fmt: skip
+        "a": "G",
+        "b": "H",
+        "c": "J",
+        "d": "K",
+    }
     many = [ClassSpec(index=i, name=f"c{i}", label="x", color="#ffffff") for i in range(20)]
     session.open_cohort(Cohort.create(tmp_path / "b", name="b", classes=many))
-    assert len(keys_of("class.")) == len(keys_module.CLASS_KEYS)
+    assert len(keys_of("class.")) == len(shortcuts.CLASS_KEYS)
 
 
 def test_keys_work_from_canvas_and_panel_but_not_while_one_types(desk: Desk) -> None:
@@ -441,4 +444,4 @@ def test_the_keys_are_documented() -> None:
     made = bindings(Session())
     assert listed.items() >= {b.key: b.words for b in made}.items()
     documented = set(re.findall(r"`([^`]+)`", text))
-    assert set(keys_module.CLASS_KEYS[:6]) | set(keys_module.ANCHOR_KEYS[:3]) <= documented
+    assert set(shortcuts.CLASS_KEYS[:6]) | set(shortcuts.ANCHOR_KEYS[:3]) <= documented

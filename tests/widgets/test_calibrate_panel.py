@@ -9,7 +9,7 @@ from napari.utils.theme import get_theme
 
 from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.calibrate.panel import CalibratePanel
-from tests.annotate.acts import paint
+from tests.annotate.edits import paint
 from tests.conftest import add_clip
 from tests.widgets.desk_work import Desk, let_go
 

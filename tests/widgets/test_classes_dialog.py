@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDialogButtonBox
 from napari_confseg.annotate.usage import WINDOW
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
-from tests.annotate.acts import paint
+from tests.annotate.edits import paint
 
 if TYPE_CHECKING:
     from pathlib import Path

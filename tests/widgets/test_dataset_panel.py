@@ -10,14 +10,14 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from zarr.storage import LocalStore
 
-from napari_confseg.annotate.datasets.results import PREVIEW
-from napari_confseg.annotate.datasets.state import Task
+from napari_confseg.annotate.dataset.model import Task
+from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.dataset.frozen import Dataset
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.dataset.panel import DatasetPanel
 from napari_confseg.widgets.demo.hand import Hand
+from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip
-from tests.dataset.opinions import read_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,8 +71,9 @@ class Lead:
         """Click on a page's tab."""
         tabs = self.panel.tabs
         index = next(i for i in range(tabs.count()) if tabs.widget(i).widget() is page)
-        QTest.mouseClick(tabs.tabBar(), Qt.MouseButton.LeftButton,
-                         pos=tabs.tabBar().tabRect(index).center())  # fmt: skip
+        QTest.mouseClick(
+            tabs.tabBar(), Qt.MouseButton.LeftButton, pos=tabs.tabBar().tabRect(index).center()
+        )
         assert tabs.currentIndex() == index
         self.settle()
         # Nothing scrolls sideways: what is wider than its place would be cut off.

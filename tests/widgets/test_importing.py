@@ -11,7 +11,7 @@ from pydicom.data import get_testdata_file
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialogButtonBox, QWidget
 
-from napari_confseg.ingest.masking import MASKED
+from napari_confseg.ingest.sector import MASKED
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
 from napari_confseg.widgets.demo.hand import wait
@@ -40,8 +40,12 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     dialog = ImportDialog(panel, [str(disc)])
     words = [dialog.list.itemFromIndex(i).text(0) for i in _all(dialog.list)]
     assert [w for w in words if w[:7] in ("Patient", "Study 1", "Study 2")] == [
-        "Patient 1", "Study 1, day 0", "Study 2, day 12", "Patient 2", "Study 1, day 0"
-    ]  # fmt: skip
+        "Patient 1",
+        "Study 1, day 0",
+        "Study 2, day 12",
+        "Patient 2",
+        "Study 1, day 0",
+    ]
     assert not any("MUSTER" in w for w in words)
     assert len(dialog.sources()) == 5  # four of ultrasound and the video; no radiograph
     patient = dialog.list.topLevelItem(0).child(0)
@@ -90,8 +94,11 @@ def test_discs_below_a_folder_are_a_list_each(qtbot: QtBot, tmp_path: Path) -> N
     qtbot.addWidget(parent)
     dialog = ImportDialog(parent, [str(above)])
     roots = [dialog.list.topLevelItem(i).text(0) for i in range(dialog.list.topLevelItemCount())]
-    assert roots == [f"DICOMDIR of {above}", f"DICOMDIR of {above / 'TINY_ALPHA'}",
-                     "Not listed in a DICOMDIR"]  # fmt: skip
+    assert roots == [
+        f"DICOMDIR of {above}",
+        f"DICOMDIR of {above / 'TINY_ALPHA'}",
+        "Not listed in a DICOMDIR",
+    ]
     ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
     assert ok.isEnabled()  # what is in no list is ticked, and nothing else: none is ultrasound
     assert not any("TINY_ALPHA" in s or "98892001" in s for s in dialog.sources())

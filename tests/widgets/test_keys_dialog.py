@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_confseg.annotate.remember import Memory
-from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
+from napari_confseg.annotate.preferences import Memory
+from napari_confseg.widgets.annotate.shortcuts_dialog import KeysDialog
 from napari_confseg.widgets.demo.hand import press_key
 
 if TYPE_CHECKING:

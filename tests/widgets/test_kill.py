@@ -11,10 +11,10 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.annotate.saving import Light, say
+from napari_confseg.annotate.save_state import Light, say
 from napari_confseg.annotate.session import Session
 from napari_confseg.store.validate import validate
-from tests.annotate.acts import as_stored, paint
+from tests.annotate.edits import as_stored, paint
 from tests.widgets.desk_work import make_cohort
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ def test_kill_after_saved(tmp_path: Path, state_dir: Path, request: pytest.Fixtu
     cohort = make_cohort(tmp_path / "cohort.zarr", "clip-1")
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.widgets.killed_viewer", cohort.location],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
         env={**os.environ, "NAPARI_CONFIG": str(tmp_path / "napari.yaml")},
-    )  # fmt: skip
+    )
     request.addfinalizer(process.wait)
     request.addfinalizer(process.kill)
     assert process.stdout is not None

@@ -7,16 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Labels
 
-from napari_confseg.widgets.canvas.looks import alpha, ramp
-from napari_confseg.widgets.canvas.paint_events import patches_of
+from napari_confseg.widgets.layers.class_layer import patches_of
+from napari_confseg.widgets.layers.colormaps import alpha, ramp
 
 deeds = st.lists(
     st.tuples(
-        st.sampled_from(["paint", "fill", "polygon", "set"]), st.integers(0, 2),
-        st.integers(0, 19), st.integers(0, 29), st.integers(0, 100), st.integers(1, 9),
+        st.sampled_from(["paint", "fill", "polygon", "set"]),
+        st.integers(0, 2),
+        st.integers(0, 19),
+        st.integers(0, 29),
+        st.integers(0, 100),
+        st.integers(1, 9),
     ),
-    min_size=1, max_size=8,
-)  # fmt: skip
+    min_size=1,
+    max_size=8,
+)
 
 
 def do(layer: Labels, deed: tuple[str, int, int, int, int, int]) -> None:
@@ -35,8 +40,9 @@ def do(layer: Labels, deed: tuple[str, int, int, int, int, int]) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(deeds, st.booleans())
-def test_patches_turn_before_into_after(deeds: list[tuple[str, int, int, int, int, int]],
-                                        one_stroke: bool) -> None:  # fmt: skip
+def test_patches_turn_before_into_after(
+    deeds: list[tuple[str, int, int, int, int, int]], one_stroke: bool
+) -> None:
     layer = Labels(np.zeros((3, 20, 30), np.uint8))
     layer.n_edit_dimensions = 2
     before = layer.data.copy()

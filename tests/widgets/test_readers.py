@@ -15,7 +15,7 @@ from napari_confseg.annotate.session import Session
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.readers import drop_targets, get_reader
 from napari_confseg.widgets.shared import session_for
-from tests.annotate.acts import paint
+from tests.annotate.edits import paint
 from tests.conftest import add_clip
 from tests.ingest.dicoms import dataset, region, save, with_pixels
 from tests.widgets.desk_work import Desk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.widgets.demo.hand import wait
-from tests.annotate.acts import paint
+from tests.annotate.edits import paint
 
 if TYPE_CHECKING:
     from napari_confseg.store import Cohort

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.preferences import Memory
 from napari_confseg.store import Cohort, validate
-from napari_confseg.widgets.annotate.keys import bindings, napari_keys
-from napari_confseg.widgets.canvas.review_layers import MAP, OUTLINE
-from napari_confseg.widgets.review.keys import review_bindings
+from napari_confseg.widgets.annotate.shortcuts import bindings, napari_keys
+from napari_confseg.widgets.layers.review_layers import MAP, OUTLINE
 from napari_confseg.widgets.review.panel import ReviewPanel
+from napari_confseg.widgets.review.shortcuts import review_bindings
 from tests.annotate.review.planted import B_LINE, LARGE, MISSED, begun_planes, planted_cohort
 from tests.widgets.desk_work import Desk, planes_by_plain_zarr
 

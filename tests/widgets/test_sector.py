@@ -9,8 +9,8 @@ import pytest
 
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import DEFAULT_CLASSES, Cohort, Sector
-from napari_confseg.widgets.canvas.sector_handles import HANDLES, OUTLINE
-from tests.annotate.acts import paint
+from napari_confseg.widgets.layers.sector_handles import HANDLES, OUTLINE
+from tests.annotate.edits import paint
 from tests.conftest import add_clip
 from tests.widgets.desk_work import SHAPE, Desk
 

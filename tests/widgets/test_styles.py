@@ -9,11 +9,11 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QPointF, Qt
 from qtpy.QtGui import QInputDevice, QPointingDevice, QTabletEvent
 
-from napari_confseg.annotate.levels import LevelPlanes
-from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.contours import LevelPlanes
+from napari_confseg.annotate.preferences import Memory
 from napari_confseg.annotate.view import Style
-from napari_confseg.widgets.canvas.level_lines import NAME
-from tests.annotate.acts import paint
+from napari_confseg.widgets.layers.contour_lines import NAME
+from tests.annotate.edits import paint
 from tests.conftest import add_clip
 from tests.widgets.desk_work import SHAPE, Desk
 
@@ -105,9 +105,14 @@ def test_a_pen_is_left_to_qt_which_makes_a_mouse_of_it(desk: Desk) -> None:
     made = Qt.ApplicationAttribute.AA_SynthesizeMouseForUnhandledTabletEvents
     assert QCoreApplication.testAttribute(made)
     pen = QPointingDevice(
-        "pen", 1, QInputDevice.DeviceType.Stylus, QPointingDevice.PointerType.Pen,
-        QInputDevice.Capability.Pressure, 1, 2,
-    )  # fmt: skip
+        "pen",
+        1,
+        QInputDevice.DeviceType.Stylus,
+        QPointingDevice.PointerType.Pen,
+        QInputDevice.Capability.Pressure,
+        1,
+        2,
+    )
     at = QPointF(desk.hand.at(20, 20))
     left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     for kind in (QEvent.Type.TabletPress, QEvent.Type.TabletMove, QEvent.Type.TabletRelease):

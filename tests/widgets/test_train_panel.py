@@ -15,8 +15,8 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QSlider
 
-from napari_confseg.annotate.runs import Phase
-from napari_confseg.annotate.watching import runs_folder
+from napari_confseg.annotate.train.run_monitor import runs_folder
+from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.job import (
     Cancelled,
     Failed,
@@ -96,8 +96,13 @@ def write_run(cohort: Cohort, name: str = "m1", **changes: Any) -> RunFolder:
 def learn(run: RunFolder, steps: range) -> None:
     for step in steps:
         run.append(Progress(current=step, maximum=20, message="Learning", seconds_left=90))
-        values = {"loss": 1 / step, "val_loss": 1.2 / step, "val_dice": step / 25,
-                  "val_dice/pleura": step / 20, "val_dice/b-line": step / 30}  # fmt: skip
+        values = {
+            "loss": 1 / step,
+            "val_loss": 1.2 / step,
+            "val_dice": step / 25,
+            "val_dice/pleura": step / 20,
+            "val_dice/b-line": step / 30,
+        }
         run.append(Metrics(step=step, values=values))
 
 
@@ -147,8 +152,11 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
     ticked = {n for n, box in form.classes.boxes.items() if box.isChecked()}
     assert ticked == {"pleura", "b-line"}
     assert not form.classes.boxes["rib"].isEnabled()
-    QTest.mouseClick(form.classes.boxes["pleura"], Qt.MouseButton.LeftButton,
-                     pos=QPoint(8, form.classes.boxes["pleura"].height() // 2))  # fmt: skip
+    QTest.mouseClick(
+        form.classes.boxes["pleura"],
+        Qt.MouseButton.LeftButton,
+        pos=QPoint(8, form.classes.boxes["pleura"].height() // 2),
+    )
     assert form.method.chooser.currentData() == "own-scale"
     panel.training.want(method="threshold")
     form.method.params["t"].setValue(75)
@@ -241,12 +249,14 @@ def _assert_curves(panel: TrainPanel, cohort: Cohort, best: int) -> None:
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ([Started(), Failed(error="The disk is full.", hint="Free some space.")],
-         ["The disk is full.", "Free some space."]),
+        (
+            [Started(), Failed(error="The disk is full.", hint="Free some space.")],
+            ["The disk is full.", "Free some space."],
+        ),
         ([Started()], ["ended unexpectedly", "Resume goes on"]),
     ],
     ids=["failed", "ended"],
-)  # fmt: skip
+)
 def test_what_went_wrong_is_a_sentence_and_a_hint(
     panel: TrainPanel, learnable: Cohort, events: list[Any], words: list[str]
 ) -> None:
@@ -365,9 +375,16 @@ def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Coh
     panel.training.want(method="ordinal")
     box = panel.form.method.params["n"]
     before, at = box.value(), QPointF(box.rect().center())
-    event = QWheelEvent(at, box.mapToGlobal(at), QPoint(), QPoint(0, -120),
-                        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
-                        Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
+    event = QWheelEvent(
+        at,
+        box.mapToGlobal(at),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
     QApplication.sendEvent(box, event)
     assert box.value() == before
 

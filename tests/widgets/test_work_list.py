@@ -11,11 +11,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_confseg.annotate.blinding import Role
-from napari_confseg.annotate.queue import Facet, Sort, Which
 from napari_confseg.annotate.session import Session
+from napari_confseg.annotate.worklist import Facet, Sort, Which
 from napari_confseg.store import About, Cohort, validate
-from napari_confseg.widgets.annotate.clip_list import ALIKE, NAME, REVIEWED
-from tests.annotate.acts import review_all
+from napari_confseg.widgets.annotate.worklist import ALIKE, NAME, REVIEWED
+from tests.annotate.edits import review_all
 from tests.widgets.desk_work import SHAPE, Desk, make_cohort
 
 if TYPE_CHECKING:
@@ -168,8 +168,10 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     assert panel.queue.clips.isColumnHidden(ALIKE)
     panel.roles.show_now()
     assert not any(a.isEnabled() for a in panel.roles.rules.values())  # a reader keeps the rule
-    monkeypatch.setattr("napari_confseg.widgets.annotate.roles.QInputDialog.getText",
-                        lambda *_a, **_k: ("Prof. Dee", True))  # fmt: skip
+    monkeypatch.setattr(
+        "napari_confseg.widgets.annotate.roles.QInputDialog.getText",
+        lambda *_a, **_k: ("Prof. Dee", True),
+    )
     panel.others.let.click()
     assert (session.about.unblinded.by, session.about.unblinded.why) == ("Prof. Dee", "allowed")
     assert set(panel.others.boxes) == {"bo", "cy"}
@@ -227,8 +229,9 @@ def test_an_order_asked_for_twice_is_turned_round(unseen_desk: Desk, cohort: Coh
     desk.until(lambda: listed(desk) == CLIPS[::-1])
     header.sectionClicked.emit(REVIEWED)
     assert (desk.session.worklist.wish.sort, desk.session.worklist.wish.falling) == (
-        Sort.REVIEWED, False,
-    )  # fmt: skip
+        Sort.REVIEWED,
+        False,
+    )
     desk.session.worklist.ask(facets=frozenset({(Facet.QUALITY, "4")}))
     desk.panel.queue.show_now()
     assert desk.panel.queue.narrowed.text() == "Only quality 4: good"

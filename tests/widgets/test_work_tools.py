@@ -12,10 +12,10 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_confseg.annotate.tools.between import between
-from napari_confseg.annotate.tools.carrying import carried
+from napari_confseg.annotate.tools.interpolation import between
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.placing import clipped
+from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Cohort, Sector, Spacing
@@ -102,15 +102,18 @@ def bands_by_clicks_and_by_a_drag(desk: Desk, cohort: Cohort) -> None:
     hand.click(34, 50)
     hand.click(34, 80)
     desk.until(lambda: len(session.strokes) == 3)
-    assert np.array_equal(session.planes["pleura"][1],
-                          kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=False))  # fmt: skip
+    assert np.array_equal(
+        session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=False)
+    )
     hand.key("Ctrl+Z")
     hand.click(34, 50)
-    QTest.mouseClick(hand.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier,
-                     hand.at(34, 80))  # fmt: skip
+    QTest.mouseClick(
+        hand.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, hand.at(34, 80)
+    )
     desk.until(lambda: len(session.strokes) == 4)
-    assert np.array_equal(session.planes["pleura"][1],
-                          kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=True))  # fmt: skip
+    assert np.array_equal(
+        session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=True)
+    )
 
     # napari's own keys lead out of it, and Space, held, back into it.
     hand.key("4")
@@ -134,8 +137,9 @@ def a_smart_edge_takes_the_place_of_the_polygon(desk: Desk, cohort: Cohort) -> N
     hand.polygon(corners)
     desk.until(lambda: len(session.strokes) == before + 1)
     kit = desk.panel.saving.kit
-    expected = snapped(kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60,
-                       inside=kit.beams.inside)  # fmt: skip
+    expected = snapped(
+        kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60, inside=kit.beams.inside
+    )
     assert np.array_equal(stored(desk, cohort)[2, 0], expected)
     assert np.array_equal(desk.layer().data, session.planes["b-line"])
     hand.key("3")
@@ -166,8 +170,10 @@ def the_brush_and_the_polygon_keep_to_the_rule(desk: Desk, cohort: Cohort) -> No
     session.confidence = 30
     hand.key("2")  # from excluding back to the brush, though napari's mode is the same
     assert session.tool is Tool.BRUSH
-    for paint in (lambda: hand.stroke([(30, 55), (66, 55)]),
-                  lambda: hand.polygon([(30, 42), (30, 50), (66, 50), (66, 42)])):  # fmt: skip
+    for paint in (
+        lambda: hand.stroke([(30, 55), (66, 55)]),
+        lambda: hand.polygon([(30, 42), (30, 50), (66, 50), (66, 42)]),
+    ):
         before = session.planes["b-line"][0].copy()
         strokes = len(session.strokes)
         paint()
@@ -255,8 +261,11 @@ def locks_solo_and_stopping(desk: Desk) -> None:
     assert not panel.saving.buttons["paste"].isEnabled()
     hand.key("Shift+F")
     assert not session.locked
-    QTest.mouseClick(panel.palette_.rows["pleura"].eye, Qt.MouseButton.LeftButton,
-                     Qt.KeyboardModifier.AltModifier)  # fmt: skip
+    QTest.mouseClick(
+        panel.palette_.rows["pleura"].eye,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.AltModifier,
+    )
     assert (session.class_name, session.solo) == ("pleura", True)
     assert not desk.layer().visible
     assert not row.eye.isChecked()

@@ -34,8 +34,9 @@ def by_threshold(told: Told, others: Sequence[str]) -> Figure:
         here = {n: interval(outcome, f) for n, f in told[outcome.name].items() if f is not None}
         cut = sorted((t, i) for n, i in here.items() if (t := trained_at(n)) is not None)
         at = [t for t, _ in cut]
-        ax.fill_between(at, [i.low for _, i in cut], [i.high for _, i in cut], color=SOFT,
-                        alpha=0.18, lw=0)  # fmt: skip
+        ax.fill_between(
+            at, [i.low for _, i in cut], [i.high for _, i in cut], color=SOFT, alpha=0.18, lw=0
+        )
         ax.plot(at, [i.value for _, i in cut], "o-", color=INK, ms=4, lw=1.3, label="threshold(t)")
         for i, name in enumerate(n for n in others if n in here):
             ax.axhline(here[name].value, color=PALETTE[i % len(PALETTE)], lw=1.4, label=name)
@@ -43,8 +44,9 @@ def by_threshold(told: Told, others: Sequence[str]) -> Figure:
         ax.set_ylabel(f"{outcome.score} ({'less' if outcome.score in LOWER else 'more'} is better)")
         ax.grid(axis="y", color=LINE, lw=0.6)
     figure.supxlabel("training threshold t, percent", fontsize=9)
-    figure.legend(*axes[-1].get_legend_handles_labels(), frameon=False, ncols=6,
-                  loc="outside upper left")  # fmt: skip
+    figure.legend(
+        *axes[-1].get_legend_handles_labels(), frameon=False, ncols=6, loc="outside upper left"
+    )
     return figure
 
 
@@ -84,8 +86,15 @@ def calibration(told: Told, names: Sequence[str], bins: int = 5) -> Figure | Non
         f = foretold[name]
         assert f is not None
         parts = np.array_split(np.argsort(f.predicted[:, 1], kind="stable"), bins)
-        ax.plot([f.predicted[p, 1].mean() for p in parts], [f.y[p].mean() for p in parts], "o-",
-                ms=4, lw=1.2, color=PALETTE[i % len(PALETTE)], label=name)  # fmt: skip
+        ax.plot(
+            [f.predicted[p, 1].mean() for p in parts],
+            [f.y[p].mean() for p in parts],
+            "o-",
+            ms=4,
+            lw=1.2,
+            color=PALETTE[i % len(PALETTE)],
+            label=name,
+        )
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="foretold", ylabel="readmitted")
     ax.legend(frameon=False, fontsize=8)
     return figure

@@ -76,15 +76,23 @@ def _three_way(sf: float, later: float) -> float:
 
 
 OUTCOMES = (
-    Outcome("sf", "S/F value", "number", lambda r, _: r.sf if r.sf_counts else None,
-            "mean absolute error"),
-    Outcome("sf-since", "S/F change since the last", "class", sf_since,
-            "AUROC, one against rest"),
-    Outcome("sf-change", "S/F change at follow-up", "class", sf_change,
-            "AUROC, one against rest"),
-    Outcome("readmission", "Readmission within 30 days", "class",
-            lambda r, _: float(r.readmitted_30d), "AUROC"),
-)  # fmt: skip
+    Outcome(
+        "sf",
+        "S/F value",
+        "number",
+        lambda r, _: r.sf if r.sf_counts else None,
+        "mean absolute error",
+    ),
+    Outcome("sf-since", "S/F change since the last", "class", sf_since, "AUROC, one against rest"),
+    Outcome("sf-change", "S/F change at follow-up", "class", sf_change, "AUROC, one against rest"),
+    Outcome(
+        "readmission",
+        "Readmission within 30 days",
+        "class",
+        lambda r, _: float(r.readmitted_30d),
+        "AUROC",
+    ),
+)
 LOWER = {"mean absolute error"}
 
 
@@ -177,8 +185,9 @@ def _search(outcome: Outcome, classes: Floats, repeat: int) -> GridSearchCV:
         last, grid, scoring = Ridge(), {"ridge__alpha": STRENGTHS}, "neg_mean_absolute_error"
     else:
         last, grid = LogisticRegression(max_iter=2000), {"logisticregression__C": 1 / STRENGTHS}
-        scoring = make_scorer(log_loss, greater_is_better=False, labels=classes,
-                              response_method="predict_proba")  # fmt: skip
+        scoring = make_scorer(
+            log_loss, greater_is_better=False, labels=classes, response_method="predict_proba"
+        )
     steps = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), last
     )
@@ -196,8 +205,9 @@ def replicates(outcome: Outcome, told: Foretold) -> Floats:
     classes = np.unique(told.y)
     if len(classes) == 2:
         return presence_auroc(told.predicted[:, 1], told.y == classes[1], weights)
-    each = [presence_auroc(told.predicted[:, i], told.y == c, weights)
-            for i, c in enumerate(classes)]  # fmt: skip
+    each = [
+        presence_auroc(told.predicted[:, i], told.y == c, weights) for i, c in enumerate(classes)
+    ]
     return np.asarray(np.mean(each, 0))
 
 

@@ -66,8 +66,15 @@ def write_report(
     write_numbers(sources, told, alone, folder / NUMBERS)
     uncut = (s.name for s in sources if s.kind == "model" and trained_at(s.name) is None)
     others = ["age and sex", "truth", *uncut]
-    body = [_head(rows, synthetic=synthetic), _question(told, others), _all(told), _table(told),
-            _over_time(told, alone), _calibrated(told), _method(rows)]  # fmt: skip
+    body = [
+        _head(rows, synthetic=synthetic),
+        _question(told, others),
+        _all(told),
+        _table(told),
+        _over_time(told, alone),
+        _calibrated(told),
+        _method(rows),
+    ]
     write_page("Does confidence reach the bedside?", body, folder / REPORT)
 
 
@@ -75,8 +82,10 @@ def _head(rows: Sequence[Row], *, synthetic: bool) -> str:
     warning = (
         "<p class='warn'>The cohort is <b>synthetic</b>: patients, findings and outcomes follow "
         "equations. The figures show that the path works and what it can resolve; they say nothing "
-        "about patients.</p>" if synthetic else ""
-    )  # fmt: skip
+        "about patients.</p>"
+        if synthetic
+        else ""
+    )
     return f"<p>{len({r.patient for r in rows})} patients, {len(rows)} days.</p>{warning}"
 
 
@@ -174,8 +183,10 @@ def _over_time(told: Told, alone: Told) -> str:
                 continue
             digits = 1 if outcome.kind == "number" else 3
             day, g = interval(outcome, both[1]), gain(outcome, both[0], both[1])
-            cells += [cell(day.value, day.low, day.high, digits),
-                      cell(g.value, g.low, g.high, digits)]  # fmt: skip
+            cells += [
+                cell(day.value, day.low, day.high, digits),
+                cell(g.value, g.low, g.high, digits),
+            ]
         rows.append("".join(cells))
     header = ["findings of"]
     for outcome in outcomes:

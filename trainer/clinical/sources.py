@@ -65,8 +65,11 @@ def rater_sources(
     for rater in [*(t for t in ("truth", "latent") if t in all_raters(cohort)), *people(cohort)]:
         path = out / RATERS / f"{rater}-{FINDINGS_CSV}"
         if not path.exists():
-            found = {name: rater_findings(cohort.clip(name), rater, classes)
-                     for name in clips if rater in cohort.clip(name).raters()}  # fmt: skip
+            found = {
+                name: rater_findings(cohort.clip(name), rater, classes)
+                for name in clips
+                if rater in cohort.clip(name).raters()
+            }
             write_findings(found, path)
         tell(0, 0, f"Findings of {rater}")
         sources.append(Source(rater, "rater", read_findings([path]), (f"{RATERS}/{path.name}",)))

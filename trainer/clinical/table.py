@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_confseg.store import Problem
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,8 +108,10 @@ def read_table(path: Path, cohort: Cohort) -> list[Row]:
         problems.append(Problem("empty", path.name, "a line per patient and day", "none"))
     if problems:
         listed = "\n".join(f"  {p}" for p in problems)
-        raise TrainError(f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
-                         "Mend the table and run it again.")  # fmt: skip
+        raise TrainError(
+            f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
+            "Mend the table and run it again.",
+        )
     return rows
 
 
@@ -148,9 +150,12 @@ def _header_problems(header: tuple[str, ...]) -> Iterator[Problem]:
     for name in header:
         if name not in COLUMNS:
             yield Problem(
-                "column-unknown", "header", f"only {', '.join(COLUMNS)}", name,
+                "column-unknown",
+                "header",
+                f"only {', '.join(COLUMNS)}",
+                name,
                 "nobody can tell whether it was known on the day; take it out",
-            )  # fmt: skip
+            )
     for name in sorted({n for n in header if header.count(n) > 1}):
         yield Problem("column-twice", "header", f"{name} once", f"{header.count(name)} times")
 
@@ -192,26 +197,48 @@ def _line_problems(line: dict[str, str], where: str) -> Iterator[Problem]:
     if line["readmitted_30d"] not in ("0", "1"):
         yield Problem("readmitted", f"{where}, readmitted_30d", "0 or 1", line["readmitted_30d"])
     if not (line["fio2_source"] or "").strip():
-        yield Problem("fio2-source", f"{where}, fio2_source", "the device", "nothing",
-                      "end it in -estimate where FiO2 was estimated from a flow")  # fmt: skip
+        yield Problem(
+            "fio2-source",
+            f"{where}, fio2_source",
+            "the device",
+            "nothing",
+            "end it in -estimate where FiO2 was estimated from a flow",
+        )
     clips, zones = line["clips"].split(), line["zones"].split()
     if not clips or len(clips) != len(zones):
-        yield Problem("clips", f"{where}, clips", "a zone for each of one or more clips",
-                      f"{len(clips)} clips, {len(zones)} zones")  # fmt: skip
+        yield Problem(
+            "clips",
+            f"{where}, clips",
+            "a zone for each of one or more clips",
+            f"{len(clips)} clips, {len(zones)} zones",
+        )
     if {"sf", "spo2", "fio2"} <= numbers.keys() and numbers["fio2"]:
         ratio = numbers["spo2"] / numbers["fio2"]
         if abs(ratio - numbers["sf"]) > _SLACK:
-            yield Problem("sf", f"{where}, sf", f"SpO2 / FiO2 = {ratio:.1f}", line["sf"],
-                          "is it of another day?")  # fmt: skip
+            yield Problem(
+                "sf",
+                f"{where}, sf",
+                f"SpO2 / FiO2 = {ratio:.1f}",
+                line["sf"],
+                "is it of another day?",
+            )
 
 
 def _row(line: dict[str, str]) -> Row:
     return Row(
-        line["patient"], int(float(line["day"])), float(line["age"]), line["sex"],
-        tuple(line["clips"].split()), tuple(line["zones"].split()), float(line["spo2"]),
-        float(line["fio2"]), line["fio2_source"], float(line["sf"]), float(line["sf_followup"]),
+        line["patient"],
+        int(float(line["day"])),
+        float(line["age"]),
+        line["sex"],
+        tuple(line["clips"].split()),
+        tuple(line["zones"].split()),
+        float(line["spo2"]),
+        float(line["fio2"]),
+        line["fio2_source"],
+        float(line["sf"]),
+        float(line["sf_followup"]),
         line["readmitted_30d"] == "1",
-    )  # fmt: skip
+    )
 
 
 def _together(rows: list[Row], cohort: Cohort) -> Iterator[Problem]:
@@ -223,8 +250,9 @@ def _together(rows: list[Row], cohort: Cohort) -> Iterator[Problem]:
         where = f"patient {row.patient}, day {row.day}"
         earlier = first.setdefault(row.patient, row)
         if row is not earlier and (row.sex, row.readmitted_30d) != (
-            earlier.sex, earlier.readmitted_30d
-        ):  # fmt: skip
+            earlier.sex,
+            earlier.readmitted_30d,
+        ):
             yield Problem("differs", where, "sex and readmission as on the first day", "others")
         for clip, zone in zip(row.clips, row.zones, strict=True):
             if clip not in names:
@@ -232,16 +260,19 @@ def _together(rows: list[Row], cohort: Cohort) -> Iterator[Problem]:
                 continue
             meta = cohort.clip(clip).meta
             if meta.patient != row.patient:
-                yield Problem("clip-patient", where, f"a clip of {row.patient}",
-                              f"{clip}, of {meta.patient}")  # fmt: skip
+                yield Problem(
+                    "clip-patient", where, f"a clip of {row.patient}", f"{clip}, of {meta.patient}"
+                )
             if meta.zone and meta.zone != zone:
                 yield Problem("clip-zone", where, f"{meta.zone} for {clip}", zone)
             if clip in line_of:
                 yield Problem(
-                    "future", where, "clips of that day alone",
+                    "future",
+                    where,
+                    "clips of that day alone",
                     f"{clip}, which day {line_of[clip].day} has too",
                     "a clip seen on a later day must not foretell for an earlier one",
-                )  # fmt: skip
+                )
             line_of[clip] = row
     seen: set[tuple[str, int]] = set()
     for row in rows:

@@ -77,8 +77,11 @@ def differences(pooled: Pooled, score: str = PRIMARY) -> list[Difference]:
         for baseline in (b for b in BASELINES if b in means):
             for method in (m for m in means if m != baseline):
                 gain = sign * (means[method] - means[baseline])
-                found.append(Difference(panel, method, baseline, Interval.of(gain),
-                                        two_sided(gain[1:]), np.nan))  # fmt: skip
+                found.append(
+                    Difference(
+                        panel, method, baseline, Interval.of(gain), two_sided(gain[1:]), np.nan
+                    )
+                )
     corrected = holm([d.p for d in found])
     return [replace(d, corrected=float(p)) for d, p in zip(found, corrected, strict=True)]
 

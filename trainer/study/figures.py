@@ -48,16 +48,21 @@ def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str]
     figure, axes = _small_multiples(len(panels), 3.4, 2.7)
     for ax, panel in zip(axes, panels, strict=True):
         cells = {c.method: c for c in pooled.of(panel)}
-        cut = {t: Interval.of(c.mean(score)) for m, c in cells.items()
-               if (t := trained_at(m)) is not None}  # fmt: skip
+        cut = {
+            t: Interval.of(c.mean(score))
+            for m, c in cells.items()
+            if (t := trained_at(m)) is not None
+        }
         at = sorted(cut)
-        middle, low, high = (np.array([getattr(cut[t], f) for t in at])
-                             for f in ("value", "low", "high"))  # fmt: skip
+        middle, low, high = (
+            np.array([getattr(cut[t], f) for t in at]) for f in ("value", "low", "high")
+        )
         ax.fill_between(at, low, high, color=SOFT, alpha=0.18, lw=0)
         ax.plot(at, middle, "o-", color=INK, ms=3.5, lw=1.3, label="threshold(t)")
         for i, name in enumerate(n for n in others if n in cells):
-            ax.axhline(cells[name].mean(score)[0], color=PALETTE[i % len(PALETTE)], lw=1.4,
-                       label=name)  # fmt: skip
+            ax.axhline(
+                cells[name].mean(score)[0], color=PALETTE[i % len(PALETTE)], lw=1.4, label=name
+            )
         ax.set_title(panel)
         # What fails altogether would squeeze all else into one line: it is off the plot.
         worth = [v for v in (low.min(), *low) if v > 0.6 * np.nanmax(middle)]
@@ -69,16 +74,19 @@ def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str]
     for ax in axes[::COLUMNS]:
         ax.set_ylabel(TITLES[score])
     figure.supxlabel("training threshold t, percent", fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5,
-                  loc="outside upper left")  # fmt: skip
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper left"
+    )
     return figure
 
 
 def matrices(pooled: Pooled) -> Figure | None:
     """Draw Dice of the mask of a model trained at t with the reference cut at u; None without t."""
     panels = list(pooled.study.panels)
-    cut = {p: {t: c.matrix for c in pooled.of(p) if (t := trained_at(c.method)) is not None}
-           for p in panels}  # fmt: skip
+    cut = {
+        p: {t: c.matrix for c in pooled.of(p) if (t := trained_at(c.method)) is not None}
+        for p in panels
+    }
     if not all(cut.values()):
         return None
     highest = max(float(np.nanmax(m)) for rows in cut.values() for m in rows.values())
@@ -88,8 +96,9 @@ def matrices(pooled: Pooled) -> Figure | None:
         rows = cut[panel]
         at = sorted(rows)
         grid = np.stack([rows[t] for t in at])
-        images.append(ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis",
-                                vmin=0, vmax=highest))  # fmt: skip
+        images.append(
+            ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=highest)
+        )
         best = grid.argmax(0)
         ax.plot(range(len(LEVELS)), best, "o", color="white", ms=4, mec="black", mew=0.5)
         ax.set_xticks(range(0, len(LEVELS), 2), [str(u) for u in LEVELS[::2]])
@@ -129,9 +138,16 @@ def forest(found: Sequence[Difference], title: str) -> Figure:
     for ax, panel in zip(axes, panels, strict=False):
         for d in (d for d in found if d.panel == panel and abs(d.gain.value) > reach):
             up = d.gain.value > 0
-            ax.annotate(f"{d.gain.value:+.2f}", (reach if up else -reach, methods.index(d.method)),
-                        (-4 if up else 4, 0), textcoords="offset points", fontsize=7, va="center",
-                        color=PALETTE[2 if up else 1], ha="right" if up else "left")  # fmt: skip
+            ax.annotate(
+                f"{d.gain.value:+.2f}",
+                (reach if up else -reach, methods.index(d.method)),
+                (-4 if up else 4, 0),
+                textcoords="offset points",
+                fontsize=7,
+                va="center",
+                color=PALETTE[2 if up else 1],
+                ha="right" if up else "left",
+            )
     figure.supxlabel(title, fontsize=9)
     return figure
 
@@ -163,14 +179,22 @@ def reliability(pooled: Pooled, methods: Sequence[str]) -> Figure:
         for i, name in enumerate(m for m in methods if m in cells):
             stated, truly, pixels = cells[name].calibration
             known = pixels > 0
-            ax.plot(stated[known] / pixels[known], truly[known] / pixels[known], "o-", ms=3,
-                    lw=1.2, color=PALETTE[i % len(PALETTE)], label=name)  # fmt: skip
+            ax.plot(
+                stated[known] / pixels[known],
+                truly[known] / pixels[known],
+                "o-",
+                ms=3,
+                lw=1.2,
+                color=PALETTE[i % len(PALETTE)],
+                label=name,
+            )
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=panel)
     for ax in axes[::COLUMNS]:
         ax.set_ylabel("share that is there")
     figure.supxlabel(f"model's probability, in {BINS} bins", fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5,
-                  loc="outside upper left")  # fmt: skip
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper left"
+    )
     return figure
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.dataset.overlap import LEVELS as VALUES
-from napari_confseg.dataset.overlap import Outlines, joint_histogram
+from napari_confseg.agreement.overlap import LEVELS as VALUES
+from napari_confseg.agreement.overlap import Outlines, joint_histogram
 from napari_confseg.store import EXCLUDED, Cohort, Status
 from trainer.data import class_indices, read_frames
 from trainer.evaluate import DECISION
@@ -62,10 +62,15 @@ class Measured:
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as f:
             np.savez_compressed(
-                f, clips=self.clips, patients=self.patients, classes=self.classes,
-                references=self.references, tables=self.tables.astype(np.uint32),
-                distances=self.distances, presence=self.presence,
-            )  # fmt: skip
+                f,
+                clips=self.clips,
+                patients=self.patients,
+                classes=self.classes,
+                references=self.references,
+                tables=self.tables.astype(np.uint32),
+                distances=self.distances,
+                presence=self.presence,
+            )
         partial.replace(path)
 
     @classmethod
@@ -75,8 +80,12 @@ class Measured:
             names = {
                 k: tuple(f[k].tolist()) for k in ("clips", "patients", "classes", "references")
             }
-            return cls(**names, tables=f["tables"].astype(np.int64), distances=f["distances"],
-                       presence=f["presence"])  # fmt: skip
+            return cls(
+                **names,
+                tables=f["tables"].astype(np.int64),
+                distances=f["distances"],
+                presence=f["presence"],
+            )
 
     def reference(self, name: str, panel: Sequence[str]) -> NDArray[np.int64]:
         """Return the tables (clips, classes, 101, 101) against a reference.
@@ -117,8 +126,11 @@ def measure(
     distances, presence = np.zeros((*shape, 2)), np.zeros(shape[:2])
     for i, name in enumerate(clips):
         clip = cohort.clip(name)
-        said = {r: reading(cohort.location, name, rater, indices)
-                for r, rater in enumerate(references) if rater in clip.raters()}  # fmt: skip
+        said = {
+            r: reading(cohort.location, name, rater, indices)
+            for r, rater in enumerate(references)
+            if rater in clip.raters()
+        }
         seen = np.logical_or.reduce([reviewed.any(1) for _, reviewed in said.values()])
         frames = np.flatnonzero(seen).tolist()
         times = iter(frames)

@@ -25,7 +25,9 @@ RESAMPLES = 10_000
 """So many that the rarest p-value, 2 / 10,001, survives correction for some hundred comparisons."""
 HD95, AUROC = "hd95_px", "presence_auroc"
 TITLES = {name: s.title for name, s in SCORES.items()} | {
-    HD95: "HD95, pixels", AUROC: "Presence, AUROC"}  # fmt: skip
+    HD95: "HD95, pixels",
+    AUROC: "Presence, AUROC",
+}
 HIGHER = {name for name, s in SCORES.items() if s.better == "higher"} | {AUROC}
 """Scores of which more is better."""
 
@@ -95,8 +97,9 @@ def pool(folder: Path, study: StudyRequest) -> Pooled:
     runs: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     for fit in plan(study):
         runs[fit.panel, slug(fit.method)].append((fit.seed, fit.name))
-    first = {name: Measured.load(folder / RUNS / name / TABLES)
-             for _, name in next(iter(runs.values()))}  # fmt: skip
+    first = {
+        name: Measured.load(folder / RUNS / name / TABLES) for _, name in next(iter(runs.values()))
+    }
     patients = tuple(sorted({p for m in first.values() for p in m.patients}))
     known = all(s.reference in next(iter(first.values())).references for s in SCORES.values())
     weights = draw(len(patients))
@@ -128,14 +131,16 @@ def _cell(
 ) -> _Part:
     """Return values, matrix, levels and calibration of one seed, from its folds."""
     whose = np.array([patients.index(p) for m in measured for p in m.patients])
-    sums = {name: _sums(measured, score, panel, whose, len(patients))
-            for name, score in SCORES.items()}  # fmt: skip
+    sums = {
+        name: _sums(measured, score, panel, whose, len(patients)) for name, score in SCORES.items()
+    }
     drawn = {name: np.tensordot(weights, s, 1) for name, s in sums.items()}
     values = {name: score.value(drawn[name]) for name, score in SCORES.items()}
     distances = np.concatenate([m.distance("latent", panel) for m in measured])
     total = np.tensordot(weights, _by_patient(distances, whose, len(patients)), 1)
-    values[HD95] = np.divide(total[..., 0], total[..., 1], out=np.full(total.shape[:2], np.nan),
-                             where=total[..., 1] > 0)  # fmt: skip
+    values[HD95] = np.divide(
+        total[..., 0], total[..., 1], out=np.full(total.shape[:2], np.nan), where=total[..., 1] > 0
+    )
     values[AUROC] = _presence(measured, panel, weights[:, whose])
     matrix = mean_defined(dice_by_level(drawn["mask_dice"][0]).T)
     levels = mean_defined(np.moveaxis(dice_by_level(drawn["level_dice"]), -1, -2))
@@ -180,5 +185,6 @@ def _average(panel: str, method: str, runs: tuple[str, ...], parts: Sequence[_Pa
     mean = {
         name: sum(weights[:, s, None] * v[name] for s, v in enumerate(values)) for name in values[0]
     }
-    return Cell(panel, method, runs, mean, np.mean(matrix, 0), np.mean(levels, 0),
-                np.sum(calibration, 0))  # fmt: skip
+    return Cell(
+        panel, method, runs, mean, np.mean(matrix, 0), np.mean(levels, 0), np.sum(calibration, 0)
+    )

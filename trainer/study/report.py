@@ -31,10 +31,18 @@ def write_report(folder: Path) -> Pooled:
     found = differences(pooled)
     write_numbers(pooled, folder / NUMBERS)
     body = [
-        _head(pooled), _verdict(pooled, found), _curves(pooled), _rule(pooled, found),
-        _table(pooled), _gains(found),
-        _matrix(pooled), _ranks(pooled), _classes(pooled), _reliability(pooled), _method(pooled),
-    ]  # fmt: skip
+        _head(pooled),
+        _verdict(pooled, found),
+        _curves(pooled),
+        _rule(pooled, found),
+        _table(pooled),
+        _gains(found),
+        _matrix(pooled),
+        _ranks(pooled),
+        _classes(pooled),
+        _reliability(pooled),
+        _method(pooled),
+    ]
     write_page("What is confidence worth?", body, folder / REPORT)
     return pooled
 
@@ -51,10 +59,11 @@ def _head(pooled: Pooled) -> str:
     truth = (
         "<p class='warn'>The cohort is <b>synthetic</b> and its readers are simulated: figures "
         "tell how methods behave when readers differ in known ways. They say nothing about "
-        "patients.</p>" if pooled.known else
-        "<p class='warn'>Nobody knows the truth of this cohort: scores compare with the readers "
-        "of each panel themselves, and favour whoever repeats them.</p>"
-    )  # fmt: skip
+        "patients.</p>"
+        if pooled.known
+        else "<p class='warn'>Nobody knows the truth of this cohort: scores compare with the "
+        "readers of each panel themselves, and favour whoever repeats them.</p>"
+    )
     return (
         f"<p>{fits} fits: {len(study.methods)} methods, {len(study.panels)} panels of readers, "
         f"{study.folds} folds of {len(pooled.patients)} patients, {study.seeds} seed"
@@ -71,8 +80,9 @@ def sentence(found: list[Difference], panel: str, baseline: str) -> str:
     below = sorted((d for d in sure if d.gain.value < 0), key=lambda d: d.gain.value)
     parts = [
         f"{words} {', '.join(f'<b>{escape(d.method)}</b> ({d.gain.value:+.3f})' for d in some)}"
-        for words, some in (("better:", above), ("worse:", below)) if some
-    ]  # fmt: skip
+        for words, some in (("better:", above), ("worse:", below))
+        if some
+    ]
     told = "; ".join(parts) or "no method differs by more than chance"
     return f"<li><b>{escape(panel)}</b> against {escape(baseline)}: {told}</li>"
 
@@ -81,12 +91,18 @@ def _verdict(pooled: Pooled, found: list[Difference]) -> str:
     panels = list(pooled.study.panels)
     if len(panels) > 1:
         panels = [EVERYBODY]
-    lines = [sentence(found, p, b) for p in panels for b in BASELINES
-             if any(d.baseline == b for d in found)]  # fmt: skip
+    lines = [
+        sentence(found, p, b)
+        for p in panels
+        for b in BASELINES
+        if any(d.baseline == b for d in found)
+    ]
     return (
         f"<p>In {TITLES[PRIMARY].lower()}, after correction for {len(found)} comparisons:</p>"
-        f"<ul>{''.join(lines)}</ul>" if lines else ""
-    )  # fmt: skip
+        f"<ul>{''.join(lines)}</ul>"
+        if lines
+        else ""
+    )
 
 
 def _rule(pooled: Pooled, found: list[Difference]) -> str:
@@ -170,10 +186,16 @@ def _gains(found: list[Difference]) -> str:
         if not here:
             continue
         figure = figures.forest(here, f"gain over {baseline} in {TITLES[PRIMARY].lower()}")
-        parts.append(figure_html(figure, (
-            f"Gain over <b>{baseline}</b> on the same patients, with its interval. Green: better, "
-            "orange: worse, after Holm's correction for all comparisons of this study; grey: may "
-            "be chance.")))  # fmt: skip
+        parts.append(
+            figure_html(
+                figure,
+                (
+                    f"Gain over <b>{baseline}</b> on the same patients, with its interval. Green: "
+                    "better, orange: worse, after Holm's correction for all comparisons of this "
+                    "study; grey: may be chance."
+                ),
+            )
+        )
     return "<h2>Against the rules</h2>" + "".join(parts) if parts else ""
 
 
@@ -204,10 +226,13 @@ def _classes(pooled: Pooled) -> str:
         for c in pooled.of(panel):
             values = c.values[PRIMARY]
             each = (Interval.of(values[:, i]) for i in range(len(names)))
-            rows.append(f"<td>{escape(panel)}</td><td>{escape(c.method)}</td>"
-                        + "".join(cell(i.value, i.low, i.high) for i in each))  # fmt: skip
+            rows.append(
+                f"<td>{escape(panel)}</td><td>{escape(c.method)}</td>"
+                + "".join(cell(i.value, i.low, i.high) for i in each)
+            )
     return f"<h2>By class</h2><p class='note'>{TITLES[PRIMARY]}.</p>" + table(
-        ["panel", "method", *names], rows)  # fmt: skip
+        ["panel", "method", *names], rows
+    )
 
 
 def _reliability(pooled: Pooled) -> str:
@@ -222,8 +247,11 @@ def _reliability(pooled: Pooled) -> str:
 
 def _method(pooled: Pooled) -> str:
     study = pooled.study
-    latent = ("the latent probability that was there to be seen" if pooled.known
-              else "the readers of the panel")  # fmt: skip
+    latent = (
+        "the latent probability that was there to be seen"
+        if pooled.known
+        else "the readers of the panel"
+    )
     return f"""<h2>How it was done</h2>
 <p>Patients are dealt into {study.folds} folds, every class in its share. For each fold, panel and
 method one network of size <code>{escape(study.size)}</code> learns from the other patients

@@ -14,7 +14,7 @@ from napari_confseg.methods import Method
 from napari_confseg.store import Cohort
 from napari_confseg.store.schema import Slug
 from trainer.data import class_indices, find_sources
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,12 +168,20 @@ def open_study(folder: Path, asked: StudyRequest | None = None) -> StudyRequest:
     earlier = StudyRequest.model_validate_json(path.read_bytes())
     if asked is None or asked == earlier:
         return earlier
-    differs = [f for f in StudyRequest.model_fields
-               if f not in GROWS and getattr(asked, f) != getattr(earlier, f)]  # fmt: skip
-    differs += [f"panel {name}" for name, raters in asked.panels.items()
-                if earlier.panels.get(name, raters) != raters]  # fmt: skip
+    differs = [
+        f
+        for f in StudyRequest.model_fields
+        if f not in GROWS and getattr(asked, f) != getattr(earlier, f)
+    ]
+    differs += [
+        f"panel {name}"
+        for name, raters in asked.panels.items()
+        if earlier.panels.get(name, raters) != raters
+    ]
     if differs:
-        raise TrainError(f"{folder} holds another study: it differs in {', '.join(differs)}",
-                         "Choose another folder, or ask for the same.")  # fmt: skip
+        raise TrainError(
+            f"{folder} holds another study: it differs in {', '.join(differs)}",
+            "Choose another folder, or ask for the same.",
+        )
     path.write_text(asked.model_dump_json(indent=2), encoding="utf-8")
     return asked

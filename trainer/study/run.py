@@ -7,7 +7,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 from trainer.study.request import open_study, plan
 from trainer.study.work import attempt, be_a_worker, is_complete
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_confseg.dataset.overlap import LEVELS as VALUES
+from napari_confseg.agreement.overlap import LEVELS as VALUES
 from trainer.evaluate import BINS, DECISION
 
 if TYPE_CHECKING:
@@ -143,9 +143,10 @@ SCORES: dict[str, Score] = {
     "truth_dice": Score("Dice against truth", "truth", "higher", truth_sums, _dice),
     "squared_error": Score("Squared error", "latent", "lower", square_sums, _share),
     "brier": Score("Brier score", "truth", "lower", square_sums, _share),
-    "calibration_error": Score("Calibration error", "truth", "lower", calibration_sums,
-                               calibration_error),
-}  # fmt: skip
+    "calibration_error": Score(
+        "Calibration error", "truth", "lower", calibration_sums, calibration_error
+    ),
+}
 """Scores that follow from tables. HD95 and presence (AUROC) are measured apart."""
 
 PRIMARY = "level_dice"

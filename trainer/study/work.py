@@ -13,10 +13,10 @@ import torch
 from napari_confseg.job import REQUEST, Failed, JobError, RunFolder
 from napari_confseg.store import Cohort, StoreError
 from trainer.checkpoint import STATE
-from trainer.execute import execute
+from trainer.errors import TrainError
 from trainer.findings import FINDINGS_CSV, model_findings, write_findings
 from trainer.predict import Predictor
-from trainer.problems import TrainError
+from trainer.run_job import execute
 from trainer.study.measure import TABLE_CSV, TABLES, measure, write_scores
 from trainer.study.request import RUNS, open_study
 
@@ -106,9 +106,10 @@ def truths(location: str) -> tuple[str, ...]:
     """Return the raters of the cohort that know the truth; none in a cohort of patients."""
     cohort = _cohort(location)
     return tuple(
-        name for name in TRUTHS
+        name
+        for name in TRUTHS
         if all(name in cohort.clip(clip).raters() for clip in cohort.clips())
-    )  # fmt: skip
+    )
 
 
 def be_a_worker() -> None:

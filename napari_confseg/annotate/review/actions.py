@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from napari_confseg.annotate.keymap import Binding
+from napari_confseg.annotate.shortcuts import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +33,24 @@ def review_actions(review: Review | None = None) -> list[Binding]:
             ("mean", "Decide: the mean of all", "F7", lambda r: r.decide("mean")),
             ("reject", "Decide: nothing there", "F8", lambda r: r.decide("reject")),
             ("correct", "Paint it by hand; again when done", "F9", lambda r: r.correct()),
-            ("scope", "Decide for all frames, or for the frame on show", "F10",
-             lambda r: r.want(whole=not r.state.wish.whole)),
+            (
+                "scope",
+                "Decide for all frames, or for the frame on show",
+                "F10",
+                lambda r: r.want(whole=not r.state.wish.whole),
+            ),
         )
-    ]  # fmt: skip
+    ]
     return made + [
-        Binding(f"review.accept-{n}", GROUP, f"Decide: accept rater {n}", key,
-                on_review(partial(_accept, n)))
+        Binding(
+            f"review.accept-{n}",
+            GROUP,
+            f"Decide: accept rater {n}",
+            key,
+            on_review(partial(_accept, n)),
+        )
         for n, key in enumerate(ACCEPT_KEYS, 1)
-    ]  # fmt: skip
+    ]
 
 
 def _accept(number: int, review: Review) -> None:

@@ -6,11 +6,11 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_confseg.annotate.review.deciding import becoming, rule
+from napari_confseg.agreement.rater_view import planes_of
+from napari_confseg.annotate.review.decisions import becoming, rule
 from napari_confseg.annotate.review.looking import Looking
 from napari_confseg.annotate.review.state import Ruling
 from napari_confseg.annotate.view import Tool
-from napari_confseg.dataset.reading import planes_of
 from napari_confseg.store import StoreError
 
 if TYPE_CHECKING:
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.annotate.review.deciding import Becoming
-    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.agreement.disagreement import Region
+    from napari_confseg.annotate.review.decisions import Becoming, Item
+    from napari_confseg.annotate.review.prefill import Work
     from napari_confseg.annotate.review.state import Pending, RaterRow
-    from napari_confseg.annotate.review.working import Work
     from napari_confseg.annotate.session import Session
-    from napari_confseg.dataset.regions import Region
     from napari_confseg.store import ClassSpec, Stroke
 
 
@@ -78,10 +77,15 @@ class Carrying(Looking):
     def _rule(self, ruling: Ruling, found: Becoming) -> Stroke | None:
         session, c = self.session, ruling.event.class_index
         act = rule(
-            ruling.verdict, found, c, ruling.case, source=ruling.source,
-            mine=session.planes[session.classes[c].name], status=session.status[:, c],
+            ruling.verdict,
+            found,
+            c,
+            ruling.case,
+            source=ruling.source,
+            mine=session.planes[session.classes[c].name],
+            status=session.status[:, c],
             closed=self._closed_by(c, [region for region, _ in found]),
-        )  # fmt: skip
+        )
         if act is None:
             return None
         self._deciding = True
@@ -95,9 +99,12 @@ class Carrying(Looking):
         deciding = set(map(id, regions))
         frames = {r.frame for r in regions}
         still = {
-            r.frame for i in self.state.items if i.event.class_index == class_index
-            for r in i.open if id(r) not in deciding
-        }  # fmt: skip
+            r.frame
+            for i in self.state.items
+            if i.event.class_index == class_index
+            for r in i.open
+            if id(r) not in deciding
+        }
         return frames - still
 
     # ---- by hand --------------------------------------------------------------------------

@@ -6,16 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from napari_confseg.annotate.review.settled import Settled
+from napari_confseg.agreement.disagreement import find_disagreements
+from napari_confseg.agreement.rater_view import Reading
+from napari_confseg.annotate.review.decisions import Settled
 from napari_confseg.annotate.review.state import chosen_raters
-from napari_confseg.dataset.disagreement import find_disagreements
-from napari_confseg.dataset.reading import Reading
 from napari_confseg.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.state import Wish
     from napari_confseg.store import Clip, Cohort
 
@@ -34,7 +34,7 @@ class ClipDue:
     events, open : int
         Disagreements, and those of them not decided.
     size : float
-        Of those that are open, as :class:`~napari_confseg.dataset.regions.Event` has it.
+        Of those that are open, as :class:`~napari_confseg.agreement.disagreement.Event` has it.
     """
 
     clip: str
@@ -91,10 +91,12 @@ def _look_at(
     chosen = chosen_raters(wish, who)
     if len(chosen) < 2:
         return None
-    classes = [c.index for c in cohort.meta.classes
-               if wish.classes is None or c.name in wish.classes]  # fmt: skip
-    found = find_disagreements(clip, sorted(chosen), classes, wish.threshold,
-                               narrowest=wish.narrowest, cancelled=cancelled)  # fmt: skip
+    classes = [
+        c.index for c in cohort.meta.classes if wish.classes is None or c.name in wish.classes
+    ]
+    found = find_disagreements(
+        clip, sorted(chosen), classes, wish.threshold, narrowest=wish.narrowest, cancelled=cancelled
+    )
     if found is None or not found.compared.any():
         return None
     mine = next((r.rater for r in there if r.name == ADJUDICATED), None)

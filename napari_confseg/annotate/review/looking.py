@@ -17,10 +17,8 @@ from psygnal import Signal
 
 from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.links import Links
-from napari_confseg.annotate.review.agreeing import still_untouched
-from napari_confseg.annotate.review.deciding import Case
-from napari_confseg.annotate.review.looks import look_of
-from napari_confseg.annotate.review.settled import Settled
+from napari_confseg.annotate.review.decisions import Case, Settled
+from napari_confseg.annotate.review.prefill import agree, compare, read_raters, still_untouched
 from napari_confseg.annotate.review.state import (
     Agree,
     Question,
@@ -29,10 +27,10 @@ from napari_confseg.annotate.review.state import (
     ReviewState,
     Wish,
     chosen_raters,
+    look_of,
     why_nothing,
 )
-from napari_confseg.annotate.review.working import agree, compare, read_raters
-from napari_confseg.annotate.saving import say
+from napari_confseg.annotate.save_state import say
 from napari_confseg.store import Status
 
 if TYPE_CHECKING:
@@ -40,12 +38,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.agreement.disagreement import Disagreements, Region
+    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.annotate.review.decisions import Item
+    from napari_confseg.annotate.review.prefill import Raters, Work
     from napari_confseg.annotate.review.state import Pending
-    from napari_confseg.annotate.review.working import Raters, Work
     from napari_confseg.annotate.session import Session
-    from napari_confseg.dataset.reading import Reading
-    from napari_confseg.dataset.regions import Disagreements, Region
     from napari_confseg.store import Act, ClassSpec, DecidedRegion
 
 
@@ -123,9 +121,11 @@ class Looking:
         begun = list(Settled(self.session.strokes).begun.values())
         if begun and self.session.adjudicator:
             wish = replace(
-                self.state.wish, raters=frozenset(begun[-1].raters),
-                threshold=begun[-1].threshold, narrowest=begun[-1].narrowest,
-            )  # fmt: skip
+                self.state.wish,
+                raters=frozenset(begun[-1].raters),
+                threshold=begun[-1].threshold,
+                narrowest=begun[-1].narrowest,
+            )
             self.state = replace(self.state, wish=wish)
 
     def refresh(self) -> None:
@@ -228,12 +228,17 @@ class Looking:
         nothing = why_nothing(rows, classes)
         items = () if nothing else self._items
         self.state = ReviewState(
-            wish, rows, classes, self._pending(rows, classes), items,
+            wish,
+            rows,
+            classes,
+            self._pending(rows, classes),
+            items,
             self._at if items else None,
             adjudicating=bool(session.adjudicator) and session.clip is not None,
-            correcting=self._before is not None, reason=self._why(nothing),
+            correcting=self._before is not None,
+            reason=self._why(nothing),
             untouched=self._untouched(),
-        )  # fmt: skip
+        )
         self.changed.emit(self.state)
 
     def _pending(self, rows: Sequence[RaterRow], classes: Sequence[ClassSpec]) -> Pending | None:
@@ -245,9 +250,12 @@ class Looking:
         if why_nothing(rows, classes):
             return None
         question = Question(
-            session.clip.name, tuple(r.name for r in rows if r.compared),
-            tuple(c.index for c in classes), wish.threshold, wish.narrowest,
-        )  # fmt: skip
+            session.clip.name,
+            tuple(r.name for r in rows if r.compared),
+            tuple(c.index for c in classes),
+            wish.threshold,
+            wish.narrowest,
+        )
         if question != self._answered:
             return question
         if self._parts or (self._agree and self._untouched()):
@@ -293,11 +301,17 @@ class Looking:
         for name in names:  # who has a colour keeps it on every clip
             self._numbers.setdefault(name, len(self._numbers))
         return tuple(
-            RaterRow(n, metas[n].label, metas[n].kind, look_of(self._numbers[n]),
-                     frames[n], n in chosen,
-                     n in chosen and n not in wish.hidden)
+            RaterRow(
+                n,
+                metas[n].label,
+                metas[n].kind,
+                look_of(self._numbers[n]),
+                frames[n],
+                n in chosen,
+                n in chosen and n not in wish.hidden,
+            )
             for n in names
-        )  # fmt: skip
+        )
 
     def _stand(self) -> tuple[Item, ...]:
         """Return how the disagreements stand by the record."""

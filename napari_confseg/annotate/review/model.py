@@ -15,12 +15,11 @@ from napari_confseg.annotate.review.state import Ruling
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_confseg.agreement.disagreement import Region
     from napari_confseg.annotate.review.cohort import ClipDue
-    from napari_confseg.annotate.review.deciding import Becoming
-    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.decisions import Becoming, Item
     from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.session import Session
-    from napari_confseg.dataset.regions import Region
     from napari_confseg.store import Act, Stroke, Verdict
 
 AT_ONCE: Final = 12

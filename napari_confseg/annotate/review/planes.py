@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.dataset.maps import Map
-    from napari_confseg.dataset.reading import Reading
-    from napari_confseg.dataset.regions import Event
+    from napari_confseg.agreement.disagreement import Event
+    from napari_confseg.agreement.maps import Map
+    from napari_confseg.agreement.rater_view import Reading
 
 KEPT: Final = 16
 """Frames kept of each rater: stepping to and fro reads nothing twice."""
@@ -85,7 +85,7 @@ class StoredPlanes(KeptPlanes):
 
 
 class MapOfAgreement(KeptPlanes):
-    """A map of :data:`~napari_confseg.dataset.maps.MAPS` over the raters who reviewed each frame.
+    """A map of :data:`~napari_confseg.agreement.maps.MAPS` over the raters who reviewed each frame.
 
     Parameters
     ----------

@@ -1,20 +1,38 @@
-"""What a review shows, worked out from what the person wants and what there is. Pure."""
+"""How raters are told apart on the canvas: a colour and a hatching each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from napari_confseg.dataset.disagreement import NARROWEST
+from napari_confseg.agreement.disagreement import NARROWEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.annotate.review.deciding import Case
-    from napari_confseg.annotate.review.looks import Look
-    from napari_confseg.annotate.review.settled import Item
-    from napari_confseg.dataset.regions import Event, Region
+    from napari_confseg.agreement.disagreement import Event, Region
+    from napari_confseg.annotate.review.decisions import Case, Item
     from napari_confseg.store import ClassSpec, RaterKind, Verdict
+
+
+COLORS: Final = ("#77aadd", "#ee8866", "#bbcc33", "#ffaabb", "#44bb99", "#eedd88")
+"""Paul Tol's "light" scheme: bright enough on black, and told apart by colour-blind readers."""
+
+DIRECTIONS: Final = 4
+
+
+@dataclass(frozen=True)
+class Look:
+    """A colour ``"#rrggbb"`` and a direction of :func:`~napari_confseg.annotate.hatch.hatching`."""
+
+    color: str
+    direction: int
+
+
+def look_of(number: int) -> Look:
+    """Return the look of the rater of this number: the first twelve all differ."""
+    return Look(COLORS[number % len(COLORS)], number % DIRECTIONS)
+
 
 PUBLISHED: Final = 60
 """The threshold to begin with, in percent: the one that the published study recommends."""
@@ -35,7 +53,7 @@ class Wish:
     hidden : frozenset of str
         Raters whose marks are not drawn.
     map : str
-        Which map of agreement is drawn, a key of :data:`~napari_confseg.dataset.maps.MAPS`; empty
+        Which map of agreement is drawn, a key of :data:`~napari_confseg.agreement.maps.MAPS`; empty
         for none.
     opacity : float
         Of the raters' marks, 0..1.

@@ -142,9 +142,11 @@ def _check_width(width: float, beams: Beams) -> None:
 
 
 def _brightest(
-    beams: Beams, frame: NDArray[np.uint8], laterals: NDArray[np.float64],
+    beams: Beams,
+    frame: NDArray[np.uint8],
+    laterals: NDArray[np.float64],
     depths: NDArray[np.float64],
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """Return the depths of the brightest path that keeps to the corridor about `depths`.
 
     The cheapest path over the picture along the beams, where a point costs less the brighter it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.annotate.boxes import patch_between
+from napari_confseg.annotate.patches import patch_between
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act
 
 if TYPE_CHECKING:

@@ -96,9 +96,11 @@ class Track:
         """
         following, _ = small(frame)
         flow = np.asarray(
-            optical_flow_ilk(following, self.latest, radius=RADIUS, num_warp=WARPS,
-                             dtype=np.float32), np.float32,
-        )  # fmt: skip
+            optical_flow_ilk(
+                following, self.latest, radius=RADIUS, num_warp=WARPS, dtype=np.float32
+            ),
+            np.float32,
+        )
         plausible = _plausible(flow)
         flow = np.stack([gaussian_filter(v, SMOOTH) for v in flow])
         grid = np.indices(following.shape, np.float32)

@@ -90,8 +90,10 @@ def snapped(
         return out
     margin = int(np.ceil(band + 3 * SMOOTHING)) + 2
     rows, columns = np.flatnonzero(rough.any(axis=1)), np.flatnonzero(rough.any(axis=0))
-    box = np.s_[max(rows[0] - margin, 0) : rows[-1] + margin + 1,
-                max(columns[0] - margin, 0) : columns[-1] + margin + 1]  # fmt: skip
+    box = np.s_[
+        max(rows[0] - margin, 0) : rows[-1] + margin + 1,
+        max(columns[0] - margin, 0) : columns[-1] + margin + 1,
+    ]
     smooth = _smooth(frame[box].astype(np.float32), valid[box])
     padded = np.pad(rough[box], 1)
     thick = distance_transform_edt(padded)
@@ -104,9 +106,11 @@ def snapped(
 
 
 def _settled(
-    contour: NDArray[np.float64], signed: NDArray[np.float64], smooth: NDArray[np.float32],
+    contour: NDArray[np.float64],
+    signed: NDArray[np.float64],
+    smooth: NDArray[np.float32],
     band: tuple[float, float],
-) -> NDArray[np.bool_]:  # fmt: skip
+) -> NDArray[np.bool_]:
     """Return the region within one contour (y, x) after it has settled; `band` is out, in."""
     points = _even(contour)
     if len(points) < LEAST_POINTS:

@@ -30,8 +30,11 @@ class Activity(QObject):  # type: ignore[misc]
         super().__init__(parent)
         self._session = session
         viewer = getattr(viewer, "__wrapped__", viewer)  # plugins are given a proxy
-        self._callbacks = [viewer.mouse_move_callbacks, viewer.mouse_drag_callbacks,
-                           viewer.mouse_wheel_callbacks]  # fmt: skip
+        self._callbacks = [
+            viewer.mouse_move_callbacks,
+            viewer.mouse_drag_callbacks,
+            viewer.mouse_wheel_callbacks,
+        ]
         for callbacks in self._callbacks:
             callbacks.append(self._on_mouse)
         self._timer = QTimer(self)

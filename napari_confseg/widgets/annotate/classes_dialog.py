@@ -23,9 +23,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.cohort_draft import AnchorRow, ClassRow, Draft, drafted, rows_of
-from napari_confseg.annotate.palettes import PALETTES
-from napari_confseg.widgets.parts.look import label
+from napari_confseg.annotate.cohort_draft import (
+    PALETTES,
+    AnchorRow,
+    ClassRow,
+    Draft,
+    drafted,
+    rows_of,
+)
+from napari_confseg.widgets.common.buttons import label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,8 +71,9 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         self._filling = False
         self.draft = Draft(meta)
         self.classes = _table(["Colour", "Label", "Key", "In the store"], _LABEL)
-        self.anchors = _table(["%", "Word", "Key", "Example: what such a mark looks like"],
-                              _EXAMPLE)  # fmt: skip
+        self.anchors = _table(
+            ["%", "Word", "Key", "Example: what such a mark looks like"], _EXAMPLE
+        )
         self.saying = label(role="caution")
         self._lay_out()
         class_rows, anchor_rows = rows_of(meta)
@@ -98,15 +105,27 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         class_note = label(
             "Double click changes a cell or colour. Classes stay in place, for planes are kept "
             "under their numbers; new ones come last. Without a key the next free one is taken.",
-            role="note")  # fmt: skip
+            role="note",
+        )
         anchor_note = label(
             "Agree on what each word means: readers see the example beneath the slider.",
-            role="note")  # fmt: skip
+            role="note",
+        )
         colours = _row(QLabel("Colours"), self.palettes, take)
-        self.tabs.addTab(_page(class_note, self.classes, _row(self.add_class, self.drop_class),
-                               colours, self.source), "Classes")  # fmt: skip
-        self.tabs.addTab(_page(anchor_note, self.anchors, _row(self.add_anchor, self.drop_anchor)),
-                         "Words of confidence")  # fmt: skip
+        self.tabs.addTab(
+            _page(
+                class_note,
+                self.classes,
+                _row(self.add_class, self.drop_class),
+                colours,
+                self.source,
+            ),
+            "Classes",
+        )
+        self.tabs.addTab(
+            _page(anchor_note, self.anchors, _row(self.add_anchor, self.drop_anchor)),
+            "Words of confidence",
+        )
         kinds = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(kinds.Save | kinds.Cancel)
         self.buttons.accepted.connect(self.accept)
@@ -145,8 +164,10 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
 
     def class_rows(self) -> list[ClassRow]:
         """Return the classes as typed."""
-        return [ClassRow(label=c[_LABEL], color=c[_COLOR], key=c[_KEY], name=c[_NAME])
-                for c in _cells(self.classes)]  # fmt: skip
+        return [
+            ClassRow(label=c[_LABEL], color=c[_COLOR], key=c[_KEY], name=c[_NAME])
+            for c in _cells(self.classes)
+        ]
 
     def anchor_rows(self) -> list[AnchorRow]:
         """Return the words as typed."""

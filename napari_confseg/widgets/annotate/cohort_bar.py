@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
-from napari_confseg.widgets.parts.look import button
+from napari_confseg.widgets.common.buttons import button
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,18 +8,18 @@ from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial
-from napari_confseg.widgets.annotate.others import OtherReaders
+from napari_confseg.widgets.annotate.other_raters import OtherReaders
 from napari_confseg.widgets.annotate.palette import ClassPalette
-from napari_confseg.widgets.annotate.save_light import SaveLight
+from napari_confseg.widgets.annotate.save_state import SaveLight
 from napari_confseg.widgets.annotate.start_page import StartPage
 from napari_confseg.widgets.annotate.tools import ToolBox
 from napari_confseg.widgets.annotate.transport import Transport
+from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.jobs import WorkLine
+from napari_confseg.widgets.common.page import Page
+from napari_confseg.widgets.common.section import Section, still_wheel
+from napari_confseg.widgets.common.slider_row import SliderRow
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.parts.look import label
-from napari_confseg.widgets.parts.page import Page
-from napari_confseg.widgets.parts.section import Section, still_wheel
-from napari_confseg.widgets.parts.slider_row import SliderRow
-from napari_confseg.widgets.parts.work_line import WorkLine
 
 if TYPE_CHECKING:
     import napari

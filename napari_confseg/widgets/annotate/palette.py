@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.parts.look import button, icon, label, set_role
+from napari_confseg.widgets.common.buttons import button, icon, label, set_role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,9 +88,10 @@ class ClassRow(QFrame):  # type: ignore[misc]
         self.lock.setChecked(locked)
         self.lock.setIcon(icon("lock" if locked else "lock_open", color))
         self.lock.setToolTip(
-            f"Unlock {self._label}" if locked
+            f"Unlock {self._label}"
+            if locked
             else f"Lock {self._label}: nothing but undo changes its marks"
-        )  # fmt: skip
+        )
 
     def _on_eye(self, on: bool) -> None:
         if QApplication.keyboardModifiers() & Qt.KeyboardModifier.AltModifier:

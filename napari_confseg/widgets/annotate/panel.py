@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.remember import Memory, account_name
+from napari_confseg.annotate.preferences import Memory, account_name
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.annotate.activity import Activity
-from napari_confseg.widgets.annotate.desk import Desk
-from napari_confseg.widgets.annotate.keys import Keys
-from napari_confseg.widgets.annotate.keys_dialog import KeysDialog
+from napari_confseg.widgets.annotate.cohort_actions import Desk
 from napari_confseg.widgets.annotate.roles import Roles
+from napari_confseg.widgets.annotate.shortcuts import Keys
+from napari_confseg.widgets.annotate.shortcuts_dialog import KeysDialog
 from napari_confseg.widgets.annotate.shown import ShownSession
 from napari_confseg.widgets.annotate.start_page import dropped_folder
-from napari_confseg.widgets.canvas.player import Player
+from napari_confseg.widgets.layers.player import Player
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
 from napari_confseg.widgets.shared import close_with
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 
-    from napari_confseg.widgets.parts.chores import Chore
+    from napari_confseg.widgets.common.jobs import Chore
 
 MESSAGE_SECONDS: Final = 12
 

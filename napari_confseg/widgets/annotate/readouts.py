@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.live_readouts import LiveReadouts
 from napari_confseg.readouts import OverClip, Presence
-from napari_confseg.widgets.parts.chores import Chore
-from napari_confseg.widgets.parts.look import button, label
-from napari_confseg.widgets.parts.section import StillWheel
+from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.section import StillWheel
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QHideEvent, QShowEvent
@@ -34,17 +34,29 @@ PAUSE_MS: Final = 120
 """A moved slider or a quick hand is let go on before anything is computed."""
 
 ROWS: Final = {
-    "pleura_percentage": ("Pleura with B-lines", "b-line",
-                          "Share of the pleural line's extent with B-lines beneath it"),
+    "pleura_percentage": (
+        "Pleura with B-lines",
+        "b-line",
+        "Share of the pleural line's extent with B-lines beneath it",
+    ),
     "b_line_count": ("B-lines", "b-line", "Separate B-lines; those that merge count as one"),
-    "artefact_score": ("Artefact score", "b-line",
-                       "Share of the space beneath the pleura, ribs left out, that B-lines fill"),
+    "artefact_score": (
+        "Artefact score",
+        "b-line",
+        "Share of the space beneath the pleura, ribs left out, that B-lines fill",
+    ),
     "a_lines": ("A-lines", "a-line", "How sure it is that there is an A-line"),
-    "consolidation": ("Consolidation", "consolidation",
-                      "Area within the sector; in mm² where the pixel's size is known"),
-    "effusion": ("Effusion", "effusion",
-                 "Area within the sector; in mm² where the pixel's size is known"),
-}  # fmt: skip
+    "consolidation": (
+        "Consolidation",
+        "consolidation",
+        "Area within the sector; in mm² where the pixel's size is known",
+    ),
+    "effusion": (
+        "Effusion",
+        "effusion",
+        "Area within the sector; in mm² where the pixel's size is known",
+    ),
+}
 """Field of the read-outs -> what people read, the class whose colour it takes, and what it is."""
 
 INTERVAL_TIP: Final = (
@@ -261,8 +273,10 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
 
     def _list_sources(self) -> None:
         there = self.live.sources()
-        if [(self.sources.itemData(i), self.sources.itemText(i))
-                for i in range(self.sources.count())] != there:  # fmt: skip
+        if [
+            (self.sources.itemData(i), self.sources.itemText(i))
+            for i in range(self.sources.count())
+        ] != there:
             self.sources.clear()
             for slug, words in there:
                 self.sources.addItem(words, slug)
@@ -289,8 +303,10 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         if not self._over_clip:
             return ""
         if not n:
-            return ("No frame is reviewed in every class yet. Only reviewed frames count: "
-                    "elsewhere unmarked means unknown.")  # fmt: skip
+            return (
+                "No frame is reviewed in every class yet. Only reviewed frames count: "
+                "elsewhere unmarked means unknown."
+            )
         if missing:
             return f"Computing: {n - missing} of {n} reviewed frames."
         return f"Mean over {n} reviewed frame{'s' * (n != 1)}."

@@ -83,10 +83,12 @@ class Roles(QObject):  # type: ignore[misc]
     def ask_unblind(self) -> None:
         """Let a reviewer say, by name, that this reader may see the others on this clip."""
         name, ok = QInputDialog.getText(
-            self._window, "Show the other readers?",
+            self._window,
+            "Show the other readers?",
             "A reviewer may let this reader see the others on this clip.\n"
             "It is noted with the reader's marks, with the time. Name of the reviewer:",
-            QLineEdit.EchoMode.Normal, "",
-        )  # fmt: skip
+            QLineEdit.EchoMode.Normal,
+            "",
+        )
         if ok:
             self._session.unblind(name)

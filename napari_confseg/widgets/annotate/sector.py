@@ -16,11 +16,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
-from napari_confseg.ingest.masking import MASKED, mask_clip
-from napari_confseg.widgets.canvas.sector_handles import SectorHandles
-from napari_confseg.widgets.parts.chores import Chore
-from napari_confseg.widgets.parts.look import label
-from napari_confseg.widgets.parts.section import StillWheel
+from napari_confseg.ingest.sector import MASKED, mask_clip
+from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.section import StillWheel
+from napari_confseg.widgets.layers.sector_handles import SectorHandles
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
@@ -100,8 +100,11 @@ class SectorPart(QWidget):  # type: ignore[misc]
         self.black.clicked.connect(lambda: self._ask_black())
         self.kind.activated.connect(lambda i: self.editor.choose_kind(str(self.kind.itemData(i))))
         self._keys = []
-        for key, button in (("Return", self.confirm), ("Enter", self.confirm),
-                            ("Escape", self.cancel)):  # fmt: skip
+        for key, button in (
+            ("Return", self.confirm),
+            ("Enter", self.confirm),
+            ("Escape", self.cancel),
+        ):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.activated.connect(button.click)
@@ -130,11 +133,13 @@ class SectorPart(QWidget):  # type: ignore[misc]
         self.note.setProperty("role", "caution" if problem else "note")
         self.note.style().polish(self.note)
         for widget, on in (
-            (self.correct, not editor.active), (self.kind, editor.active),
-            (self.cancel, editor.active), (self.note, editor.active),
+            (self.correct, not editor.active),
+            (self.kind, editor.active),
+            (self.cancel, editor.active),
+            (self.note, editor.active),
             (self.confirm, editor.active or (sector is not None and not sector.confirmed)),
             (self.black, not editor.active and sector is not None and sector.confirmed),
-        ):  # fmt: skip
+        ):
             widget.setVisible(on)
         self.confirm.setEnabled(not problem)
         words = "Store this sector (Enter)" if editor.active else "The sector is right as it is"

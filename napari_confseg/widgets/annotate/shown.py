@@ -7,23 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_confseg.annotate.playback import rate
-from napari_confseg.annotate.remember import Memory
-from napari_confseg.annotate.reviewing import painted
-from napari_confseg.annotate.saving import say
+from napari_confseg.annotate.frames import rate
+from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.review_progress import painted
+from napari_confseg.annotate.save_state import say
 from napari_confseg.store import Status
-from napari_confseg.widgets.annotate.about_clip import AboutClip
-from napari_confseg.widgets.annotate.clip_queue import ClipQueue
-from napari_confseg.widgets.annotate.finished import Finished
+from napari_confseg.widgets.annotate.clip_notes import AboutClip
+from napari_confseg.widgets.annotate.confidence import UsagePart
+from napari_confseg.widgets.annotate.fill_and_copy import SaveWork
 from napari_confseg.widgets.annotate.form import AnnotateForm
-from napari_confseg.widgets.annotate.look_at_sheet import LookAtSheet
+from napari_confseg.widgets.annotate.notices import Finished, LookAtSheet
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
-from napari_confseg.widgets.annotate.save_work import SaveWork
 from napari_confseg.widgets.annotate.sector import SectorPart
-from napari_confseg.widgets.annotate.style_row import StyleRow
-from napari_confseg.widgets.annotate.tool_options import ToolOptions
-from napari_confseg.widgets.annotate.usage_bars import UsagePart
-from napari_confseg.widgets.parts.theme import CHOSEN, GOOD
+from napari_confseg.widgets.annotate.tools import StyleRow, ToolOptions
+from napari_confseg.widgets.annotate.worklist import ClipQueue
+from napari_confseg.widgets.common.theme import CHOSEN, GOOD
 
 if TYPE_CHECKING:
     import napari
@@ -66,8 +64,18 @@ class ShownSession(AnnotateForm):
 
     def close_parts(self) -> None:
         """Let the parts follow the session no longer."""
-        for part in (self.queue, self.about, self.usage, self.options, self.saving, self.style_row,
-                     self.sector, self.readouts, self.finished, self.sheet):  # fmt: skip
+        for part in (
+            self.queue,
+            self.about,
+            self.usage,
+            self.options,
+            self.saving,
+            self.style_row,
+            self.sector,
+            self.readouts,
+            self.finished,
+            self.sheet,
+        ):
             part.close_part()
 
     def show_theme(self, theme: Any) -> None:
@@ -111,8 +119,11 @@ class ShownSession(AnnotateForm):
         cohort = self.session.cohort
         names = cohort.clips() if cohort else []
         self.queue.set_clips(names)
-        for widget, on in ((self.queue, names), (self.no_clips, not names),
-                           (self.import_, not names)):  # fmt: skip
+        for widget, on in (
+            (self.queue, names),
+            (self.no_clips, not names),
+            (self.import_, not names),
+        ):
             widget.setVisible(bool(on))
 
     def _on_clip(self, *_: object) -> None:

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.parts.look import button, label, set_role
+from napari_confseg.widgets.common.buttons import button, label, set_role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +91,11 @@ class StartPage(QWidget):  # type: ignore[misc]
         self.create.setToolTip("Make an empty cohort, then import clips into it")
         self.sample = QPushButton("Try a sample cohort")
         self.sample.setToolTip("Make a small cohort of synthetic lung ultrasound and open it")
-        for made, signal in ((self.open, self.open_wanted), (self.create, self.create_wanted),
-                             (self.sample, self.sample_wanted)):  # fmt: skip
+        for made, signal in (
+            (self.open, self.open_wanted),
+            (self.create, self.create_wanted),
+            (self.sample, self.sample_wanted),
+        ):
             made.setMinimumHeight(34)
             made.clicked.connect(lambda _on=False, s=signal: s.emit())
         self.drop = DropFrame("or drop a cohort's folder here")

@@ -1,24 +1,77 @@
-"""The painting tools, the brush's size, and how marks show."""
+"""How one's own marks are drawn: filled, or as lines that read without colour."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QHBoxLayout,
+    QLabel,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_confseg.annotate.view import BAND_TOOLS, Tool
-from napari_confseg.widgets.parts.look import button, icon, with_key
-from napari_confseg.widgets.parts.slider_row import SliderRow
+from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.tools.merging import Merge
+from napari_confseg.annotate.view import BAND_TOOLS, Style, Tool
+from napari_confseg.widgets.common.buttons import button, icon, with_key
+from napari_confseg.widgets.common.section import StillWheel
+from napari_confseg.widgets.common.slider_row import SliderRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from napari_confseg.annotate.session import Session
+
+
+_STYLES: Final = {
+    Style.FILL: ("Fill", "The surer, the more opaque"),
+    Style.CONTOURS: (
+        "Contours",
+        "Reads without colour: the surer, the more lines; dotted below the first word",
+    ),
+    Style.HATCHING: ("Hatching", "Reads without colour: the surer, the denser the lines"),
+}
+
+
+class StyleRow(QWidget):  # type: ignore[misc]
+    """Three buttons, one of them down; remembered for the person."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.buttons: dict[Style, QToolButton] = {}
+        title = QLabel("Marks as")
+        title.setMinimumWidth(title.fontMetrics().horizontalAdvance("Show from  x"))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(3)
+        row.addWidget(title)
+        for style, (name, tip) in _STYLES.items():
+            made = button(name, tip, checkable=True)
+            made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            made.clicked.connect(lambda _on=False, s=style: setattr(session, "style", s))
+            self.buttons[style] = made
+            row.addWidget(made)
+        session.events.style.connect(self._on_style)
+        self._show()
+
+    def close_part(self) -> None:
+        """Hear no more of the session."""
+        self._session.events.style.disconnect(self._on_style, missing_ok=True)
+
+    def _on_style(self, style: Style, *_: object) -> None:
+        Memory.load().model_copy(update={"style": style}).save()
+        self._show()
+
+    def _show(self) -> None:
+        for style, made in self.buttons.items():
+            made.setChecked(style is self._session.style)
+
 
 _B_LINE: Final = (
     "Click where it leaves the pleura, then its other edge, or a point further down for one that "
@@ -110,3 +163,107 @@ class ToolBox(QWidget):  # type: ignore[misc]
         """Offer the tools that write only where writing is possible."""
         for tool, made in self.buttons.items():
             made.setEnabled(writable or tool is Tool.PAN)
+
+
+PER_MM: Final = 10
+"""The slider's steps in a millimetre."""
+
+_RULES: Final = {
+    Merge.REPLACE: ("Replace", "The new confidence counts, whatever was there"),
+    Merge.RAISE: ("Raise", "The higher confidence counts: sure marks stay sure"),
+    Merge.LOWER: ("Lower", "The lower confidence counts, and what is unmarked stays so"),
+}
+
+
+class ToolOptions(QWidget):  # type: ignore[misc]
+    """The band's width while a band tool is in hand, and the merge rule.
+
+    Parameters
+    ----------
+    session : Session
+        What it shows and asks.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.width_ = SliderRow("Width", 2, 200, "mm", "Width of the band")
+        self.width_.slider.installEventFilter(StillWheel(self))
+        self.width_.wanted.connect(self._on_width_wanted)
+        self.follow = QCheckBox("Follow the bright line")
+        self.follow.setToolTip("Shift at the second click: the other way, once")
+        self.follow.clicked.connect(lambda on: setattr(session, "follow_bright", on))
+        self.rules: dict[Merge, QToolButton] = {}
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        title = QLabel("Over marks")
+        title.setMinimumWidth(title.fontMetrics().horizontalAdvance("Show from  x"))
+        row.addWidget(title)
+        for rule, (name, _) in _RULES.items():
+            made = button(name, "", checkable=True)
+            made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            made.clicked.connect(lambda _on=False, r=rule: self._on_rule_wanted(r))
+            self.rules[rule] = made
+            row.addWidget(made, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.width_)
+        layout.addWidget(self.follow)
+        layout.addLayout(row)
+        events = session.events
+        self._links: list[Any] = [
+            events.tool,
+            events.class_name,
+            events.clip,
+            events.merge,
+            events.band_widths,
+            events.follow_bright,
+            events.save_state,
+            events.locked,
+            events.hidden,
+        ]
+        for signal in self._links:
+            signal.connect(self.refresh)
+        self.set_keys({})
+        self.refresh()
+
+    def close_part(self) -> None:
+        """Listen no more."""
+        for signal in self._links:
+            signal.disconnect(self.refresh, missing_ok=True)
+        self._links = []
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the key of the merge rule in its tooltips."""
+        for rule, made in self.rules.items():
+            made.setToolTip(with_key(_RULES[rule][1], keys.get("merge")))
+
+    def refresh(self, *_: object) -> None:
+        """Show what the session says."""
+        session = self._session
+        tool = session.view().tool
+        for rule, made in self.rules.items():
+            made.setChecked(rule is session.merge)
+        self.width_.setVisible(tool in BAND_TOOLS)
+        self.follow.setVisible(tool is Tool.PLEURA)
+        self.follow.setChecked(session.follow_bright)
+        if tool in BAND_TOOLS:
+            width = session.band_widths.of(tool.value, self._unit())
+            if self._unit() == "mm":
+                self.width_.set_value(round(width * PER_MM), f"{width:.1f} mm")
+            else:
+                self.width_.set_value(round(width), f"{width:.0f} px")
+
+    def _unit(self) -> Literal["mm", "px"]:
+        clip = self._session.clip
+        return "mm" if clip is not None and clip.meta.spacing else "px"
+
+    def _on_width_wanted(self, value: int) -> None:
+        session, unit = self._session, self._unit()
+        width = value / PER_MM if unit == "mm" else float(value)
+        session.band_widths = session.band_widths.changed(session.view().tool.value, unit, width)
+
+    def _on_rule_wanted(self, rule: Merge) -> None:
+        self._session.merge = rule
+        self.refresh()  # a click on the rule that holds does not let it go

@@ -19,21 +19,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.exercising import Exercising
-from napari_confseg.dataset.exercise import references
+from napari_confseg.agreement.exercise import references
+from napari_confseg.annotate.calibration import Exercising
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.calibrate.result import ResultView
+from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.parts.chores import Chore
-from napari_confseg.widgets.parts.look import label
-from napari_confseg.widgets.parts.section import Section, still_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
 
-    from napari_confseg.dataset.exercise import Reference
+    from napari_confseg.agreement.exercise import Reference
 
 FRAMES: Final = 10
 MIN_WIDTH: Final = 290
@@ -154,8 +154,11 @@ class CalibratePanel(Panel):
         self.drop.clicked.connect(lambda: self._try(self._on_drop))
         self.reference.currentIndexChanged.connect(lambda *_: self._show())
         events = self.session.events
-        self.listen((self.exercising.changed, self._show), (events.cohort, self._look),
-                    (events.rater, self._look))  # fmt: skip
+        self.listen(
+            (self.exercising.changed, self._show),
+            (events.cohort, self._look),
+            (events.rater, self._look),
+        )
 
     def let_go(self) -> None:
         """Close the exercise that is under way: it is kept, and gone on with."""
@@ -237,8 +240,9 @@ class CalibratePanel(Panel):
         self.reviewed.setEnabled(k < n and (writable or here is None))
         self.finish.setText("See how it came out" if k == n else f"End with {k} of {n}")
         self.finish.setEnabled(k > 0)
-        self.finish.setToolTip("Shows the result of what is reviewed" if k
-                               else "Review at least one frame first")  # fmt: skip
+        self.finish.setToolTip(
+            "Shows the result of what is reviewed" if k else "Review at least one frame first"
+        )
 
     # ---- acts -----------------------------------------------------------------------------
 

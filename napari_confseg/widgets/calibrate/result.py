@@ -1,22 +1,88 @@
-"""How exercises came out: plot, words for each class, and earlier exercises."""
+"""The reliability plot: stated confidence against the share of it that is there."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_confseg.dataset.exercise import curve, in_words
-from napari_confseg.widgets.calibrate.plot import ReliabilityPlot
+from napari_confseg.agreement.exercise import curve, in_words
+from napari_confseg.widgets.common.plot import StillPlot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.annotate.exercising import Exercise
+    from napari_confseg.agreement.exercise import Curve
+    from napari_confseg.annotate.calibration import Exercise
     from napari_confseg.store import ClassSpec
+
+
+HEIGHT: Final = 230
+_SMALL, _LARGE = 6.0, 22.0
+
+
+class ReliabilityPlot(QWidget):  # type: ignore[misc]
+    """Points as large as there are pixels, joined; the diagonal is who is as sure as right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plot = StillPlot("Was there, %", "You said, %")
+        self.plot.setMinimumHeight(HEIGHT)
+        self.plot.setMaximumHeight(HEIGHT + 80)
+        self.plot.setRange(xRange=(0, 100), yRange=(0, 100), padding=0.08)
+        for side in ("bottom", "left"):
+            self.plot.getAxis(side).setTickSpacing(20, 20)
+        self._diagonal = self.plot.plot([0, 100], [0, 100])
+        self._before = self.plot.plot([], [])
+        self._line = self.plot.plot([], [])
+        self.points = pg.ScatterPlotItem()
+        self.plot.addItem(self.points)
+        above, below = pg.TextItem("less sure than right"), pg.TextItem("surer than right")
+        above.setPos(3, 99)
+        below.setPos(97, 12)
+        below.setAnchor((1, 0))
+        self._texts = (above, below)
+        for text in self._texts:
+            self.plot.addItem(text, ignoreBounds=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+        self.setAccessibleName("Reliability plot")
+        self.setToolTip(
+            "Each point: marks of about this confidence, and how much of them was there.\n"
+            "The larger, the more pixels. On the dashed line you are as sure as you are right.\n"
+            "Dotted: the exercise before."
+        )
+
+    def set_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        faint = self.plot.set_theme(theme)
+        self._diagonal.setPen(pg.mkPen(faint, width=1, style=Qt.PenStyle.DashLine))
+        for words in self._texts:
+            words.setColor(faint)
+
+    def show_curve(self, curve: Curve | None, before: Curve | None, color: str) -> None:
+        """Draw `curve` in `color` over the one `before`; nothing where there is none."""
+        x, y, pixels = _points(curve)
+        self._line.setData(x, y)
+        self._line.setPen(pg.mkPen(color, width=2))
+        size = _SMALL + (_LARGE - _SMALL) * np.sqrt(pixels / max(pixels.max(initial=1), 1))
+        self.points.setData(x=x, y=y, size=size, brush=pg.mkBrush(color), pen=None)
+        old_x, old_y, _ = _points(before)
+        self._before.setData(old_x, old_y)
+        self._before.setPen(pg.mkPen(color, width=1.5, style=Qt.PenStyle.DotLine))
+
+
+def _points(curve: Curve | None) -> tuple[Any, Any, Any]:
+    if curve is None:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    pixels = np.array(curve.pixels)
+    some = pixels > 0
+    return 100 * np.array(curve.stated)[some], 100 * np.array(curve.right)[some], pixels[some]
 
 
 class ResultView(QWidget):  # type: ignore[misc]
@@ -88,17 +154,23 @@ class ResultView(QWidget):  # type: ignore[misc]
         sums = exercise.sums(spec.name)
         if not sums[:, 1:].any() and not sums[1].any():
             return ""  # neither marked nor there
-        return (f'<p style="margin:3px 0"><span style="color:{spec.color}">■</span> '
-                f"<b>{escape(spec.label)}</b>: {escape(in_words(curve(sums)))}</p>")  # fmt: skip
+        return (
+            f'<p style="margin:3px 0"><span style="color:{spec.color}">■</span> '
+            f"<b>{escape(spec.label)}</b>: {escape(in_words(curve(sums)))}</p>"
+        )
 
     def _history(self, name: str | None) -> str:
         errors = [curve(e.sums(name)).error for e in self._exercises]
         said = ["nothing marked" if np.isnan(e) else f"{100 * e:.0f} points" for e in errors]
-        rows = "".join(f"<br>{number}: {_when(e)}: {words}" for number, (e, words)
-                       in enumerate(zip(self._exercises, said, strict=True), 1))  # fmt: skip
+        rows = "".join(
+            f"<br>{number}: {_when(e)}: {words}"
+            for number, (e, words) in enumerate(zip(self._exercises, said, strict=True), 1)
+        )
         what = "all classes" if name is None else self.class_name.currentText()
-        return (f"Calibration error of {escape(what)} (how far what you say is from what is "
-                f"there, in percent points, over all you marked):{rows}")  # fmt: skip
+        return (
+            f"Calibration error of {escape(what)} (how far what you say is from what is "
+            f"there, in percent points, over all you marked):{rows}"
+        )
 
 
 def _when(exercise: Exercise) -> str:

@@ -20,21 +20,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.datasets.wishes import people, rater_choices
+from napari_confseg.annotate.dataset.requests import people, rater_choices
+from napari_confseg.widgets.common.choices import Choices
+from napari_confseg.widgets.common.icons import note, swatch
+from napari_confseg.widgets.common.section import Section
 from napari_confseg.widgets.dataset.plots import CurvePlot, reliability_lines, threshold_lines
-from napari_confseg.widgets.parts.choices import Choices
-from napari_confseg.widgets.parts.section import Section
-from napari_confseg.widgets.parts.signs import note, swatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.annotate.datasets.results import Compared, Disagreement
-    from napari_confseg.annotate.datasets.state import DeskState
-    from napari_confseg.dataset.intervals import Estimate
-    from napari_confseg.dataset.summary import PairSummary
+    from napari_confseg.agreement.intervals import Estimate
+    from napari_confseg.agreement.summary import PairSummary
+    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.results import Compared, Disagreement
     from napari_confseg.store import ClassSpec
 
 PICTURE: Final = QSize(320, 110)
@@ -79,10 +79,12 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         tip = "Dice of each pair, by the confidence a mark needs to count"
         self.dice = CurvePlot("marks of at least … %", "Dice", tip)
         self.reliability = CurvePlot(
-            "stated confidence, %", "others agree",
+            "stated confidence, %",
+            "others agree",
             "How often the others agree where a rater stated this confidence.\n"
-            "Below the dashed line a rater is bolder than the others bear out.", diagonal=True,
-        )  # fmt: skip
+            "Below the dashed line a rater is bolder than the others bear out.",
+            diagonal=True,
+        )
         self.pictures: list[QToolButton] = []
         self._lay_out()
 
@@ -98,8 +100,10 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         table.setAccessibleName("Scores of each pair")
-        table.setToolTip("Means over clips; a dash is undefined. Hold the mouse on a score for its "
-                         "95 % interval and the number of clips it rests on.")  # fmt: skip
+        table.setToolTip(
+            "Means over clips; a dash is undefined. Hold the mouse on a score for its "
+            "95 % interval and the number of clips it rests on."
+        )
         return table
 
     def _lay_out(self) -> None:
@@ -119,9 +123,14 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         results.addWidget(self.reliability)
         self._gallery = QWidget()
         QVBoxLayout(self._gallery).setContentsMargins(0, 0, 0, 0)
-        self.worst = Section("Worst disagreements", note(
-            "Frame, first rater, second rater, difference: orange only the first, blue only the "
-            "second. Click to open the frame."), self._gallery)  # fmt: skip
+        self.worst = Section(
+            "Worst disagreements",
+            note(
+                "Frame, first rater, second rater, difference: orange only the first, blue only "
+                "the second. Click to open the frame."
+            ),
+            self._gallery,
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.raters)
         layout.addLayout(buttons)
@@ -169,8 +178,11 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         if self._compared is None:
             return
         summary, name = self._compared.summary, self.class_name.currentData()
-        cut = {(p.a, p.b): p for p in summary.pairs
-               if (p.class_name, p.threshold) == (name, self.threshold.currentData())}  # fmt: skip
+        cut = {
+            (p.a, p.b): p
+            for p in summary.pairs
+            if (p.class_name, p.threshold) == (name, self.threshold.currentData())
+        }
         for soft in (s for s in summary.soft if s.class_name == name):
             pair = cut.get((soft.a, soft.b))
             if pair is not None:
@@ -199,8 +211,10 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         made.setIcon(picture_icon(shown.picture, PICTURE))
         made.setIconSize(PICTURE)
-        made.setText(f"{label}, {score.clip}, frame {shown.frame + 1}\n{score.a} – {score.b}, "
-                     f"{score.worst_pixels:.0f} px apart")  # fmt: skip
+        made.setText(
+            f"{label}, {score.clip}, frame {shown.frame + 1}\n{score.a} – {score.b}, "
+            f"{score.worst_pixels:.0f} px apart"
+        )
         made.setToolTip("Open this frame, with the marks of both")
         made.setAccessibleName(f"Open {score.clip} frame {shown.frame + 1}")
         made.clicked.connect(lambda: self.frame_wanted.emit(shown))
@@ -239,6 +253,12 @@ def picture_icon(image: NDArray[np.uint8], size: QSize) -> QIcon:
     data = np.ascontiguousarray(image)
     height, width = data.shape[:2]
     shown = QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return QIcon(QPixmap.fromImage(shown.scaled(
-        2 * size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-    )))  # fmt: skip
+    return QIcon(
+        QPixmap.fromImage(
+            shown.scaled(
+                2 * size,
+                Qt.AspectRatioMode.KeepAspectRatio,
+                Qt.TransformationMode.SmoothTransformation,
+            )
+        )
+    )

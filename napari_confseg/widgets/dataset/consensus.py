@@ -19,15 +19,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.datasets.wishes import METHODS, chosen_for_consensus, rater_choices
-from napari_confseg.widgets.parts.choices import Choices
-from napari_confseg.widgets.parts.signs import note
+from napari_confseg.annotate.dataset.requests import METHODS, chosen_for_consensus, rater_choices
+from napari_confseg.widgets.common.choices import Choices
+from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_confseg.annotate.datasets.state import DeskState
-    from napari_confseg.dataset.consensus import ConsensusReport
+    from napari_confseg.agreement.consensus import ConsensusReport
+    from napari_confseg.annotate.dataset.model import DeskState
     from napari_confseg.store import ClassSpec
 
 
@@ -45,8 +45,13 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
         self.raters.chosen.connect(lambda names: self.wished.emit({"raters": names}))
         self.method, self.method_note = QComboBox(), note()
         for name in METHODS:
-            self.method.addItem(name.replace("-", " ").capitalize().replace("staple", "STAPLE")
-                                .replace("Staple", "STAPLE"), name)  # fmt: skip
+            self.method.addItem(
+                name.replace("-", " ")
+                .capitalize()
+                .replace("staple", "STAPLE")
+                .replace("Staple", "STAPLE"),
+                name,
+            )
         self.method.setToolTip("How the marks of several become one")
         self.method.activated.connect(
             lambda _: self.wished.emit({"method": self.method.currentData()})
@@ -145,8 +150,10 @@ def _words(made: ConsensusReport) -> str:
     who = ", ".join(made.raters)
     if not made.clips:
         return f"No clip was reviewed by enough of {who}: nothing was written."
-    return (f"{made.rater} ({made.method} of {who}) stands on {len(made.clips)} clips, "
-            f"{made.frames} frames and classes.")  # fmt: skip
+    return (
+        f"{made.rater} ({made.method} of {who}) stands on {len(made.clips)} clips, "
+        f"{made.frames} frames and classes."
+    )
 
 
 def _estimates(raters: dict[str, dict[str, float]]) -> Iterator[tuple[str, str]]:
@@ -154,5 +161,7 @@ def _estimates(raters: dict[str, dict[str, float]]) -> Iterator[tuple[str, str]]
         if "overlooked" in found:
             yield name, f"overlooks {found['overlooked']:.0%}"
         else:
-            yield name, (f"sensitivity {found['sensitivity']:.2f}, "
-                         f"specificity {found['specificity']:.3f}")  # fmt: skip
+            yield (
+                name,
+                (f"sensitivity {found['sensitivity']:.2f}, specificity {found['specificity']:.3f}"),
+            )

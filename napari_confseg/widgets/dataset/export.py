@@ -16,12 +16,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.datasets.wishes import FORMATS
-from napari_confseg.widgets.dataset.place import PlaceEdit
-from napari_confseg.widgets.parts.signs import note
+from napari_confseg.annotate.dataset.requests import FORMATS
+from napari_confseg.widgets.common.folder_field import PlaceEdit
+from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
-    from napari_confseg.annotate.datasets.state import DeskState
+    from napari_confseg.annotate.dataset.model import DeskState
 
 
 class ExportPage(QWidget):  # type: ignore[misc]
@@ -35,8 +35,11 @@ class ExportPage(QWidget):  # type: ignore[misc]
         self.version, self.format, self.rater = QComboBox(), QComboBox(), QComboBox()
         for name, (text, exact) in FORMATS.items():
             self.format.addItem(f"{text}{'' if exact else ' · cut at a threshold'}", name)
-        for field, chooser in (("version", self.version), ("format", self.format),
-                               ("rater", self.rater)):  # fmt: skip
+        for field, chooser in (
+            ("version", self.version),
+            ("format", self.format),
+            ("rater", self.rater),
+        ):
             chooser.setAccessibleName(field.capitalize())
             chooser.activated.connect(
                 lambda _, f=field, c=chooser: self.wished.emit({f: c.currentData()})
@@ -84,8 +87,11 @@ class ExportPage(QWidget):  # type: ignore[misc]
     def show_state(self, state: DeskState, place: str, *, busy: bool) -> None:
         """Show the wish and what the last export said; `place` is where it would go."""
         wish, versions = state.export, state.versions
-        _fill(self.version, [(f"v{v.number} · {v.clips} clips, {v.frames} frames", v.number)
-                             for v in versions], wish.version)  # fmt: skip
+        _fill(
+            self.version,
+            [(f"v{v.number} · {v.clips} clips, {v.frames} frames", v.number) for v in versions],
+            wish.version,
+        )
         chosen = next((v for v in versions if v.number == wish.version), None)
         chosen = chosen or (versions[0] if versions else None)
         raters = chosen.raters if chosen else ()

@@ -11,28 +11,28 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.datasets.desk import DatasetDesk
-from napari_confseg.annotate.datasets.results import PREVIEW
+from napari_confseg.annotate.dataset.model import DatasetDesk
+from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
+from napari_confseg.widgets.common.jobs import WorkLine
+from napari_confseg.widgets.common.page import Page
+from napari_confseg.widgets.common.problem_box import ProblemBox
+from napari_confseg.widgets.common.section import still_wheel
 from napari_confseg.widgets.dataset.agreement import AgreementPage
 from napari_confseg.widgets.dataset.build import BuildPage
 from napari_confseg.widgets.dataset.consensus import ConsensusPage
 from napari_confseg.widgets.dataset.export import ExportPage
-from napari_confseg.widgets.dataset.tasks import TaskRunner
+from napari_confseg.widgets.dataset.jobs import TaskRunner
 from napari_confseg.widgets.dataset.versions import VersionsPage
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.parts.page import Page
-from napari_confseg.widgets.parts.problem_box import ProblemBox
-from napari_confseg.widgets.parts.section import still_wheel
-from napari_confseg.widgets.parts.work_line import WorkLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
 
-    from napari_confseg.annotate.datasets.results import Disagreement
-    from napari_confseg.annotate.datasets.state import DeskState, Task
+    from napari_confseg.annotate.dataset.model import DeskState, Task
+    from napari_confseg.annotate.dataset.results import Disagreement
     from napari_confseg.annotate.overlays import Overlay
 
 FLUSH_SECONDS: Final = 5.0
@@ -41,8 +41,13 @@ FLUSH_SECONDS: Final = 5.0
 COUNT_AFTER: Final = 400
 """Milliseconds without another choice after which a build is counted anew."""
 
-_NO_READER: Final = Problem("no-reader", "This viewer", "somebody who reads", "nobody",
-                            "Say who you are in the Annotate panel.")  # fmt: skip
+_NO_READER: Final = Problem(
+    "no-reader",
+    "This viewer",
+    "somebody who reads",
+    "nobody",
+    "Say who you are in the Annotate panel.",
+)
 
 MIN_WIDTH: Final = 340
 
@@ -64,8 +69,11 @@ class DatasetPanel(Panel):
         self._build()
         self._connect()
         events = self.session.events
-        self.listen((self.desk.changed, self._on_desk), (events.cohort, self._on_cohort),
-                    (events.clip, self._on_clip))  # fmt: skip
+        self.listen(
+            (self.desk.changed, self._on_desk),
+            (events.cohort, self._on_cohort),
+            (events.clip, self._on_clip),
+        )
         self._on_cohort()
 
     # ---- the widgets ----------------------------------------------------------------------
@@ -78,9 +86,13 @@ class DatasetPanel(Panel):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.setUsesScrollButtons(False)
-        for name, page in (("Agreement", self.agreement), ("Consensus", self.consensus),
-                           ("Build", self.build), ("Export", self.export),
-                           ("Versions", self.versions)):  # fmt: skip
+        for name, page in (
+            ("Agreement", self.agreement),
+            ("Consensus", self.consensus),
+            ("Build", self.build),
+            ("Export", self.export),
+            ("Versions", self.versions),
+        ):
             self.tabs.addTab(Page(page), name)
             for chooser in page.findChildren(QComboBox):
                 _cut_short(chooser)
@@ -161,16 +173,24 @@ class DatasetPanel(Panel):
         self.versions.show_state(state, busy=busy)
         first = state.problems[0] if state.problems else None
         more = f" ({len(state.problems) - 1} more)" if len(state.problems) > 1 else ""
-        words = f"{first.path or 'Cohort'}: expected {first.expected}, found {first.found}{more}." \
-            if first else ""  # fmt: skip
+        words = (
+            f"{first.path or 'Cohort'}: expected {first.expected}, found {first.found}{more}."
+            if first
+            else ""
+        )
         self.problem.say(words, first.hint if first else "")
         self._count_soon()
 
     def _wants_counting(self) -> bool:
         state = self.desk.state
         building = self.tabs.currentWidget().widget() is self.build
-        return bool(state.found) and state.preview is None and building and self.tasks.free \
-            and not state.problems  # fmt: skip
+        return (
+            bool(state.found)
+            and state.preview is None
+            and building
+            and self.tasks.free
+            and not state.problems
+        )
 
     # ---- work beside the window -----------------------------------------------------------
 
@@ -199,16 +219,16 @@ class DatasetPanel(Panel):
     def _ask_report(self) -> None:
         name = f"{self.session.cohort.meta.name}-agreement.html" if self.session.cohort else ""
         beside = Path(self.desk.state.build.out).parent / name
-        chosen, _ = QFileDialog.getSaveFileName(self, "Write the report", str(beside),
-                                                "Web page (*.html)")  # fmt: skip
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, "Write the report", str(beside), "Web page (*.html)"
+        )
         if chosen:
             self.write_report(Path(chosen))
 
     def write_report(self, path: Path) -> None:
         """Write the report, and open it in the browser."""
         url = QUrl.fromLocalFile(str(path))
-        self.run(lambda: self.desk.write_report(path),
-                 then=lambda _: QDesktopServices.openUrl(url))  # fmt: skip
+        self.run(lambda: self.desk.write_report(path), then=lambda _: QDesktopServices.openUrl(url))
 
     def show_disagreement(self, shown: Disagreement) -> None:
         """Open the frame, and show what both said of it."""

@@ -10,14 +10,14 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from napari_confseg.dataset.overlap import CURVE
-from napari_confseg.widgets.parts.plot import StillPlot, legend
+from napari_confseg.agreement.overlap import CURVE
+from napari_confseg.widgets.common.plot import StillPlot, legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.dataset.reliability import Reliability
-    from napari_confseg.dataset.summary import SoftSummary
+    from napari_confseg.agreement.reliability import Reliability
+    from napari_confseg.agreement.summary import SoftSummary
     from napari_confseg.store import ClassSpec
 
     Line = tuple[str, Sequence[float], Sequence[float]]
@@ -75,10 +75,18 @@ class CurvePlot(QWidget):  # type: ignore[misc]
             known = ~np.isnan(y)
             if not known.any():
                 continue
-            self._items.append(self.plot.plot(
-                np.asarray(x)[known], np.asarray(y)[known], pen=pg.mkPen(color, width=2),
-                symbol="o", symbolSize=4, symbolBrush=color, symbolPen=None, antialias=True,
-            ))  # fmt: skip
+            self._items.append(
+                self.plot.plot(
+                    np.asarray(x)[known],
+                    np.asarray(y)[known],
+                    pen=pg.mkPen(color, width=2),
+                    symbol="o",
+                    symbolSize=4,
+                    symbolBrush=color,
+                    symbolPen=None,
+                    antialias=True,
+                )
+            )
             words = name.replace(" ", "&nbsp;").replace("-", "\N{NON-BREAKING HYPHEN}")
             names.append(f'<span style="color:{color}">●</span>&nbsp;{words}')
         self.legend.setText("&ensp; ".join(names) or "Nothing to draw for this class.")
@@ -92,10 +100,8 @@ def threshold_lines(rows: Sequence[SoftSummary], class_name: str) -> list[Line]:
 def reliability_lines(rows: Sequence[Reliability], class_name: str) -> list[Line]:
     """Return how often the others agree against stated confidence, for each rater."""
     return [
-        (r.rater, [100 * s for s in r.stated], r.agreed)
-        for r in rows
-        if r.class_name == class_name
-    ]  # fmt: skip
+        (r.rater, [100 * s for s in r.stated], r.agreed) for r in rows if r.class_name == class_name
+    ]
 
 
 class ClassBars(QWidget):  # type: ignore[misc]
@@ -134,8 +140,11 @@ class ClassBars(QWidget):  # type: ignore[misc]
             top, middle = i * ROW, Qt.AlignmentFlag.AlignVCenter
             painter.setPen(text)
             painter.drawText(QRectF(0, top, left, ROW), int(middle), spec.label)
-            painter.drawText(QRectF(self.width() - right, top, right, ROW),
-                             int(middle | Qt.AlignmentFlag.AlignRight), counts[i])  # fmt: skip
+            painter.drawText(
+                QRectF(self.width() - right, top, right, ROW),
+                int(middle | Qt.AlignmentFlag.AlignRight),
+                counts[i],
+            )
             color = QColor(spec.color)
             bar = QRectF(left, top + 6, max(space * reviewed / most, 1), ROW - 12)
             painter.setPen(color)

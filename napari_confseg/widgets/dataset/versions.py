@@ -16,11 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.parts.signs import note
+from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
-    from napari_confseg.annotate.datasets.results import VersionLine
-    from napari_confseg.annotate.datasets.state import DeskState
+    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.results import VersionLine
 
 
 class VersionsPage(QWidget):  # type: ignore[misc]

@@ -155,8 +155,10 @@ def press_key(widget: QWidget, key: str) -> None:
     *held, last = key.split("+") if key != "+" else ["+"]
     modifiers = Qt.KeyboardModifier.NoModifier
     for name in held:
-        modifiers |= {"Ctrl": Qt.KeyboardModifier.ControlModifier,
-                      "Shift": Qt.KeyboardModifier.ShiftModifier,
-                      "Alt": Qt.KeyboardModifier.AltModifier}[name]  # fmt: skip
+        modifiers |= {
+            "Ctrl": Qt.KeyboardModifier.ControlModifier,
+            "Shift": Qt.KeyboardModifier.ShiftModifier,
+            "Alt": Qt.KeyboardModifier.AltModifier,
+        }[name]
     widget.setFocus()
     QTest.keyClick(widget, getattr(Qt.Key, f"Key_{last}"), modifiers)

@@ -79,8 +79,11 @@ def write_summary(out: Path, facts: Facts) -> Path:
         if same
         else '<span class="bad">the store differs from what was painted</span>'
     )
-    marked = [(c, facts.painted[c], facts.stored.get(c, 0)) for c in facts.painted
-              if facts.painted[c] or facts.stored.get(c)]  # fmt: skip
+    marked = [
+        (c, facts.painted[c], facts.stored.get(c, 0))
+        for c in facts.painted
+        if facts.painted[c] or facts.stored.get(c)
+    ]
     best = "undefined" if facts.best is None else f"{facts.best:.2f}"
     levels = ", ".join(f"{v} %" for v in facts.levels)
     figures = "\n".join(

@@ -16,9 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.review.cohort import look_through
-from napari_confseg.widgets.parts.chores import Chore
-from napari_confseg.widgets.parts.look import button
-from napari_confseg.widgets.parts.work_line import WorkLine
+from napari_confseg.widgets.common.buttons import button
+from napari_confseg.widgets.common.jobs import Chore, WorkLine
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.review.model import Review

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.remember import Memory, slug_of
+from napari_confseg.annotate.preferences import Memory, slug_of
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.store import StoreError
-from napari_confseg.widgets.canvas.review_layers import ReviewLayers
+from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.docking import tell_sight
+from napari_confseg.widgets.common.jobs import WorkLine
+from napari_confseg.widgets.common.page import Page
+from napari_confseg.widgets.common.section import Section, still_wheel
+from napari_confseg.widgets.layers.review_layers import ReviewLayers
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.parts.docking import tell_sight
-from napari_confseg.widgets.parts.look import button, label
-from napari_confseg.widgets.parts.page import Page
-from napari_confseg.widgets.parts.section import Section, still_wheel
-from napari_confseg.widgets.parts.work_line import WorkLine
-from napari_confseg.widgets.review.asking import Asking
 from napari_confseg.widgets.review.clips import ClipsDue
 from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
-from napari_confseg.widgets.review.keys import ReviewKeys
 from napari_confseg.widgets.review.queue import DisagreementList
+from napari_confseg.widgets.review.reader import Asking
+from napari_confseg.widgets.review.shortcuts import ReviewKeys
 from napari_confseg.widgets.review.verdicts import Verdicts
 from napari_confseg.widgets.shared import close_with, layers_for
 
@@ -60,8 +60,9 @@ class ReviewPanel(Panel):
             self.keys.changed.connect(part.set_keys)
         self._bound: object = None
         self._connect()
-        self.listen((self.review.changed, self._on_changed),
-                    (self.session.events.message, self._on_message))  # fmt: skip
+        self.listen(
+            (self.review.changed, self._on_changed), (self.session.events.message, self._on_message)
+        )
         self._on_changed(self.review.state)
 
     # ---- the widgets ----------------------------------------------------------------------

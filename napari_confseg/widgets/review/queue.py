@@ -17,19 +17,23 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.review.state import worded
-from napari_confseg.widgets.parts.look import button, icon, label, with_key
-from napari_confseg.widgets.parts.signs import swatch
+from napari_confseg.widgets.common.buttons import button, icon, label, with_key
+from napari_confseg.widgets.common.icons import swatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_confseg.annotate.review.settled import Item
+    from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.state import ReviewState
     from napari_confseg.store import ClassSpec, Stroke
 
 _RANK: Final = Qt.ItemDataRole.UserRole
-_VERDICTS: Final = {"accept": "{}", "mean": "mean of all", "reject": "nothing there",
-                    "correct": "by hand"}  # fmt: skip
+_VERDICTS: Final = {
+    "accept": "{}",
+    "mean": "mean of all",
+    "reject": "nothing there",
+    "correct": "by hand",
+}
 
 
 def frames_in_words(frames: tuple[int, ...]) -> str:
@@ -107,8 +111,10 @@ class DisagreementList(QWidget):  # type: ignore[misc]
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name the keys, by the id of the action, in the tooltips."""
-        for made, words, action in ((self.previous, "The one before that is open", "previous"),
-                                    (self.next, "The next that is open", "next")):  # fmt: skip
+        for made, words, action in (
+            (self.previous, "The one before that is open", "previous"),
+            (self.next, "The next that is open", "next"),
+        ):
             made.setToolTip(with_key(words, keys.get(f"review.{action}")))
 
     def show_state(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.parts.look import button, label, with_key
-from napari_confseg.widgets.parts.signs import hatch_icon
+from napari_confseg.widgets.common.buttons import button, label, with_key
+from napari_confseg.widgets.common.icons import hatch_icon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,13 +10,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_confseg.annotate.runs import SCORE
-from napari_confseg.widgets.parts.plot import StillPlot, legend
+from napari_confseg.annotate.train.runs import SCORE
+from napari_confseg.widgets.common.plot import StillPlot, legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.annotate.runs import Points, RunState
+    from napari_confseg.annotate.train.runs import Points, RunState
     from napari_confseg.store import ClassSpec
 
 DICE_HEIGHT: Final = 150

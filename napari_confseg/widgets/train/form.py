@@ -1,24 +1,121 @@
-"""What the next run shall be: classes, raters, method and loss, size, device."""
+"""Which method, with which numbers, loss and levels: rows of the form of the next run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QFormLayout,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.plan import SIZES
-from napari_confseg.widgets.parts.choices import Choices
-from napari_confseg.widgets.train.choosers import chooser, select
-from napari_confseg.widgets.train.method import MethodRows
+from napari_confseg.annotate.train.next_run import SIZES
+from napari_confseg.methods import LEVELS, LOSSES, METHODS
+from napari_confseg.widgets.common.choices import Choices, chooser, select
+from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
-    from napari_confseg.annotate.training import TrainingState
+    from napari_confseg.annotate.train.model import TrainingState
+    from napari_confseg.annotate.train.next_run import Wish
+
+
+OWN: Final = "The method's own"
+
+
+class MethodRows(QObject):  # type: ignore[misc]
+    """Shows what is wished of method, loss and levels; `wished` carries what changes of it."""
+
+    wished = Signal(dict)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chooser = chooser("How confidence becomes what the model learns")
+        self.note = note()
+        self.params = {p: QSpinBox() for about in METHODS.values() for p in about.parameters}
+        self.labels = {name: QLabel() for name in self.params}
+        self.loss, self.loss_note = chooser("How what is missing is measured"), note()
+        self.levels, self.levels_note = chooser("Which percent is written in the end"), note()
+        self._asks = {box: box.toolTip() for box in (self.loss, self.levels)}
+        self._chosen: dict[str, float] = {}
+        self._fill()
+        self.chooser.activated.connect(
+            lambda _: self.wished.emit({"method": self.chooser.currentData()})
+        )
+        self.loss.activated.connect(lambda _: self.wished.emit({"loss": self.loss.currentData()}))
+        self.levels.activated.connect(
+            lambda _: self.wished.emit({"levels": self.levels.currentData()})
+        )
+        for name, box in self.params.items():
+            box.valueChanged.connect(
+                lambda value, n=name: self.wished.emit({"params": self._chosen | {n: value}})
+            )
+
+    def _fill(self) -> None:
+        for i, (name, about) in enumerate(METHODS.items()):
+            self.chooser.addItem(_title(name), name)
+            defaults = {p: f"{v.default:g}" for p, v in about.parameters.items()}
+            tip = about.purpose.format(**defaults)
+            self.chooser.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
+        for box, table in ((self.loss, LOSSES), (self.levels, LEVELS)):
+            box.addItem(OWN, None)
+            for name, purpose in table.items():
+                box.addItem(_title(name), name)
+                box.setItemData(box.count() - 1, purpose, Qt.ItemDataRole.ToolTipRole)
+
+    def add_to(self, form: QFormLayout) -> None:
+        """Add the rows to `form`."""
+        self._form = form
+        form.addRow("&Method", self.chooser)
+        form.addRow(_lines(self.note, 3))
+        for name, box in self.params.items():
+            self.labels[name].setBuddy(box)
+            form.addRow(self.labels[name], box)
+        form.addRow("&Loss", self.loss)
+        form.addRow(_lines(self.loss_note, 2))
+        form.addRow("&Percent", self.levels)
+        form.addRow(_lines(self.levels_note, 2))
+
+    def show_wish(self, wish: Wish) -> None:
+        """Show the chosen method, its numbers, the loss and the levels, each with what it does."""
+        about = METHODS[wish.method]
+        select(self.chooser, wish.method)
+        self._show_choice(self.loss, self.loss_note, wish.loss, LOSSES[wish.loss or about.loss])
+        self._show_choice(
+            self.levels, self.levels_note, wish.levels, LEVELS[wish.levels or about.levels]
+        )
+        self._chosen = dict(wish.params)
+        values = {p: wish.params.get(p, v.default) for p, v in about.parameters.items()}
+        for name, box in self.params.items():
+            self._form.setRowVisible(box, name in values)
+        for name, parameter in about.parameters.items():
+            box = self.params[name]
+            box.blockSignals(True)
+            box.setRange(round(parameter.low), round(parameter.high))
+            box.setValue(round(values[name]))
+            box.blockSignals(False)
+            box.setSuffix(f" {parameter.unit}" if parameter.unit else "")
+            box.setToolTip(f"{parameter.label}, {box.minimum()} to {box.maximum()}{box.suffix()}")
+            box.setAccessibleName(f"{parameter.label}, of the method")
+            self.labels[name].setText(parameter.label)
+        self.note.setText(about.purpose.format(**{n: f"{v:g}" for n, v in values.items()}))
+
+    def _show_choice(
+        self, chooser: QComboBox, note: QLabel, chosen: str | None, purpose: str
+    ) -> None:
+        """Show a choice; what it does stands below it once it is not the method's own."""
+        select(chooser, chosen)
+        chooser.setToolTip(f"{self._asks[chooser]}. Now: {purpose}")
+        note.setText(f"{purpose}.")
+        self._form.setRowVisible(note, chosen is not None)
+
+
+def _title(name: str) -> str:
+    return name.capitalize().replace("-", " ")
+
+
+def _lines(label: QLabel, n: int) -> QLabel:
+    """Give a sentence room for `n` lines: a form would give it the height of a wide one."""
+    label.setMinimumHeight(n * label.fontMetrics().lineSpacing() + 2)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop)
+    return label
 
 
 class PlanForm(QWidget):  # type: ignore[misc]

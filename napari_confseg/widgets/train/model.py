@@ -21,13 +21,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.widgets.parts.problem_box import ProblemBox
-from napari_confseg.widgets.parts.signs import note, swatch
+from napari_confseg.widgets.common.icons import note, swatch
+from napari_confseg.widgets.common.problem_box import ProblemBox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.annotate.runs import RunState
+    from napari_confseg.annotate.train.runs import RunState
     from napari_confseg.store import ClassSpec
 
 

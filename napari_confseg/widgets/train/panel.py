@@ -1,7 +1,7 @@
 """The Train panel: learn from what was marked, watch it learn, take its answer into the clip.
 
-Shows the states of :class:`~napari_confseg.annotate.training.Training` and of the session that it
-shares with the Annotate panel, and passes requests on; it owns nothing but its widgets.
+Shows the states of :class:`~napari_confseg.annotate.train.model.Training` and of the session that
+it shares with the Annotate panel, and passes requests on; it owns nothing but its widgets.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.learnable import Reviewed
-from napari_confseg.annotate.model_marks import ModelMarks
-from napari_confseg.annotate.remember import Memory
-from napari_confseg.annotate.training import Training, TrainingState
+from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.train.inventory import Reviewed
+from napari_confseg.annotate.train.model import Training, TrainingState
+from napari_confseg.annotate.train.model_marks import ModelMarks
 from napari_confseg.store import Status
+from napari_confseg.widgets.common.icons import note
+from napari_confseg.widgets.common.problem_box import ProblemBox
+from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.parts.problem_box import ProblemBox
-from napari_confseg.widgets.parts.section import Section, still_wheel
-from napari_confseg.widgets.parts.signs import note
 from napari_confseg.widgets.train.form import PlanForm
 from napari_confseg.widgets.train.model import ModelOnClip
 from napari_confseg.widgets.train.run import RunList, RunView
@@ -80,8 +80,14 @@ class TrainPanel(Panel):
         layout = QVBoxLayout(body)
         layout.setContentsMargins(10, 8, 10, 8)
         layout.setSpacing(6)
-        for widget in (self.cohort_name, self.counts, self.plan_section, self.run_section,
-                       self.model_section, self.runs_section):  # fmt: skip
+        for widget in (
+            self.cohort_name,
+            self.counts,
+            self.plan_section,
+            self.run_section,
+            self.model_section,
+            self.runs_section,
+        ):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.page = self.scroll(body)
@@ -160,9 +166,15 @@ class TrainPanel(Panel):
             self._reviewed = frames
             label = Memory.load().reader or session.rater
             self.training.note_reviewed(
-                Reviewed(session.clip.name, session.clip.meta.patient, session.rater, label,
-                         "adjudicated" if session.adjudicator else "human", frames)
-            )  # fmt: skip
+                Reviewed(
+                    session.clip.name,
+                    session.clip.meta.patient,
+                    session.rater,
+                    label,
+                    "adjudicated" if session.adjudicator else "human",
+                    frames,
+                )
+            )
 
     def _on_class(self, name: str) -> None:
         self.model.choose_class(name)

@@ -18,16 +18,16 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_confseg.annotate.runs import Phase
+from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.job import FitRequest
-from napari_confseg.widgets.parts.problem_box import ProblemBox
-from napari_confseg.widgets.parts.signs import note
+from napari_confseg.widgets.common.icons import note
+from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.train.curves import Curves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.annotate.runs import RunState
+    from napari_confseg.annotate.train.runs import RunState
 
 SYMBOLS: Final = {
     Phase.STARTING: "◌",

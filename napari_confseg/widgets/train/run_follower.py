@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QObject, QTimer
 
 if TYPE_CHECKING:
-    from napari_confseg.annotate.training import Training
+    from napari_confseg.annotate.train.model import Training
 
 EVERY_MS: Final = 250
 """Between two looks at a run at work: as often as the trainer reports."""
@@ -17,7 +17,7 @@ IDLE_MS: Final = 1000
 
 
 class RunFollower(QObject):  # type: ignore[misc]
-    """Polls a :class:`~napari_confseg.annotate.training.Training`, often while something runs.
+    """Polls a :class:`~napari_confseg.annotate.train.model.Training`, often while something runs.
 
     Parameters
     ----------

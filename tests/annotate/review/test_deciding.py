@@ -10,17 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
-from napari_confseg.annotate.review.agreeing import agreed_acts, still_untouched
-from napari_confseg.annotate.review.deciding import Case, agreed, becoming, rule
-from napari_confseg.annotate.review.looks import COLORS, look_of
+from napari_confseg.agreement.disagreement import linked, regions_of
+from napari_confseg.agreement.maps import MAPS
+from napari_confseg.agreement.rater_view import readings
+from napari_confseg.annotate.review.decisions import Case, Settled, agreed, becoming, rule, shared
 from napari_confseg.annotate.review.planes import MapOfAgreement, OutlinedEvent, StoredPlanes
-from napari_confseg.annotate.review.settled import Settled, shared
-from napari_confseg.dataset.disagreement import linked, regions_of
-from napari_confseg.dataset.maps import MAPS
-from napari_confseg.dataset.reading import readings
+from napari_confseg.annotate.review.prefill import agreed_acts, still_untouched
+from napari_confseg.annotate.review.state import COLORS, look_of
 from napari_confseg.store import EXCLUDED, Cohort, Status, Stroke
+from tests.agreement.test_disagreement import by_name, some_planes
 from tests.annotate.review.planted import B_LINE, MISSED, SHAPE, begun_planes, planted_cohort
-from tests.dataset.test_disagreement import by_name, some_planes
 
 CASE = Case("Dr. Lead", ("a", "b", "c"), 60, 2)
 
@@ -63,14 +62,22 @@ def test_a_verdict_writes_its_regions_and_nothing_else(seed: int, verdict: str) 
     after = mine.copy()
     source = "b" if verdict == "accept" else None
     found = becoming(
-        verdict, regions, source,  # type: ignore[arg-type]
+        verdict,
+        regions,
+        source,  # type: ignore[arg-type]
         lambda _frame, who: {n: p for n, p in by_name(planes).items() if who in (None, n)},
-    )  # fmt: skip
+    )
     assert found is not None
     act = rule(
-        verdict, found, 2, CASE, source=source, mine=mine,  # type: ignore[arg-type]
-        status=np.zeros(1, np.uint8), closed={0},
-    )  # fmt: skip
+        verdict,
+        found,
+        2,
+        CASE,
+        source=source,
+        mine=mine,  # type: ignore[arg-type]
+        status=np.zeros(1, np.uint8),
+        closed={0},
+    )
     assert act is not None
     for patch in act.patches:
         patch.apply(after[0])
@@ -114,9 +121,15 @@ def test_a_region_is_settled_by_its_own_decision_alone() -> None:
     planes["a"][5:15, 5:15] = 90
     planes["a"][20:24, 5:9] = 90
     near, far = regions_of(planes, 0, 60)
-    stroke = Stroke(seq=1, time="2026-01-01T00:00:00Z", class_index=2, frame=0, confidence=0,
-                    tool="adjudicate-reject",
-                    decision=CASE.decision("reject", [near]))  # type: ignore[arg-type]  # fmt: skip
+    stroke = Stroke(
+        seq=1,
+        time="2026-01-01T00:00:00Z",
+        class_index=2,
+        frame=0,
+        confidence=0,
+        tool="adjudicate-reject",
+        decision=CASE.decision("reject", [near]),
+    )  # type: ignore[arg-type]
     assert Settled([stroke]).by(2, near) is stroke
     assert Settled([stroke]).by(2, far) is None
     assert Settled([stroke]).by(1, near) is None
@@ -130,9 +143,13 @@ def test_a_region_is_settled_by_its_own_decision_alone() -> None:
 
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
-    [((0, 0, 4, 4), (0, 0, 4, 4), 1.0), ((0, 0, 4, 4), (4, 0, 8, 4), 0.0),
-     ((0, 0, 4, 4), (0, 2, 4, 6), 8 / 24), ((0, 0, 2, 2), (5, 5, 6, 6), 0.0)],
-)  # fmt: skip
+    [
+        ((0, 0, 4, 4), (0, 0, 4, 4), 1.0),
+        ((0, 0, 4, 4), (4, 0, 8, 4), 0.0),
+        ((0, 0, 4, 4), (0, 2, 4, 6), 8 / 24),
+        ((0, 0, 2, 2), (5, 5, 6, 6), 0.0),
+    ],
+)
 def test_shared_is_intersection_over_union(
     a: tuple[int, int, int, int], b: tuple[int, int, int, int], expected: float
 ) -> None:
@@ -142,8 +159,9 @@ def test_shared_is_intersection_over_union(
 def test_what_is_drawn(tmp_path, state_dir) -> None:  # type: ignore[no-untyped-def]
     cohort: Cohort = planted_cohort(tmp_path, clips=1)
     told: list[str] = []
-    ada, bo = (StoredPlanes(r, B_LINE, told.append)
-               for r in readings(cohort.clip("clip-1"), ["ada", "bo"]))  # fmt: skip
+    ada, bo = (
+        StoredPlanes(r, B_LINE, told.append) for r in readings(cohort.clip("clip-1"), ["ada", "bo"])
+    )
     assert ada[2][MISSED[2]].min() == 80
     assert not bo[2][MISSED[2]].any()
     votes = MapOfAgreement([ada, bo], MAPS["votes"][1], 60)
@@ -167,13 +185,28 @@ def test_colour_blind_readers_tell_the_raters_apart() -> None:
     # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear light.
     deficits = {
         "none": np.eye(3),
-        "protan": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                            [-0.003882, -0.048116, 1.051998]]),
-        "deutan": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                            [-0.011820, 0.042940, 0.968881]]),
-        "tritan": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
-                            [0.004733, 0.691367, 0.303900]]),
-    }  # fmt: skip
+        "protan": np.array(
+            [
+                [0.152286, 1.052583, -0.204868],
+                [0.114503, 0.786281, 0.099216],
+                [-0.003882, -0.048116, 1.051998],
+            ]
+        ),
+        "deutan": np.array(
+            [
+                [0.367322, 0.860646, -0.227968],
+                [0.280085, 0.672501, 0.047413],
+                [-0.011820, 0.042940, 0.968881],
+            ]
+        ),
+        "tritan": np.array(
+            [
+                [1.255528, -0.076749, -0.178779],
+                [-0.078411, 0.930809, 0.147602],
+                [0.004733, 0.691367, 0.303900],
+            ]
+        ),
+    }
     srgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLORS])
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     for deficit in deficits.values():

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.blinding import Role
-from napari_confseg.annotate.boxes import patch_between
-from napari_confseg.annotate.remember import Memory
+from napari_confseg.annotate.patches import patch_between
+from napari_confseg.annotate.preferences import Memory
 from napari_confseg.annotate.review import model
 from napari_confseg.annotate.review.cohort import ADJUDICATED, ClipDue, look_through
 from napari_confseg.annotate.review.model import Review
@@ -108,8 +108,11 @@ def test_what_all_agree_on_is_copied_first(review: Review) -> None:
 def test_each_verdict_is_one_act_that_undo_takes_back(review: Review) -> None:
     session, begun = review.session, begun_planes()
     verdicts = {
-        ("accept", "ada"): 80, ("accept", "bo"): 0, ("mean", None): 40, ("reject", None): 0,
-    }  # fmt: skip
+        ("accept", "ada"): 80,
+        ("accept", "bo"): 0,
+        ("mean", None): 40,
+        ("reject", None): 0,
+    }
     for (verdict, source), value in verdicts.items():
         review.go(0)
         stroke = review.decide(verdict, source)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_confseg.annotate.tools.between import between, blended
+from napari_confseg.annotate.tools.interpolation import between, blended
 from napari_confseg.store import EXCLUDED
 from tests.annotate.tools.pictures import dice, disc
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.transform import rotate
 
-from napari_confseg.annotate.tools.carrying import KEPT_PER_STEP, LEAST, carried, faded
 from napari_confseg.annotate.tools.motion import match, small
+from napari_confseg.annotate.tools.propagation import KEPT_PER_STEP, LEAST, carried, faded
 from napari_confseg.store import EXCLUDED
 from tests.annotate.tools.pictures import dice, disc, texture
 
@@ -39,10 +39,12 @@ def test_a_sliding_clip_moves_the_plane_by_the_slide(
 ) -> None:
     scale = shape[0] // 100
     wide = texture((shape[0] + 60, shape[1] + 60), grain=4.0 * scale)
-    frames = np.stack([
-        wide[20 + k * scale : 20 + k * scale + shape[0], 40 - 2 * k * scale :][:, : shape[1]]
-        for k in range(5)
-    ])[::direction]  # fmt: skip
+    frames = np.stack(
+        [
+            wide[20 + k * scale : 20 + k * scale + shape[0], 40 - 2 * k * scale :][:, : shape[1]]
+            for k in range(5)
+        ]
+    )[::direction]
     centre = (shape[0] / 2, shape[1] / 2)
     start = 0 if direction == 1 else 4
     plane = disc(shape, centre, 12 * scale, 90)

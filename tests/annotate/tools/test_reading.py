@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from napari_confseg.annotate.tools.reading import contoured_by_level, hatched_by_level, level_index
-from napari_confseg.annotate.words import word_for
+from napari_confseg.annotate.confidence_words import word_for
+from napari_confseg.annotate.contours import contoured_by_level, hatched_by_level, level_index
 from napari_confseg.store import DEFAULT_ANCHORS, EXCLUDED
 
 

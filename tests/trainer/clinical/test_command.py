@@ -28,9 +28,23 @@ def ward(tmp_path_factory):
 
 
 def test_findings_of_models_are_out_of_fold_and_every_number_says_where_from(ward, capsys):
-    command = ["clinical", str(ward / "ward.zarr"), "--table", str(ward / "ward.csv"), "--out",
-               str(ward / "out"), "--methods", "threshold:t=60", "--folds", "2", "--steps", "4",
-               "--jobs", "1", "--json"]  # fmt: skip
+    command = [
+        "clinical",
+        str(ward / "ward.zarr"),
+        "--table",
+        str(ward / "ward.csv"),
+        "--out",
+        str(ward / "out"),
+        "--methods",
+        "threshold:t=60",
+        "--folds",
+        "2",
+        "--steps",
+        "4",
+        "--jobs",
+        "1",
+        "--json",
+    ]
     assert main(command) == 0
     runs = sorted((ward / "out" / "models" / "runs").iterdir())
     assert len(runs) == 2
@@ -55,17 +69,36 @@ def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch):
     """Sample data of two days; nothing is fitted, and there are no covariates to begin from."""
     monkeypatch.setattr("trainer.clinical.outcomes.REPEATS", 1)  # for time
     place = tmp_path / "followed.zarr"
-    make_cohort(place, patients=30, seed=3, days=2, clips_per_patient=1, frames=1, size=(64, 64),
-                readers=())  # fmt: skip
+    make_cohort(
+        place, patients=30, seed=3, days=2, clips_per_patient=1, frames=1, size=(64, 64), readers=()
+    )
     out = tmp_path / "out"
-    assert main(["clinical", str(place), "--table", str(clinical_path(place)), "--out", str(out),
-                 "--no-models", "--covariates", "--json"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "clinical",
+                str(place),
+                "--table",
+                str(clinical_path(place)),
+                "--out",
+                str(out),
+                "--no-models",
+                "--covariates",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert not (out / "models").exists()
     with (out / "numbers.csv").open() as f:
         rows = [r for r in csv.DictReader(f) if r["outcome"] == "sf"]
     error = {r["findings"]: float(r["value"]) for r in rows}
-    assert list(error) == ["nothing", "truth", "latent", *(f"{n}, that day alone"
-                           for n in ("truth", "latent"))]  # fmt: skip
+    assert list(error) == [
+        "nothing",
+        "truth",
+        "latent",
+        *(f"{n}, that day alone" for n in ("truth", "latent")),
+    ]
     assert error["truth"] < error["nothing"]
     page = (out / "report.html").read_text()
     assert "30 patients, 60 days" in page

@@ -28,8 +28,23 @@ SF, SINCE, CHANGE, READMISSION = OUTCOMES
 
 
 def row(patient: str, day: int = 0, **changes: object) -> Row:
-    return replace(Row(patient, day, 60, "f", (f"{patient}-{day}",), ("R1",), 92, 0.4, "mask", 230,
-                       230, readmitted_30d=False), **changes)  # fmt: skip
+    return replace(
+        Row(
+            patient,
+            day,
+            60,
+            "f",
+            (f"{patient}-{day}",),
+            ("R1",),
+            92,
+            0.4,
+            "mask",
+            230,
+            230,
+            readmitted_30d=False,
+        ),
+        **changes,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +55,10 @@ def ward() -> tuple[list[Row], np.ndarray]:
     sf = 470 - 330 * sick + rng.normal(0, 15, 60)
     later = sf * np.where(sick > 0.6, 0.8, np.where(sick < 0.3, 1.2, 1.0))
     back = rng.random(60) < 1 / (1 + np.exp(-8 * (sick - 0.5)))
-    rows = [row(f"p{i:02d}", sf=float(sf[i]), sf_followup=float(later[i]),
-                readmitted_30d=bool(back[i])) for i in range(60)]  # fmt: skip
+    rows = [
+        row(f"p{i:02d}", sf=float(sf[i]), sf_followup=float(later[i]), readmitted_30d=bool(back[i]))
+        for i in range(60)
+    ]
     return rows, sick[:, None]
 
 
@@ -81,8 +98,11 @@ def test_a_patient_tells_nothing_of_themselves():
     """Two days of a patient are alike to the digit: split apart, they would give S/F away."""
     rng = np.random.default_rng(1)
     names = rng.random(40)
-    rows = [row(f"p{i:02d}", day, sf=float(rng.normal(300, 50)) if not day else 0)
-            for i in range(40) for day in (0, 3)]  # fmt: skip
+    rows = [
+        row(f"p{i:02d}", day, sf=float(rng.normal(300, 50)) if not day else 0)
+        for i in range(40)
+        for day in (0, 3)
+    ]
     rows = [replace(r, sf=rows[2 * (i // 2)].sf) for i, r in enumerate(rows)]
     known = np.repeat(np.stack([names, names**2, np.sin(40 * names)], 1), 2, 0)
     told = foretell(SF, rows, known)
@@ -108,10 +128,16 @@ def test_the_change_of_findings_tells_the_change_of_s_f_where_the_day_alone_does
     rng = np.random.default_rng(0)
     seen = {p.name: dict.fromkeys(FINDINGS, p.severity + rng.normal(0, 0.03)) for p in plans}
     rows = [
-        row(r["patient"], int(r["day"]), clips=tuple(r["clips"].split()), spo2=float(r["spo2"]),
-            sf=float(r["sf"]), sf_followup=float(r["sf_followup"]))
+        row(
+            r["patient"],
+            int(r["day"]),
+            clips=tuple(r["clips"].split()),
+            spo2=float(r["spo2"]),
+            sf=float(r["sf"]),
+            sf_followup=float(r["sf_followup"]),
+        )
         for r in csv.DictReader(table.splitlines())
-    ]  # fmt: skip
+    ]
     assert SINCE in tellable(rows)
     one = [0, 2 * len(FINDINGS)]  # a finding's mean, and its change: all findings are the same here
     told = foretell(SINCE, rows, patient_findings(rows, seen)[:, one])
@@ -144,8 +170,10 @@ def test_nothing_of_a_later_day_reaches_an_earlier_one():
 
 def test_a_patients_findings_are_mean_largest_and_change():
     rows = [row("a", clips=("x", "y")), row("a", 3, clips=("z",)), row("b", clips=("w",))]
-    clips = {c: dict.fromkeys(FINDINGS, v) for c, v in
-             {"x": 1.0, "y": 3.0, "z": 5.0, "w": np.nan}.items()}  # fmt: skip
+    clips = {
+        c: dict.fromkeys(FINDINGS, v)
+        for c, v in {"x": 1.0, "y": 3.0, "z": 5.0, "w": np.nan}.items()
+    }
     table = patient_findings(rows, clips)
     n = len(FINDINGS)
     assert table.shape == (3, 4 * n)

@@ -11,29 +11,65 @@ from napari_confseg.store import Cohort
 from sample_data.clinical import ClinicalRow
 from tests.trainer.conftest import add_toy_clip
 from trainer.clinical.table import COLUMNS, check_covariates, read_table
-from trainer.problems import TrainError
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD = [
-    {"patient": "p0", "day": "0", "age": "60", "sex": "f", "clips": "clip-0", "zones": "R1",
-     "spo2": "92", "fio2": "0.24", "fio2_source": "nasal-cannula-estimate", "sf": "383.3",
-     "sf_followup": "400", "readmitted_30d": "0"},
-    {"patient": "p0", "day": "3", "age": "60", "sex": "f", "clips": "clip-1", "zones": "R2",
-     "spo2": "98", "fio2": "0.21", "fio2_source": "room-air", "sf": "466.7",
-     "sf_followup": "440", "readmitted_30d": "0"},
-    {"patient": "p1", "day": "0", "age": "71", "sex": "m", "clips": "clip-2", "zones": "R1",
-     "spo2": "90", "fio2": "0.6", "fio2_source": "high-flow", "sf": "150",
-     "sf_followup": "160", "readmitted_30d": "1"},
-]  # fmt: skip
+    {
+        "patient": "p0",
+        "day": "0",
+        "age": "60",
+        "sex": "f",
+        "clips": "clip-0",
+        "zones": "R1",
+        "spo2": "92",
+        "fio2": "0.24",
+        "fio2_source": "nasal-cannula-estimate",
+        "sf": "383.3",
+        "sf_followup": "400",
+        "readmitted_30d": "0",
+    },
+    {
+        "patient": "p0",
+        "day": "3",
+        "age": "60",
+        "sex": "f",
+        "clips": "clip-1",
+        "zones": "R2",
+        "spo2": "98",
+        "fio2": "0.21",
+        "fio2_source": "room-air",
+        "sf": "466.7",
+        "sf_followup": "440",
+        "readmitted_30d": "0",
+    },
+    {
+        "patient": "p1",
+        "day": "0",
+        "age": "71",
+        "sex": "m",
+        "clips": "clip-2",
+        "zones": "R1",
+        "spo2": "90",
+        "fio2": "0.6",
+        "fio2_source": "high-flow",
+        "sf": "150",
+        "sf_followup": "160",
+        "readmitted_30d": "1",
+    },
+]
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Cohort:
     made = Cohort.create(tmp_path_factory.mktemp("ward") / "ward.zarr", name="ward")
-    for clip, patient, zone in (("clip-0", "p0", "R1"), ("clip-1", "p0", "R2"),
-                                ("clip-2", "p1", "R1")):  # fmt: skip
+    for clip, patient, zone in (
+        ("clip-0", "p0", "R1"),
+        ("clip-1", "p0", "R2"),
+        ("clip-2", "p1", "R1"),
+    ):
         add_toy_clip(made, clip, patient, n_frames=1, zone=zone)
     return made
 
@@ -81,12 +117,16 @@ def test_the_columns_are_those_that_sample_data_writes():
         (0, {"zones": "L1"}, "clip-zone", "expected R1 for clip-0, found L1"),
         (2, {"clips": "clip-9"}, "clip-unknown", "clip-9"),
         (2, {"clips": "clip-1", "zones": "R2"}, "clip-patient", "clip-1, of p0"),
-        (0, {"clips": "clip-0 clip-1", "zones": "R1 R2"}, "future",
-         "a clip seen on a later day must not foretell"),
+        (
+            0,
+            {"clips": "clip-0 clip-1", "zones": "R1 R2"},
+            "future",
+            "a clip seen on a later day must not foretell",
+        ),
         (1, {"day": "0"}, "twice", "day 0 twice"),
         (1, {"readmitted_30d": "1"}, "differs", "patient p0, day 3"),
     ],
-)  # fmt: skip
+)
 def test_each_fault_is_refused_by_name(tmp_path, cohort, line, values, code, words):
     with pytest.raises(TrainError) as refused:
         read_table(write(tmp_path / "t.csv", changed(line, **values)), cohort)

@@ -24,11 +24,18 @@ def pooled(gain: dict[str, float], noise: float, panels: tuple[str, ...] = ("p",
             values = (weights @ scores / weights.sum(1))[:, None]
             empty = np.zeros(1)
             cells.append(Cell(panel, method, (), {"level_dice": values}, empty, empty, empty))
-    study = StudyRequest.model_validate({
-        "cohort": "c", "classes": ["b-line"], "panels": {p: ["reader-a"] for p in panels},
-        "methods": [{"name": "threshold", "params": {"t": 50}}, {"name": "threshold"},
-                    {"name": "soft"}],
-    })  # fmt: skip
+    study = StudyRequest.model_validate(
+        {
+            "cohort": "c",
+            "classes": ["b-line"],
+            "panels": {p: ["reader-a"] for p in panels},
+            "methods": [
+                {"name": "threshold", "params": {"t": 50}},
+                {"name": "threshold"},
+                {"name": "soft"},
+            ],
+        }
+    )
     assert tuple(slug(m) for m in study.methods) == METHODS
     return Pooled(study, tuple(map(str, range(30))), True, tuple(cells))
 

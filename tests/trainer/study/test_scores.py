@@ -10,8 +10,8 @@ from monai.metrics import DiceMetric
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 
-from napari_confseg.dataset.overlap import joint_histogram, soft_dice
-from napari_confseg.dataset.overlap import survival as survival_of_one
+from napari_confseg.agreement.overlap import joint_histogram, soft_dice
+from napari_confseg.agreement.overlap import survival as survival_of_one
 from trainer.study.scores import (
     LEVELS,
     SCORES,
@@ -97,8 +97,10 @@ def test_a_perfect_model_is_perfect_and_nothing_is_undefined_but_nothing(planes)
 def test_sums_add_up(planes):
     """The score of two clips together is that of their pixels together."""
     model, reference = planes
-    halves = [joint_histogram(m, r) for m, r in zip(np.split(model, 2), np.split(reference, 2),
-                                                    strict=True)]  # fmt: skip
+    halves = [
+        joint_histogram(m, r)
+        for m, r in zip(np.split(model, 2), np.split(reference, 2), strict=True)
+    ]
     for name, score in SCORES.items():
         together = score.value(score.sums(halves[0]) + score.sums(halves[1]))
         assert together == pytest.approx(value(name, *planes))

@@ -47,9 +47,26 @@ def cohort(tmp_path_factory) -> Cohort:
 
 
 def command(cohort: Cohort, out: Path, *more: str) -> list[str]:
-    return ["study", cohort.location, "--out", str(out), "--methods", "threshold:t=60", "soft",
-            "--classes", "pleura", "b-line", "--folds", "2", "--steps", "12", "--jobs", "1",
-            "--json", *more]  # fmt: skip
+    return [
+        "study",
+        cohort.location,
+        "--out",
+        str(out),
+        "--methods",
+        "threshold:t=60",
+        "soft",
+        "--classes",
+        "pleura",
+        "b-line",
+        "--folds",
+        "2",
+        "--steps",
+        "12",
+        "--jobs",
+        "1",
+        "--json",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +83,9 @@ def pages(folder: Path) -> tuple[bytes, ...]:
 def test_killed_and_resumed_it_ends_with_the_same_page(tmp_path, cohort, finished):
     out = tmp_path / "killed"
     arguments = [*command(cohort, out)[:-3], "--jobs", "2", "--json"]
-    process = subprocess.Popen([sys.executable, "-m", "trainer", *arguments],
-                               stdout=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", *arguments], stdout=subprocess.DEVNULL
+    )
     runs = out / "runs"
     while not list(runs.glob("*/metrics.csv")):
         assert process.poll() is None
@@ -137,8 +155,9 @@ def test_a_failed_fit_does_not_stop_the_others(tmp_path, cohort, finished, capsy
 
 def test_a_dask_cluster_does_the_same(tmp_path, cohort, finished):
     out = tmp_path / "dask"
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
-                      dashboard_address=None) as cluster:  # fmt: skip
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
         scheduler = cluster.scheduler_address
         assert main([*command(cohort, out), "--scheduler", scheduler]) == 0
     assert pages(out) == pages(finished)

@@ -1,0 +1,482 @@
+"""How far raters agree, clip by clip and in bounded memory.
+
+One pass over the frames of a clip fills a joint histogram per class and pair of raters; scores
+follow from it. Only what both have reviewed is compared. What a clip adds to kappa, alpha,
+calibration and correlation are sums, so :mod:`napari_confseg.agreement.summary` can add clips up
+and resample patients without reading a plane again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.agreement.overlap import (
+    LEVELS,
+    Outlines,
+    dice,
+    dice_curve,
+    energy_distance,
+    iou,
+    joint_histogram,
+    soft_dice,
+    survival,
+)
+from napari_confseg.agreement.rater_view import first_reading, people, planes_of, readings
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.store import Clip, Cohort
+
+
+VOTE = 50
+"""From this confidence on a rater counts as saying "it is there", where a yes or no is needed."""
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """Two raters, one class, one clip, one threshold: pixels of confidence >= threshold.
+
+    Attributes
+    ----------
+    clip, patient, class_name, a, b : str
+        What was compared.
+    threshold : int
+        Confidence in percent.
+    frames : int
+        Frames that both reviewed.
+    dice, iou : float
+        Over all these frames together; NaN if neither marked anything.
+    hd95 : float
+        Mean over the frames that both marked of the 95th percentile Hausdorff distance.
+        NaN if there are none.
+    hd95_frames : int
+        How many frames that were.
+    unit : str
+        Of `hd95`: ``"mm"`` if the clip's spacing is known, else ``"px"``.
+    """
+
+    clip: str
+    patient: str
+    class_name: str
+    a: str
+    b: str
+    threshold: int
+    frames: int
+    dice: float
+    iou: float
+    hd95: float
+    hd95_frames: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class SoftScore:
+    """Two raters, one class, one clip: the confidences themselves, without a threshold.
+
+    `dice_curve` is Dice at each threshold of :data:`~napari_confseg.agreement.overlap.CURVE`.
+    `worst_frame` is the frame where they are furthest apart, by `worst_pixels`: the sum of the
+    differences of confidence, in pixels of 100 %. It is None where they never differ.
+    """
+
+    clip: str
+    patient: str
+    class_name: str
+    a: str
+    b: str
+    frames: int
+    soft_dice: float
+    energy_distance: float
+    dice_curve: tuple[float, ...]
+    worst_frame: int | None
+    worst_pixels: float
+
+
+@dataclass
+class Presence:
+    """Whether the class is on a frame at all (any pixel >= threshold), frame by frame.
+
+    Attributes
+    ----------
+    tally : NDArray
+        ``(n + 1)``: frames all n raters reviewed, by how many saw it.
+    coincidences : NDArray
+        ``(2, 2)``, Krippendorff's, over all frames at least two reviewed.
+    """
+
+    tally: NDArray[np.int64]
+    coincidences: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 2)))
+
+
+@dataclass
+class Pixels:
+    """What a clip adds to Krippendorff's alpha over pixels.
+
+    Attributes
+    ----------
+    marginal : NDArray
+        ``(101)``, pairable answers by confidence.
+    disagreement : float
+        Coincidences times squared difference of confidence.
+    binary : dict
+        Threshold -> coincidences ``(2, 2)``.
+    """
+
+    marginal: NDArray[np.float64]
+    disagreement: float
+    binary: dict[int, NDArray[np.float64]]
+
+
+@dataclass
+class Stated:
+    """What one rater's confidences were worth, by the votes of the others.
+
+    Attributes
+    ----------
+    asked : NDArray
+        ``(101)``: for each stated confidence, how many votes of others there were on such pixels.
+    agreed : NDArray
+        ``(101)``: how many of these said yes (their confidence is at least 50 %).
+    moments : NDArray
+        ``(6)``: n, sums of x, y, xx, yy, xy over the pixels this rater marked; x is the confidence
+        as a fraction, y the share of the others who said yes.
+    """
+
+    asked: NDArray[np.int64]
+    agreed: NDArray[np.int64]
+    moments: NDArray[np.float64]
+
+
+@dataclass
+class ClipAgreement:
+    """All that is kept of a clip. Dictionary keys begin with the class name."""
+
+    clip: str
+    patient: str
+    pairs: list[PairScore] = field(default_factory=list)
+    soft: list[SoftScore] = field(default_factory=list)
+    presence: dict[tuple[str, int], Presence] = field(default_factory=dict)
+    pixels: dict[str, Pixels] = field(default_factory=dict)
+    stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
+    read_at: dict[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement over a cohort.
+
+    Attributes
+    ----------
+    cohort : str
+        Name of the cohort.
+    raters : tuple of str
+        Who was compared; second readings (``<rater>-2``) among them.
+    classes : tuple of str
+        What was compared.
+    thresholds : tuple of int
+        Confidences in percent.
+    clips : tuple of ClipAgreement
+        Clips that at least two of them are on.
+    """
+
+    cohort: str
+    raters: tuple[str, ...]
+    classes: tuple[str, ...]
+    thresholds: tuple[int, ...]
+    clips: tuple[ClipAgreement, ...]
+
+    @property
+    def panel(self) -> tuple[str, ...]:
+        """The raters without second readings: those whose agreement with each other counts."""
+        return tuple(r for r in self.raters if first_reading(r, self.raters) is None)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return all pairs of the panel, then each rater with their own second reading."""
+        own = [(f, r) for r in self.raters if (f := first_reading(r, self.raters))]
+        return [*combinations(self.panel, 2), *own]
+
+
+def compare_clip(
+    clip: Clip,
+    panel: Sequence[Reading],
+    raters: Sequence[str],
+    cohort: Cohort,
+    classes: Sequence[str],
+    thresholds: Sequence[int],
+) -> ClipAgreement:
+    """Return what one clip adds to the agreement of `raters`, of whom `panel` are on it."""
+    result = ClipAgreement(clip.name, clip.meta.patient)
+    for reading in panel:
+        times = [s.time for s in reading.rater.read_strokes() if not s.undone]
+        result.read_at[reading.name] = max(times, default=reading.rater.meta.created)
+    for class_name in classes:
+        index = cohort.meta.class_index(class_name)
+        counter = _Counter(clip, raters, thresholds)
+        for frame in range(clip.shape[0]):
+            planes = planes_of(panel, frame, index, clip.shape[1:])
+            if len(planes) > 1:
+                counter.add(frame, planes)
+        counter.report(result, class_name)
+    return result
+
+
+class _Counter:
+    """Adds up one class of one clip."""
+
+    def __init__(self, clip: Clip, names: Sequence[str], thresholds: Sequence[int]) -> None:
+        self._clip = clip
+        self._thresholds = thresholds
+        self._panel = [n for n in names if first_reading(n, names) is None]
+        self._own = [(f, n) for n in names if (f := first_reading(n, names))]
+        spacing = clip.meta.spacing
+        self._spacing = (spacing.y, spacing.x) if spacing else (1.0, 1.0)
+        pairs = [*combinations(self._panel, 2), *self._own]
+        self._tables = {p: np.zeros((LEVELS, LEVELS), np.int64) for p in pairs}
+        self._frames = dict.fromkeys(pairs, 0)
+        self._worst: dict[tuple[str, str], tuple[float, int | None]] = dict.fromkeys(
+            pairs, (0.0, None)
+        )
+        self._hd95: dict[tuple[str, str, int], list[float]] = {}
+        n = len(self._panel)
+        self._presence = {t: Presence(np.zeros(n + 1, np.int64)) for t in thresholds}
+        self._coincidences = np.zeros((LEVELS, LEVELS))
+        self._moments = {name: np.zeros(6) for name in self._panel}
+
+    def add(self, frame: int, planes: dict[str, NDArray[np.uint8]]) -> None:
+        """Add a frame that at least two have reviewed."""
+        box = _marked_box(planes)
+        cut = {name: plane[box] for name, plane in planes.items()}
+        some = next(iter(planes.values()))
+        outside = some.size - some[box].size
+        for pair in self._tables:
+            if pair[0] in cut and pair[1] in cut:
+                self._add_pair(frame, pair, cut, outside)
+        jury = {n: cut[n] for n in self._panel if n in cut}
+        if len(jury) > 1:
+            self._add_presence(jury)
+            self._add_pixels(jury, outside)
+            self._add_moments(jury)
+        if some[box].size:
+            self._add_outlines(cut)
+
+    def _add_pair(
+        self, frame: int, pair: tuple[str, str], cut: dict[str, NDArray[np.uint8]], outside: int
+    ) -> None:
+        table = joint_histogram(cut[pair[0]], cut[pair[1]])
+        table[0, 0] += outside
+        self._tables[pair] += table
+        self._frames[pair] += 1
+        apart = float((table * _GAP).sum()) / 100
+        if apart > self._worst[pair][0]:
+            self._worst[pair] = (apart, frame)
+
+    def _add_presence(self, jury: dict[str, NDArray[np.uint8]]) -> None:
+        highest = [int(_known(p).max(initial=0)) for p in jury.values()]
+        for threshold, presence in self._presence.items():
+            yes = sum(h >= threshold for h in highest)
+            no = len(highest) - yes
+            if len(jury) == len(self._panel):
+                presence.tally[yes] += 1
+            pairs = np.array([[no * (no - 1), no * yes], [no * yes, yes * (yes - 1)]])
+            presence.coincidences += pairs / (len(highest) - 1)
+
+    def _add_pixels(self, jury: dict[str, NDArray[np.uint8]], outside: int) -> None:
+        planes = list(jury.values())
+        excluded = np.logical_or.reduce([p == EXCLUDED for p in planes])
+        if excluded.any():  # a pixel that one excludes has no full set of answers: leave it out
+            planes = [np.where(excluded, np.uint8(EXCLUDED), p) for p in planes]
+        for a, b in combinations(planes, 2):
+            table = joint_histogram(a, b)
+            table[0, 0] += outside
+            self._coincidences += (table + table.T) / (len(planes) - 1)
+
+    def _add_moments(self, jury: dict[str, NDArray[np.uint8]]) -> None:
+        for name, plane in jury.items():
+            others = np.stack(
+                [p[(plane > 0) & (plane != EXCLUDED)] for n, p in jury.items() if n != name]
+            )
+            known = others != EXCLUDED
+            asked = known.sum(0)
+            x = plane[(plane > 0) & (plane != EXCLUDED)][asked > 0] / 100
+            y = (((others >= VOTE) & known).sum(0) / np.maximum(asked, 1))[asked > 0]
+            self._moments[name] += [x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]
+
+    def _add_outlines(self, cut: dict[str, NDArray[np.uint8]]) -> None:
+        for t in self._thresholds:
+            masks = {n: (p >= t) & (p != EXCLUDED) for n, p in cut.items()}
+            outlines = Outlines(masks, self._spacing)
+            for a, b in self._tables:
+                distance = outlines.hausdorff95(a, b)
+                if not np.isnan(distance):
+                    self._hd95.setdefault((a, b, t), []).append(distance)
+
+    def report(self, result: ClipAgreement, class_name: str) -> None:
+        """Put what was counted into `result`."""
+        clip, patient = result.clip, result.patient
+        for (a, b), table in self._tables.items():
+            frames = self._frames[a, b]
+            if not frames:
+                continue
+            worst_pixels, worst_frame = self._worst[a, b]
+            result.soft.append(
+                SoftScore(
+                    clip,
+                    patient,
+                    class_name,
+                    a,
+                    b,
+                    frames,
+                    soft_dice(table),
+                    energy_distance(table),
+                    dice_curve(table),
+                    worst_frame,
+                    worst_pixels,
+                )
+            )
+            at_least = survival(table)
+            for t in self._thresholds:
+                overlap = (float(at_least[t, t]), float(at_least[t, 0]), float(at_least[0, t]))
+                distances = self._hd95.get((a, b, t), [])
+                result.pairs.append(
+                    PairScore(
+                        clip,
+                        patient,
+                        class_name,
+                        a,
+                        b,
+                        t,
+                        frames,
+                        dice(*overlap),
+                        iou(*overlap),
+                        float(np.mean(distances)) if distances else np.nan,
+                        len(distances),
+                        "mm" if self._clip.meta.spacing else "px",
+                    )
+                )
+        for t, presence in self._presence.items():
+            result.presence[class_name, t] = presence
+        matrix = self._coincidences
+        result.pixels[class_name] = Pixels(
+            matrix.sum(1),
+            float((matrix * _GAP**2).sum()),
+            {t: _binary(matrix, t) for t in self._thresholds},
+        )
+        for name in self._panel:
+            result.stated[class_name, name] = self._stated(name)
+
+    def _stated(self, name: str) -> Stated:
+        tables = [t for (a, _), t in self._panel_tables() if a == name]
+        tables += [t.T for (_, b), t in self._panel_tables() if b == name]
+        total = np.sum(tables, axis=0) if tables else np.zeros((LEVELS, LEVELS), np.int64)
+        return Stated(total.sum(1), total[:, VOTE:].sum(1), self._moments[name])
+
+    def _panel_tables(self) -> list[tuple[tuple[str, str], NDArray[np.int64]]]:
+        return [(p, t) for p, t in self._tables.items() if p not in self._own]
+
+
+_GAP = np.abs(np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS)))
+
+
+def _known(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    known: NDArray[np.uint8] = plane[plane != EXCLUDED]
+    return known
+
+
+def _binary(matrix: NDArray[np.float64], t: int) -> NDArray[np.float64]:
+    halves = np.add.reduceat(matrix, [0, t], axis=0)
+    return np.add.reduceat(halves, [0, t], axis=1)
+
+
+def _marked_box(planes: dict[str, NDArray[np.uint8]]) -> tuple[slice, slice]:
+    """Return the box around everything marked, so that background costs nothing."""
+    distinct = {id(p): p for p in planes.values()}.values()
+    rows = np.logical_or.reduce([p.any(1) for p in distinct])
+    columns = np.logical_or.reduce([p.any(0) for p in distinct])
+    if not rows.any():
+        return np.s_[0:0, 0:0]
+    y, x = np.flatnonzero(rows), np.flatnonzero(columns)
+    return np.s_[int(y[0]) : int(y[-1]) + 1, int(x[0]) : int(x[-1]) + 1]
+
+
+def agree(
+    cohort: Cohort,
+    *,
+    raters: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    clips: Sequence[str] = (),
+    thresholds: Sequence[int] = (),
+    progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Agreement:
+    """Compare raters over a cohort.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Read only.
+    raters : sequence of str
+        Whom to compare; every human if empty. A model or a consensus may be named, too.
+    classes, clips : sequence of str
+        All if empty.
+    thresholds : sequence of int
+        Confidences in percent, 1..100; the cohort's anchors if empty.
+    progress : callable, optional
+        Called with (clips done, clips, name).
+    cancelled : callable, optional
+        Asked after each clip; if true, what is done so far is returned.
+
+    Raises
+    ------
+    StoreError
+        If there are fewer than two raters, or a class or threshold is not possible.
+    """
+    names = tuple(raters) or tuple(people(cohort))
+    wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
+    levels = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
+    _check(cohort, names, wanted, levels)
+    clip_names = list(clips) or cohort.clips()
+    done = []
+    for number, clip_name in enumerate(clip_names):
+        if cancelled and cancelled():
+            break
+        if progress:
+            progress(number, len(clip_names), clip_name)
+        clip = cohort.clip(clip_name)
+        panel = readings(clip, names)
+        if len(panel) > 1:
+            done.append(compare_clip(clip, panel, names, cohort, wanted, levels))
+    return Agreement(cohort.meta.name, names, wanted, levels, tuple(done))
+
+
+def _check(
+    cohort: Cohort, raters: tuple[str, ...], classes: tuple[str, ...], levels: tuple[int, ...]
+) -> None:
+    problems = []
+    if len(set(raters)) < 2:
+        problems.append(
+            Problem(
+                "too-few-raters",
+                "",
+                "at least two raters",
+                f"{list(raters)}",
+                "Name them, or let a second person read.",
+            )
+        )
+    known = {c.name for c in cohort.meta.classes}
+    for name in classes:
+        if name not in known:
+            problems.append(Problem("class-unknown", "", f"one of {sorted(known)}", repr(name)))
+    for level in levels:
+        if not 1 <= level <= MAX_CONFIDENCE:
+            problems.append(Problem("threshold-range", "", "1..100 percent", str(level)))
+    if problems:
+        raise StoreError(problems)

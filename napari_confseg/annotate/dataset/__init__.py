@@ -1,0 +1,1 @@
+"""Models of the Dataset panel: agreement, consensus, datasets and exports."""

@@ -1,1 +1,0 @@
-"""The annotation lead's desk: agreement, consensus, datasets and exports of the open cohort."""

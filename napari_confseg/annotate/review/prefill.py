@@ -1,0 +1,177 @@
+"""How an adjudication begins: what all agree on is copied, and needs no decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from scipy import ndimage
+
+from napari_confseg.agreement.disagreement import find_disagreements
+from napari_confseg.agreement.rater_view import Reading, planes_of, readings
+from napari_confseg.annotate.patches import patch_between
+from napari_confseg.annotate.review.decisions import TOOL, agreed
+from napari_confseg.store import Act, Patch, Status, StatusChange, StoreError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_confseg.agreement.disagreement import Disagreements
+    from napari_confseg.annotate.review.decisions import Case
+    from napari_confseg.annotate.review.state import Question
+    from napari_confseg.store import Clip
+
+
+LARGEST: Final = 16 * 2**20
+"""Bytes of patches from which on a further act is begun: one is packed as a whole."""
+
+
+def agreed_acts(
+    clip: Clip,
+    case: Case,
+    frames: NDArray[np.bool_],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Act] | None:
+    """Return the acts that copy what all agree on, class by class; None if cancelled.
+
+    Frames with nothing to decide become reviewed, the others "in progress".
+
+    Parameters
+    ----------
+    clip : Clip
+        Read only.
+    case : Case
+        Whom to compare, and what is asked.
+    frames : ndarray of bool (T, C)
+        Where to: compared, and not touched by the adjudicator yet.
+    progress : callable, optional
+        Called with (frames done, frames).
+    cancelled : callable, optional
+        Asked for each frame.
+    """
+    panel = readings(clip, case.raters)
+    total, done = int(frames.sum()), 0
+    acts: list[Act] = []
+    for c in np.flatnonzero(frames.any(axis=0)).tolist():
+        gathered = _Gathered(case, c)
+        for frame in np.flatnonzero(frames[:, c]).tolist():
+            if cancelled and cancelled():
+                return None
+            if progress:
+                progress(done, total)
+            done += 1
+            planes = planes_of(panel, frame, c, clip.shape[1:])
+            plane, asks = agreed(planes, case.threshold, case.narrowest)
+            gathered.add(frame, _patches(c, frame, plane), asks)
+        acts += gathered.acts()
+    return acts
+
+
+def _patches(c: int, frame: int, plane: NDArray[np.uint8]) -> list[Patch]:
+    """Return a patch for each thing: things far apart would make one patch of mostly nothing."""
+    whole = patch_between(c, frame, np.zeros_like(plane), plane)
+    if whole is None:
+        return []
+    labels, n = ndimage.label(whole.after)
+    found = []
+    for number, place in enumerate(ndimage.find_objects(labels, n), 1):
+        after = np.where(labels[place] == number, whole.after[place], np.uint8(0))
+        y, x = whole.y + place[0].start, whole.x + place[1].start
+        found.append(Patch(c, frame, y, x, np.zeros_like(after), after))
+    return found
+
+
+class _Gathered:
+    """Patches and statuses of one class, cut into acts of bearable size."""
+
+    def __init__(self, case: Case, class_index: int) -> None:
+        self._decision = case.decision("begin")
+        self._class = class_index
+        self._acts: list[Act] = []
+        self._patches: list[Patch] = []
+        self._status: list[StatusChange] = []
+        self._bytes = 0
+
+    def add(self, frame: int, patches: list[Patch], asks: bool) -> None:
+        after = Status.IN_PROGRESS if asks else Status.REVIEWED
+        self._status.append(StatusChange(frame, self._class, Status.UNTOUCHED, after))
+        self._patches += patches
+        self._bytes += 2 * sum(p.after.size for p in patches)
+        if self._bytes > LARGEST:
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._status:
+            self._acts.append(
+                Act(
+                    tuple(self._patches),
+                    0,
+                    TOOL.format("begin"),
+                    self._class,
+                    self._status[0].frame,
+                    tuple(self._status),
+                    self._decision,
+                )
+            )
+        self._patches, self._status, self._bytes = [], [], 0
+
+    def acts(self) -> list[Act]:
+        self._cut()
+        return self._acts
+
+
+def still_untouched(act: Act, status: NDArray[np.uint8]) -> Act | None:
+    """Return `act` without frames that were touched since it was made; None if none is left."""
+    changes = tuple(s for s in act.status if status[s.frame, s.class_index] == Status.UNTOUCHED)
+    frames = {s.frame for s in changes}
+    patches = tuple(p for p in act.patches if p.frame in frames)
+    return replace(act, patches=patches, status=changes, frame=min(frames)) if frames else None
+
+
+Progress = Callable[[int, int], None]
+Work = Callable[[Progress, Callable[[], bool]], Any]
+Raters = dict[str, "Reading | str"]
+"""Everybody on a clip; of whom cannot be read, why."""
+
+
+def read_raters(clip: Clip, _progress: object, cancelled: Callable[[], bool]) -> Raters:
+    """Read who is on `clip`; of whom cannot be read, why."""
+    found: Raters = {}
+    for name in clip.raters():
+        if cancelled():
+            break
+        try:
+            found[name] = Reading(clip, name)
+        except (StoreError, OSError) as error:
+            found[name] = str(error)
+    return found
+
+
+def compare(
+    clip: Clip, question: Question, progress: Progress, cancelled: Callable[[], bool]
+) -> Disagreements | None:
+    """Return where raters differ on `clip`; None if cancelled."""
+    return find_disagreements(
+        clip,
+        question.raters,
+        question.classes,
+        question.threshold,
+        narrowest=question.narrowest,
+        progress=progress,
+        cancelled=cancelled,
+    )
+
+
+def agree(
+    clip: Clip,
+    case: Case,
+    frames: NDArray[np.bool_],
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> list[Act] | None:
+    """Return the acts that copy what all agree on to `frames`; None if cancelled."""
+    return agreed_acts(clip, case, frames, progress=progress, cancelled=cancelled)

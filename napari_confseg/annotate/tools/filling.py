@@ -1,0 +1,203 @@
+"""Frames filled from painted ones: propagation and interpolation as work that any thread can do.
+
+What such work needs is taken from the session at one moment, so that painting can go on meanwhile;
+what it found is merged afterwards into the planes as they are then
+(:meth:`~napari_confseg.annotate.tools.toolkit.Toolkit.land`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_confseg.annotate.tools.interpolation import between
+from napari_confseg.annotate.tools.placing import Snippet, copied
+from napari_confseg.annotate.tools.propagation import carried
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_confseg.store import Stroke
+
+DERIVED: Final = frozenset({"propagate", "interpolate"})
+"""Tools whose marks were made from those of other frames."""
+
+_NEUTRAL: Final = DERIVED | {"status", "clip-to-sector"}
+"""Tools after which marks are no more a person's own than before."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What is proposed for one frame.
+
+    Attributes
+    ----------
+    frame : int
+        Which.
+    proposals : mapping of int to Snippet or None
+        By class index; None where nothing is proposed.
+    """
+
+    frame: int
+    proposals: Mapping[int, Snippet | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Propagation:
+    """Marks of one frame carried along with the picture.
+
+    Attributes
+    ----------
+    owner : object
+        The planes that it is for, to know them again.
+    frames : array-like of uint8 (T, Y, X)
+        The clip.
+    planes : mapping of int to ndarray of uint8 (Y, X)
+        Copies of the painted planes by class index.
+    frame, total, direction : int
+        The painted frame, how many frames to go at most, and 1 or -1.
+    inside : ndarray of bool (Y, X)
+        The sector.
+    """
+
+    owner: object
+    frames: ArrayLike
+    planes: Mapping[int, NDArray[np.uint8]]
+    frame: int
+    total: int
+    direction: int
+    inside: NDArray[np.bool_]
+    tool: str = "propagate"
+
+    @property
+    def confidence(self) -> int:
+        """The highest that is carried."""
+        return highest(self.planes.values())
+
+    def steps(self) -> Iterator[Filled]:
+        """Yield frame after frame, until the clip or the confidence ends."""
+        for step in carried(
+            self.frames,
+            self.planes,
+            self.frame,
+            steps=self.total,
+            direction=self.direction,
+            inside=self.inside,
+        ):
+            yield Filled(step.frame, {c: copied(p) for c, p in step.proposals.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """Two painted frames of a class with others between.
+
+    Attributes
+    ----------
+    start, stop : int
+        The painted frames.
+    first, last : ndarray of uint8 (Y, X)
+        Copies of their planes.
+    """
+
+    start: int
+    stop: int
+    first: NDArray[np.uint8]
+    last: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolation:
+    """Shapes between painted frames.
+
+    Attributes
+    ----------
+    owner : object
+        The planes that it is for, to know them again.
+    frame : int
+        Where it was asked for.
+    gaps : mapping of int to Gap
+        By class index.
+    inside : ndarray of bool (Y, X)
+        The sector.
+    """
+
+    owner: object
+    frame: int
+    gaps: Mapping[int, Gap]
+    inside: NDArray[np.bool_]
+    tool: str = "interpolate"
+
+    @property
+    def confidence(self) -> int:
+        """The higher of the ends'."""
+        return highest(p for gap in self.gaps.values() for p in (gap.first, gap.last))
+
+    @property
+    def total(self) -> int:
+        """Planes between the ends."""
+        return sum(gap.stop - gap.start - 1 for gap in self.gaps.values())
+
+    def steps(self) -> Iterator[Filled]:
+        """Yield plane after plane, class after class."""
+        for c, gap in self.gaps.items():
+            planes = between(gap.first, gap.last, gap.stop - gap.start, inside=self.inside)
+            for frame, plane in enumerate(planes, gap.start + 1):
+                yield Filled(frame, {c: copied(plane)})
+
+
+Filling = Propagation | Interpolation
+"""Work that fills frames."""
+
+
+def run(
+    filling: Filling,
+    report: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Filled]:
+    """Do the work; what was done before it was `cancelled` is returned too."""
+    found = []
+    for step in filling.steps():
+        found.append(step)
+        if report is not None:
+            report(len(found), filling.total, "")
+        if cancelled is not None and cancelled():
+            break
+    return found
+
+
+def highest(planes: Iterable[NDArray[np.uint8]]) -> int:
+    """Return the highest confidence in `planes`; what is excluded is none."""
+    return max((int(p[p <= 100].max(initial=0)) for p in planes), default=0)
+
+
+def filled_only(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which planes were filled from others and not touched by hand since, ``bool (T, C)``.
+
+    Those make room when they are filled anew, and nothing is interpolated from them.
+    """
+    filled, hand = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    for stroke in strokes:
+        if stroke.undone:
+            continue
+        for frame, c in stroke.touched:
+            filled[frame, c] |= stroke.tool in DERIVED
+            hand[frame, c] |= stroke.tool not in _NEUTRAL
+    return filled & ~hand
+
+
+def gap_around(keys: Sequence[int], frame: int) -> tuple[int, int] | None:
+    """Return the two of the painted frames `keys` (rising) between which `frame` lies.
+
+    A painted frame lies at the end of the gap before it, so that it can be filled back from where
+    one paints; if there is none before, at the start of the one after. None if there is no gap.
+    """
+    gaps = [(a, b) for a, b in pairwise(keys) if b - a > 1]
+    within = [gap for gap in gaps if gap[0] < frame < gap[1]]
+    before = [gap for gap in gaps if gap[1] == frame]
+    after = [gap for gap in gaps if gap[0] == frame]
+    return next(iter([*within, *before, *after]), None)

@@ -1,0 +1,282 @@
+"""The tools that save work, on a session: each is one act, saved and undone as one.
+
+Widgets ask for it here and show what comes of it. What cannot be done says why
+(:meth:`Toolkit.why_not`), before and after.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.annotate.patches import patch_between
+from napari_confseg.annotate.tools.filling import (
+    Filled,
+    Filling,
+    Gap,
+    Interpolation,
+    Propagation,
+    filled_only,
+    gap_around,
+    highest,
+    run,
+)
+from napari_confseg.annotate.tools.marking import READ_ONLY, Marker
+from napari_confseg.annotate.tools.merging import Change, Merge, act_of, merged
+from napari_confseg.annotate.tools.placing import clipped, copied, pasted
+from napari_confseg.annotate.tools.settings import Clipboard
+from napari_confseg.store import EXCLUDED, Act, Patch, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_confseg.store import Stroke
+
+
+class Deed(StrEnum):
+    """What can be asked for besides painting with the mouse; also their names in the record."""
+
+    PROPAGATE = "propagate"
+    INTERPOLATE = "interpolate"
+    COPY = "copy"
+    PASTE = "paste"
+    CLIP = "clip-to-sector"
+
+
+class Toolkit(Marker):
+    """Does on a session what each tool is for.
+
+    Every method that changes planes commits one act under the session's merge rule, touches no
+    locked and no hidden class, leaves excluded pixels excluded, and returns the stroke, or None
+    with a message in the session if nothing came of it. On other frames than the one on show,
+    planes marked as reviewed stay as they are.
+
+    Parameters
+    ----------
+    session : Session
+        What is annotated.
+    """
+
+    # ---- what can be done -----------------------------------------------------------------
+
+    def classes(self, *, locked_too: bool = False) -> list[str]:
+        """Return the classes that a deed is for: shown and, unless `locked_too`, not locked."""
+        session = self._session
+        wanted = [c.name for c in session.classes] if session.every_class else [session.class_name]
+        shown = session.view().visible
+        return [c for c in wanted if c in shown and (locked_too or c not in session.locked)]
+
+    def why_not(self, deed: Deed, direction: int = 0) -> str:
+        """Return why `deed` is impossible now, in a sentence; empty if it can be done.
+
+        Parameters
+        ----------
+        deed : Deed
+            What is asked for.
+        direction : {0, 1, -1}
+            Of a propagation: forward, backward, or either.
+        """
+        session = self._session
+        if session.clip is None:
+            return "Open a clip first."
+        if not session.writable and deed is not Deed.COPY:
+            return READ_ONLY
+        if deed is Deed.PASTE:
+            return self._why_not_paste()
+        names = self.classes(locked_too=deed is Deed.COPY)
+        if not names:
+            return "No class to work on: it is locked or hidden."
+        marked = session.marked[:, [session.class_index(name) for name in names]]
+        frame = session.view().frame
+        if deed in (Deed.PROPAGATE, Deed.COPY) and not marked[frame].any():
+            return "Nothing is marked on this frame."
+        if deed is Deed.PROPAGATE and not 0 <= frame + direction < len(marked):
+            return f"This is the {'last' if direction > 0 else 'first'} frame."
+        if deed is Deed.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
+            return "Paint two frames first: what lies between them is filled in."
+        if deed is Deed.CLIP and session.clip.meta.sector is None:
+            return "The sector of this clip is not known."
+        return ""
+
+    def _why_not_paste(self) -> str:
+        session = self._session
+        clip, board = self._of_clip(), session.clipboard
+        if board is None:
+            return "Nothing is copied yet."
+        if board.shape != clip.shape[1:]:
+            (y, x), (h, w) = board.shape, clip.shape[1:]
+            return f"Copied on frames of {x} x {y} pixels; those of this clip are {w} x {h}."
+        names = {c.name for c in session.classes}
+        able = (session.view().visible - session.locked) & board.snippets.keys() & names
+        return "" if able else "The classes that were copied are locked, hidden or not here."
+
+    def _refused(self, deed: Deed, direction: int = 0) -> bool:
+        why = self.why_not(deed, direction)
+        if why:
+            self._session.message = why
+        self._session.playing = False
+        return bool(why)
+
+    # ---- copy, paste, sector --------------------------------------------------------------
+
+    def copy(self) -> bool:
+        """Copy the marks of this frame; return whether there were any."""
+        session = self._session
+        if self._refused(Deed.COPY):
+            return False
+        frame = session.view().frame
+        found = {
+            name: copied(session.planes[name][frame]) for name in self.classes(locked_too=True)
+        }
+        snippets = {name: snippet for name, snippet in found.items() if snippet is not None}
+        if not snippets:  # what is excluded is no mark
+            session.message = "Nothing is marked on this frame."
+            return False
+        session.clipboard = Clipboard(self._of_clip().shape[1:], frame, snippets)
+        labels = [c.label for c in session.classes if c.name in snippets]
+        session.message = f"Copied from frame {frame + 1}: {', '.join(labels)}."
+        return True
+
+    def paste(self) -> Stroke | None:
+        """Put what was copied onto this frame, in the same place and the same classes."""
+        session = self._session
+        if self._refused(Deed.PASTE):
+            return None
+        assert session.clipboard is not None
+        able = session.view().visible - session.locked
+        proposals = {
+            c.index: pasted(session.clipboard.snippets[c.name], session.clipboard.shape)
+            for c in session.classes
+            if c.name in able and c.name in session.clipboard.snippets
+        }
+        return self.mark_here(proposals, highest(proposals.values()), Deed.PASTE.value)
+
+    def clip_to_sector(self) -> Stroke | None:
+        """Take away marks outside the sector, on every frame."""
+        session = self._session
+        if self._refused(Deed.CLIP):
+            return None
+        inside, names, here = self.beams.inside, self.classes(), session.view().frame
+        changes = (
+            Change(c, t, plane, clipped(plane, inside))
+            for name in names
+            for c in [session.class_index(name)]
+            for t in np.flatnonzero(session.marked[:, c]).tolist()
+            if t == here or self._may_fill(t, c)
+            for plane in [session.planes[name][t]]
+        )
+        act = act_of(
+            changes,
+            confidence=0,
+            tool=Deed.CLIP.value,
+            class_index=session.class_index(names[0]),
+            frame=here,
+        )
+        if act is None:
+            session.message = "Nothing lies outside the sector."
+        return session.commit(act) if act else None
+
+    def _may_fill(self, frame: int, c: int) -> bool:
+        return bool(self._session.status[frame, c] != Status.REVIEWED)
+
+    # ---- filling frames -------------------------------------------------------------------
+
+    def propagation(self, steps: int, direction: int = 1) -> Propagation | None:
+        """Return the work of carrying this frame's marks on; None, with a message, if it can't.
+
+        Parameters
+        ----------
+        steps : int
+            How many frames, at most.
+        direction : {1, -1}
+            Forward or backward.
+        """
+        session = self._session
+        if self._refused(Deed.PROPAGATE, direction):
+            return None
+        start, n = session.view().frame, len(session.status)
+        room = n - 1 - start if direction > 0 else start
+        planes = {
+            c.index: session.planes[c.name][start].copy()
+            for c in session.classes
+            if c.name in self.classes() and session.marked[start, c.index]
+        }
+        return Propagation(
+            session.planes,
+            self._of_clip().frames,
+            planes,
+            start,
+            min(steps, room),
+            direction,
+            self.beams.inside,
+        )
+
+    def interpolation(self) -> Interpolation | None:
+        """Return the work of filling the gap about this frame; None, with a message, if none."""
+        session = self._session
+        if self._refused(Deed.INTERPOLATE):
+            return None
+        painted = session.marked & ~filled_only(session.strokes, session.status.shape)
+        gaps = {}
+        for name in self.classes():
+            c = session.class_index(name)
+            ends = gap_around(np.flatnonzero(painted[:, c]).tolist(), session.view().frame)
+            if ends is not None:
+                first, last = (session.planes[name][t].copy() for t in ends)
+                gaps[c] = Gap(*ends, first, last)
+        if not gaps:
+            session.message = (
+                "No gap to fill here: go between two frames that you painted, or onto the second."
+            )
+            return None
+        return Interpolation(session.planes, session.view().frame, gaps, self.beams.inside)
+
+    def propagate(self, steps: int = 1, direction: int = 1) -> Stroke | None:
+        """Carry this frame's marks on, at once; for long ways run :meth:`propagation` beside."""
+        return self._at_once(self.propagation(steps, direction))
+
+    def interpolate(self) -> Stroke | None:
+        """Fill the gap about this frame, at once."""
+        return self._at_once(self.interpolation())
+
+    def _at_once(self, filling: Filling | None) -> Stroke | None:
+        return None if filling is None else self.land(filling, run(filling))
+
+    def land(self, filling: Filling, found: Sequence[Filled]) -> Stroke | None:
+        """Merge what `filling` found into the planes as they are now.
+
+        Under the rule "replace", what was carried or interpolated there before makes room.
+        """
+        session = self._session
+        if session.planes is not filling.owner:
+            session.message = "The clip was closed meanwhile: nothing was filled in."
+            return None
+        patches = tuple(self._patches(found))
+        if not patches:
+            session.message = (
+                "Nothing was filled in: the picture moves too much, or those frames are reviewed."
+            )
+            return None
+        about = next(iter(found[0].proposals))
+        return session.commit(Act(patches, filling.confidence, filling.tool, about, filling.frame))
+
+    def _patches(self, found: Sequence[Filled]) -> Iterator[Patch]:
+        session = self._session
+        filled = filled_only(session.strokes, session.status.shape)
+        locked = {c.index for c in session.classes if c.name in session.locked}
+        for step in found:
+            for c, snippet in step.proposals.items():
+                if c in locked or not self._may_fill(step.frame, c):
+                    continue
+                before = session.planes[session.classes[c].name][step.frame]
+                base = before
+                if session.merge is Merge.REPLACE and filled[step.frame, c]:
+                    base = np.where(before == EXCLUDED, before, np.uint8(0))
+                after = base
+                if snippet is not None:
+                    after = merged(base, pasted(snippet, before.shape), session.merge)
+                patch = patch_between(c, step.frame, before, after)
+                if patch is not None:
+                    yield patch

@@ -1,0 +1,1 @@
+"""Models of the Train panel: runs of a cohort, and the next one."""

@@ -1,0 +1,119 @@
+"""What a cohort holds to learn from: which frames who has reviewed for which class."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.store import Status, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Cohort
+
+
+@dataclass(frozen=True, eq=False)
+class Reviewed:
+    """What one rater has reviewed on one clip.
+
+    Attributes
+    ----------
+    clip, patient, rater, label, kind : str
+        Which clip of whom, and who reviewed; `kind` as in the rater's metadata.
+    frames : ndarray of bool (T, C)
+        Whether the rater has reviewed this frame for this class.
+    """
+
+    clip: str
+    patient: str
+    rater: str
+    label: str
+    kind: str
+    frames: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnable:
+    """All that has been reviewed in a cohort, models left out: nobody learns from himself.
+
+    Attributes
+    ----------
+    entries : tuple of Reviewed
+        One for each rater on each clip.
+    clips : tuple of str
+        All clips of the cohort, reviewed or not.
+    """
+
+    entries: tuple[Reviewed, ...] = ()
+    clips: tuple[str, ...] = ()
+
+    def raters(self) -> dict[str, Reviewed]:
+        """Return one entry of each rater who has reviewed something, people first."""
+        order = {"human": 0, "adjudicated": 1, "consensus": 2, "truth": 3}
+        found = sorted(
+            (e for e in self.entries if e.frames.any()), key=lambda e: (order[e.kind], e.rater)
+        )
+        return {e.rater: e for e in found}
+
+    def frames_by_class(self, raters: Iterable[str], n_classes: int) -> NDArray[np.intp]:
+        """Return how many frames `raters` have reviewed for each class, each frame once."""
+        chosen = set(raters)
+        by_clip: dict[str, NDArray[np.bool_]] = {}
+        for e in self.entries:
+            if e.rater in chosen:
+                known = by_clip.get(e.clip)
+                by_clip[e.clip] = e.frames if known is None else known | e.frames
+        total = np.zeros(n_classes, np.intp)
+        for frames in by_clip.values():
+            total += frames.sum(axis=0)
+        return total
+
+    def frames_of(self, rater: str) -> int:
+        """Return how many frames `rater` has reviewed for at least one class."""
+        return sum(int(e.frames.any(axis=1).sum()) for e in self.entries if e.rater == rater)
+
+    def patients(self, raters: Iterable[str], classes: Iterable[int]) -> set[str]:
+        """Return the patients with a frame that `raters` have reviewed for one of `classes`."""
+        chosen, wanted = set(raters), list(classes)
+        return {e.patient for e in self.entries if e.rater in chosen and e.frames[:, wanted].any()}
+
+    def replaced(self, entry: Reviewed) -> Learnable:
+        """Return a copy with `entry` in place of what was known of that rater on that clip."""
+        others = (e for e in self.entries if (e.clip, e.rater) != (entry.clip, entry.rater))
+        # A clip imported since the survey is a clip of the cohort all the same.
+        return Learnable((*others, entry), tuple(sorted({*self.clips, entry.clip})))
+
+
+def survey(cohort: Cohort) -> Learnable:
+    """Read what has been reviewed in `cohort`. Clips and raters that cannot be read count nothing.
+
+    A few small files for each rater of each clip: run it beside the window, not in it.
+    """
+    entries = []
+    clips = cohort.clips()
+    for name in clips:
+        with suppress(StoreError):
+            clip = cohort.clip(name)
+            for rater_name in clip.raters():
+                with suppress(StoreError):
+                    rater = clip.rater(rater_name)
+                    if rater.meta.kind == "model":
+                        continue
+                    frames = rater.read_status() == Status.REVIEWED
+                    entries.append(
+                        Reviewed(
+                            name,
+                            clip.meta.patient,
+                            rater_name,
+                            rater.meta.label,
+                            rater.meta.kind,
+                            frames,
+                        )
+                    )
+    return Learnable(tuple(entries), tuple(clips))

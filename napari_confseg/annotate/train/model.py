@@ -1,0 +1,316 @@
+"""Training, as the panel sees it: the runs of one cohort, the one on show, and the next one.
+
+A model without Qt. It is told what the person wants, asked from time to time to look (`poll`), and
+tells what changed by signals, all from the thread that polls.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from psygnal import Signal
+
+from napari_confseg.annotate.train.inventory import Learnable, Reviewed, survey
+from napari_confseg.annotate.train.next_run import (
+    Plan,
+    Reality,
+    Wish,
+    find_devices,
+    plan,
+    trainer_installed,
+)
+from napari_confseg.annotate.train.run_monitor import Watch, found_runs, run_name, runs_folder
+from napari_confseg.annotate.train.runs import Phase
+from napari_confseg.job import FitRequest, PredictRequest, RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_confseg.annotate.train.runs import RunState
+    from napari_confseg.store import Cohort
+
+PREDICTIONS: Final = "predictions"
+"""Folder in a run's own, that holds its prediction jobs."""
+
+LOOK_FOR_NEW_RUNS: Final = 20
+"""Polls between two looks for runs that somebody else has begun."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that the panel shows.
+
+    Attributes
+    ----------
+    wish : Wish
+        What the person has chosen for the next run.
+    plan : Plan
+        What comes of it.
+    devices : tuple of (str, str)
+        Devices to choose from, with what people read.
+    runs : tuple of RunState
+        Runs of this cohort, newest first.
+    watched : RunState or None
+        The run on show.
+    predicting : RunState or None
+        The latest prediction job of the run on show, if this viewer began it.
+    shown : bool
+        Whether what the run on show marks is to be seen on the clip on screen. Only once a person
+        has asked the model for something: a reader is not to be led by what he did not ask for.
+    problem : str
+        Why the latest request was refused; empty if it was not.
+    """
+
+    wish: Wish = field(default_factory=Wish)
+    plan: Plan = field(default_factory=Plan)
+    devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
+    runs: tuple[RunState, ...] = ()
+    watched: RunState | None = None
+    predicting: RunState | None = None
+    shown: bool = False
+    problem: str = ""
+
+
+class Training:
+    """The runs of one cohort.
+
+    Attributes
+    ----------
+    state : TrainingState
+        What to show; `changed` fires with the new one whenever it differs.
+    marked : Signal of (str, str)
+        A run has marked a clip: (rater, clip). Fires for each new preview and prediction of the
+        run on show.
+    """
+
+    changed = Signal(object)
+    marked = Signal(str, str)
+
+    def __init__(self) -> None:
+        self.state = TrainingState()
+        self._cohort: Cohort | None = None
+        self._clip: str | None = None
+        self._learnable: Learnable | None = None
+        self._trainer = trainer_installed()
+        self._watches: dict[str, Watch] = {}
+        self._predictions: dict[str, Watch] = {}
+        self._watched: str | None = None
+        self._told: dict[str, Mapping[str, int]] = {}
+        self._polls = 0
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
+        self._surveying: Future[Learnable] | None = None
+        self._finding: Future[tuple[tuple[str, str], ...]] | None = None
+
+    # ---- what is open ---------------------------------------------------------------------
+
+    def open(self, cohort: Cohort | None) -> None:
+        """Show the runs of `cohort`; a choice of classes and raters belongs to the old one."""
+        self._cohort = cohort
+        self._learnable, self._surveying = None, None
+        self._watches, self._predictions, self._told = {}, {}, {}
+        self._watched = self._clip = None
+        wish = replace(self.state.wish, classes=None, raters=None)
+        self.state = replace(self.state, wish=wish, shown=False, problem="")
+        if cohort is not None:
+            if self._finding is None:
+                self._finding = self._aside.submit(find_devices)
+            self.survey()
+            self._look_for_runs()
+            self._watched = next(iter(self._watches), None)
+        self._settle()
+
+    def survey(self) -> None:
+        """Count anew what has been reviewed, beside the window."""
+        if self._cohort is not None:
+            self._surveying = self._aside.submit(survey, self._cohort)
+
+    def note_reviewed(self, entry: Reviewed) -> None:
+        """Take in what the reader has just reviewed, before it is even in the store."""
+        if self._learnable is not None:
+            self._learnable = self._learnable.replaced(entry)
+            self._settle()
+
+    def show_clip(self, clip: str | None) -> None:
+        """Say which clip is on screen: that is the one a run at work previews from now on."""
+        if clip == self._clip:
+            return
+        self._clip = clip
+        watch = self._watch
+        if clip is not None and watch is not None and watch.state.phase.live:
+            with suppress(OSError):  # it goes on previewing the other clip
+                watch.folder.show(clip)
+
+    def close(self) -> None:
+        """Let go of the thread; runs go on."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def want(self, **changes: Any) -> None:
+        """Change fields of the wish; see :class:`~napari_confseg.annotate.train.next_run.Wish`."""
+        self.state = replace(self.state, wish=replace(self.state.wish, **changes))
+        self._settle(force=True)
+
+    def watch(self, name: str | None) -> None:
+        """Put the run called `name` on show."""
+        self._watched = name if name in self._watches else None
+        self._settle()
+        if self._watch is not None and self._watch.state.phase.live and self._clip:
+            clip, self._clip = self._clip, None
+            self.show_clip(clip)
+
+    def show(self, on: bool) -> None:
+        """Say whether the model's marks are to be seen."""
+        self._settle(shown=on)
+
+    def start(self) -> str | None:
+        """Start the planned run and put it on show; return its name, None if refused."""
+        request = self.state.plan.request
+        if self._cohort is None or request is None:
+            return None
+        root = runs_folder(self._cohort)
+        name = run_name(request.method, datetime.now().astimezone(), self._taken(root))
+        request = request.model_copy(update={"rater": name, "preview_clip": self._clip})
+        try:
+            watch = Watch(RunFolder.create(root / name, request))
+            watch.launch()
+        except OSError as error:
+            self._refuse(f"The run cannot start in {root}: {error.strerror or error}.")
+            return None
+        self._watches = {name: watch, **self._watches}
+        self._watched = name
+        self._settle(problem="", shown=True)
+        return name
+
+    def stop(self) -> None:
+        """Ask the run on show to stop after its step; its best checkpoint is kept."""
+        if self._watch is not None and self._watch.state.phase.live:
+            self._watch.folder.cancel()
+            self.poll()
+
+    def resume(self) -> None:
+        """Go on with the run on show from its last saved step."""
+        watch = self._watch
+        if watch is None or watch.state.phase.live or watch.state.phase is Phase.FINISHED:
+            return
+        try:
+            if self._clip is not None:
+                watch.folder.show(self._clip)
+            watch.launch()
+        except OSError as error:
+            self._refuse(f"The run cannot be resumed: {error.strerror or error}.")
+            return
+        self._settle(problem="", shown=True)
+
+    def predict(self, clips: tuple[str, ...]) -> None:
+        """Let the run on show mark `clips`; all clips of the cohort if empty."""
+        watch, cohort = self._watch, self._cohort
+        if watch is None or cohort is None or not isinstance(watch.state.request, FitRequest):
+            return
+        fit = watch.state.request
+        root = watch.folder.path / PREDICTIONS
+        request = PredictRequest(
+            run=str(watch.folder.path),
+            cohort=cohort.location,
+            rater=fit.rater,
+            clips=clips,
+            device=fit.device,
+            threads=fit.threads,
+        )
+        stem = f"{datetime.now().astimezone():%m%d-%H%M%S}"
+        name = next(n for i in range(1, 1000) if not (root / (n := f"{stem}-{i}")).exists())
+        try:
+            job = Watch(RunFolder.create(root / name, request))
+            job.launch()
+        except OSError as error:
+            self._refuse(f"The prediction cannot start: {error.strerror or error}.")
+            return
+        self._predictions[watch.folder.path.name] = job
+        self._settle(problem="", shown=True)
+
+    def _refuse(self, problem: str) -> None:
+        self._settle(problem=problem)
+
+    def _taken(self, root: Path) -> set[str]:
+        there = {p.name for p in root.iterdir()} if root.is_dir() else set()
+        return there | set(self._watches)
+
+    # ---- looking --------------------------------------------------------------------------
+
+    @property
+    def _watch(self) -> Watch | None:
+        return self._watches.get(self._watched) if self._watched else None
+
+    @property
+    def counting(self) -> bool:
+        """Whether reviewed frames or devices are still being counted beside the window."""
+        return self._surveying is not None or self._finding is not None
+
+    @property
+    def live(self) -> bool:
+        """Whether anything is going on that is worth looking at often."""
+        jobs = [*self._watches.values(), *self._predictions.values()]
+        return self.counting or any(w.state.phase.live for w in jobs)
+
+    def poll(self) -> None:
+        """Look at what runs, surveys and other viewers have done since."""
+        self._polls += 1
+        if self._polls % LOOK_FOR_NEW_RUNS == 0:
+            self._look_for_runs()
+        for watch in [*self._watches.values(), *self._predictions.values()]:
+            if watch.state.phase.live or watch is self._watch:
+                watch.poll()
+        if self._surveying is not None and self._surveying.done():
+            surveying, self._surveying = self._surveying, None
+            self._learnable = surveying.result()
+        if self._finding is not None and self._finding.done():
+            self.state = replace(self.state, devices=self._finding.result())
+            self._finding = None
+            self._settle(force=True)
+        self._settle()
+
+    def _look_for_runs(self) -> None:
+        if self._cohort is not None:
+            self._watches = found_runs(runs_folder(self._cohort), self._watches)
+
+    def _settle(self, *, force: bool = False, **changes: Any) -> None:
+        """Work out the state anew, with fields changed, and tell of it if it differs."""
+        runs = tuple(w.state for w in self._watches.values())
+        reality = Reality(
+            cohort=self._cohort.meta if self._cohort else None,
+            location=self._cohort.location if self._cohort else "",
+            read_only=self._cohort.store.read_only if self._cohort else False,
+            learnable=self._learnable,
+            busy=next((r.name for r in runs if r.phase.live), ""),
+            trainer=self._trainer,
+        )
+        job = self._predictions.get(self._watched or "")
+        state = replace(
+            self.state,
+            plan=plan(self.state.wish, reality),
+            runs=runs,
+            watched=self._watch.state if self._watch else None,
+            predicting=job.state if job else None,
+            **changes,
+        )
+        if force or state != self.state:
+            self.state = state
+            self.changed.emit(state)
+        self._tell_marked()
+
+    def _tell_marked(self) -> None:
+        """Fire `marked` for what the run on show and its predictions have marked since."""
+        for state in (self.state.watched, self.state.predicting):
+            if state is None:
+                continue
+            key = str(state.folder.path)
+            told = self._told.setdefault(key, {})
+            self._told[key] = state.record.previews
+            for clip, step in state.record.previews.items():
+                if told.get(clip) != step:
+                    self.marked.emit(state.request.rater, clip)

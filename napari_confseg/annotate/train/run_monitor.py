@@ -1,0 +1,186 @@
+"""Where runs live, how one is begun in a process of its own, and how it is followed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from napari_confseg.annotate.train.runs import Record, Signs, fold, resolve
+from napari_confseg.job import LOG, REQUEST, JobError, RunFolder
+from napari_confseg.store.backend import local_root
+from napari_confseg.store.journal import journal_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+    from pathlib import Path
+
+    from napari_confseg.annotate.train.runs import RunState
+    from napari_confseg.methods import Method
+    from napari_confseg.store import Cohort
+
+SECONDS_TO_START: Final = 60.0
+"""A run nobody has heard of for longer is not about to start any more."""
+
+
+class Watch:
+    """Follows one run through its folder.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+
+    Raises
+    ------
+    JobError
+        If it is no run folder.
+
+    Attributes
+    ----------
+    state : RunState
+        As of the last :meth:`poll`.
+    begun : datetime
+        When the run was asked for.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._request = folder.request()
+        stamp = (folder.path / REQUEST).stat().st_mtime
+        self.begun = datetime.fromtimestamp(stamp, UTC)
+        self._record = Record()
+        self._offset = 0
+        self._launched: datetime | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.state = self.poll()
+
+    def poll(self) -> RunState:
+        """Read what is new and return the state."""
+        # Signs before events: if the trainer is gone, its last event is there to be read.
+        alive, cancelled = self._alive(), self.folder.cancelled()
+        events, self._offset = self.folder.events(self._offset)
+        if events:
+            self._record = fold(self._record, events)
+        signs = Signs(
+            alive=alive,
+            cancelled=cancelled,
+            checkpoint=self.folder.has_checkpoint(),
+            result=self.folder.result(),
+            launched=self._launched,
+            log="" if alive else log_tail(self.folder.path / LOG),
+        )
+        self.state = resolve(self.folder.path.name, self.folder, self._request, self._record, signs)
+        return self.state
+
+    def launch(self) -> None:
+        """Start or resume the run in a process of its own, which outlives this one.
+
+        Raises
+        ------
+        OSError
+            If the process cannot be started.
+        """
+        self.folder.clear_cancel()
+        self._launched = datetime.now(UTC)
+        self._record = replace(self._record, progress=None)
+        self._process = launch(self.folder.path)
+        self.poll()
+
+    def _alive(self) -> bool:
+        ours = self._process is not None and self._process.poll() is None
+        if ours or self.folder.alive():
+            return True
+        # Sent for by another viewer a moment ago, and still importing.
+        age = (datetime.now(UTC) - self.begun).total_seconds()
+        return not self._offset and self._launched is None and age < SECONDS_TO_START
+
+
+def launch(folder: Path) -> subprocess.Popen[bytes]:
+    """Start ``python -m trainer run folder``, detached, at lower priority, printing to the log.
+
+    Raises
+    ------
+    OSError
+        If the process cannot be started.
+    """
+    # -P: a folder called "trainer" where the viewer happens to stand must not be run.
+    command = [sys.executable, "-P", "-m", "trainer", "run", str(folder)]
+    windows = sys.platform == "win32"
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NO_WINDOW
+    with (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=not windows,  # closing the viewer's terminal must not reach it
+            creationflags=flags,
+        )
+    if sys.platform != "win32":
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
+    # Takes note of its end, so that no zombie stays however long the viewer lives.
+    threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
+    return process
+
+
+def log_tail(path: Path, *, lines: int = 3) -> str:
+    """Return the last lines of a log, joined; of a traceback only its last line, the error."""
+    try:
+        with path.open("rb") as f:
+            f.seek(max(f.seek(0, os.SEEK_END) - 4096, 0))
+            text = f.read().decode(errors="replace")
+    except OSError:
+        return ""
+    tail = [line.strip() for line in text.splitlines() if line.strip()]
+    return tail[-1] if "Traceback (most recent call last):" in text else " / ".join(tail[-lines:])
+
+
+def runs_folder(cohort: Cohort) -> Path:
+    """Return where the runs of `cohort` live: beside it, or in the state folder.
+
+    Never inside it, where nothing unlisted may lie. Cohorts in a bucket, a zip or a folder whose
+    parent takes nothing new have their runs in the state folder.
+    """
+    root = local_root(cohort.store)
+    if root is not None and os.access(root.parent, os.W_OK):
+        root = root.resolve()
+        return root.with_name(root.name.removesuffix(".zarr") + "-runs")
+    return journal_folder() / "runs" / cohort.meta.cohort_id
+
+
+def run_name(method: Method, now: datetime, taken: Container[str]) -> str:
+    """Return a new run's slug: method, month and day, hour and minute.
+
+    >>> run_name(Method(name="threshold", params={"t": 60}), datetime(2025, 11, 23, 14, 2), set())
+    'threshold60-1123-1402'
+    """
+    numbers = "-".join(f"{v:g}".replace(".", "_") for v in method.settings.values())
+    stem = f"{method.name}{numbers}-{now:%m%d-%H%M}"
+    name, n = stem, 2
+    while name in taken:
+        name, n = f"{stem}-{n}", n + 1
+    return name
+
+
+def found_runs(root: Path, known: Mapping[str, Watch]) -> dict[str, Watch]:
+    """Return a watch for each run folder in `root`, newest first; `known` ones are kept.
+
+    Folders that hold no readable request are no runs, and are passed over.
+    """
+    try:
+        folders = [p for p in root.iterdir() if (p / REQUEST).is_file()]
+    except OSError:
+        return {}
+    found: dict[str, Watch] = {}
+    for folder in folders:
+        with suppress(JobError, OSError):
+            found[folder.name] = known.get(folder.name) or Watch(RunFolder(folder))
+    return dict(sorted(found.items(), key=lambda item: item[1].begun, reverse=True))

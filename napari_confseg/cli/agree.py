@@ -1,0 +1,156 @@
+"""``confseg agree``: how far raters agree, as tables, JSON or one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.cli.parsing import DONE, add_command, slug
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from napari_confseg.agreement.agreement import Agreement
+    from napari_confseg.agreement.summary import Summary
+    from napari_confseg.cli.parsing import Subparsers
+    from napari_confseg.store import Cohort
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "agree",
+        run,
+        purpose="measure how far raters agree, in class, outline, confidence and over time",
+        example="confseg agree study.zarr --at 30 60 90 --report agreement.html",
+    )
+    parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
+    parser.add_argument(
+        "--raters",
+        nargs="+",
+        type=slug,
+        default=[],
+        metavar="R",
+        help="whom to compare (default: every human); NAME-2 is NAME's second reading",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", type=slug, default=[], metavar="C", help="default: all"
+    )
+    parser.add_argument("--clips", nargs="+", type=slug, default=[], help="default: all")
+    parser.add_argument(
+        "--at",
+        nargs="+",
+        type=int,
+        default=[],
+        metavar="PERCENT",
+        help="thresholds (default: the cohort's anchors)",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="HTML",
+        help="write a page with pictures, worst disagreements first",
+    )
+    parser.add_argument(
+        "--per-clip", type=Path, metavar="CSV", help="write every score of every clip, one a line"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare; refused if there are fewer than two raters."""
+    from napari_confseg.agreement.agreement import agree
+    from napari_confseg.agreement.summary import summarise, write_per_clip
+    from napari_confseg.cli.terminal import console, print_json, progress_bar
+    from napari_confseg.store import Cohort
+
+    cohort = Cohort.open(arguments.cohort, read_only=True)
+    with progress_bar(quiet=arguments.json) as progress:
+        agreement = agree(
+            cohort,
+            raters=arguments.raters,
+            classes=arguments.classes,
+            clips=arguments.clips,
+            thresholds=arguments.at,
+            progress=progress,
+        )
+    summary = summarise(agreement)
+    if arguments.report:
+        _writer(arguments.report)(cohort, agreement, summary, arguments.report)
+    if arguments.per_clip:
+        write_per_clip(agreement, arguments.per_clip)
+    if arguments.json:
+        facts = {
+            "cohort": agreement.cohort,
+            "raters": list(agreement.raters),
+            "clips": [c.clip for c in agreement.clips],
+        }
+        print_json(facts | summary.as_dict())
+        return DONE
+    _print(summary)
+    if arguments.report:
+        console().print(f"Report: {arguments.report}")
+    return DONE
+
+
+def _writer(path: Path) -> Callable[[Cohort, Agreement, Summary, Path], None]:
+    from napari_confseg.store import Problem, StoreError
+
+    try:
+        from napari_confseg.report.agreement import write_report
+    except ImportError as error:
+        raise StoreError(
+            Problem(
+                "needs-extra",
+                str(path),
+                "matplotlib for the report",
+                "not installed",
+                "pip install 'napari-confseg[dataset]'",
+            )
+        ) from error
+    return write_report
+
+
+def _print(summary: Summary) -> None:
+    from napari_confseg.cli.terminal import print_table
+
+    soft = [
+        (
+            s.class_name,
+            f"{s.a} – {s.b}",
+            str(s.soft_dice),
+            str(s.energy_distance),
+            str(s.soft_dice.n),
+        )
+        for s in summary.soft
+    ]
+    headings = ("class", "raters", "soft Dice", "energy distance", ">clips")
+    print_table("Confidence against confidence (95 % by patient)", headings, soft)
+    cut = [
+        (
+            p.class_name,
+            f"{p.a} – {p.b}",
+            f">= {p.threshold} %",
+            str(p.dice),
+            str(p.iou),
+            f"{p.hd95} {p.unit}",
+        )
+        for p in summary.pairs
+    ]
+    print_table("At a threshold", ("class", "raters", "marked", "Dice", "IoU", "HD95"), cut)
+    chance = [
+        (
+            c.class_name,
+            "confidence" if c.threshold is None else f">= {c.threshold} %",
+            str(c.presence_kappa or "–"),
+            str(c.presence_alpha or "–"),
+            str(c.pixel_alpha),
+        )
+        for c in summary.chance
+    ]
+    headings = ("class", "of", "presence kappa", "presence alpha", "pixel alpha")
+    print_table("Beyond chance", headings, chance)
+    worth = [(r.class_name, r.rater, str(r.error), str(r.correlation)) for r in summary.reliability]
+    titles = ("class", "rater", "calibration error", "correlation with others")
+    print_table("What a stated confidence is worth", titles, worth)

@@ -1,0 +1,50 @@
+"""``confseg demo``: the whole job in one window."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.cli.parsing import REFUSED, add_command
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_confseg.cli.parsing import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "demo",
+        run,
+        purpose="open napari on a synthetic cohort with both panels, or show the whole job",
+        example="confseg demo --scripted --out demo-out",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-out"),
+        metavar="DIR",
+        help="where cohort, pictures and summary go (default: demo-out)",
+    )
+    parser.add_argument(
+        "--scripted",
+        action="store_true",
+        help="do the whole job with a simulated hand, leave pictures, and end",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demonstration."""
+    if importlib.util.find_spec("napari") is None:
+        print(
+            "confseg: the demo needs the viewer: pip install 'napari-confseg[all]'", file=sys.stderr
+        )
+        return REFUSED
+    from napari_confseg.widgets.demo.scripted import run_demo
+
+    return run_demo(arguments.out, scripted=arguments.scripted)

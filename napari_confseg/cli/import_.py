@@ -1,0 +1,183 @@
+"""``confseg import``: videos, DICOM files and folders of images become clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, positive, slug
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_confseg.cli.parsing import Subparsers
+    from napari_confseg.ingest import ImportReport
+    from napari_confseg.store import Cohort
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "import",
+        run,
+        purpose="make clips of videos, DICOM files and folders of images",
+        example="confseg import scans/ --cohort study.zarr --create --crop sector",
+    )
+    option = parser.add_argument
+    option(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="video, DICOM file, DICOMDIR, image, or folder of them",
+    )
+    option(
+        "--series",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="of a DICOMDIR, only these; confseg series lists them",
+    )
+    option("--cohort", required=True, help="folder or s3:// address of the cohort")
+    option("--create", action="store_true", help="make the cohort if there is none")
+    option("--patient", type=slug, metavar="P", help="name of the patient of them all")
+    option(
+        "--patient-per",
+        choices=("folder", "file"),
+        default="folder",
+        help="without --patient: one patient for each folder (default) or file",
+    )
+    option(
+        "--crop",
+        choices=("none", "sector"),
+        default="none",
+        help="keep only the box around the ultrasound sector",
+    )
+    option(
+        "--mask",
+        action="store_true",
+        help="make everything outside the ultrasound sector black; refuse what has none",
+    )
+    option(
+        "--fps", type=positive, metavar="N", help="frames a second where a source is silent (25)"
+    )
+    option(
+        "--name-from-file",
+        action="store_true",
+        help="name clips after files; file names may tell who the patient is",
+    )
+    option(
+        "--sheet",
+        type=Path,
+        metavar="PNG",
+        help="draw the new clips with their sectors on one picture, to check by eye",
+    )
+    option(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="key of the patients' codes (default: in your own state folder)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import; 1 if anything was refused."""
+    from napari_confseg.cli.terminal import print_json, progress_bar
+    from napari_confseg.ingest import import_sources
+
+    sources = arguments.sources
+    if arguments.series:
+        sources = _picked(sources, arguments.series)
+    cohort = _open_or_create(arguments.cohort, create=arguments.create)
+    with progress_bar(quiet=arguments.json) as progress:
+        report = import_sources(
+            sources,
+            cohort,
+            patient=arguments.patient,
+            patient_per=arguments.patient_per,
+            crop=arguments.crop,
+            mask=arguments.mask,
+            fps=arguments.fps,
+            name_from_file=arguments.name_from_file,
+            key_file=arguments.key,
+            progress=progress,
+        )
+    if arguments.sheet and report.imported:
+        from napari_confseg.ingest.contact_sheet import save_contact_sheet
+
+        save_contact_sheet(cohort, report.imported, arguments.sheet)
+    clips = [_facts(cohort, name) for name in report.imported]
+    if arguments.json:
+        refused = [{"source": name, "reason": reason} for name, reason in report.refused]
+        print_json({"cohort": cohort.location, "imported": clips, "refused": refused})
+    else:
+        _print(report, clips, arguments)
+    return REFUSED if report.refused else DONE
+
+
+def _picked(sources: list[str], numbers: list[int]) -> list[Path]:
+    from napari_confseg.cli.series import unreadable
+    from napari_confseg.ingest.sources import files_of
+
+    with unreadable(sources[0]):
+        return files_of(sources, numbers)
+
+
+def _open_or_create(location: str, *, create: bool) -> Cohort:
+    from napari_confseg.ingest.pseudonyms import slug_from_name
+    from napari_confseg.store import Cohort, StoreError
+
+    try:
+        return Cohort.open(location)
+    except StoreError as error:
+        if not create or any(p.code != "missing" for p in error.problems):
+            raise
+    name = slug_from_name(Path(location.rstrip("/"))) or "cohort"
+    return Cohort.create(location, name=name)
+
+
+def _facts(cohort: Cohort, name: str) -> dict[str, Any]:
+    clip = cohort.clip(name)
+    meta = clip.meta
+    return {
+        "clip": name,
+        "patient": meta.patient,
+        "frames": clip.shape[0],
+        "height": clip.shape[1],
+        "width": clip.shape[2],
+        "seconds": round(meta.frame_times[-1], 3),
+        "sector": meta.sector.kind if meta.sector else None,
+        "crop": meta.provenance.crop,
+        "tags": list(meta.tags),
+        "decoder": meta.provenance.decoder,
+    }
+
+
+def _print(
+    report: ImportReport, clips: list[dict[str, Any]], arguments: argparse.Namespace
+) -> None:
+    from napari_confseg.cli.terminal import console, print_table
+
+    rows = [
+        (
+            c["clip"],
+            c["patient"],
+            str(c["frames"]),
+            f"{c['width']} x {c['height']}",
+            f"{c['seconds']:.1f}",
+            c["sector"] or "not found",
+            ", ".join(c["tags"]),
+        )
+        for c in clips
+    ]
+    if rows:
+        headings = ("clip", "patient", ">frames", ">pixels", ">seconds", "sector", "tags")
+        print_table(f"Imported into {arguments.cohort}", headings, rows)
+    if report.refused:
+        print_table("Refused", ("source", "why"), report.refused)
+    shared = len(clips) - len({c["patient"] for c in clips})
+    if shared and not arguments.patient and arguments.patient_per == "folder":
+        console().print(
+            "Clips of one folder are taken for one patient, unless DICOM says whose they are; "
+            "--patient or --patient-per file says otherwise."
+        )

@@ -1,0 +1,68 @@
+"""What people see on a terminal, and what machines read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_confseg.store import Problem
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on standard error; yields what to call with (done, all or 0, what)."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=Console(stderr=True), disable=quiet, transient=True
+    ) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total or None, description=what)
+
+        yield tell
+
+
+def print_json(data: object) -> None:
+    """Print `data` as JSON on standard output."""
+    json.dump(data, sys.stdout, indent=2)
+    print()
+
+
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on standard output; headings that begin with ``>`` are of numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in headings:
+        numeric = heading.startswith(">")
+        table.add_column(
+            heading.lstrip(">"), justify="right" if numeric else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_problems(problems: Sequence[Problem]) -> None:
+    """Print `problems` as a table on standard output."""
+    headings = ("where", "code", "expected", "found", "what to do")
+    rows = [(p.path or "cohort", p.code, p.expected, p.found, p.hint) for p in problems]
+    print_table(f"{len(rows)} problem{'s' * (len(rows) != 1)}", headings, rows)
+
+
+def console() -> Console:
+    """Return a console on standard output, wide enough for tables when it is piped on."""
+    return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)

@@ -1,0 +1,200 @@
+"""Lines of SlicerUltrasound's AnnotateUltrasound as planes.
+
+Its file ``<clip>.<rater>.json`` has for each annotated frame (counted from 0) pleura lines and
+B-lines, each a list of points (x, y, 0) in millimetres of the image's volume, LPS or RAS. A
+pleura line becomes a band along it. A B-line marks, as that program draws it, the part of the fan
+between the rays through its ends; without a fan (``mask_type``), the strip between their columns.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_confseg.formats.label_source import Found, Labels, check_frame
+from napari_confseg.store import Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.formats.label_source import Target
+    from napari_confseg.store import Clip
+
+KINDS = {"pleura_lines": "pleura", "b_lines": "b-line"}
+SLACK = 2.0
+"""Pixels by which a point may lie outside the picture: people draw up to its edge."""
+
+
+def find(source: Path, target: Target) -> Iterator[Found]:
+    """Yield one clip for each file; frames it lists count as reviewed for pleura and B-lines."""
+    files = [source] if source.is_file() else sorted(source.rglob("*.json"))
+    for path in files:
+        data = target.read_json(path)
+        if data is not None and "frame_annotations" in data:
+            name = path.name.split(".", 1)[0]
+            yield Found(name, path, partial(_read, path=path, data=data, target=target))
+
+
+def _read(clip: Clip, *, path: Path, data: dict[str, Any], target: Target) -> Labels:
+    return _Reader(clip, path, data, target).read()
+
+
+class _Reader:
+    """Reads one file onto one clip."""
+
+    def __init__(self, clip: Clip, path: Path, data: dict[str, Any], target: Target) -> None:
+        self._clip, self._data, self._target = clip, data, target
+        self._where = path.name
+        crop = clip.meta.provenance.crop
+        self._corner = np.array(crop[:2] if crop else (0, 0), float)
+        spacing = clip.meta.spacing
+        # Slicer takes the size of a pixel from the file, and 1 mm where that is silent.
+        known = spacing is not None and spacing.source == "dicom-region"
+        self._spacing = np.array((spacing.y, spacing.x) if spacing and known else (1.0, 1.0))
+
+    def read(self) -> Labels:
+        """Return the labels; every problem of the file at once."""
+        self._check_size()
+        self._check_authors()
+        labels = Labels()
+        problems: list[Problem] = []
+        for frame in self._frames():
+            try:
+                self._add(labels, frame)
+            except StoreError as error:
+                problems += error.problems
+        if problems:
+            raise StoreError(problems)
+        return labels
+
+    def _frames(self) -> list[dict[str, Any]]:
+        """Return the frames, also of the first form of the file: a dictionary of bare lines."""
+        frames = self._data["frame_annotations"]
+        if isinstance(frames, list):
+            return frames
+        return [
+            {"frame_number": number}
+            | {
+                kind: [{"rater": "", "line": {"points": points}} for points in said.get(kind, [])]
+                for kind in KINDS
+            }
+            for number, said in frames.items()
+        ]
+
+    def _check_size(self) -> None:
+        if not {"image_size_rows", "image_size_cols"} <= self._data.keys():
+            return
+        size = (int(self._data["image_size_rows"]), int(self._data["image_size_cols"]))
+        crop = self._clip.meta.provenance.crop
+        fits = crop[2] <= size[0] and crop[3] <= size[1] if crop else size == self._clip.shape[1:]
+        if not fits:
+            expected = f"a picture that {crop} was cut from" if crop else f"{self._clip.shape[1:]}"
+            raise StoreError(
+                Problem(
+                    "image-size",
+                    self._where,
+                    expected,
+                    str(size),
+                    f"Is it another clip than {self._clip.name}?",
+                )
+            )
+
+    def _check_authors(self) -> None:
+        authors = {
+            str(line.get("rater", ""))
+            for f in self._frames()
+            for k in KINDS
+            for line in f.get(k, [])
+        }
+        wanted = self._target.options.author
+        if wanted is None and len(authors) > 1:
+            raise StoreError(
+                Problem(
+                    "several-raters",
+                    self._where,
+                    "one rater's lines",
+                    f"{sorted(authors)}",
+                    "Say whose to take with --author.",
+                )
+            )
+
+    def _add(self, labels: Labels, frame: dict[str, Any]) -> None:
+        number = int(frame["frame_number"])
+        check_frame(self._clip, number, self._where)
+        mirrored = frame.get("coordinate_space", "RAS") == "RAS"
+        options = self._target.options
+        for kind, class_name in KINDS.items():
+            index = self._target.class_index(class_name, self._where)
+            if index is None:
+                continue
+            labels.reviewed.add((number, index))
+            for line in frame.get(kind, []):
+                if options.author is not None and line.get("rater", "") != options.author:
+                    continue
+                if (line.get("validation") or {}).get("status") == "invalidated":
+                    continue  # struck out when readings were settled
+                points = self._points(line, number, mirrored=mirrored)
+                mask = self._band(points) if kind == "pleura_lines" else self._beam(points)
+                labels.mark(number, index, mask, options.confidence)
+
+    def _points(self, line: dict[str, Any], number: int, *, mirrored: bool) -> NDArray[np.float64]:
+        """Return the points as (y, x) pixels of the clip."""
+        where = f"{self._where} frame {number}"
+        points = np.asarray(line["line"]["points"], float)
+        if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
+            raise StoreError(
+                Problem("line", where, "two points (x, y, z) or more", f"an array {points.shape}")
+            )
+        sign = -1 if mirrored else 1  # RAS and LPS point against each other in x and y
+        flat: NDArray[np.float64] = sign * points[:, 1::-1] / self._spacing - self._corner
+        height, width = self._clip.shape[1:]
+        inside = (flat >= -SLACK) & (flat <= np.array([height, width]) - 1 + SLACK)
+        if not inside.all():
+            worst = flat[~inside.all(1)][0].round(1).tolist()
+            raise StoreError(
+                Problem(
+                    "outside",
+                    where,
+                    f"points inside {height} x {width} pixels",
+                    f"(y, x) = {worst}",
+                    "Has the clip the spacing of its DICOM file, and is it the same file?",
+                )
+            )
+        return flat
+
+    def _grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        height, width = self._clip.shape[1:]
+        y, x = np.mgrid[:height, :width].astype(float)
+        return y, x
+
+    def _band(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return what lies within half a line's width of the line."""
+        y, x = self._grid()
+        near = np.full(y.shape, np.inf)
+        for a, b in pairwise(points):
+            dy, dx = b - a
+            length = float(dy * dy + dx * dx) or 1.0
+            part = np.clip(((y - a[0]) * dy + (x - a[1]) * dx) / length, 0, 1)
+            near = np.minimum(near, np.hypot(y - a[0] - part * dy, x - a[1] - part * dx))
+        band: NDArray[np.bool_] = near <= self._target.options.line_width / 2
+        return band
+
+    def _beam(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return the part of the fan, or the strip, between the line's ends."""
+        y, x = self._grid()
+        if self._data.get("mask_type") != "fan":
+            strip: NDArray[np.bool_] = (x >= points[:, 1].min()) & (x <= points[:, 1].max())
+            return strip
+        apex = np.array([self._data["center_rows_px"], self._data["center_cols_px"]], float)
+        top, left = apex - self._corner
+        angles = np.arctan2(points[:, 1] - left, points[:, 0] - top)  # from straight down
+        angle, radius = np.arctan2(x - left, y - top), np.hypot(y - top, x - left)
+        within = (radius >= self._data["radius1"]) & (radius <= self._data["radius2"])
+        beam: NDArray[np.bool_] = within & (angle >= angles.min()) & (angle <= angles.max())
+        return beam

@@ -1,0 +1,292 @@
+"""Exports: a frozen dataset in the formats people use.
+
+A format that can hold confidences gets them whole; one that can't gets a threshold, which stands in
+the names it writes and in ``EXPORT.md``. Each module has one function, ``write``; what it needs
+beyond the base install is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_confseg.dataset.disk_errors import room_in
+from napari_confseg.store import EXCLUDED, Problem, Status, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_confseg.dataset.frozen import Dataset
+    from napari_confseg.dataset.manifest import ClipRecord
+
+
+class ExportStopped(Exception):  # noqa: N818, nothing went wrong
+    """The export was stopped on request."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of an export.
+
+    Attributes
+    ----------
+    rater : str or None
+        Whose marks; may be None if the dataset has one rater.
+    threshold : int
+        Percent from which a mark counts, for formats that hold no confidence.
+    band : tuple of int or None
+        For nnU-Net: confidences from low up to, not including, high become the ignore label.
+    """
+
+    rater: str | None = None
+    threshold: int = 50
+    band: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip on its way out.
+
+    Attributes
+    ----------
+    record : ClipRecord
+        What the manifest says of it.
+    part : str
+        Its part of the split.
+    frames : NDArray
+        ``uint8 (T, Y, X)``.
+    planes : NDArray
+        ``uint8 (T, C, Y, X)``, 0..100 and 255.
+    reviewed : NDArray
+        ``bool (T, C)``.
+    """
+
+    record: ClipRecord
+    part: str
+    frames: NDArray[np.uint8]
+    planes: NDArray[np.uint8]
+    reviewed: NDArray[np.bool_]
+
+    @property
+    def name(self) -> str:
+        """The clip's slug."""
+        return self.record.clip
+
+    @property
+    def interval(self) -> float:
+        """Mean seconds between the frames here; 1 for a single one."""
+        t = self.record.times
+        return (t[-1] - t[0]) / (len(t) - 1) if len(t) > 1 else 1.0
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """(y, x) millimetres a pixel; 1, 1 when unknown, which :meth:`Export.note_spacing` says."""
+        s = self.record.spacing
+        return (s.y, s.x) if s else (1.0, 1.0)
+
+
+class Export:
+    """One export under way."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        options: Options,
+        out: Path,
+        *,
+        progress: Callable[[int, int, str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.manifest = dataset.manifest
+        self.options = options
+        self.rater = dataset.one_rater(options.rater)
+        self.classes = self.manifest.class_names()
+        self.notes: list[str] = []
+        self.threshold: int | None = None
+        self._out = out
+        self._progress = progress
+        self._cancelled = cancelled
+
+    @property
+    def out(self) -> Path:
+        """The folder, made when first asked for."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        return self._out
+
+    def folder(self, *names: str) -> Path:
+        """Return a folder inside, made if needed."""
+        path = self.out.joinpath(*names)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def items(self) -> Iterator[Item]:
+        """Yield the clips that the rater marked, one in memory at a time."""
+        records = [c for c in self.manifest.clips if self.rater in c.raters]
+        for number, record in enumerate(records):
+            if self._cancelled and self._cancelled():
+                raise ExportStopped(f"stopped after {number} of {len(records)} clips")
+            if self._progress:
+                self._progress(number, len(records), record.clip)
+            status = self.dataset.status(record.clip, self.rater)
+            yield Item(
+                record,
+                self.manifest.split.of_clip[record.clip],
+                self.dataset.frames(record.clip),
+                self.dataset.planes(record.clip, self.rater),
+                status == Status.REVIEWED,
+            )
+
+    def cut(self, planes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Return where the planes reach the threshold, and note that confidence was given up."""
+        if self.threshold is None:
+            self.threshold = self.options.threshold
+            self.notes.append(
+                f"This format holds no confidence: marks of at least {self.threshold} % count, "
+                "others do not."
+            )
+        marks: NDArray[np.bool_] = (planes >= self.threshold) & (planes != EXCLUDED)
+        return marks
+
+    def note_spacing(self) -> None:
+        """Say for which clips a spacing of 1 stands for "unknown"."""
+        unknown = [c.clip for c in self.manifest.clips if c.spacing is None]
+        if unknown:
+            self.notes.append(
+                f"The size of a pixel is unknown for {len(unknown)} clips; the format wants one, "
+                f"and 1 is written: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
+            )
+
+    def write_json(self, path: Path, data: object) -> None:
+        """Write `data` as JSON."""
+        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self._out, ignore_errors=True)
+
+    def finish(self, name: str) -> dict[str, Any]:
+        """Write ``EXPORT.md``, which says what this is, and return the facts."""
+        m = self.manifest
+        kept = "kept" if self.threshold is None else f"cut at {self.threshold} %"
+        lines = [
+            f"# {m.request.name} v{m.version} as {name}",
+            f"Rater `{self.rater}`; confidences {kept}. Content `{m.content_sha256[:16]}`.",
+            *(f"- {note}" for note in self.notes),
+        ]
+        text = "\n\n".join(lines) + "\n"
+        (self.out / "EXPORT.md").write_text(text, encoding="utf-8", newline="\n")
+        files = sum(p.is_file() for p in self.out.rglob("*"))
+        return {
+            "format": name,
+            "rater": self.rater,
+            "threshold": self.threshold,
+            "files": files,
+            "notes": self.notes,
+        }
+
+
+FORMATS = {
+    "coco": "coco",
+    "dicom-seg": "dicom_seg",
+    "monai": "monai",
+    "nifti": "nifti",
+    "nnunet": "nnunet",
+    "nrrd": "nrrd",
+    "ome-zarr": "ome_zarr",
+    "png": "png",
+    "tiff": "tiff",
+    "webdataset": "webdataset",
+}
+"""Name of a format -> module here."""
+EXTRAS = {
+    "coco": "coco",
+    "dicom-seg": "seg",
+    "monai": "nifti",
+    "nifti": "nifti",
+    "nrrd": "slicer",
+    "nnunet": "dataset",
+    "tiff": "dataset",
+}
+
+
+def export(
+    dataset: Dataset,
+    name: str,
+    out: Path,
+    options: Options | None = None,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Write `dataset` in the format called `name` into the folder `out`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What.
+    name : str
+        One of :data:`FORMATS`.
+    out : Path
+        A folder that does not exist or is empty.
+    options : Options, optional
+        Rater, threshold, band.
+    progress : callable, optional
+        Called with (clips done, clips, name).
+    cancelled : callable, optional
+        Asked before each clip; if true, nothing of the export is left.
+
+    Returns
+    -------
+    dict
+        ``format``, ``rater``, ``threshold`` (None if confidences are kept), ``files``, ``notes``.
+
+    Raises
+    ------
+    StoreError
+        If the folder is not empty, the rater is not clear, the threshold is no percentage, the
+        format's library is not installed, or the disk is full. Nothing of the export is left.
+    """
+    chosen = options or Options()
+    if not 1 <= chosen.threshold <= 100:
+        raise StoreError(Problem("threshold-range", "", "1..100 percent", str(chosen.threshold)))
+    if out.exists() and any(out.iterdir()):
+        raise StoreError(
+            Problem(
+                "exists",
+                str(out),
+                "a new or empty folder",
+                "something is there",
+                "Choose another folder.",
+            )
+        )
+    job = Export(dataset, chosen, out, progress=progress, cancelled=cancelled)
+    try:
+        with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
+            import_module(f"napari_confseg.formats.{FORMATS[name]}").write(job)
+            return job.finish(name)
+    except ImportError as error:
+        job.remove()
+        extra = EXTRAS.get(name, "all")
+        raise StoreError(
+            Problem(
+                "needs-extra",
+                name,
+                f"the {extra} extra",
+                f"{error.name} is not installed",
+                f"pip install 'napari-confseg[{extra}]'",
+            )
+        ) from error
+    except BaseException:
+        job.remove()
+        raise
+
+
+__all__ = ["EXTRAS", "FORMATS", "Options", "export"]

@@ -1,0 +1,255 @@
+"""What every import needs: names that mean classes, labels of a clip, problems on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_confseg.store import Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import Clip, Cohort, CohortMeta
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of an import.
+
+    Attributes
+    ----------
+    confidence : int
+        Percent at which labels come in that state none of their own.
+    classes : mapping of str to str
+        Name in the source -> class of the cohort; an empty class leaves the name out. Names that
+        are not here are compared with those of the classes and their labels.
+    clips : mapping of str to str
+        Name in the source -> clip.
+    reviewed : {"marked", "all"}
+        For sources that do not say who looked where: frames with a mark, or all frames.
+    author : str or None
+        Of a source in which several people marked, whose marks to take.
+    line_width : float
+        Pixels that a line without a width of its own gets.
+    """
+
+    confidence: int = 80
+    classes: Mapping[str, str] = field(default_factory=dict)
+    clips: Mapping[str, str] = field(default_factory=dict)
+    reviewed: Literal["marked", "all"] = "marked"
+    author: str | None = None
+    line_width: float = 7.0
+
+
+@dataclass
+class Labels:
+    """What a source says of one clip.
+
+    Attributes
+    ----------
+    planes : dict
+        (frame, class index) -> ``uint8 (Y, X)``, 0..100 and 255; only planes with a mark.
+    reviewed : set of (frame, class index)
+        Where an absent mark means absence.
+    """
+
+    planes: dict[tuple[int, int], NDArray[np.uint8]] = field(default_factory=dict)
+    reviewed: set[tuple[int, int]] = field(default_factory=set)
+
+    def mark(self, frame: int, index: int, mask: NDArray[np.bool_], value: int) -> None:
+        """Put `value` where `mask` is and less was said."""
+        if not mask.any():
+            return
+        plane = self.planes.setdefault((frame, index), np.zeros(mask.shape, np.uint8))
+        np.maximum(plane, np.where(mask, np.uint8(value), np.uint8(0)), out=plane)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A clip that a source speaks of.
+
+    Attributes
+    ----------
+    name : str
+        What the source calls it.
+    near : Path
+        A file of the source; the clip's own file may lie beside it.
+    read : callable
+        From the clip that it is to what the source says of it; raises ``StoreError``.
+    """
+
+    name: str
+    near: Path
+    read: Callable[[Clip], Labels]
+
+
+class Target:
+    """Where labels are to go.
+
+    Attributes
+    ----------
+    options : Options
+        Choices.
+    problems : list of Problem
+        What was left out, and why; readers add to it.
+    """
+
+    def __init__(self, meta: CohortMeta, options: Options, problems: list[Problem]) -> None:
+        self.options, self.problems = options, problems
+        self._known = {_plain(c.label): c.index for c in meta.classes}
+        self._known |= {_plain(c.name): c.index for c in meta.classes}
+        self._names = [c.name for c in meta.classes]
+        self._refused: set[str] = set()
+
+    def class_index(self, name: str, where: str) -> int | None:
+        """Return the class that `name` means; None, and a problem, if none or left out."""
+        wanted = self.options.classes.get(name, name)
+        if not wanted:
+            return None
+        index = self._known.get(_plain(wanted))
+        if index is None and name not in self._refused:
+            self._refused.add(name)
+            self.problems.append(
+                Problem(
+                    "class-unknown",
+                    where,
+                    f"one of {self._names}",
+                    repr(name),
+                    f"Say what it is with --classes '{name}=CLASS', or leave it out with "
+                    f"'{name}='.",
+                )
+            )
+        return index
+
+    def read_json(self, path: Path) -> dict[str, Any] | None:
+        """Return the object in a JSON file; None, and a problem, if it cannot be read."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self.problems.append(Problem("json", str(path), "a JSON file", str(error)[:120]))
+            return None
+        if not isinstance(data, dict):
+            self.problems.append(Problem("json", str(path), "an object", type(data).__name__))
+            return None
+        return data
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", name.lower())
+
+
+def check_frame(clip: Clip, frame: int, where: str) -> None:
+    """Refuse a frame that the clip does not have."""
+    if not 0 <= frame < clip.shape[0]:
+        raise StoreError(
+            Problem(
+                "frame-range",
+                where,
+                f"frames 0..{clip.shape[0] - 1} of {clip.name}",
+                str(frame),
+                "Is it another clip, or counted from 1?",
+            )
+        )
+
+
+def check_size(clip: Clip, size: tuple[int, ...], where: str) -> None:
+    """Refuse a picture (Y, X) that is not as large as the clip's frames."""
+    if tuple(size) != clip.shape[1:]:
+        raise StoreError(
+            Problem(
+                "image-size",
+                where,
+                f"{clip.shape[1:]} pixels (y, x) as in {clip.name}",
+                str(tuple(size)),
+                "Labels come back only to frames of their own size.",
+            )
+        )
+
+
+_NOT_VIDEOS = (".json", ".nrrd", ".png", ".txt", ".md", ".csv")
+
+
+class Matcher:
+    """Finds clips.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Where to look.
+    pairs : mapping of str to str
+        Name in the source -> clip; goes before anything else.
+    """
+
+    def __init__(self, cohort: Cohort, pairs: Mapping[str, str]) -> None:
+        self._cohort, self._pairs = cohort, pairs
+        self._names = set(cohort.clips())
+        self._digests: dict[str, str] | None = None
+        self._taken: dict[str, str] = {}
+
+    def match(self, found: Found) -> Clip:
+        """Return the clip.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or something else of the source is that clip already.
+        """
+        slug = re.sub(r"[^a-z0-9_-]+", "-", found.name.lower()).strip("-")
+        name = self._pairs.get(found.name) or (slug if slug in self._names else None)
+        name = name or self._by_file(found)
+        if name is None or name not in self._names:
+            raise StoreError(
+                Problem(
+                    "clip-unknown",
+                    found.name,
+                    "the name of a clip, or its file beside it",
+                    name or "neither",
+                    f"Say which it is with --clips '{found.name}=CLIP'.",
+                )
+            )
+        if name in self._taken:
+            raise StoreError(
+                Problem(
+                    "clip-twice",
+                    found.name,
+                    "one source for a clip",
+                    f"{self._taken[name]} is {name}, too",
+                )
+            )
+        self._taken[name] = found.name
+        return self._cohort.clip(name)
+
+    def _by_file(self, found: Found) -> str | None:
+        """Look for a file of the source's name beside it, which a clip was imported from."""
+        for path in sorted(_beside(found.near, found.name)):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            name = self._by_digest().get(digest)
+            if name is not None:
+                return name
+        return None
+
+    def _by_digest(self) -> dict[str, str]:
+        if self._digests is None:
+            clips = (self._cohort.clip(name) for name in sorted(self._names))
+            self._digests = {c.meta.provenance.source_sha256: c.name for c in clips}
+        return self._digests
+
+
+def _beside(near: Path, name: str) -> list[Path]:
+    folder = near if near.is_dir() else near.parent
+    stem = name.rsplit("/", 1)[-1]
+    return [
+        p
+        for p in folder.iterdir()
+        if p.is_file() and p.name.split(".", 1)[0] == stem and p.suffix not in _NOT_VIDEOS
+    ]

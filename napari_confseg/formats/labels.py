@@ -1,0 +1,313 @@
+"""Imports: labels that others made, as planes of a rater at a stated confidence.
+
+Each format has a module with one function, ``find``, which tells which clips a source speaks of and
+how to read what it says. A clip comes in whole or not at all, as one act that can be undone; what
+cannot be read or matched is told, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
+from napari_confseg.store import (
+    MAX_CONFIDENCE,
+    Act,
+    Patch,
+    Problem,
+    RaterWriter,
+    Status,
+    StatusChange,
+    StoreError,
+    check_slug,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.formats.label_source import Found
+    from napari_confseg.store import Clip, Cohort
+
+
+FLUSH_SECONDS = 120.0
+
+
+def write_labels(
+    cohort: Cohort, clip: Clip, rater: str, labels: Labels, label: str | None = None
+) -> None:
+    """Commit `labels` as one act of `rater` on `clip`, and wait until the store has it.
+
+    Raises
+    ------
+    StoreError
+        If the rater has marked or reviewed anything there, somebody else holds the planes, or the
+        disk refuses; the clip is then as it was.
+    """
+    _check_untouched(clip, rater)
+    if not labels.planes and not labels.reviewed:
+        raise StoreError(Problem("nothing-found", clip.name, "a mark or a reviewed frame", "none"))
+    act = _act(labels)
+    writer = RaterWriter.open(cohort, clip.name, rater, label=label)
+    try:
+        writer.commit(act)
+        if writer.state.unsaved or not writer.flush(FLUSH_SECONDS):
+            found = writer.state.problem or "it is still waiting"
+            raise StoreError(
+                Problem(
+                    "disk",
+                    f"{clip.name}/raters/{rater}",
+                    "a store that takes it",
+                    found,
+                    "What the journal holds comes in when the clip is opened next.",
+                )
+            )
+    finally:
+        writer.abandon()
+
+
+def _check_untouched(clip: Clip, rater: str) -> None:
+    if rater not in clip.raters():
+        return
+    there = clip.rater(rater)
+    if there.stored_chunks() or there.read_status().any():
+        raise StoreError(
+            Problem(
+                "exists",
+                f"{clip.name}/raters/{rater}",
+                "nothing of this rater yet",
+                "marks or reviewed frames",
+                "Import under another name.",
+            )
+        )
+
+
+def _act(labels: Labels) -> Act:
+    patches = tuple(
+        _patch(frame, index, plane) for (frame, index), plane in sorted(labels.planes.items())
+    )
+    changes = [
+        StatusChange(frame, index, Status.UNTOUCHED, Status.REVIEWED)
+        for frame, index in sorted(labels.reviewed)
+    ]
+    changes += [
+        StatusChange(frame, index, Status.UNTOUCHED, Status.IN_PROGRESS)
+        for frame, index in sorted(labels.planes.keys() - labels.reviewed)
+    ]
+    frame, index = min([*labels.planes, *labels.reviewed])
+    values = {int(p.after.max()) for p in patches}
+    confidence = max((v for v in values if v <= 100), default=0)
+    return Act(patches, confidence, "import", index, frame, tuple(changes))
+
+
+def _patch(frame: int, index: int, plane: NDArray[np.uint8]) -> Patch:
+    rows, columns = np.flatnonzero(plane.any(1)), np.flatnonzero(plane.any(0))
+    y, x = int(rows[0]), int(columns[0])
+    box = plane[y : rows[-1] + 1, x : columns[-1] + 1]
+    return Patch(index, frame, y, x, np.zeros_like(box), box.copy())
+
+
+FORMATS = {
+    "annotate-ultrasound": "annotate_ultrasound",
+    "coco": "coco",
+    "nnunet": "nnunet",
+    "nrrd": "nrrd",
+}
+"""Name of a format -> module here."""
+EXTRAS = {"coco": "coco", "nrrd": "slicer", "nnunet": "nifti"}
+
+
+@dataclass(frozen=True)
+class ClipImport:
+    """What came, or would come, to one clip.
+
+    `frames` are those reviewed for any class, `pixels` those marked, by class.
+    """
+
+    clip: str
+    source: str
+    frames: int
+    pixels: dict[str, int]
+    written: bool
+
+
+@dataclass
+class ImportReport:
+    """What an import did; `problems` hold all that was left out, and why."""
+
+    format: str
+    rater: str
+    clips: list[ClipImport] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def detect(source: Path) -> str:
+    """Return the format that a file or folder seems to be.
+
+    Raises
+    ------
+    StoreError
+        If it is none that is known.
+    """
+    if not source.exists():
+        raise StoreError(Problem("missing", str(source), "a file or folder", "nothing"))
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    if any(p.name == "dataset.json" for p in files):
+        return "nnunet"
+    if any(p.name.endswith(".nrrd") for p in files):
+        return "nrrd"
+    for path in files:
+        if path.suffix == ".json":
+            keys = _keys(path)
+            if "frame_annotations" in keys:
+                return "annotate-ultrasound"
+            if {"images", "annotations"} <= keys:
+                return "coco"
+    raise StoreError(
+        Problem(
+            "format",
+            str(source),
+            f"one of {', '.join(FORMATS)}",
+            "none of them",
+            "Say which with --format.",
+        )
+    )
+
+
+def _keys(path: Path) -> set[str]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return set(data) if isinstance(data, dict) else set()
+
+
+def import_labels(
+    cohort: Cohort,
+    source: Path,
+    rater: str,
+    options: Options | None = None,
+    *,
+    format: str | None = None,
+    label: str | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ImportReport:
+    """Bring the labels of `source` into a cohort as planes of `rater`.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Open for writing, unless `dry_run`.
+    source : Path
+        A file, or a folder of them.
+    rater : str
+        Slug; must not have marked the clips that labels come to.
+    options : Options, optional
+        Confidence, names, what counts as reviewed.
+    format : str, optional
+        One of :data:`FORMATS`; found out if not given.
+    label : str, optional
+        What people read as the rater's name.
+    dry_run : bool
+        Read and match everything, and write nothing.
+    progress : callable, optional
+        Called with (clips done, clips, name).
+    cancelled : callable, optional
+        Asked before each clip; clips done so far stand.
+
+    Returns
+    -------
+    ImportReport
+        With every problem; a clip with one is left out, the others are not.
+
+    Raises
+    ------
+    StoreError
+        If the source is none of the formats, or a choice is impossible.
+    """
+    chosen = options or Options()
+    if not 1 <= chosen.confidence <= MAX_CONFIDENCE:
+        found = str(chosen.confidence)
+        raise StoreError(Problem("confidence-range", "", "1..100 percent", found))
+    name = format or detect(source)
+    report = ImportReport(name, check_slug(rater))
+    target = Target(cohort.meta, chosen, report.problems)
+    places = _places(_module(name), source, target)
+    matcher = Matcher(cohort, chosen.clips)
+    for number, place in enumerate(places):
+        if cancelled and cancelled():
+            break
+        if progress:
+            progress(number, len(places), place.name)
+        try:
+            clip = matcher.match(place)
+            labels = place.read(clip)
+            if not dry_run:
+                write_labels(cohort, clip, rater, labels, label)
+            report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
+        except StoreError as error:
+            report.problems += error.problems
+        except MALFORMED as error:
+            report.problems.append(_malformed(place.name, error))
+    return report
+
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading a file raises that is not as its format wants it."""
+
+
+def _malformed(where: str, error: BaseException) -> Problem:
+    return Problem(
+        "malformed",
+        where,
+        "a file as its format wants it",
+        f"{type(error).__name__}: {str(error)[:120]}",
+    )
+
+
+def _places(module: Any, source: Path, target: Target) -> list[Found]:
+    places: list[Found] = []
+    try:
+        places += module.find(source, target)
+    except MALFORMED as error:
+        target.problems.append(_malformed(str(source), error))
+    if not places and not target.problems:
+        target.problems.append(Problem("nothing-found", str(source), "labels", "none"))
+    return places
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(f"napari_confseg.formats.{FORMATS[name]}")
+    except ImportError as error:
+        extra = EXTRAS.get(name, "all")
+        raise StoreError(
+            Problem(
+                "needs-extra",
+                name,
+                f"the {extra} extra",
+                f"{error.name} is not installed",
+                f"pip install 'napari-confseg[{extra}]'",
+            )
+        ) from error
+
+
+def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: bool) -> ClipImport:
+    names = [c.name for c in cohort.meta.classes]
+    pixels: dict[str, int] = {}
+    for (_, c), plane in labels.planes.items():
+        pixels[names[c]] = pixels.get(names[c], 0) + int((plane > 0).sum())
+    frames = len({frame for frame, _ in labels.reviewed})
+    return ClipImport(clip.name, place.name, frames, pixels, written)
+
+
+__all__ = ["EXTRAS", "FORMATS", "ClipImport", "ImportReport", "Options", "detect", "import_labels"]

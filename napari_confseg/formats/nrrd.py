@@ -1,0 +1,216 @@
+"""NRRD segmentation as 3D Slicer reads it: one segment a class and threshold, overlaps kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import nrrd as pynrrd
+import numpy as np
+import slicerio
+
+from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
+from napari_confseg.store import EXCLUDED, Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.formats.export import Export, Item
+    from napari_confseg.formats.label_source import Target
+    from napari_confseg.store import Clip
+
+
+def write(job: Export) -> None:
+    """Write ``<clip>.nrrd``, ``<clip>_at<percent>.seg.nrrd`` and ``<clip>_confidence.nrrd``.
+
+    Segments are yes or no, so they stand at the threshold; the confidences go along as a plain
+    four-dimensional volume (class, x, y, frame), exact.
+    """
+    for item in job.items():
+        header = _geometry(item)
+        pynrrd.write(str(job.out / f"{item.name}.nrrd"), item.frames.transpose(2, 1, 0), header)
+        _segments(job, item, header)
+        _confidences(job, item)
+    job.note_spacing()
+    job.notes.append("The third axis is the frame; its spacing in the file, 1, means nothing.")
+
+
+def _geometry(item: Item) -> dict[str, Any]:
+    y, x = item.spacing
+    return {
+        "space": "left-posterior-superior",
+        "space directions": np.diag([x, y, 1.0]),
+        "space origin": np.zeros(3),
+        "kinds": ["domain", "domain", "domain"],
+        "encoding": "gzip",
+    }
+
+
+def _segments(job: Export, item: Item, header: dict[str, Any]) -> None:
+    marks = job.cut(item.planes)
+    voxels = np.zeros((len(job.classes), *item.frames.transpose(2, 1, 0).shape), np.uint8)
+    segments = []
+    for c, spec in enumerate(job.manifest.classes):
+        voxels[c] = marks[:, c].transpose(2, 1, 0)
+        rgb = [int(spec.color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        segments.append(
+            {
+                "id": f"Segment_{c + 1}",
+                "name": spec.label,
+                "color": rgb,
+                "layer": c,
+                "labelValue": 1,
+                "terminology": _terminology(spec.name, spec.label),
+            }
+        )
+    ijk_to_lps = np.eye(4)
+    ijk_to_lps[:3, :3] = header["space directions"]
+    slicerio.write_segmentation(
+        str(job.out / f"{item.name}_at{job.threshold}.seg.nrrd"),
+        {
+            "voxels": voxels,
+            "ijkToLPS": ijk_to_lps,
+            "segments": segments,
+            "encoding": "gzip",
+            "containedRepresentationNames": ["Binary labelmap"],
+            "masterRepresentation": "Binary labelmap",
+        },
+    )
+
+
+def _terminology(name: str, label: str) -> dict[str, Any]:
+    # Private codes: a finding gets a standard one when someone has agreed on it, not before.
+    return {
+        "contextName": "napari-confseg",
+        "category": ["99CONFSEG", "finding", "Lung ultrasound finding"],
+        "type": ["99CONFSEG", name, label],
+    }
+
+
+def _confidences(job: Export, item: Item) -> None:
+    y, x = item.spacing
+    data: NDArray[np.uint8] = item.planes.transpose(1, 3, 2, 0)
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": np.vstack([np.full(3, np.nan), np.diag([x, y, 1.0])]),
+        "space origin": np.zeros(3),
+        "kinds": ["list", "domain", "domain", "domain"],
+        "encoding": "gzip",
+        "confseg_classes": ",".join(job.classes),
+        "confseg_excluded": str(EXCLUDED),
+        "confseg_frames": ",".join(map(str, item.record.frames)),
+        "confseg_reviewed": ",".join(
+            "".join("1" if seen else "0" for seen in row) for row in item.reviewed
+        ),
+    }
+    pynrrd.write(str(job.out / f"{item.name}_confidence.nrrd"), data, header)
+
+
+CONFIDENCE, SEGMENTS = "_confidence.nrrd", ".seg.nrrd"
+
+
+def find(source: Path, target: Target) -> Iterator[Found]:
+    """Yield the clips with a ``<clip>_confidence.nrrd`` or, without one, a ``<clip>.seg.nrrd``.
+
+    Segments do not say which frames were looked at: by the choice `reviewed`, those with any mark
+    or all. The third axis is the frame.
+    """
+    files = [source] if source.is_file() else sorted(source.glob("*.nrrd"))
+    exact = {_stem(p): p for p in files if p.name.endswith(CONFIDENCE)}
+    cut = {_stem(p): p for p in files if p.name.endswith(SEGMENTS)}
+    for name, path in sorted((cut | exact).items()):
+        read = _read_confidences if name in exact else _read_segments
+        yield Found(name, path, partial(read, path=path, target=target))
+
+
+def _stem(path: Path) -> str:
+    name = path.name.removesuffix(CONFIDENCE).removesuffix(SEGMENTS)
+    stem, at, percent = name.rpartition("_at")
+    return stem if at and percent.isdigit() else name  # ours have the threshold in the name
+
+
+def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
+    data, header = pynrrd.read(str(path))
+    volume = data.transpose(3, 0, 2, 1)  # (class, x, y, frame) -> (frame, class, y, x)
+    try:
+        names = header["confseg_classes"].split(",")
+        frames = [int(f) for f in header["confseg_frames"].split(",")]
+        seen = [[c == "1" for c in row] for row in header["confseg_reviewed"].split(",")]
+    except (KeyError, ValueError) as error:
+        raise StoreError(
+            Problem(
+                "header",
+                path.name,
+                "confseg_classes, confseg_frames, confseg_reviewed",
+                f"no {error}",
+                "Export the dataset again.",
+            )
+        ) from error
+    check_size(clip, volume.shape[2:], path.name)
+    labels = Labels()
+    for c, index in enumerate(target.class_index(n, path.name) for n in names):
+        for i, frame in enumerate(frames if index is not None else ()):
+            check_frame(clip, frame, path.name)
+            assert index is not None
+            if seen[i][c]:
+                labels.reviewed.add((frame, index))
+            if volume[i, c].any():
+                labels.planes[frame, index] = np.ascontiguousarray(volume[i, c], np.uint8)
+    return labels
+
+
+def _read_segments(clip: Clip, path: Path, target: Target) -> Labels:
+    found = slicerio.read_segmentation(str(path))
+    _check_axes(found["ijkToLPS"], path.name)
+    voxels = found["voxels"] if found["voxels"].ndim == 4 else found["voxels"][None]
+    offset = [int(v) for v in found.get("referenceImageExtentOffset", (0, 0, 0))]
+    labels, indices = Labels(), []
+    for segment in found["segments"]:
+        index = target.class_index(segment["name"], path.name)
+        if index is not None:
+            indices.append(index)
+            marks = voxels[segment.get("layer", 0)] == segment["labelValue"]
+            _add(labels, clip, index, marks.transpose(2, 1, 0), offset, path.name, target)
+    frames = {frame for frame, _ in labels.planes}
+    if target.options.reviewed == "all":
+        frames = set(range(clip.shape[0]))
+    labels.reviewed = {(frame, index) for frame in frames for index in indices}
+    return labels
+
+
+def _check_axes(ijk_to_lps: NDArray[Any], where: str) -> None:
+    axes = np.asarray(ijk_to_lps)[:3, :3]
+    if not np.allclose(axes, np.diag(np.diag(axes))) or (np.diag(axes) <= 0).any():
+        raise StoreError(
+            Problem(
+                "orientation",
+                where,
+                "axes x, y, frame in this order",
+                str(axes.tolist()),
+                "Segment the volume that was exported for Slicer, without turning it.",
+            )
+        )
+
+
+def _add(
+    labels: Labels,
+    clip: Clip,
+    index: int,
+    marks: NDArray[np.bool_],
+    offset: list[int],
+    where: str,
+    target: Target,
+) -> None:
+    """Add a segment ``bool (t, y, x)`` that Slicer has cut to a box beginning at `offset`."""
+    x, y, t = offset
+    height, width = marks.shape[1:]
+    if y + height > clip.shape[1] or x + width > clip.shape[2] or min(offset) < 0:
+        check_size(clip, (y + height, x + width), where)
+    for i in np.flatnonzero(marks.any((1, 2))).tolist():
+        check_frame(clip, t + i, where)
+        whole = np.zeros(clip.shape[1:], bool)
+        whole[y : y + height, x : x + width] = marks[i]
+        labels.mark(t + i, index, whole, target.options.confidence)

@@ -1,0 +1,49 @@
+"""OME-TIFF: a stack of frames and a stack of planes a clip, with names and sizes inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tifffile
+
+if TYPE_CHECKING:
+    from napari_confseg.formats.export import Export, Item
+
+
+def write(job: Export) -> None:
+    """Write ``images/<clip>.ome.tif`` (TYX) and ``planes/<clip>.ome.tif`` (TCYX), exact."""
+    images, planes = job.folder("images"), job.folder("planes")
+    reviewed = {}
+    for item in job.items():
+        common = _metadata(item)
+        for folder, data, extra in (
+            (images, item.frames, {"axes": "TYX"}),
+            (planes, item.planes, {"axes": "TCYX", "Channel": {"Name": job.classes}}),
+        ):
+            tifffile.imwrite(
+                folder / f"{item.name}.ome.tif",
+                data,
+                ome=True,
+                compression="zlib",
+                photometric="minisblack",
+                metadata=common | extra,
+            )
+        reviewed[item.name] = {
+            "part": item.part,
+            "frames": list(item.record.frames),
+            "reviewed": item.reviewed.astype(int).tolist(),
+        }
+    job.write_json(job.out / "reviewed.json", {"classes": job.classes, "clips": reviewed})
+    job.notes.append("A plane's value is the confidence in percent; 255 is excluded.")
+
+
+def _metadata(item: Item) -> dict[str, Any]:
+    data: dict[str, Any] = {"TimeIncrement": item.interval, "TimeIncrementUnit": "s"}
+    if item.record.spacing:
+        data |= {
+            "PhysicalSizeX": item.spacing[1],
+            "PhysicalSizeXUnit": "mm",
+            "PhysicalSizeY": item.spacing[0],
+            "PhysicalSizeYUnit": "mm",
+        }
+    return data

@@ -1,0 +1,80 @@
+"""Names that tell nothing: clips by their content, patients by a keyed code.
+
+A keyed code (HMAC-SHA256, RFC 2104) is the same for the same patient in one cohort, and cannot be
+guessed back by trying names, as long as the key is kept apart from the cohort.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import unicodedata
+from pathlib import Path
+
+from napari_confseg.store.backend import write_durably
+from napari_confseg.store.journal import journal_folder
+from napari_confseg.store.schema import check_slug
+
+_BLOCK = 2**20
+
+
+def source_sha256(paths: tuple[str, ...]) -> str:
+    """Return the SHA-256 of a file; of several, that of their hashes one after the other."""
+    digests = [_file_sha256(Path(p)) for p in paths]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as f:
+        while block := f.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def slug_from_name(path: Path) -> str | None:
+    """Return the name of `path` as a legal slug, or None if nothing usable is left of it."""
+    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:48]
+    try:
+        return check_slug(slug)
+    except ValueError:
+        return None
+
+
+class Pseudonyms:
+    """Gives codes to patients of one cohort.
+
+    Parameters
+    ----------
+    cohort_id : str
+        The cohort's id.
+    key_file : Path, optional
+        Where the key is; made if missing. The user's state folder if not given: who imports into
+        one cohort from two machines copies the file, else a patient gets two codes.
+    """
+
+    def __init__(self, cohort_id: str, key_file: Path | None = None) -> None:
+        self.key_file = key_file or journal_folder() / "keys" / f"{cohort_id}.key"
+        self._key: bytes | None = None
+
+    def code(self, kind: str, identity: str) -> str:
+        """Return the code ``p-<10 hex>`` of `identity`, e.g. a folder or a hospital's number."""
+        if self._key is None:
+            self._key = _load_or_make(self.key_file)
+        digest = hmac.new(self._key, f"{kind}\0{identity}".encode(), hashlib.sha256)
+        return f"p-{digest.hexdigest()[:10]}"
+
+
+def _load_or_make(path: Path) -> bytes:
+    try:
+        write_durably(path, secrets.token_hex(32).encode(), exclusive=True)
+        os.chmod(path, 0o600)
+    except FileExistsError:
+        pass
+    return bytes.fromhex(path.read_text(encoding="ascii").strip())

@@ -1,0 +1,79 @@
+"""Decoding one zstd chunk: never more memory than the contract says, never a wrong byte.
+
+Done without zarr's machinery, which costs more than the codec itself for planes this small and
+allocates whatever size a chunk claims. Legal because :mod:`~napari_confseg.store.layout` pins
+codec and chunk grid before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numcodecs import zstd
+from numpy.typing import NDArray
+
+from napari_confseg.store.errors import Problem, StoreError
+
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_SIZE_BYTES = (0, 2, 4, 8)
+HEADER_BYTES = 18
+"""The longest zstd frame header, RFC 8878, section 3.1.1."""
+
+Plane = NDArray[np.uint8]
+
+
+def content_size(data: bytes) -> int | None:
+    """Return how many bytes a zstd frame says it holds, or None if it doesn't say.
+
+    Read from the frame header alone (RFC 8878, section 3.1.1.1): nothing is decoded.
+    """
+    if len(data) < 6 or data[:4] != _MAGIC:
+        return None
+    descriptor = data[4]
+    single_segment = bool(descriptor & 0x20)
+    n = _SIZE_BYTES[descriptor >> 6] or int(single_segment)
+    start = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    if n == 0 or len(data) < start + n:
+        return None
+    # A two-byte size counts from 256: smaller ones fit into one byte.
+    return int.from_bytes(data[start : start + n], "little") + (256 if n == 2 else 0)
+
+
+def decode(data: bytes, out: Plane, key: str) -> None:
+    """Decode the chunk `data` into `out`, a C-contiguous array of exactly its size.
+
+    Raises
+    ------
+    StoreError
+        ``chunk-size`` if it claims another size, ``chunk-corrupt`` if it does not decode or its
+        checksum is wrong; `key` says where.
+    """
+    claimed = content_size(data)
+    if claimed is not None and claimed != out.nbytes:
+        raise StoreError(
+            Problem(
+                "chunk-size",
+                key,
+                f"{out.nbytes} bytes once decoded",
+                f"{claimed}",
+                "Not decoded. Restore this file from a copy, or delete it to lose only it.",
+            )
+        )
+    try:
+        if claimed is None:
+            raise ValueError("no zstd frame that says its size")
+        zstd.decompress(data, out)
+    except (RuntimeError, ValueError) as error:
+        raise StoreError(
+            Problem(
+                "chunk-corrupt",
+                key,
+                f"a zstd chunk of {out.nbytes} bytes",
+                str(error),
+                "Restore this file from a copy, or delete it to lose only it.",
+            )
+        ) from error
+
+
+def encode(plane: Plane) -> bytes:
+    """Return `plane` as a zstd chunk with checksum, as zarr's own codec would write it."""
+    return bytes(zstd.compress(np.ascontiguousarray(plane), 3, True))

@@ -1,0 +1,259 @@
+"""The backlog: what is committed and not in the store yet, safe in the journal if that can be."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Condition, RLock
+from typing import TYPE_CHECKING
+
+from napari_confseg.store.backend import place
+from napari_confseg.store.clip_notes import About, parse_changes
+from napari_confseg.store.errors import sentence
+from napari_confseg.store.history import History
+from napari_confseg.store.journal import (
+    Entry,
+    Journal,
+    JournalHeldError,
+    journal_folder,
+    journal_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from napari_confseg.store.cohort import Cohort
+    from napari_confseg.store.lease import Holder
+    from napari_confseg.store.strokes import Stroke
+
+
+@dataclass(frozen=True)
+class SaveState:
+    """What is safe, and where.
+
+    Attributes
+    ----------
+    saved_at : datetime or None
+        When the last act became safe.
+    waiting : int
+        Acts, undos and redos that are safe in the journal and not yet in the store.
+    problem : str or None
+        Why the store or the journal can't be reached, in one sentence.
+    unsaved : int
+        Acts that neither journal nor store could take yet: lost if the program ends now.
+    read_only : bool
+        Whether commits are refused, or wait until another writer is done.
+    holder : Holder or None
+        Who writes instead of us.
+    """
+
+    saved_at: datetime | None = None
+    waiting: int = 0
+    problem: str | None = None
+    unsaved: int = 0
+    read_only: bool = False
+    holder: Holder | None = None
+
+
+class Backlog:
+    """Entries in order: first the journal, then the store, and until then in memory.
+
+    Attributes
+    ----------
+    lock, wake : threading.RLock, threading.Condition
+        Guard everything here; whoever adds, applies or stops notifies `wake`.
+    pending : deque of Entry
+        What the store has not got.
+    history : History
+        What can be undone, and the record of strokes.
+    problem : str or None
+        Why the journal can't be written.
+    saved_at : datetime or None
+        When the last entry became safe, in the journal or else in the store.
+    about : About
+        What the reader says of the clip as a whole, the store's and what still waits.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lock = RLock()
+        self.wake = Condition(self.lock)
+        self.pending: deque[Entry] = deque()
+        self.history = History()
+        self.problem: str | None = None
+        self.saved_at: datetime | None = None
+        self.about = About()
+        self._about_changes: set[str] = set()
+        self._about_number = 0
+        self._path = path
+        self._journal: Journal | None = None
+        self._unsaved: list[Entry] = []
+
+    @property
+    def unsaved(self) -> int:
+        """How many entries neither journal nor store has."""
+        first = self.pending[0].id if self.pending else self.history.next_id
+        return sum(e.id >= first for e in self._unsaved)
+
+    @property
+    def lags(self) -> bool:
+        """Whether the journal lacks anything, be it in the store or not."""
+        return bool(self._unsaved)
+
+    def open(self, session: str | None) -> bool:
+        """Open the journal; return False if another program of this account has it.
+
+        Parameters
+        ----------
+        session : str or None
+            The store's last writer: a cohort that was moved finds its journal by it.
+        """
+        if self._journal is None:
+            try:
+                self._journal = Journal.open_or_adopt(self._path, session)
+            except JournalHeldError:
+                return False
+            except (OSError, sqlite3.Error) as error:
+                self.problem = f"the journal can't be opened: {sentence(error)}"
+                return True
+            if self._journal.set_aside:
+                self.problem = (
+                    f"the journal was damaged and is set aside: {self._journal.set_aside}"
+                )
+        return True
+
+    def load(
+        self, record: Sequence[Stroke], about: About, session: str | None, *, become: str | None
+    ) -> None:
+        """Find out what waits and what can be undone; see :meth:`History.load`."""
+        self.about, self._about_changes = about, set()
+        waits = self._journal.fact("about") if self._journal is not None else None
+        if waits:
+            with suppress(ValueError):  # words of another version must not cost the strokes
+                changes = parse_changes(waits)
+                self.about, self._about_changes = about.changed(changes), set(changes)
+        if self._journal is not None and become:
+            with suppress(OSError, sqlite3.Error):
+                self._journal.prune()
+        self.history, waiting = History.load(self._journal, record, session, become=become)
+        self.pending = deque(waiting)
+        self.saved_at = max((s.time for s in self.history.strokes.values()), default=None)
+
+    def add(self, entry: Entry) -> None:
+        """Take `entry`; it is safe on return unless `unsaved` counts it."""
+        self.history.add(entry)
+        self.pending.append(entry)
+        self._unsaved.append(entry)
+        self.save()
+        self.wake.notify_all()
+
+    def save(self) -> bool:
+        """Try to get what is unsaved into the journal; return whether all of it is there."""
+        if not self._unsaved:
+            return True
+        try:
+            if self._journal is None:
+                self._journal = self._late_journal()
+            self._journal.append(self._unsaved)
+        except (OSError, sqlite3.Error, JournalHeldError) as error:
+            self.problem = f"the journal can't be written: {sentence(error)}"
+            return False
+        self._unsaved.clear()
+        self.problem = None
+        self.saved_at = datetime.now(UTC)
+        return True
+
+    def _late_journal(self) -> Journal:
+        """Open a journal that couldn't be opened in the beginning."""
+        journal = Journal(self._path)
+        if journal.outline():
+            journal.close()
+            raise OSError("it holds strokes of an earlier time: open this clip anew")
+        return journal
+
+    def tell(self, changes: Mapping[str, object]) -> None:
+        """Change what the reader says of the clip; the journal has it on return, if it can.
+
+        Raises
+        ------
+        ValueError
+            If a field breaks its rule.
+        """
+        self.about = self.about.changed(changes)
+        self._about_changes |= changes.keys()
+        self._about_number += 1
+        if self._journal is not None:
+            # A disk that refuses costs the detour only: the store gets it in a moment.
+            with suppress(OSError, sqlite3.Error):
+                self._journal.rewrite(about=self.about.excerpt(self._about_changes))
+        self.wake.notify_all()
+
+    @property
+    def untold(self) -> tuple[int, About] | None:
+        """The number and the words that the store has not got; None if it has all."""
+        return (self._about_number, self.about) if self._about_changes else None
+
+    def told(self, number: int) -> None:
+        """Strike off the words of `number`, which the store has; newer ones still wait."""
+        if number == self._about_number:
+            self._about_changes = set()
+            if self._journal is not None:
+                # Not noted, they are told once more at the next opening, which changes nothing.
+                with suppress(OSError, sqlite3.Error):
+                    self._journal.rewrite(about=None)
+        self.wake.notify_all()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the store has everything."""
+        return not self.pending and not self._about_changes
+
+    def find(self, act_id: int) -> Entry:
+        """Return the entry of an act; ``KeyError`` if it was pruned."""
+        for entry in self._unsaved:
+            if entry.id == act_id:
+                return entry
+        if self._journal is None:
+            raise KeyError(act_id)
+        return self._journal.act(act_id)
+
+    def applied(self, batch: Sequence[Entry], session: str) -> None:
+        """Strike off `batch`, which `session` has brought to the store."""
+        for _ in batch:
+            self.pending.popleft()
+        if self._unsaved and self._unsaved[-1].id <= batch[-1].id:
+            self.saved_at = datetime.now(UTC)  # safe in the store if not in the journal
+        if self._journal is not None:
+            # Not noted, they are applied once more at the next opening, which changes nothing.
+            with suppress(OSError, sqlite3.Error):
+                self._journal.mark_applied(batch[-1].id, session)
+        self.wake.notify_all()
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+
+def waiting(cohort: Cohort, clip: str, rater: str, *, journal_root: Path | None = None) -> int:
+    """Return how many acts, undos and redos of `rater` on `clip` are not in the store yet.
+
+    They are safe in the journal, and reach the store when the rater next opens the clip here.
+    """
+    root = journal_root or journal_folder()
+    path = journal_path(root, cohort.meta.cohort_id, clip, rater, place(cohort.store))
+    if not path.is_file():
+        return 0
+    sql = (
+        "SELECT COUNT(*) FROM entry WHERE id > "
+        "COALESCE((SELECT CAST(value AS INTEGER) FROM fact WHERE name = 'applied'), 0)"
+    )
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            return int(db.execute(sql).fetchone()[0])
+    except sqlite3.Error:  # damaged: the writer sets it aside and says so
+        return 0

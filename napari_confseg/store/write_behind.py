@@ -1,0 +1,244 @@
+"""Write-behind: what is committed is brought to the store, in order, again until it is there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_confseg.store.errors import sentence
+from napari_confseg.store.lease import BEAT, LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.store.clip_notes import About
+    from napari_confseg.store.journal import Entry
+    from napari_confseg.store.lease import Holder, Lease
+    from napari_confseg.store.pending import Backlog
+    from napari_confseg.store.rater import Rater
+
+BATCH = 64
+"""Entries brought to the store at a time: a backlog writes each plane once for many strokes."""
+SLOW = 0.8
+"""Seconds after which a store that hasn't answered is said to be away."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two attempts at a store that is away."""
+PLANES_KEPT = 16
+"""Planes (of one frame and class) kept from one batch to the next: people paint where they are."""
+
+
+class Applier:
+    """Applies entries to one rater's group.
+
+    Planes first, then status, then the record of strokes, each durable before the next. A batch
+    that fails half-way is applied again from its beginning, which comes to the same.
+
+    Parameters
+    ----------
+    rater : Rater
+        The group; this is its only writer.
+    """
+
+    def __init__(self, rater: Rater) -> None:
+        self._rater = rater
+        self._planes: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self.status = rater.read_status()
+        self.record = {s.seq: s for s in rater.read_strokes()}
+
+    def sweep(self) -> None:
+        """Remove what a crash left half-written."""
+        self._rater.sweep()
+
+    def announce(self, session: str) -> None:
+        """Write down once that `session` is the rater's writer from here on."""
+        if self._rater.meta.session != session:
+            self._rater.update_meta(epoch=self._rater.meta.epoch + 1, session=session)
+
+    def tell(self, about: About) -> None:
+        """Bring the reader's words on the clip to the store."""
+        self._rater.write_about(about)
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Bring `entries` to the store; when this returns they are durable there.
+
+        Raises
+        ------
+        StoreError, OSError
+            If the store refuses or is away; nothing is half-remembered here then.
+        """
+        planes: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        status = self.status.copy()
+        record = dict(self.record)
+        for entry in entries:
+            act = entry.effect()
+            for patch in act.patches:
+                key = patch.frame, patch.class_index
+                if key not in planes:
+                    planes[key] = self._plane(key).copy()
+                patch.apply(planes[key])
+            for change in act.status:
+                status[change.frame, change.class_index] = change.after
+            record[entry.stroke.seq] = entry.record()
+        for (frame, class_index), plane in planes.items():
+            self._rater.write_plane(frame, class_index, plane)
+        if not np.array_equal(status, self.status):
+            self._rater.write_status(status)
+        self._rater.write_strokes(record[seq] for seq in sorted(record))
+        self._keep(planes)
+        self.status, self.record = status, record
+
+    def _plane(self, key: tuple[int, int]) -> NDArray[np.uint8]:
+        kept = self._planes.get(key)
+        return self._rater.read_plane(*key) if kept is None else kept
+
+    def _keep(self, planes: dict[tuple[int, int], NDArray[np.uint8]]) -> None:
+        for key, plane in planes.items():
+            self._planes[key] = plane
+            self._planes.move_to_end(key)
+        while len(self._planes) > PLANES_KEPT:
+            self._planes.popitem(last=False)
+
+
+class WriteBehind:
+    """The thread that empties a backlog into the store, and keeps the lease alive.
+
+    Parameters
+    ----------
+    backlog : Backlog
+        What to bring there.
+    lease : Lease
+        Held; checked before each batch.
+    rater : Rater
+        Where to.
+    place : str
+        What people call the store.
+    tell : callable
+        Called from this thread whenever something may have changed.
+
+    Attributes
+    ----------
+    problem : str or None
+        Why the store can't be written, in one sentence.
+    lost_to : Holder or None
+        Who has taken over; the thread has ended then.
+    """
+
+    def __init__(
+        self, backlog: Backlog, lease: Lease, rater: Rater, place: str, tell: Callable[[], None]
+    ) -> None:
+        self.problem: str | None = None
+        self.lost_to: Holder | None = None
+        self._backlog, self._lease, self._place, self._tell = backlog, lease, place, tell
+        self._applier = Applier(rater)
+        self._stop = self._hurry = self._swept = False
+        self._began: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"save {rater.path}", daemon=True)
+        self._thread.start()
+
+    @property
+    def silence(self) -> str | None:
+        """What to say of a store that hasn't answered for a while."""
+        began = self._began
+        if began is None or time.monotonic() - began < SLOW:
+            return None
+        return f"{self._place} does not answer"
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        finally:
+            self._lease.release()  # here, where it is certain that nothing is written any more
+
+    def _loop(self) -> None:
+        pause = 0.0
+        while True:
+            # At once the first time: it sweeps, and what the last crash left waiting goes out.
+            pause = 0.0 if self._push() else min(max(2 * pause, 0.25), LONGEST_PAUSE)
+            self._tell()
+            if self.lost_to is not None:
+                return
+            with self._backlog.lock:
+                rest = 1.0 if self._backlog.lags else BEAT.total_seconds()
+                self._backlog.wake.wait_for(partial(self._due, pause), pause or rest)
+                if self._stop:
+                    return
+                self._hurry = False
+
+    def _due(self, pause: float) -> bool:
+        return self._stop or self._hurry or (not pause and not self._backlog.idle)
+
+    def _push(self) -> bool:
+        """Bring a batch to the store; return whether all went well."""
+        with self._backlog.lock:
+            self._backlog.save()
+            batch = list(islice(self._backlog.pending, BATCH))
+        self._began = time.monotonic()
+        watch = threading.Timer(SLOW + 0.05, self._tell)
+        watch.daemon = True
+        watch.start()
+        problem = self._attempt(lambda: self._write(batch))
+        with self._backlog.lock:
+            if problem is None and batch:
+                self._backlog.applied(batch, self._lease.session)
+            words = self._backlog.untold
+        if problem is None and words is not None:
+            number, about = words
+            problem = self._attempt(lambda: self._applier.tell(about))
+        watch.cancel()
+        with self._backlog.lock:
+            self._began, self.problem = None, problem
+            if problem is None and words is not None:
+                self._backlog.told(number)
+            self._backlog.wake.notify_all()
+        return problem is None
+
+    def _attempt(self, deed: Callable[[], None]) -> str | None:
+        """Do it; return in one sentence why it failed, None if it did not."""
+        try:
+            deed()
+        except LeaseLostError as error:
+            self.lost_to = error.holder
+            return str(error)
+        # Whatever a store may raise (OSError, zarr, object stores): say it, keep the acts, retry.
+        except Exception as error:
+            return f"{self._place} can't be written: {sentence(error)}"
+        return None
+
+    def _write(self, batch: Sequence[Entry]) -> None:
+        self._lease.check()
+        if not self._swept:
+            self._applier.sweep()
+            self._swept = True
+        if batch:
+            self._applier.announce(self._lease.session)
+            self._applier.apply(batch)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until nothing waits; return whether that came true."""
+        deadline = time.monotonic() + timeout
+        with self._backlog.lock:
+            while not self._backlog.idle and self._thread.is_alive():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._hurry = True
+                self._backlog.wake.notify_all()
+                self._backlog.wake.wait(min(left, 0.25))
+            self._hurry = False
+            return self._backlog.idle
+
+    def stop(self) -> None:
+        """End the thread, which gives up the lease; a store that hangs keeps both for longer."""
+        with self._backlog.lock:
+            self._stop = True
+            self._backlog.wake.notify_all()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=2.0)

@@ -1,0 +1,340 @@
+"""Opening, making and filling cohorts on behalf of the Annotate panel."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
+
+from napari_confseg.annotate.preferences import Memory, account_name, slug_of, state_folder
+from napari_confseg.annotate.worklist import read_facts
+from napari_confseg.store import Cohort, StoreError, kind_at
+from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
+from napari_confseg.widgets.annotate.import_dialog import ImportDialog
+from napari_confseg.widgets.common.jobs import Chore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.store import CohortMeta
+
+SAMPLE_PATIENTS = 4
+"""One clip each: made in a dozen seconds, and enough to split for training."""
+
+
+LOOKED_AT = 25
+"""Clips in which the first with work left is looked for while the person waits."""
+
+
+class StoppedError(Exception):
+    """The person stopped the work."""
+
+
+def sample_location() -> Path:
+    """Return where the sample cohort lies, or will."""
+    return state_folder() / "samples" / "lung-ultrasound.zarr"
+
+
+def make_sample(chore: Chore | None = None) -> Path:
+    """Make the sample cohort unless it is there; return its folder.
+
+    Raises
+    ------
+    StoppedError
+        If `chore` was cancelled; nothing is left behind.
+    """
+    from sample_data import make_cohort
+
+    place = sample_location()
+    if (place / "zarr.json").is_file():
+        return place
+    # Made under another name: what bears the right one is whole.
+    partial = place.with_name("making.zarr")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+
+    def progress(current: int, total: int, words: str) -> None:
+        if chore is not None:
+            if chore.cancelled():
+                raise StoppedError
+            chore.report(current, total, f"Making the sample cohort: {words}")
+
+    try:
+        make_cohort(partial, patients=SAMPLE_PATIENTS, clips_per_patient=1, progress=progress)
+        partial.replace(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return place
+
+
+class Desk(QObject):  # type: ignore[misc]
+    """Carries out what the panel is asked to do with cohorts; says what goes wrong.
+
+    Attributes
+    ----------
+    busy : Signal of Chore, str
+        Work began that takes a while.
+    clips_changed : Signal
+        The cohort has other clips than before.
+    """
+
+    busy = Signal(object, str)
+    clips_changed = Signal()
+    imported = Signal(object)
+
+    def __init__(self, session: Session, window: QWidget) -> None:
+        super().__init__(window)
+        self._session = session
+        self._window = window
+
+    # ---- cohorts --------------------------------------------------------------------------
+
+    def open(self, location: str | Path, reader: str = "") -> bool:
+        """Open a cohort and the first clip with work left; return whether that worked."""
+        session = self._session
+        name = reader.strip() or Memory.load().reader or account_name()
+        try:
+            session.choose_reader(name)
+            session.open_cohort(str(location))
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+            return False
+        self.open_first_clip()
+        return True
+
+    def open_place(self, path: str | Path, reader: str = "") -> bool:
+        """Open a cohort, or a clip in its cohort; return whether that worked."""
+        if kind_at(path) != "clip":
+            return self.open(path, reader)
+        clip = Path(path).absolute()
+        cohort = self._session.cohort
+        there = cohort is not None and Path(cohort.location).absolute() == clip.parent
+        return (there or self.open(clip.parent, reader)) and self.open_clip(clip.name)
+
+    def open_first_clip(self) -> None:
+        """Open the first clip of the work list with work left, if that is soon found."""
+        session = self._session
+        names = session.worklist.names()
+        if session.cohort is None or not names:
+            return
+        seen = (read_facts(session.cohort, n, session.rater) for n in names[:LOOKED_AT])
+        found = next((f.clip for f in seen if not f.done and not f.trouble), names[0])
+        self.open_clip(found)
+
+    def step(self, step: int) -> None:
+        """Open the next (1) or the previous (-1) clip of the work list."""
+        self._try(lambda: self._session.open_next(step))
+
+    def open_to_do(self) -> None:
+        """Open the next clip of the work list with work left."""
+        self._try(self._session.open_to_do)
+
+    def _try(self, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+
+    def open_clip(self, name: str) -> bool:
+        """Open a clip of the cohort; return whether that worked."""
+        if self._session.clip is not None and self._session.clip.name == name:
+            return True
+        try:
+            self._session.open_clip(name)
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+            return False
+        return True
+
+    def ask_open(self, reader: str = "") -> None:
+        """Let the person choose a cohort's folder, and open it."""
+        chosen = QFileDialog.getExistingDirectory(self._window, "Open a cohort (its .zarr folder)")
+        if chosen:
+            self.open(chosen, reader)
+
+    def ask_create(self, reader: str = "") -> None:
+        """Let the person choose where, make an empty cohort there, and open it."""
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._window, "New cohort", str(Path.home() / "cohort.zarr"), "Cohort (*.zarr)"
+        )
+        if chosen:
+            self.create(chosen, reader)
+
+    def create(self, location: str, reader: str = "") -> bool:
+        """Make an empty cohort at `location` and open it; return whether that worked."""
+        place = Path(location)
+        if place.suffix != ".zarr":
+            place = place.with_name(place.name + ".zarr")
+        try:
+            Cohort.create(place, name=slug_of(place.stem))
+        except (StoreError, ValueError, OSError) as error:
+            self._say(error)
+            return False
+        return self.open(place, reader)
+
+    def make_sample(self, reader: str = "") -> None:
+        """Make the sample cohort, unless it is there, and open it."""
+        chore = Chore(make_sample, self)
+        chore.done.connect(lambda place: self.open(place, reader))
+        chore.failed.connect(self._say)
+        self.busy.emit(chore, "Making the sample cohort …")
+        chore.start()
+
+    def close_cohort(self) -> None:
+        """Close clip and cohort."""
+        try:
+            self._session.close_cohort()
+        except StoreError as error:
+            self._say(error)
+
+    def ask_reader(self) -> None:
+        """Let the person change who reads."""
+        name, ok = QInputDialog.getText(
+            self._window,
+            "Who reads?",
+            "Your strokes are kept under this name:",
+            QLineEdit.EchoMode.Normal,
+            Memory.load().reader,
+        )
+        if ok:
+            try:
+                self._session.choose_reader(name)
+            except (StoreError, ValueError) as error:
+                self._say(error)
+
+    # ---- classes and words ----------------------------------------------------------------
+
+    def ask_classes(self, taken: Mapping[str, str], style: str) -> None:
+        """Let the person change the cohort's classes and words of confidence."""
+        cohort = self._session.cohort
+        if cohort is None:
+            return
+        refusal = (
+            ("This cohort was opened for reading only. Unpack the zip, or copy it, to change it.")
+            if cohort.store.read_only
+            else ""
+        )
+        dialog = ClassesDialog(self._window, cohort.meta, taken, refusal, style)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(lambda: self.change_cohort(dialog.draft.meta))
+        dialog.open()
+
+    def change_cohort(self, meta: CohortMeta | None) -> None:
+        """Give the cohort other classes and words, and open it again where we were."""
+        session, cohort = self._session, self._session.cohort
+        if cohort is None or meta is None:
+            return
+        place = session.clip.name if session.clip else None, session.frame, session.class_name
+        try:
+            session.close_clip()  # its planes get a class more
+        except StoreError as error:
+            self._say(error)
+            return
+
+        def work(chore: Chore) -> list[str]:
+            same = meta.classes == cohort.meta.classes
+            return cohort.update_meta(
+                classes=None if same else meta.classes, anchors=meta.anchors, progress=chore.report
+            )
+
+        chore = Chore(work, self)
+        chore.done.connect(lambda held: self._on_changed(cohort.location, place, held))
+        chore.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
+        self.busy.emit(chore, "Changing the cohort …")
+        chore.start()
+
+    def _on_changed(
+        self,
+        location: str,
+        place: tuple[str | None, int, str],
+        held: Sequence[str],
+        error: object = None,
+    ) -> None:
+        clip, frame, class_name = place
+        session = self._session
+        session.class_name = class_name
+        if self._reopen(location, clip):
+            session.frame = frame
+        if error is not None:
+            self._say(error)
+        elif held:
+            session.message = (
+                f"Changed. {', '.join(held[:3])}: open elsewhere now, follows with "
+                "the next stroke there."
+            )
+
+    def _reopen(self, location: str, clip: str | None) -> bool:
+        try:
+            self._session.open_cohort(location)
+        except (StoreError, OSError) as error:
+            self._say(error)
+            return False
+        return clip is not None and self.open_clip(clip)
+
+    # ---- clips ----------------------------------------------------------------------------
+
+    def ask_import(self, sources: Sequence[str] = ()) -> None:
+        """Let the person choose what to import, and import it."""
+        dialog = ImportDialog(self._window, sources)
+        if dialog.exec():
+            self.import_clips(
+                dialog.sources(),
+                dialog.patient_slug(),
+                crop=dialog.crop.isChecked(),
+                mask=dialog.mask.isChecked(),
+            )
+        dialog.deleteLater()
+
+    def import_clips(
+        self,
+        sources: Sequence[str],
+        patient: str | None = None,
+        *,
+        crop: bool = False,
+        mask: bool = False,
+    ) -> None:
+        """Import files and folders into the open cohort, beside the event loop."""
+        cohort = self._session.cohort
+        if cohort is None or not sources:
+            return
+
+        def work(chore: Chore) -> Any:
+            from napari_confseg.ingest import import_sources  # loads decoders: only when needed
+
+            return import_sources(
+                [Path(s) for s in sources],
+                cohort,
+                patient=patient,
+                crop="sector" if crop else "none",
+                mask=mask,
+                progress=chore.report,
+                cancelled=chore.cancelled,
+            )
+
+        chore = Chore(work, self)
+        chore.done.connect(self._on_imported)
+        chore.failed.connect(self._say)
+        self.busy.emit(chore, f"Importing {len(sources)} …")
+        chore.start()
+
+    def _on_imported(self, report: Any) -> None:
+        self.clips_changed.emit()
+        self.imported.emit(report)
+        n = len(report.imported)
+        words = [f"Imported {n} clip{'s' * (n != 1)}."] if n or not report.refused else []
+        words += [f"{Path(str(name)).name}: {reason}" for name, reason in report.refused]
+        self._session.message = "\n".join(words)
+        if self._session.clip is None:
+            self.open_first_clip()
+
+    def _say(self, error: object) -> None:
+        if isinstance(error, StoppedError):
+            self._session.message = "Stopped."
+        elif isinstance(error, StoreError):
+            self._session.message = str(error.problems[0])
+        else:
+            self._session.message = str(error) or type(error).__name__

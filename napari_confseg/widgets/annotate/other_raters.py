@@ -1,0 +1,90 @@
+"""Other readers and models on this clip: see their marks, take them as one's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.icons import hatch_icon
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class OtherReaders(QWidget):  # type: ignore[misc]
+    """A box to tick for each other rater, and a button that takes the shown class as mine."""
+
+    shown_wanted = Signal(str, bool)
+    accept_wanted = Signal(str)
+    sight_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxes: dict[str, QCheckBox] = {}
+        self.accepts: dict[str, QToolButton] = {}
+        self._rows: list[QWidget] = []
+        self.why_hidden = ""
+        self._note = label("Nobody else has marked this clip.", role="note")
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+        self._layout.addWidget(self._note)
+        self.let: QToolButton = button(
+            "A reviewer lets me see …", "Asks who, and notes it", flat=True
+        )
+        self.let.clicked.connect(self.sight_wanted)
+        self._layout.addWidget(self.let)
+
+    def set_raters(
+        self, raters: Sequence[tuple[str, str]], shown: Sequence[str], color: str, hidden: str = ""
+    ) -> None:
+        """Offer these raters (slug, label); those in `shown` are on show, in that order.
+
+        `hidden` says why some may not be offered; it is shown whether there are any or not, or
+        their number would be told.
+        """
+        for old in self._rows:
+            self._layout.removeWidget(old)
+            old.deleteLater()
+        self._rows, self.boxes, self.accepts = [], {}, {}
+        self.why_hidden = hidden
+        self._note.setText(hidden or "Nobody else has marked this clip.")
+        self._note.setVisible(bool(hidden) or not raters)
+        self.let.setVisible(bool(hidden))
+        for name, words in raters:
+            box = QCheckBox(words)
+            box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            # A long name is cut, and whole in the tooltip: it must not widen the panel.
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            box.setChecked(name in shown)
+            box.setToolTip(f"Show what {words} marked, hatched, beneath your own marks")
+            box.toggled.connect(lambda on, n=name: self.shown_wanted.emit(n, on))
+            take = button("Take", "", flat=True)
+            take.clicked.connect(lambda _on=False, n=name: self.accept_wanted.emit(n))
+            take.setVisible(name in shown)
+            if name in shown:
+                box.setIcon(hatch_icon(list(shown).index(name), color))
+            row = QWidget()
+            inside = QHBoxLayout(row)
+            inside.setContentsMargins(0, 0, 0, 0)
+            inside.addWidget(box, 1)
+            inside.addWidget(take)
+            self._layout.addWidget(row)
+            self._rows.append(row)
+            self.boxes[name], self.accepts[name] = box, take
+
+    def set_accept(self, words: str, possible: bool) -> None:
+        """Say what taking would take, and whether one may."""
+        for take in self.accepts.values():
+            take.setToolTip(words)
+            take.setEnabled(possible)

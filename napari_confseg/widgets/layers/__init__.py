@@ -1,0 +1,1 @@
+"""The session's layers on napari's canvas."""

@@ -1,0 +1,305 @@
+"""A class's layer: what a person does there becomes strokes and wishes of the session.
+
+With ``layers`` and ``paint_events`` the place that touches napari's corners: a layer's own undo is
+replaced, and so is what its polygon and its fill do while another tool stands behind them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+from napari.layers import Labels
+from napari.layers.labels._labels_key_bindings import reset_polygon
+from napari.settings import get_settings
+from qtpy.QtCore import QTimer
+
+from napari_confseg.annotate.patches import patch_between
+from napari_confseg.annotate.tools.marking import NOTHING_BY_RULE
+from napari_confseg.annotate.tools.merging import Merge, merged
+from napari_confseg.annotate.view import BAND_TOOLS, Tool
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.annotate.tools.toolkit import Toolkit
+    from napari_confseg.annotate.view import ViewState
+    from napari_confseg.widgets.layers.band_clicks import TwoClicks
+
+
+def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
+    """Return what a paint event changed, one patch for each frame.
+
+    Parameters
+    ----------
+    item : sequence
+        The event's atoms: masks within boxes, or (indices, values before, values after).
+    data : ndarray of uint8 (T, Y, X)
+        The plane. napari tells of a polygon before it writes and of a drag after, so neither the
+        values there are taken for those before nor for those after: the atoms know both.
+    class_index : int
+        Whose plane it is.
+    """
+    boxes = [_box(atom, data.shape) for atom in item]
+    low = np.min([[s.start for s in box] for box in boxes], axis=0)
+    high = np.max([[s.stop for s in box] for box in boxes], axis=0)
+    union = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    before = data[union].copy()
+    places = [_place(atom, box, low) for atom, box in zip(item, boxes, strict=True)]
+    for atom, place in zip(reversed(item), reversed(places), strict=True):  # latest change first
+        before[place] = atom.old_values if hasattr(atom, "mask") else atom[1]
+    after = before.copy()
+    for atom, place in zip(item, places, strict=True):
+        after[place] = atom.new_value if hasattr(atom, "mask") else atom[2]
+    y, x = union[1].start, union[2].start
+    found = (
+        patch_between(class_index, union[0].start + t, before[t], after[t], y=y, x=x)
+        for t in range(len(after))
+    )
+    return [p for p in found if p is not None]
+
+
+def _box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    if hasattr(atom, "mask"):
+        ranges = (range(n)[s] for s, n in zip(atom.slice_key, shape, strict=True))
+        return tuple(slice(r.start, r.stop) for r in ranges)
+    indices = [np.atleast_1d(i) for i in atom[0]]
+    return tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices)
+
+
+def _place(atom: Any, box: tuple[slice, ...], origin: Any) -> Any:
+    """Return the index of the pixels that `atom` changed in an array that begins at `origin`."""
+    if not hasattr(atom, "mask"):
+        return tuple(np.asarray(i) - o for i, o in zip(atom[0], origin, strict=True))
+    ranges = [range(s.start - o, s.stop - o) for s, o in zip(box, origin, strict=True)]
+    if atom.mask is None:
+        return tuple(slice(r.start, r.stop) for r in ranges)
+    return tuple(i + r.start for i, r in zip(np.nonzero(atom.mask), ranges, strict=True))
+
+
+def value_painted(atom: Any) -> int:
+    """Return the value that `atom` wrote."""
+    return int(atom.new_value if hasattr(atom, "mask") else np.ravel(atom[2])[0])
+
+
+MODES: Final = {
+    Tool.PAN: "pan_zoom",
+    Tool.BRUSH: "paint",
+    Tool.POLYGON: "polygon",
+    Tool.FILL: "fill",
+    Tool.ERASE: "erase",
+    Tool.EXCLUDE: "paint",
+    Tool.B_LINE: "fill",  # for its cross-hair: what a click fills is ours to say
+    Tool.PLEURA: "fill",
+    Tool.SMART_EDGE: "polygon",
+}
+"""napari's mode for each tool."""
+
+TOOLS: Final = {
+    "pan_zoom": Tool.PAN,
+    "paint": Tool.BRUSH,
+    "polygon": Tool.POLYGON,
+    "fill": Tool.FILL,
+    "erase": Tool.ERASE,
+}
+"""The tool that a mode stands for by itself."""
+
+
+class View(Protocol):
+    """What a class's layer needs of the view that it belongs to."""
+
+    session: Session
+    kit: Toolkit
+    clicks: TwoClicks
+    left_for_pan: Tool | None
+    shown: ViewState | None
+
+    @property
+    def pushing(self) -> bool:
+        """Whether what a layer reports now is the view's own doing."""
+
+    def push(self, *_: object) -> None:
+        """Show what differs from what is on show."""
+
+    def push_label(self) -> None:
+        """Give the layers the label that strokes get."""
+
+
+class ClassLayer:
+    """Listens to one class's layer.
+
+    Parameters
+    ----------
+    view : View
+        What it belongs to.
+    name : str
+        The class.
+    layer : napari.layers.Labels
+        Its layer.
+    """
+
+    def __init__(self, view: View, name: str, layer: Labels) -> None:
+        self._view = view
+        self._session = view.session
+        self._name = name
+        self._unsettled: list[tuple[Patch, NDArray[np.uint8]]] = []
+        layer.n_edit_dimensions = 2
+        layer.contiguous = True
+        # napari's own undo knows one layer, one sitting and a hundred strokes; the session's
+        # knows all of them, for ever.
+        layer.undo = self._session.undo
+        layer.redo = self._session.redo
+        layer.paint_polygon = partial(self._paint_polygon, layer)
+        layer.fill = partial(self._fill, layer)
+        events = layer.events
+        events.paint.connect(lambda event: self._on_paint(layer, event.value))
+        events.mode.connect(lambda: self._on_mode(layer))
+        events.selected_label.connect(lambda: self._on_label(layer))
+        events.brush_size.connect(lambda: self._on_brush_size(layer))
+        events.visible.connect(lambda: self._on_visible(layer))
+        events.n_edit_dimensions.connect(lambda: self._on_edit_dimensions(layer))
+        layer.mouse_drag_callbacks.append(self._until_release)
+        view.clicks.attach(layer)
+        self._bind_keys(layer)
+
+    def _bind_keys(self, layer: Labels) -> None:
+        """Let napari's keys of the tools mean ours, also where the mode is the same already."""
+        shortcuts = get_settings().shortcuts.shortcuts
+        for mode, tool in TOOLS.items():
+            for key in shortcuts.get(f"napari:activate_labels_{mode}_mode", ()):
+                layer.bind_key(key, self._taking(tool), overwrite=True)
+        for key in shortcuts.get("napari:reset_polygon", ()):
+            layer.bind_key(key, self._on_give_up, overwrite=True)
+
+    def _taking(self, tool: Tool) -> Callable[[Labels], None]:
+        def take(_layer: Labels) -> None:  # napari wants a name to call it by
+            self._session.tool = tool
+
+        return take
+
+    def _on_give_up(self, layer: Labels) -> None:
+        if self._view.clicks.waiting:
+            self._view.clicks.drop()
+        else:
+            reset_polygon(layer)
+
+    # ---- painting -------------------------------------------------------------------------
+
+    def _paint_polygon(self, layer: Labels, points: Sequence[Any], new_label: int) -> None:
+        if self._session.view().tool is Tool.SMART_EDGE:
+            corners = np.floor(np.asarray(points, float)[:, -2:])  # napari's lie half a pixel on
+            self._view.kit.snap([(float(y), float(x)) for y, x in corners])
+            return
+        Labels.paint_polygon(layer, points, new_label)
+        self._settle(layer)
+
+    def _fill(self, layer: Labels, *args: Any, **options: Any) -> None:
+        if self._session.view().tool not in BAND_TOOLS:
+            Labels.fill(layer, *args, **options)
+
+    def _on_paint(self, layer: Labels, item: Sequence[Any]) -> None:
+        value = value_painted(item[0])
+        tool = TOOLS.get(str(layer.mode), Tool.BRUSH)
+        tool = {EXCLUDED: Tool.EXCLUDE, 0: Tool.ERASE}.get(value, tool)
+        index = self._session.class_index(self._name)
+        layer._undo_history.clear()  # never used: the journal remembers
+        for painted in patches_of(item, layer.data, index):
+            final = ruled(painted, self._session.merge)
+            _write(layer, painted, final)  # a polygon is not there yet
+            if not self._record(painted, final, value, tool):
+                final = painted.before
+            if not np.array_equal(final, painted.after):
+                self._unsettled.append((painted, final))
+        if self._unsettled:  # and again when napari has written, which may be after this
+            QTimer.singleShot(0, partial(self._settle, layer))
+
+    def _record(self, painted: Patch, final: NDArray[np.uint8], value: int, tool: Tool) -> bool:
+        """Save what a stroke changed on one frame, also where it was dragged through several."""
+        patch = patch_between(
+            painted.class_index, painted.frame, painted.before, final, y=painted.y, x=painted.x
+        )
+        if patch is None:
+            self._session.message = NOTHING_BY_RULE
+            return True
+        act = Act((patch,), value, tool.value, patch.class_index, patch.frame)
+        return self._session.record(act) is not None
+
+    def _settle(self, layer: Labels) -> None:
+        """Bring the layer to what the rule or a refusal made of a stroke."""
+        unsettled, self._unsettled = self._unsettled, []
+        for painted, final in unsettled:
+            _write(layer, painted, final)
+        if unsettled:
+            layer.refresh(extent=False)
+
+    def _until_release(self, _layer: Labels, event: Any) -> Iterator[None]:
+        self._session.playing = False
+        yield
+        while event.type == "mouse_move":
+            yield
+        # After napari's own handler of the release, which may come after this one.
+        QTimer.singleShot(0, self._view.push)
+
+    # ---- napari's own controls ------------------------------------------------------------
+
+    def _on_mode(self, layer: Labels) -> None:
+        mode = str(layer.mode)
+        if self._view.pushing or mode not in TOOLS:
+            return
+        session, left = self._session, self._view.left_for_pan
+        tool = next((t for t in (session.tool, left) if t and MODES[t] == mode), TOOLS[mode])
+        before, session.tool = session.tool, tool
+        # Space, held, moves the picture: the tool that it came from comes back after it.
+        self._view.left_for_pan = before if tool is Tool.PAN else None
+
+    def _on_label(self, layer: Labels) -> None:
+        """Answer napari's keys for the next label, the last, the background and the picker."""
+        value, shown = int(layer.selected_label), self._view.shown
+        if self._view.pushing or shown is None or value == shown.label:
+            return
+        if value == 0:  # X: to and fro between painting and erasing
+            erasing = self._session.tool is Tool.ERASE
+            self._session.tool = Tool.BRUSH if erasing else Tool.ERASE
+        elif value == EXCLUDED:
+            self._session.tool = Tool.EXCLUDE
+        else:
+            self._session.confidence = min(value, MAX_CONFIDENCE)
+        self._view.push_label()  # also where the wish stayed as it was: 100 and one more
+
+    def _on_brush_size(self, layer: Labels) -> None:
+        if not self._view.pushing:
+            self._session.brush_size = min(max(int(layer.brush_size), 1), 400)
+
+    def _on_visible(self, layer: Labels) -> None:
+        if self._view.pushing:
+            return
+        hidden = self._session.hidden
+        self._session.hidden = hidden - {self._name} if layer.visible else hidden | {self._name}
+        if layer.visible:
+            self._session.solo = False
+
+    def _on_edit_dimensions(self, layer: Labels) -> None:
+        if layer.n_edit_dimensions != 2:  # a mark is on one frame
+            layer.n_edit_dimensions = 2
+
+
+def ruled(painted: Patch, rule: Merge) -> NDArray[np.uint8]:
+    """Return what the box of a stroke becomes under `rule`; erasing and excluding know none.
+
+    With "replace" a stroke of the hand goes over everything, what is excluded too.
+    """
+    proposal = np.where(painted.before != painted.after, painted.after, np.uint8(0))
+    if rule is Merge.REPLACE or proposal.max() > MAX_CONFIDENCE:
+        return painted.after
+    return np.where(proposal > 0, merged(painted.before, proposal, rule), painted.after)
+
+
+def _write(layer: Labels, painted: Patch, final: NDArray[np.uint8]) -> None:
+    h, w = final.shape
+    box = layer.data[painted.frame, painted.y : painted.y + h, painted.x : painted.x + w]
+    np.copyto(box, final, where=painted.before != painted.after)

@@ -1,0 +1,260 @@
+"""What is reviewed, on the canvas: raters in their own colours, a map, the disagreement's outline.
+
+Layers of its own between the frames and the marks that are painted. One class at a time: the one
+being marked, which is that of the disagreement on the desk.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
+
+from napari_confseg.agreement.maps import MAPS
+from napari_confseg.annotate.hatch import HatchedPlanes
+from napari_confseg.annotate.review.planes import (
+    MapOfAgreement,
+    OutlinedEvent,
+    StoredPlanes,
+)
+from napari_confseg.widgets.layers.colormaps import ramp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_confseg.agreement.disagreement import Region
+    from napari_confseg.annotate.review.model import Review
+    from napari_confseg.annotate.review.state import RaterRow, ReviewState
+    from napari_confseg.widgets.layers.session_layers import LayerView
+
+_AXES: Final = ("frame", "y", "x")
+MAP: Final = "Agreement"
+OUTLINE: Final = "Disagreement"
+MAP_OPACITY: Final = 0.75
+ROOM: Final = 2.2
+"""How many times the size of a disagreement the canvas shows around it."""
+CLOSEST: Final = 8.0
+"""Pixels of the canvas that a pixel of the clip gets at most."""
+
+
+@cache
+def map_colors(levels: int) -> dict[int | None, Any]:
+    """Return the colours of map values 0 (clear) to `levels`: perceptually even (viridis)."""
+    even = ensure_colormap("viridis").map(np.linspace(0, 1, levels + 1)[1:])
+    clear = np.zeros(4, np.float32)
+    table: dict[int | None, Any] = {None: clear, 0: clear}
+    table |= {i + 1: np.asarray(color, np.float32) for i, color in enumerate(even)}
+    return table
+
+
+class ReviewLayers:
+    """Keeps a viewer's layers in step with a review.
+
+    Parameters
+    ----------
+    review : Review
+        What is shown.
+    view : LayerView
+        Shows the session in the same viewer.
+    viewer : napari.Viewer
+        Where; a plugin's proxy will do.
+    """
+
+    def __init__(self, review: Review, view: LayerView, viewer: Any) -> None:
+        self._review = review
+        self._view = view
+        self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
+        self._layers: dict[str, Any] = {}
+        self._sources: dict[str, object] = {}
+        self._colored: dict[str, tuple[Any, object]] = {}
+        self._planes: dict[tuple[str, int], StoredPlanes] = {}
+        self._readings: object = None
+        self._in_sight = True
+        self._links: list[tuple[Any, Any]] = [
+            (review.changed, self.sync),
+            (review.session.events.class_name, self.sync),
+            (review.went, self.zoom_to),
+        ]
+        for signal, slot in self._links:
+            signal.connect(slot)
+        self._viewer.layers.events.removed.connect(self._on_removed)
+        self.sync()
+
+    @property
+    def _viewer(self) -> Any:
+        return self._viewer_ref()
+
+    def close(self) -> None:
+        """Take all layers away and listen no more."""
+        for signal, slot in self._links:
+            signal.disconnect(slot, missing_ok=True)
+        self._links = []
+        if self._viewer is not None:
+            self._viewer.layers.events.removed.disconnect(self._on_removed)
+            with self._view.undisturbed():
+                for name in list(self._layers):
+                    self._remove(name)
+
+    # ---- layers ---------------------------------------------------------------------------
+
+    def set_in_sight(self, in_sight: bool) -> None:
+        """Show while the panel is in sight, and while one adjudicates with other panels' tools.
+
+        Whoever turns to the Annotate panel to read a clip is not to see what others marked.
+        """
+        self._in_sight = in_sight
+        if self._links:  # a panel that goes hides first or last
+            self.sync()
+
+    def sync(self, *_: object) -> None:
+        """Show what the review says now."""
+        review, session = self._review, self._review.session
+        if self._readings is not review.readings:
+            self._readings, self._planes = review.readings, {}
+        with self._view.undisturbed() as above:
+            fits = session.clip is not None
+            for name, layer in list(self._layers.items()):
+                # Not hidden: the slider of frames goes by the longest layer.
+                if not fits or layer.data.shape != session.clip.shape:  # type: ignore[union-attr]
+                    self._remove(name)
+            if fits and session.class_name in {c.name for c in session.classes}:
+                self._show(review.state, session.class_index(), above)
+
+    def _show(self, state: ReviewState, class_index: int, above: int) -> None:
+        item = state.item
+        event = item.event if item and item.event.class_index == class_index else None
+        source = (event, state.wish.threshold)
+        clip = self._review.session.clip
+        assert clip is not None
+        self._put(
+            OUTLINE, event is not None, source, above, lambda: OutlinedEvent(event, clip.shape)
+        )
+        self._color(OUTLINE, "", lambda: DirectLabelColormap(color_dict=dict(_OUTLINE_COLORS)))
+        for row in reversed(state.raters):
+            self._show_rater(row, class_index, state, above)
+        self._show_map(state, class_index, above)
+
+    def _show_rater(self, row: RaterRow, class_index: int, state: ReviewState, above: int) -> None:
+        source = (self._readings, class_index, row.look, state.wish.threshold)
+        self._put(
+            row.name,
+            row.shown,
+            source,
+            above,
+            lambda: HatchedPlanes(
+                self._stored(row.name, class_index), row.look.direction, state.wish.threshold
+            ),
+        )
+        self._color(row.name, row.look.color, lambda: ramp(row.look.color))
+        if row.name in self._layers:
+            self._layers[row.name].name = row.label
+            self._layers[row.name].opacity = state.wish.opacity
+
+    def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
+        wish = state.wish
+        compared = tuple(r.name for r in state.compared)
+        on = bool(wish.map) and len(compared) > 1
+        source = (self._readings, class_index, wish.map, compared, wish.threshold)
+        self._put(
+            MAP,
+            on,
+            source,
+            above,
+            lambda: MapOfAgreement(
+                [self._stored(n, class_index) for n in compared], MAPS[wish.map][1], wish.threshold
+            ),
+        )
+        levels = len(compared) if wish.map == "votes" else 100
+        self._color(MAP, levels, lambda: DirectLabelColormap(color_dict=dict(map_colors(levels))))
+        if MAP in self._layers:
+            self._layers[MAP].opacity = MAP_OPACITY
+
+    def _color(self, name: str, which: object, make: Callable[[], Any]) -> None:
+        """Colour layer `name` unless it has these colours: napari takes its time over it."""
+        layer = self._layers.get(name)
+        if layer is not None and self._colored.get(name) != (layer, which):
+            self._colored[name] = layer, which
+            layer.colormap = make()
+
+    def _stored(self, rater: str, class_index: int) -> StoredPlanes:
+        key = rater, class_index
+        if key not in self._planes:
+            reading = self._review.readings[rater]
+            self._planes[key] = StoredPlanes(reading, class_index, self._tell)
+        return self._planes[key]
+
+    def _tell(self, words: str) -> None:
+        self._review.session.message = words
+
+    def _put(
+        self, name: str, on: bool, source: tuple[object, ...], above: int, make: Callable[[], Any]
+    ) -> None:
+        """Show layer `name` of what `make` makes of `source`, or hide it."""
+        on = on and (self._in_sight or self._review.state.adjudicating)
+        layer = self._layers.get(name)
+        if layer is not None and layer.visible != on:
+            layer.visible = on
+        if not on or self._sources.get(name) == source:
+            return
+        self._sources[name] = source
+        if layer is not None:
+            layer.data = make()
+            return
+        clip = self._review.session.clip
+        assert clip is not None
+        spacing = clip.meta.spacing
+        scale = (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
+        layer = Labels(make(), name=name, scale=scale, axis_labels=_AXES)
+        layer.editable = False
+        self._layers[name] = layer
+        self._viewer.layers.insert(above, layer)
+
+    def _remove(self, name: str) -> None:
+        layer = self._layers.pop(name)
+        self._sources.pop(name, None)
+        self._colored.pop(name, None)
+        if layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _on_removed(self, event: Any) -> None:
+        """Take note that a person took one of our layers from napari's list."""
+        for name, layer in list(self._layers.items()):
+            if layer is event.value:
+                del self._layers[name]
+                self._sources.pop(name, None)
+                wish = self._review.state.wish
+                if name == MAP:
+                    self._review.want(map="")
+                elif name != OUTLINE:
+                    self._review.want(hidden=wish.hidden | {name})
+
+    # ---- where to look --------------------------------------------------------------------
+
+    def zoom_to(self, region: Region) -> None:
+        """Bring a region to the middle of the canvas, large enough to judge, with its surround."""
+        if not self._review.state.wish.follow:
+            return
+        clip = self._review.session.clip
+        assert clip is not None
+        spacing = clip.meta.spacing
+        step = np.array([spacing.y, spacing.x] if spacing else [1.0, 1.0])
+        y0, x0, y1, x1 = region.box
+        canvas = np.array(self._viewer.canvas.size, float)
+        fits = float((canvas / (step * clip.shape[1:])).min())  # shows the whole frame
+        close = float((canvas / (step * (y1 - y0, x1 - x0) * ROOM)).min())
+        camera = self._viewer.scene.camera
+        camera.center = (0.0, *(step * ((y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)))
+        camera.zoom = min(max(close, fits), CLOSEST / float(step.max()))
+
+
+_OUTLINE_COLORS: Final[dict[int | None, Any]] = {
+    None: np.zeros(4, np.float32),
+    0: np.zeros(4, np.float32),
+    1: np.array([1, 1, 1, 1], np.float32),
+    2: np.array([0, 0, 0, 0.8], np.float32),
+}
+"""White with a black rim is seen on any ground."""

@@ -1,1 +1,0 @@
-"""Small widgets and manners that the panels share."""

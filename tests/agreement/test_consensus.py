@@ -1,0 +1,139 @@
+"""Consensus in the store, and STAPLE against SimpleITK."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_confseg.agreement.agreement import agree
+from napari_confseg.agreement.consensus import METHODS, fit, make_consensus, merge, yes_or_no
+from napari_confseg.agreement.patterns import Collector
+from napari_confseg.store import Cohort, Status, StoreError
+from tests.agreement.opinions import ambiguous_frames, read_clip
+
+if TYPE_CHECKING:
+    from napari_confseg.agreement.consensus import ConsensusMethod
+
+RATERS = {"anna": (1.0, 0.0), "bert": (0.7, 1.0), "carl": (1.2, 1.5)}
+
+
+@pytest.fixture
+def read(cohort: Cohort) -> Cohort:
+    read_clip(cohort, "clip-1", RATERS, seed=1)
+    read_clip(cohort, "clip-2", dict(list(RATERS.items())[:2]), seed=2)
+    return cohort
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_staple_equals_simpleitk(seed: int) -> None:
+    import SimpleITK as sitk  # noqa: N813
+
+    frames = [f for f in ambiguous_frames(seed, 12) if any(p.any() for p in f[2].values())]
+    names = ("a", "b", "c")
+    collector = Collector(names, yes_or_no(30))
+    for _, _, planes in frames:
+        collector.add(planes)
+    rule, fitted = fit("staple", collector.patterns(), 30)
+    staple = sitk.STAPLEImageFilter()
+    staple.SetForegroundValue(1)
+    volumes = [np.stack([f[2][n] >= 30 for f in frames]).astype(np.uint8) for n in names]
+    theirs = sitk.GetArrayFromImage(staple.Execute([sitk.GetImageFromArray(v) for v in volumes]))
+    found = fitted["raters"]
+    assert [found[n]["sensitivity"] for n in names] == pytest.approx(
+        staple.GetSensitivity(), abs=2e-4
+    )
+    assert [found[n]["specificity"] for n in names] == pytest.approx(
+        staple.GetSpecificity(), abs=2e-4
+    )
+    ours = np.stack([merge(names, f[2], rule) for f in frames])
+    marked = np.any(volumes, 0)
+    assert np.abs(ours[marked] - 100 * theirs[marked]).max() < 1.5  # we store whole percent
+
+
+def test_empty_planes_give_numbers(read: Cohort) -> None:
+    for name in RATERS:
+        rater = read.clip("clip-1").rater(name)
+        status = rater.read_status()
+        status[:, 3] = 2  # reviewed by all, seen by nobody: SimpleITK answers NaN
+        rater.write_status(status)
+    for method in METHODS:
+        make_consensus(read, method, classes=["consolidation"])
+        made = read.clip("clip-1").rater(method)
+        assert not made.stored_chunks()
+        assert (made.read_status()[:, 3] == Status.REVIEWED).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_is_a_rater_that_can_be_read_and_compared(
+    read: Cohort, method: ConsensusMethod
+) -> None:
+    report = make_consensus(read, method, classes=["pleura", "a-line"])
+    assert report.clips == ["clip-1", "clip-2"]
+    assert report.raters == tuple(RATERS)
+    assert report.frames == 2 * 2 * 5
+    again = Cohort.open(read.location, read_only=True)
+    made = again.clip("clip-1").rater(method)
+    assert made.meta.kind == "consensus"
+    expected = np.zeros((6, 6), np.uint8)
+    expected[:5, :2] = Status.REVIEWED
+    assert np.array_equal(made.read_status(), expected)
+    assert made.read_planes(0).max() > 60
+    agreement = agree(again, raters=["anna", method], thresholds=[50], classes=["pleura"])
+    assert all(row.dice > 0.5 for clip in agreement.clips for row in clip.pairs)
+    assert bool(report.fitted) == (method not in ("majority", "mean"))
+
+
+def test_mean_and_majority_are_what_they_say(read: Cohort) -> None:
+    make_consensus(read, "mean", classes=["pleura"])
+    make_consensus(read, "majority", classes=["pleura"], threshold=40)
+    clip = read.clip("clip-1")
+    planes = np.stack([clip.rater(n).read_planes(0) for n in RATERS])
+    assert np.array_equal(clip.rater("mean").read_planes(0), np.rint(planes.mean(0)))
+    assert np.array_equal(clip.rater("majority").read_planes(0), 100 * ((planes >= 40).sum(0) >= 2))
+
+
+def test_again_replaces_and_leaves_nothing_behind(read: Cohort) -> None:
+    make_consensus(read, "mean", name="all", classes=["pleura"])
+    for name in RATERS:
+        rater = read.clip("clip-1").rater(name)
+        rater.write_plane(2, 0, np.zeros((48, 64), np.uint8))
+    make_consensus(read, "majority", name="all", classes=["pleura"])
+    planes = read.clip("clip-1").rater("all").read_planes(0)
+    assert not planes[2].any()
+    assert set(np.unique(planes)) == {0, 100}
+
+
+def test_exclusion_and_least(read: Cohort) -> None:
+    clip = read.clip("clip-2")
+    for name, rows in {"anna": 6, "bert": 3}.items():
+        plane = clip.rater(name).read_plane(1, 0)
+        plane[:rows] = 255
+        clip.rater(name).write_plane(1, 0, plane)
+    make_consensus(read, "mean", classes=["pleura"])
+    made = read.clip("clip-2").rater("mean").read_plane(1, 0)
+    assert (made[:6] == 255).all()  # half of two is enough
+    assert (made[6:] <= 100).all()
+    report = make_consensus(read, "mean", classes=["pleura"], least=3, name="three")
+    assert report.clips == ["clip-1"]
+
+
+def test_refusals_name_what_is_wrong(read: Cohort) -> None:
+    with pytest.raises(StoreError) as error:
+        make_consensus(read, "mean", name="anna", raters=["anna", "bert"], classes=["liver"])
+    assert {p.code for p in error.value.problems} == {"rater-itself", "class-unknown", "exists"}
+
+
+def test_cancel_keeps_whole_clips(read: Cohort) -> None:
+    calls: list[str] = []
+    report = make_consensus(
+        read,
+        "mean",
+        classes=["pleura"],
+        progress=lambda done, of, what: calls.append(f"{done}/{of} {what}"),
+        cancelled=lambda: len(calls) == 2,
+    )
+    assert calls == ["0/3 estimating pleura", "1/3 clip-1"]
+    assert report.clips == ["clip-1"]
+    assert "mean" not in read.clip("clip-2").raters()

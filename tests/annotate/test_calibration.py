@@ -1,0 +1,187 @@
+"""The calibration exercise: which frames, how sure against how right, left and gone on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_confseg.agreement.exercise import choose_frames, curve, in_words, references, score
+from napari_confseg.annotate.calibration import Exercising
+from napari_confseg.annotate.session import Session
+from napari_confseg.store import Status
+from tests.annotate.edits import paint
+from tests.conftest import add_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_confseg.store import Cohort
+
+BOX = np.s_[10:30, 10:40]
+
+
+@pytest.fixture
+def known(cohort: Cohort) -> Cohort:
+    """Three clips with a truth: B-lines on frames 0 to 3 of 6, all reviewed."""
+    add_clip(cohort, "clip-3")
+    for name in cohort.clips():
+        truth = cohort.clip(name).create_rater("truth", kind="truth", label="The truth")
+        plane = np.zeros(truth.shape[2:], np.uint8)
+        plane[BOX] = 100
+        for t in range(4):
+            truth.write_plane(t, 2, plane)
+        truth.write_status(np.full(truth.shape[:2], Status.REVIEWED, np.uint8))
+    return cohort
+
+
+@pytest.fixture
+def session(known: Cohort) -> Iterator[Session]:
+    made = Session()
+    made.choose_reader("Ada")
+    made.open_cohort(known.location)
+    yield made
+    made.close_cohort()
+
+
+def test_frames_are_dealt_from_all_clips_and_new_to_the_reader(known: Cohort) -> None:
+    chosen = choose_frames(known, "truth", "ada", 10, seed=1)
+    assert chosen == choose_frames(known, "truth", "ada", 10, seed=1)
+    assert chosen != choose_frames(known, "truth", "ada", 10, seed=2)
+    assert len(set(chosen)) == 10
+    assert {c for c, _ in chosen} == {"clip-1", "clip-2", "clip-3"}
+    assert sum(t < 4 for _, t in chosen) == 8
+    assert len(choose_frames(known, "truth", "ada", 99, seed=1)) == 18  # all there are
+    assert choose_frames(known, "nobody", "ada", 10, seed=1) == []
+    rater = known.clip("clip-1").create_rater("ada", kind="human")
+    status = np.zeros(rater.shape[:2], np.uint8)
+    status[:, 0] = Status.IN_PROGRESS
+    rater.write_status(status)
+    assert {c for c, _ in choose_frames(known, "truth", "ada", 99, seed=1)} == {"clip-2", "clip-3"}
+    (found,) = references(known, "ada")
+    assert (found.name, found.label, found.frames) == ("truth", "The truth", 12)
+
+
+def test_only_what_both_reviewed_counts(known: Cohort) -> None:
+    rater = known.clip("clip-1").create_rater("ada", kind="human")
+    mine = np.zeros(rater.shape[2:], np.uint8)
+    mine[10:30, 10:25], mine[10:30, 40:55], mine[0, 0] = 80, 80, 255
+    rater.write_plane(0, 2, mine)
+    rater.write_plane(1, 2, mine)
+    status = np.zeros(rater.shape[:2], np.uint8)
+    status[0] = Status.REVIEWED
+    rater.write_status(status)
+    sums = score(known, "truth", "ada", [("clip-1", 0), ("clip-1", 1), ("clip-2", 0)])
+    asked, right = sums["b-line"]
+    assert (asked[80], right[80]) == (600, 300)
+    assert (asked[0], right[0]) == (48 * 64 - 600 - 1, 300)
+    assert sums["a-line"][0].sum() == 48 * 64
+    found = curve(sums["b-line"])
+    assert (found.error, found.missed) == (pytest.approx(0.3), 0.5)
+    assert in_words(found) == (
+        "When you said 80 %, 50 % was there: you are surer than right. 50 % of what is there you "
+        "left out. All lies within one step of 10 %: use more of the scale to learn more."
+    )
+
+
+@pytest.mark.parametrize(
+    ("marks", "words"),
+    [
+        ({}, "You marked nothing, and nothing was there."),
+        ({0: (1000, 200)}, "You marked nothing of it."),
+        ({60: (50, 20)}, "too little to tell"),
+        ({60: (1000, 900), 30: (900, 280)}, "you are more often right than you say"),
+        ({60: (1000, 900), 90: (1000, 500)}, "surer than right. When you said 60 %"),
+        ({60: (1000, 620), 30: (900, 280)}, "You are as sure as you are right."),
+    ],
+)
+def test_in_words(marks: dict[int, tuple[int, int]], words: str) -> None:
+    sums = np.zeros((2, 101), np.int64)
+    for level, pair in marks.items():
+        sums[:, level] = pair
+    assert words in in_words(curve(sums))
+
+
+def read(session: Session, frames: int, confidence: int = 80) -> None:
+    """Mark half of what is there on frames asked, and review them."""
+    exercising = Exercising(session)
+    for _ in range(frames):
+        exercising.go(exercising.next_open())
+        if session.frame < 4:
+            paint(session, (10, 10, 30, 25), class_name="b-line", confidence=confidence)
+        session.mark_reviewed()
+    exercising.close()
+
+
+def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: Cohort) -> None:
+    session.open_clip("clip-1")
+    session.show_rater("truth")
+    exercising = Exercising(session)
+    heard: list[None] = []
+    exercising.changed.connect(lambda: heard.append(None))
+    with pytest.raises(ValueError, match="No exercise"):
+        exercising.finish()
+    exercising.begin("truth", 5, seed=3)
+    assert heard
+    assert exercising.position() == 0
+    assert session.overlays == ()  # the answer is hidden
+    assert "exercise" in session.standing.why()
+    with pytest.raises(ValueError, match="exercise"):
+        session.show_rater("truth")
+    with pytest.raises(ValueError, match="under way"):
+        exercising.begin("truth", 5)
+    with pytest.raises(ValueError, match="at least one frame"):
+        exercising.finish()
+    exercising.close()
+    assert session.standing.why() == ""
+
+    read(session, 2)
+    session.flush()
+    session.close_cohort()
+    later = Session()  # another day
+    later.choose_reader("Ada")
+    later.open_cohort(known.location)
+    exercising = Exercising(later)
+    assert exercising.current is not None
+    assert sum(exercising.done()) == 2
+    assert exercising.position() is None
+    exercising.go(exercising.next_open())
+    assert not exercising.done()[exercising.position()]
+    later.mark_reviewed()
+    assert sum(exercising.done()) == 3
+    result = exercising.finish()  # stopped early: what is done counts
+    assert len(result.frames) == 3
+    assert exercising.current is None
+    assert not later.in_exercise
+    assert result.sums("b-line")[0, 80] == result.sums()[0, 80] > 0
+    assert curve(result.sums("b-line")).right[7] == 1.0
+    assert [e.begun for e in Exercising(later).finished] == [result.begun]
+    second = exercising.begin("truth", 99)
+    assert not set(second.frames) & set(result.frames)  # new ones
+    exercising.drop()
+    assert len(exercising.finished) == 1
+    later.choose_reader("Bo")
+    assert exercising.finished == []
+    exercising.close()
+    later.close_cohort()
+
+
+def test_nothing_to_ask_is_said(session: Session, cohort: Cohort) -> None:
+    exercising = Exercising(session)
+    with pytest.raises(ValueError, match="none left"):
+        exercising.begin("nobody", 5)
+    session.close_cohort()
+    assert exercising.references() == []
+    with pytest.raises(ValueError, match="Open a cohort"):
+        exercising.begin("truth", 5)
+    exercising.close()
+
+
+def test_a_spoilt_record_counts_as_none(session: Session) -> None:
+    exercising = Exercising(session)
+    exercising.begin("truth", 3)
+    file = exercising._file
+    assert file is not None
+    file.write_text('{"exercises": [{"begun": "yesterday"}]}')
+    assert Exercising(session).current is None

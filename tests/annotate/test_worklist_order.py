@@ -1,0 +1,154 @@
+"""The work list as a pure function of facts and a wish."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_confseg.annotate.worklist import (
+    DIFFER_BELOW,
+    ClipFacts,
+    Facet,
+    QueueWish,
+    Sort,
+    Which,
+    choices,
+    counts,
+    following,
+    ordered,
+)
+from napari_confseg.store import PATHOLOGIES, ZONES
+
+FACTS = (
+    ClipFacts(
+        "c-10",
+        "p1",
+        reviewed=1.0,
+        begun=True,
+        seconds=90,
+        zone="R3",
+        quality=4,
+        pathology=("effusion",),
+        tags=("Teaching",),
+        alike=0.9,
+    ),
+    ClipFacts("c-9", "p1", reviewed=0.5, begun=True, seconds=30, zone="L1", alike=0.2),
+    ClipFacts("c-1", "p2", note="rib shadow", tags=("teaching", "film"), zone="R3"),
+    ClipFacts("c-2", "p3", trouble="no zarr.json"),
+)
+
+
+def test_four_lists() -> None:
+    lists = {w: ordered(FACTS, QueueWish(which=w)) for w in Which}
+    assert lists == {
+        Which.ALL: ("c-1", "c-2", "c-9", "c-10"),  # 9 before 10
+        Which.TO_DO: ("c-1", "c-9"),
+        Which.MINE: ("c-9", "c-10"),
+        Which.DIFFER: ("c-9",),
+    }
+    assert counts(FACTS, QueueWish()) == {w: len(names) for w, names in lists.items()}
+
+
+def test_text_and_facets_narrow() -> None:
+    def found(**wish: object) -> tuple[str, ...]:
+        return ordered(FACTS, QueueWish(**wish))
+
+    assert found(text="TEACH") == ("c-1", "c-10")
+    assert found(text="teach p1") == ("c-10",)
+    assert found(text="rib  shadow ") == ("c-1",)
+    assert found(text="nowhere") == ()
+    zones = frozenset({(Facet.ZONE, "R3"), (Facet.ZONE, "L1")})
+    assert found(facets=zones) == ("c-1", "c-9", "c-10")  # either zone
+    assert found(facets=zones | {(Facet.QUALITY, "4")}) == ("c-10",)  # and the quality
+    assert found(facets=frozenset({(Facet.TAG, "film")}), which=Which.MINE) == ()
+    assert counts(FACTS, QueueWish(text="p1"))[Which.TO_DO] == 1
+    assert choices(FACTS)[Facet.ZONE] == {"R3": 2, "L1": 1}
+    assert QueueWish(text=" ").narrows is False
+
+
+def test_orders() -> None:
+    def by(sort: Sort, **more: object) -> tuple[str, ...]:
+        return ordered(FACTS, QueueWish(sort=sort, **more))
+
+    assert by(Sort.REVIEWED) == ("c-1", "c-2", "c-9", "c-10")
+    assert by(Sort.MINUTES, falling=True) == ("c-10", "c-9", "c-1", "c-2")
+    assert by(Sort.ALIKE) == ("c-9", "c-10", "c-1", "c-2")
+    assert by(Sort.NAME, falling=True) == ("c-10", "c-9", "c-2", "c-1")
+
+
+def test_the_open_clip_stays_at_the_stroke_that_finishes_it() -> None:
+    wish = QueueWish(which=Which.TO_DO)
+    finished = tuple(replace(f, reviewed=1.0) if f.clip == "c-9" else f for f in FACTS)
+    assert ordered(finished, wish) == ("c-1",)
+    assert ordered(finished, wish, "c-9") == ("c-1", "c-9")
+    assert counts(finished, wish)[Which.TO_DO] == 1
+
+
+def test_one_key_goes_through_the_list_and_stops_at_its_ends() -> None:
+    names = ("a", "b", "c")
+    assert [following(names, n, 1) for n in names] == ["b", "c", None]
+    assert [following(names, n, -1) for n in names] == [None, "a", "b"]
+    assert (following(names, None, 1), following(names, "x", -1)) == ("a", "c")
+    assert following((), "x", 1) is None
+
+
+CLIPS = st.lists(
+    st.builds(
+        ClipFacts,
+        clip=st.from_regex(r"[a-c]{1,2}-[0-9]{1,3}", fullmatch=True),
+        patient=st.sampled_from(["p1", "p2"]),
+        reviewed=st.floats(0, 1),
+        begun=st.booleans(),
+        seconds=st.floats(0, 1e4),
+        zone=st.sampled_from(["", *ZONES]),
+        quality=st.integers(0, 5),
+        pathology=st.lists(st.sampled_from(PATHOLOGIES), max_size=2).map(tuple),
+        tags=st.lists(st.sampled_from(["x", "y"]), max_size=2).map(tuple),
+        alike=st.none() | st.floats(0, 1),
+    ),
+    max_size=12,
+    unique_by=lambda f: f.clip,
+)
+WISHES = st.builds(
+    QueueWish,
+    which=st.sampled_from(Which),
+    text=st.sampled_from(["", "a", "p1", "zz"]),
+    facets=st.frozensets(
+        st.sampled_from([(Facet.ZONE, "L1"), (Facet.TAG, "x"), (Facet.QUALITY, "3")]), max_size=2
+    ),
+    sort=st.sampled_from(Sort),
+    falling=st.booleans(),
+)
+
+
+@given(CLIPS, WISHES, st.randoms())
+def test_laws(facts: list[ClipFacts], wish: QueueWish, random: object) -> None:
+    names = ordered(facts, wish)
+    assert len(set(names)) == len(names)
+    assert set(names) <= {f.clip for f in facts}
+    assert counts(facts, wish)[wish.which] == len(names)
+    shuffled = facts[:]
+    random.shuffle(shuffled)
+    assert ordered(shuffled, wish) == names  # the order they were read in does not matter
+    turned = ordered(facts, replace(wish, falling=not wish.falling))
+    assert set(turned) == set(names)
+    everything = QueueWish(sort=wish.sort)
+    assert set(names) <= set(ordered(facts, everything))
+    wide = replace(wish, text="", facets=frozenset())
+    assert set(names) <= set(ordered(facts, wide))
+    # Walking with the key visits each once.
+    walked, at = [], None
+    while (at := following(names, at, 1)) is not None and len(walked) <= len(names):
+        walked.append(at)
+    assert tuple(walked) == names
+
+
+def test_who_differs_is_below_the_threshold_and_known() -> None:
+    facts = [
+        ClipFacts("a", alike=DIFFER_BELOW),
+        ClipFacts("b", alike=DIFFER_BELOW - 0.01),
+        ClipFacts("c"),
+    ]
+    assert ordered(facts, QueueWish(which=Which.DIFFER)) == ("b",)

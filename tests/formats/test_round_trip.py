@@ -1,0 +1,87 @@
+"""Our own exports brought back: exact where the format holds confidence, cut where it does not."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_confseg.formats.export import Options as ExportOptions
+from napari_confseg.formats.export import export
+from napari_confseg.formats.labels import Options, import_labels
+from napari_confseg.store import Cohort, validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_confseg.dataset.frozen import Dataset
+    from napari_confseg.store import Rater
+
+
+@pytest.fixture
+def study(dataset: Dataset, tmp_path: Path, state_dir: Path) -> Cohort:
+    """The cohort that the dataset was built from, for this test alone."""
+    shutil.copytree(dataset.folder.parent.parent / "study.zarr", tmp_path / "study.zarr")
+    return Cohort.open(tmp_path / "study.zarr")
+
+
+def both(study: Cohort, clip: str) -> tuple[Rater, Rater]:
+    return study.clip(clip).rater("anna"), study.clip(clip).rater("back")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
+@pytest.mark.parametrize("name", ["coco", "nrrd"])
+def test_exact_with_what_was_reviewed(
+    dataset: Dataset, study: Cohort, tmp_path: Path, name: str
+) -> None:
+    export(dataset, name, tmp_path / "out")
+    report = import_labels(study, tmp_path / "out", "back", Options(confidence=1))
+    assert (report.format, report.problems) == (name, [])
+    assert [c.clip for c in report.clips] == dataset.clips()
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        frames = list(record.frames)
+        for c in range(3):
+            assert np.array_equal(back.read_planes(c)[frames], mine.read_planes(c)[frames])
+            reviewed = mine.read_status()[:, c] == 2
+            assert np.array_equal((back.read_status()[:, c] == 2)[frames], reviewed[frames])
+    assert not validate(study.store)
+
+
+def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_path: Path) -> None:
+    export(dataset, "nnunet", tmp_path / "out", ExportOptions(threshold=40))
+    report = import_labels(study, tmp_path / "out", "back", Options(confidence=70))
+    assert not report.problems
+    seen = 0
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame in np.flatnonzero((back.read_status() == 2).any(1)).tolist():
+            planes = np.stack([mine.read_plane(frame, c) for c in range(3)])
+            excluded = (planes == 255).any(0)  # nnU-Net ignores a pixel for all classes at once
+            expected = np.where(planes >= 40, 70, 0)
+            expected[:, excluded] = 255
+            assert np.array_equal([back.read_plane(frame, c) for c in range(3)], expected)
+            seen += 1
+    assert seen == 11
+
+
+def test_slicers_segments_come_back_as_they_were_cut(
+    dataset: Dataset, study: Cohort, tmp_path: Path
+) -> None:
+    export(dataset, "nrrd", tmp_path / "out", ExportOptions(threshold=40))
+    for path in (tmp_path / "out").glob("*_confidence.nrrd"):
+        path.unlink()
+    report = import_labels(study, tmp_path / "out", "back", Options(confidence=55))
+    # c0's frames are 0, 1, 2 as in the clip; a dataset of every second frame could not come back.
+    assert not report.problems
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        assert record.frames == (0, 1, 2)
+        for c in range(3):
+            planes = mine.read_planes(c)[:3]
+            expected = np.where((planes >= 40) & (planes != 255), 55, 0)
+            assert np.array_equal(back.read_planes(c)[:3], expected)
+        marked = {t for t in range(3) if any((mine.read_plane(t, c) >= 40).any() for c in range(3))}
+        assert set(np.flatnonzero((back.read_status() == 2).any(1)).tolist()) <= marked

@@ -1,0 +1,113 @@
+"""``confseg-train clinical``: models out of fold, findings, outcomes, one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.store import Cohort
+from trainer.cli.parsing import DONE, REFUSED, absolute, add_command, add_fits_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trainer.cli.parsing import Subparsers
+    from trainer.study.request import StudyRequest
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "clinical",
+        run,
+        purpose="from planes to findings to outcomes of patients",
+        example="confseg-train clinical lung.zarr --table lung-clinical.csv --out clinical/first",
+    )
+    parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="one line per patient and day, as sample data has it",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for models, findings and page; is gone on with",
+    )
+    parser.add_argument(
+        "--methods", nargs="+", default=["threshold", "soft"], metavar="METHOD", help="as in study"
+    )
+    parser.add_argument(
+        "--thresholds",
+        default="30:90:20",
+        metavar="FIRST:LAST:STEP",
+        help="training thresholds, percent; default: %(default)s",
+    )
+    parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
+    parser.add_argument(
+        "--no-models", action="store_true", help="fit nothing: what findings of the raters foretell"
+    )
+    parser.add_argument(
+        "--covariates",
+        nargs="*",
+        default=["age", "sex"],
+        metavar="COLUMN",
+        help="what else may foretell; default: age sex",
+    )
+    add_fits_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what is left of it and write its page; 1 if it was stopped."""
+    from rich.console import Console
+
+    from trainer.cli.plans import carry_on
+    from trainer.cli.terminal import waiting
+    from trainer.clinical.features import known
+    from trainer.clinical.outcomes import foretell_all
+    from trainer.clinical.report import REPORT, write_report
+    from trainer.clinical.sources import MODELS, all_raters, model_sources, people, rater_sources
+    from trainer.clinical.table import check_covariates, read_table, rows_before
+
+    cohort = absolute(arguments.cohort)
+    opened = Cohort.open(cohort, read_only=True)
+    rows = read_table(arguments.table, opened)
+    names = check_covariates(tuple(arguments.covariates))
+    request = None if arguments.no_models else _request(arguments, cohort, people(opened))
+    if request and not carry_on(arguments.out / MODELS, request, arguments):
+        return REFUSED
+    with waiting("Findings", quiet=arguments.json) as tell:
+        sources = rater_sources(arguments.out, opened, rows, tell)
+        sources += model_sources(arguments.out, request) if request else []
+        findings = {s.name: s.findings for s in sources}
+        tell(0, 0, "What they foretell")
+        told = foretell_all(rows, known(rows, names, findings))
+        alone = {}
+        if any(r is not None for r in rows_before(rows)):
+            today = known(rows, names, findings, over_time=False)
+            alone = foretell_all(rows, {name: today[name] for name in findings})
+    write_report(arguments.out, rows, sources, told, alone, synthetic="truth" in all_raters(opened))
+    if not arguments.json:
+        Console().print(f"The page: {arguments.out / REPORT}")
+    return DONE
+
+
+def _request(arguments: argparse.Namespace, cohort: str, teachers: tuple[str, ...]) -> StudyRequest:
+    from trainer.cli.plans import all_classes, parse_methods, parse_range
+    from trainer.study.request import StudyRequest
+
+    return StudyRequest(
+        cohort=cohort,
+        classes=all_classes(cohort),
+        panels={"panel": tuple(arguments.raters) or teachers},
+        methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
+        folds=arguments.folds,
+        size=arguments.size,
+        steps=arguments.steps,
+        findings=True,
+    )

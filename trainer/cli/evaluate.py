@@ -1,0 +1,73 @@
+"""``confseg-train evaluate``: how far a fitted model agrees with raters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.store import Cohort
+from trainer.cli.parsing import DONE, add_command, add_compute_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trainer.cli.parsing import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "evaluate",
+        run,
+        purpose="score a fitted model against raters, clip by clip",
+        example="confseg-train evaluate runs/first demo.zarr --against truth --thresholds 50 60",
+    )
+    parser.add_argument("model", type=Path, metavar="RUN", help="folder of a fit")
+    parser.add_argument("cohort", metavar="COHORT")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="RATER",
+        help="raters to compare with; those learnt from if not given",
+    )
+    parser.add_argument(
+        "--thresholds",
+        nargs="+",
+        type=int,
+        default=[50],
+        metavar="PERCENT",
+        help="confidence from which the rater counts as saying yes",
+    )
+    parser.add_argument(
+        "--clips", nargs="+", default=[], help="clips to score; those held out if not given"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per case")
+    add_compute_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score it, and show or write the scores."""
+    from trainer.cli.terminal import print_evaluation, print_json, waiting
+    from trainer.compute import set_threads
+    from trainer.evaluate import evaluate
+
+    set_threads(arguments.threads)
+    with waiting("Scoring", quiet=arguments.json) as tell:
+        evaluation = evaluate(
+            arguments.model,
+            Cohort.open(arguments.cohort, read_only=True),
+            against=arguments.against,
+            thresholds=arguments.thresholds,
+            clips=arguments.clips,
+            device=arguments.device,
+            tell=tell,
+        )
+    if arguments.csv:
+        evaluation.write_csv(arguments.csv)
+    if arguments.json:
+        print_json(evaluation)
+    else:
+        print_evaluation(evaluation)
+    return DONE

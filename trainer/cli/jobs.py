@@ -1,0 +1,40 @@
+"""What fit, predict and run have in common: the request in a run's folder is carried out."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trainer.cli.parsing import DONE, REFUSED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_confseg.job import FitRequest, RunFolder
+
+
+def is_shared() -> bool:
+    """Whether this is one of several processes that ``torchrun`` started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def carry_out(folder: RunFolder, *, as_json: bool, quiet: bool = False) -> int:
+    """Do what the folder asks, and tell how it goes; 1 if it fails."""
+    from trainer.cli.terminal import telling
+    from trainer.run_job import execute
+
+    with telling(as_json=as_json, quiet=quiet) as tell:
+        result = execute(folder, tell)
+    return REFUSED if result is None else DONE
+
+
+def carry_out_together(path: Path, request: FitRequest | None, *, as_json: bool) -> int:
+    """Do it with the other processes of the team; the first of them tells."""
+    from trainer import parallel
+
+    team = parallel.meet()
+    with team.folder(path, request) as folder:
+        code = carry_out(folder, as_json=as_json, quiet=team.rank > 0)
+    if code == DONE:
+        team.part()
+    return code

@@ -1,0 +1,94 @@
+"""What study and clinical have in common: a plan of many fits, as typed, is carried on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from napari_confseg.job import Progress
+from napari_confseg.methods import Method
+from napari_confseg.store import Cohort
+from trainer.cli.terminal import telling
+from trainer.data import find_sources
+from trainer.errors import TrainError
+from trainer.study.report import write_report
+from trainer.study.request import REPORT, StudyRequest
+from trainer.study.run import run_study
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> bool:
+    """Do what is left of the study and write its page; return False if it was stopped."""
+    try:
+        with telling(as_json=arguments.json) as tell:
+            run_study(
+                folder,
+                request,
+                jobs=arguments.jobs,
+                scheduler=arguments.scheduler,
+                tell=lambda done, total, message, left: tell(
+                    Progress(current=done, maximum=total, message=message, seconds_left=left)
+                ),
+            )
+        write_report(folder)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. The same command goes on from here.")
+        return False
+    if not arguments.json:
+        Console().print(f"The page: {folder / REPORT}")
+    return True
+
+
+def all_classes(cohort: str) -> tuple[str, ...]:
+    """Return the classes of a cohort."""
+    return tuple(c.name for c in Cohort.open(cohort, read_only=True).meta.classes)
+
+
+def parse_range(text: str) -> range:
+    """Read ``FIRST:LAST:STEP``, the last included.
+
+    Raises
+    ------
+    TrainError
+        If it is not of that form, or outside 1 to 100.
+    """
+    try:
+        first, last, step = (int(part) for part in text.split(":"))
+    except ValueError:
+        first, last, step = 0, 0, 0
+    if not (1 <= first <= last <= 100 and step > 0):
+        raise TrainError(f"Thresholds {text!r} can't be read", "Write e.g. 10:90:10.")
+    return range(first, last + 1, step)
+
+
+def parse_methods(texts: Sequence[str], thresholds: Sequence[int]) -> tuple[Method, ...]:
+    """Return the methods asked for; ``threshold`` alone becomes one for each of `thresholds`."""
+    methods: list[Method] = []
+    for text in texts:
+        if text == "threshold":
+            methods += [Method(name="threshold", params={"t": t}) for t in thresholds]
+        else:
+            methods.append(Method.parse(text))
+    return tuple(methods)
+
+
+def parse_panels(texts: Sequence[str], cohort: str) -> dict[str, tuple[str, ...]]:
+    """Read ``NAME=RATER,...``, or ``RATER`` for a panel of one; all people if nothing is given."""
+    panels: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, given, raters = text.partition("=")
+        if name in panels:
+            raise TrainError(f"Panel {name!r} is given twice", "Name each once.")
+        panels[name] = tuple(filter(None, raters.split(","))) if given else (name,)
+        if not panels[name]:
+            raise TrainError(f"Panel {name!r} has no raters", "Write NAME=RATER,RATER.")
+    if panels:
+        return panels
+    opened = Cohort.open(cohort, read_only=True)
+    people = {r.name for s in find_sources(opened, all_classes(cohort), ()) for r in s.raters}
+    return {"everybody": tuple(sorted(people))}

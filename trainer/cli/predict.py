@@ -1,0 +1,73 @@
+"""``confseg-train predict``: a fitted model marks clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.job import PredictRequest, RunFolder
+from trainer.cli.jobs import carry_out
+from trainer.cli.parsing import absolute, add_command, add_compute_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trainer.cli.parsing import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "predict",
+        run,
+        purpose="let a fitted model mark clips of a cohort",
+        example="confseg-train predict runs/first demo.zarr",
+    )
+    parser.add_argument("model", type=Path, metavar="RUN", help="folder of a fit")
+    parser.add_argument("cohort", metavar="COHORT")
+    parser.add_argument("--rater", help="the model's name in the cohort; the run's if not given")
+    parser.add_argument("--clips", nargs="+", default=[], help="clips to mark; all if not given")
+    parser.add_argument(
+        "--members",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="RUN",
+        help="more runs: writes their mean, and what they don't know as "
+        "RATER-doubt and RATER-unseen",
+    )
+    parser.add_argument(
+        "--draws", type=int, default=0, help="passes with dropout, which serve as members do"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of this job; RUN/predictions/001 and so on",
+    )
+    add_compute_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict into a job folder; refused if it fails."""
+    request = PredictRequest(
+        run=str(arguments.model.absolute()),
+        cohort=absolute(arguments.cohort),
+        rater=arguments.rater or arguments.model.absolute().name,
+        clips=tuple(arguments.clips),
+        members=tuple(str(member.absolute()) for member in arguments.members),
+        draws=arguments.draws,
+        device=arguments.device,
+        threads=arguments.threads,
+    )
+    folder = arguments.out or _unused(arguments.model / "predictions")
+    return carry_out(RunFolder.create(folder, request), as_json=arguments.json)
+
+
+def _unused(parent: Path) -> Path:
+    """Return the first free one of PARENT/001, 002 and so on."""
+    number = 1
+    while (parent / f"{number:03d}").exists():
+        number += 1
+    return parent / f"{number:03d}"

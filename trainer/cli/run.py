@@ -1,0 +1,34 @@
+"""``confseg-train run``: whatever the folder of a run asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_confseg.job import RunFolder
+from trainer.cli.jobs import carry_out, carry_out_together, is_shared
+from trainer.cli.parsing import add_command
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trainer.cli.parsing import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "run",
+        run,
+        purpose="do what a run folder asks; resume it if it was stopped",
+        example="confseg-train run runs/first",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with job.json in it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it, alone or as one of several processes; refused if it fails."""
+    if is_shared():
+        return carry_out_together(arguments.folder, None, as_json=arguments.json)
+    return carry_out(RunFolder(arguments.folder), as_json=arguments.json)

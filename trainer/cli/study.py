@@ -1,0 +1,83 @@
+"""``confseg-train study``: every method, every panel of readers, compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.cli.parsing import DONE, REFUSED, absolute, add_command, add_fits_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trainer.cli.parsing import Subparsers
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "study",
+        run,
+        purpose="fit every method to every panel of readers, and compare",
+        example="confseg-train study lung.zarr --out studies/first --methods threshold soft "
+        "--folds 3",
+    )
+    parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="STUDY",
+        help="folder of the study; goes on with one that is there",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=["threshold", "soft"],
+        metavar="METHOD",
+        help="as in fit; 'threshold' alone: all of --thresholds",
+    )
+    parser.add_argument(
+        "--thresholds",
+        default="10:90:10",
+        metavar="FIRST:LAST:STEP",
+        help="training thresholds, percent; default: %(default)s",
+    )
+    parser.add_argument(
+        "--panels",
+        nargs="+",
+        default=[],
+        metavar="NAME=RATER,...",
+        help="whom to learn from at a time; all people if not given",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", default=[], help="classes to learn; all if not given"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="how often all is repeated")
+    add_fits_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what is left of it and write its page; 1 if it was stopped."""
+    from trainer.cli.plans import (
+        all_classes,
+        carry_on,
+        parse_methods,
+        parse_panels,
+        parse_range,
+    )
+    from trainer.study.request import StudyRequest
+
+    cohort = absolute(arguments.cohort)
+    request = StudyRequest(
+        cohort=cohort,
+        classes=tuple(arguments.classes) or all_classes(cohort),
+        panels=parse_panels(arguments.panels, cohort),
+        methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
+        folds=arguments.folds,
+        seeds=arguments.seeds,
+        size=arguments.size,
+        steps=arguments.steps,
+    )
+    return DONE if carry_on(arguments.out, request, arguments) else REFUSED

@@ -1,0 +1,76 @@
+"""Carry out the request of a run folder, from the first event to ``result.json``."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from napari_confseg.job import RESULT, Cancelled, Failed, Finished, FitRequest, JobError, RunFolder
+from napari_confseg.store import StoreError
+from trainer.errors import TrainError
+from trainer.progress import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_confseg.job import Event, Result
+
+
+def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None) -> Result | None:
+    """Do what ``job.json`` asks, going on where an earlier attempt stopped.
+
+    A run that was stopped (``result.json`` says so) is resumed, and the wish to stop counts as
+    fulfilled; a wish to stop that nobody has obeyed yet stands. A run that was finished stays so.
+
+    Returns
+    -------
+    Result or None
+        What it came to; None if it failed, which the last event explains.
+
+    Raises
+    ------
+    JobError
+        If this is no run folder, or another process works in it.
+    """
+    request = folder.request()
+    with folder.hold():
+        earlier = folder.result()
+        if earlier is not None:
+            if not earlier.stopped:
+                return earlier
+            folder.clear_cancel()
+            (folder.path / RESULT).unlink()
+        report = Reporter(folder, listen)
+        report.progress(0, 0, "Loading the libraries")
+        try:
+            if isinstance(request, FitRequest):
+                from trainer.fit import fit
+
+                result = fit(folder, request, report)
+            else:
+                from trainer.predict import predict
+
+                result = predict(folder, request, report)
+        except KeyboardInterrupt:
+            report.tell(Failed(error="Interrupted", hint="Run it again to go on."))
+            return None
+        except Exception as error:  # whatever it is, the panel must get a sentence
+            report.tell(_explain(error))
+            return None
+        folder.finish(result)
+        report.tell(Cancelled() if result.stopped else Finished())
+        return result
+
+
+def _explain(error: Exception) -> Failed:
+    if isinstance(error, TrainError):
+        return Failed(error=error.error, hint=error.hint)
+    if isinstance(error, (StoreError, JobError)):
+        return Failed(error=str(error))
+    if "out of memory" in str(error).lower():
+        return Failed(
+            error="The device ran out of memory",
+            hint="Close what else uses it, or choose size 'quick' or device 'cpu'.",
+        )
+    traceback.print_exception(error)  # into the log, for whoever has to mend this
+    return Failed(error=f"{type(error).__name__}: {error}", hint="trainer.log holds the details.")
