@@ -39,7 +39,7 @@ SHAPE, N_FRAMES, N_CLASSES = (480, 640), 40, 8
 COLORS = ("#f0e442", "#56b4e9", "#d55e00", "#cc79a7", "#009e73", "#0072b2", "#e69f00", "#999999")
 
 
-class Stopwatch:
+class ActivityTimer:
     """Times some of napari's mouse handlers, by canvas and handler."""
 
     def __init__(self) -> None:
@@ -101,15 +101,15 @@ def our_viewer(cohort: Cohort) -> tuple[Any, AnnotatePanel]:
     viewer = napari.Viewer()
     panel = AnnotatePanel(viewer)
     viewer.window.add_dock_widget(panel, name="Annotate", area="right")
-    panel.desk.open(cohort.location, "ada")
+    panel.cohort_actions.open(cohort.location, "ada")
     panel.session.class_name = f"c{N_CLASSES - 1}"
     panel.session.brush_size = 12
     return viewer, panel
 
 
 def measure(strokes: int, changes: int) -> dict[str, dict[str, float]]:
-    """Return milliseconds of each deed, plain and ours."""
-    watch = Stopwatch()
+    """Return milliseconds of each tool_action, plain and ours."""
+    watch = ActivityTimer()
     with tempfile.TemporaryDirectory() as name:
         os.environ["CONFSEG_STATE_DIR"] = str(Path(name, "state"))
         cohort = make_cohort(Path(name))

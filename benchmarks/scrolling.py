@@ -81,7 +81,7 @@ def show(way: str, place: str) -> dict[str, float]:
     planes = clip.rater("ada").read_classes(range(N_CLASSES)) if way == WAYS[0] else None
     wall, cpu = time.perf_counter(), time.process_time()
     if planes is None:
-        panel.desk.open(place, "ada")
+        panel.cohort_actions.open(place, "ada")
     else:
         viewer.add_image(clip.frames, contrast_limits=(0, 255))
         for plane in planes:

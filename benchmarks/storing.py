@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_confseg.store import Act, ClipMeta, Cohort, Patch, Provenance, RaterWriter
+from napari_confseg.store import ClipMeta, Cohort, Edit, Patch, Provenance, RaterWriter
 from napari_confseg.store.edits import pack
 
 FRAME, N_FRAMES, N = (768, 1024), 8, 100
@@ -30,14 +30,14 @@ def make(folder: Path) -> Cohort:
     return cohort
 
 
-def stroke(planes: np.ndarray, rng: np.random.Generator, frame: int) -> Act:
+def stroke(planes: np.ndarray, rng: np.random.Generator, frame: int) -> Edit:
     """Return a brush stroke: a thick line in a box of 60 x 200 pixels."""
     y, x = int(rng.integers(FRAME[0] - 60)), int(rng.integers(FRAME[1] - 200))
     box = planes[frame, y : y + 60, x : x + 200]
     before = box.copy()
     yy, xx = np.mgrid[:60, :200]
     box[abs(yy - 10 - 0.2 * xx) < 8] = int(rng.choice([30, 60, 90]))
-    return Act((Patch(0, frame, y, x, before, box.copy()),), 60, "brush", 0, frame)
+    return Edit((Patch(0, frame, y, x, before, box.copy()),), 60, "brush", 0, frame)
 
 
 def _milliseconds(took: list[float]) -> dict[str, float]:
@@ -49,12 +49,12 @@ def measure(folder: Path) -> dict[str, dict[str, float]]:
     cohort = make(folder)
     rng = np.random.default_rng(0)
     planes = np.zeros((N_FRAMES, *FRAME), np.uint8)
-    acts = [stroke(planes, rng, k % N_FRAMES) for k in range(N)]
+    edits = [stroke(planes, rng, k % N_FRAMES) for k in range(N)]
     writer = RaterWriter.open(cohort, "clip", "r", journal_root=folder / "state")
     safe, undone, stored = [], [], []
-    for act in acts:
+    for edit in edits:
         began = time.perf_counter()
-        writer.commit(act)
+        writer.commit(edit)
         safe.append(time.perf_counter() - began)
         writer.flush(60)
         stored.append(time.perf_counter() - began)
@@ -82,7 +82,7 @@ def measure(folder: Path) -> dict[str, dict[str, float]]:
     RaterWriter.open(cohort, "clip", "r", journal_root=folder / "state").close()
     opened = time.perf_counter() - began
     return {
-        "SQLite alone: the same bytes, WAL, FULL": _milliseconds(bare(folder, acts)),
+        "SQLite alone: the same bytes, WAL, FULL": _milliseconds(bare(folder, edits)),
         "commit: safe in the journal": _milliseconds(safe),
         "undo: safe in the journal": _milliseconds(undone),
         "commit until durable in the store": _milliseconds(stored),
@@ -92,14 +92,14 @@ def measure(folder: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def bare(folder: Path, acts: list[Act]) -> list[float]:
+def bare(folder: Path, edits: list[Edit]) -> list[float]:
     """Insert the same bytes with SQLite alone."""
     db = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)")
     took = []
-    for data in [pack(act) for act in acts]:
+    for data in [pack(edit) for edit in edits]:
         began = time.perf_counter()
         db.execute("INSERT INTO t (data) VALUES (?)", (data,))
         took.append(time.perf_counter() - began)

@@ -57,7 +57,7 @@ METHODS = (
     "heteroscedastic",
     "raters",
     "calibrated",
-    "own-scale",
+    "relative-threshold",
 )
 
 
@@ -81,7 +81,7 @@ def tune(folder: Path, jobs: int) -> None:
 
 
 def develop(folder: Path, jobs: int) -> None:
-    """Fewer methods, on four more kinds: where the levels of `own-scale` were found."""
+    """Fewer methods, on four more kinds: where the levels of `relative-threshold` were found."""
     cohort = _cohort(folder / "develop.zarr", 30, 29, SEEN)
     _study(
         folder / "develop",
@@ -92,7 +92,7 @@ def develop(folder: Path, jobs: int) -> None:
             "threshold:t=60",
             "soft",
             "calibrated",
-            "own-scale",
+            "relative-threshold",
             "--thresholds",
             "10:90:20",
             "--panels",
@@ -115,7 +115,7 @@ def test(folder: Path, jobs: int) -> None:
             "threshold:t=50",
             "threshold:t=60",
             "threshold:t=50+overlap",
-            "own-scale",
+            "relative-threshold",
             "--seeds",
             "2",
             "--panels",
@@ -134,7 +134,7 @@ def confirm(folder: Path, jobs: int) -> None:
             "--methods",
             "threshold:t=50",
             "threshold:t=60",
-            "own-scale",
+            "relative-threshold",
             "--size",
             "normal",
             "--steps",
@@ -162,7 +162,7 @@ def clinical(folder: Path, jobs: int) -> None:
             "--methods",
             "threshold",
             "threshold:t=60",
-            "own-scale",
+            "relative-threshold",
             "--folds",
             "2",
             "--jobs",

@@ -158,7 +158,9 @@ def row_of(plan: Plan, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", nargs="+", default=["quick", "normal"])
-    parser.add_argument("--method", nargs="+", default=["own-scale"], help="as in confseg-train")
+    parser.add_argument(
+        "--method", nargs="+", default=["relative-threshold"], help="as in confseg-train"
+    )
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true")

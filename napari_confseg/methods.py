@@ -39,7 +39,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class About:
+class MethodInfo:
     """What is to be known of a method without computing with it.
 
     Attributes
@@ -60,47 +60,49 @@ class About:
 
 _T = Parameter(60, 1, 100, "Present from", "%")
 
-METHODS: Final[dict[str, About]] = {
-    "threshold": About(
+METHODS: Final[dict[str, MethodInfo]] = {
+    "threshold": MethodInfo(
         "Everything marked with at least {t} % counts as present, all else as absent.",
         parameters={"t": _T},
     ),
-    "soft": About("The confidence itself is the target: 60 % painted is 60 % to be learnt."),
-    "weighted": About("Every mark counts as present and weighs as much as its confidence."),
-    "ignore-band": About(
+    "soft": MethodInfo("The confidence itself is the target: 60 % painted is 60 % to be learnt."),
+    "weighted": MethodInfo("Every mark counts as present and weighs as much as its confidence."),
+    "ignore-band": MethodInfo(
         "Present from {high} %, absent below {low} %, and nothing is learnt in between.",
         parameters={
             "low": Parameter(30, 1, 100, "Absent below", "%"),
             "high": Parameter(70, 1, 100, "Present from", "%"),
         },
     ),
-    "regression": About(
+    "regression": MethodInfo(
         "The confidence is a number to hit, by a loss made for soft edges (SoftSeg).",
         loss="adaptive-wing",
     ),
-    "semimetric": About(
+    "semimetric": MethodInfo(
         "The confidence is the target and overlap alone counts, in a form fit for soft labels.",
         loss="semimetric",
     ),
-    "smoothed": About(
+    "smoothed": MethodInfo(
         "Cut at {t} %, then every edge softened alike: soft without anybody's confidence.",
         parameters={"t": _T},
     ),
-    "sampled": About(
+    "sampled": MethodInfo(
         "Each finding is drawn anew each step, present as often as its confidence says."
     ),
-    "ordinal": About(
+    "ordinal": MethodInfo(
         "{n} thresholds at once in one network, none of which can contradict another.",
         parameters={"n": Parameter(5, 2, 20, "Thresholds")},
     ),
-    "heteroscedastic": About(
+    "heteroscedastic": MethodInfo(
         "The confidence is the target, and the network learns how noisy each place is."
     ),
-    "raters": About("Learns along how boldly and how readily each rater marks, and takes it off."),
-    "calibrated": About(
+    "raters": MethodInfo(
+        "Learns along how boldly and how readily each rater marks, and takes it off."
+    ),
+    "calibrated": MethodInfo(
         "First finds out what each rater's confidence is worth, then learns from that."
     ),
-    "own-scale": About(
+    "relative-threshold": MethodInfo(
         "Cut at {t} % of each rater's highest confidence; levels are where overlap is best.",
         levels="overlap",
         parameters={"t": Parameter(50, 1, 100, "Present from", "%")},
@@ -195,7 +197,7 @@ class Method(BaseModel):
         return cls(name=name, params=params, **asked)
 
     @property
-    def about(self) -> About:
+    def about(self) -> MethodInfo:
         """What is to be known of it."""
         return METHODS[self.name]
 

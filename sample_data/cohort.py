@@ -205,8 +205,9 @@ def mark_clip(
     """Write truth, latent probability and the planes of the readers of one clip."""
     exact = clip.create_rater("truth", kind="truth", label="Exact truth", created=EPOCH)
     likely = clip.create_rater("latent", kind="truth", label="Latent probability", created=EPOCH)
-    desks = [
-        Desk(clip, f"reader-{chr(97 + i)}", reader, scan) for i, reader in enumerate(simulated)
+    raters = [
+        SimulatedRater(clip, f"reader-{chr(97 + i)}", reader, scan)
+        for i, reader in enumerate(simulated)
     ]
     z, u = scan.z[scan.inside], scan.u[scan.inside]
     for t, pose in enumerate(poses):
@@ -217,16 +218,16 @@ def mark_clip(
             exact.write_plane(t, c, scan.plane(true[c] * np.uint8(100)))
             likely.write_plane(t, c, scan.plane(np.rint(100 * p[c]).astype(np.uint8)))
         if t % READ_EVERY == 0:
-            for desk in desks:
-                desk.read(t, found, z, u)
+            for rater in raters:
+                rater.read(t, found, z, u)
     everything = np.full((len(poses), N_CLASSES), Status.REVIEWED, np.uint8)
     exact.write_status(everything)
     likely.write_status(everything)
-    for desk in desks:
-        desk.close()
+    for rater in raters:
+        rater.close()
 
 
-class Desk:
+class SimulatedRater:
     """A simulated reader at work on a clip: planes, status and record of strokes."""
 
     def __init__(self, clip: Clip, name: str, reader: Reader, scan: Scan) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.__main__ import main as confseg
-from napari_confseg.store import Act, Cohort, Patch, RaterWriter, Status, StatusChange
+from napari_confseg.store import Cohort, Edit, Patch, RaterWriter, Status, StatusChange
 from sample_data.__main__ import main as make_sample
 from trainer.__main__ import main as confseg_train
 
@@ -35,7 +35,7 @@ def mark(cohort: Cohort, clip: str) -> None:
             status = tuple(
                 StatusChange(frame, c, Status.UNTOUCHED, Status.REVIEWED) for c in range(n_classes)
             )
-            writer.commit(Act((patch,), 80, "brush", 0, frame, status))
+            writer.commit(Edit((patch,), 80, "brush", 0, frame, status))
 
 
 @pytest.mark.timeout(600)

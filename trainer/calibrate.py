@@ -100,12 +100,14 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
             for r, rater in enumerate(patterns.raters)
             if heard[r]
         }
-    for name, own in own_scales(samples, train, classes).curves.items():
+    for name, own in relative_thresholds(samples, train, classes).curves.items():
         curves[name] = own | curves.get(name, {})
     return Calibration(frames=len(shared), curves=curves)
 
 
-def own_scales(samples: Samples, train: Sequence[int], classes: Sequence[str]) -> Calibration:
+def relative_thresholds(
+    samples: Samples, train: Sequence[int], classes: Sequence[str]
+) -> Calibration:
     """Read each rater's confidence beside the highest that they ever state, on the same samples.
 
     A person's highest word means "there", be it 100 % or 80; who uses the scale to its end has no

@@ -19,12 +19,12 @@ from trainer.augment import augment
 from trainer.checkpoint import Progressed, load_state, save_checkpoint, save_state
 from trainer.compute import autocast, set_threads
 from trainer.errors import TrainError
-from trainer.live_preview import Screen
+from trainer.live_preview import LivePreview
 from trainer.losses import loss_of
-from trainer.metrics_log import Curve
+from trainer.metrics_log import MetricsLog
 from trainer.network import SIZES
 from trainer.output_scaling import Seen
-from trainer.parallel import ALONE, Alone, team
+from trainer.parallel import ALONE, SingleProcess, team
 from trainer.prepare import facts, prepare, prevalence
 from trainer.targets import make_targets
 from trainer.validate import score, validate
@@ -80,7 +80,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     model: nn.Module = network
     if request.compile:
         model.compile()
-    curve = Curve(
+    curve = MetricsLog(
         folder.path,
         [
             "loss",
@@ -91,7 +91,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
         ],
         at.step,
     )
-    screen = Screen(folder, plan, request, report)
+    screen = LivePreview(folder, plan, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     report.started(**facts(plan, at.step))
     begun = at.step
@@ -145,7 +145,7 @@ def learn_from(
     plan: Plan,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    others: Alone = ALONE,
+    others: SingleProcess = ALONE,
 ) -> Tensor:
     """Take one optimiser step and return its loss, detached and still on the device."""
     images, rater = others.share(batch.images, batch.rater)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHARE = 0.15  # of the time at most: a long clip must not slow the learning down
 
 
-class Screen:
+class LivePreview:
     """Writes the model's planes for the clip on screen, which may change while the fit runs.
 
     Parameters

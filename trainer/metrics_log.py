@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 METRICS = "metrics.csv"
 
 
-class Curve:
+class MetricsLog:
     """The table of a run's metrics.
 
     Parameters

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PIXELS = (0, 2, 3)
 
 
-class Alone:
+class SingleProcess:
     """The one process of an ordinary fit: nobody to share with."""
 
     def join(self, network: nn.Module, batch: int) -> None:
@@ -52,11 +52,11 @@ class Alone:
         return wish
 
 
-ALONE = Alone()
+ALONE = SingleProcess()
 
 
 @dataclass(frozen=True)
-class Team(Alone):
+class ProcessGroup(SingleProcess):
     """One of several processes, equal but for their share of the batch.
 
     Attributes
@@ -205,20 +205,20 @@ def _total(mine: Tensor) -> Tensor:
     return total
 
 
-def meet() -> Team:
+def meet() -> ProcessGroup:
     """Meet the other processes, by what ``torchrun`` has put into the environment."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl")
     else:
         dist.init_process_group("gloo")
-    return Team(dist.get_rank(), dist.get_world_size())
+    return ProcessGroup(dist.get_rank(), dist.get_world_size())
 
 
-def team() -> Alone:
+def team() -> SingleProcess:
     """Return the processes that this one learns with."""
     return (
-        Team(dist.get_rank(), dist.get_world_size())
+        ProcessGroup(dist.get_rank(), dist.get_world_size())
         if dist.is_available() and dist.is_initialized()
         else ALONE
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from napari_confseg.job import DOUBT, UNSEEN, Result
+from napari_confseg.job import ALEATORIC, EPISTEMIC, Result
 from napari_confseg.store import MAX_CONFIDENCE, Cohort, Status
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
@@ -115,7 +115,7 @@ class Ensemble:
 
     members: tuple[Predictor, ...]
     draws: int = 0
-    names = ("", DOUBT, UNSEEN)
+    names = ("", ALEATORIC, EPISTEMIC)
 
     @classmethod
     def load(cls, runs: Sequence[Path], draws: int = 0, device: str = "auto") -> Ensemble:
@@ -156,7 +156,7 @@ class Ensemble:
                 yield probability
 
         _, doubt, unseen = split(probabilities())
-        return {"": to_percent(mean), DOUBT: to_percent(doubt), UNSEEN: to_percent(unseen)}
+        return {"": to_percent(mean), ALEATORIC: to_percent(doubt), EPISTEMIC: to_percent(unseen)}
 
     def _said(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each member's probabilities and what it would write for them."""

@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 from trainer import heads
-from trainer.calibrate import calibrate, own_scales
+from trainer.calibrate import calibrate, relative_thresholds
 
 if TYPE_CHECKING:
     from napari_confseg.methods import Method
@@ -144,7 +144,7 @@ RECIPES: dict[str, Recipe] = {
     "heteroscedastic": Recipe(soft, heads.NOISY),
     "raters": Recipe(soft, per_rater=True),
     "calibrated": Recipe(soft, calibrates=calibrate),
-    "own-scale": Recipe(threshold, calibrates=own_scales),
+    "relative-threshold": Recipe(threshold, calibrates=relative_thresholds),
 }
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Clip, Cohort
 
 
@@ -207,7 +207,7 @@ class Agreement:
 
 def compare_clip(
     clip: Clip,
-    panel: Sequence[Reading],
+    panel: Sequence[RaterView],
     raters: Sequence[str],
     cohort: Cohort,
     classes: Sequence[str],

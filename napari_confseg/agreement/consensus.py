@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Cohort
 
 
@@ -281,7 +281,7 @@ def _target(clip: Clip, report: ConsensusReport) -> Rater:
 def _write_clip(
     cohort: Cohort,
     clip: Clip,
-    present: Sequence[Reading],
+    present: Sequence[RaterView],
     target: Rater,
     combine: dict[str, Combine],
     least: int,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.agreement.agreement import Agreement, SoftScore
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Clip
 
 
@@ -382,13 +382,13 @@ def find_disagreements(
 
 
 def _frame_regions(
-    panel: Sequence[Reading], frame: int, c: int, clip: Clip, threshold: int, narrowest: int
+    panel: Sequence[RaterView], frame: int, c: int, clip: Clip, threshold: int, narrowest: int
 ) -> list[Region]:
     planes = planes_of(panel, frame, c, clip.shape[1:])
     return regions_of(planes, frame, threshold, narrowest)
 
 
-def _still_there(clip: Clip, panel: Sequence[Reading]) -> None:
+def _still_there(clip: Clip, panel: Sequence[RaterView]) -> None:
     """Refuse a comparison with a rater who was removed meanwhile: missing chunks read as 0."""
     gone = sorted({r.name for r in panel} - set(clip.raters()))
     if gone:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_confseg.agreement.agreement import VOTE
 from napari_confseg.agreement.overlap import LEVELS, joint_histogram
-from napari_confseg.agreement.rater_view import Reading, planes_of
+from napari_confseg.agreement.rater_view import RaterView, planes_of
 from napari_confseg.agreement.reliability import BIN, binned, calibration_error
 from napari_confseg.store import Status
 
@@ -49,13 +49,13 @@ def references(cohort: Cohort, reader: str) -> list[Reference]:
         clip = cohort.clip(name)
         raters = [clip.rater(r) for r in clip.raters() if r != reader]
         for rater in (r for r in raters if r.meta.kind in KINDS):
-            n = len(_open_frames(clip, Reading(clip, rater.name), reader))
+            n = len(_open_frames(clip, RaterView(clip, rater.name), reader))
             label, before = found.get(rater.name, (rater.meta.label, 0))
             found[rater.name] = (label, before + n)
     return [Reference(name, *rest) for name, rest in sorted(found.items())]
 
 
-def _open_frames(clip: Clip, reference: Reading, reader: str) -> list[int]:
+def _open_frames(clip: Clip, reference: RaterView, reader: str) -> list[int]:
     known = reference.reviewed.any(axis=1)
     if reader in clip.raters():
         known = known & (clip.rater(reader).read_status() == Status.UNTOUCHED).all(axis=1)
@@ -77,7 +77,7 @@ def choose_frames(
         clip = cohort.clip(name)
         if reference not in clip.raters():
             continue
-        reading = Reading(clip, reference)
+        reading = RaterView(clip, reference)
         stored = {t for t, _ in reading.rater.stored_chunks()}
         frames = rng.permutation(_open_frames(clip, reading, reader)).tolist()
         marked.append([(name, int(t)) for t in frames if t in stored])
@@ -122,7 +122,7 @@ def score(
         clip = cohort.clip(name)
         if not {reference, reader} <= set(clip.raters()):
             continue
-        panel = [Reading(clip, reader), Reading(clip, reference)]
+        panel = [RaterView(clip, reader), RaterView(clip, reference)]
         for frame in asked:
             for index, class_name in enumerate(classes):
                 planes = planes_of(panel, frame, index, clip.shape[1:])

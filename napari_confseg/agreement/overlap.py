@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Clip
 
 
@@ -193,7 +193,7 @@ def soft_dice_by_class(
 
 
 def _pair(
-    a: Reading, b: Reading, class_index: int, cancelled: Callable[[], bool] | None
+    a: RaterView, b: RaterView, class_index: int, cancelled: Callable[[], bool] | None
 ) -> float | None:
     """Return the soft Dice of two readers over the frames both reviewed; NaN if none is marked."""
     table = np.zeros((LEVELS, LEVELS), np.int64)

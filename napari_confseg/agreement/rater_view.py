@@ -25,7 +25,7 @@ def first_reading(name: str, names: Iterable[str]) -> str | None:
     return base if base != name and base in set(names) else None
 
 
-class Reading:
+class RaterView:
     """One rater on one clip: what was reviewed, and planes one at a time.
 
     Parameters
@@ -59,10 +59,10 @@ class Reading:
         return self.rater.read_plane(frame, class_index)
 
 
-def readings(clip: Clip, names: Sequence[str]) -> list[Reading]:
+def readings(clip: Clip, names: Sequence[str]) -> list[RaterView]:
     """Return those of the raters called `names` who are on `clip`, in the order given."""
     present = set(clip.raters())
-    return [Reading(clip, name) for name in names if name in present]
+    return [RaterView(clip, name) for name in names if name in present]
 
 
 def people(cohort: Cohort) -> list[str]:
@@ -75,7 +75,7 @@ def people(cohort: Cohort) -> list[str]:
 
 
 def planes_of(
-    panel: Sequence[Reading], frame: int, class_index: int, shape: tuple[int, int]
+    panel: Sequence[RaterView], frame: int, class_index: int, shape: tuple[int, int]
 ) -> dict[str, NDArray[np.uint8]]:
     """Return the planes of those who reviewed this frame for this class, name -> ``(Y, X)``.
 

@@ -19,7 +19,7 @@ WORTH_KEEPING: Final = 1.0
 """Seconds of a sitting below which it was a look in passing, and nothing is written."""
 
 
-class Stopwatch:
+class ActivityTimer:
     """Adds up active seconds a frame.
 
     A moment counts for the frame on show if there was a sign of activity at most `IDLE` seconds

@@ -93,7 +93,7 @@ class Record(BaseModel):
         partial.replace(file)
 
 
-class Exercising:
+class CalibrationSession:
     """The exercises of the reader and cohort that a session has open.
 
     Attributes
@@ -153,7 +153,7 @@ class Exercising:
         here = (session.clip.name, session.frame)
         return next((i for i, f in enumerate(current.frames) if tuple(f) == here), None)
 
-    # ---- acts -----------------------------------------------------------------------------
+    # ---- edits -----------------------------------------------------------------------------
 
     def begin(self, reference: str, n: int, seed: int | None = None) -> Exercise:
         """Begin an exercise of `n` frames and go to the first.

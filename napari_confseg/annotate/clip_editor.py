@@ -1,4 +1,4 @@
-"""My work on one clip: planes, status, marks and strokes; each act is saved as it is made."""
+"""My work on one clip: planes, status, marks and strokes; each edit is saved as it is made."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weakref import WeakMethod
 
 import numpy as np
 
-from napari_confseg.store import Act, Patch, Status, StatusChange
+from napari_confseg.store import Edit, Patch, Status, StatusChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ class Work:
     Attributes
     ----------
     writer : RaterWriter
-        Takes the acts; closed by :meth:`close`.
+        Takes the edits; closed by :meth:`close`.
     planes : dict of str to ndarray
         By class name. The view shares these arrays and paints in place.
     status : ndarray of uint8 (T, C)
@@ -60,30 +60,30 @@ class Work:
         for patch in patches:
             patch.apply(self.plane(patch.class_index, patch.frame))
 
-    def record(self, act: Act) -> Stroke:
-        """Save `act`, whose patches are in the planes already; it is safe when this returns.
+    def record(self, edit: Edit) -> Stroke:
+        """Save `edit`, whose patches are in the planes already; it is safe when this returns.
 
         The first mark on a plane also puts its status to "in progress".
         """
-        told = {(s.frame, s.class_index) for s in act.status}
+        told = {(s.frame, s.class_index) for s in edit.status}
         begun = tuple(
             StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
-            for p in act.patches
+            for p in edit.patches
             if self.status[p.frame, p.class_index] == Status.UNTOUCHED
             and (p.frame, p.class_index) not in told
         )
-        act = replace(act, status=(*act.status, *begun))
-        stroke = self.writer.commit(act)
-        self._settle(act)
+        edit = replace(edit, status=(*edit.status, *begun))
+        stroke = self.writer.commit(edit)
+        self._settle(edit)
         return stroke
 
-    def replay(self, act: Act) -> None:
+    def replay(self, edit: Edit) -> None:
         """Apply what undo or redo gave, which the writer has saved already."""
-        self.apply(act.patches)
-        self._settle(act)
+        self.apply(edit.patches)
+        self._settle(edit)
 
-    def review(self, frame: int, class_index: int | None, *, reviewed: bool) -> Act | None:
-        """Return the act that makes `frame` reviewed, or takes that back; None if it is so.
+    def review(self, frame: int, class_index: int | None, *, reviewed: bool) -> Edit | None:
+        """Return the edit that makes `frame` reviewed, or takes that back; None if it is so.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Work:
                 changes.append(StatusChange(frame, c, before, int(after)))
         if not changes:
             return None
-        return Act((), 0, "status", changes[0].class_index, frame, tuple(changes))
+        return Edit((), 0, "status", changes[0].class_index, frame, tuple(changes))
 
     def listen(self, method: Callable[[SaveState], None]) -> None:
         """Call `method` in the main thread whenever saving stands differently, until closed."""
@@ -126,10 +126,10 @@ class Work:
             self.writer.changed.disconnect(self._hear)
             self._hear = None
 
-    def _settle(self, act: Act) -> None:
-        for change in act.status:
+    def _settle(self, edit: Edit) -> None:
+        for change in edit.status:
             self.status[change.frame, change.class_index] = change.after
-        self._note_marks((p.class_index, p.frame) for p in act.patches)
+        self._note_marks((p.class_index, p.frame) for p in edit.patches)
         self.strokes = list(self.writer.strokes())
 
     def _note_marks(self, where: Iterable[tuple[int, int]]) -> None:

@@ -90,7 +90,7 @@ def hatched_by_level(
     return np.asarray((level > 0) & (along % np.maximum(period, 1) == 0))
 
 
-class LevelPlanes(DrawnPlanes):
+class ContourPlanes(DrawnPlanes):
     """The ink of all classes: value ``i + 1`` where a line of class `i` lies, 0 elsewhere.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Read-outs that follow the work: what an act changed is computed anew, the rest is kept."""
+"""Read-outs that follow the work: what an edit changed is computed anew, the rest is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Act, ClipMeta
+    from napari_confseg.store import ClipMeta, Edit
 
 BATCH: Final = 8
 """Frames computed between two looks at what is wanted now: a moved slider waits for no more."""
@@ -58,7 +58,7 @@ class Task:
         for frame in self.versions:
             if cancelled():
                 return None
-            # A copy: the person may be painting there. Then an act follows, and a new task.
+            # A copy: the person may be painting there. Then an edit follows, and a new task.
             planes = {name: plane[frame].copy() for name, plane in self.planes.items()}
             empty = not any(plane.any() for plane in planes.values())
             found[frame] = blank if empty else frame_readouts(planes, beams)
@@ -103,7 +103,7 @@ class LiveReadouts:
             (events.clip, self._on_other),
             (events.overlays, self._on_overlays),
             (events.frame, self._on_frame),
-            (session.acted, self._on_act),
+            (session.edited, self._on_edit),
             (session.sector_changed, self._on_other),  # beams, and with them depths, are others
         )
 
@@ -207,10 +207,10 @@ class LiveReadouts:
     def _on_frame(self, *_: object) -> None:
         self.wanted.emit()
 
-    def _on_act(self, act: Act) -> None:
+    def _on_edit(self, edit: Edit) -> None:
         if self.source:
             return
-        for frame in {p.frame for p in act.patches}:
+        for frame in {p.frame for p in edit.patches}:
             self._versions[frame] += 1
             self._frames.pop(frame, None)
         self.clip = None

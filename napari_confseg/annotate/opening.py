@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.clip_editor import Work
 from napari_confseg.annotate.overlays import Overlay, load_overlay
-from napari_confseg.annotate.preferences import Memory, slug_of
+from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.telling import Telling
-from napari_confseg.store import About, Clip, Cohort, RaterWriter, SaveState, StoreError
+from napari_confseg.store import Clip, ClipNotes, Cohort, RaterWriter, SaveState, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ class Opening(Telling):
         self.hidden = self.locked = frozenset()
         self.worklist.clear()
         self.cohort = cohort
-        Memory.load().with_recent(cohort.location).save()
+        Preferences.load().with_recent(cohort.location).save()
         return cohort
 
     def choose_reader(self, name: str) -> str:
@@ -48,7 +48,7 @@ class Opening(Telling):
             If no slug can be made of the name.
         """
         slug = slug_of(name)
-        memory = Memory.load().model_copy(update={"reader": name.strip()})
+        memory = Preferences.load().model_copy(update={"reader": name.strip()})
         memory.save()
         if slug != self.rater:
             clip, frame = self.clip, self.frame
@@ -136,7 +136,7 @@ class Opening(Telling):
 
     def _take_up(self, name: str, rater: str, adjudicator: str) -> None:
         assert self.cohort is not None
-        who = Memory.load().reader
+        who = Preferences.load().reader
         label = who if who and slug_of(who) == rater else None
         if adjudicator:
             label = f"Adjudicated by {adjudicator}"[:80]
@@ -177,7 +177,7 @@ class Opening(Telling):
             If there are strokes that no disk could take yet; the clip stays open.
         """
         self._put_down()
-        self._set_together(clip=None, playing=False, about=About(), save_state=None)
+        self._set_together(clip=None, playing=False, about=ClipNotes(), save_state=None)
 
     def release(self) -> None:
         """Close the clip although strokes may not be saved: the program ends.

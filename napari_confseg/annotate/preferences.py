@@ -46,7 +46,7 @@ def slug_of(name: str) -> str:
     return slug
 
 
-class Memory(BaseModel):
+class Preferences(BaseModel):
     """Kept as JSON in the state folder; a file that cannot be read counts as empty.
 
     Attributes
@@ -72,7 +72,7 @@ class Memory(BaseModel):
     keys: Annotated[dict[str, Annotated[str, Field(max_length=40)]], Field(max_length=500)] = {}
 
     @classmethod
-    def load(cls) -> Memory:
+    def load(cls) -> Preferences:
         """Return what is remembered."""
         with suppress(OSError, ValueError, ValidationError):
             return cls.model_validate(json.loads(_file().read_text("utf-8")))
@@ -87,12 +87,12 @@ class Memory(BaseModel):
             partial.write_text(self.model_dump_json(indent=2), "utf-8")
             partial.replace(file)
 
-    def with_recent(self, location: str) -> Memory:
+    def with_recent(self, location: str) -> Preferences:
         """Return a copy with `location` as the latest cohort."""
         others = [r for r in self.recent if r != location]
         return self.model_copy(update={"recent": (location, *others)[:MAX_RECENT]})
 
-    def with_role(self, reader: str, role: Role) -> Memory:
+    def with_role(self, reader: str, role: Role) -> Preferences:
         """Return a copy in which `reader` (a slug) is in `role`."""
         return self.model_copy(update={"roles": {**self.roles, reader: role}})
 

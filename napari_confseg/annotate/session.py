@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from napari_confseg.annotate import review_progress
 from napari_confseg.annotate.opening import Opening
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
-from napari_confseg.store import Act, Status
+from napari_confseg.store import Edit, Status
 
 if TYPE_CHECKING:
     from napari_confseg.store import Stroke
@@ -24,61 +24,61 @@ class Session(Opening):
     Its fields and signals are those of :class:`~napari_confseg.annotate.state.SessionState`.
     """
 
-    # ---- acts -----------------------------------------------------------------------------
+    # ---- edits -----------------------------------------------------------------------------
 
-    def commit(self, act: Act) -> Stroke | None:
-        """Apply `act` to the planes, save it and tell the view; None if read-only or locked."""
-        if not self._may_change(act):
+    def commit(self, edit: Edit) -> Stroke | None:
+        """Apply `edit` to the planes, save it and tell the view; None if read-only or locked."""
+        if not self._may_change(edit):
             return None
-        self._mine.apply(act.patches)
-        stroke = self._save(act)
-        self._tell_planes(act)
+        self._mine.apply(edit.patches)
+        stroke = self._save(edit)
+        self._tell_planes(edit)
         return stroke
 
-    def record(self, act: Act) -> Stroke | None:
-        """Save `act`, whose patches the view has painted already; safe when this returns.
+    def record(self, edit: Edit) -> Stroke | None:
+        """Save `edit`, whose patches the view has painted already; safe when this returns.
 
         If read-only or locked, the patches are taken back from the planes and None is returned.
         """
-        if self._may_change(act):
-            return self._save(act)
+        if self._may_change(edit):
+            return self._save(edit)
         if self._work is not None:
-            self._work.apply(act.inverted().patches)
-            self._tell_planes(act)
+            self._work.apply(edit.inverted().patches)
+            self._tell_planes(edit)
         return None
 
-    def _save(self, act: Act) -> Stroke:
-        stroke = self._mine.record(act)
+    def _save(self, edit: Edit) -> Stroke:
+        stroke = self._mine.record(edit)
         self.stir()
         self._tell_progress()
-        self.acted.emit(act)
+        self.edited.emit(edit)
         return stroke
 
     def _tell_progress(self) -> None:
         self.save_state = self._mine.writer.state
         self.progress_changed.emit()
 
-    def undo(self) -> Act | None:
-        """Take back the latest act and bring its class and frame into view."""
+    def undo(self) -> Edit | None:
+        """Take back the latest edit and bring its class and frame into view."""
         return self._show(self._mine.writer.undo()) if self.can_undo else None
 
-    def redo(self) -> Act | None:
-        """Do the latest undone act again and bring its class and frame into view."""
+    def redo(self) -> Edit | None:
+        """Do the latest undone edit again and bring its class and frame into view."""
         return self._show(self._mine.writer.redo()) if self.can_redo else None
 
-    def _show(self, act: Act | None) -> Act | None:
-        if act is not None:
-            self._mine.replay(act)
-            self.frame = act.frame
-            if act.patches:  # reviewing is about the frame
-                self.class_name = self.classes[act.class_index].name
-            self._tell_planes(act)
+    def _show(self, edit: Edit | None) -> Edit | None:
+        if edit is not None:
+            self._mine.replay(edit)
+            self.frame = edit.frame
+            if edit.patches:  # reviewing is about the frame
+                self.class_name = self.classes[edit.class_index].name
+            self._tell_planes(edit)
             self._tell_progress()
-            self.acted.emit(act)
-        return act
+            self.edited.emit(edit)
+        return edit
 
-    def _tell_planes(self, act: Act) -> None:
-        changed = {(self.classes[p.class_index].name, p.frame) for p in act.patches}
+    def _tell_planes(self, edit: Edit) -> None:
+        changed = {(self.classes[p.class_index].name, p.frame) for p in edit.patches}
         if changed:
             self.planes_changed.emit(tuple(sorted(changed)))
 
@@ -102,8 +102,8 @@ class Session(Opening):
             return None
         index = None if class_name is None else self.class_index(class_name)
         frame = self.frame if frame is None else frame
-        act = self._mine.review(frame, index, reviewed=reviewed)
-        return None if act is None else self._save(act)
+        edit = self._mine.review(frame, index, reviewed=reviewed)
+        return None if edit is None else self._save(edit)
 
     def toggle_reviewed(self, class_name: str | None = None) -> Stroke | None:
         """Say that the frame on show is reviewed, in one class or in all; or take it back."""
@@ -178,7 +178,7 @@ class Session(Opening):
     ) -> Stroke | None:
         """Take the region where `rater` has at least `threshold` as mine, at `confidence`.
 
-        One undoable act with tool ``"accept"``, under the merge rule; None if it changes nothing
+        One undoable edit with tool ``"accept"``, under the merge rule; None if it changes nothing
         or is refused.
 
         Raises
@@ -201,8 +201,8 @@ class Session(Opening):
             threshold=threshold,
             rule=self.merge,
         )
-        return self.commit(Act((patch,), confidence, "accept", index, frame)) if patch else None
+        return self.commit(Edit((patch,), confidence, "accept", index, frame)) if patch else None
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until the store has every act; False if it has not within `timeout` seconds."""
+        """Wait until the store has every edit; False if it has not within `timeout` seconds."""
         return self._work is None or self._work.writer.flush(timeout)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Binding:
-    """An action, its key, and the deed.
+    """An action, its key, and the tool_action.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Binding:
         The key it has by default or that the cohort wishes; after :func:`settled` the key it has,
         empty if none.
     do : callable
-        The deed.
+        The tool_action.
     pool : tuple of str
         Keys to take the first free one of, where `key` is missing or taken.
     napari_too : bool

@@ -16,7 +16,7 @@ from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
 from napari_confseg.annotate.view import Reality, Style, Tool, ViewState, Wish, resolve
-from napari_confseg.store import About, Act, Clip, Cohort, SaveState
+from napari_confseg.store import Clip, ClipNotes, Cohort, Edit, SaveState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class SessionState(EventedModel):
         Who adjudicates, as people read it; empty while somebody reads as themselves.
     role : Role
         What the person is here for: to read, or to review what others read.
-    about : About
+    about : ClipNotes
         What I say of the clip as a whole, and my time on it; an empty one if no clip is open.
     class_name, tool, confidence, brush_size, frame, threshold, opacity, hidden, marks_shown, style
         See :class:`~napari_confseg.annotate.view.Wish`.
@@ -77,8 +77,8 @@ class SessionState(EventedModel):
         Planes changed other than by the view's own painting: undo, redo, acceptance.
     progress_changed : Signal
         Status, marks or strokes changed.
-    acted : Signal of Act
-        An act of mine is in the planes and saved: done, undone (then as its inverse) or redone.
+    edited : Signal of Edit
+        An edit of mine is in the planes and saved: done, undone (then as its inverse) or redone.
     leaving : Signal
         The clip is about to be closed: the last moment to hand in what is being typed.
     blinding_changed : Signal
@@ -98,7 +98,7 @@ class SessionState(EventedModel):
     rater: str = ""
     adjudicator: str = ""
     role: Role = Role.READER
-    about: Annotated[About, _AS_IS] = Field(default_factory=About)
+    about: Annotated[ClipNotes, _AS_IS] = Field(default_factory=ClipNotes)
     class_name: str = ""
     tool: Tool = Tool.BRUSH
     confidence: int = Field(default=60, ge=1, le=100)
@@ -128,7 +128,7 @@ class SessionState(EventedModel):
 
     planes_changed: ClassVar[Signal] = Signal(tuple)
     progress_changed: ClassVar[Signal] = Signal()
-    acted: ClassVar[Signal] = Signal(Act)
+    edited: ClassVar[Signal] = Signal(Edit)
     leaving: ClassVar[Signal] = Signal()
     blinding_changed: ClassVar[Signal] = Signal()
     keys_changed: ClassVar[Signal] = Signal()
@@ -197,12 +197,12 @@ class SessionState(EventedModel):
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an act to take back, of this sitting or an earlier one."""
+        """Whether there is an edit to take back, of this sitting or an earlier one."""
         return self._may_replay() and self._mine.writer.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is an undone act to do again."""
+        """Whether there is an undone edit to do again."""
         return self._may_replay() and self._mine.writer.can_redo
 
     def _may_replay(self) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import PrivateAttr, ValidationError
 
-from napari_confseg.annotate.activity import Stopwatch
+from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.blinding import BlindedError, Role, Standing
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review_progress import reviewed_frames
 from napari_confseg.annotate.state import SessionState
 from napari_confseg.annotate.worklist import WorkList, facts_of
@@ -21,7 +21,7 @@ from napari_confseg.store import StoreError, Unblinded
 if TYPE_CHECKING:
     from napari_confseg.annotate.clip_editor import Work
     from napari_confseg.annotate.overlays import Overlay
-    from napari_confseg.store import Act
+    from napari_confseg.store import Edit
     from napari_confseg.store.schema import Blinding
 
 _SIGNS: Final = (
@@ -50,7 +50,7 @@ _SIGNS: Final = (
 class Telling(SessionState):
     """A session that knows who it serves: words on the clip, time, and blinding."""
 
-    _watch: Stopwatch | None = PrivateAttr(default=None)
+    _watch: ActivityTimer | None = PrivateAttr(default=None)
     _worklist: WorkList = PrivateAttr(default_factory=WorkList)
     _clock: Callable[[], float] = PrivateAttr(default=time.monotonic)
 
@@ -65,7 +65,7 @@ class Telling(SessionState):
     # ---- words ----------------------------------------------------------------------------
 
     def describe(self, **changes: object) -> bool:
-        """Change what I say of the clip (:class:`~napari_confseg.store.About`); safe on return.
+        """Change what I say of the clip (:class:`~napari_confseg.store.ClipNotes`); safe on return.
 
         Returns
         -------
@@ -118,13 +118,13 @@ class Telling(SessionState):
                 self.about = self._mine.writer.tell(seconds=seconds)
 
     def _begin_time(self, work: Work) -> None:
-        self._watch = Stopwatch(len(work.status), work.writer.about.seconds, self._clock)
+        self._watch = ActivityTimer(len(work.status), work.writer.about.seconds, self._clock)
 
     # ---- who may be seen ------------------------------------------------------------------
 
     def choose_role(self, role: Role) -> None:
         """Be here as a reader or as a reviewer from now on; remembered for this reader."""
-        Memory.load().with_role(self.rater, role).save()
+        Preferences.load().with_role(self.rater, role).save()
         self.role = role
         self._hide_unseen()
 
@@ -147,7 +147,7 @@ class Telling(SessionState):
         """
         if self.cohort is None:
             raise ValueError("open a cohort before saying who may see whom in it")
-        self.cohort.update_meta(blinding=rule, by=Memory.load().reader or self.rater)
+        self.cohort.update_meta(blinding=rule, by=Preferences.load().reader or self.rater)
         self._hide_unseen()
         self.blinding_changed.emit()
 
@@ -205,7 +205,7 @@ class Telling(SessionState):
             raise BlindedError(standing.why())
         if not Standing(standing.rule).sees(kind) and not standing.unblinded and self.writable:
             why = "complete" if standing.complete else "reviewer"
-            self._note_sight(why, Memory.load().reader or self.rater)
+            self._note_sight(why, Preferences.load().reader or self.rater)
 
     def _note_sight(self, why: str, by: str) -> bool:
         noted = {"at": datetime.now(UTC), "by": by.strip(), "why": why}
@@ -230,11 +230,11 @@ class Telling(SessionState):
             self.message = "This clip is read-only here: nothing was changed."
         return self.writable
 
-    def _may_change(self, act: Act) -> bool:
+    def _may_change(self, edit: Edit) -> bool:
         if not self._may_write():
             return False
         labels = {c.index: c.label for c in self.classes if c.name in self.locked}
-        locked = [labels[p.class_index] for p in act.patches if p.class_index in labels]
+        locked = [labels[p.class_index] for p in edit.patches if p.class_index in labels]
         if locked:
             self.message = f"{locked[0]} is locked: nothing was changed."
         return not locked

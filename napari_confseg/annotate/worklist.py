@@ -16,7 +16,7 @@ from napari_confseg.agreement.overlap import soft_dice_by_class
 from napari_confseg.annotate.blinding import Role, Standing
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.annotate.review_progress import painted, reviewed_frames
-from napari_confseg.store import About, Status, StoreError
+from napari_confseg.store import ClipNotes, Status, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,7 +114,7 @@ class ClipFacts:
 
 
 @dataclass(frozen=True)
-class QueueWish:
+class WorkListSettings:
     """Which clips a person wants to see, and how ordered.
 
     Attributes
@@ -166,7 +166,7 @@ def _key(sort: Sort) -> Callable[[ClipFacts], float]:
     return lambda f: 0.0
 
 
-def _narrowed(facts: Iterable[ClipFacts], wish: QueueWish) -> list[ClipFacts]:
+def _narrowed(facts: Iterable[ClipFacts], wish: WorkListSettings) -> list[ClipFacts]:
     words = wish.text.casefold().split()
     wanted: dict[Facet, set[str]] = {}
     for facet, value in wish.facets:
@@ -186,7 +186,7 @@ def _has(facts: ClipFacts, words: Sequence[str]) -> bool:
 
 
 def ordered(
-    facts: Iterable[ClipFacts], wish: QueueWish, current: str | None = None
+    facts: Iterable[ClipFacts], wish: WorkListSettings, current: str | None = None
 ) -> tuple[str, ...]:
     """Return the names of the clips that `wish` asks for, in order. Pure.
 
@@ -203,7 +203,7 @@ def ordered(
     return tuple(f.clip for f in found)
 
 
-def counts(facts: Iterable[ClipFacts], wish: QueueWish) -> dict[Which, int]:
+def counts(facts: Iterable[ClipFacts], wish: WorkListSettings) -> dict[Which, int]:
     """Return how many clips each of the four lists has, narrowed by text and facets."""
     narrowed = _narrowed(facts, wish)
     return {which: sum(map(_TESTS[which], narrowed)) for which in Which}
@@ -231,7 +231,7 @@ def facts_of(
     meta: ClipMeta,
     status: NDArray[np.uint8],
     strokes: Iterable[Stroke],
-    about: About,
+    about: ClipNotes,
 ) -> ClipFacts:
     """Return what a reader's `status` ``(T, C)``, strokes and words amount to."""
     made = sum(1 for _ in painted(strokes))
@@ -241,7 +241,7 @@ def facts_of(
         patient=meta.patient,
         reviewed=float((status == Status.REVIEWED).mean()) if status.size else 0.0,
         strokes=made,
-        begun=bool(made or status.any() or said != About()),
+        begun=bool(made or status.any() or said != ClipNotes()),
         seconds=sum(about.seconds.values()),
         zone=about.zone or meta.zone or "",
         quality=about.quality or 0,
@@ -259,9 +259,11 @@ def read_facts(cohort: Cohort, name: str, rater: str) -> ClipFacts:
     try:
         clip = cohort.clip(name)
         if rater not in clip.raters():
-            return facts_of(name, clip.meta, _nothing(clip.shape[0], cohort), (), About())
+            return facts_of(name, clip.meta, _nothing(clip.shape[0], cohort), (), ClipNotes())
         mine = clip.rater(rater)
-        return facts_of(name, clip.meta, mine.read_status(), mine.read_strokes(), mine.read_about())
+        return facts_of(
+            name, clip.meta, mine.read_status(), mine.read_strokes(), mine.read_clip_notes()
+        )
     except StoreError as error:
         return ClipFacts(name, trouble=str(error.problems[0]))
     except OSError as error:
@@ -283,7 +285,7 @@ class WorkList:
         Facts or wish are others.
     facts : dict of str to ClipFacts
         By clip; those not read yet know their name alone.
-    wish : QueueWish
+    wish : WorkListSettings
         What is to be listed.
     """
 
@@ -291,11 +293,11 @@ class WorkList:
 
     def __init__(self) -> None:
         self.facts: dict[str, ClipFacts] = {}
-        self.wish = QueueWish()
+        self.wish = WorkListSettings()
 
     def clear(self) -> None:
         """Know no clips and wish for nothing in particular: another cohort is opened."""
-        self.facts, self.wish = {}, QueueWish()
+        self.facts, self.wish = {}, WorkListSettings()
         self.changed.emit()
 
     def set_clips(self, names: Sequence[str], *, forget: bool = False) -> None:
@@ -366,7 +368,7 @@ def may_compare(cohort: Cohort, name: str, rater: str, role: Role) -> bool:
         return False
     mine = clip.rater(rater)
     complete = bool(reviewed_frames(mine.read_status()).all())
-    unblinded = mine.read_about().unblinded is not None
+    unblinded = mine.read_clip_notes().unblinded is not None
     return not Standing(rule, role, complete, unblinded).blinded
 
 

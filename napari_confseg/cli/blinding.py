@@ -38,13 +38,13 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show it, or set it."""
-    from napari_confseg.annotate.preferences import Memory, account_name
+    from napari_confseg.annotate.preferences import Preferences, account_name
     from napari_confseg.cli.terminal import console, print_json
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=arguments.rule is None)
     if arguments.rule is not None:
-        by = arguments.by or Memory.load().reader or account_name()
+        by = arguments.by or Preferences.load().reader or account_name()
         cohort.update_meta(blinding=arguments.rule, by=by)
     meta = cohort.meta
     if arguments.json:

@@ -64,7 +64,7 @@ def _clip_facts(cohort: Cohort, clip: Clip) -> dict[str, Any]:
     raters = []
     for name in clip.raters():
         rater = clip.rater(name)
-        about = rater.read_about()
+        about = rater.read_clip_notes()
         reviewed = (rater.read_status() == Status.REVIEWED).mean(axis=0)
         shares = zip(cohort.meta.classes, reviewed, strict=True)
         raters.append(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from skimage.transform import resize
 
-from napari_confseg.agreement.rater_view import Reading, planes_of
+from napari_confseg.agreement.rater_view import RaterView, planes_of
 from napari_confseg.store import EXCLUDED, Problem, Spacing, StoreError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def choose_frames(
-    clip: Clip, panel: Sequence[Reading], indices: Sequence[int], policy: FramePolicy
+    clip: Clip, panel: Sequence[RaterView], indices: Sequence[int], policy: FramePolicy
 ) -> list[int]:
     """Return the numbers of the frames to take, rising.
 
@@ -29,7 +29,7 @@ def choose_frames(
     ----------
     clip : Clip
         The clip.
-    panel : sequence of Reading
+    panel : sequence of RaterView
         The chosen raters on it. If it is one alone, such as a consensus, "disagreement" is that of
         the humans on the clip.
     indices : sequence of int
@@ -43,7 +43,7 @@ def choose_frames(
         frames = frames[:: policy.n]
     elif policy.kind == "disagreement":
         if len(panel) < 2:
-            everybody = [Reading(clip, name) for name in clip.raters()]
+            everybody = [RaterView(clip, name) for name in clip.raters()]
             panel = [r for r in everybody if r.rater.meta.kind == "human"]
         apart = np.array([_apart(panel, int(f), indices, clip.shape[1:]) for f in frames])
         # Equal ones in order of time, so that the choice never depends on a sort's whim.
@@ -52,7 +52,7 @@ def choose_frames(
 
 
 def _apart(
-    panel: Sequence[Reading], frame: int, indices: Sequence[int], shape: tuple[int, int]
+    panel: Sequence[RaterView], frame: int, indices: Sequence[int], shape: tuple[int, int]
 ) -> float:
     total = 0.0
     for index in indices:

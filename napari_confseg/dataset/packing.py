@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.dataset.manifest import BuildRequest
     from napari_confseg.store import Clip, Cohort
 
@@ -142,7 +142,7 @@ def _frames_of(
 
 
 def planes_with_marks(
-    reading: Reading,
+    reading: RaterView,
     status: NDArray[np.uint8],
     frames: Sequence[int],
     indices: Sequence[int],
@@ -160,7 +160,9 @@ def planes_with_marks(
         yield found
 
 
-def status_of(reading: Reading, frames: Sequence[int], indices: Sequence[int]) -> NDArray[np.uint8]:
+def status_of(
+    reading: RaterView, frames: Sequence[int], indices: Sequence[int]
+) -> NDArray[np.uint8]:
     """Return what the rater said of these frames and classes, ``uint8 (frames, classes)``."""
     chosen: NDArray[np.uint8] = reading.rater.read_status()[np.ix_(frames, indices)]
     return chosen
@@ -191,7 +193,7 @@ def source_digests(cohort: Cohort, request: BuildRequest, clip_name: str) -> dic
 
 def find(
     cohort: Cohort, request: BuildRequest, clip_name: str
-) -> tuple[Clip, list[Reading], list[int], list[int]] | None:
+) -> tuple[Clip, list[RaterView], list[int], list[int]] | None:
     """Return clip, raters, frames and class indices to take; None if nothing is reviewed there."""
     clip = cohort.clip(clip_name)
     panel = readings(clip, request.raters)
@@ -215,7 +217,7 @@ def _pack_frames(
 def _pack_rater(
     folder: Path,
     clip: Clip,
-    reading: Reading,
+    reading: RaterView,
     frames: Sequence[int],
     indices: Sequence[int],
     classes: Sequence[str],

@@ -1,7 +1,7 @@
 """Imports: labels that others made, as planes of a rater at a stated confidence.
 
 Each format has a module with one function, ``find``, which tells which clips a source speaks of and
-how to read what it says. A clip comes in whole or not at all, as one act that can be undone; what
+how to read what it says. A clip comes in whole or not at all, as one edit that can be undone; what
 cannot be read or matched is told, and the rest goes on.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
 from napari_confseg.store import (
     MAX_CONFIDENCE,
-    Act,
+    Edit,
     Patch,
     Problem,
     RaterWriter,
@@ -43,7 +43,7 @@ FLUSH_SECONDS = 120.0
 def write_labels(
     cohort: Cohort, clip: Clip, rater: str, labels: Labels, label: str | None = None
 ) -> None:
-    """Commit `labels` as one act of `rater` on `clip`, and wait until the store has it.
+    """Commit `labels` as one edit of `rater` on `clip`, and wait until the store has it.
 
     Raises
     ------
@@ -54,10 +54,10 @@ def write_labels(
     _check_untouched(clip, rater)
     if not labels.planes and not labels.reviewed:
         raise StoreError(Problem("nothing-found", clip.name, "a mark or a reviewed frame", "none"))
-    act = _act(labels)
+    edit = _edit(labels)
     writer = RaterWriter.open(cohort, clip.name, rater, label=label)
     try:
-        writer.commit(act)
+        writer.commit(edit)
         if writer.state.unsaved or not writer.flush(FLUSH_SECONDS):
             found = writer.state.problem or "it is still waiting"
             raise StoreError(
@@ -89,7 +89,7 @@ def _check_untouched(clip: Clip, rater: str) -> None:
         )
 
 
-def _act(labels: Labels) -> Act:
+def _edit(labels: Labels) -> Edit:
     patches = tuple(
         _patch(frame, index, plane) for (frame, index), plane in sorted(labels.planes.items())
     )
@@ -104,7 +104,7 @@ def _act(labels: Labels) -> Act:
     frame, index = min([*labels.planes, *labels.reviewed])
     values = {int(p.after.max()) for p in patches}
     confidence = max((v for v in values if v <= 100), default=0)
-    return Act(patches, confidence, "import", index, frame, tuple(changes))
+    return Edit(patches, confidence, "import", index, frame, tuple(changes))
 
 
 def _patch(frame: int, index: int, plane: NDArray[np.uint8]) -> Patch:

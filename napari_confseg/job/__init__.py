@@ -32,17 +32,17 @@ from napari_confseg.job.folder import (
     JobError,
     RunFolder,
 )
-from napari_confseg.job.requests import DOUBT, UNSEEN, FitRequest, PredictRequest
+from napari_confseg.job.requests import ALEATORIC, EPISTEMIC, FitRequest, PredictRequest
 
 __all__ = [
+    "ALEATORIC",
     "CHECKPOINT",
-    "DOUBT",
+    "EPISTEMIC",
     "EVENTS",
     "LOCK",
     "LOG",
     "REQUEST",
     "RESULT",
-    "UNSEEN",
     "Cancelled",
     "Event",
     "Failed",

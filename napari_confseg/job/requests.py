@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from napari_confseg.methods import Method
 from napari_confseg.store.schema import Slug, check_slug
 
-DOUBT, UNSEEN = "-doubt", "-unseen"
+ALEATORIC, EPISTEMIC = "-aleatoric", "-epistemic"
 """Ends of the names of the raters that hold what several models together don't know."""
 
 
@@ -54,7 +54,7 @@ class FitRequest(Frozen):
     rater: Slug
     classes: tuple[Slug, ...] = Field(min_length=1)
     raters: tuple[Slug, ...] = ()
-    method: Method = Method(name="own-scale")
+    method: Method = Method(name="relative-threshold")
     size: Literal["study", "quick", "normal"] = "quick"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
@@ -79,8 +79,8 @@ class PredictRequest(Frozen):
     clips : tuple of str
         Which clips; empty means all.
     members : tuple of str
-        More runs: the mean over all is written, and as ``<rater>-doubt`` and ``<rater>-unseen``
-        what readers disagree about and what the models have not seen.
+        More runs: the mean over all is written, and as ``<rater>-aleatoric`` and
+        ``<rater>-epistemic`` what readers disagree about and what the models have not seen.
     draws : int
         Passes of each model with units dropped at random, which serve as members do.
     """
@@ -98,7 +98,7 @@ class PredictRequest(Frozen):
     @property
     def maps(self) -> tuple[str, ...]:
         """Ends of the names of the raters that are written beside `rater`."""
-        return (DOUBT, UNSEEN) if self.members or self.draws else ()
+        return (ALEATORIC, EPISTEMIC) if self.members or self.draws else ()
 
     @model_validator(mode="after")
     def _room_for_the_maps(self) -> Self:

@@ -2,9 +2,9 @@
 
 from napari_confseg.store.backend import Location
 from napari_confseg.store.clip import Clip, ClipWriter
-from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, About, Unblinded
+from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Unblinded
 from napari_confseg.store.cohort import Cohort, kind_at, open_clip_at
-from napari_confseg.store.edits import Act, Patch, StatusChange
+from napari_confseg.store.edits import Edit, Patch, StatusChange
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.lease import Holder
 from napari_confseg.store.pending import SaveState
@@ -39,17 +39,17 @@ __all__ = [
     "NOT_MARKED",
     "PATHOLOGIES",
     "ZONES",
-    "About",
-    "Act",
     "Anchor",
     "ClassSpec",
     "Clip",
     "ClipMeta",
+    "ClipNotes",
     "ClipWriter",
     "Cohort",
     "CohortMeta",
     "DecidedRegion",
     "Decision",
+    "Edit",
     "Holder",
     "Location",
     "Patch",

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from napari_confseg.store.errors import Problem, StoreError
 
 if TYPE_CHECKING:
-    from napari_confseg.store.backend import Keys
+    from napari_confseg.store.backend import KeyValueStore
 
 M = TypeVar("M", bound=BaseModel)
 NAMESPACE = "confseg"
@@ -23,7 +23,7 @@ def metadata_key(path: str) -> str:
     return f"{path}/zarr.json" if path else "zarr.json"
 
 
-def read_node(keys: Keys, path: str) -> dict[str, Any]:
+def read_node(keys: KeyValueStore, path: str) -> dict[str, Any]:
     """Return the parsed ``zarr.json`` at `path`.
 
     Raises
@@ -57,7 +57,7 @@ def read_node(keys: Keys, path: str) -> dict[str, Any]:
     return node
 
 
-def is_whole(keys: Keys, path: str) -> bool:
+def is_whole(keys: KeyValueStore, path: str) -> bool:
     """Whether the group at `path` is a clip or rater of ours, written to its end.
 
     zarr puts a bare group above every new array; ours get their attributes last, so a bare one
@@ -67,7 +67,7 @@ def is_whole(keys: Keys, path: str) -> bool:
     return data is not None and f'"{NAMESPACE}"'.encode() in data
 
 
-def read_attributes(keys: Keys, path: str, model: type[M]) -> M:
+def read_attributes(keys: KeyValueStore, path: str, model: type[M]) -> M:
     """Return ``attributes["confseg"]`` of the group at `path`, validated as `model`.
 
     Raises
@@ -107,7 +107,7 @@ def parse_attributes(data: object, path: str, model: type[M]) -> M:
 
 
 def write_attributes(
-    keys: Keys, path: str, model: BaseModel, ome: dict[str, Any] | None = None
+    keys: KeyValueStore, path: str, model: BaseModel, ome: dict[str, Any] | None = None
 ) -> None:
     """Write `model` (and `ome`) into the attributes of the group at `path`, making it if needed.
 
@@ -116,7 +116,7 @@ def write_attributes(
     keys.set(metadata_key(path), _merged(keys.get(metadata_key(path)), model, ome))
 
 
-def swap_attributes(keys: Keys, path: str, before: bytes | None, model: BaseModel) -> bool:
+def swap_attributes(keys: KeyValueStore, path: str, before: bytes | None, model: BaseModel) -> bool:
     """Write `model` if the ``zarr.json`` at `path` is still `before`; return whether it was."""
     return keys.swap(metadata_key(path), before, _merged(before, model, None))
 
@@ -133,7 +133,7 @@ def _merged(existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None
     return json.dumps(node, indent=2).encode()
 
 
-def write_group(keys: Keys, path: str) -> None:
+def write_group(keys: KeyValueStore, path: str) -> None:
     """Make a plain zarr group at `path` unless there is one."""
     if keys.get(metadata_key(path)) is None:
         keys.set(metadata_key(path), b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')

@@ -296,7 +296,7 @@ def _open_s3(url: str, *, read_only: bool) -> Store:
     return ObjectStore(S3Store.from_url(url, **options), read_only=read_only)
 
 
-class Keys:
+class KeyValueStore:
     """Raw keys of a zarr store, read and written synchronously.
 
     Parameters
@@ -405,7 +405,7 @@ async def _names_under(store: Store, prefix: str) -> list[str]:
     return [name async for name in store.list_prefix(prefix) if not name.endswith("/")]
 
 
-def sweep_partials(keys: Keys, path: str) -> None:
+def sweep_partials(keys: KeyValueStore, path: str) -> None:
     """Remove files under `path` that a crash left half-written; the caller is its only writer."""
     if isinstance(keys.store, LocalStore):
         for key in keys.under(path):

@@ -14,7 +14,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from napari_confseg.store.attributes import is_whole, read_attributes, write_attributes, write_group
-from napari_confseg.store.backend import Keys
+from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.codec import decode
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_frames, stored_classes
@@ -44,7 +44,7 @@ class Frames:
 
     Parameters
     ----------
-    keys : Keys
+    keys : KeyValueStore
         The cohort's storage.
     path : str
         Path of the array.
@@ -57,7 +57,9 @@ class Frames:
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, keys: Keys, path: str, shape: tuple[int, int, int], per_shard: int) -> None:
+    def __init__(
+        self, keys: KeyValueStore, path: str, shape: tuple[int, int, int], per_shard: int
+    ) -> None:
         self._keys, self._path, self.shape, self._per_shard = keys, path, shape, per_shard
         self._indexes: OrderedDict[int, NDArray[np.uint64]] = OrderedDict()
 
@@ -189,7 +191,7 @@ class Clip:
 
     def __init__(self, store: Store, name: str, cohort: CohortMeta) -> None:
         self._store = store
-        self._keys = Keys(store)
+        self._keys = KeyValueStore(store)
         self._cohort = cohort
         self.name = name
         self.meta = read_attributes(self._keys, name, ClipMeta)
@@ -330,7 +332,7 @@ class ClipWriter:
 
     def __init__(self, store: Store, name: str, shape: tuple[int, int]) -> None:
         self._store = store
-        self._keys = Keys(store)
+        self._keys = KeyValueStore(store)
         self._name = name
         self._shape = shape
         self._buffer: list[NDArray[np.uint8]] = []

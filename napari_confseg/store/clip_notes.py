@@ -54,7 +54,7 @@ class Unblinded(Strict):
     why: Literal["complete", "reviewer", "allowed"]
 
 
-class About(Strict):
+class ClipNotes(Strict):
     """One reader's words on a clip, and their time. All of it may be missing.
 
     Attributes
@@ -84,7 +84,7 @@ class About(Strict):
     ] = Field(default_factory=dict)
     unblinded: Unblinded | None = None
 
-    def changed(self, changes: Mapping[str, object]) -> About:
+    def changed(self, changes: Mapping[str, object]) -> ClipNotes:
         """Return a copy with some fields changed.
 
         Of seconds the larger number stands for each frame: time is never taken back, and a change
@@ -95,7 +95,7 @@ class About(Strict):
         ValueError
             If a field breaks its rule.
         """
-        made = About.model_validate({**self.model_dump(), **changes})
+        made = ClipNotes.model_validate({**self.model_dump(), **changes})
         longest = {f: max(s, self.seconds.get(f, 0.0)) for f, s in made.seconds.items()}
         return made.model_copy(update={"seconds": dict(sorted((self.seconds | longest).items()))})
 
@@ -106,16 +106,16 @@ class About(Strict):
 
 def parse_changes(text: str) -> dict[str, object]:
     """Return the fields that an excerpt holds."""
-    part = About.model_validate_json(text)
+    part = ClipNotes.model_validate_json(text)
     return {name: getattr(part, name) for name in part.model_fields_set}
 
 
-def dump_about(about: About) -> bytes:
+def dump_about(about: ClipNotes) -> bytes:
     """Return `about` as it is written."""
     return about.model_dump_json(indent=1, exclude_defaults=True).encode()
 
 
-def parse_about(data: bytes, path: str) -> About:
+def parse_about(data: bytes, path: str) -> ClipNotes:
     """Return what `data` says.
 
     Raises
@@ -124,7 +124,7 @@ def parse_about(data: bytes, path: str) -> About:
         With one problem for each field that is wrong.
     """
     try:
-        return About.model_validate_json(data)
+        return ClipNotes.model_validate_json(data)
     except ValidationError as error:
         raise StoreError(
             Problem(

@@ -16,7 +16,7 @@ from napari_confseg.store.attributes import (
     swap_attributes,
     write_attributes,
 )
-from napari_confseg.store.backend import Keys, Location, open_store
+from napari_confseg.store.backend import KeyValueStore, Location, open_store
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.lease import Lease
@@ -55,7 +55,7 @@ class Cohort:
     def __init__(self, store: Store, location: str) -> None:
         self.store = store
         self.location = location
-        self._keys = Keys(store)
+        self._keys = KeyValueStore(store)
         self.meta = read_attributes(self._keys, "", CohortMeta)
 
     @classmethod
@@ -98,7 +98,7 @@ class Cohort:
             If something is there already.
         """
         store = open_store(location, read_only=False, create=True)
-        keys = Keys(store)
+        keys = KeyValueStore(store)
         if keys.children(""):
             raise StoreError(
                 Problem(
@@ -270,7 +270,9 @@ def kind_at(location: Location) -> Literal["cohort", "clip"] | None:
     Looks at one attribute and validates nothing: opening it says what is wrong with it.
     """
     try:
-        attributes = read_node(Keys(open_store(location, read_only=True)), "").get("attributes")
+        attributes = read_node(KeyValueStore(open_store(location, read_only=True)), "").get(
+            "attributes"
+        )
     except (StoreError, OSError, ValueError):
         return None
     ours = attributes.get(NAMESPACE) if isinstance(attributes, dict) else None

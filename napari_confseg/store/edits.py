@@ -1,4 +1,4 @@
-"""Acts: what is committed, undone and redone as one, and how the journal keeps them."""
+"""Edits: what is committed, undone and redone as one, and how the journal keeps them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StatusChange:
 class Patch:
     """Change of one plane within a box.
 
-    Only pixels where `before` and `after` differ are ever written, so a list of acts can be
+    Only pixels where `before` and `after` differ are ever written, so a list of edits can be
     replayed from any earlier point, in order, and comes to the same planes.
 
     Attributes
@@ -66,7 +66,7 @@ class Patch:
 
 
 @dataclass(frozen=True)
-class Act:
+class Edit:
     """What is undone and redone as one: a stroke, an acceptance, a change of status.
 
     Attributes
@@ -78,7 +78,7 @@ class Act:
     tool : str
         ``"brush"``, ``"polygon"``, ``"accept"``, ``"status"``, ...
     class_index, frame : int
-        What it is about; an act may change other planes too.
+        What it is about; an edit may change other planes too.
     status : tuple of StatusChange
         Changes of status; may be empty.
     decision : Decision or None
@@ -93,9 +93,9 @@ class Act:
     status: tuple[StatusChange, ...] = ()
     decision: Decision | None = None
 
-    def inverted(self) -> Act:
-        """Return the act that takes this one back."""
-        return Act(
+    def inverted(self) -> Edit:
+        """Return the edit that takes this one back."""
+        return Edit(
             tuple(p.inverted() for p in reversed(self.patches)),
             self.confidence,
             self.tool,
@@ -117,19 +117,19 @@ class Act:
             With one problem for each patch and status that is wrong.
         """
         problems = [
-            Problem("act", f"patch {i}", expected, found)
+            Problem("edit", f"patch {i}", expected, found)
             for i, p in enumerate(self.patches)
             for expected, found in _patch_faults(p, shape)
         ]
         for s in self.status:
             inside = 0 <= s.frame < shape[0] and 0 <= s.class_index < shape[1]
             if not inside or s.after not in set(Status) or s.before not in set(Status):
-                problems.append(Problem("act", "status", f"0, 1 or 2 inside {shape[:2]}", str(s)))
+                problems.append(Problem("edit", "status", f"0, 1 or 2 inside {shape[:2]}", str(s)))
         if problems:
             raise StoreError(problems)
 
     def stroke(self, seq: int, time: datetime) -> Stroke:
-        """Return the line that the record of strokes gets for this act."""
+        """Return the line that the record of strokes gets for this edit."""
         corners: list[tuple[int, int, int, int]] = []
         changed: dict[tuple[int, int], None] = {}  # in order, each once
         pixels = 0
@@ -186,26 +186,26 @@ def _patch_faults(p: Patch, shape: tuple[int, int, int, int]) -> list[tuple[str,
     return faults
 
 
-def pack(act: Act) -> bytes:
-    """Return `act` as bytes: a JSON head, then the boxes before and after, all zstd-compressed."""
+def pack(edit: Edit) -> bytes:
+    """Return `edit` as bytes: a JSON head, then the boxes before and after, all zstd-compressed."""
     head = json.dumps(
         {
-            "confidence": act.confidence,
-            "tool": act.tool,
-            "class_index": act.class_index,
-            "frame": act.frame,
-            "status": [[s.frame, s.class_index, s.before, s.after] for s in act.status],
-            "patches": [[p.class_index, p.frame, p.y, p.x, *p.after.shape] for p in act.patches],
-            "decision": act.decision and act.decision.model_dump(mode="json"),
+            "confidence": edit.confidence,
+            "tool": edit.tool,
+            "class_index": edit.class_index,
+            "frame": edit.frame,
+            "status": [[s.frame, s.class_index, s.before, s.after] for s in edit.status],
+            "patches": [[p.class_index, p.frame, p.y, p.x, *p.after.shape] for p in edit.patches],
+            "decision": edit.decision and edit.decision.model_dump(mode="json"),
         }
     ).encode()
-    boxes = (a.tobytes() for p in act.patches for a in (p.before, p.after))
+    boxes = (a.tobytes() for p in edit.patches for a in (p.before, p.after))
     raw = b"".join([struct.pack("<I", len(head)), head, *boxes])
     return bytes(zstd.compress(raw, 1, True))  # fast level, with checksum
 
 
-def unpack(data: bytes) -> Act:
-    """Return the act that :func:`pack` made bytes of."""
+def unpack(data: bytes) -> Edit:
+    """Return the edit that :func:`pack` made bytes of."""
     raw = bytes(zstd.decompress(data))
     (n,) = struct.unpack_from("<I", raw)
     head = json.loads(raw[4 : 4 + n])
@@ -216,7 +216,7 @@ def unpack(data: bytes) -> Act:
         offset += 2 * h * w
     status = tuple(StatusChange(*s) for s in head["status"])
     decision = head["decision"] and Decision.model_validate(head["decision"])
-    return Act(
+    return Edit(
         tuple(patches),
         head["confidence"],
         head["tool"],

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class History:
-    """The acts of one rater on one clip, as the next commit finds them.
+    """The edits of one rater on one clip, as the next commit finds them.
 
     Attributes
     ----------
     strokes : dict
         Record of strokes by sequence number, with what still waits.
     done, undone : list of int
-        Acts (by journal entry) that undo and redo would take, next one last.
+        Edits (by journal entry) that undo and redo would take, next one last.
     next_seq, next_id : int
         Numbers of the next stroke and of the next journal entry.
     """
@@ -34,18 +34,18 @@ class History:
 
     def add(self, entry: Entry) -> None:
         """Take one more entry into account."""
-        self._turn(entry.kind, entry.act_id)
+        self._turn(entry.kind, entry.edit_id)
         self.strokes[entry.stroke.seq] = entry.record()
         self.next_seq = max(self.next_seq, entry.stroke.seq + 1)
         self.next_id = max(self.next_id, entry.id + 1)
 
-    def _turn(self, kind: str, act_id: int) -> None:
-        if kind == "act":
-            self.done.append(act_id)
-            self.undone.clear()  # a new act drops the branch that could be redone
-        elif kind == "undo" and self.done and self.done[-1] == act_id:
+    def _turn(self, kind: str, edit_id: int) -> None:
+        if kind == "edit":
+            self.done.append(edit_id)
+            self.undone.clear()  # a new edit drops the branch that could be redone
+        elif kind == "undo" and self.done and self.done[-1] == edit_id:
             self.undone.append(self.done.pop())
-        elif kind == "redo" and self.undone and self.undone[-1] == act_id:
+        elif kind == "redo" and self.undone and self.undone[-1] == edit_id:
             self.done.append(self.undone.pop())
 
     @classmethod
@@ -83,16 +83,16 @@ class History:
         floor = int(journal.fact("floor") or 0)
         waiting = journal.after(applied)
         outline = [line for line in journal.outline() if line[0] > floor]
-        acts = {i: stroke for i, kind, _, stroke in outline if kind == "act" and stroke}
+        edits = {i: stroke for i, kind, _, stroke in outline if kind == "edit" and stroke}
         history.next_id = max([applied, floor, *(line[0] for line in outline)]) + 1
-        for i, kind, act_id, _ in outline:
-            if i <= applied and act_id in acts:
-                history._turn(kind, act_id)
+        for i, kind, edit_id, _ in outline:
+            if i <= applied and edit_id in edits:
+                history._turn(kind, edit_id)
         alone = session in {journal.fact("session"), journal.fact("next_session")}
         if alone and _follow_on(strokes, waiting):
             for entry in waiting:
                 history.add(entry)
-            if history._agrees(acts):
+            if history._agrees(edits):
                 if become:
                     journal.rewrite(session=session, next_session=become)
                 return history, waiting
@@ -103,7 +103,7 @@ class History:
         for entry in waiting:
             history.add(entry)
         if become:
-            renumbered = [(e.id, e.stroke) for e in waiting if e.kind == "act"]
+            renumbered = [(e.id, e.stroke) for e in waiting if e.kind == "edit"]
             journal.rewrite(
                 renumbered,
                 dropped,
@@ -114,14 +114,14 @@ class History:
             )
         return history, waiting
 
-    def _agrees(self, acts: dict[int, Stroke]) -> bool:
-        """Whether the record says of our acts what the journal says, and of no other since."""
-        for act_ids, undone in ((self.done, False), (self.undone, True)):
-            for act_id in act_ids:
-                said = self.strokes.get(acts[act_id].seq)
-                if said is None or said.time != acts[act_id].time or said.undone != undone:
+    def _agrees(self, edits: dict[int, Stroke]) -> bool:
+        """Whether the record says of our edits what the journal says, and of no other since."""
+        for edit_ids, undone in ((self.done, False), (self.undone, True)):
+            for edit_id in edit_ids:
+                said = self.strokes.get(edits[edit_id].seq)
+                if said is None or said.time != edits[edit_id].time or said.undone != undone:
                     return False
-        last = max((s.seq for s in acts.values()), default=None)
+        last = max((s.seq for s in edits.values()), default=None)
         return last is None or last >= max(self.strokes, default=0)
 
 
@@ -136,7 +136,7 @@ def _applied_before(waiting: Iterable[Entry], record: Iterable[Stroke], applied:
     """Return up to where `waiting` is in the store: we may have gone before noting it."""
     there = {s.time for s in record}
     return max(
-        (e.id for e in waiting if e.kind == "act" and e.stroke.time in there), default=applied
+        (e.id for e in waiting if e.kind == "edit" and e.stroke.time in there), default=applied
     )
 
 
@@ -148,10 +148,10 @@ def _renumber(waiting: Iterable[Entry], record: Iterable[Stroke]) -> tuple[list[
     seq = max((s.seq for s in record), default=0)
     for entry in waiting:
         there = times.get(entry.stroke.time)
-        if entry.kind == "act":
+        if entry.kind == "edit":
             seq += 1
             numbered[entry.id] = entry.stroke.model_copy(update={"seq": seq})
-        stroke = numbered.get(entry.act_id, there)
+        stroke = numbered.get(entry.edit_id, there)
         # Of a stroke that is no longer there, or done to it already.
         if stroke is None or (stroke is there and there.undone == (entry.kind == "undo")):
             dropped.append(entry.id)

@@ -1,4 +1,4 @@
-"""The journal: every act, undo and redo of one rater on one clip, safe on the local disk.
+"""The journal: every edit, undo and redo of one rater on one clip, safe on the local disk.
 
 SQLite in WAL mode with ``synchronous=FULL``: what :meth:`Journal.append` has taken survives
 ``kill -9`` and a power cut. It lives on the local disk only; WAL does not work on network drives.
@@ -20,23 +20,23 @@ from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from napari_confseg.store.backend import fsync_folder, make_folders
-from napari_confseg.store.edits import Act, unpack
+from napari_confseg.store.edits import Edit, unpack
 from napari_confseg.store.strokes import Stroke
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 KEEP = 2000
-"""Acts that stay undoable after closing; older ones are pruned once they are in the store."""
+"""Edits that stay undoable after closing; older ones are pruned once they are in the store."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS entry (
     id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,     -- act, undo or redo
-    act INTEGER NOT NULL,   -- id of the act's own entry
-    stroke TEXT,            -- of acts: the line of the record
-    data BLOB               -- of acts: what `pack` made
+    kind TEXT NOT NULL,     -- edit, undo or redo
+    edit INTEGER NOT NULL,   -- id of the edit's own entry
+    stroke TEXT,            -- of edits: the line of the record
+    data BLOB               -- of edits: what `pack` made
 );
 """
 
@@ -59,35 +59,35 @@ def journal_path(root: Path, cohort_id: str, clip: str, rater: str, place: str) 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the journal, with the act it is about.
+    """One line of the journal, with the edit it is about.
 
     Attributes
     ----------
     id : int
         Order in the journal.
-    kind : {"act", "undo", "redo"}
+    kind : {"edit", "undo", "redo"}
         What happened.
-    act_id : int
-        Entry in which the act was committed; `id` itself for an act.
+    edit_id : int
+        Entry in which the edit was committed; `id` itself for an edit.
     stroke : Stroke
-        The act's line in the record.
+        The edit's line in the record.
     data : bytes
-        The packed act.
+        The packed edit.
     """
 
     id: int
-    kind: Literal["act", "undo", "redo"]
-    act_id: int
+    kind: Literal["edit", "undo", "redo"]
+    edit_id: int
     stroke: Stroke
     data: bytes
 
-    def effect(self) -> Act:
-        """Return what this entry does to the planes: the act, or its inverse for an undo."""
-        act = unpack(self.data)
-        return act.inverted() if self.kind == "undo" else act
+    def effect(self) -> Edit:
+        """Return what this entry does to the planes: the edit, or its inverse for an undo."""
+        edit = unpack(self.data)
+        return edit.inverted() if self.kind == "undo" else edit
 
     def record(self) -> Stroke:
-        """Return the act's line in the record as it is after this entry."""
+        """Return the edit's line in the record as it is after this entry."""
         return self.stroke.model_copy(update={"undone": self.kind == "undo"})
 
 
@@ -196,8 +196,8 @@ class Journal:
             (
                 e.id,
                 e.kind,
-                e.act_id,
-                *((e.stroke.model_dump_json(), e.data) if e.kind == "act" else (None, None)),
+                e.edit_id,
+                *((e.stroke.model_dump_json(), e.data) if e.kind == "edit" else (None, None)),
             )
             for e in entries
         ]
@@ -206,7 +206,7 @@ class Journal:
 
     def _entries(self, where: str, *values: int) -> list[Entry]:
         sql = (
-            "SELECT e.id, e.kind, a.id, a.stroke, a.data FROM entry e JOIN entry a ON a.id = e.act"
+            "SELECT e.id, e.kind, a.id, a.stroke, a.data FROM entry e JOIN entry a ON a.id = e.edit"
             f" WHERE {where} ORDER BY e.id"
         )
         with self._mutex:
@@ -214,26 +214,26 @@ class Journal:
         return [Entry(i, k, a, Stroke.model_validate_json(s), d) for i, k, a, s, d in rows]
 
     def after(self, entry_id: int) -> list[Entry]:
-        """Return the entries after `entry_id`, in order, each with its act."""
+        """Return the entries after `entry_id`, in order, each with its edit."""
         return self._entries("e.id > ?", entry_id)
 
-    def act(self, act_id: int) -> Entry:
-        """Return the entry of the act `act_id`.
+    def edit(self, edit_id: int) -> Entry:
+        """Return the entry of the edit `edit_id`.
 
         Raises
         ------
         KeyError
             If it was pruned.
         """
-        for found in self._entries("e.id = ?", act_id):
+        for found in self._entries("e.id = ?", edit_id):
             return found
-        raise KeyError(act_id)
+        raise KeyError(edit_id)
 
     def outline(self) -> list[tuple[int, str, int, Stroke | None]]:
-        """Return (id, kind, act id, stroke of an act) of every entry, in order."""
+        """Return (id, kind, edit id, stroke of an edit) of every entry, in order."""
         with self._mutex:
             rows = self._db.execute(
-                "SELECT id, kind, act, stroke FROM entry ORDER BY id"
+                "SELECT id, kind, edit, stroke FROM entry ORDER BY id"
             ).fetchall()
         return [(i, k, a, Stroke.model_validate_json(s) if s else None) for i, k, a, s in rows]
 
@@ -265,7 +265,7 @@ class Journal:
         drop: Iterable[int] = (),
         **facts: object,
     ) -> None:
-        """Give acts (by entry id) new lines of record, drop entries, note facts; all or none."""
+        """Give edits (by entry id) new lines of record, drop entries, note facts; all or none."""
         with self._transaction():
             self._db.executemany(
                 "UPDATE entry SET stroke = ? WHERE id = ?",
@@ -278,9 +278,9 @@ class Journal:
                     self._db.execute("INSERT INTO fact VALUES (?, ?)", (name, str(value)))
 
     def prune(self) -> None:
-        """Forget what is in the store and older than the newest ``KEEP`` acts."""
+        """Forget what is in the store and older than the newest ``KEEP`` edits."""
         applied = int(self.fact("applied") or 0)
-        newest = "SELECT id FROM entry WHERE kind = 'act' ORDER BY id DESC LIMIT 1 OFFSET ?"
+        newest = "SELECT id FROM entry WHERE kind = 'edit' ORDER BY id DESC LIMIT 1 OFFSET ?"
         with self._transaction():
             row = self._db.execute(newest, (KEEP,)).fetchone()
             if row is not None:

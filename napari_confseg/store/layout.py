@@ -16,7 +16,7 @@ from napari_confseg.store.errors import Problem, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.store.backend import Keys
+    from napari_confseg.store.backend import KeyValueStore
 
 MAX_FRAMES = 100_000
 MAX_SIDE = 16_384
@@ -27,7 +27,7 @@ MAX_SHARD = 4096
 _CODECS = frozenset({"bytes", "zstd", "crc32c", "sharding_indexed"})
 
 
-def check_frames(keys: Keys, path: str) -> tuple[tuple[int, int, int], int, list[Problem]]:
+def check_frames(keys: KeyValueStore, path: str) -> tuple[tuple[int, int, int], int, list[Problem]]:
     """Check the array of frames at `path`.
 
     Returns
@@ -69,7 +69,9 @@ def check_frames(keys: Keys, path: str) -> tuple[tuple[int, int, int], int, list
     return (t, y, x), 0, problems
 
 
-def check_rater_arrays(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> list[Problem]:
+def check_rater_arrays(
+    keys: KeyValueStore, path: str, shape: tuple[int, int, int, int]
+) -> list[Problem]:
     """Check the planes and status of the rater at `path` against `shape` (T, C, Y, X).
 
     They may have fewer classes than the cohort: those added since the rater was last written are
@@ -80,13 +82,13 @@ def check_rater_arrays(keys: Keys, path: str, shape: tuple[int, int, int, int]) 
     return planes + _check_plain(keys, f"{path}/status", [t, c])
 
 
-def stored_classes(keys: Keys, path: str) -> tuple[int, int]:
+def stored_classes(keys: KeyValueStore, path: str) -> tuple[int, int]:
     """Return how many classes the planes and the status of the rater at `path` have."""
     planes, status = (_ints(read_node(keys, f"{path}/{a}").get("shape")) for a in ("0", "status"))
     return planes[1], status[1]
 
 
-def widen_array(keys: Keys, path: str, n_classes: int) -> None:
+def widen_array(keys: KeyValueStore, path: str, n_classes: int) -> None:
     """Let the planes or the status at `path` have `n_classes`; writes metadata only."""
     node = read_node(keys, path)
     node["shape"][1] = n_classes
@@ -96,7 +98,7 @@ def widen_array(keys: Keys, path: str, n_classes: int) -> None:
     keys.set(metadata_key(path), json.dumps(node, indent=2).encode())
 
 
-def check_layout(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> None:
+def check_layout(keys: KeyValueStore, path: str, shape: tuple[int, int, int, int]) -> None:
     """Refuse a rater whose arrays don't have the layout of the contract.
 
     Raises
@@ -109,7 +111,7 @@ def check_layout(keys: Keys, path: str, shape: tuple[int, int, int, int]) -> Non
         raise StoreError(problems)
 
 
-def _check_plain(keys: Keys, path: str, shape: list[int]) -> list[Problem]:
+def _check_plain(keys: KeyValueStore, path: str, shape: list[int]) -> list[Problem]:
     node, problems = _array_node(keys, path)
     if problems:
         return problems
@@ -132,7 +134,7 @@ def _check_plain(keys: Keys, path: str, shape: list[int]) -> list[Problem]:
     return problems + _common(node, path) + _codec_faults(path, node.get("codecs"))
 
 
-def _array_node(keys: Keys, path: str) -> tuple[dict[str, Any], list[Problem]]:
+def _array_node(keys: KeyValueStore, path: str) -> tuple[dict[str, Any], list[Problem]]:
     try:
         node = read_node(keys, path)
     except StoreError as error:

@@ -27,7 +27,7 @@ from napari_confseg.store.schema import Strict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_confseg.store.backend import Keys
+    from napari_confseg.store.backend import KeyValueStore
     from napari_confseg.store.cohort import Cohort
 
 
@@ -111,13 +111,13 @@ class Lease:
 
     Parameters
     ----------
-    keys : Keys
+    keys : KeyValueStore
         The cohort's storage.
     path : str
         The rater's group.
     """
 
-    def __init__(self, keys: Keys, path: str) -> None:
+    def __init__(self, keys: KeyValueStore, path: str) -> None:
         self.session = uuid4().hex
         self._keys = keys
         self._key = f"{path}/{LEASE}"

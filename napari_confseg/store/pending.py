@@ -1,4 +1,4 @@
-"""The backlog: what is committed and not in the store yet, safe in the journal if that can be."""
+"""Pending edits: committed, not in the store yet, safe in the journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Condition, RLock
 from typing import TYPE_CHECKING
 
 from napari_confseg.store.backend import place
-from napari_confseg.store.clip_notes import About, parse_changes
+from napari_confseg.store.clip_notes import ClipNotes, parse_changes
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.history import History
 from napari_confseg.store.journal import (
@@ -38,13 +38,13 @@ class SaveState:
     Attributes
     ----------
     saved_at : datetime or None
-        When the last act became safe.
+        When the last edit became safe.
     waiting : int
-        Acts, undos and redos that are safe in the journal and not yet in the store.
+        Edits, undos and redos that are safe in the journal and not yet in the store.
     problem : str or None
         Why the store or the journal can't be reached, in one sentence.
     unsaved : int
-        Acts that neither journal nor store could take yet: lost if the program ends now.
+        Edits that neither journal nor store could take yet: lost if the program ends now.
     read_only : bool
         Whether commits are refused, or wait until another writer is done.
     holder : Holder or None
@@ -59,7 +59,7 @@ class SaveState:
     holder: Holder | None = None
 
 
-class Backlog:
+class PendingEdits:
     """Entries in order: first the journal, then the store, and until then in memory.
 
     Attributes
@@ -74,7 +74,7 @@ class Backlog:
         Why the journal can't be written.
     saved_at : datetime or None
         When the last entry became safe, in the journal or else in the store.
-    about : About
+    about : ClipNotes
         What the reader says of the clip as a whole, the store's and what still waits.
     """
 
@@ -85,7 +85,7 @@ class Backlog:
         self.history = History()
         self.problem: str | None = None
         self.saved_at: datetime | None = None
-        self.about = About()
+        self.about = ClipNotes()
         self._about_changes: set[str] = set()
         self._about_number = 0
         self._path = path
@@ -126,7 +126,7 @@ class Backlog:
         return True
 
     def load(
-        self, record: Sequence[Stroke], about: About, session: str | None, *, become: str | None
+        self, record: Sequence[Stroke], about: ClipNotes, session: str | None, *, become: str | None
     ) -> None:
         """Find out what waits and what can be undone; see :meth:`History.load`."""
         self.about, self._about_changes = about, set()
@@ -192,7 +192,7 @@ class Backlog:
         self.wake.notify_all()
 
     @property
-    def untold(self) -> tuple[int, About] | None:
+    def untold(self) -> tuple[int, ClipNotes] | None:
         """The number and the words that the store has not got; None if it has all."""
         return (self._about_number, self.about) if self._about_changes else None
 
@@ -211,14 +211,14 @@ class Backlog:
         """Whether the store has everything."""
         return not self.pending and not self._about_changes
 
-    def find(self, act_id: int) -> Entry:
-        """Return the entry of an act; ``KeyError`` if it was pruned."""
+    def find(self, edit_id: int) -> Entry:
+        """Return the entry of an edit; ``KeyError`` if it was pruned."""
         for entry in self._unsaved:
-            if entry.id == act_id:
+            if entry.id == edit_id:
                 return entry
         if self._journal is None:
-            raise KeyError(act_id)
-        return self._journal.act(act_id)
+            raise KeyError(edit_id)
+        return self._journal.edit(edit_id)
 
     def applied(self, batch: Sequence[Entry], session: str) -> None:
         """Strike off `batch`, which `session` has brought to the store."""
@@ -240,7 +240,7 @@ class Backlog:
 
 
 def waiting(cohort: Cohort, clip: str, rater: str, *, journal_root: Path | None = None) -> int:
-    """Return how many acts, undos and redos of `rater` on `clip` are not in the store yet.
+    """Return how many edits, undos and redos of `rater` on `clip` are not in the store yet.
 
     They are safe in the journal, and reach the store when the rater next opens the clip here.
     """

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.store.attributes import read_attributes, read_node, write_attributes
-from napari_confseg.store.backend import Keys, sweep_partials
-from napari_confseg.store.clip_notes import ABOUT, About, dump_about, parse_about
+from napari_confseg.store.backend import KeyValueStore, sweep_partials
+from napari_confseg.store.clip_notes import ABOUT, ClipNotes, dump_about, parse_about
 from napari_confseg.store.codec import content_size, decode, encode
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_layout, stored_classes, widen_array
@@ -84,7 +84,7 @@ class Rater:
     def __init__(
         self, store: Store, path: str, clip: tuple[int, int, int], classes: Sequence[ClassSpec]
     ) -> None:
-        self._keys = Keys(store)
+        self._keys = KeyValueStore(store)
         self._classes = tuple(classes)
         self._in_step = False
         self.path = path
@@ -253,12 +253,12 @@ class Rater:
         """Replace the record of strokes; whole or not at all."""
         self._keys.set(f"{self.path}/{RECORD}", dump_strokes(strokes))
 
-    def read_about(self) -> About:
+    def read_clip_notes(self) -> ClipNotes:
         """Return what this rater says of the clip as a whole; an empty one if nothing."""
         data = self._keys.get(f"{self.path}/{ABOUT}")
-        return About() if data is None else parse_about(data, f"{self.path}/{ABOUT}")
+        return ClipNotes() if data is None else parse_about(data, f"{self.path}/{ABOUT}")
 
-    def write_about(self, about: About) -> None:
+    def write_about(self, about: ClipNotes) -> None:
         """Replace what this rater says of the clip; whole or not at all."""
         self._keys.set(f"{self.path}/{ABOUT}", dump_about(about))
 

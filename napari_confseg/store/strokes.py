@@ -76,7 +76,7 @@ class Decision(Strict):
 
 
 class Stroke(Strict):
-    """One act of a rater on planes or status.
+    """One edit of a rater on planes or status.
 
     Attributes
     ----------
@@ -96,13 +96,13 @@ class Stroke(Strict):
     pixels : int
         How many pixels changed.
     status : int or None
-        New status of (frame, class), if the act changed it.
+        New status of (frame, class), if the edit changed it.
     also : tuple of (frame, class index, status)
-        Every further status that the same act changed.
+        Every further status that the same edit changed.
     decision : Decision or None
-        What the act decided, if it is one of an adjudicator.
+        What the edit decided, if it is one of an adjudicator.
     planes : tuple of (frame, class index)
-        Every plane that the act changed, where that is not (frame, class_index) alone: a
+        Every plane that the edit changed, where that is not (frame, class_index) alone: a
         propagation, a paste of several classes.
     undone : bool
         Whether it stands undone now.
@@ -127,7 +127,7 @@ class Stroke(Strict):
 
     @property
     def touched(self) -> tuple[tuple[int, int], ...]:
-        """Every (frame, class index) whose plane the act changed."""
+        """Every (frame, class index) whose plane the edit changed."""
         return self.planes or (((self.frame, self.class_index),) if self.pixels else ())
 
 

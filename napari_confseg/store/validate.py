@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
-from napari_confseg.store.backend import PARTIAL, Keys, is_outside, open_store
+from napari_confseg.store.backend import PARTIAL, KeyValueStore, is_outside, open_store
 from napari_confseg.store.clip import Frames
 from napari_confseg.store.clip_notes import ABOUT, parse_about
 from napari_confseg.store.errors import Problem, StoreError, sentence
@@ -69,7 +69,7 @@ def validate(
 class _Validation:
     def __init__(self, store: Store, problems: list[Problem]) -> None:
         self._store = store
-        self._keys = Keys(store)
+        self._keys = KeyValueStore(store)
         self._problems = problems
         self._cohort: CohortMeta | None = None
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store.clip_notes import About
+    from napari_confseg.store.clip_notes import ClipNotes
     from napari_confseg.store.journal import Entry
     from napari_confseg.store.lease import Holder, Lease
-    from napari_confseg.store.pending import Backlog
+    from napari_confseg.store.pending import PendingEdits
     from napari_confseg.store.rater import Rater
 
 BATCH = 64
-"""Entries brought to the store at a time: a backlog writes each plane once for many strokes."""
+"""Entries brought to the store at a time: of many strokes each plane is written once."""
 SLOW = 0.8
 """Seconds after which a store that hasn't answered is said to be away."""
 LONGEST_PAUSE = 2.0
@@ -35,7 +35,7 @@ PLANES_KEPT = 16
 """Planes (of one frame and class) kept from one batch to the next: people paint where they are."""
 
 
-class Applier:
+class BatchWriter:
     """Applies entries to one rater's group.
 
     Planes first, then status, then the record of strokes, each durable before the next. A batch
@@ -62,7 +62,7 @@ class Applier:
         if self._rater.meta.session != session:
             self._rater.update_meta(epoch=self._rater.meta.epoch + 1, session=session)
 
-    def tell(self, about: About) -> None:
+    def tell(self, about: ClipNotes) -> None:
         """Bring the reader's words on the clip to the store."""
         self._rater.write_about(about)
 
@@ -78,13 +78,13 @@ class Applier:
         status = self.status.copy()
         record = dict(self.record)
         for entry in entries:
-            act = entry.effect()
-            for patch in act.patches:
+            edit = entry.effect()
+            for patch in edit.patches:
                 key = patch.frame, patch.class_index
                 if key not in planes:
                     planes[key] = self._plane(key).copy()
                 patch.apply(planes[key])
-            for change in act.status:
+            for change in edit.status:
                 status[change.frame, change.class_index] = change.after
             record[entry.stroke.seq] = entry.record()
         for (frame, class_index), plane in planes.items():
@@ -108,11 +108,11 @@ class Applier:
 
 
 class WriteBehind:
-    """The thread that empties a backlog into the store, and keeps the lease alive.
+    """The thread that empties a pending_edits into the store, and keeps the lease alive.
 
     Parameters
     ----------
-    backlog : Backlog
+    pending_edits : PendingEdits
         What to bring there.
     lease : Lease
         Held; checked before each batch.
@@ -132,12 +132,22 @@ class WriteBehind:
     """
 
     def __init__(
-        self, backlog: Backlog, lease: Lease, rater: Rater, place: str, tell: Callable[[], None]
+        self,
+        pending_edits: PendingEdits,
+        lease: Lease,
+        rater: Rater,
+        place: str,
+        tell: Callable[[], None],
     ) -> None:
         self.problem: str | None = None
         self.lost_to: Holder | None = None
-        self._backlog, self._lease, self._place, self._tell = backlog, lease, place, tell
-        self._applier = Applier(rater)
+        self._pending_edits, self._lease, self._place, self._tell = (
+            pending_edits,
+            lease,
+            place,
+            tell,
+        )
+        self._applier = BatchWriter(rater)
         self._stop = self._hurry = self._swept = False
         self._began: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"save {rater.path}", daemon=True)
@@ -165,49 +175,49 @@ class WriteBehind:
             self._tell()
             if self.lost_to is not None:
                 return
-            with self._backlog.lock:
-                rest = 1.0 if self._backlog.lags else BEAT.total_seconds()
-                self._backlog.wake.wait_for(partial(self._due, pause), pause or rest)
+            with self._pending_edits.lock:
+                rest = 1.0 if self._pending_edits.lags else BEAT.total_seconds()
+                self._pending_edits.wake.wait_for(partial(self._due, pause), pause or rest)
                 if self._stop:
                     return
                 self._hurry = False
 
     def _due(self, pause: float) -> bool:
-        return self._stop or self._hurry or (not pause and not self._backlog.idle)
+        return self._stop or self._hurry or (not pause and not self._pending_edits.idle)
 
     def _push(self) -> bool:
         """Bring a batch to the store; return whether all went well."""
-        with self._backlog.lock:
-            self._backlog.save()
-            batch = list(islice(self._backlog.pending, BATCH))
+        with self._pending_edits.lock:
+            self._pending_edits.save()
+            batch = list(islice(self._pending_edits.pending, BATCH))
         self._began = time.monotonic()
         watch = threading.Timer(SLOW + 0.05, self._tell)
         watch.daemon = True
         watch.start()
         problem = self._attempt(lambda: self._write(batch))
-        with self._backlog.lock:
+        with self._pending_edits.lock:
             if problem is None and batch:
-                self._backlog.applied(batch, self._lease.session)
-            words = self._backlog.untold
+                self._pending_edits.applied(batch, self._lease.session)
+            words = self._pending_edits.untold
         if problem is None and words is not None:
             number, about = words
             problem = self._attempt(lambda: self._applier.tell(about))
         watch.cancel()
-        with self._backlog.lock:
+        with self._pending_edits.lock:
             self._began, self.problem = None, problem
             if problem is None and words is not None:
-                self._backlog.told(number)
-            self._backlog.wake.notify_all()
+                self._pending_edits.told(number)
+            self._pending_edits.wake.notify_all()
         return problem is None
 
-    def _attempt(self, deed: Callable[[], None]) -> str | None:
+    def _attempt(self, tool_action: Callable[[], None]) -> str | None:
         """Do it; return in one sentence why it failed, None if it did not."""
         try:
-            deed()
+            tool_action()
         except LeaseLostError as error:
             self.lost_to = error.holder
             return str(error)
-        # Whatever a store may raise (OSError, zarr, object stores): say it, keep the acts, retry.
+        # Whatever a store may raise (OSError, zarr, object stores): say it, keep the edits, retry.
         except Exception as error:
             return f"{self._place} can't be written: {sentence(error)}"
         return None
@@ -224,21 +234,21 @@ class WriteBehind:
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until nothing waits; return whether that came true."""
         deadline = time.monotonic() + timeout
-        with self._backlog.lock:
-            while not self._backlog.idle and self._thread.is_alive():
+        with self._pending_edits.lock:
+            while not self._pending_edits.idle and self._thread.is_alive():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 self._hurry = True
-                self._backlog.wake.notify_all()
-                self._backlog.wake.wait(min(left, 0.25))
+                self._pending_edits.wake.notify_all()
+                self._pending_edits.wake.wait(min(left, 0.25))
             self._hurry = False
-            return self._backlog.idle
+            return self._pending_edits.idle
 
     def stop(self) -> None:
         """End the thread, which gives up the lease; a store that hangs keeps both for longer."""
-        with self._backlog.lock:
+        with self._pending_edits.lock:
             self._stop = True
-            self._backlog.wake.notify_all()
+            self._pending_edits.wake.notify_all()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)

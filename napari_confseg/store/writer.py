@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.store.backend import Keys, place
-from napari_confseg.store.clip_notes import About
-from napari_confseg.store.edits import Act, pack
+from napari_confseg.store.backend import KeyValueStore, place
+from napari_confseg.store.clip_notes import ClipNotes
+from napari_confseg.store.edits import Edit, pack
 from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.journal import Entry, journal_folder, journal_path
 from napari_confseg.store.lease import Holder, Lease
-from napari_confseg.store.pending import Backlog, SaveState
+from napari_confseg.store.pending import PendingEdits, SaveState
 from napari_confseg.store.write_behind import WriteBehind
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from napari_confseg.store.strokes import Stroke
 
 
-class Tenure:
+class WriteAccess:
     """Who writes a rater's planes on a clip: we, as long as the lease is ours.
 
-    Guarded by the backlog's lock, which whoever calls must hold.
+    Guarded by the pending_edits's lock, which whoever calls must hold.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Tenure:
         What people read as the name of a new rater.
     adjudicator : str or None
         Who adjudicates; None for a reader.
-    backlog : Backlog
+    pending_edits : PendingEdits
         What is not in the store yet.
     tell : callable
         Called, from the write-behind thread too, when something to show may have changed.
@@ -57,7 +57,7 @@ class Tenure:
     rater : Rater or None
         What is in the store; None until there is such a rater.
     behind : WriteBehind or None
-        Brings the backlog to the store; None unless we have become the writer.
+        Brings the pending_edits to the store; None unless we have become the writer.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class Tenure:
         rater: str,
         label: str | None,
         adjudicator: str | None,
-        backlog: Backlog,
+        pending_edits: PendingEdits,
         tell: Callable[[], None],
     ) -> None:
         self._cohort, self._clip, self._name = cohort, clip, rater
         self._label, self._adjudicator = label, adjudicator
-        self._backlog, self._tell = backlog, tell
+        self._pending_edits, self._tell = pending_edits, tell
         self.path = f"{clip.name}/raters/{rater}"
         self.rater: Rater | None = None
         self.behind: WriteBehind | None = None
-        self._lease = Lease(Keys(cohort.store), self.path)
+        self._lease = Lease(KeyValueStore(cohort.store), self.path)
         self._holder: Holder | None = None
         self._refusal: str | None = None
 
@@ -95,13 +95,13 @@ class Tenure:
         """Why nothing can be written or brought to the store, the gravest first."""
         behind = self.behind
         away = [] if behind is None else [behind.problem, behind.silence]
-        return next((t for t in (self._refusal, *away, self._backlog.problem) if t), None)
+        return next((t for t in (self._refusal, *away, self._pending_edits.problem) if t), None)
 
     def ask(self) -> None:
         """Try to become the writer; what could not be saved yet is saved first, or kept."""
         self._holder = self._refusal = None
         # What could not be saved yet would be forgotten by loading anew.
-        if self._backlog.save():
+        if self._pending_edits.save():
             self._try_to_hold()
 
     def check(self) -> None:
@@ -138,13 +138,13 @@ class Tenure:
             self._load_rater(create=False)
             if self._cohort.store.read_only:
                 self._refusal = f"{self._cohort.location} was opened for reading only"
-            elif not self._backlog.open(self._session):
+            elif not self._pending_edits.open(self._session):
                 self._holder = self._lease.seen()
             else:
                 self._holder = self._lease.acquire()
             if self._lease.held:
                 self._load_rater(create=True)
-            self._load_backlog()
+            self._load_pending_edits()
         except StoreError:
             self._lease.release()
             raise
@@ -152,10 +152,10 @@ class Tenure:
         except Exception as error:
             self._lease.release()
             self._refusal = f"{self._cohort.location} can't be written: {sentence(error)}"
-            self._load_backlog()
+            self._load_pending_edits()
         if self._lease.held and self.rater is not None:
             self.behind = WriteBehind(
-                self._backlog, self._lease, self.rater, self._cohort.location, self._tell
+                self._pending_edits, self._lease, self.rater, self._cohort.location, self._tell
             )
 
     @property
@@ -186,17 +186,17 @@ class Tenure:
                 )
             )
 
-    def _load_backlog(self) -> None:
+    def _load_pending_edits(self) -> None:
         record = [] if self.rater is None else self.rater.read_strokes()
-        about = About() if self.rater is None else self.rater.read_about()
+        about = ClipNotes() if self.rater is None else self.rater.read_clip_notes()
         become = self._lease.session if self._lease.held else None
-        self._backlog.load(record, about, self._session, become=become)
+        self._pending_edits.load(record, about, self._session, become=become)
 
 
 class RaterWriter:
     """Writes one rater's planes, status and record on one clip. Use :meth:`open`.
 
-    Acts are committed to the journal on the local disk; a thread brings them to the store.
+    Edits are committed to the journal on the local disk; a thread brings them to the store.
 
     Attributes
     ----------
@@ -221,9 +221,11 @@ class RaterWriter:
         there = cohort.clip(clip)
         t, y, x = there.shape
         self.shape = (t, len(cohort.meta.classes), y, x)
-        self._backlog = Backlog(journal)
-        self._lock = self._backlog.lock
-        self._tenure = Tenure(cohort, there, rater, label, adjudicator, self._backlog, self._tell)
+        self._pending_edits = PendingEdits(journal)
+        self._lock = self._pending_edits.lock
+        self._write_access = WriteAccess(
+            cohort, there, rater, label, adjudicator, self._pending_edits, self._tell
+        )
         self._last_state = SaveState()
 
     @classmethod
@@ -284,11 +286,11 @@ class RaterWriter:
         On success planes, status and strokes may have changed: load them again.
         """
         with self._lock:
-            if self._tenure.held:
+            if self._write_access.held:
                 return True
-            self._tenure.ask()
+            self._write_access.ask()
         self._tell()
-        return self._tenure.held
+        return self._write_access.held
 
     # -- what is shown
 
@@ -296,14 +298,14 @@ class RaterWriter:
     def state(self) -> SaveState:
         """What is safe now."""
         with self._lock:
-            tenure, backlog = self._tenure, self._backlog
+            write_access, pending_edits = self._write_access, self._pending_edits
             return SaveState(
-                saved_at=backlog.saved_at,
-                waiting=len(backlog.pending) - backlog.unsaved,
-                problem=tenure.problem,
-                unsaved=backlog.unsaved,
-                read_only=not tenure.held,
-                holder=tenure.holder,
+                saved_at=pending_edits.saved_at,
+                waiting=len(pending_edits.pending) - pending_edits.unsaved,
+                problem=write_access.problem,
+                unsaved=pending_edits.unsaved,
+                read_only=not write_access.held,
+                holder=write_access.holder,
             )
 
     def _tell(self) -> None:
@@ -320,9 +322,9 @@ class RaterWriter:
     def load_each(self, class_indices: Sequence[int]) -> list[NDArray[np.uint8]]:
         """Return what :meth:`load_planes` does for several classes, with one look at the store."""
         with self._lock:  # before reading: what reaches the store meanwhile is applied twice
-            waiting = list(self._backlog.pending)
+            waiting = list(self._pending_edits.pending)
         t, _, y, x = self.shape
-        rater = self._tenure.rater
+        rater = self._write_access.rater
         planes = (
             [np.zeros((t, y, x), np.uint8) for _ in class_indices]
             if rater is None
@@ -338,8 +340,8 @@ class RaterWriter:
     def load_status(self) -> NDArray[np.uint8]:
         """Return the status, ``uint8 (T, C)``: the store's and what still waits."""
         with self._lock:
-            waiting = list(self._backlog.pending)
-        rater = self._tenure.rater
+            waiting = list(self._pending_edits.pending)
+        rater = self._write_access.rater
         status = np.zeros(self.shape[:2], np.uint8) if rater is None else rater.read_status()
         for entry in waiting:
             for change in entry.effect().status:
@@ -349,18 +351,18 @@ class RaterWriter:
     def strokes(self) -> list[Stroke]:
         """Return the record of strokes, oldest first, undone ones included."""
         with self._lock:
-            strokes = self._backlog.history.strokes
+            strokes = self._pending_edits.history.strokes
             return [strokes[seq] for seq in sorted(strokes)]
 
     @property
-    def about(self) -> About:
+    def about(self) -> ClipNotes:
         """What the reader says of the clip as a whole: the store's and what still waits."""
         with self._lock:
-            return self._backlog.about
+            return self._pending_edits.about
 
-    # -- acts
+    # -- edits
 
-    def tell(self, **changes: object) -> About:
+    def tell(self, **changes: object) -> ClipNotes:
         """Change what the reader says of the clip as a whole; return all of it.
 
         It is in the journal when this returns, like a stroke, and follows to the store; a disk
@@ -374,12 +376,12 @@ class RaterWriter:
             If a field breaks its rule.
         """
         with self._lock:
-            self._tenure.check()
-            self._backlog.tell(changes)
-            return self._backlog.about
+            self._write_access.check()
+            self._pending_edits.tell(changes)
+            return self._pending_edits.about
 
-    def commit(self, act: Act) -> Stroke:
-        """Make `act` safe; return its line in the record.
+    def commit(self, edit: Edit) -> Stroke:
+        """Make `edit` safe; return its line in the record.
 
         It is in the journal when this returns, unless ``state.unsaved`` counts it: then the
         journal's disk has refused, and it is kept in memory and tried again.
@@ -387,47 +389,49 @@ class RaterWriter:
         Raises
         ------
         StoreError
-            If another writer has this rater, or `act` does not fit the planes.
+            If another writer has this rater, or `edit` does not fit the planes.
         """
         with self._lock:
-            self._tenure.check()
-            act.check(self.shape)
-            history = self._backlog.history
-            stroke = act.stroke(history.next_seq, datetime.now(UTC))
+            self._write_access.check()
+            edit.check(self.shape)
+            history = self._pending_edits.history
+            stroke = edit.stroke(history.next_seq, datetime.now(UTC))
             i = history.next_id
-            self._backlog.add(Entry(i, "act", i, stroke, pack(act)))
+            self._pending_edits.add(Entry(i, "edit", i, stroke, pack(edit)))
         self._tell()
         return stroke
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an act to undo."""
+        """Whether there is an edit to undo."""
         with self._lock:
-            return self._tenure.behind is not None and bool(self._backlog.history.done)
+            return self._write_access.behind is not None and bool(self._pending_edits.history.done)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is an undone act to redo."""
+        """Whether there is an undone edit to redo."""
         with self._lock:
-            return self._tenure.behind is not None and bool(self._backlog.history.undone)
+            return self._write_access.behind is not None and bool(
+                self._pending_edits.history.undone
+            )
 
-    def undo(self) -> Act | None:
-        """Undo the last act; return what to apply to planes and status in memory, or None."""
+    def undo(self) -> Edit | None:
+        """Undo the last edit; return what to apply to planes and status in memory, or None."""
         return self._turn("undo")
 
-    def redo(self) -> Act | None:
-        """Redo the act undone last; return what to apply to planes and status, or None."""
+    def redo(self) -> Edit | None:
+        """Redo the edit undone last; return what to apply to planes and status, or None."""
         return self._turn("redo")
 
-    def _turn(self, kind: Literal["undo", "redo"]) -> Act | None:
+    def _turn(self, kind: Literal["undo", "redo"]) -> Edit | None:
         with self._lock:
-            history = self._backlog.history
+            history = self._pending_edits.history
             stack = history.done if kind == "undo" else history.undone
-            if not stack or self._tenure.behind is None:
+            if not stack or self._write_access.behind is None:
                 return None
-            act = self._backlog.find(stack[-1])
-            entry = Entry(history.next_id, kind, act.act_id, act.stroke, act.data)
-            self._backlog.add(entry)
+            edit = self._pending_edits.find(stack[-1])
+            entry = Entry(history.next_id, kind, edit.edit_id, edit.stroke, edit.data)
+            self._pending_edits.add(entry)
         self._tell()
         return entry.effect()
 
@@ -435,8 +439,8 @@ class RaterWriter:
 
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until all is in the store; return whether it is."""
-        behind = self._tenure.behind
-        return self._backlog.idle if behind is None else behind.flush(timeout)
+        behind = self._write_access.behind
+        return self._pending_edits.idle if behind is None else behind.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """Bring what waits to the store, if it answers in time, and let others write.
@@ -446,16 +450,16 @@ class RaterWriter:
         Raises
         ------
         StoreError
-            If neither journal nor store could take some acts; the writer stays open.
+            If neither journal nor store could take some edits; the writer stays open.
         """
         self.flush(timeout)
-        if self._tenure.behind is not None and self._backlog.unsaved:
+        if self._write_access.behind is not None and self._pending_edits.unsaved:
             raise StoreError(
                 Problem(
                     "unsaved",
-                    self._tenure.path,
+                    self._write_access.path,
                     "a journal or store that can be written",
-                    self._backlog.problem or "none",
+                    self._pending_edits.problem or "none",
                     "Free some disk space and close again.",
                 )
             )
@@ -463,8 +467,8 @@ class RaterWriter:
 
     def abandon(self) -> None:
         """Stop at once and let others write; what is in the journal stays there."""
-        self._tenure.end()
-        self._backlog.close()
+        self._write_access.end()
+        self._pending_edits.close()
 
     def __enter__(self) -> Self:
         """Return itself."""

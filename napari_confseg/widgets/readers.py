@@ -164,7 +164,7 @@ def open_in_panel(path: str) -> Layers:
     if viewer is None:
         raise RuntimeError("open a viewer first; the cohort opens in its Annotate panel")
     _, panel = viewer.window.add_plugin_dock_widget("napari-confseg", "Annotate")
-    panel.desk.open(path)
+    panel.cohort_actions.open(path)
     return _NOTHING
 
 

@@ -22,5 +22,5 @@ def open_sample() -> list[tuple[Any, ...]]:
         raise RuntimeError("open a viewer first; the sample cohort opens in it")
     place = make_sample()
     _, panel = viewer.window.add_plugin_dock_widget("napari-confseg", "Annotate")
-    panel.desk.open(place)
+    panel.cohort_actions.open(place)
     return []

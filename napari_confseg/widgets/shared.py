@@ -10,14 +10,14 @@ from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
 from napari_confseg.annotate.blinding import Role
-from napari_confseg.annotate.preferences import Memory, slug_of
+from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.session import Session
-from napari_confseg.widgets.layers.session_layers import LayerView
+from napari_confseg.widgets.layers.session_layers import SessionLayers
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-_sessions: dict[int, tuple[Session, LayerView]] = {}
+_sessions: dict[int, tuple[Session, SessionLayers]] = {}
 
 _QUEUE_INTERVAL = 30  # milliseconds
 
@@ -49,17 +49,17 @@ def session_for(viewer: Any) -> Session:
     key = id(viewer)
     if key not in _sessions:
         _queue_timer()
-        memory = Memory.load()
+        memory = Preferences.load()
         reader = slug_of(memory.reader) if memory.reader else ""
         session = Session(
             rater=reader, role=memory.roles.get(reader, Role.READER), style=memory.style
         )
-        _sessions[key] = session, LayerView(session, viewer)
+        _sessions[key] = session, SessionLayers(session, viewer)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key][0]
 
 
-def layers_for(viewer: Any) -> LayerView:
+def layers_for(viewer: Any) -> SessionLayers:
     """Return what shows the session of `viewer` as layers."""
     session_for(viewer)
     return _sessions[id(getattr(viewer, "__wrapped__", viewer))][1]

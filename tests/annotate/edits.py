@@ -1,4 +1,4 @@
-"""Acts for tests: a clip opened, small rectangles on its planes, all of it reviewed."""
+"""Edits for tests: a clip opened, small rectangles on its planes, all of it reviewed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.session import Session
-from napari_confseg.store import Act
+from napari_confseg.store import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,15 +39,15 @@ def rectangle(
     confidence: int = 60,
     class_name: str | None = None,
     frame: int | None = None,
-) -> Act:
-    """An act that sets the box (y0, x0, y1, x1) to `confidence`."""
+) -> Edit:
+    """An edit that sets the box (y0, x0, y1, x1) to `confidence`."""
     frame = session.frame if frame is None else frame
     index = session.class_index(class_name)
     before = session.planes[session.classes[index].name][frame]
     after = before.copy()
     after[box[0] : box[2], box[1] : box[3]] = confidence
     patch = patch_between(index, frame, before, after)
-    return Act((patch,) if patch else (), confidence, "brush", index, frame)
+    return Edit((patch,) if patch else (), confidence, "brush", index, frame)
 
 
 def paint(session: Session, box: tuple[int, int, int, int], **where: object) -> Stroke | None:

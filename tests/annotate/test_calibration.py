@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.agreement.exercise import choose_frames, curve, in_words, references, score
-from napari_confseg.annotate.calibration import Exercising
+from napari_confseg.annotate.calibration import CalibrationSession
 from napari_confseg.annotate.session import Session
 from napari_confseg.store import Status
 from tests.annotate.edits import paint
@@ -105,7 +105,7 @@ def test_in_words(marks: dict[int, tuple[int, int]], words: str) -> None:
 
 def read(session: Session, frames: int, confidence: int = 80) -> None:
     """Mark half of what is there on frames asked, and review them."""
-    exercising = Exercising(session)
+    exercising = CalibrationSession(session)
     for _ in range(frames):
         exercising.go(exercising.next_open())
         if session.frame < 4:
@@ -117,7 +117,7 @@ def read(session: Session, frames: int, confidence: int = 80) -> None:
 def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: Cohort) -> None:
     session.open_clip("clip-1")
     session.show_rater("truth")
-    exercising = Exercising(session)
+    exercising = CalibrationSession(session)
     heard: list[None] = []
     exercising.changed.connect(lambda: heard.append(None))
     with pytest.raises(ValueError, match="No exercise"):
@@ -142,7 +142,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     later = Session()  # another day
     later.choose_reader("Ada")
     later.open_cohort(known.location)
-    exercising = Exercising(later)
+    exercising = CalibrationSession(later)
     assert exercising.current is not None
     assert sum(exercising.done()) == 2
     assert exercising.position() is None
@@ -156,7 +156,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     assert not later.in_exercise
     assert result.sums("b-line")[0, 80] == result.sums()[0, 80] > 0
     assert curve(result.sums("b-line")).right[7] == 1.0
-    assert [e.begun for e in Exercising(later).finished] == [result.begun]
+    assert [e.begun for e in CalibrationSession(later).finished] == [result.begun]
     second = exercising.begin("truth", 99)
     assert not set(second.frames) & set(result.frames)  # new ones
     exercising.drop()
@@ -168,7 +168,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
 
 
 def test_nothing_to_ask_is_said(session: Session, cohort: Cohort) -> None:
-    exercising = Exercising(session)
+    exercising = CalibrationSession(session)
     with pytest.raises(ValueError, match="none left"):
         exercising.begin("nobody", 5)
     session.close_cohort()
@@ -179,9 +179,9 @@ def test_nothing_to_ask_is_said(session: Session, cohort: Cohort) -> None:
 
 
 def test_a_spoilt_record_counts_as_none(session: Session) -> None:
-    exercising = Exercising(session)
+    exercising = CalibrationSession(session)
     exercising.begin("truth", 3)
     file = exercising._file
     assert file is not None
     file.write_text('{"exercises": [{"begun": "yesterday"}]}')
-    assert Exercising(session).current is None
+    assert CalibrationSession(session).current is None

@@ -13,7 +13,7 @@ from napari_confseg.annotate.confidence_words import stepped, word_for
 from napari_confseg.annotate.frames import duration, frame_at, rate
 from napari_confseg.annotate.hatch import HatchedPlanes, hatching, outline
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.annotate.preferences import Memory, slug_of
+from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.review_progress import next_unreviewed
 from napari_confseg.annotate.save_state import Light, say
 from napari_confseg.store import DEFAULT_ANCHORS, Holder, SaveState
@@ -138,11 +138,11 @@ def test_a_name_without_letters_is_refused(name: str) -> None:
 
 @pytest.mark.usefixtures("state_dir")
 def test_memory_survives_and_forgets_the_oldest() -> None:
-    memory = Memory(reader="Ada")
+    memory = Preferences(reader="Ada")
     for i in range(12):
         memory = memory.with_recent(f"c{i % 10}")
     memory.save()
-    assert Memory.load() == memory
+    assert Preferences.load() == memory
     assert memory.recent[:3] == ("c1", "c0", "c9")
     assert len(memory.recent) == 8
 
@@ -150,7 +150,7 @@ def test_memory_survives_and_forgets_the_oldest() -> None:
 def test_memory_that_cannot_be_read_is_empty(state_dir) -> None:
     state_dir.mkdir()
     (state_dir / "memory.json").write_text("{ not json")
-    assert Memory.load() == Memory()
+    assert Preferences.load() == Preferences()
 
 
 def test_hatching_differs_by_direction_and_leaves_gaps() -> None:

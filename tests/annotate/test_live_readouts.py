@@ -85,7 +85,7 @@ def test_only_reviewed_frames_make_the_clip(session: Session) -> None:
     assert live.clip.frames == BATCH + 1
 
 
-def test_an_act_recomputes_its_own_frames_alone(session: Session) -> None:
+def test_an_edit_recomputes_its_own_frames_alone(session: Session) -> None:
     live = LiveReadouts(session)
     for frame in range(4):
         session.mark_reviewed(frame)

@@ -151,7 +151,7 @@ def test_reviewing(session: Session) -> None:
     ).all()
 
 
-def test_reviewing_what_is_reviewed_is_no_act(session: Session) -> None:
+def test_reviewing_what_is_reviewed_is_no_edit(session: Session) -> None:
     session.mark_reviewed()
     n = len(session.strokes)
     assert session.mark_reviewed() is None
@@ -181,11 +181,11 @@ def test_a_stroke_painted_where_one_may_not_is_taken_back(session: Session, coho
     other = Session()
     other.open_cohort(cohort.location)
     other.open_clip("clip-1", "dr-ada")
-    act = rectangle(other, BOX, class_name="b-line")
-    act.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it tells
+    edit = rectangle(other, BOX, class_name="b-line")
+    edit.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it tells
     told = []
     other.planes_changed.connect(told.append)
-    assert other.record(act) is None
+    assert other.record(edit) is None
     assert not other.planes["b-line"].any()
     assert told == [(("b-line", 0),)]
     other.close_clip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.shortcuts import Binding, clash, settled
 
 NAPARI = {"P": "Activate the paint brush", "Ctrl+Z": "Undo"}
@@ -13,7 +13,7 @@ POOL = ("G", "H")
 
 
 def nothing() -> None:
-    """A deed."""
+    """A tool_action."""
 
 
 MADE = [
@@ -79,7 +79,7 @@ def test_a_clash_says_with_whom() -> None:
 
 
 def test_keys_are_remembered_and_rubbish_is_not(state_dir: object) -> None:
-    Memory.load().model_copy(update={"keys": {"surer": "F5"}}).save()
-    assert Memory.load().keys == {"surer": "F5"}
-    Memory.load().with_recent("x").save()
-    assert Memory.load().keys == {"surer": "F5"}
+    Preferences.load().model_copy(update={"keys": {"surer": "F5"}}).save()
+    assert Preferences.load().keys == {"surer": "F5"}
+    Preferences.load().with_recent("x").save()
+    assert Preferences.load().keys == {"surer": "F5"}

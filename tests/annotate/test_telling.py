@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_confseg.annotate.activity import IDLE, WORTH_KEEPING, Stopwatch
+from napari_confseg.annotate.activity import IDLE, WORTH_KEEPING, ActivityTimer
 from napari_confseg.annotate.blinding import BlindedError, Role, Standing
 from napari_confseg.annotate.overlays import Overlay
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.session import Session
-from napari_confseg.store import About, Cohort, validate
+from napari_confseg.store import ClipNotes, Cohort, validate
 from tests.annotate.edits import paint, review_all, sit_down
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def session(cohort: Cohort, clock: Clock) -> Iterator[Session]:
     made.close_clip()
 
 
-def stored(session: Session, clip: str = "clip-1", rater: str = "dr-ada") -> About:
+def stored(session: Session, clip: str = "clip-1", rater: str = "dr-ada") -> ClipNotes:
     assert session.cohort is not None
-    return Cohort.open(session.cohort.location).clip(clip).rater(rater).read_about()
+    return Cohort.open(session.cohort.location).clip(clip).rater(rater).read_clip_notes()
 
 
 # ---- words ------------------------------------------------------------------------------------
@@ -60,14 +60,16 @@ def test_words_are_kept_and_come_back(session: Session) -> None:
     session.events.about.connect(told.append)
     assert session.describe(zone="R3", quality=4, pathology=("effusion",))
     assert session.describe(tags=("teaching",), note="apex")
-    wanted = About(zone="R3", quality=4, pathology=("effusion",), tags=("teaching",), note="apex")
+    wanted = ClipNotes(
+        zone="R3", quality=4, pathology=("effusion",), tags=("teaching",), note="apex"
+    )
     assert told[-1] == session.about == wanted
     session.open_clip("clip-2")
-    assert session.about == About()
+    assert session.about == ClipNotes()
     session.open_clip("clip-1")
     assert session.about == wanted
     session.close_clip()
-    assert session.about == About()
+    assert session.about == ClipNotes()
     assert validate(session.cohort.location) == []
 
 
@@ -91,7 +93,7 @@ def test_who_may_only_look_may_not_describe(session: Session, cohort: Cohort) ->
 
 
 def test_time_counts_for_the_frame_on_show_until_one_is_idle(clock: Clock) -> None:
-    watch = Stopwatch(5, {4: 2.0, 9: 1.0}, clock)
+    watch = ActivityTimer(5, {4: 2.0, 9: 1.0}, clock)
     clock.now += 10
     watch.turn_to(2)
     watch.stir()
@@ -104,7 +106,7 @@ def test_time_counts_for_the_frame_on_show_until_one_is_idle(clock: Clock) -> No
 
 
 def test_a_look_in_passing_is_not_worth_writing(clock: Clock) -> None:
-    watch = Stopwatch(3, clock=clock)
+    watch = ActivityTimer(3, clock=clock)
     clock.now += WORTH_KEEPING / 2
     assert watch.due() is None
     clock.now += WORTH_KEEPING
@@ -119,7 +121,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 100), st.integers(-1, 6), st.booleans())
 def test_no_time_is_counted_twice_nor_made_up(steps: list[tuple[float, int, bool]]) -> None:
     """Against a plain sum over the moments between signs."""
     clock = Clock()
-    watch = Stopwatch(6, clock=clock)
+    watch = ActivityTimer(6, clock=clock)
     expected, frame, sign = np.zeros(6), 0, clock.now
     for pause, to, alive in steps:
         expected[frame] += max(min(pause, sign + IDLE - clock.now), 0)
@@ -171,7 +173,7 @@ def test_who_may_only_look_keeps_no_time(session: Session, cohort: Cohort, clock
     clock.now += 10
     other.keep_time()
     other.close_clip()
-    assert stored(session) == About()
+    assert stored(session) == ClipNotes()
 
 
 # ---- who may be seen --------------------------------------------------------------------------
@@ -253,7 +255,7 @@ def test_the_role_is_remembered_for_each_reader(blinded: Session) -> None:
     assert blinded.role is Role.READER
     blinded.choose_reader("Dr. Ada")
     assert blinded.role is Role.REVIEWER
-    assert Memory.load().roles == {"dr-ada": Role.REVIEWER}
+    assert Preferences.load().roles == {"dr-ada": Role.REVIEWER}
 
 
 def test_a_reviewer_lets_a_reader_see(blinded: Session) -> None:

@@ -11,9 +11,9 @@ from napari_confseg.annotate.worklist import (
     DIFFER_BELOW,
     ClipFacts,
     Facet,
-    QueueWish,
     Sort,
     Which,
+    WorkListSettings,
     choices,
     counts,
     following,
@@ -41,19 +41,19 @@ FACTS = (
 
 
 def test_four_lists() -> None:
-    lists = {w: ordered(FACTS, QueueWish(which=w)) for w in Which}
+    lists = {w: ordered(FACTS, WorkListSettings(which=w)) for w in Which}
     assert lists == {
         Which.ALL: ("c-1", "c-2", "c-9", "c-10"),  # 9 before 10
         Which.TO_DO: ("c-1", "c-9"),
         Which.MINE: ("c-9", "c-10"),
         Which.DIFFER: ("c-9",),
     }
-    assert counts(FACTS, QueueWish()) == {w: len(names) for w, names in lists.items()}
+    assert counts(FACTS, WorkListSettings()) == {w: len(names) for w, names in lists.items()}
 
 
 def test_text_and_facets_narrow() -> None:
     def found(**wish: object) -> tuple[str, ...]:
-        return ordered(FACTS, QueueWish(**wish))
+        return ordered(FACTS, WorkListSettings(**wish))
 
     assert found(text="TEACH") == ("c-1", "c-10")
     assert found(text="teach p1") == ("c-10",)
@@ -63,14 +63,14 @@ def test_text_and_facets_narrow() -> None:
     assert found(facets=zones) == ("c-1", "c-9", "c-10")  # either zone
     assert found(facets=zones | {(Facet.QUALITY, "4")}) == ("c-10",)  # and the quality
     assert found(facets=frozenset({(Facet.TAG, "film")}), which=Which.MINE) == ()
-    assert counts(FACTS, QueueWish(text="p1"))[Which.TO_DO] == 1
+    assert counts(FACTS, WorkListSettings(text="p1"))[Which.TO_DO] == 1
     assert choices(FACTS)[Facet.ZONE] == {"R3": 2, "L1": 1}
-    assert QueueWish(text=" ").narrows is False
+    assert WorkListSettings(text=" ").narrows is False
 
 
 def test_orders() -> None:
     def by(sort: Sort, **more: object) -> tuple[str, ...]:
-        return ordered(FACTS, QueueWish(sort=sort, **more))
+        return ordered(FACTS, WorkListSettings(sort=sort, **more))
 
     assert by(Sort.REVIEWED) == ("c-1", "c-2", "c-9", "c-10")
     assert by(Sort.MINUTES, falling=True) == ("c-10", "c-9", "c-1", "c-2")
@@ -79,7 +79,7 @@ def test_orders() -> None:
 
 
 def test_the_open_clip_stays_at_the_stroke_that_finishes_it() -> None:
-    wish = QueueWish(which=Which.TO_DO)
+    wish = WorkListSettings(which=Which.TO_DO)
     finished = tuple(replace(f, reviewed=1.0) if f.clip == "c-9" else f for f in FACTS)
     assert ordered(finished, wish) == ("c-1",)
     assert ordered(finished, wish, "c-9") == ("c-1", "c-9")
@@ -112,7 +112,7 @@ CLIPS = st.lists(
     unique_by=lambda f: f.clip,
 )
 WISHES = st.builds(
-    QueueWish,
+    WorkListSettings,
     which=st.sampled_from(Which),
     text=st.sampled_from(["", "a", "p1", "zz"]),
     facets=st.frozensets(
@@ -124,7 +124,7 @@ WISHES = st.builds(
 
 
 @given(CLIPS, WISHES, st.randoms())
-def test_laws(facts: list[ClipFacts], wish: QueueWish, random: object) -> None:
+def test_laws(facts: list[ClipFacts], wish: WorkListSettings, random: object) -> None:
     names = ordered(facts, wish)
     assert len(set(names)) == len(names)
     assert set(names) <= {f.clip for f in facts}
@@ -134,7 +134,7 @@ def test_laws(facts: list[ClipFacts], wish: QueueWish, random: object) -> None:
     assert ordered(shuffled, wish) == names  # the order they were read in does not matter
     turned = ordered(facts, replace(wish, falling=not wish.falling))
     assert set(turned) == set(names)
-    everything = QueueWish(sort=wish.sort)
+    everything = WorkListSettings(sort=wish.sort)
     assert set(names) <= set(ordered(facts, everything))
     wide = replace(wish, text="", facets=frozenset())
     assert set(names) <= set(ordered(facts, wide))
@@ -151,4 +151,4 @@ def test_who_differs_is_below_the_threshold_and_known() -> None:
         ClipFacts("b", alike=DIFFER_BELOW - 0.01),
         ClipFacts("c"),
     ]
-    assert ordered(facts, QueueWish(which=Which.DIFFER)) == ("b",)
+    assert ordered(facts, WorkListSettings(which=Which.DIFFER)) == ("b",)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.__main__ import COMMANDS, main
-from napari_confseg.store import Act, Cohort, Patch, RaterWriter, StatusChange
+from napari_confseg.store import Cohort, Edit, Patch, RaterWriter, StatusChange
 from tests.ingest.films import SHIPPED, film, moving
 
 
@@ -166,7 +166,7 @@ def marked(cohort):
         before = np.zeros((4, 4), np.uint8)
         for frame in range(3):
             patch = Patch(1, frame, 0, 0, before, before + 60)
-            writer.commit(Act((patch,), 60, "brush", 1, frame, (StatusChange(frame, 1, 0, 2),)))
+            writer.commit(Edit((patch,), 60, "brush", 1, frame, (StatusChange(frame, 1, 0, 2),)))
         writer.undo()
         writer.redo()
     return cohort
@@ -192,7 +192,7 @@ def test_status_tells_what_waits_in_the_journal(capsys, cohort, monkeypatch):
     monkeypatch.setattr(WriteBehind, "_write", _never, raising=True)
     writer = RaterWriter.open(cohort, "clip-1", "anna")
     before = np.zeros((4, 4), np.uint8)
-    writer.commit(Act((Patch(1, 0, 0, 0, before, before + 60),), 60, "brush", 1, 0))
+    writer.commit(Edit((Patch(1, 0, 0, 0, before, before + 60),), 60, "brush", 1, 0))
     _, out, _ = run(capsys, "status", cohort.location, "--json")
     assert json.loads(out)["clips"][0]["raters"][0]["waiting"] == 1
     _, out, _ = run(capsys, "status", cohort.location)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import Act, Cohort, Patch, RaterWriter, StatusChange, validate
+from napari_confseg.store import Cohort, Edit, Patch, RaterWriter, StatusChange, validate
 from tests.conftest import add_clip
 
 if TYPE_CHECKING:
@@ -40,37 +40,37 @@ class Script:
 
     planes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(SHAPE, np.uint8))
     status: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(SHAPE[:2], np.uint8))
-    done: list[tuple[int, Act]] = field(default_factory=list)
-    undone: list[tuple[int, Act]] = field(default_factory=list)
+    done: list[tuple[int, Edit]] = field(default_factory=list)
+    undone: list[tuple[int, Edit]] = field(default_factory=list)
     flags: list[bool] = field(default_factory=list)
 
     def step(self, rng: np.random.Generator, writer: RaterWriter | None) -> None:
         """Do the next thing, through `writer` if there is one."""
-        kind = rng.choice(["act", "act", "act", "undo", "redo"])
+        kind = rng.choice(["edit", "edit", "edit", "undo", "redo"])
         if kind == "undo" and self.done:
-            seq, act = self.done.pop()
-            self._apply(act.inverted())
-            self.undone.append((seq, act))
+            seq, edit = self.done.pop()
+            self._apply(edit.inverted())
+            self.undone.append((seq, edit))
             self.flags[seq - 1] = True
             if writer is not None:
                 writer.undo()
         elif kind == "redo" and self.undone:
-            seq, act = self.undone.pop()
-            self._apply(act)
-            self.done.append((seq, act))
+            seq, edit = self.undone.pop()
+            self._apply(edit)
+            self.done.append((seq, edit))
             self.flags[seq - 1] = False
             if writer is not None:
                 writer.redo()
         else:
-            act = self._act(rng)
-            self._apply(act)
+            edit = self._edit(rng)
+            self._apply(edit)
             self.flags.append(False)
-            self.done.append((len(self.flags), act))
+            self.done.append((len(self.flags), edit))
             self.undone.clear()
             if writer is not None:
-                writer.commit(act)
+                writer.commit(edit)
 
-    def _act(self, rng: np.random.Generator) -> Act:
+    def _edit(self, rng: np.random.Generator) -> Edit:
         t, c = int(rng.integers(SHAPE[0])), int(rng.integers(SHAPE[1]))
         y, x = int(rng.integers(SHAPE[2] - 5)), int(rng.integers(SHAPE[3] - 5))
         h, w = rng.integers(1, 20, 2)
@@ -78,12 +78,12 @@ class Script:
         before = self.planes[t, c, y : y + h, x : x + w].copy()
         change = StatusChange(t, c, int(self.status[t, c]), int(rng.integers(3)))
         patch = Patch(c, t, y, x, before, np.full_like(before, value))
-        return Act((patch,), value, "brush", c, t, (change,))
+        return Edit((patch,), value, "brush", c, t, (change,))
 
-    def _apply(self, act: Act) -> None:
-        for p in act.patches:
+    def _apply(self, edit: Edit) -> None:
+        for p in edit.patches:
             p.apply(self.planes[p.frame, p.class_index])
-        for s in act.status:
+        for s in edit.status:
             self.status[s.frame, s.class_index] = s.after
 
     def is_in(self, writer: RaterWriter) -> bool:
@@ -97,7 +97,7 @@ class Script:
 
 
 def paint(script_file: Path, location: Path, seed: int, said: int) -> None:
-    """Paint for ever; one byte down the pipe for each act that was acknowledged."""
+    """Paint for ever; one byte down the pipe for each edit that was acknowledged."""
     script: Script = pickle.loads(script_file.read_bytes())
     writer = RaterWriter.open(Cohort.open(location), CLIP, "reader-a")
     assert not writer.state.read_only, writer.state
@@ -110,7 +110,7 @@ def paint(script_file: Path, location: Path, seed: int, said: int) -> None:
 
 
 def judge(script_file: Path, location: Path, seed: int, acknowledged: int) -> None:
-    """Open what is left: every acknowledged act is there, and at most the one after."""
+    """Open what is left: every acknowledged edit is there, and at most the one after."""
     script: Script = pickle.loads(script_file.read_bytes())
     cohort = Cohort.open(location)
     writer = RaterWriter.open(cohort, CLIP, "reader-a")
@@ -120,7 +120,7 @@ def judge(script_file: Path, location: Path, seed: int, acknowledged: int) -> No
         script.step(rng, None)
     if not script.is_in(writer):
         script.step(rng, None)
-        assert script.is_in(writer), f"after {acknowledged} acknowledged acts"
+        assert script.is_in(writer), f"after {acknowledged} acknowledged edits"
     assert writer.flush(60), writer.state
     writer.close()
     stored = cohort.clip(CLIP).rater("reader-a")
@@ -160,7 +160,7 @@ def make(location: Path) -> None:
 
 
 def one_round(script_file: Path, location: Path, seed: int, rng: np.random.Generator) -> int:
-    """Paint, kill at a random moment, return how many acts were acknowledged."""
+    """Paint, kill at a random moment, return how many edits were acknowledged."""
     listen, said = os.pipe()
     pid = in_child(lambda: paint(script_file, location, seed, said))
     os.close(said)
@@ -182,19 +182,19 @@ def main(folder: str, rounds: str, seed: str) -> None:
     os.environ["CONFSEG_STATE_DIR"] = str(root / "state")
     rng = np.random.default_rng(int(seed))
     script_file = root / "script"
-    kills = acts = failures = early = 0
+    kills = edits = failures = early = 0
     for i in range(n):
         location = root / f"cohort-{i // ROUNDS_PER_COHORT}.zarr"
         if i % ROUNDS_PER_COHORT == 0:
             script_file.write_bytes(pickle.dumps(Script()))
             assert succeeded(in_child(partial(make, location)))
         acknowledged = one_round(script_file, location, i, rng)
-        kills, acts, early = kills + 1, acts + acknowledged, early + (acknowledged == 0)
+        kills, edits, early = kills + 1, edits + acknowledged, early + (acknowledged == 0)
         pid = in_child(partial(judge, script_file, location, i, acknowledged))
         if not succeeded(pid):
             failures += 1
             break
-    print(json.dumps({"kills": kills, "acts": acts, "early": early, "failures": failures}))
+    print(json.dumps({"kills": kills, "edits": edits, "early": early, "failures": failures}))
 
 
 if __name__ == "__main__":

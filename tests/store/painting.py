@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import Act, Patch, RaterWriter, StatusChange
+from napari_confseg.store import Edit, Patch, RaterWriter, StatusChange
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Painter:
     """Paints through a writer, as the panel does, and keeps a list of states as the oracle.
 
-    `states[k]` is what planes and status are after k acts that stand; undo and redo move
+    `states[k]` is what planes and status are after k edits that stand; undo and redo move
     `position` along it.
     """
 
@@ -38,7 +38,7 @@ class Painter:
 
     def rectangle(
         self, frame: int, class_index: int, y: int, x: int, h: int, w: int, value: int
-    ) -> Act:
+    ) -> Edit:
         """Paint a rectangle here and return the act for it."""
         box = self.planes[frame, class_index, y : y + h, x : x + w]
         before = box.copy()
@@ -48,9 +48,9 @@ class Painter:
         change = () if mark == 1 else (StatusChange(frame, class_index, int(mark), 1),)
         patch = Patch(class_index, frame, y, x, before, box.copy())
         tool = "brush" if value else "erase"
-        return Act((patch,), value, tool, class_index, frame, change)
+        return Edit((patch,), value, tool, class_index, frame, change)
 
-    def random(self, rng: np.random.Generator) -> Act:
+    def random(self, rng: np.random.Generator) -> Edit:
         """Paint something anywhere and return the act for it."""
         t, c, height, width = self.planes.shape
         y, x = int(rng.integers(height - 1)), int(rng.integers(width - 1))
@@ -58,13 +58,13 @@ class Painter:
         value = int(rng.choice([0, 30, 60, 90, 100, 255]))
         return self.rectangle(int(rng.integers(t)), int(rng.integers(c)), y, x, h, w, value)
 
-    def apply(self, act: Act | None) -> None:
+    def apply(self, edit: Edit | None) -> None:
         """Apply what undo or redo gave."""
-        if act is None:
+        if edit is None:
             return
-        for patch in act.patches:
+        for patch in edit.patches:
             patch.apply(self.planes[patch.frame, patch.class_index])
-        for change in act.status:
+        for change in edit.status:
             self.status[change.frame, change.class_index] = change.after
 
     def assert_stored(self, cohort: Cohort, clip: str, rater: str) -> None:

@@ -1,6 +1,6 @@
 """Power cuts: ``python -m tests.store.power FOLDER ROUNDS SEED`` prints a summary (needs root).
 
-Journal and store live on an ext4 file system in a file. While acts go on, that file is copied at
+Journal and store live on an ext4 file system in a file. While edits go on, that file is copied at
 a random moment: what had not been synced is not in the copy. The copy is mounted in its place, as
 after a power cut, and judged.
 """
@@ -47,7 +47,7 @@ def _copy_when_still(disk: Path, copy: Path, device: str) -> None:
 
 
 def one_round(root: Path, mount: Path, seed: int, rng: np.random.Generator) -> int:
-    """Paint, cut the power at a random moment, return how many acts were acknowledged."""
+    """Paint, cut the power at a random moment, return how many edits were acknowledged."""
     disk, copy = root / "disk", root / "copy"
     device = _run("findmnt", "-n", "-o", "SOURCE", mount).strip()
     listen, said = os.pipe()
@@ -82,14 +82,14 @@ def main(folder: str, rounds: str, seed: str, synced: str = "yes") -> None:
     _run("mkfs.ext4", "-q", "-F", root / "disk")
     _run("mount", "-o", "loop", root / "disk", mount)
     os.environ["CONFSEG_STATE_DIR"] = str(mount / "state")
-    cuts = acts = failures = 0
+    cuts = edits = failures = 0
     try:
         assert succeeded(in_child(lambda: make(mount / "cohort.zarr")))
         (root / "script").write_bytes(pickle.dumps(Script()))
         rng = np.random.default_rng(int(seed))
         for i in range(n):
             acknowledged = one_round(root, mount, i, rng)
-            cuts, acts = cuts + 1, acts + acknowledged
+            cuts, edits = cuts + 1, edits + acknowledged
             if not succeeded(
                 in_child(partial(judge, root / "script", mount / "cohort.zarr", i, acknowledged))
             ):
@@ -97,7 +97,7 @@ def main(folder: str, rounds: str, seed: str, synced: str = "yes") -> None:
                 break
     finally:
         _run("umount", "-l", mount)
-    print(json.dumps({"cuts": cuts, "acts": acts, "failures": failures}))
+    print(json.dumps({"cuts": cuts, "edits": edits, "failures": failures}))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from napari_confseg.store import (
     PATHOLOGIES,
     ZONES,
-    About,
+    ClipNotes,
     Cohort,
     RaterWriter,
     StoreError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SECONDS = st.dictionaries(st.integers(0, 99), st.floats(0, 1e6), max_size=5)
 ABOUTS = st.builds(
-    About,
+    ClipNotes,
     zone=st.none() | st.sampled_from(ZONES),
     quality=st.none() | st.integers(1, 5),
     pathology=st.lists(st.sampled_from(PATHOLOGIES), max_size=3).map(tuple),
@@ -49,9 +49,9 @@ ABOUTS = st.builds(
 
 
 @given(ABOUTS)
-def test_words_come_back(about: About) -> None:
+def test_words_come_back(about: ClipNotes) -> None:
     assert parse_about(dump_about(about), "about") == about
-    assert parse_about(b"{}", "about") == About()
+    assert parse_about(b"{}", "about") == ClipNotes()
     some = {"note", "seconds"}
     assert parse_changes(about.excerpt(some)) == {"note": about.note, "seconds": about.seconds}
 
@@ -59,27 +59,27 @@ def test_words_come_back(about: About) -> None:
 @given(SECONDS, SECONDS, SECONDS)
 def test_time_is_never_taken_back(a: Any, b: Any, c: Any) -> None:
     """Whatever comes twice or in another order: each frame has the longest time said."""
-    start = About(seconds=a)
+    start = ClipNotes(seconds=a)
     one = start.changed({"seconds": b}).changed({"seconds": c}).changed({"seconds": b})
     other = start.changed({"seconds": c}).changed({"seconds": b})
     assert one == other
     assert one.seconds == {f: max(s.get(f, 0) for s in (a, b, c)) for f in {*a, *b, *c}}
 
 
-def stored(cohort: Cohort, rater: str = "ann") -> About:
-    return Cohort.open(cohort.location).clip("clip-1").rater(rater).read_about()
+def stored(cohort: Cohort, rater: str = "ann") -> ClipNotes:
+    return Cohort.open(cohort.location).clip("clip-1").rater(rater).read_clip_notes()
 
 
 def test_words_reach_the_store_beside_the_strokes(cohort: Cohort) -> None:
     with RaterWriter.open(cohort, "clip-1", "ann") as writer:
-        assert writer.about == About()
+        assert writer.about == ClipNotes()
         painter = Painter(writer)
         writer.tell(zone="R3", note="rib shadow")
         writer.commit(painter.rectangle(0, 0, 2, 2, 8, 8, 60))
         writer.tell(quality=4, seconds={0: 2.0})
         writer.tell(seconds={1: 1.0, 0: 1.5})
         assert writer.flush(30)
-        wanted = About(zone="R3", note="rib shadow", quality=4, seconds={0: 2.0, 1: 1.0})
+        wanted = ClipNotes(zone="R3", note="rib shadow", quality=4, seconds={0: 2.0, 1: 1.0})
         assert writer.about == stored(cohort) == wanted
         painter.assert_stored(cohort, "clip-1", "ann")
         with pytest.raises(ValueError, match="quality"):
@@ -133,9 +133,9 @@ def test_words_wait_in_the_journal_while_the_store_is_away(cohort: Cohort) -> No
     back()
     assert stored(cohort).note == "before"
     with RaterWriter.open(cohort, "clip-1", "ann") as again:
-        assert again.about == About(note="while away", quality=2, seconds={3: 7.0})
+        assert again.about == ClipNotes(note="while away", quality=2, seconds={3: 7.0})
         assert again.flush(30)
-    assert stored(cohort) == About(note="while away", quality=2, seconds={3: 7.0})
+    assert stored(cohort) == ClipNotes(note="while away", quality=2, seconds={3: 7.0})
 
 
 def test_what_waited_is_told_after_somebody_else_wrote(cohort: Cohort) -> None:
@@ -146,11 +146,11 @@ def test_what_waited_is_told_after_somebody_else_wrote(cohort: Cohort) -> None:
     writer.tell(note="mine", seconds={0: 5.0})
     writer.abandon()
     back()
-    theirs = About(note="theirs", zone="L1", seconds={0: 2.0, 1: 9.0})
+    theirs = ClipNotes(note="theirs", zone="L1", seconds={0: 2.0, 1: 9.0})
     cohort.clip("clip-1").rater("ann").write_about(theirs)
     with RaterWriter.open(cohort, "clip-1", "ann") as again:
         assert again.flush(30)
-    assert stored(cohort) == About(note="mine", zone="L1", seconds={0: 5.0, 1: 9.0})
+    assert stored(cohort) == ClipNotes(note="mine", zone="L1", seconds={0: 5.0, 1: 9.0})
 
 
 def test_a_journal_that_refuses_words_costs_no_stroke(

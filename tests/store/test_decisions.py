@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_confseg.store import (
-    Act,
     Cohort,
     DecidedRegion,
     Decision,
+    Edit,
     RaterWriter,
     StoreError,
     validate,
@@ -30,7 +30,7 @@ DECISION = Decision(
     narrowest=3,
     regions=(REGION,),
 )
-ACT = Act((), 0, "adjudicate-accept", 2, 1, decision=DECISION)
+ACT = Edit((), 0, "adjudicate-accept", 2, 1, decision=DECISION)
 
 
 def test_a_decision_is_kept_with_who_and_when_and_undone_as_one(

@@ -49,7 +49,7 @@ def test_200_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     result = _run("tests.store.killing", tmp_path, 200, 0)
     assert result["failures"] == 0, result["stderr"]
     assert result["kills"] == 200
-    assert result["acts"] > 200  # they were not all killed before they began
+    assert result["edits"] > 200  # they were not all killed before they began
 
 
 @needs_loop
@@ -57,7 +57,7 @@ def test_20_power_cuts_lose_nothing(tmp_path: Path) -> None:
     result = _run("tests.store.power", tmp_path, 20, 0)
     assert result["failures"] == 0, result["stderr"]
     assert result["cuts"] == 20
-    assert result["acts"] > 20
+    assert result["edits"] > 20
 
 
 @needs_loop

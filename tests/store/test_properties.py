@@ -14,11 +14,11 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from napari_confseg.store import (
-    Act,
     Anchor,
     ClassSpec,
     ClipMeta,
     Cohort,
+    Edit,
     Patch,
     Provenance,
     RaterMeta,
@@ -39,7 +39,7 @@ VALUES = st.sampled_from([0, 1, 30, 60, 90, 100, 255])
 
 
 class LifeOfARater(RuleBasedStateMachine):
-    """Acts, undo, redo, reopening and dying, in any order; the oracle is a list of numpy states."""
+    """Edits, undo, redo, reopening and kills in any order; oracle: a list of numpy states."""
 
     @initialize()
     def begin(self) -> None:
@@ -64,7 +64,7 @@ class LifeOfARater(RuleBasedStateMachine):
         value=VALUES,
         status=st.integers(0, 2),
     )
-    def act(
+    def edit(
         self, frame: int, class_index: int, box: tuple[int, int, int, int], value: int, status: int
     ) -> None:
         planes, marks = (a.copy() for a in self.states[self.position])
@@ -75,7 +75,7 @@ class LifeOfARater(RuleBasedStateMachine):
         change = StatusChange(frame, class_index, int(marks[frame, class_index]), status)
         marks[frame, class_index] = status
         patch = Patch(class_index, frame, y, x, before, region.copy())
-        stroke = self.writer.commit(Act((patch,), value, "brush", class_index, frame, (change,)))
+        stroke = self.writer.commit(Edit((patch,), value, "brush", class_index, frame, (change,)))
         self.undone.append(False)
         assert stroke.seq == len(self.undone)
         del self.states[self.position + 1 :], self.stack[self.position :]
@@ -236,16 +236,16 @@ def test_rater_attributes_come_back(label: str, created: datetime, epoch: int) -
     st.data(),
     st.lists(st.tuples(*[st.integers(0, 2)] * 4), max_size=3),
 )
-def test_a_packed_act_comes_back(
+def test_a_packed_edit_comes_back(
     before: np.ndarray, data: st.DataObject, status: list[tuple[int, int, int, int]]
 ) -> None:
     after = data.draw(arrays(np.uint8, before.shape))
     changes = tuple(StatusChange(*s) for s in status)
-    act = Act((Patch(1, 2, 3, 4, before, after),) * 2, 60, "brush", 1, 2, changes)
-    back = unpack(pack(act))
+    edit = Edit((Patch(1, 2, 3, 4, before, after),) * 2, 60, "brush", 1, 2, changes)
+    back = unpack(pack(edit))
     assert back.status == changes
     assert (back.confidence, back.tool, back.class_index, back.frame) == (60, "brush", 1, 2)
-    for a, b in zip(act.patches, back.patches, strict=True):
+    for a, b in zip(edit.patches, back.patches, strict=True):
         assert (a.class_index, a.frame, a.y, a.x) == (b.class_index, b.frame, b.y, b.x)
         np.testing.assert_array_equal(a.before, b.before)
         np.testing.assert_array_equal(a.after, b.after)
@@ -256,9 +256,9 @@ def test_replaying_from_any_earlier_point_comes_to_the_same(
     a: np.ndarray, b: np.ndarray, c: np.ndarray
 ) -> None:
     first, second = Patch(0, 0, 0, 0, a, b), Patch(0, 0, 0, 0, b, c)
-    for acts in ([first, second], [first, second, first, second], [second, first, second]):
+    for edits in ([first, second], [first, second, first, second], [second, first, second]):
         plane = a.copy()
-        for patch in acts:
+        for patch in edits:
             patch.apply(plane)
         np.testing.assert_array_equal(plane, c)
     second.inverted().apply(plane)

@@ -55,8 +55,8 @@ def paint_on(writer: RaterWriter, painter: Painter, n: int) -> None:
     """Paint something that takes room: noise hardly compresses."""
     rng = np.random.default_rng(n)
     for _ in range(n):
-        act = painter.random(rng)
-        writer.commit(act)
+        edit = painter.random(rng)
+        writer.commit(edit)
 
 
 def back_again(writer: RaterWriter, painter: Painter, cohort: Cohort) -> None:
@@ -320,7 +320,7 @@ def test_two_accounts_race_for_a_bucket_and_one_wins(s3: str, tmp_path: Path) ->
 
 
 def begin(location: str, name: str) -> tuple[Cohort, RaterWriter, Painter]:
-    """Somebody paints in a bucket, and the first act is there."""
+    """Somebody paints in a bucket, and the first edit is there."""
     cohort = Cohort.create(location, name=name)
     add_clip(cohort, n_frames=3, shape=(20, 30))
     writer = RaterWriter.open(cohort, "clip-1", "reader-a")

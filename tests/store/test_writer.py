@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from napari_confseg.store import (
-    Act,
     Cohort,
+    Edit,
     Patch,
     RaterWriter,
     SaveState,
@@ -53,7 +53,7 @@ def test_box_and_pixels_count_only_what_changed(cohort: Cohort) -> None:
         before = np.zeros((4, 4), np.uint8)
         after = before.copy()
         after[1, 2] = after[2, 1] = 30
-        stroke = writer.commit(Act((Patch(0, 0, 10, 20, before, after),), 30, "brush", 0, 0))
+        stroke = writer.commit(Edit((Patch(0, 0, 10, 20, before, after),), 30, "brush", 0, 0))
     assert (stroke.box, stroke.pixels) == ((11, 21, 13, 23), 2)
 
 
@@ -87,7 +87,7 @@ def test_undo_and_redo_survive_a_restart(cohort: Cohort) -> None:
         assert [s.undone for s in writer.strokes()] == [False] * 5
 
 
-def test_a_new_act_drops_what_could_be_redone_but_the_record_keeps_it(cohort: Cohort) -> None:
+def test_a_new_edit_drops_what_could_be_redone_but_the_record_keeps_it(cohort: Cohort) -> None:
     with open_a(cohort) as writer:
         painter = Painter(writer)
         writer.commit(painter.rectangle(0, 0, 0, 0, 4, 4, 30))
@@ -98,13 +98,13 @@ def test_a_new_act_drops_what_could_be_redone_but_the_record_keeps_it(cohort: Co
     painter.assert_stored(cohort, "clip-1", "reader-a")
 
 
-def test_an_act_of_status_alone_over_several_classes(cohort: Cohort) -> None:
+def test_an_edit_of_status_alone_over_several_classes(cohort: Cohort) -> None:
     with open_a(cohort) as writer:
         painter = Painter(writer)
         changes = tuple(StatusChange(3, c, 0, 2) for c in range(6))
-        act = Act((), 0, "status", 0, 3, changes)
-        stroke = writer.commit(act)
-        painter.apply(act)
+        edit = Edit((), 0, "status", 0, 3, changes)
+        stroke = writer.commit(edit)
+        painter.apply(edit)
         assert stroke.status == 2
         assert stroke.also == tuple((3, c, 2) for c in range(1, 6))
         writer.flush(10)
@@ -114,21 +114,21 @@ def test_an_act_of_status_alone_over_several_classes(cohort: Cohort) -> None:
     painter.assert_stored(cohort, "clip-1", "reader-a")
 
 
-def test_an_act_that_does_not_fit_is_refused_with_every_reason(cohort: Cohort) -> None:
+def test_an_edit_that_does_not_fit_is_refused_with_every_reason(cohort: Cohort) -> None:
     zero = np.zeros((4, 4), np.uint8)
-    acts = [
-        Act((Patch(0, 99, 0, 0, zero, zero),), 1, "brush", 0, 99),
-        Act((Patch(9, 0, 0, 0, zero, zero),), 1, "brush", 9, 0),
-        Act((Patch(0, 0, 46, 0, zero, zero),), 1, "brush", 0, 0),
-        Act((Patch(0, 0, 0, -1, zero, zero),), 1, "brush", 0, 0),
-        Act((Patch(0, 0, 0, 0, zero, zero + 101),), 1, "brush", 0, 0),
-        Act((Patch(0, 0, 0, 0, zero, zero[:2]),), 1, "brush", 0, 0),
-        Act((), 0, "status", 0, 0, (StatusChange(0, 0, 0, 3),)),
+    edits = [
+        Edit((Patch(0, 99, 0, 0, zero, zero),), 1, "brush", 0, 99),
+        Edit((Patch(9, 0, 0, 0, zero, zero),), 1, "brush", 9, 0),
+        Edit((Patch(0, 0, 46, 0, zero, zero),), 1, "brush", 0, 0),
+        Edit((Patch(0, 0, 0, -1, zero, zero),), 1, "brush", 0, 0),
+        Edit((Patch(0, 0, 0, 0, zero, zero + 101),), 1, "brush", 0, 0),
+        Edit((Patch(0, 0, 0, 0, zero, zero[:2]),), 1, "brush", 0, 0),
+        Edit((), 0, "status", 0, 0, (StatusChange(0, 0, 0, 3),)),
     ]
     with open_a(cohort) as writer:
-        for act in acts:
-            with pytest.raises(StoreError, match="act"):
-                writer.commit(act)
+        for edit in edits:
+            with pytest.raises(StoreError, match="edit"):
+                writer.commit(edit)
         assert writer.strokes() == []
 
 
@@ -140,7 +140,7 @@ def test_second_opener_is_read_only_at_once_and_names_the_holder(cohort: Cohort)
         assert second.state.holder.pid == os.getpid()
         assert not second.can_undo
         with pytest.raises(StoreError, match="held by"):
-            second.commit(Act((), 0, "status", 0, 0, ()))
+            second.commit(Edit((), 0, "status", 0, 0, ()))
         assert not second.retry_lock()
         painter = Painter(first)
         first.commit(painter.rectangle(0, 0, 0, 0, 4, 4, 30))
@@ -279,7 +279,7 @@ def test_what_waited_goes_behind_what_another_machine_wrote(cohort: Cohort, tmp_
             (4, 60, True),
             (5, 90, False),
         ]
-        theirs.apply(Act((), 0, "status", 0, 0, (StatusChange(2, 0, 0, 1),)))
+        theirs.apply(Edit((), 0, "status", 0, 0, (StatusChange(2, 0, 0, 1),)))
         theirs.planes[2, 0, :4, :4] = 90
         theirs.writer = again
         theirs.assert_stored(cohort, "clip-1", "reader-a")
@@ -362,7 +362,7 @@ def test_a_copy_of_a_cohort_does_not_take_what_waits_for_the_original(
     shutil.copytree(cohort.location, tmp_path / "copy.zarr")
     with open_a(cohort) as writer:
         painter = Painter(writer)
-        lease = _lease(cohort, "elsewhere", age=0)  # keeps the act from reaching the store
+        lease = _lease(cohort, "elsewhere", age=0)  # keeps the edit from reaching the store
         writer.commit(painter.rectangle(1, 0, 0, 0, 4, 4, 60))
         writer.abandon()
         lease.unlink()

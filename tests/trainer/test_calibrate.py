@@ -9,7 +9,7 @@ import torch
 
 from napari_confseg.store import EXCLUDED, Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
-from trainer.calibrate import Calibration, apply, calibrate, own_scales
+from trainer.calibrate import Calibration, apply, calibrate, relative_thresholds
 from trainer.checkpoint import load_config
 from trainer.data import Samples
 from trainer.run_job import execute
@@ -86,12 +86,12 @@ def test_who_knows_one_value_says_no_more_by_it_than_that_something_is_there():
     planes = torch.where(samples.planes > 50, 80, 0).to(torch.uint8)
     planes[:, :, :2] = EXCLUDED
     one_value = replace(samples, planes=planes)
-    for find in (calibrate, own_scales):
+    for find in (calibrate, relative_thresholds):
         found = find(one_value, everything(one_value), ["b-line"])
         after = apply(found, one_value, ["b-line"]).planes
         assert torch.equal(after, torch.where(planes == 80, 100, planes))
         assert found.curves["b-line"]["bold"][40] == 50
-    to_its_end = own_scales(samples, everything(samples), ["b-line"])
+    to_its_end = relative_thresholds(samples, everything(samples), ["b-line"])
     assert to_its_end.curves == {}
     assert "of the highest that they ever state" in to_its_end.note
     assert "two raters" not in to_its_end.note  # that was not looked at

@@ -185,7 +185,7 @@ def test_methods_learn_different_things(tmp_path, two_readers):
     assert len(set(weights.values())) == len(weights)
     # One's own scale is the scale itself for those who use it to its end.
     half = Method(name="threshold", params={"t": 50})
-    assert weights["own-scale"] == learnt(tmp_path / "half", two_readers, half)
+    assert weights["relative-threshold"] == learnt(tmp_path / "half", two_readers, half)
 
 
 def killed(folder: RunFolder, step: int) -> None:

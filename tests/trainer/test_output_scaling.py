@@ -77,8 +77,8 @@ def test_a_sure_model_is_cut_at_half_and_a_blind_one_sees_no_more():
 
 def test_every_method_may_be_written_either_way():
     assert {about.levels for about in METHODS.values()} <= set(LEVELS)
-    assert Method(name="own-scale").written_as == "overlap"
-    assert Method.parse("own-scale+stated").written_as == "stated"
+    assert Method(name="relative-threshold").written_as == "overlap"
+    assert Method.parse("relative-threshold+stated").written_as == "stated"
     assert Method.parse("threshold:t=50+overlap").written_as == "overlap"
     assert Method.parse("soft+semimetric+overlap") == Method(
         name="soft", loss="semimetric", levels="overlap"

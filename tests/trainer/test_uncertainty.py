@@ -80,8 +80,8 @@ def test_one_model_thrice_has_doubt_alone(models, shared_toy):
     frames = np.asarray(shared_toy.clip("clip-0").frames[:2])
     maps = Ensemble.load([models[0]] * 3, device="cpu").maps(frames)
     assert np.array_equal(maps[""], Predictor.load(models[0], "cpu").percent(frames))
-    assert maps["-unseen"].max() == 0
-    assert maps["-doubt"].max() > 50
+    assert maps["-epistemic"].max() == 0
+    assert maps["-aleatoric"].max() > 50
 
 
 def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
@@ -98,7 +98,7 @@ def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
     assert execute(folder) is not None
     clip = toy.clip("clip-1")
     planes = {}
-    for name in ("m", "m-doubt", "m-unseen"):
+    for name in ("m", "m-aleatoric", "m-epistemic"):
         rater = clip.rater(name)
         assert rater.meta.kind == "model"
         assert (rater.read_status()[:, [PLEURA, B_LINE]] == Status.REVIEWED).all()
@@ -112,7 +112,7 @@ def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
     assert np.abs(100 * planes["m"] - np.mean(single, 0)).max() <= 1
     total = scipy_entropy(np.stack([planes["m"], 1 - planes["m"]]), base=2, axis=0)
     # Three numbers in whole percent; the entropy is steep where its argument is near 0.
-    assert np.abs(total - planes["m-doubt"] - planes["m-unseen"]).max() < 0.06
+    assert np.abs(total - planes["m-aleatoric"] - planes["m-epistemic"]).max() < 0.06
 
 
 def test_dropping_at_random_is_repeatable_and_differs_from_draw_to_draw(models, shared_toy):
@@ -124,7 +124,7 @@ def test_dropping_at_random_is_repeatable_and_differs_from_draw_to_draw(models, 
     assert not torch.equal(one, two)
     assert torch.equal(predictor.probability(frames), whole)
     maps = Ensemble.load([models[2]], draws=3, device="cpu").maps(frames)
-    assert maps["-unseen"].max() > 0
+    assert maps["-epistemic"].max() > 0
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,10 @@ def test_what_cannot_be_together_is_said(tmp_path, toy, models, changes, words):
     last = folder.events()[0][-1]
     assert isinstance(last, Failed)
     assert words in last.error
-    assert not any("-doubt" in r for r in toy.clip("clip-0").raters())
+    assert not any("-aleatoric" in r for r in toy.clip("clip-0").raters())
 
 
 def test_there_must_be_room_for_the_maps_names():
     assert PredictRequest(run="r", cohort="c", rater="r" * 60).maps == ()
-    with pytest.raises(ValidationError, match="-doubt' is not a legal name"):
+    with pytest.raises(ValidationError, match="-aleatoric' is not a legal name"):
         PredictRequest(run="r", cohort="c", rater="r" * 60, members=("other",))

@@ -1,4 +1,4 @@
-"""Fixtures of tests with windows: the Annotate panel at a desk, and a desk without a canvas."""
+"""Fixtures of tests with windows: the Annotate panel at a bench, and a bench without a canvas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.widgets.desk_work import Desk
+from tests.widgets.bench import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def unseen_desk(qapp: object, state_dir: Path) -> Iterator[Desk]:
+def unseen_bench(qapp: object, state_dir: Path) -> Iterator[Bench]:
     """The panel as a window of its own, nothing opened."""
-    made = Desk()
+    made = Bench()
     yield made
     made.close()
 
 
 @pytest.fixture
-def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Desk]:
+def bench(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Bench]:
     """The panel in napari's real window, the cohort's first clip open."""
-    made = Desk(make_napari_viewer(show=True))
+    made = Bench(make_napari_viewer(show=True))
     made.open(cohort, clip=cohort.clips()[0])
     yield made
     made.close()

@@ -20,7 +20,7 @@ def main(location: str) -> None:
     viewer = napari.Viewer()
     panel = AnnotatePanel(viewer)
     viewer.window.add_dock_widget(panel, name="Annotate", area="right")
-    panel.desk.open(location, "Dr. Ada")
+    panel.cohort_actions.open(location, "Dr. Ada")
     session, hand = panel.session, Hand(viewer)
     hand.wait(200)
     session.brush_size = 5

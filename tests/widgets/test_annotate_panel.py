@@ -24,7 +24,7 @@ from napari_confseg.widgets.annotate.worklist import NAME, REVIEWED
 from napari_confseg.widgets.demo.hand import press_key, wait
 from napari_confseg.widgets.layers.player import Player
 from tests.annotate.edits import paint
-from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
+from tests.widgets.bench import SHAPE, Bench, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,18 +39,18 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
 
 
 @pytest.fixture
-def open_desk(unseen_desk: Desk, cohort: Cohort) -> Desk:
+def open_bench(unseen_bench: Bench, cohort: Cohort) -> Bench:
     """The panel as a window of its own, a clip open."""
-    unseen_desk.open(cohort)
-    return unseen_desk
+    unseen_bench.open(cohort)
+    return unseen_bench
 
 
-def test_a_newcomer_is_told_what_to_do(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
-    panel = unseen_desk.panel
+def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> None:
+    panel = unseen_bench.panel
     assert panel.start.isVisible()
     assert panel.start.reader.text()  # a first guess at the name
     assert not panel.light.isVisible()
-    panel.desk.open(tmp_path / "nothing.zarr")
+    panel.cohort_actions.open(tmp_path / "nothing.zarr")
     assert "expected a cohort" in panel.message.text()
     panel.start.reader.setText("Dr. Bo")
     panel.start.recent_wanted.emit(cohort.location)  # one click: open
@@ -58,26 +58,26 @@ def test_a_newcomer_is_told_what_to_do(unseen_desk: Desk, cohort: Cohort, tmp_pa
     assert panel.session.clip.name == "clip-1"
     assert panel.session.view().tool is Tool.BRUSH  # and paint
     assert "clip-1" in panel.clips_section.header.text()
-    panel.desk.close_cohort()
+    panel.cohort_actions.close_cohort()
     assert panel.start.isVisible()
     assert [b.toolTip() for b in panel.start.recent_buttons] == [cohort.location]
 
 
 def test_an_empty_cohort_asks_for_clips_and_imports_them(
-    unseen_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unseen_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = pytest.importorskip("PIL.Image")
-    panel = unseen_desk.panel
-    assert panel.desk.create(str(tmp_path / "new"), "Ada")
+    panel = unseen_bench.panel
+    assert panel.cohort_actions.create(str(tmp_path / "new"), "Ada")
     assert panel.import_.isVisible()
     assert not panel.queue.isVisible()
     assert (tmp_path / "new.zarr").is_dir()
     frames = [image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "b.mp4").write_bytes(b"no video at all")
-    panel.desk.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
+    panel.cohort_actions.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
     assert panel.work_line.busy
-    unseen_desk.until(lambda: panel.session.clip is not None, 60)
+    unseen_bench.until(lambda: panel.session.clip is not None, 60)
     assert panel.session.clip.meta.patient == "p7"
     assert panel.session.clip.shape == (4, 64, 80)
     assert "Imported 1 clip." in panel.message.text()
@@ -86,8 +86,8 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     assert not panel.work_line.busy
 
 
-def test_a_folder_dropped_opens(unseen_desk: Desk, cohort: Cohort) -> None:
-    panel = unseen_desk.panel
+def test_a_folder_dropped_opens(unseen_bench: Bench, cohort: Cohort) -> None:
+    panel = unseen_bench.panel
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(cohort.location)])
     copy, none = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
@@ -98,9 +98,9 @@ def test_a_folder_dropped_opens(unseen_desk: Desk, cohort: Cohort) -> None:
     assert panel.session.cohort.location == cohort.location
 
 
-def test_the_panel_shows_what_was_done(open_desk: Desk) -> None:
-    desk = open_desk
-    panel, session = desk.panel, desk.session
+def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
+    bench = open_bench
+    panel, session = bench.panel, bench.session
     paint(session, (4, 4, 9, 9), confidence=90)
     paint(session, (20, 20, 30, 30), confidence=60, frame=2)
     row = panel.palette_.rows["b-line"]
@@ -122,17 +122,17 @@ def test_the_panel_shows_what_was_done(open_desk: Desk) -> None:
     panel.transport.next.click()
     assert session.frame == 1
     assert panel.transport.where.text() == "2 / 6"
-    assert desk.viewer.dims.current_step[0] == 1
+    assert bench.viewer.dims.current_step[0] == 1
     rows = panel.queue.clips.rows
-    desk.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
+    bench.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
     assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
     strip = panel.transport.strip
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 
-def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_desk: Desk) -> None:
-    desk = open_desk
-    panel, session = desk.panel, desk.session
+def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_bench: Bench) -> None:
+    bench = open_bench
+    panel, session = bench.panel, bench.session
     panel.dial.levels[90].click()
     assert (session.confidence, panel.dial.word.text()) == (90, "certain")
     bar = panel.dial.bar
@@ -140,41 +140,41 @@ def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_desk: Desk
     bar.wanted.emit(42)
     assert (panel.dial.percent.text(), panel.dial.word.text()) == ("42 %", "possible")
     assert not any(level.isChecked() for level in panel.dial.levels.values())
-    assert desk.layer().selected_label == 42
+    assert bench.layer().selected_label == 42
 
 
-def test_threshold_hides_what_is_less_sure_and_changes_nothing(desk: Desk) -> None:
-    session = desk.session
+def test_threshold_hides_what_is_less_sure_and_changes_nothing(bench: Bench) -> None:
+    session = bench.session
     paint(session, (10, 10, 40, 40), confidence=30)
     paint(session, (10, 60, 40, 90), confidence=90)
     before = session.planes["b-line"].copy()
-    layer = desk.layer()
+    layer = bench.layer()
 
     def shown() -> list[bool]:
         return [bool(layer.get_color(v)[3] > 0) for v in (30, 90)]
 
     assert shown() == [True, True]
-    full = desk.viewer.screenshot(canvas_only=True, flash=False)
-    desk.panel.threshold.slider.setValue(60)
+    full = bench.viewer.screenshot(canvas_only=True, flash=False)
+    bench.panel.threshold.slider.setValue(60)
     assert shown() == [False, True]
-    assert desk.panel.threshold.value.text() == "60 %"
-    less = desk.viewer.screenshot(canvas_only=True, flash=False)
-    where = [desk.hand.at(25, 25), desk.hand.at(25, 75)]
+    assert bench.panel.threshold.value.text() == "60 %"
+    less = bench.viewer.screenshot(canvas_only=True, flash=False)
+    where = [bench.hand.at(25, 25), bench.hand.at(25, 75)]
     changed = [bool((full[p.y(), p.x()] != less[p.y(), p.x()]).any()) for p in where]
     assert changed == [True, False]
-    desk.panel.threshold.slider.setValue(0)
-    assert desk.panel.threshold.value.text() == "all"
+    bench.panel.threshold.slider.setValue(0)
+    assert bench.panel.threshold.value.text() == "all"
     assert shown() == [True, True]
     assert np.array_equal(session.planes["b-line"], before)
 
 
-def test_who_comes_second_may_look_and_later_take_over(desk: Desk, cohort: Cohort) -> None:
-    panel, session, hand = desk.panel, desk.session, desk.hand
+def test_who_comes_second_may_look_and_later_take_over(bench: Bench, cohort: Cohort) -> None:
+    panel, session, hand = bench.panel, bench.session, bench.hand
     first = Session()
     first.open_cohort(cohort.location)
     first.open_clip("clip-2", "dr-ada")
     paint(first, (4, 4, 9, 9), class_name="b-line")
-    assert panel.desk.open_clip("clip-2")
+    assert panel.cohort_actions.open_clip("clip-2")
     assert "Read-only: " in panel.light.line.text()
     assert "since" in panel.light.line.text()
     assert panel.light.take_over.isVisible()
@@ -189,11 +189,11 @@ def test_who_comes_second_may_look_and_later_take_over(desk: Desk, cohort: Cohor
     assert not panel.light.take_over.isVisible()
     assert (session.planes["b-line"][0, 4:9, 4:9] == 60).all()
     hand.stroke([(40, 30), (40, 60)])
-    desk.until(lambda: len(session.strokes) == 2)
+    bench.until(lambda: len(session.strokes) == 2)
 
 
-def test_a_store_that_goes_away_is_said_and_catches_up(desk: Desk, cohort: Cohort) -> None:
-    panel, session = desk.panel, desk.session
+def test_a_store_that_goes_away_is_said_and_catches_up(bench: Bench, cohort: Cohort) -> None:
+    panel, session = bench.panel, bench.session
     paint(session, (4, 4, 9, 9))
     assert session.flush()
     from pathlib import Path
@@ -202,71 +202,71 @@ def test_a_store_that_goes_away_is_said_and_catches_up(desk: Desk, cohort: Cohor
     away = place.with_name("away")
     place.rename(away)
     place.write_text("not a folder")  # so that nobody makes a new one
-    desk.hand.stroke([(40, 30), (40, 60)])
-    desk.until(lambda: "waiting" in panel.light.line.text())
+    bench.hand.stroke([(40, 30), (40, 60)])
+    bench.until(lambda: "waiting" in panel.light.line.text())
     assert "1 stroke waiting: " in panel.light.line.text()
     assert panel.light.detail.isVisible()
-    desk.hand.stroke([(60, 30), (60, 60)])  # painting goes on
-    desk.until(lambda: "2 strokes waiting" in panel.light.line.text())
+    bench.hand.stroke([(60, 30), (60, 60)])  # painting goes on
+    bench.until(lambda: "2 strokes waiting" in panel.light.line.text())
     place.unlink()
     away.rename(place)
-    desk.until(lambda: panel.light.line.text().startswith("Saved"), 30)
+    bench.until(lambda: panel.light.line.text().startswith("Saved"), 30)
     assert session.flush()
     stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada")
     assert np.array_equal(stored[:, 2], session.planes["b-line"])
 
 
-def test_others_show_hatched_and_can_be_taken_as_mine(desk: Desk, cohort: Cohort) -> None:
-    panel, session = desk.panel, desk.session
+def test_others_show_hatched_and_can_be_taken_as_mine(bench: Bench, cohort: Cohort) -> None:
+    panel, session = bench.panel, bench.session
     rater = cohort.clip("clip-1").create_rater("bo", kind="human", label="Dr. Bo")
     plane = np.zeros(SHAPE, np.uint8)
     plane[20:50, 20:60] = 80
     rater.write_plane(0, 2, plane)
-    panel.desk.open_clip("clip-2")
-    panel.desk.open_clip("clip-1")
+    panel.cohort_actions.open_clip("clip-2")
+    panel.cohort_actions.open_clip("clip-1")
     panel.others.boxes["bo"].click()
-    layer = desk.layer("B-line · Dr. Bo")
+    layer = bench.layer("B-line · Dr. Bo")
     assert not layer.editable
     drawn = np.asarray(layer.data[0])
     assert 0.1 < (drawn[21:49, 21:59] > 0).mean() < 0.5  # hatched
     assert (drawn[20, 20:60] == 100).all()  # and outlined
-    assert desk.viewer.layers.index(layer) < desk.viewer.layers.index(desk.layer())
-    assert desk.viewer.layers.selection.active is desk.layer()  # what one paints stays so
+    assert bench.viewer.layers.index(layer) < bench.viewer.layers.index(bench.layer())
+    assert bench.viewer.layers.selection.active is bench.layer()  # what one paints stays so
     session.class_name, session.confidence = "b-line", 70
     panel.others.accepts["bo"].click()
     assert np.array_equal(session.planes["b-line"][0] == 70, plane > 0)
     panel.others.accepts["bo"].click()
     assert "Nothing to take" in panel.message.text()
-    desk.hand.key("Ctrl+Z")
+    bench.hand.key("Ctrl+Z")
     assert not session.planes["b-line"].any()
     panel.palette_.rows["b-line"].eye.click()
     assert not layer.visible
     panel.others.boxes["bo"].click()
-    assert layer not in desk.viewer.layers
+    assert layer not in bench.viewer.layers
 
 
-def test_a_long_name_does_not_widen_the_panel(open_desk: Desk, cohort: Cohort) -> None:
-    desk = open_desk
-    before = desk.panel.minimumSizeHint().width()
+def test_a_long_name_does_not_widen_the_panel(open_bench: Bench, cohort: Cohort) -> None:
+    bench = open_bench
+    before = bench.panel.minimumSizeHint().width()
     name = "A registrar whose name goes on for longer than any panel is wide"
     cohort.clip("clip-1").create_rater("long", kind="human", label=name)
-    desk.panel.desk.open_clip("clip-2")
-    desk.panel.desk.open_clip("clip-1")
-    desk.panel.others.boxes["long"].click()
+    bench.panel.cohort_actions.open_clip("clip-2")
+    bench.panel.cohort_actions.open_clip("clip-1")
+    bench.panel.others.boxes["long"].click()
     wait(50)
-    assert desk.panel.minimumSizeHint().width() == before
-    page = desk.panel.pages.currentWidget()
+    assert bench.panel.minimumSizeHint().width() == before
+    page = bench.panel.pages.currentWidget()
     assert page.viewport().width() >= page.widget().minimumSizeHint().width()  # nothing is cut
-    assert name in desk.panel.others.boxes["long"].toolTip()
+    assert name in bench.panel.others.boxes["long"].toolTip()
 
 
-def test_both_themes(open_desk: Desk) -> None:
-    desk = open_desk
+def test_both_themes(open_bench: Bench) -> None:
+    bench = open_bench
     sheets = set()
     for theme in ("light", "dark"):
-        desk.viewer.theme = theme
+        bench.viewer.theme = theme
         wait(50)
-        sheets.add(desk.panel.styleSheet())
+        sheets.add(bench.panel.styleSheet())
     assert len(sheets) == 2
 
 
@@ -283,17 +283,17 @@ def _menu_keys() -> Iterator[str]:
                 yield normal(str(KeyBinding.from_int(rule._bind_to_current_platform())))
 
 
-def test_no_key_is_napari_s(desk: Desk) -> None:
+def test_no_key_is_napari_s(bench: Bench) -> None:
     from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 
     theirs = set(napari_keys())
-    for kind in (Image, Labels, Points, Shapes, Surface, Tracks, Vectors, type(desk.viewer)):
+    for kind in (Image, Labels, Points, Shapes, Surface, Tracks, Vectors, type(bench.viewer)):
         theirs |= {normal(str(k)) for k in kind.class_keymap}
-    window = desk.hand.window
+    window = bench.hand.window
     theirs |= {a.shortcut().toString() for a in window.findChildren(QAction)} - {""}
     theirs |= set(_menu_keys())
     assert {"P", "Ctrl+Z", "Space", "Ctrl+O"} <= theirs  # the test sees what it should
-    made = bindings(desk.session)
+    made = bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
     assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 11
@@ -333,10 +333,10 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     assert len(keys_of("class.")) == len(shortcuts.CLASS_KEYS)
 
 
-def test_keys_work_from_canvas_and_panel_but_not_while_one_types(desk: Desk) -> None:
-    session, hand, panel = desk.session, desk.hand, desk.panel
+def test_keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -> None:
+    session, hand, panel = bench.session, bench.hand, bench.panel
     hand.activate()
-    for widget in (desk.hand.canvas, panel, panel.threshold.slider, panel.queue.clips):
+    for widget in (bench.hand.canvas, panel, panel.threshold.slider, panel.queue.clips):
         session.class_name, session.confidence = "pleura", 60
         press_key(widget, "J")
         assert session.class_name == "b-line"
@@ -360,17 +360,17 @@ def test_keys_work_from_canvas_and_panel_but_not_while_one_types(desk: Desk) -> 
     field.deleteLater()
 
 
-def test_a_click_leaves_the_focus_on_the_canvas(desk: Desk) -> None:
-    desk.hand.activate()
-    desk.hand.canvas.setFocus()
-    desk.panel.dial.levels[30].click()
-    desk.panel.tools.buttons[Tool.FILL].click()
-    assert desk.hand.canvas.hasFocus()
-    hidden = desk.hand
+def test_a_click_leaves_the_focus_on_the_canvas(bench: Bench) -> None:
+    bench.hand.activate()
+    bench.hand.canvas.setFocus()
+    bench.panel.dial.levels[30].click()
+    bench.panel.tools.buttons[Tool.FILL].click()
+    assert bench.hand.canvas.hasFocus()
+    hidden = bench.hand
     hidden.key("Shift+W")
-    assert not desk.layer().visible
+    assert not bench.layer().visible
     hidden.key("Shift+W")
-    assert desk.layer().visible
+    assert bench.layer().visible
 
 
 # ---- playing ----------------------------------------------------------------------------------
@@ -408,26 +408,26 @@ def test_playing_keeps_the_clip_s_rate_and_drops_frames(
     owner.deleteLater()
 
 
-def test_the_window_plays(desk: Desk) -> None:
+def test_the_window_plays(bench: Bench) -> None:
     seen = []
-    desk.session.events.frame.connect(seen.append)
-    desk.panel.transport.play.click()
-    desk.until(lambda: len(set(seen)) >= 4)
-    assert desk.session.playing
-    desk.hand.press(40, 40)  # to paint is to stop
-    assert not desk.session.playing
-    desk.hand.release(40, 40)
-    assert not desk.panel.transport.play.isChecked()
+    bench.session.events.frame.connect(seen.append)
+    bench.panel.transport.play.click()
+    bench.until(lambda: len(set(seen)) >= 4)
+    assert bench.session.playing
+    bench.hand.press(40, 40)  # to paint is to stop
+    assert not bench.session.playing
+    bench.hand.release(40, 40)
+    assert not bench.panel.transport.play.isChecked()
 
 
-def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(desk: Desk) -> None:
-    desk.viewer.window.remove_dock_widget("all")
-    desk.panel.deleteLater()
-    desk.until(lambda: not desk.panel_alive())
-    assert desk.session.clip is not None
-    desk.session.confidence = 60
-    desk.hand.key("0")
-    assert desk.session.confidence == 60
+def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(bench: Bench) -> None:
+    bench.viewer.window.remove_dock_widget("all")
+    bench.panel.deleteLater()
+    bench.until(lambda: not bench.panel_alive())
+    assert bench.session.clip is not None
+    bench.session.confidence = 60
+    bench.hand.key("0")
+    assert bench.session.confidence == 60
 
 
 def test_default_classes_can_be_told_apart_by_the_colour_blind() -> None:

@@ -11,7 +11,7 @@ from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.calibrate.panel import CalibratePanel
 from tests.annotate.edits import paint
 from tests.conftest import add_clip
-from tests.widgets.desk_work import Desk, let_go
+from tests.widgets.bench import Bench, let_go
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,24 +26,24 @@ def with_truth(cohort: Cohort) -> None:
         truth.write_status(np.full(truth.shape[:2], Status.REVIEWED, np.uint8))
 
 
-def test_an_exercise(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
-    desk = unseen_desk
-    panel = CalibratePanel(desk.viewer)
+def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> None:
+    bench = unseen_bench
+    panel = CalibratePanel(bench.viewer)
     panel.resize(320, 800)
     panel.show()
     assert "Open a cohort" in panel.note.text()
     assert not panel.new.isVisible()
-    desk.open(cohort)
-    session = desk.session
-    desk.until(lambda: "held for right" in panel.note.text())
+    bench.open(cohort)
+    session = bench.session
+    bench.until(lambda: "held for right" in panel.note.text())
     assert not panel.begin.isEnabled()
 
     known = Cohort.create(tmp_path / "known.zarr", name="known")
     add_clip(known, "clip-1")
     add_clip(known, "clip-2")
     with_truth(known)
-    assert desk.panel.desk.open(known.location)
-    desk.until(panel.begin.isEnabled)
+    assert bench.panel.cohort_actions.open(known.location)
+    bench.until(panel.begin.isEnabled)
     assert panel.reference.currentText() == "The truth (12 new frames)"
     session.show_rater("truth")
     panel.frames.setValue(3)
@@ -67,7 +67,7 @@ def test_an_exercise(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
         assert panel.bar.value() == k + 1
     assert panel.finish.text() == "See how it came out"
     panel.finish.click()
-    desk.until(lambda: panel.result_section.isVisible())
+    bench.until(lambda: panel.result_section.isVisible())
     said = panel.result.words.text()
     assert "When you said 90 %, 0 % was there: you are surer than right." in said
     assert "When you said 60 %, 100 % was there: you are more often right than you say." in said
@@ -81,7 +81,7 @@ def test_an_exercise(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
     assert "nothing marked" in panel.result.history.text()
     for theme in ("light", "dark"):
         panel.result.set_theme(get_theme(theme))
-    desk.until(panel.begin.isEnabled)
+    bench.until(panel.begin.isEnabled)
 
     panel.frames.setValue(50)
     panel.begin.click()

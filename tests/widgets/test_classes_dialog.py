@@ -16,26 +16,28 @@ from tests.annotate.edits import paint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.widgets.desk_work import Desk
+    from tests.widgets.bench import Bench
 
 
-def dialog_of(desk: Desk) -> ClassesDialog:
-    desk.panel.bar.classes_wanted.emit()
-    return [d for d in desk.panel.findChildren(ClassesDialog) if d.isVisible()][-1]
+def dialog_of(bench: Bench) -> ClassesDialog:
+    bench.panel.bar.classes_wanted.emit()
+    return [d for d in bench.panel.findChildren(ClassesDialog) if d.isVisible()][-1]
 
 
 def save(dialog: ClassesDialog) -> Any:
     return dialog.buttons.button(QDialogButtonBox.StandardButton.Save)
 
 
-def test_classes_words_and_what_is_used(unseen_desk: Desk, cohort: Cohort, tmp_path: Path) -> None:
-    desk = unseen_desk
-    desk.open(cohort)
-    panel, session = desk.panel, desk.session
+def test_classes_words_and_what_is_used(
+    unseen_bench: Bench, cohort: Cohort, tmp_path: Path
+) -> None:
+    bench = unseen_bench
+    bench.open(cohort)
+    panel, session = bench.panel, bench.session
     paint(session, (4, 4, 12, 12), confidence=60)
     session.frame = 3
 
-    dialog = dialog_of(desk)
+    dialog = dialog_of(bench)
     assert not save(dialog).isEnabled()  # nothing to save yet
     dialog.add_class.click()
     dialog.classes.item(6, 1).setText("Cyst")
@@ -47,7 +49,7 @@ def test_classes_words_and_what_is_used(unseen_desk: Desk, cohort: Cohort, tmp_p
     assert not save(dialog).isEnabled()
     dialog.anchors.item(0, 0).setText("20")
     save(dialog).click()
-    desk.until(lambda: session.clip is not None and len(session.classes) == 7)
+    bench.until(lambda: session.clip is not None and len(session.classes) == 7)
     assert session.frame == 3
     assert session.class_name == "b-line"
     assert (session.planes["b-line"][3] == 0).all()
@@ -59,7 +61,7 @@ def test_classes_words_and_what_is_used(unseen_desk: Desk, cohort: Cohort, tmp_p
     session.confidence = 95
     assert not panel.dial.example.isVisible()
     assert Cohort.open(cohort.location).meta.classes[6].name == "cyst"
-    layer = desk.layer("B-line")
+    layer = bench.layer("B-line")
     assert np.allclose(layer.get_color(100)[:3], np.array([0x2C, 0xA0, 0x2C]) / 255, atol=0.01)
     session.class_name = "cyst"
     paint(session, (20, 20, 30, 30), confidence=35)
@@ -85,7 +87,7 @@ def test_classes_words_and_what_is_used(unseen_desk: Desk, cohort: Cohort, tmp_p
     session.close_cohort()
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", cohort.location)
     session.open_cohort(Cohort.open(packed, read_only=True))
-    dialog = dialog_of(desk)
+    dialog = dialog_of(bench)
     assert "Unpack the zip" in dialog.saying.text()
     assert not save(dialog).isEnabled()
     dialog.reject()

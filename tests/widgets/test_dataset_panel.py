@@ -99,7 +99,7 @@ def lead(make_napari_viewer: Callable[..., Any], study: Cohort) -> Iterator[Lead
 def stop_a_build(lead: Lead) -> None:
     """Click Stop while the second clip is being packed; a toy would be done before one could."""
     panel = lead.panel
-    task = panel.desk.build_version()
+    task = panel.model.build_version()
 
     def work(report: Callable[[int, int, str], None], cancelled: Callable[[], bool]) -> Any:
         def slowly(done: int, of: int, what: str) -> None:
@@ -130,7 +130,7 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     session.choose_reader("Lead")
     lead.click(panel.agreement.pictures[0])
     assert not panel.problem.isVisible()
-    shown = panel.desk.state.compared.worst[0]
+    shown = panel.model.state.compared.worst[0]
     assert (session.clip.name, session.frame) == (shown.score.clip, shown.frame)
     assert {o.name for o in session.overlays} == {"anna", "bert"}
 
@@ -139,7 +139,7 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     session.set_blinding("until-reviewed")  # a reader is told why they may not see it
     lead.click(panel.consensus.preview)
     assert panel.problem.isVisible()
-    assert "read blinded" in panel.desk.state.problems[0].hint
+    assert "read blinded" in panel.model.state.problems[0].hint
     assert session.overlays == ()
     session.set_blinding("none")
     lead.click(panel.consensus.preview)
@@ -155,7 +155,7 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     assert not panel.build.raters.boxes["anna"].isChecked()
     assert "4 clips of 4 patients, 8 frames." in panel.build.preview.facts.text()
     lead.tick(panel.build.classes.boxes["rib"])
-    assert "rib" not in panel.desk.state.preview.request.classes
+    assert "rib" not in panel.model.state.preview.request.classes
     stop_a_build(lead)
     assert "stopped after 2 of 4 clips" in panel.build.preview.warning.text()
     assert panel.build.build.text() == "Resume building version 1"

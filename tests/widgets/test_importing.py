@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pytest
     from pytestqt.qtbot import QtBot
 
-    from tests.widgets.desk_work import Desk
+    from tests.widgets.bench import Bench
 
 
 def test_a_disc_is_ticked_imported_and_looked_at(
-    unseen_desk: Desk,
+    unseen_bench: Bench,
     disc: Path,  # noqa: F811
     tmp_path: Path,
     state_dir: Path,
@@ -34,9 +34,9 @@ def test_a_disc_is_ticked_imported_and_looked_at(
 ) -> None:
     cohort = Cohort.create(tmp_path / "study.zarr", name="study", classes=DEFAULT_CLASSES[:1])
     film(disc / "extra.avi", moving(5))
-    desk = unseen_desk
-    panel = desk.panel
-    assert panel.desk.open(cohort.location, "Dr. Ada")
+    bench = unseen_bench
+    panel = bench.panel
+    assert panel.cohort_actions.open(cohort.location, "Dr. Ada")
     dialog = ImportDialog(panel, [str(disc)])
     words = [dialog.list.itemFromIndex(i).text(0) for i in _all(dialog.list)]
     assert [w for w in words if w[:7] in ("Patient", "Study 1", "Study 2")] == [
@@ -58,13 +58,13 @@ def test_a_disc_is_ticked_imported_and_looked_at(
         dialog.grab().save(f"{shots}/dialog.png")
 
     assert panel.sheet.isHidden()
-    panel.desk.import_clips(dialog.sources())
-    desk.until(lambda: not panel.sheet.isHidden())
+    panel.cohort_actions.import_clips(dialog.sources())
+    bench.until(lambda: not panel.sheet.isHidden())
     assert "2 new clips" in panel.sheet.words.text()
     if shots:
         panel.grab().save(f"{shots}/panel.png")
     panel.sheet.look.click()
-    desk.until(lambda: panel.sheet.dialog is not None)
+    bench.until(lambda: panel.sheet.dialog is not None)
     sheet = np.asarray(panel.sheet.dialog.sheet)
     assert sheet.shape[1] == 640  # two tiles
     assert panel.sheet.isHidden()
@@ -81,8 +81,8 @@ def test_a_disc_is_ticked_imported_and_looked_at(
 
     monkeypatch.setattr(ImportDialog, "exec", ticks_masking)
     before = set(cohort.clips())
-    panel.desk.ask_import([str(SHIPPED[0])])
-    desk.until(lambda: len(cohort.clips()) > len(before))
+    panel.cohort_actions.ask_import([str(SHIPPED[0])])
+    bench.until(lambda: len(cohort.clips()) > len(before))
     (name,) = set(cohort.clips()) - before
     assert MASKED in cohort.clip(name).meta.tags
 

@@ -8,36 +8,36 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_confseg.annotate.preferences import Memory
-from napari_confseg.widgets.annotate.shortcuts_dialog import KeysDialog
+from napari_confseg.annotate.preferences import Preferences
+from napari_confseg.widgets.annotate.shortcuts_dialog import ShortcutsDialog
 from napari_confseg.widgets.demo.hand import press_key
 
 if TYPE_CHECKING:
-    from tests.widgets.desk_work import Desk
+    from tests.widgets.bench import Bench
 
 
-def page(desk: Desk) -> KeysDialog:
-    desk.until(lambda: desk.hand.window.findChildren(KeysDialog))
-    (found,) = desk.hand.window.findChildren(KeysDialog)
+def page(bench: Bench) -> ShortcutsDialog:
+    bench.until(lambda: bench.hand.window.findChildren(ShortcutsDialog))
+    (found,) = bench.hand.window.findChildren(ShortcutsDialog)
     return found
 
 
-def choose(dialog: KeysDialog, action: str) -> None:
+def choose(dialog: ShortcutsDialog, action: str) -> None:
     items = dialog._items()
     dialog.tree.setCurrentItem(
         next(i for i in items if i.data(0, Qt.ItemDataRole.UserRole) == action)
     )
 
 
-def press(dialog: KeysDialog, key: Qt.Key, held: Any = Qt.KeyboardModifier.NoModifier) -> None:
+def press(dialog: ShortcutsDialog, key: Qt.Key, held: Any = Qt.KeyboardModifier.NoModifier) -> None:
     dialog.change.click()
     QTest.keyClick(dialog, key, held)
 
 
-def test_the_page_of_keys(desk: Desk) -> None:
-    session, panel = desk.session, desk.panel
-    desk.hand.key("F1")
-    dialog = page(desk)
+def test_the_page_of_keys(bench: Bench) -> None:
+    session, panel = bench.session, bench.panel
+    bench.hand.key("F1")
+    dialog = page(bench)
     listed = {i.text(0): i.text(1) for i in dialog._items()}
     assert listed["Mark B-line"] == "J"
     assert listed["Previous / next frame"] == "Left / Right"
@@ -56,11 +56,11 @@ def test_the_page_of_keys(desk: Desk) -> None:
     press(dialog, Qt.Key.Key_Escape)
     assert dialog.isVisible()  # Esc left the key, not the page
     press(dialog, Qt.Key.Key_F12)
-    assert Memory.load().keys == {"surer": "F12"}
+    assert Preferences.load().keys == {"surer": "F12"}
     press(dialog, Qt.Key.Key_J)
     assert "Mark B-line" in dialog.saying.text()
     dialog.swap.click()
-    assert Memory.load().keys == {"surer": "J", "class.b-line": "F12"}
+    assert Preferences.load().keys == {"surer": "J", "class.b-line": "F12"}
     assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (F12)"
 
     choose(dialog, "reviewed")
@@ -72,21 +72,21 @@ def test_the_page_of_keys(desk: Desk) -> None:
     dialog.clear.click()
     assert panel.transport.play.toolTip() == "Play or stop"
     dialog.reject()
-    desk.until(lambda: not desk.hand.window.findChildren(KeysDialog))
+    bench.until(lambda: not bench.hand.window.findChildren(ShortcutsDialog))
 
-    desk.hand.activate()
+    bench.hand.activate()
     session.class_name, session.confidence = "pleura", 60
-    press_key(desk.hand.canvas, "F12")
+    press_key(bench.hand.canvas, "F12")
     assert session.class_name == "b-line"
-    press_key(desk.hand.canvas, "J")
+    press_key(bench.hand.canvas, "J")
     assert session.confidence == 65
-    press_key(desk.hand.canvas, "W")  # the old key does nothing any more
+    press_key(bench.hand.canvas, "W")  # the old key does nothing any more
     assert session.confidence == 65
 
     panel.bar.keys_wanted.emit()
-    dialog = page(desk)
+    dialog = page(bench)
     dialog.all_default.click()
-    assert Memory.load().keys == {}
+    assert Preferences.load().keys == {}
     assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (J)"
     dialog.reject()
     QApplication.processEvents()

@@ -15,7 +15,7 @@ from napari_confseg.annotate.save_state import Light, say
 from napari_confseg.annotate.session import Session
 from napari_confseg.store.validate import validate
 from tests.annotate.edits import as_stored, paint
-from tests.widgets.desk_work import make_cohort
+from tests.widgets.bench import make_cohort
 
 if TYPE_CHECKING:
     import pytest

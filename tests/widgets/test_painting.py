@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.view import Tool
-from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
+from tests.widgets.bench import SHAPE, Bench, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
     from napari_confseg.store import Cohort
@@ -21,14 +21,14 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     return make_cohort(tmp_path / "cohort.zarr", "clip-1", "clip-2")
 
 
-def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort) -> None:
-    session, hand = desk.session, desk.hand
+def test_what_the_hand_paints_is_what_the_store_holds(bench: Bench, cohort: Cohort) -> None:
+    session, hand = bench.session, bench.hand
     seen: list[tuple[int, int, int, str, int]] = []
     was = np.zeros((3, 6, *SHAPE), np.uint8)  # (C, T, Y, X)
 
     def note(confidence: int, tool: str) -> None:
         nonlocal was
-        desk.until(lambda: len(session.strokes) > len(seen))
+        bench.until(lambda: len(session.strokes) > len(seen))
         now = np.stack([session.planes[c.name] for c in session.classes])
         changed = np.argwhere(now != was)
         assert len({(c, t) for c, t, _, _ in changed.tolist()}) == 1  # one class, one frame
@@ -42,22 +42,22 @@ def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort
     note(90, "brush")
     hand.key("H")  # A-line
     hand.key("9")
-    desk.panel.tools.buttons[Tool.POLYGON].click()
+    bench.panel.tools.buttons[Tool.POLYGON].click()
     hand.polygon([(10, 70), (10, 110), (40, 110), (40, 70)])
     note(60, "polygon")
     hand.key("8")
-    desk.panel.tools.buttons[Tool.FILL].click()
+    bench.panel.tools.buttons[Tool.FILL].click()
     hand.click(20, 90)
     note(30, "fill")
     session.frame = 3
-    desk.panel.tools.buttons[Tool.BRUSH].click()
+    bench.panel.tools.buttons[Tool.BRUSH].click()
     hand.key("W")  # surer by 5
     hand.stroke([(70, 20), (70, 100)])
     note(35, "brush")
     hand.key("1")  # napari's own key for erasing
     hand.stroke([(70, 60), (70, 80)])
     note(0, "erase")
-    desk.panel.tools.buttons[Tool.EXCLUDE].click()
+    bench.panel.tools.buttons[Tool.EXCLUDE].click()
     hand.stroke([(30, 30), (30, 50)])
     note(255, "exclude")
     assert set(np.unique(was)) == {0, 30, 35, 90, 255}
@@ -75,7 +75,7 @@ def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort
 
     stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada").swapaxes(0, 1)
     assert np.array_equal(stored, expected)
-    layers = np.stack([desk.layer(c.label).data for c in session.classes])
+    layers = np.stack([bench.layer(c.label).data for c in session.classes])
     assert np.array_equal(layers, expected)
     lines = Path(cohort.location, "clip-1", "raters", "dr-ada", "strokes.jsonl").read_text()
     record = [json.loads(line) for line in lines.splitlines()]
@@ -84,31 +84,31 @@ def test_what_the_hand_paints_is_what_the_store_holds(desk: Desk, cohort: Cohort
     assert [s["undone"] for s in record] == [False] * 5 + [True]
 
 
-def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(desk: Desk) -> None:
-    session, hand = desk.session, desk.hand
+def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(bench: Bench) -> None:
+    session, hand = bench.session, bench.hand
     session.confidence = 90
     hand.press(40, 30)
     hand.move(40, 50)
     hand.key("8")
     hand.key("H")
-    desk.viewer.dims.set_current_step(0, 4)  # the wheel, or napari's own play button
+    bench.viewer.dims.set_current_step(0, 4)  # the wheel, or napari's own play button
     hand.key("Ctrl+Z")  # nothing to undo yet
     hand.move(40, 80)
     hand.release(40, 80)
-    desk.until(lambda: session.strokes)
+    bench.until(lambda: session.strokes)
     (stroke,) = session.strokes
     assert (stroke.class_index, stroke.frame, stroke.confidence) == (2, 0, 90)
     assert not session.planes["a-line"].any()
     # What was asked for meanwhile holds from now on.
-    desk.until(lambda: desk.viewer.layers.selection.active is desk.layer("A-line"))
+    bench.until(lambda: bench.viewer.layers.selection.active is bench.layer("A-line"))
     assert session.confidence == 30
     hand.stroke([(70, 30), (70, 50)])
-    desk.until(lambda: len(session.strokes) == 2)
+    bench.until(lambda: len(session.strokes) == 2)
     assert (session.strokes[1].class_index, session.strokes[1].confidence) == (1, 30)
 
 
-def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
-    session, hand, layer = desk.session, desk.hand, desk.layer()
+def test_napari_s_own_controls_are_wishes_too(bench: Bench) -> None:
+    session, hand, layer = bench.session, bench.hand, bench.layer()
     session.confidence = 99
     hand.key("Equal")
     hand.key("Equal")
@@ -121,7 +121,7 @@ def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
     assert session.tool is Tool.BRUSH
     layer.selected_label = 40
     assert session.confidence == 40
-    assert desk.layer("A-line").selected_label == 40
+    assert bench.layer("A-line").selected_label == 40
     layer.brush_size = 21
     assert session.brush_size == 21
     layer.mode = "polygon"
@@ -133,53 +133,53 @@ def test_napari_s_own_controls_are_wishes_too(desk: Desk) -> None:
     assert session.view().tool is Tool.PAN
     assert layer.mode == "pan_zoom"
     layer.visible = True
-    desk.viewer.layers.selection.active = desk.layer("A-line")
+    bench.viewer.layers.selection.active = bench.layer("A-line")
     assert session.class_name == "a-line"
-    desk.viewer.layers.selection.active = desk.layer("clip-1")
+    bench.viewer.layers.selection.active = bench.layer("clip-1")
     assert session.tool is Tool.PAN
     hand.key("G")
-    desk.panel.tools.buttons[Tool.BRUSH].click()
-    assert desk.viewer.layers.selection.active is desk.layer("Pleural line")
+    bench.panel.tools.buttons[Tool.BRUSH].click()
+    assert bench.viewer.layers.selection.active is bench.layer("Pleural line")
 
 
-def test_layers_taken_from_the_list_lose_nothing(desk: Desk) -> None:
-    session, hand = desk.session, desk.hand
+def test_layers_taken_from_the_list_lose_nothing(bench: Bench) -> None:
+    session, hand = bench.session, bench.hand
     hand.stroke([(40, 30), (40, 60)])
-    desk.until(lambda: session.strokes)
+    bench.until(lambda: session.strokes)
     marked = session.planes["b-line"].copy()
-    desk.viewer.layers.remove("B-line")
+    bench.viewer.layers.remove("B-line")
     assert session.hidden == {"b-line"}
-    desk.panel.palette_.rows["b-line"].eye.click()
-    assert np.array_equal(desk.layer().data, marked)
+    bench.panel.palette_.rows["b-line"].eye.click()
+    assert np.array_equal(bench.layer().data, marked)
     hand.key("J")
-    desk.panel.tools.buttons[Tool.BRUSH].click()
+    bench.panel.tools.buttons[Tool.BRUSH].click()
     hand.stroke([(60, 30), (60, 60)])
-    desk.until(lambda: len(session.strokes) == 2)
-    desk.viewer.layers.remove("clip-1")
+    bench.until(lambda: len(session.strokes) == 2)
+    bench.viewer.layers.remove("clip-1")
     assert session.clip is None
-    assert len(desk.viewer.layers) == 0
-    assert desk.panel.desk.open_clip("clip-1")
+    assert len(bench.viewer.layers) == 0
+    assert bench.panel.cohort_actions.open_clip("clip-1")
     assert session.planes["b-line"].sum() > marked.sum()
 
 
-def test_another_clip_has_its_own_undo(desk: Desk) -> None:
-    session, hand = desk.session, desk.hand
+def test_another_clip_has_its_own_undo(bench: Bench) -> None:
+    session, hand = bench.session, bench.hand
     hand.stroke([(40, 30), (40, 60)])
-    desk.until(lambda: session.strokes)
-    layer, marked = desk.layer(), session.planes["b-line"].copy()
-    assert desk.panel.desk.open_clip("clip-2")
-    assert desk.layer() is layer  # the layers stay, their data are the other clip's
+    bench.until(lambda: session.strokes)
+    layer, marked = bench.layer(), session.planes["b-line"].copy()
+    assert bench.panel.cohort_actions.open_clip("clip-2")
+    assert bench.layer() is layer  # the layers stay, their data are the other clip's
     assert not layer.data.any()
     hand.key("Ctrl+Z")
     assert not layer.data.any()
-    assert desk.panel.desk.open_clip("clip-1")
+    assert bench.panel.cohort_actions.open_clip("clip-1")
     assert np.array_equal(layer.data, marked)
     hand.key("Ctrl+Z")
     assert not layer.data.any()
 
 
-def test_what_other_code_paints_is_a_stroke_too(desk: Desk) -> None:
-    session, layer = desk.session, desk.layer()
+def test_what_other_code_paints_is_a_stroke_too(bench: Bench) -> None:
+    session, layer = bench.session, bench.layer()
     layer.data_setitem((np.array([1, 1, 2]), np.array([3, 4, 3]), np.array([5, 5, 6])), 40)
     layer.paint((2, 50, 50), 70)
     layer.fill((2, 50, 50), 20)

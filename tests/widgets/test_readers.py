@@ -18,7 +18,7 @@ from napari_confseg.widgets.shared import session_for
 from tests.annotate.edits import paint
 from tests.conftest import add_clip
 from tests.ingest.dicoms import dataset, region, save, with_pixels
-from tests.widgets.desk_work import Desk
+from tests.widgets.bench import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,8 +119,8 @@ def _drop(widget: Any, *paths: object) -> bool:
 def test_dropping_on_the_canvas_asks_nothing(
     make_napari_viewer: Callable[..., Any], marked: Cohort, tmp_path: Path
 ) -> None:
-    desk = Desk(make_napari_viewer(show=True))
-    viewer, panel = desk.viewer, desk.panel
+    bench = Bench(make_napari_viewer(show=True))
+    viewer, panel = bench.viewer, bench.panel
     (canvas, *_) = drop_targets(viewer.window._qt_window)
     assert _drop(canvas, marked.location)
     assert panel.session.cohort.location == marked.location
@@ -133,4 +133,4 @@ def test_dropping_on_the_canvas_asks_nothing(
     np.save(picture, np.zeros((4, 4)))
     _drop(canvas, picture)  # napari's own
     assert viewer.layers[-1].name == "a"
-    desk.close()
+    bench.close()

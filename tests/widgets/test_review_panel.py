@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.store import Cohort, validate
 from napari_confseg.widgets.annotate.shortcuts import bindings, napari_keys
 from napari_confseg.widgets.layers.review_layers import MAP, OUTLINE
 from napari_confseg.widgets.review.panel import ReviewPanel
 from napari_confseg.widgets.review.shortcuts import review_bindings
 from tests.annotate.review.planted import B_LINE, LARGE, MISSED, begun_planes, planted_cohort
-from tests.widgets.desk_work import Desk, planes_by_plain_zarr
+from tests.widgets.bench import Bench, planes_by_plain_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Reviewing(Desk):
-    """A desk with the Review panel docked beside it."""
+class Reviewing(Bench):
+    """A bench with the Review panel docked beside it."""
 
     def dock(self) -> ReviewPanel:
         self.review = ReviewPanel(self.viewer)
@@ -52,7 +52,7 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
 
 
 @pytest.fixture
-def desk(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Reviewing]:
+def bench(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Reviewing]:
     made = Reviewing(make_napari_viewer(show=True))
     made.open(cohort, reader="Dr. Lead")
     made.dock()
@@ -65,20 +65,20 @@ def adjudicated(cohort: Cohort) -> np.ndarray:
     return planes_by_plain_zarr(cohort, "clip-1", "adjudicated")
 
 
-def test_a_lead_steps_decides_paints_undoes_and_goes_on(desk: Reviewing, cohort: Cohort) -> None:
-    panel, session, hand = desk.review, desk.session, desk.hand
+def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort: Cohort) -> None:
+    panel, session, hand = bench.review, bench.session, bench.hand
     model = panel.review
     assert panel.queue.tree.topLevelItemCount() == 2
     assert [r.name for r in model.state.compared] == ["ada", "bo"]
-    _no_key_has_two_meanings(desk)
+    _no_key_has_two_meanings(bench)
     hand.key("Period")
     assert (session.class_name, session.frame) == ("b-line", 1)
-    _look_at_the_canvas(desk)
+    _look_at_the_canvas(bench)
 
     panel.begin.click()
-    desk.settle()
+    bench.settle()
     assert not panel.begin.isVisible()
-    hand.key("F2")  # the clip was opened anew, and the same disagreement is on the desk
+    hand.key("F2")  # the clip was opened anew, and the same disagreement is on the bench
     assert session.flush()
     expected = begun_planes()
     for frame in (1, 2, 3):
@@ -92,11 +92,11 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(desk: Reviewing, cohort:
     assert model.state.correcting
     session.brush_size = 6
     hand.stroke([(53, 84), (53, 106)])
-    desk.until(lambda: session.strokes[-1].tool == "brush")
+    bench.until(lambda: session.strokes[-1].tool == "brush")
     painted = session.planes["b-line"][4].copy()
     assert set(np.unique(painted)) == {0, 60, 80}
     hand.key("Period")
-    desk.until(lambda: session.strokes[-1].tool == "adjudicate-correct")
+    bench.until(lambda: session.strokes[-1].tool == "adjudicate-correct")
     assert panel.queue.bar.text() == "2 of 2 decided"
     assert session.flush()
     stored = adjudicated(cohort)
@@ -108,21 +108,21 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(desk: Reviewing, cohort:
     assert panel.queue.bar.text() == "1 of 2 decided"
     assert model.state.current == 1
     hand.key("F7")  # the mean of 60 and 0 around what both marked
-    desk.until(lambda: session.strokes[-1].tool == "adjudicate-mean")
+    bench.until(lambda: session.strokes[-1].tool == "adjudicate-mean")
     expected[4, B_LINE][LARGE] = 30
     expected[4, B_LINE][58:72, 88:102] = 80
     assert session.flush()
     assert np.array_equal(adjudicated(cohort), expected)
     assert session.status[:5].min() == 2
 
-    _go_on_after_a_restart(desk, cohort)
+    _go_on_after_a_restart(bench, cohort)
     assert session.flush()  # or a file is seen half-way to the store
     assert validate(cohort.location) == []
 
 
-def _look_at_the_canvas(desk: Reviewing) -> None:
+def _look_at_the_canvas(bench: Reviewing) -> None:
     """Raters in colours and hatchings of their own; the disagreement outlined, in the middle."""
-    panel, viewer = desk.review, desk.viewer
+    panel, viewer = bench.review, bench.viewer
     ada, bo = viewer.layers["Dr. Ada"], viewer.layers["Dr. Bo"]
     colors = [tuple(layer.colormap.color_dict[100][:3]) for layer in (ada, bo)]
     assert colors[0] != colors[1]
@@ -132,12 +132,12 @@ def _look_at_the_canvas(desk: Reviewing) -> None:
     rows, columns = np.nonzero(outline.data[1])
     middle = np.array(viewer.scene.camera.center)[-2:]
     assert np.abs(middle - [rows.mean(), columns.mean()]).max() < 2
-    assert viewer.layers.selection.active is desk.layer()  # one paints on as before
-    desk.panel.parentWidget().raise_()  # the Annotate panel's tab: one's own reading again
-    desk.hand.wait(100)
+    assert viewer.layers.selection.active is bench.layer()  # one paints on as before
+    bench.panel.parentWidget().raise_()  # the Annotate panel's tab: one's own reading again
+    bench.hand.wait(100)
     others = [layer for layer in (ada, bo, outline) if layer.visible]
     panel.parentWidget().raise_()
-    desk.hand.wait(100)
+    bench.hand.wait(100)
     assert others == []
     assert ada.visible
     assert outline.visible
@@ -154,14 +154,14 @@ def _look_at_the_canvas(desk: Reviewing) -> None:
     assert not panel.canvas.legend.isVisible()
 
 
-def _go_on_after_a_restart(desk: Reviewing, cohort: Cohort) -> None:
-    desk.undock()
-    assert [layer.name for layer in desk.viewer.layers if "Dr." in layer.name] == []
-    desk.session.close_clip()
-    desk.session.open_clip("clip-1", "dr-lead")
-    panel = desk.dock()
+def _go_on_after_a_restart(bench: Reviewing, cohort: Cohort) -> None:
+    bench.undock()
+    assert [layer.name for layer in bench.viewer.layers if "Dr." in layer.name] == []
+    bench.session.close_clip()
+    bench.session.open_clip("clip-1", "dr-lead")
+    panel = bench.dock()
     panel.begin.click()
-    desk.settle()
+    bench.settle()
     assert panel.queue.bar.text() == "2 of 2 decided"
     lines = Path(cohort.location, "clip-1/raters/adjudicated/strokes.jsonl").read_text()
     record = [json.loads(line) for line in lines.splitlines()]
@@ -169,29 +169,29 @@ def _go_on_after_a_restart(desk: Reviewing, cohort: Cohort) -> None:
     assert [d["verdict"] for d in standing] == ["begin"] * 3 + ["accept", "mean"]
     assert {d["by"] for d in standing} == {"Dr. Lead"}
     panel.clips.look.click()
-    desk.until(lambda: panel.clips.tree.topLevelItemCount() == 2)
+    bench.until(lambda: panel.clips.tree.topLevelItemCount() == 2)
     assert [panel.clips.tree.topLevelItem(i).text(1) for i in (0, 1)] == ["2 of 2", "0 of 2"]
     panel.clips.next.click()
-    desk.settle()
-    assert desk.session.clip is not None
-    assert (desk.session.clip.name, desk.session.rater) == ("clip-2", "adjudicated")
+    bench.settle()
+    assert bench.session.clip is not None
+    assert (bench.session.clip.name, bench.session.rater) == ("clip-2", "adjudicated")
     assert panel.queue.bar.text() == "0 of 2 decided"
-    assert desk.session.strokes  # what all agree on is copied here, too
+    assert bench.session.strokes  # what all agree on is copied here, too
 
 
-def _no_key_has_two_meanings(desk: Reviewing) -> None:
-    ours = [b.key for b in review_bindings(desk.review.review)]
+def _no_key_has_two_meanings(bench: Reviewing) -> None:
+    ours = [b.key for b in review_bindings(bench.review.review)]
     assert all(ours)
     assert len(set(ours)) == len(ours)
     assert not set(ours) & set(napari_keys())
-    every = [b.key for b in bindings(desk.session, Memory.load().keys) if b.key]
+    every = [b.key for b in bindings(bench.session, Preferences.load().keys) if b.key]
     assert len(set(every)) == len(every)
     # Given another key on the page of keys, the button says so and the old key does nothing.
-    Memory.load().model_copy(update={"keys": {"review.scope": "F12"}}).save()
-    desk.session.keys_changed.emit()
-    desk.hand.activate()
+    Preferences.load().model_copy(update={"keys": {"review.scope": "F12"}}).save()
+    bench.session.keys_changed.emit()
+    bench.hand.activate()
     for key, whole in (("F10", True), ("F12", False), ("F12", True)):
-        desk.hand.key(key)
-        assert desk.review.review.state.wish.whole is whole
-    Memory.load().model_copy(update={"keys": {}}).save()
-    desk.session.keys_changed.emit()
+        bench.hand.key(key)
+        assert bench.review.review.state.wish.whole is whole
+    Preferences.load().model_copy(update={"keys": {}}).save()
+    bench.session.keys_changed.emit()

@@ -12,7 +12,7 @@ from napari_confseg.store import DEFAULT_CLASSES, Cohort, Sector
 from napari_confseg.widgets.layers.sector_handles import HANDLES, OUTLINE
 from tests.annotate.edits import paint
 from tests.conftest import add_clip
-from tests.widgets.desk_work import SHAPE, Desk
+from tests.widgets.bench import SHAPE, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,18 +24,18 @@ FOUND = Sector(kind="curved", polygon=((10, 40), (10, 90), (80, 120), (80, 10)))
 @pytest.fixture
 def window(
     make_napari_viewer: Callable[..., Any], tmp_path: Path, state_dir: Path
-) -> Iterator[Desk]:
+) -> Iterator[Bench]:
     cohort = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
     add_clip(cohort, "clip-1", shape=SHAPE)
     cohort.clip("clip-1").update_meta(sector=FOUND)
-    made = Desk(make_napari_viewer(show=True))
+    made = Bench(make_napari_viewer(show=True))
     made.open(cohort)
     made.panel.sector_section.open(True)
     yield made
     made.close()
 
 
-def test_corners_are_dragged_confirmed_and_blacked_out(window: Desk) -> None:
+def test_corners_are_dragged_confirmed_and_blacked_out(window: Bench) -> None:
     panel, session, hand = window.panel, window.session, window.hand
     part, editor = panel.sector, panel.sector.editor
     stroke = paint(session, (20, 45, 30, 60), confidence=80)

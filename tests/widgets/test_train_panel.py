@@ -34,7 +34,7 @@ from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.panel import TrainPanel
 from tests.widgets import learnable_cohort
-from tests.widgets.desk_work import let_go
+from tests.widgets.bench import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +157,7 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
         Qt.MouseButton.LeftButton,
         pos=QPoint(8, form.classes.boxes["pleura"].height() // 2),
     )
-    assert form.method.chooser.currentData() == "own-scale"
+    assert form.method.chooser.currentData() == "relative-threshold"
     panel.training.want(method="threshold")
     form.method.params["t"].setValue(75)
     request = panel.training.state.plan.request
@@ -432,7 +432,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     training.want(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
-    assert name.startswith("own-scale50-")
+    assert name.startswith("relative-threshold50-")
 
     def run() -> Any:
         return training.state.watched

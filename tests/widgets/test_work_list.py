@@ -13,10 +13,10 @@ from qtpy.QtTest import QTest
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import Facet, Sort, Which
-from napari_confseg.store import About, Cohort, validate
+from napari_confseg.store import ClipNotes, Cohort, validate
 from napari_confseg.widgets.annotate.worklist import ALIKE, NAME, REVIEWED
 from tests.annotate.edits import review_all
-from tests.widgets.desk_work import SHAPE, Desk, make_cohort
+from tests.widgets.bench import SHAPE, Bench, make_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,12 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     return made
 
 
-def listed(desk: Desk) -> tuple[str, ...]:
-    return tuple(desk.panel.queue.clips.rows.names)
+def listed(bench: Bench) -> tuple[str, ...]:
+    return tuple(bench.panel.queue.clips.rows.names)
 
 
-def cell(desk: Desk, row: int, column: int) -> str:
-    rows = desk.panel.queue.clips.rows
+def cell(bench: Bench, row: int, column: int) -> str:
+    rows = bench.panel.queue.clips.rows
     return str(rows.data(rows.index(row, column)))
 
 
@@ -49,10 +49,10 @@ def click(widget: Any) -> None:
     QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
-def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
-    panel, session, queue, hand = desk.panel, desk.session, desk.panel.queue, desk.hand
-    desk.until(lambda: queue.reader.wait(0) and cell(desk, 1, ALIKE) == "0.25")
-    assert listed(desk) == CLIPS
+def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
+    panel, session, queue, hand = bench.panel, bench.session, bench.panel.queue, bench.hand
+    bench.until(lambda: queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
+    assert listed(bench) == CLIPS
     # One key goes on and back; the heading tells where.
     hand.activate()
     hand.key("Ctrl+PageDown")
@@ -71,7 +71,7 @@ def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
         hand.move(*next(places))  # one move alone may be dropped on a busy machine
         return watch._until > 0
 
-    desk.until(moved)
+    bench.until(moved)
     # What is said is kept as it is clicked and typed.
     about = panel.about
     panel.about_section.open(True)
@@ -80,7 +80,7 @@ def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
     click(about.pathology["effusion"])
     QTest.keyClicks(about.tags, "film, teaching")
     QTest.keyClicks(about.note, "rib 8 shadow")
-    desk.until(lambda: session.about.note == "rib 8 shadow")
+    bench.until(lambda: session.about.note == "rib 8 shadow")
     said = {"zone": "R3", "quality": 4, "pathology": ("effusion",), "tags": ("film", "teaching")}
     assert session.about.model_dump(include=set(said)) == said
     assert (session.class_name, session.confidence) == ("b-line", 60)  # letters were letters
@@ -90,12 +90,12 @@ def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
     assert not panel.finished.isVisible()
     click(queue.chips[Which.TO_DO])
     review_all(session)
-    desk.until(lambda: queue.chips[Which.TO_DO].text() == "To do 2")
-    assert cell(desk, 0, REVIEWED) == "100 %"
-    assert listed(desk) == CLIPS  # it stays while it is open
+    bench.until(lambda: queue.chips[Which.TO_DO].text() == "To do 2")
+    assert cell(bench, 0, REVIEWED) == "100 %"
+    assert listed(bench) == CLIPS  # it stays while it is open
     click(panel.finished.go)
     assert session.clip.name == "clip-2"
-    assert listed(desk) == ("clip-2", "clip-10")
+    assert listed(bench) == ("clip-2", "clip-10")
     assert not panel.finished.isVisible()
     # What is being typed when one leaves belongs to the clip that is left.
     QTest.keyClicks(about.note, "in a hurry")
@@ -107,62 +107,62 @@ def test_a_day_s_work_through_the_list(desk: Desk, cohort: Cohort) -> None:
     panel.clips_section.open(True)  # a low window folds it when a clip is opened
     click(queue.chips[Which.ALL])
     QTest.keyClicks(queue.find, "teach")
-    desk.until(lambda: listed(desk) == ("clip-1", "clip-10"))  # the open clip stays
+    bench.until(lambda: listed(bench) == ("clip-1", "clip-10"))  # the open clip stays
     session.close_clip()
-    desk.until(lambda: listed(desk) == ("clip-1",))
+    bench.until(lambda: listed(bench) == ("clip-1",))
     session.worklist.ask(text="nowhere")
-    desk.until(lambda: queue.nothing.isVisible())
+    bench.until(lambda: queue.nothing.isVisible())
     assert queue.nothing.text() == "No clip matches."
     click(queue.clear)
-    desk.until(lambda: listed(desk) == CLIPS)
+    bench.until(lambda: listed(bench) == CLIPS)
     queue.menu.aboutToShow.emit()
     zones = queue.menu.actions()[0].menu().actions()
     assert [a.text() for a in zones] == ["R3  (1)"]
     zones[0].trigger()
-    desk.until(lambda: listed(desk) == ("clip-1",))
+    bench.until(lambda: listed(bench) == ("clip-1",))
     assert queue.narrowed.text() == "Only R3"
     click(queue.widen)
     queue.clips.header().sectionClicked.emit(ALIKE)
-    desk.until(lambda: listed(desk)[0] == "clip-2")  # whose readers differ most
+    bench.until(lambda: listed(bench)[0] == "clip-2")  # whose readers differ most
     assert queue.chips[Which.DIFFER].text() == "Differ 1"
     assert validate(cohort.location) == []
 
 
 def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
-    unseen_desk: Desk, cohort: Cohort
+    unseen_bench: Bench, cohort: Cohort
 ) -> None:
-    desk = unseen_desk
+    bench = unseen_bench
     first = Session()
     first.open_cohort(cohort.location)
     first.choose_reader("Dr. Ada")
     first.open_clip("clip-1")
     first.describe(zone="L2", note="of an earlier day", seconds={0: 120.0})
     review_all(first)
-    desk.open(cohort)  # the same reader, elsewhere
-    about = desk.panel.about
+    bench.open(cohort)  # the same reader, elsewhere
+    about = bench.panel.about
     assert (about.note.toPlainText(), about.zones["L2"].isChecked()) == ("of an earlier day", True)
     assert not about.isEnabled()
     about.hand_in()
-    assert not desk.session.describe(note="refused")
-    assert "read-only" in desk.session.message
+    assert not bench.session.describe(note="refused")
+    assert "read-only" in bench.session.message
     first.close_clip()
-    assert desk.session.take_over()
+    assert bench.session.take_over()
     assert about.isEnabled()
-    assert "2.0 min" in desk.panel.about_section.header.text()
-    assert desk.panel.finished.isVisible()
-    desk.session.close_cohort()
-    assert desk.panel.desk.open(cohort.location)
-    assert desk.session.clip.name == "clip-2"  # the first with work left
+    assert "2.0 min" in bench.panel.about_section.header.text()
+    assert bench.panel.finished.isVisible()
+    bench.session.close_cohort()
+    assert bench.panel.cohort_actions.open(cohort.location)
+    assert bench.session.clip.name == "clip-2"  # the first with work left
 
 
 def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
-    unseen_desk: Desk, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    unseen_bench: Bench, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = unseen_desk
+    bench = unseen_bench
     cohort.update_meta(blinding="until-reviewed", by="Prof. Dee")
-    desk.open(cohort, clip="clip-2")
-    panel, session = desk.panel, desk.session
-    desk.until(lambda: panel.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient)
+    bench.open(cohort, clip="clip-2")
+    panel, session = bench.panel, bench.session
+    bench.until(lambda: panel.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient)
     assert panel.others.boxes == {}
     assert "until you have reviewed" in panel.others._note.text()
     assert panel.queue.clips.isColumnHidden(ALIKE)
@@ -175,63 +175,63 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     panel.others.let.click()
     assert (session.about.unblinded.by, session.about.unblinded.why) == ("Prof. Dee", "allowed")
     assert set(panel.others.boxes) == {"bo", "cy"}
-    panel.desk.open_clip("clip-1")
+    panel.cohort_actions.open_clip("clip-1")
     assert panel.others.boxes == {}
     review_all(session)
     assert "Nobody else" in panel.others._note.text()
     # A reviewer sees all, and may change the rule.
     panel.roles.roles[Role.REVIEWER].trigger()
-    desk.until(lambda: not panel.queue.clips.isColumnHidden(ALIKE))
-    assert cell(desk, 0, REVIEWED) == "100 %"  # the open clip is known at once
+    bench.until(lambda: not panel.queue.clips.isColumnHidden(ALIKE))
+    assert cell(bench, 0, REVIEWED) == "100 %"  # the open clip is known at once
     panel.roles.show_now()
     panel.roles.rules["none"].trigger()
     assert Cohort.open(cohort.location).meta.blinding == "none"
-    panel.desk.open_clip("clip-2")
+    panel.cohort_actions.open_clip("clip-2")
     assert set(panel.others.boxes) == {"bo", "cy"}
 
 
 def test_no_clips_unreadable_clips_and_a_zip(
-    unseen_desk: Desk, cohort: Cohort, tmp_path: Path
+    unseen_bench: Bench, cohort: Cohort, tmp_path: Path
 ) -> None:
     import shutil
     from pathlib import Path
 
-    desk = unseen_desk
+    bench = unseen_bench
     empty = Cohort.create(tmp_path / "empty.zarr", name="empty")
-    assert desk.panel.desk.open(empty.location, "Dr. Ada")
-    assert not desk.panel.queue.isVisible()
-    desk.panel.queue.step_wanted.emit(1)  # the key does no harm
-    assert desk.session.clip is None
+    assert bench.panel.cohort_actions.open(empty.location, "Dr. Ada")
+    assert not bench.panel.queue.isVisible()
+    bench.panel.queue.step_wanted.emit(1)  # the key does no harm
+    assert bench.session.clip is None
     packed = shutil.make_archive(str(tmp_path / "cohort"), "zip", cohort.location)
     (Path(cohort.location) / "clip-2/0/zarr.json").write_text("{")
-    assert desk.panel.desk.open(cohort.location)
-    desk.until(lambda: cell(desk, 1, REVIEWED) == "can't be read")
-    desk.panel.queue.step_wanted.emit(1)
-    assert desk.session.clip.name == "clip-10"  # passed over
-    desk.panel.queue.wanted.emit("clip-2")
-    assert "JSON" in desk.session.message
-    assert desk.session.clip.name == "clip-10"
-    desk.session.open_cohort(Cohort.open(packed, read_only=True))
-    desk.panel.desk.open_first_clip()
-    assert desk.session.clip.name == "clip-1"
-    assert not desk.panel.about.isEnabled()
-    assert desk.session.about == About()
-    desk.until(lambda: desk.panel.queue.reader.wait(0) and cell(desk, 1, ALIKE) == "0.25")
-    assert cell(desk, 2, NAME) == "clip-10"
+    assert bench.panel.cohort_actions.open(cohort.location)
+    bench.until(lambda: cell(bench, 1, REVIEWED) == "can't be read")
+    bench.panel.queue.step_wanted.emit(1)
+    assert bench.session.clip.name == "clip-10"  # passed over
+    bench.panel.queue.wanted.emit("clip-2")
+    assert "JSON" in bench.session.message
+    assert bench.session.clip.name == "clip-10"
+    bench.session.open_cohort(Cohort.open(packed, read_only=True))
+    bench.panel.cohort_actions.open_first_clip()
+    assert bench.session.clip.name == "clip-1"
+    assert not bench.panel.about.isEnabled()
+    assert bench.session.about == ClipNotes()
+    bench.until(lambda: bench.panel.queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
+    assert cell(bench, 2, NAME) == "clip-10"
 
 
-def test_an_order_asked_for_twice_is_turned_round(unseen_desk: Desk, cohort: Cohort) -> None:
-    desk = unseen_desk
-    desk.open(cohort)
-    header = desk.panel.queue.clips.header()
+def test_an_order_asked_for_twice_is_turned_round(unseen_bench: Bench, cohort: Cohort) -> None:
+    bench = unseen_bench
+    bench.open(cohort)
+    header = bench.panel.queue.clips.header()
     header.sectionClicked.emit(NAME)
-    assert desk.session.worklist.wish.falling
-    desk.until(lambda: listed(desk) == CLIPS[::-1])
+    assert bench.session.worklist.wish.falling
+    bench.until(lambda: listed(bench) == CLIPS[::-1])
     header.sectionClicked.emit(REVIEWED)
-    assert (desk.session.worklist.wish.sort, desk.session.worklist.wish.falling) == (
+    assert (bench.session.worklist.wish.sort, bench.session.worklist.wish.falling) == (
         Sort.REVIEWED,
         False,
     )
-    desk.session.worklist.ask(facets=frozenset({(Facet.QUALITY, "4")}))
-    desk.panel.queue.show_now()
-    assert desk.panel.queue.narrowed.text() == "Only quality 4: good"
+    bench.session.worklist.ask(facets=frozenset({(Facet.QUALITY, "4")}))
+    bench.panel.queue.show_now()
+    assert bench.panel.queue.narrowed.text() == "Only quality 4: good"

@@ -21,7 +21,7 @@ from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Cohort, Sector, Spacing
 from tests.annotate.tools.pictures import texture
 from tests.conftest import clip_meta
-from tests.widgets.desk_work import SHAPE, Desk, make_cohort, planes_by_plain_zarr
+from tests.widgets.bench import SHAPE, Bench, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,9 +43,9 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     return made
 
 
-def preview(desk: Desk, label: str = "B-line") -> np.ndarray | None:
+def preview(bench: Bench, label: str = "B-line") -> np.ndarray | None:
     """Where the overlay says that something would be painted, ``bool (Y, X)``."""
-    overlay = desk.layer(label)._overlays["confseg_preview"]
+    overlay = bench.layer(label)._overlays["confseg_preview"]
     if not overlay.visible:
         return None
     at = overlay.drawing
@@ -55,53 +55,53 @@ def preview(desk: Desk, label: str = "B-line") -> np.ndarray | None:
     return shown
 
 
-def stored(desk: Desk, cohort: Cohort, name: str = "sliding") -> np.ndarray:
+def stored(bench: Bench, cohort: Cohort, name: str = "sliding") -> np.ndarray:
     """The planes ``(C, T, Y, X)`` as plain zarr reads them."""
-    assert desk.session.flush()
+    assert bench.session.flush()
     return planes_by_plain_zarr(cohort, name, "dr-ada").swapaxes(0, 1)
 
 
-def test_bands_and_smart_edges(desk: Desk, cohort: Cohort) -> None:
-    bands_by_clicks_and_by_a_drag(desk, cohort)
-    while desk.session.undo():
+def test_bands_and_smart_edges(bench: Bench, cohort: Cohort) -> None:
+    bands_by_clicks_and_by_a_drag(bench, cohort)
+    while bench.session.undo():
         pass
-    desk.session.frame, desk.session.class_name = 0, "b-line"
-    a_smart_edge_takes_the_place_of_the_polygon(desk, cohort)
+    bench.session.frame, bench.session.class_name = 0, "b-line"
+    a_smart_edge_takes_the_place_of_the_polygon(bench, cohort)
 
 
-def bands_by_clicks_and_by_a_drag(desk: Desk, cohort: Cohort) -> None:
-    session, hand, kit = desk.session, desk.hand, desk.panel.saving.kit
+def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
+    session, hand, kit = bench.session, bench.hand, bench.panel.saving.kit
     session.class_name = "a-line"
     hand.key("Shift+B")  # the tool takes its class
     assert (session.tool, session.class_name) == (Tool.B_LINE, "b-line")
     hand.click(30, 60)
     hand.move(30, 64)
-    desk.until(lambda: preview(desk) is not None)
+    bench.until(lambda: preview(bench) is not None)
     hand.move(30, 70)
     expected = kit.band(Tool.B_LINE, (30, 60), (30, 70), straight=True)
-    desk.until(lambda: np.array_equal(preview(desk), expected > 0))
+    bench.until(lambda: np.array_equal(preview(bench), expected > 0))
     assert not session.strokes  # shown, not painted
     hand.key("Escape")
-    assert preview(desk) is None
+    assert preview(bench) is None
     hand.click(30, 60)
     session.frame = 1  # a band is on one frame
-    assert preview(desk) is None
+    assert preview(bench) is None
     hand.click(30, 60)
-    desk.until(lambda: preview(desk) is not None)
+    bench.until(lambda: preview(bench) is not None)
     hand.click(30, 70)
-    desk.until(lambda: session.strokes)
-    assert preview(desk) is None
+    bench.until(lambda: session.strokes)
+    assert preview(bench) is None
     hand.stroke([(40, 30), (42, 36)])  # one drag is two points
-    desk.until(lambda: len(session.strokes) == 2)
+    bench.until(lambda: len(session.strokes) == 2)
     both = np.maximum(expected, kit.band(Tool.B_LINE, (40, 30), (42, 36), straight=True))
-    assert np.array_equal(stored(desk, cohort)[2, 1], both)
+    assert np.array_equal(stored(bench, cohort)[2, 1], both)
     assert [s.tool for s in session.strokes] == ["b-line", "b-line"]
 
-    desk.panel.tools.buttons[Tool.PLEURA].click()
-    assert desk.panel.options.follow.isVisible()
+    bench.panel.tools.buttons[Tool.PLEURA].click()
+    assert bench.panel.options.follow.isVisible()
     hand.click(34, 50)
     hand.click(34, 80)
-    desk.until(lambda: len(session.strokes) == 3)
+    bench.until(lambda: len(session.strokes) == 3)
     assert np.array_equal(
         session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=False)
     )
@@ -110,24 +110,24 @@ def bands_by_clicks_and_by_a_drag(desk: Desk, cohort: Cohort) -> None:
     QTest.mouseClick(
         hand.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, hand.at(34, 80)
     )
-    desk.until(lambda: len(session.strokes) == 4)
+    bench.until(lambda: len(session.strokes) == 4)
     assert np.array_equal(
         session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=True)
     )
 
     # napari's own keys lead out of it, and Space, held, back into it.
     hand.key("4")
-    assert (session.tool, desk.layer("Pleural line").mode) == (Tool.FILL, "fill")
-    desk.panel.tools.buttons[Tool.PLEURA].click()
-    layer = desk.layer("Pleural line")
+    assert (session.tool, bench.layer("Pleural line").mode) == (Tool.FILL, "fill")
+    bench.panel.tools.buttons[Tool.PLEURA].click()
+    layer = bench.layer("Pleural line")
     layer.mode = "pan_zoom"
     assert session.tool is Tool.PAN
     layer.mode = "fill"
     assert session.tool is Tool.PLEURA
 
 
-def a_smart_edge_takes_the_place_of_the_polygon(desk: Desk, cohort: Cohort) -> None:
-    session, hand = desk.session, desk.hand
+def a_smart_edge_takes_the_place_of_the_polygon(bench: Bench, cohort: Cohort) -> None:
+    session, hand = bench.session, bench.hand
     before = len(session.strokes)
     corners = [(30, 40), (30, 70), (60, 70), (60, 40)]
     hand.key("Shift+E")
@@ -135,38 +135,38 @@ def a_smart_edge_takes_the_place_of_the_polygon(desk: Desk, cohort: Cohort) -> N
     assert len(session.strokes) == before
     hand.key("Escape")
     hand.polygon(corners)
-    desk.until(lambda: len(session.strokes) == before + 1)
-    kit = desk.panel.saving.kit
+    bench.until(lambda: len(session.strokes) == before + 1)
+    kit = bench.panel.saving.kit
     expected = snapped(
         kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60, inside=kit.beams.inside
     )
-    assert np.array_equal(stored(desk, cohort)[2, 0], expected)
-    assert np.array_equal(desk.layer().data, session.planes["b-line"])
+    assert np.array_equal(stored(bench, cohort)[2, 0], expected)
+    assert np.array_equal(bench.layer().data, session.planes["b-line"])
     hand.key("3")
     assert session.tool is Tool.POLYGON
     hand.polygon(corners)
-    desk.until(lambda: len(session.strokes) == before + 2)
+    bench.until(lambda: len(session.strokes) == before + 2)
     assert session.strokes[-1].tool == "polygon"
 
 
-def test_rules_locks_and_solo(desk: Desk, cohort: Cohort) -> None:
-    the_brush_and_the_polygon_keep_to_the_rule(desk, cohort)
-    while desk.session.undo():
+def test_rules_locks_and_solo(bench: Bench, cohort: Cohort) -> None:
+    the_brush_and_the_polygon_keep_to_the_rule(bench, cohort)
+    while bench.session.undo():
         pass
-    desk.session.tool, desk.session.merge = Tool.BRUSH, Merge.REPLACE
-    locks_solo_and_stopping(desk)
+    bench.session.tool, bench.session.merge = Tool.BRUSH, Merge.REPLACE
+    locks_solo_and_stopping(bench)
 
 
-def the_brush_and_the_polygon_keep_to_the_rule(desk: Desk, cohort: Cohort) -> None:
-    session, hand = desk.session, desk.hand
+def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> None:
+    session, hand = bench.session, bench.hand
     session.confidence = 80
     hand.stroke([(40, 40), (40, 70)])
-    desk.panel.tools.buttons[Tool.EXCLUDE].click()
+    bench.panel.tools.buttons[Tool.EXCLUDE].click()
     hand.stroke([(60, 40), (60, 70)])
-    desk.until(lambda: len(session.strokes) == 2)
+    bench.until(lambda: len(session.strokes) == 2)
     hand.key("Shift+M")
     assert session.merge is Merge.RAISE
-    assert desk.panel.options.rules[Merge.RAISE].isChecked()
+    assert bench.panel.options.rules[Merge.RAISE].isChecked()
     session.confidence = 30
     hand.key("2")  # from excluding back to the brush, though napari's mode is the same
     assert session.tool is Tool.BRUSH
@@ -177,49 +177,49 @@ def the_brush_and_the_polygon_keep_to_the_rule(desk: Desk, cohort: Cohort) -> No
         before = session.planes["b-line"][0].copy()
         strokes = len(session.strokes)
         paint()
-        desk.until(lambda n=strokes: len(session.strokes) > n)
+        bench.until(lambda n=strokes: len(session.strokes) > n)
         hand.wait(50)
         now = session.planes["b-line"][0]
         changed = now != before
         assert session.strokes[-1].pixels == changed.sum() > 0
         assert (now[changed] == 30).all()
         assert not before[changed].any()  # what was surer or excluded stays
-        assert np.array_equal(desk.layer().data[0], now)
-        assert np.array_equal(stored(desk, cohort)[2, 0], now)
-        desk.panel.tools.buttons[Tool.POLYGON].click()
+        assert np.array_equal(bench.layer().data[0], now)
+        assert np.array_equal(stored(bench, cohort)[2, 0], now)
+        bench.panel.tools.buttons[Tool.POLYGON].click()
     painted = session.planes["b-line"][0].copy()
     hand.polygon([(36, 42), (36, 50), (44, 50), (44, 42)])
     assert len(session.strokes) == 4  # nothing to raise: no stroke
-    assert "merge rule" in desk.panel.message.text()
-    assert np.array_equal(desk.layer().data[0], painted)
+    assert "merge rule" in bench.panel.message.text()
+    assert np.array_equal(bench.layer().data[0], painted)
     hand.key("1")
     hand.stroke([(40, 40), (40, 70)])
-    desk.until(lambda: len(session.strokes) == 5)
+    bench.until(lambda: len(session.strokes) == 5)
     assert not session.planes["b-line"][0][40, 45:65].any()  # the eraser knows no rule
 
 
-def test_filling_copying_and_keeping_to_the_sector(desk: Desk, cohort: Cohort) -> None:
-    session, hand, saving = desk.session, desk.hand, desk.panel.saving
+def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort) -> None:
+    session, hand, saving = bench.session, bench.hand, bench.panel.saving
     inside, frames = saving.kit.beams.inside, session.clip.frames[:]
     assert not saving.buttons["carry.on"].isEnabled()
     assert saving.buttons["carry.on"].toolTip().endswith("Nothing is marked on this frame.")
     assert saving.buttons["paste"].toolTip().endswith("Nothing is copied yet.")
     session.confidence = 90
     hand.stroke([(45, 50), (45, 70)])
-    desk.until(lambda: session.strokes)
+    bench.until(lambda: session.strokes)
     assert not saving.buttons["carry.back"].isEnabled()
     assert saving.buttons["carry.previous"].toolTip().endswith("This is the first frame.")
     first = session.planes["b-line"][0].copy()
     session.reach = 3
     hand.key("Ctrl+Shift+Right")
-    desk.until(lambda: len(session.strokes) == 2)
+    bench.until(lambda: len(session.strokes) == 2)
     assert session.strokes[1].planes == ((1, 2), (2, 2), (3, 2))
     steps = list(carried(frames, {2: first}, 0, steps=4, inside=inside))
-    now = stored(desk, cohort)
+    now = stored(bench, cohort)
     for step in steps[:3]:
         assert np.array_equal(now[2, step.frame], step.proposals[2])
     hand.key("Ctrl+Z")  # through the clip is one step back
-    assert stored(desk, cohort)[2, 1:].sum() == 0
+    assert stored(bench, cohort)[2, 1:].sum() == 0
     hand.key("Shift+Right")
     assert session.frame == 1
     assert np.array_equal(session.planes["b-line"][1], steps[0].proposals[2])
@@ -227,35 +227,35 @@ def test_filling_copying_and_keeping_to_the_sector(desk: Desk, cohort: Cohort) -
 
     saving.buttons["copy"].click()
     session.frame = 5
-    assert desk.layer("Pleural line").visible
+    assert bench.layer("Pleural line").visible
     hand.key("Shift+D")
-    assert np.array_equal(stored(desk, cohort)[2, 5], first)
+    assert np.array_equal(stored(bench, cohort)[2, 5], first)
     saving.buttons["interpolate"].click()
-    desk.until(lambda: session.marked[:, 2].all())
-    now = stored(desk, cohort)
+    bench.until(lambda: session.marked[:, 2].all())
+    now = stored(bench, cohort)
     for t, proposal in enumerate(between(first, first, 5, inside=inside), 1):
         assert np.array_equal(now[2, t], proposal)
 
     hand.stroke([(80, 4), (80, 60)])
-    desk.until(lambda: session.strokes[-1].tool == "brush")
+    bench.until(lambda: session.strokes[-1].tool == "brush")
     before = session.planes["b-line"].copy()
     hand.key("Shift+O")
-    now = stored(desk, cohort)
+    now = stored(bench, cohort)
     for t in range(N):
         assert np.array_equal(now[2, t], clipped(before[t], inside))
-    assert desk.panel.desk.open_clip("still")
+    assert bench.panel.cohort_actions.open_clip("still")
     hand.key("Shift+D")
-    assert np.array_equal(stored(desk, cohort, "still")[2, 0], first)
+    assert np.array_equal(stored(bench, cohort, "still")[2, 0], first)
     assert "not known" in saving.buttons["clip-to-sector"].toolTip()
 
 
-def locks_solo_and_stopping(desk: Desk) -> None:
-    session, hand, panel = desk.session, desk.hand, desk.panel
+def locks_solo_and_stopping(bench: Bench) -> None:
+    session, hand, panel = bench.session, bench.hand, bench.panel
     before = len(session.strokes)
     row = panel.palette_.rows["b-line"]
     row.lock.click()
     assert session.locked == {"b-line"}
-    assert desk.layer().mode == "pan_zoom"
+    assert bench.layer().mode == "pan_zoom"
     hand.stroke([(45, 50), (45, 70)])
     assert len(session.strokes) == before
     assert not panel.saving.buttons["paste"].isEnabled()
@@ -267,15 +267,15 @@ def locks_solo_and_stopping(desk: Desk) -> None:
         Qt.KeyboardModifier.AltModifier,
     )
     assert (session.class_name, session.solo) == ("pleura", True)
-    assert not desk.layer().visible
+    assert not bench.layer().visible
     assert not row.eye.isChecked()
     hand.key("Shift+Q")
-    assert desk.layer().visible
+    assert bench.layer().visible
     assert row.eye.isChecked()
 
     hand.key("J")
     hand.stroke([(45, 50), (45, 70)])
-    desk.until(lambda: len(session.strokes) > before)
+    bench.until(lambda: len(session.strokes) > before)
     session.playing = True
     session.frame = 0
     panel.saving.buttons["carry.on"].click()
@@ -284,7 +284,7 @@ def locks_solo_and_stopping(desk: Desk) -> None:
     assert panel.saving.buttons["carry.on"].toolTip().endswith("or stop it below.")
     panel.work_line.stop.click()
     hand.stroke([(60, 50), (60, 70)])  # meanwhile
-    desk.until(lambda: not panel.work_line.busy)
+    bench.until(lambda: not panel.work_line.busy)
     tools = [s.tool for s in session.strokes[before:]]
     assert tools.count("brush") == 2
     while session.undo():

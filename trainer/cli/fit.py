@@ -37,7 +37,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
     parser.add_argument(
         "--method",
-        default="own-scale",
+        default="relative-threshold",
         help="NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
         f"threshold:t=60, soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
         f"{', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.",

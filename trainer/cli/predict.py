@@ -35,7 +35,7 @@ def add(commands: Subparsers) -> None:
         default=[],
         metavar="RUN",
         help="more runs: writes their mean, and what they don't know as "
-        "RATER-doubt and RATER-unseen",
+        "RATER-aleatoric and RATER-epistemic",
     )
     parser.add_argument(
         "--draws", type=int, default=0, help="passes with dropout, which serve as members do"

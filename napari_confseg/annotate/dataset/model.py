@@ -1,4 +1,4 @@
-"""The desk: what the Dataset panel shows and may ask for, without Qt.
+"""The model: what the Dataset panel shows and may ask for, without Qt.
 
 Long work is a :class:`Task`: `work` runs beside the window and touches no state, `take` puts its
 result into the state where the window lives. Who runs tasks is the panel's affair; a test calls
@@ -69,7 +69,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class DeskState:
+class DatasetState:
     """All that the panel shows.
 
     Attributes
@@ -114,19 +114,19 @@ class DeskState:
     problems: tuple[Problem, ...] = ()
 
 
-class DatasetDesk:
+class DatasetModel:
     """Agreement, consensus, datasets and exports of one cohort.
 
     Attributes
     ----------
-    state : DeskState
+    state : DatasetState
         What to show; `changed` fires with the new one whenever it differs.
     """
 
     changed = Signal(object)
 
     def __init__(self) -> None:
-        self.state = DeskState()
+        self.state = DatasetState()
         self.cohort: Cohort | None = None
         self._surveyor: Surveyor | None = None
 
@@ -137,12 +137,12 @@ class DatasetDesk:
         self.cohort = cohort
         self._surveyor = Surveyor(cohort) if cohort else None
         if cohort is None:
-            self._set(DeskState())
+            self._set(DatasetState())
             return
         place = _beside(cohort)
         build_wish = BuildWish(out=str(place / f"{cohort.meta.name}-dataset"))
         self._set(
-            DeskState(
+            DatasetState(
                 clips=tuple(cohort.clips()),
                 build=build_wish,
                 versions=list_versions(Path(build_wish.out)),
@@ -407,7 +407,7 @@ class DatasetDesk:
     def _change(self, **changes: Any) -> None:
         self._set(replace(self.state, **({"problems": ()} | changes)))
 
-    def _set(self, state: DeskState) -> None:
+    def _set(self, state: DatasetState) -> None:
         self.state = state
         self.changed.emit(state)
 

@@ -1,4 +1,4 @@
-"""What the desk's tasks find out, as the panel shows it. Plain records, made beside the window."""
+"""What the model's tasks find out, as the panel shows it. Plain records, made beside the window."""
 
 from __future__ import annotations
 

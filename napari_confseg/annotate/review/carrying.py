@@ -1,4 +1,4 @@
-"""Carrying out a verdict: what is read for it, the one act that it becomes, painting by hand."""
+"""Carrying out a verdict: what is read for it, the one edit that it becomes, painting by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_confseg.agreement.rater_view import planes_of
 from napari_confseg.annotate.review.decisions import becoming, rule
 from napari_confseg.annotate.review.looking import Looking
-from napari_confseg.annotate.review.state import Ruling
+from napari_confseg.annotate.review.state import PendingDecision
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import StoreError
 
@@ -35,7 +35,7 @@ class Carrying(Looking):
 
     def __init__(self, session: Session) -> None:
         self._deciding = False
-        self._ruling: Ruling | None = None
+        self._ruling: PendingDecision | None = None
         super().__init__(session)
         self._links.add((session.leaving, self._rule_before_leaving))
 
@@ -48,7 +48,7 @@ class Carrying(Looking):
         """Return what is pending, a ruling before all else; see :meth:`Looking.work`."""
         return super().work() if self._ruling is None else self._work_on(self._ruling)
 
-    def _work_on(self, ruling: Ruling) -> Work:
+    def _work_on(self, ruling: PendingDecision) -> Work:
         """Return what has to be read for a ruling, to be called in any thread."""
         assert self.session.clip is not None
         compared = [self.readings[r.name] for r in self.state.compared]
@@ -60,7 +60,7 @@ class Carrying(Looking):
 
         return partial(becoming, ruling.verdict, ruling.regions, ruling.source, planes)
 
-    def _read_now(self, ruling: Ruling) -> Becoming:
+    def _read_now(self, ruling: PendingDecision) -> Becoming:
         return self._work_on(ruling)(lambda *_: None, lambda: False)  # type: ignore[no-any-return]
 
     def _rule_before_leaving(self) -> None:
@@ -72,11 +72,11 @@ class Carrying(Looking):
             except (StoreError, OSError) as error:
                 self.session.message = f"The latest verdict was not carried out: {error}"
 
-    # ---- the act --------------------------------------------------------------------------
+    # ---- the edit --------------------------------------------------------------------------
 
-    def _rule(self, ruling: Ruling, found: Becoming) -> Stroke | None:
+    def _rule(self, ruling: PendingDecision, found: Becoming) -> Stroke | None:
         session, c = self.session, ruling.event.class_index
-        act = rule(
+        edit = rule(
             ruling.verdict,
             found,
             c,
@@ -86,11 +86,11 @@ class Carrying(Looking):
             status=session.status[:, c],
             closed=self._closed_by(c, [region for region, _ in found]),
         )
-        if act is None:
+        if edit is None:
             return None
         self._deciding = True
         try:
-            return session.commit(act)
+            return session.commit(edit)
         finally:
             self._deciding = False
 
@@ -133,7 +133,7 @@ class Carrying(Looking):
         now = self._sums(item)
         painted = {t for t in now if now[t] != before.get(t)}
         regions = tuple(r for r in item.event.regions if r.frame in painted)
-        ruling = Ruling("correct", None, item.event, regions, self.case())
+        ruling = PendingDecision("correct", None, item.event, regions, self.case())
         stroke = self._rule(ruling, [(r, None) for r in regions]) if regions else None
         if not regions:
             self.session.message = "Nothing was painted: this disagreement is still open."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from napari_confseg.agreement.disagreement import find_disagreements
-from napari_confseg.agreement.rater_view import Reading
+from napari_confseg.agreement.rater_view import RaterView
 from napari_confseg.annotate.review.decisions import Settled
 from napari_confseg.annotate.review.state import chosen_raters
 from napari_confseg.store import StoreError
@@ -86,7 +86,7 @@ def look_through(
 def _look_at(
     clip: Clip, cohort: Cohort, wish: Wish, cancelled: Callable[[], bool] | None
 ) -> ClipDue | None:
-    there = [Reading(clip, name) for name in clip.raters()]
+    there = [RaterView(clip, name) for name in clip.raters()]
     who = [(r.name, r.rater.meta.kind, int(r.reviewed.any(axis=1).sum())) for r in there]
     chosen = chosen_raters(wish, who)
     if len(chosen) < 2:

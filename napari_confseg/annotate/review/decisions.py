@@ -1,4 +1,4 @@
-"""From a verdict to the one act that carries it out on the adjudicated planes. Pure."""
+"""From a verdict to the one edit that carries it out on the adjudicated planes. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from napari_confseg.agreement.consensus import fit, merge
 from napari_confseg.agreement.disagreement import marked_box, split_vote, wide_regions
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.store import EXCLUDED, Act, DecidedRegion, Decision, Status, StatusChange
+from napari_confseg.store import EXCLUDED, DecidedRegion, Decision, Edit, Status, StatusChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -167,8 +167,8 @@ def rule(
     status: NDArray[np.uint8],
     closed: Collection[int],
     source: str | None = None,
-) -> Act | None:
-    """Return the act that decides regions of a class, or None if there are none.
+) -> Edit | None:
+    """Return the edit that decides regions of a class, or None if there are none.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def rule(
     decided = [region for region, _ in found]
     made = (_patch(r, class_index, w, mine) for r, w in found if w is not None)
     patches = [p for p in made if p is not None]
-    return Act(
+    return Edit(
         tuple(patches),
         _confidence(patches),
         TOOL.format(verdict),

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.agreement.disagreement import Disagreements, Region
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.prefill import Raters, Work
     from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Act, ClassSpec, DecidedRegion
+    from napari_confseg.store import ClassSpec, DecidedRegion, Edit
 
 
 class Looking:
@@ -61,7 +61,7 @@ class Looking:
         What to show; `changed` fires with the new one.
     went : Signal of Region
         Another disagreement, or another frame of it, came onto the desk.
-    readings : dict of str to Reading
+    readings : dict of str to RaterView
         Everybody on the clip, as last read.
     """
 
@@ -71,7 +71,7 @@ class Looking:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.state = ReviewState()
-        self.readings: dict[str, Reading] = {}
+        self.readings: dict[str, RaterView] = {}
         self._found: Disagreements | None = None
         self._answered: Question | None = None
         self._items: tuple[Item, ...] = ()
@@ -80,7 +80,7 @@ class Looking:
         self._tick = 0
         self._read: int | None = None
         self._agree = False
-        self._parts: list[Act] = []
+        self._parts: list[Edit] = []
         self._before: dict[int, int] | None = None
         self._links = Links(
             (session.events.cohort, self._on_cohort),
@@ -201,9 +201,9 @@ class Looking:
             self._at = self._index_of(desk.event.class_index, desk.event.worst)
         self._settle()
 
-    def _take_agreed(self, acts: list[Act] | None) -> None:
+    def _take_agreed(self, edits: list[Edit] | None) -> None:
         """Copy a part, and leave the rest pending: a window is not to stand still for a second."""
-        parts = acts or []
+        parts = edits or []
         self._agree, self._parts = False, parts[1:]
         fresh = still_untouched(parts[0], self.session.status) if parts else None
         if fresh is not None:

@@ -1,6 +1,6 @@
 """The review of a clip: what the adjudicator decides of it.
 
-Decisions are acts of the session, so that each is saved, undone and redone as one; which
+Decisions are edits of the session, so that each is saved, undone and redone as one; which
 disagreements are decided follows from the record of strokes alone.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_confseg.annotate.review.carrying import Carrying
 from napari_confseg.annotate.review.cohort import ADJUDICATED, due_of
-from napari_confseg.annotate.review.state import Ruling
+from napari_confseg.annotate.review.state import PendingDecision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.review.decisions import Becoming, Item
     from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Act, Stroke, Verdict
+    from napari_confseg.store import Edit, Stroke, Verdict
 
 AT_ONCE: Final = 12
 """Frames whose planes are read while the person waits: more would stop the window."""
@@ -32,7 +32,9 @@ class Review(Carrying):
     def __init__(self, session: Session) -> None:
         self._due: tuple[ClipDue, ...] = ()
         super().__init__(session)
-        self._links.add((session.acted, self._on_acted), (session.events.cohort, self._forget_due))
+        self._links.add(
+            (session.edited, self._on_edited), (session.events.cohort, self._forget_due)
+        )
 
     # ---- stepping -------------------------------------------------------------------------
 
@@ -68,11 +70,11 @@ class Review(Carrying):
             self.session.message = "Every disagreement of this clip is decided."
         return False
 
-    def _on_acted(self, act: Act) -> None:
+    def _on_edited(self, edit: Edit) -> None:
         """Bring a decision that was undone or redone back onto the desk."""
-        if act.decision is not None and act.decision.regions and not self._deciding:
-            region = act.decision.regions[0]
-            index = self._index_of(act.class_index, region)
+        if edit.decision is not None and edit.decision.regions and not self._deciding:
+            region = edit.decision.regions[0]
+            index = self._index_of(edit.class_index, region)
             if index is not None:
                 self.go(index, region.frame)
 
@@ -178,14 +180,14 @@ class Review(Carrying):
         if not regions:
             self.session.message = "This disagreement is on other frames than the one on show."
             return None
-        ruling = Ruling(verdict, source, item.event, regions, self.case())
+        ruling = PendingDecision(verdict, source, item.event, regions, self.case())
         if verdict != "reject" and len(regions) > AT_ONCE:
             self._ruling = ruling
             self._settle()
             return None
         return self._carry_out(ruling, self._read_now(ruling))
 
-    def _carry_out(self, ruling: Ruling, found: Becoming | None) -> Stroke | None:
+    def _carry_out(self, ruling: PendingDecision, found: Becoming | None) -> Stroke | None:
         """Decide what `found` is to become, and go on to the next."""
         if found is None:
             self.session.message = "Stopped: this disagreement is still open."

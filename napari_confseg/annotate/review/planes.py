@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.disagreement import Event
     from napari_confseg.agreement.maps import Map
-    from napari_confseg.agreement.rater_view import Reading
+    from napari_confseg.agreement.rater_view import RaterView
 
 KEPT: Final = 16
 """Frames kept of each rater: stepping to and fro reads nothing twice."""
@@ -55,7 +55,7 @@ class StoredPlanes(KeptPlanes):
 
     Parameters
     ----------
-    reading : Reading
+    reading : RaterView
         The rater on the clip.
     class_index : int
         Of which class.
@@ -63,7 +63,7 @@ class StoredPlanes(KeptPlanes):
         Told in a sentence why a plane cannot be read; it then shows as not marked.
     """
 
-    def __init__(self, reading: Reading, class_index: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, reading: RaterView, class_index: int, tell: Callable[[str], None]) -> None:
         t, _, y, x = reading.rater.shape
         super().__init__((t, y, x))
         self._reading = reading

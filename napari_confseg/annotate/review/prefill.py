@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from napari_confseg.agreement.disagreement import find_disagreements
-from napari_confseg.agreement.rater_view import Reading, planes_of, readings
+from napari_confseg.agreement.rater_view import RaterView, planes_of, readings
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.review.decisions import TOOL, agreed
-from napari_confseg.store import Act, Patch, Status, StatusChange, StoreError
+from napari_confseg.store import Edit, Patch, Status, StatusChange, StoreError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 LARGEST: Final = 16 * 2**20
-"""Bytes of patches from which on a further act is begun: one is packed as a whole."""
+"""Bytes of patches from which on a further edit is begun: one is packed as a whole."""
 
 
-def agreed_acts(
+def agreed_edits(
     clip: Clip,
     case: Case,
     frames: NDArray[np.bool_],
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> list[Act] | None:
-    """Return the acts that copy what all agree on, class by class; None if cancelled.
+) -> list[Edit] | None:
+    """Return the edits that copy what all agree on, class by class; None if cancelled.
 
     Frames with nothing to decide become reviewed, the others "in progress".
 
@@ -55,7 +55,7 @@ def agreed_acts(
     """
     panel = readings(clip, case.raters)
     total, done = int(frames.sum()), 0
-    acts: list[Act] = []
+    edits: list[Edit] = []
     for c in np.flatnonzero(frames.any(axis=0)).tolist():
         gathered = _Gathered(case, c)
         for frame in np.flatnonzero(frames[:, c]).tolist():
@@ -67,8 +67,8 @@ def agreed_acts(
             planes = planes_of(panel, frame, c, clip.shape[1:])
             plane, asks = agreed(planes, case.threshold, case.narrowest)
             gathered.add(frame, _patches(c, frame, plane), asks)
-        acts += gathered.acts()
-    return acts
+        edits += gathered.edits()
+    return edits
 
 
 def _patches(c: int, frame: int, plane: NDArray[np.uint8]) -> list[Patch]:
@@ -86,12 +86,12 @@ def _patches(c: int, frame: int, plane: NDArray[np.uint8]) -> list[Patch]:
 
 
 class _Gathered:
-    """Patches and statuses of one class, cut into acts of bearable size."""
+    """Patches and statuses of one class, cut into edits of bearable size."""
 
     def __init__(self, case: Case, class_index: int) -> None:
         self._decision = case.decision("begin")
         self._class = class_index
-        self._acts: list[Act] = []
+        self._edits: list[Edit] = []
         self._patches: list[Patch] = []
         self._status: list[StatusChange] = []
         self._bytes = 0
@@ -106,8 +106,8 @@ class _Gathered:
 
     def _cut(self) -> None:
         if self._status:
-            self._acts.append(
-                Act(
+            self._edits.append(
+                Edit(
                     tuple(self._patches),
                     0,
                     TOOL.format("begin"),
@@ -119,22 +119,22 @@ class _Gathered:
             )
         self._patches, self._status, self._bytes = [], [], 0
 
-    def acts(self) -> list[Act]:
+    def edits(self) -> list[Edit]:
         self._cut()
-        return self._acts
+        return self._edits
 
 
-def still_untouched(act: Act, status: NDArray[np.uint8]) -> Act | None:
-    """Return `act` without frames that were touched since it was made; None if none is left."""
-    changes = tuple(s for s in act.status if status[s.frame, s.class_index] == Status.UNTOUCHED)
+def still_untouched(edit: Edit, status: NDArray[np.uint8]) -> Edit | None:
+    """Return `edit` without frames that were touched since it was made; None if none is left."""
+    changes = tuple(s for s in edit.status if status[s.frame, s.class_index] == Status.UNTOUCHED)
     frames = {s.frame for s in changes}
-    patches = tuple(p for p in act.patches if p.frame in frames)
-    return replace(act, patches=patches, status=changes, frame=min(frames)) if frames else None
+    patches = tuple(p for p in edit.patches if p.frame in frames)
+    return replace(edit, patches=patches, status=changes, frame=min(frames)) if frames else None
 
 
 Progress = Callable[[int, int], None]
 Work = Callable[[Progress, Callable[[], bool]], Any]
-Raters = dict[str, "Reading | str"]
+Raters = dict[str, "RaterView | str"]
 """Everybody on a clip; of whom cannot be read, why."""
 
 
@@ -145,7 +145,7 @@ def read_raters(clip: Clip, _progress: object, cancelled: Callable[[], bool]) ->
         if cancelled():
             break
         try:
-            found[name] = Reading(clip, name)
+            found[name] = RaterView(clip, name)
         except (StoreError, OSError) as error:
             found[name] = str(error)
     return found
@@ -172,6 +172,6 @@ def agree(
     frames: NDArray[np.bool_],
     progress: Progress,
     cancelled: Callable[[], bool],
-) -> list[Act] | None:
-    """Return the acts that copy what all agree on to `frames`; None if cancelled."""
-    return agreed_acts(clip, case, frames, progress=progress, cancelled=cancelled)
+) -> list[Edit] | None:
+    """Return the edits that copy what all agree on to `frames`; None if cancelled."""
+    return agreed_edits(clip, case, frames, progress=progress, cancelled=cancelled)

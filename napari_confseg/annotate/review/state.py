@@ -131,7 +131,7 @@ class Agree:
 
 
 @dataclass(frozen=True, eq=False)
-class Ruling:
+class PendingDecision:
     """A verdict on a disagreement, whose planes have to be read before it is carried out.
 
     Attributes
@@ -155,7 +155,7 @@ class Ruling:
     case: Case
 
 
-Pending = Question | Reread | Agree | Ruling
+Pending = Question | Reread | Agree | PendingDecision
 """What is to be found out beside the window."""
 
 
@@ -171,7 +171,7 @@ class ReviewState:
         Who is on the clip.
     classes : tuple of ClassSpec
         What is compared.
-    pending : Question, Reread, Agree, Ruling or None
+    pending : Question, Reread, Agree, PendingDecision or None
         What is to be found out beside the window before all here holds.
     items : tuple of Item
         Disagreements, worst first; those of the last answer while another is pending.
@@ -216,7 +216,9 @@ class ReviewState:
     @property
     def can_decide(self) -> bool:
         """Whether the disagreement on the desk can be decided now: one after the other."""
-        free = self.adjudicating and not self.reason and not isinstance(self.pending, Ruling)
+        free = (
+            self.adjudicating and not self.reason and not isinstance(self.pending, PendingDecision)
+        )
         return free and self.item is not None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
-from napari_confseg.annotate.tools.merging import Change, act_of, merged
+from napari_confseg.annotate.tools.merging import Change, edit_from, merged
 from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.view import BAND_TOOLS, Tool
 from napari_confseg.readouts import Beams
@@ -30,7 +30,7 @@ NOTHING_BY_RULE = "Nothing changed: by the merge rule what is there stays."
 
 
 class Marker:
-    """Marks the frame on show; each mark is one act, under the session's merge rule.
+    """Marks the frame on show; each mark is one edit, under the session's merge rule.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class Marker:
             for before in [session.planes[session.classes[c].name][frame]]
         ]
         about = next(iter(proposals))
-        act = act_of(changes, confidence=confidence, tool=tool, class_index=about, frame=frame)
-        if act is None:
+        edit = edit_from(changes, confidence=confidence, tool=tool, class_index=about, frame=frame)
+        if edit is None:
             session.message = NOTHING_BY_RULE
-        return session.commit(act) if act else None
+        return session.commit(edit) if edit else None

@@ -1,4 +1,4 @@
-"""How a proposal and a plane become one plane, and planes before and after one act."""
+"""How a proposal and a plane become one plane, and planes before and after one edit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Edit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -83,7 +83,7 @@ class Change:
     after: NDArray[np.uint8]
 
 
-def act_of(
+def edit_from(
     changes: Iterable[Change],
     *,
     confidence: int,
@@ -91,15 +91,15 @@ def act_of(
     class_index: int,
     frame: int,
     locked: Collection[int] = frozenset(),
-) -> Act | None:
-    """Return the one act that makes all `changes`, or None if nothing changes.
+) -> Edit | None:
+    """Return the one edit that makes all `changes`, or None if nothing changes.
 
     Parameters
     ----------
     changes : iterable of Change
         Consumed one by one, so that a clip's worth need not be in memory at once.
     confidence, tool, class_index, frame
-        For the record; see :class:`~napari_confseg.store.Act`.
+        For the record; see :class:`~napari_confseg.store.Edit`.
     locked : collection of int
         Classes whose planes are left as they are.
     """
@@ -109,4 +109,4 @@ def act_of(
         if c.class_index not in locked
     )
     patches = tuple(p for p in found if p is not None)
-    return Act(patches, confidence, tool, class_index, frame) if patches else None
+    return Edit(patches, confidence, tool, class_index, frame) if patches else None

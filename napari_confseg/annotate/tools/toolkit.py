@@ -1,4 +1,4 @@
-"""The tools that save work, on a session: each is one act, saved and undone as one.
+"""The tools that save work, on a session: each is one edit, saved and undone as one.
 
 Widgets ask for it here and show what comes of it. What cannot be done says why
 (:meth:`Toolkit.why_not`), before and after.
@@ -24,10 +24,10 @@ from napari_confseg.annotate.tools.filling import (
     run,
 )
 from napari_confseg.annotate.tools.marking import READ_ONLY, Marker
-from napari_confseg.annotate.tools.merging import Change, Merge, act_of, merged
+from napari_confseg.annotate.tools.merging import Change, Merge, edit_from, merged
 from napari_confseg.annotate.tools.placing import clipped, copied, pasted
 from napari_confseg.annotate.tools.settings import Clipboard
-from napari_confseg.store import EXCLUDED, Act, Patch, Status
+from napari_confseg.store import EXCLUDED, Edit, Patch, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import Stroke
 
 
-class Deed(StrEnum):
+class ToolAction(StrEnum):
     """What can be asked for besides painting with the mouse; also their names in the record."""
 
     PROPAGATE = "propagate"
@@ -48,7 +48,7 @@ class Deed(StrEnum):
 class Toolkit(Marker):
     """Does on a session what each tool is for.
 
-    Every method that changes planes commits one act under the session's merge rule, touches no
+    Every method that changes planes commits one edit under the session's merge rule, touches no
     locked and no hidden class, leaves excluded pixels excluded, and returns the stroke, or None
     with a message in the session if nothing came of it. On other frames than the one on show,
     planes marked as reviewed stay as they are.
@@ -62,18 +62,18 @@ class Toolkit(Marker):
     # ---- what can be done -----------------------------------------------------------------
 
     def classes(self, *, locked_too: bool = False) -> list[str]:
-        """Return the classes that a deed is for: shown and, unless `locked_too`, not locked."""
+        """Return the classes that an action is for: shown and, unless `locked_too`, not locked."""
         session = self._session
         wanted = [c.name for c in session.classes] if session.every_class else [session.class_name]
         shown = session.view().visible
         return [c for c in wanted if c in shown and (locked_too or c not in session.locked)]
 
-    def why_not(self, deed: Deed, direction: int = 0) -> str:
-        """Return why `deed` is impossible now, in a sentence; empty if it can be done.
+    def why_not(self, tool_action: ToolAction, direction: int = 0) -> str:
+        """Return why `tool_action` is impossible now, in a sentence; empty if it can be done.
 
         Parameters
         ----------
-        deed : Deed
+        tool_action : ToolAction
             What is asked for.
         direction : {0, 1, -1}
             Of a propagation: forward, backward, or either.
@@ -81,22 +81,22 @@ class Toolkit(Marker):
         session = self._session
         if session.clip is None:
             return "Open a clip first."
-        if not session.writable and deed is not Deed.COPY:
+        if not session.writable and tool_action is not ToolAction.COPY:
             return READ_ONLY
-        if deed is Deed.PASTE:
+        if tool_action is ToolAction.PASTE:
             return self._why_not_paste()
-        names = self.classes(locked_too=deed is Deed.COPY)
+        names = self.classes(locked_too=tool_action is ToolAction.COPY)
         if not names:
             return "No class to work on: it is locked or hidden."
         marked = session.marked[:, [session.class_index(name) for name in names]]
         frame = session.view().frame
-        if deed in (Deed.PROPAGATE, Deed.COPY) and not marked[frame].any():
+        if tool_action in (ToolAction.PROPAGATE, ToolAction.COPY) and not marked[frame].any():
             return "Nothing is marked on this frame."
-        if deed is Deed.PROPAGATE and not 0 <= frame + direction < len(marked):
+        if tool_action is ToolAction.PROPAGATE and not 0 <= frame + direction < len(marked):
             return f"This is the {'last' if direction > 0 else 'first'} frame."
-        if deed is Deed.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
+        if tool_action is ToolAction.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
             return "Paint two frames first: what lies between them is filled in."
-        if deed is Deed.CLIP and session.clip.meta.sector is None:
+        if tool_action is ToolAction.CLIP and session.clip.meta.sector is None:
             return "The sector of this clip is not known."
         return ""
 
@@ -112,8 +112,8 @@ class Toolkit(Marker):
         able = (session.view().visible - session.locked) & board.snippets.keys() & names
         return "" if able else "The classes that were copied are locked, hidden or not here."
 
-    def _refused(self, deed: Deed, direction: int = 0) -> bool:
-        why = self.why_not(deed, direction)
+    def _refused(self, tool_action: ToolAction, direction: int = 0) -> bool:
+        why = self.why_not(tool_action, direction)
         if why:
             self._session.message = why
         self._session.playing = False
@@ -124,7 +124,7 @@ class Toolkit(Marker):
     def copy(self) -> bool:
         """Copy the marks of this frame; return whether there were any."""
         session = self._session
-        if self._refused(Deed.COPY):
+        if self._refused(ToolAction.COPY):
             return False
         frame = session.view().frame
         found = {
@@ -142,7 +142,7 @@ class Toolkit(Marker):
     def paste(self) -> Stroke | None:
         """Put what was copied onto this frame, in the same place and the same classes."""
         session = self._session
-        if self._refused(Deed.PASTE):
+        if self._refused(ToolAction.PASTE):
             return None
         assert session.clipboard is not None
         able = session.view().visible - session.locked
@@ -151,12 +151,12 @@ class Toolkit(Marker):
             for c in session.classes
             if c.name in able and c.name in session.clipboard.snippets
         }
-        return self.mark_here(proposals, highest(proposals.values()), Deed.PASTE.value)
+        return self.mark_here(proposals, highest(proposals.values()), ToolAction.PASTE.value)
 
     def clip_to_sector(self) -> Stroke | None:
         """Take away marks outside the sector, on every frame."""
         session = self._session
-        if self._refused(Deed.CLIP):
+        if self._refused(ToolAction.CLIP):
             return None
         inside, names, here = self.beams.inside, self.classes(), session.view().frame
         changes = (
@@ -167,16 +167,16 @@ class Toolkit(Marker):
             if t == here or self._may_fill(t, c)
             for plane in [session.planes[name][t]]
         )
-        act = act_of(
+        edit = edit_from(
             changes,
             confidence=0,
-            tool=Deed.CLIP.value,
+            tool=ToolAction.CLIP.value,
             class_index=session.class_index(names[0]),
             frame=here,
         )
-        if act is None:
+        if edit is None:
             session.message = "Nothing lies outside the sector."
-        return session.commit(act) if act else None
+        return session.commit(edit) if edit else None
 
     def _may_fill(self, frame: int, c: int) -> bool:
         return bool(self._session.status[frame, c] != Status.REVIEWED)
@@ -194,7 +194,7 @@ class Toolkit(Marker):
             Forward or backward.
         """
         session = self._session
-        if self._refused(Deed.PROPAGATE, direction):
+        if self._refused(ToolAction.PROPAGATE, direction):
             return None
         start, n = session.view().frame, len(session.status)
         room = n - 1 - start if direction > 0 else start
@@ -216,7 +216,7 @@ class Toolkit(Marker):
     def interpolation(self) -> Interpolation | None:
         """Return the work of filling the gap about this frame; None, with a message, if none."""
         session = self._session
-        if self._refused(Deed.INTERPOLATE):
+        if self._refused(ToolAction.INTERPOLATE):
             return None
         painted = session.marked & ~filled_only(session.strokes, session.status.shape)
         gaps = {}
@@ -260,7 +260,7 @@ class Toolkit(Marker):
             )
             return None
         about = next(iter(found[0].proposals))
-        return session.commit(Act(patches, filling.confidence, filling.tool, about, filling.frame))
+        return session.commit(Edit(patches, filling.confidence, filling.tool, about, filling.frame))
 
     def _patches(self, found: Sequence[Filled]) -> Iterator[Patch]:
         session = self._session

@@ -39,7 +39,7 @@ class Reviewed:
 
 
 @dataclass(frozen=True, eq=False)
-class Learnable:
+class LabelInventory:
     """All that has been reviewed in a cohort, models left out: nobody learns from himself.
 
     Attributes
@@ -83,14 +83,14 @@ class Learnable:
         chosen, wanted = set(raters), list(classes)
         return {e.patient for e in self.entries if e.rater in chosen and e.frames[:, wanted].any()}
 
-    def replaced(self, entry: Reviewed) -> Learnable:
+    def replaced(self, entry: Reviewed) -> LabelInventory:
         """Return a copy with `entry` in place of what was known of that rater on that clip."""
         others = (e for e in self.entries if (e.clip, e.rater) != (entry.clip, entry.rater))
         # A clip imported since the survey is a clip of the cohort all the same.
-        return Learnable((*others, entry), tuple(sorted({*self.clips, entry.clip})))
+        return LabelInventory((*others, entry), tuple(sorted({*self.clips, entry.clip})))
 
 
-def survey(cohort: Cohort) -> Learnable:
+def survey(cohort: Cohort) -> LabelInventory:
     """Read what has been reviewed in `cohort`. Clips and raters that cannot be read count nothing.
 
     A few small files for each rater of each clip: run it beside the window, not in it.
@@ -116,4 +116,4 @@ def survey(cohort: Cohort) -> Learnable:
                             frames,
                         )
                     )
-    return Learnable(tuple(entries), tuple(clips))
+    return LabelInventory(tuple(entries), tuple(clips))

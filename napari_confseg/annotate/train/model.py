@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
 
-from napari_confseg.annotate.train.inventory import Learnable, Reviewed, survey
+from napari_confseg.annotate.train.inventory import LabelInventory, Reviewed, survey
 from napari_confseg.annotate.train.next_run import (
     Plan,
     Reality,
@@ -95,7 +95,7 @@ class Training:
         self.state = TrainingState()
         self._cohort: Cohort | None = None
         self._clip: str | None = None
-        self._learnable: Learnable | None = None
+        self._learnable: LabelInventory | None = None
         self._trainer = trainer_installed()
         self._watches: dict[str, Watch] = {}
         self._predictions: dict[str, Watch] = {}
@@ -103,7 +103,7 @@ class Training:
         self._told: dict[str, Mapping[str, int]] = {}
         self._polls = 0
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
-        self._surveying: Future[Learnable] | None = None
+        self._surveying: Future[LabelInventory] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
 
     # ---- what is open ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ from napari_confseg.methods import METHODS, Method
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_confseg.annotate.train.inventory import Learnable
+    from napari_confseg.annotate.train.inventory import LabelInventory
     from napari_confseg.store import CohortMeta
 
 SIZES: Final = {
@@ -51,7 +51,7 @@ class Wish:
 
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
-    method: str = "own-scale"
+    method: str = "relative-threshold"
     params: Mapping[str, float] = field(default_factory=dict)
     loss: str | None = None
     levels: str | None = None
@@ -72,7 +72,7 @@ class Reality:
         Where it is.
     read_only : bool
         Whether nothing can be written into it.
-    learnable : Learnable or None
+    learnable : LabelInventory or None
         What it holds to learn from; None while that is being counted.
     busy : str
         Name of a run that is at work already; empty if none.
@@ -83,7 +83,7 @@ class Reality:
     cohort: CohortMeta | None = None
     location: str = ""
     read_only: bool = False
-    learnable: Learnable | None = None
+    learnable: LabelInventory | None = None
     busy: str = ""
     trainer: bool = True
 
@@ -187,7 +187,7 @@ def _method(wish: Wish) -> tuple[Method | None, str]:
         return None, f"{said[0].upper()}{said[1:]}."
 
 
-def _counts(learnable: Learnable) -> str:
+def _counts(learnable: LabelInventory) -> str:
     reviewed = {e.clip: e.patient for e in learnable.entries if e.frames.any()}
     if not reviewed:
         n = len(learnable.clips)
@@ -199,7 +199,7 @@ def _counts(learnable: Learnable) -> str:
     )
 
 
-def _rater_choices(wish: Wish, learnable: Learnable) -> tuple[Choice, ...]:
+def _rater_choices(wish: Wish, learnable: LabelInventory) -> tuple[Choice, ...]:
     found = learnable.raters()
     default = {name for name, e in found.items() if e.kind == "human"} or set(found)
     chosen = default if wish.raters is None else wish.raters

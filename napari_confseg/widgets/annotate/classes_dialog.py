@@ -190,7 +190,7 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         save.setEnabled(not self._refusal and self.draft.meta not in (None, self._meta))
 
-    # ---- acts -----------------------------------------------------------------------------
+    # ---- edits -----------------------------------------------------------------------------
 
     def _on_cell(self, y: int, x: int) -> None:
         if x == _COLOR:

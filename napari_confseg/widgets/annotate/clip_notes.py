@@ -43,7 +43,7 @@ def small_chip(text: str, tip: str) -> QToolButton:
     return made
 
 
-class AboutClip(QWidget):  # type: ignore[misc]
+class ClipNotesForm(QWidget):  # type: ignore[misc]
     """Fields that are kept as they are filled; a second click takes a choice back.
 
     Attributes

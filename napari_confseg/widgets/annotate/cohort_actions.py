@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
-from napari_confseg.annotate.preferences import Memory, account_name, slug_of, state_folder
+from napari_confseg.annotate.preferences import Preferences, account_name, slug_of, state_folder
 from napari_confseg.annotate.worklist import read_facts
 from napari_confseg.store import Cohort, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ def sample_location() -> Path:
     return state_folder() / "samples" / "lung-ultrasound.zarr"
 
 
-def make_sample(chore: Chore | None = None) -> Path:
+def make_sample(chore: BackgroundJob | None = None) -> Path:
     """Make the sample cohort unless it is there; return its folder.
 
     Raises
@@ -71,12 +71,12 @@ def make_sample(chore: Chore | None = None) -> Path:
     return place
 
 
-class Desk(QObject):  # type: ignore[misc]
+class CohortActions(QObject):  # type: ignore[misc]
     """Carries out what the panel is asked to do with cohorts; says what goes wrong.
 
     Attributes
     ----------
-    busy : Signal of Chore, str
+    busy : Signal of BackgroundJob, str
         Work began that takes a while.
     clips_changed : Signal
         The cohort has other clips than before.
@@ -96,7 +96,7 @@ class Desk(QObject):  # type: ignore[misc]
     def open(self, location: str | Path, reader: str = "") -> bool:
         """Open a cohort and the first clip with work left; return whether that worked."""
         session = self._session
-        name = reader.strip() or Memory.load().reader or account_name()
+        name = reader.strip() or Preferences.load().reader or account_name()
         try:
             session.choose_reader(name)
             session.open_cohort(str(location))
@@ -178,7 +178,7 @@ class Desk(QObject):  # type: ignore[misc]
 
     def make_sample(self, reader: str = "") -> None:
         """Make the sample cohort, unless it is there, and open it."""
-        chore = Chore(make_sample, self)
+        chore = BackgroundJob(make_sample, self)
         chore.done.connect(lambda place: self.open(place, reader))
         chore.failed.connect(self._say)
         self.busy.emit(chore, "Making the sample cohort …")
@@ -198,7 +198,7 @@ class Desk(QObject):  # type: ignore[misc]
             "Who reads?",
             "Your strokes are kept under this name:",
             QLineEdit.EchoMode.Normal,
-            Memory.load().reader,
+            Preferences.load().reader,
         )
         if ok:
             try:
@@ -235,13 +235,13 @@ class Desk(QObject):  # type: ignore[misc]
             self._say(error)
             return
 
-        def work(chore: Chore) -> list[str]:
+        def work(chore: BackgroundJob) -> list[str]:
             same = meta.classes == cohort.meta.classes
             return cohort.update_meta(
                 classes=None if same else meta.classes, anchors=meta.anchors, progress=chore.report
             )
 
-        chore = Chore(work, self)
+        chore = BackgroundJob(work, self)
         chore.done.connect(lambda held: self._on_changed(cohort.location, place, held))
         chore.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
         self.busy.emit(chore, "Changing the cohort …")
@@ -302,7 +302,7 @@ class Desk(QObject):  # type: ignore[misc]
         if cohort is None or not sources:
             return
 
-        def work(chore: Chore) -> Any:
+        def work(chore: BackgroundJob) -> Any:
             from napari_confseg.ingest import import_sources  # loads decoders: only when needed
 
             return import_sources(
@@ -315,7 +315,7 @@ class Desk(QObject):  # type: ignore[misc]
                 cancelled=chore.cancelled,
             )
 
-        chore = Chore(work, self)
+        chore = BackgroundJob(work, self)
         chore.done.connect(self._on_imported)
         chore.failed.connect(self._say)
         self.busy.emit(chore, f"Importing {len(sources)} …")

@@ -8,9 +8,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.tools.filling import run
-from napari_confseg.annotate.tools.toolkit import Deed, Toolkit
+from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
 from napari_confseg.widgets.common.buttons import button, label, with_key
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.common.slider_row import SliderRow
 
@@ -39,7 +39,7 @@ _DIRECTION: Final = {"carry.back": -1, "carry.previous": -1, "carry.next": 1, "c
 _WORDS: Final = {"propagate": "Carrying marks on …", "interpolate": "Filling the gap …"}
 
 
-class SaveWork(QWidget):  # type: ignore[misc]
+class FillAndCopy(QWidget):  # type: ignore[misc]
     """Buttons for what :class:`~napari_confseg.annotate.tools.toolkit.Toolkit` does.
 
     What takes long runs beside the event loop. One can paint meanwhile: what was found is merged
@@ -52,7 +52,7 @@ class SaveWork(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
-    busy : Signal of Chore, str
+    busy : Signal of BackgroundJob, str
         Work began that takes a while.
     """
 
@@ -62,7 +62,7 @@ class SaveWork(QWidget):  # type: ignore[misc]
         super().__init__()
         self._session = session
         self.kit = Toolkit(session)
-        self._chore: Chore | None = None
+        self._chore: BackgroundJob | None = None
         self._keys: Mapping[str, str] = {}
         self.buttons: dict[str, QToolButton] = {}
         self._make_carrying()
@@ -148,9 +148,12 @@ class SaveWork(QWidget):  # type: ignore[misc]
         """Offer what can be done, and say why not where it can't."""
         session = self._session
         for name, made in self.buttons.items():
-            deed = Deed.PROPAGATE if name in _DIRECTION else Deed(name)
-            why = self.kit.why_not(deed, _DIRECTION.get(name, 0))
-            if self._chore is not None and deed in (Deed.PROPAGATE, Deed.INTERPOLATE):
+            tool_action = ToolAction.PROPAGATE if name in _DIRECTION else ToolAction(name)
+            why = self.kit.why_not(tool_action, _DIRECTION.get(name, 0))
+            if self._chore is not None and tool_action in (
+                ToolAction.PROPAGATE,
+                ToolAction.INTERPOLATE,
+            ):
                 why = UNDER_WAY
             made.setEnabled(not why)
             tip = with_key(_TIPS[name], self._keys.get(name))
@@ -188,7 +191,7 @@ class SaveWork(QWidget):  # type: ignore[misc]
     def _begin(self, filling: Filling | None) -> None:
         if filling is None:
             return
-        chore = Chore(lambda c: run(filling, c.report, c.cancelled), self)
+        chore = BackgroundJob(lambda c: run(filling, c.report, c.cancelled), self)
         self._chore = chore
         chore.done.connect(lambda found: self._on_done(filling, found))
         chore.failed.connect(self._on_failed)

@@ -8,14 +8,14 @@ from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial
-from napari_confseg.widgets.annotate.other_raters import OtherReaders
+from napari_confseg.widgets.annotate.other_raters import OtherRaters
 from napari_confseg.widgets.annotate.palette import ClassPalette
 from napari_confseg.widgets.annotate.save_state import SaveLight
 from napari_confseg.widgets.annotate.start_page import StartPage
 from napari_confseg.widgets.annotate.tools import ToolBox
 from napari_confseg.widgets.annotate.transport import Transport
 from napari_confseg.widgets.common.buttons import label
-from napari_confseg.widgets.common.jobs import WorkLine
+from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.common.slider_row import SliderRow
@@ -38,7 +38,7 @@ class AnnotateForm(Panel):
     def _make(self) -> None:
         self.start, self.bar = StartPage(), CohortBar()
         self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
-        self.transport, self.others = Transport(), OtherReaders()
+        self.transport, self.others = Transport(), OtherRaters()
         self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
         self.threshold = SliderRow(
             "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
@@ -68,7 +68,7 @@ class AnnotateForm(Panel):
             self.sector_section,
             self.readouts_section,
         ]
-        self.message, self.work_line, self.light = label(role="caution"), WorkLine(), SaveLight()
+        self.message, self.work_line, self.light = label(role="caution"), ProgressRow(), SaveLight()
 
     def _lay_out(self) -> None:
         work = QWidget()

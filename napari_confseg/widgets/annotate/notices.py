@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.widgets.common.buttons import button, label, with_key
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,12 +82,12 @@ MOST = 60
 """Clips on one sheet in a window; ``confseg sectors`` draws them all."""
 
 
-class LookAtSheet(QWidget):  # type: ignore[misc]
+class SheetNotice(QWidget):  # type: ignore[misc]
     """Shows itself once clips were imported, until it is looked at or the cohort is left.
 
     Attributes
     ----------
-    busy : Signal of Chore, str
+    busy : Signal of BackgroundJob, str
         The sheet is being drawn.
     """
 
@@ -130,14 +130,14 @@ class LookAtSheet(QWidget):  # type: ignore[misc]
         if cohort is None:
             return
 
-        def work(chore: Chore) -> Image:
+        def work(chore: BackgroundJob) -> Image:
             from napari_confseg.ingest.contact_sheet import (
                 contact_sheet,  # loads Pillow: when needed
             )
 
             return contact_sheet(cohort, names, progress=chore.report)
 
-        chore = Chore(work, self)
+        chore = BackgroundJob(work, self)
         chore.done.connect(self._show)
         chore.failed.connect(lambda e: setattr(self._session, "message", f"No sheet: {e}"))
         self.busy.emit(chore, "Drawing the sheet …")

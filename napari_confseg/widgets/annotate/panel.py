@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.preferences import Memory, account_name
+from napari_confseg.annotate.preferences import Preferences, account_name
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.annotate.activity import Activity
-from napari_confseg.widgets.annotate.cohort_actions import Desk
+from napari_confseg.widgets.annotate.cohort_actions import CohortActions
 from napari_confseg.widgets.annotate.roles import Roles
-from napari_confseg.widgets.annotate.shortcuts import Keys
-from napari_confseg.widgets.annotate.shortcuts_dialog import KeysDialog
+from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
+from napari_confseg.widgets.annotate.shortcuts_dialog import ShortcutsDialog
 from napari_confseg.widgets.annotate.shown import ShownSession
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.layers.player import Player
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 
-    from napari_confseg.widgets.common.jobs import Chore
+    from napari_confseg.widgets.common.jobs import BackgroundJob
 
 MESSAGE_SECONDS: Final = 12
 
@@ -45,10 +45,12 @@ class AnnotatePanel(ShownSession):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.desk = Desk(self.session, self)
-        self.keys = Keys(self.session, self)
+        self.cohort_actions = CohortActions(self.session, self)
+        self.keys = ShortcutManager(self.session, self)
         self.player = Player(self.session, self)
-        self.drops = DropCatcher(self, lambda p: self.desk.open_place(p, self._reader_typed()))
+        self.drops = DropCatcher(
+            self, lambda p: self.cohort_actions.open_place(p, self._reader_typed())
+        )
         self.roles = Roles(self.session, self.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
         self._message_timer = QTimer(self)
@@ -61,23 +63,23 @@ class AnnotatePanel(ShownSession):
     # ---- what is connected ----------------------------------------------------------------
 
     def _wire_widgets(self) -> None:
-        session, desk = self.session, self.desk
-        self.start.reader.setText(Memory.load().reader or account_name())
+        session, cohort_actions = self.session, self.cohort_actions
+        self.start.reader.setText(Preferences.load().reader or account_name())
         for page in (self.start, self.bar):
-            page.open_wanted.connect(lambda: desk.ask_open(self._reader_typed()))
-            page.create_wanted.connect(lambda: desk.ask_create(self._reader_typed()))
-            page.sample_wanted.connect(lambda: desk.make_sample(self._reader_typed()))
-            page.recent_wanted.connect(lambda at: desk.open(at, self._reader_typed()))
-        self.bar.import_wanted.connect(desk.ask_import)
-        self.bar.close_wanted.connect(desk.close_cohort)
-        self.bar.reader_wanted.connect(desk.ask_reader)
+            page.open_wanted.connect(lambda: cohort_actions.ask_open(self._reader_typed()))
+            page.create_wanted.connect(lambda: cohort_actions.ask_create(self._reader_typed()))
+            page.sample_wanted.connect(lambda: cohort_actions.make_sample(self._reader_typed()))
+            page.recent_wanted.connect(lambda at: cohort_actions.open(at, self._reader_typed()))
+        self.bar.import_wanted.connect(cohort_actions.ask_import)
+        self.bar.close_wanted.connect(cohort_actions.close_cohort)
+        self.bar.reader_wanted.connect(cohort_actions.ask_reader)
         self.bar.classes_wanted.connect(self._on_classes_wanted)
-        self.import_.clicked.connect(lambda: desk.ask_import())
+        self.import_.clicked.connect(lambda: cohort_actions.ask_import())
         self.queue.wanted.connect(self._on_clip_wanted)
-        self.queue.step_wanted.connect(desk.step)
+        self.queue.step_wanted.connect(cohort_actions.step)
         self.queue.titled.connect(self.clips_section.header.setText)
         self.about.titled.connect(self.about_section.header.setText)
-        self.finished.wanted.connect(desk.open_to_do)
+        self.finished.wanted.connect(cohort_actions.open_to_do)
         self.palette_.chosen.connect(self._on_class_wanted)
         self.palette_.shown_wanted.connect(self._on_shown_wanted)
         self.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
@@ -104,10 +106,10 @@ class AnnotatePanel(ShownSession):
         for asked in (self.keys.page_wanted, self.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (desk, self.saving, self.sector, self.sheet):
+        for worker in (cohort_actions, self.saving, self.sector, self.sheet):
             worker.busy.connect(self._on_busy)
-        desk.clips_changed.connect(self._on_clips_changed)
-        desk.imported.connect(self.sheet.offer)
+        cohort_actions.clips_changed.connect(self._on_clips_changed)
+        cohort_actions.imported.connect(self.sheet.offer)
 
     def _heard(self) -> list[tuple[Any, Any]]:
         events = self.session.events
@@ -177,19 +179,19 @@ class AnnotatePanel(ShownSession):
         return str(self.start.reader.text()) if self.session.cohort is None else ""
 
     def _on_classes_wanted(self) -> None:
-        self.desk.ask_classes(self.keys.taken(), self.styleSheet())
+        self.cohort_actions.ask_classes(self.keys.taken(), self.styleSheet())
 
     def _on_key_asks(self, name: str) -> None:
         (self.saving.buttons | self.queue.buttons)[name].click()
 
     def _on_keys_page(self) -> None:
-        KeysDialog(self.keys, self.main_window(), self.styleSheet()).open()
+        ShortcutsDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
-    def _on_busy(self, chore: Chore, words: str) -> None:
+    def _on_busy(self, chore: BackgroundJob, words: str) -> None:
         self.work_line.follow(chore, words)
 
     def _on_clip_wanted(self, name: str) -> None:
-        if not self.desk.open_clip(name):
+        if not self.cohort_actions.open_clip(name):
             self.queue.show_now()
 
     def _on_class_wanted(self, name: str) -> None:
@@ -248,7 +250,7 @@ class AnnotatePanel(ShownSession):
         """Open the cohort, or import what else is dropped."""
         folder = dropped_folder(event.mimeData())
         if folder and (one_of_ours(event.mimeData()) or folder.endswith((".zarr", ".zip"))):
-            self.desk.open_place(folder, self._reader_typed())
+            self.cohort_actions.open_place(folder, self._reader_typed())
         elif self.session.cohort is not None:
-            self.desk.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
+            self.cohort_actions.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
         event.acceptProposedAction()

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.live_readouts import LiveReadouts
 from napari_confseg.readouts import OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         super().__init__()
         self._session = session
         self.live = LiveReadouts(session)
-        self._chore: Chore | None = None
+        self._chore: BackgroundJob | None = None
         self._over_clip = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -249,7 +249,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         task = self.live.task()
         if task is None:
             return
-        self._chore = Chore(lambda chore: task.run(chore.cancelled), self)
+        self._chore = BackgroundJob(lambda chore: task.run(chore.cancelled), self)
         self._chore.done.connect(lambda computed: self._on_done(task, computed))
         self._chore.failed.connect(self._on_failed)
         self._chore.start()

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
 from napari_confseg.ingest.sector import MASKED, mask_clip
 from napari_confseg.widgets.common.buttons import label
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.layers.sector_handles import SectorHandles
 
@@ -44,7 +44,7 @@ class SectorPart(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
-    busy : Signal of Chore, str
+    busy : Signal of BackgroundJob, str
         Work began that takes a while.
     """
 
@@ -195,7 +195,7 @@ class SectorPart(QWidget):  # type: ignore[misc]
         cohort, clip = session.cohort, session.clip
         if cohort is None or clip is None:
             return
-        chore = Chore(lambda _chore: mask_clip(cohort, clip.name), self)
+        chore = BackgroundJob(lambda _chore: mask_clip(cohort, clip.name), self)
         chore.done.connect(lambda _: self._on_black(clip.name))
         chore.failed.connect(lambda error: setattr(session, "message", f"Not done: {error}"))
         self.busy.emit(chore, f"Blacking out {clip.name} outside its sector …")

@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QAction, QKeySequence, QShortcut
 
 from napari_confseg.annotate.confidence_words import stepped
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review.actions import GROUP as REVIEW
 from napari_confseg.annotate.review.actions import review_actions
 from napari_confseg.annotate.shortcuts import Binding, settled
@@ -363,7 +363,7 @@ def bindings(
     return settled(made, own or {}, napari_keys())
 
 
-class Keys(QObject):  # type: ignore[misc]
+class ShortcutManager(QObject):  # type: ignore[misc]
     """Binds the keys to a window and a panel in it.
 
     Parameters
@@ -397,7 +397,7 @@ class Keys(QObject):  # type: ignore[misc]
 
     def bindings(self) -> list[Binding]:
         """Return every action with the key it has for this person and cohort."""
-        weak = weakref.ref(self)  # shortcuts keep their deeds
+        weak = weakref.ref(self)  # shortcuts keep their tool_actions
 
         def show_page() -> None:
             alive = weak()
@@ -409,7 +409,7 @@ class Keys(QObject):  # type: ignore[misc]
             if alive is not None:
                 alive.work_wanted.emit(name)
 
-        return bindings(self._session, Memory.load().keys, show_page, ask)
+        return bindings(self._session, Preferences.load().keys, show_page, ask)
 
     def taken(self) -> dict[str, str]:
         """Return the keys that no class or word of a cohort can have, and what they do."""
@@ -418,7 +418,7 @@ class Keys(QObject):  # type: ignore[misc]
 
     def keep(self, own: Mapping[str, str]) -> None:
         """Remember the person's own keys, by id, and bind them."""
-        Memory.load().model_copy(update={"keys": dict(own)}).save()
+        Preferences.load().model_copy(update={"keys": dict(own)}).save()
         window = self._window() if self._window else None
         if window is not None:
             self.bind(window)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review.actions import GROUP as REVIEW
 from napari_confseg.annotate.shortcuts import Clash, clash
 from napari_confseg.widgets.annotate.shortcuts import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent
 
     from napari_confseg.annotate.shortcuts import Binding
-    from napari_confseg.widgets.annotate.shortcuts import Keys
+    from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
 
 _MODIFIERS = (
     Qt.Key.Key_Shift,
@@ -54,14 +54,14 @@ _ORDER = (MARK, SURE, TOOLS, FRAMES, VIEW, REVIEW)
 _ID = Qt.ItemDataRole.UserRole
 
 
-class KeysDialog(QDialog):  # type: ignore[misc]
+class ShortcutsDialog(QDialog):  # type: ignore[misc]
     """Lists keys by group; one is chosen, a new key pressed, a clash refused or swapped.
 
     Changes hold at once and are remembered for this person.
 
     Parameters
     ----------
-    keys : Keys
+    keys : ShortcutManager
         Whose keys these are.
     window : QWidget
         napari's main window; its menus have keys too.
@@ -71,7 +71,7 @@ class KeysDialog(QDialog):  # type: ignore[misc]
 
     _catching = ""  # on the class: Qt asks for it before there is anything else
 
-    def __init__(self, keys: Keys, window: QWidget, style: str) -> None:
+    def __init__(self, keys: ShortcutManager, window: QWidget, style: str) -> None:
         super().__init__(window)
         self.setWindowTitle("Keys")
         self.setStyleSheet(style)
@@ -168,7 +168,7 @@ class KeysDialog(QDialog):  # type: ignore[misc]
         return next(b for b in self._made if b.id == action)
 
     def _on_chosen(self) -> None:
-        chosen, own = self._chosen(), Memory.load().keys
+        chosen, own = self._chosen(), Preferences.load().keys
         self._stop_catching()
         self.change.setEnabled(bool(chosen))
         self.clear.setEnabled(bool(chosen) and bool(self._binding(chosen).key))
@@ -227,15 +227,15 @@ class KeysDialog(QDialog):  # type: ignore[misc]
     def _on_swap(self) -> None:
         if self._pressed is not None:
             wanting, key, other = self._pressed
-            self._keep({**Memory.load().keys, wanting: key, other: self._binding(wanting).key})
+            self._keep({**Preferences.load().keys, wanting: key, other: self._binding(wanting).key})
 
     def _give(self, action: str, key: str) -> None:
         if action:
-            self._keep({**Memory.load().keys, action: key})
+            self._keep({**Preferences.load().keys, action: key})
 
     def _on_default(self) -> None:
         chosen = self._chosen()
-        self._keep({k: v for k, v in Memory.load().keys.items() if k != chosen})
+        self._keep({k: v for k, v in Preferences.load().keys.items() if k != chosen})
         if not self._binding(chosen).key:
             self._say("Its default key does something else now. Give that another key first.")
 

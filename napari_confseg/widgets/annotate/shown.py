@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_confseg.annotate.frames import rate
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review_progress import painted
 from napari_confseg.annotate.save_state import say
 from napari_confseg.store import Status
-from napari_confseg.widgets.annotate.clip_notes import AboutClip
+from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.confidence import UsagePart
-from napari_confseg.widgets.annotate.fill_and_copy import SaveWork
+from napari_confseg.widgets.annotate.fill_and_copy import FillAndCopy
 from napari_confseg.widgets.annotate.form import AnnotateForm
-from napari_confseg.widgets.annotate.notices import Finished, LookAtSheet
+from napari_confseg.widgets.annotate.notices import Finished, SheetNotice
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.tools import StyleRow, ToolOptions
@@ -42,12 +42,12 @@ class ShownSession(AnnotateForm):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         session = self.session
-        self.queue, self.about = ClipQueue(session), AboutClip(session)
+        self.queue, self.about = ClipQueue(session), ClipNotesForm(session)
         self.usage, self.options = UsagePart(session), ToolOptions(session)
-        self.saving, self.style_row = SaveWork(session), StyleRow(session)
+        self.saving, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, napari_viewer), ReadoutsPart(session)
         self.finished = Finished(session)
-        self.sheet = LookAtSheet(session)
+        self.sheet = SheetNotice(session)
         for section, part in (
             (self.clips_section, self.queue),
             (self.sure_section, self.usage),
@@ -93,7 +93,7 @@ class ShownSession(AnnotateForm):
         """Show the cohort that is open, or the page to start from."""
         cohort = self.session.cohort
         self.pages.setCurrentIndex(0 if cohort is None else 1)
-        recent = Memory.load().recent
+        recent = Preferences.load().recent
         self.start.set_recent(recent)
         self.bar.set_recent(recent)
         if cohort is not None:
@@ -149,7 +149,7 @@ class ShownSession(AnnotateForm):
 
     def _on_rater(self, *_: object) -> None:
         adjudicator = self.session.adjudicator
-        name = f"{adjudicator}, adjudicating" if adjudicator else Memory.load().reader
+        name = f"{adjudicator}, adjudicating" if adjudicator else Preferences.load().reader
         self.bar.set_reader(name or self.session.rater)
 
     def _on_class(self, *_: object) -> None:

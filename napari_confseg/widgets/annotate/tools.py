@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.view import BAND_TOOLS, Style, Tool
 from napari_confseg.widgets.common.buttons import button, icon, with_key
@@ -65,7 +65,7 @@ class StyleRow(QWidget):  # type: ignore[misc]
         self._session.events.style.disconnect(self._on_style, missing_ok=True)
 
     def _on_style(self, style: Style, *_: object) -> None:
-        Memory.load().model_copy(update={"style": style}).save()
+        Preferences.load().model_copy(update={"style": style}).save()
         self._show()
 
     def _show(self) -> None:

@@ -26,9 +26,9 @@ from napari_confseg.annotate.worklist import (
     DIFFER_BELOW,
     ClipFacts,
     Facet,
-    QueueWish,
     Sort,
     Which,
+    WorkListSettings,
     choices,
     natural,
 )
@@ -438,7 +438,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         self.titled.emit(f"Clips  ·  {name}  {place}" if place else "Clips")
 
     @staticmethod
-    def _why_nothing(wish: QueueWish) -> str:
+    def _why_nothing(wish: WorkListSettings) -> str:
         if wish.narrows:
             return "No clip matches."
         return NOTHING[wish.which]

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_confseg.annotate.worklist import Scores, may_compare, read_facts
 from napari_confseg.store import StoreError
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
@@ -39,7 +39,7 @@ class ListReader(QObject):  # type: ignore[misc]
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
-        self._chore: Chore | None = None
+        self._chore: BackgroundJob | None = None
         # Told from the chore's thread, heard in ours.
         self._found.connect(self._on_found)
         self._compared.connect(self._on_compared)
@@ -54,7 +54,7 @@ class ListReader(QObject):  # type: ignore[misc]
         names = session.worklist.names() + tuple(session.worklist.facts)
         names = tuple(dict.fromkeys(names))  # what is in sight first
 
-        def work(chore: Chore) -> None:
+        def work(chore: BackgroundJob) -> None:
             for start in range(0, len(names), BATCH):
                 batch = [read_facts(cohort, name, rater) for name in names[start : start + BATCH]]
                 if chore.cancelled():
@@ -82,7 +82,7 @@ class ListReader(QObject):  # type: ignore[misc]
             self._tell(self._compared, chore, found)
             scores.save(cohort)
 
-        self._chore = Chore(work, self).start()
+        self._chore = BackgroundJob(work, self).start()
 
     def stop(self) -> None:
         """Read no more."""
@@ -95,16 +95,16 @@ class ListReader(QObject):  # type: ignore[misc]
         return self._chore is None or self._chore.wait(seconds)
 
     @staticmethod
-    def _tell(signal: Any, chore: Chore, found: object) -> None:
+    def _tell(signal: Any, chore: BackgroundJob, found: object) -> None:
         with suppress(RuntimeError):  # the window has gone meanwhile
             signal.emit(chore, found)
 
-    def _on_found(self, chore: Chore, facts: Any) -> None:
+    def _on_found(self, chore: BackgroundJob, facts: Any) -> None:
         if chore is self._chore:
             open_ = self._session.clip.name if self._session.clip else None
             # Of the open clip the session knows more: what still waits for the store.
             self._session.worklist.put(f for f in facts if f.clip != open_)
 
-    def _on_compared(self, chore: Chore, scores: Any) -> None:
+    def _on_compared(self, chore: BackgroundJob, scores: Any) -> None:
         if chore is self._chore:
             self._session.worklist.put_alike(scores)

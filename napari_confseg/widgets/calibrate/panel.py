@@ -20,11 +20,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.agreement.exercise import references
-from napari_confseg.annotate.calibration import Exercising
+from napari_confseg.annotate.calibration import CalibrationSession
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.calibrate.result import ResultView
 from napari_confseg.widgets.common.buttons import label
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
 
@@ -67,9 +67,9 @@ class CalibratePanel(Panel):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self._looking: Chore | None = None
+        self._looking: BackgroundJob | None = None
         self._found: list[Reference] = []
-        self.exercising = Exercising(self.session)
+        self.exercising = CalibrationSession(self.session)
         self._build()
         self._wire()
         self._look()
@@ -181,14 +181,14 @@ class CalibratePanel(Panel):
             self._looking = None
             self._show()
             return
-        chore = Chore(lambda _chore: references(cohort, reader), self)
+        chore = BackgroundJob(lambda _chore: references(cohort, reader), self)
         self._looking = chore
         chore.done.connect(lambda found: self._on_found(chore, found))
         chore.failed.connect(lambda error: self._on_found(chore, [], error))
         chore.start()
         self._show()
 
-    def _on_found(self, chore: Chore, found: list[Reference], error: object = None) -> None:
+    def _on_found(self, chore: BackgroundJob, found: list[Reference], error: object = None) -> None:
         if chore is not self._looking:
             return  # of another cohort or reader
         self._looking, self._found = None, found
@@ -244,12 +244,12 @@ class CalibratePanel(Panel):
             "Shows the result of what is reviewed" if k else "Review at least one frame first"
         )
 
-    # ---- acts -----------------------------------------------------------------------------
+    # ---- edits -----------------------------------------------------------------------------
 
-    def _try(self, act: Callable[[], object]) -> None:
+    def _try(self, edit: Callable[[], object]) -> None:
         self.trouble.setText("")
         try:
-            act()
+            edit()
         except StoreError as error:
             self.trouble.setText(str(error.problems[0]))
         except (ValueError, OSError) as error:

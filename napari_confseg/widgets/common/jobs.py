@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Chore(QObject):  # type: ignore[misc]
+class BackgroundJob(QObject):  # type: ignore[misc]
     """Runs a function in a thread of its own; its signals arrive in the thread that made it.
 
     Parameters
@@ -39,13 +39,13 @@ class Chore(QObject):  # type: ignore[misc]
     done = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, work: Callable[[Chore], Any], parent: QObject) -> None:
+    def __init__(self, work: Callable[[BackgroundJob], Any], parent: QObject) -> None:
         super().__init__(parent)
         self._work = work
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chore", daemon=True)
 
-    def start(self) -> Chore:
+    def start(self) -> BackgroundJob:
         """Begin; return itself."""
         self._thread.start()
         return self
@@ -84,12 +84,12 @@ class Chore(QObject):  # type: ignore[misc]
             return
 
 
-class WorkLine(QWidget):  # type: ignore[misc]
+class ProgressRow(QWidget):  # type: ignore[misc]
     """Follows a chore; out of sight when there is none."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._chores: list[Chore] = []
+        self._chores: list[BackgroundJob] = []
         self.words = label(role="note")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -111,7 +111,7 @@ class WorkLine(QWidget):  # type: ignore[misc]
         """Whether a chore is on."""
         return bool(self._chores)
 
-    def follow(self, chore: Chore, words: str) -> None:
+    def follow(self, chore: BackgroundJob, words: str) -> None:
         """Show how far `chore` is, until it ends; of several, the one that began last."""
         self._chores.append(chore)
         self.words.setText(words)
@@ -122,7 +122,7 @@ class WorkLine(QWidget):  # type: ignore[misc]
         chore.failed.connect(partial(self._on_end, chore))
         self.show()
 
-    def _on_progress(self, chore: Chore, current: int, total: int, words: str) -> None:
+    def _on_progress(self, chore: BackgroundJob, current: int, total: int, words: str) -> None:
         if not self._chores or chore is not self._chores[-1]:
             return
         self.bar.setRange(0, total)
@@ -136,7 +136,7 @@ class WorkLine(QWidget):  # type: ignore[misc]
             self.stop.setEnabled(False)
             self.words.setText("Stopping …")
 
-    def _on_end(self, chore: Chore, _result: object) -> None:
+    def _on_end(self, chore: BackgroundJob, _result: object) -> None:
         self._chores.remove(chore)
         self.stop.setEnabled(True)
         self.setVisible(self.busy)

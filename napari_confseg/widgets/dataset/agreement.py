@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.intervals import Estimate
     from napari_confseg.agreement.summary import PairSummary
-    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.model import DatasetState
     from napari_confseg.annotate.dataset.results import Compared, Disagreement
     from napari_confseg.store import ClassSpec
 
@@ -144,7 +144,7 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         self.dice.set_theme(theme)
         self.reliability.set_theme(theme)
 
-    def show_state(self, state: DeskState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
+    def show_state(self, state: DatasetState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
         """Show who can be compared and what came of the last comparison."""
         chosen = people(state.found) if state.to_compare is None else state.to_compare
         self.raters.show_choices(rater_choices(state.found, chosen))
@@ -221,7 +221,7 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         return made
 
 
-def _facts(state: DeskState, chosen: frozenset[str]) -> str:
+def _facts(state: DatasetState, chosen: frozenset[str]) -> str:
     if not state.found:
         return "Nobody has marked a clip of this cohort yet."
     if len(chosen) < 2:

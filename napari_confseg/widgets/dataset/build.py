@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.dataset.requests import PARTS, chosen_for_build, rater_choices
 from napari_confseg.annotate.train.next_run import Choice
 from napari_confseg.widgets.common.choices import Choices, TickList
-from napari_confseg.widgets.common.folder_field import PlaceEdit
+from napari_confseg.widgets.common.folder_field import FolderField
 from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.section import Section
@@ -33,7 +33,7 @@ from napari_confseg.widgets.dataset.plots import ClassBars
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.model import DatasetState
     from napari_confseg.dataset.preview import Preview
     from napari_confseg.store import ClassSpec
 
@@ -205,7 +205,7 @@ class BuildPage(QWidget):  # type: ignore[misc]
         self.n.valueChanged.connect(lambda value: self.wished.emit({"n": value}))
         self._make_size()
         self._make_split()
-        self.place = PlaceEdit("Folder of the dataset; versions become v1, v2, ... in it")
+        self.place = FolderField("Folder of the dataset; versions become v1, v2, ... in it")
         self.place.chosen.connect(lambda text: self.wished.emit({"out": text}))
         self.preview = PreviewView()
         self.build = QPushButton("&Build")
@@ -290,7 +290,7 @@ class BuildPage(QWidget):  # type: ignore[misc]
         layout.addWidget(self.build)
         layout.addStretch(1)
 
-    def show_state(self, state: DeskState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
+    def show_state(self, state: DatasetState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
         """Show the wish and what it would come to."""
         wish, preview = state.build, state.preview
         chosen = chosen_for_build(wish, state.found)
@@ -318,7 +318,7 @@ class BuildPage(QWidget):  # type: ignore[misc]
         self.build.setText(f"{word} version {number}")
         self.build.setEnabled(not busy and preview is not None and not preview.problems)
 
-    def _show_numbers(self, state: DeskState) -> None:
+    def _show_numbers(self, state: DatasetState) -> None:
         wish = state.build
         values = [
             (self.n, wish.n),

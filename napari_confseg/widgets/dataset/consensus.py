@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_confseg.agreement.consensus import ConsensusReport
-    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.model import DatasetState
     from napari_confseg.store import ClassSpec
 
 
@@ -107,7 +107,7 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
         layout.addStretch(1)
 
     def show_state(
-        self, state: DeskState, classes: Sequence[ClassSpec], clip: str | None, *, busy: bool
+        self, state: DatasetState, classes: Sequence[ClassSpec], clip: str | None, *, busy: bool
     ) -> None:
         """Show the wish, and what was made last; `clip` is the one on screen."""
         wish = state.consensus

@@ -17,11 +17,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.dataset.requests import FORMATS
-from napari_confseg.widgets.common.folder_field import PlaceEdit
+from napari_confseg.widgets.common.folder_field import FolderField
 from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
-    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.model import DatasetState
 
 
 class ExportPage(QWidget):  # type: ignore[misc]
@@ -52,7 +52,7 @@ class ExportPage(QWidget):  # type: ignore[misc]
         self.banded.clicked.connect(self._on_band)
         self.low.valueChanged.connect(self._on_band)
         self.high.valueChanged.connect(self._on_band)
-        self.place = PlaceEdit("An empty or new folder")
+        self.place = FolderField("An empty or new folder")
         self.place.chosen.connect(lambda text: self.wished.emit({"out": text}))
         self.export = QPushButton("&Export")
         self.export.setProperty("role", "primary")
@@ -84,7 +84,7 @@ class ExportPage(QWidget):  # type: ignore[misc]
         layout.addWidget(self.facts)
         layout.addStretch(1)
 
-    def show_state(self, state: DeskState, place: str, *, busy: bool) -> None:
+    def show_state(self, state: DatasetState, place: str, *, busy: bool) -> None:
         """Show the wish and what the last export said; `place` is where it would go."""
         wish, versions = state.export, state.versions
         _fill(

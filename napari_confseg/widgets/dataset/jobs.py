@@ -1,4 +1,4 @@
-"""The desk's tasks beside the window: one at a time, and a count makes way for what is asked."""
+"""The model's tasks beside the window: one at a time, and a count makes way for what is asked."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qtpy.QtCore import QObject, Signal
 
 from napari_confseg.store import StoreError
-from napari_confseg.widgets.common.jobs import Chore
+from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_confseg.annotate.dataset.model import Task
-    from napari_confseg.widgets.common.jobs import WorkLine
+    from napari_confseg.widgets.common.jobs import ProgressRow
 
 
 class _On(NamedTuple):
-    chore: Chore
+    chore: BackgroundJob
     task: Task
     counting: bool
     then: Callable[[Any], None] | None
@@ -28,7 +28,7 @@ class TaskRunner(QObject):  # type: ignore[misc]
 
     Parameters
     ----------
-    line : WorkLine
+    line : ProgressRow
         Shows how far the task is, and stops it.
     parent : QObject
         Owner.
@@ -50,7 +50,7 @@ class TaskRunner(QObject):  # type: ignore[misc]
     failed = Signal(object)
     idle = Signal()
 
-    def __init__(self, line: WorkLine, parent: QObject) -> None:
+    def __init__(self, line: ProgressRow, parent: QObject) -> None:
         super().__init__(parent)
         self._line = line
         self._on: _On | None = None
@@ -80,7 +80,7 @@ class TaskRunner(QObject):  # type: ignore[misc]
     ) -> None:
         """Begin a task, or let it wait for the one that is on; a count makes way for it.
 
-        `then` is called with the task's result, after the desk has taken it.
+        `then` is called with the task's result, after the model has taken it.
         """
         if self._on is not None:
             self.stop_counting()
@@ -92,7 +92,7 @@ class TaskRunner(QObject):  # type: ignore[misc]
         except StoreError as error:
             self.failed.emit(error)
             return
-        chore = Chore(lambda c: task.work(c.report, c.cancelled), self)
+        chore = BackgroundJob(lambda c: task.work(c.report, c.cancelled), self)
         self._on = _On(chore, task, counting, then)
         chore.done.connect(self._on_done)
         chore.failed.connect(self._on_failed)

@@ -11,10 +11,10 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.dataset.model import DatasetDesk
+from napari_confseg.annotate.dataset.model import DatasetModel
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
-from napari_confseg.widgets.common.jobs import WorkLine
+from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.section import still_wheel
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import napari
 
-    from napari_confseg.annotate.dataset.model import DeskState, Task
+    from napari_confseg.annotate.dataset.model import DatasetState, Task
     from napari_confseg.annotate.dataset.results import Disagreement
     from napari_confseg.annotate.overlays import Overlay
 
@@ -65,12 +65,12 @@ class DatasetPanel(Panel):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.desk = DatasetDesk()
+        self.model = DatasetModel()
         self._build()
         self._connect()
         events = self.session.events
         self.listen(
-            (self.desk.changed, self._on_desk),
+            (self.model.changed, self._on_model),
             (events.cohort, self._on_cohort),
             (events.clip, self._on_clip),
         )
@@ -96,7 +96,7 @@ class DatasetPanel(Panel):
             self.tabs.addTab(Page(page), name)
             for chooser in page.findChildren(QComboBox):
                 _cut_short(chooser)
-        self.problem, self.line = ProblemBox(), WorkLine()
+        self.problem, self.line = ProblemBox(), ProgressRow()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         for widget in (self.cohort_name, self.problem):
@@ -111,26 +111,28 @@ class DatasetPanel(Panel):
         self._counting.setInterval(COUNT_AFTER)
 
     def _connect(self) -> None:
-        desk, tasks = self.desk, self.tasks
+        model, tasks = self.model, self.tasks
         tasks.about_to_begin.connect(lambda: self.session.flush(FLUSH_SECONDS))
-        tasks.begun.connect(lambda: self._on_desk(desk.state))
-        tasks.failed.connect(desk.fail)
+        tasks.begun.connect(lambda: self._on_model(model.state))
+        tasks.failed.connect(model.fail)
         tasks.idle.connect(self._count_soon)
         self._counting.timeout.connect(self._count)
         self.tabs.currentChanged.connect(self._on_tab)
-        self.agreement.raters_wanted.connect(desk.choose_raters)
+        self.agreement.raters_wanted.connect(model.choose_raters)
         self.agreement.compare_wanted.connect(self._compare)
         self.agreement.report_wanted.connect(self._ask_report)
         self.agreement.frame_wanted.connect(self.show_disagreement)
-        self.consensus.wished.connect(lambda changes: desk.want_consensus(**changes))
+        self.consensus.wished.connect(lambda changes: model.want_consensus(**changes))
         self.consensus.preview_wanted.connect(self._preview_consensus)
         self.consensus.write_wanted.connect(self._write_consensus)
         self.build.wished.connect(self._on_build_wish)
-        self.build.build_wanted.connect(lambda: self.run(desk.build_version))
-        self.export.wished.connect(lambda changes: desk.want_export(**changes))
-        self.export.export_wanted.connect(lambda: self.run(desk.export_version))
-        self.versions.changes_wanted.connect(lambda a, b: self.run(lambda: desk.tell_changes(a, b)))
-        self.versions.check_wanted.connect(lambda v: self.run(lambda: desk.check(v)))
+        self.build.build_wanted.connect(lambda: self.run(model.build_version))
+        self.export.wished.connect(lambda changes: model.want_export(**changes))
+        self.export.export_wanted.connect(lambda: self.run(model.export_version))
+        self.versions.changes_wanted.connect(
+            lambda a, b: self.run(lambda: model.tell_changes(a, b))
+        )
+        self.versions.check_wanted.connect(lambda v: self.run(lambda: model.check(v)))
 
     def let_go(self) -> None:
         """Ask the task that is on to stop."""
@@ -141,7 +143,7 @@ class DatasetPanel(Panel):
         super().show_theme(theme)
         self.agreement.set_theme(theme)
 
-    # ---- what the session and the desk tell -----------------------------------------------
+    # ---- what the session and the model tell -----------------------------------------------
 
     def _on_cohort(self, *_: object) -> None:
         cohort = self.session.cohort
@@ -150,25 +152,25 @@ class DatasetPanel(Panel):
         )
         self.tabs.setVisible(cohort is not None)
         self.tasks.drop()
-        self.desk.open(cohort)
+        self.model.open(cohort)
         if cohort is not None:
             self._look()
 
     def _on_clip(self, *_: object) -> None:
-        self._on_desk(self.desk.state)
+        self._on_model(self.model.state)
 
     def _on_tab(self, _: int) -> None:
         if self.session.cohort is not None:
             self._look()
 
-    def _on_desk(self, state: DeskState) -> None:
+    def _on_model(self, state: DatasetState) -> None:
         busy = self.tasks.busy
         clip = self.session.clip
         classes = self.session.classes
         self.agreement.show_state(state, classes, busy=busy)
         self.consensus.show_state(state, classes, clip.name if clip else None, busy=busy)
         self.build.show_state(state, classes, busy=busy)
-        place = state.export.out or str(self.desk.export_place())
+        place = state.export.out or str(self.model.export_place())
         self.export.show_state(state, place, busy=busy)
         self.versions.show_state(state, busy=busy)
         first = state.problems[0] if state.problems else None
@@ -182,7 +184,7 @@ class DatasetPanel(Panel):
         self._count_soon()
 
     def _wants_counting(self) -> bool:
-        state = self.desk.state
+        state = self.model.state
         building = self.tabs.currentWidget().widget() is self.build
         return (
             bool(state.found)
@@ -199,18 +201,18 @@ class DatasetPanel(Panel):
         self.tasks.run(make, then=then)
 
     def _look(self) -> None:
-        self.tasks.run(self.desk.look, counting=True)
+        self.tasks.run(self.model.look, counting=True)
 
     def _count(self) -> None:
         if self._wants_counting():
-            self.tasks.run(self.desk.preview_build, counting=True)
+            self.tasks.run(self.model.preview_build, counting=True)
 
     def _count_soon(self) -> None:
         if self._wants_counting():
             self._counting.start()
 
     def _on_build_wish(self, changes: dict[str, Any]) -> None:
-        self.desk.want_build(**changes)
+        self.model.want_build(**changes)
         self.tasks.stop_counting()
         self._counting.start()
 
@@ -218,7 +220,7 @@ class DatasetPanel(Panel):
 
     def _ask_report(self) -> None:
         name = f"{self.session.cohort.meta.name}-agreement.html" if self.session.cohort else ""
-        beside = Path(self.desk.state.build.out).parent / name
+        beside = Path(self.model.state.build.out).parent / name
         chosen, _ = QFileDialog.getSaveFileName(
             self, "Write the report", str(beside), "Web page (*.html)"
         )
@@ -228,13 +230,15 @@ class DatasetPanel(Panel):
     def write_report(self, path: Path) -> None:
         """Write the report, and open it in the browser."""
         url = QUrl.fromLocalFile(str(path))
-        self.run(lambda: self.desk.write_report(path), then=lambda _: QDesktopServices.openUrl(url))
+        self.run(
+            lambda: self.model.write_report(path), then=lambda _: QDesktopServices.openUrl(url)
+        )
 
     def show_disagreement(self, shown: Disagreement) -> None:
         """Open the frame, and show what both said of it."""
         session, score = self.session, shown.score
         if not session.rater:
-            self.desk.fail(StoreError(_NO_READER))
+            self.model.fail(StoreError(_NO_READER))
             return
         try:
             if session.clip is None or session.clip.name != score.clip:
@@ -243,26 +247,26 @@ class DatasetPanel(Panel):
                 if name != session.rater:
                     session.show_rater(name)
         except (StoreError, ValueError, OSError) as error:
-            self.desk.fail(error)
+            self.model.fail(error)
             return
-        self.desk.forget_problems()
+        self.model.forget_problems()
         session.class_name = score.class_name
         session.frame = shown.frame
 
     def _compare(self) -> None:
         """Compare, unless who reads blinded asks: the worst frames come with others' marks."""
         if why := self.session.why_not_cohort():
-            self.desk.fail(BlindedError(why))
+            self.model.fail(BlindedError(why))
         else:
-            self.run(self.desk.compare)
+            self.run(self.model.compare)
 
     def _preview_consensus(self) -> None:
         clip, standing = self.session.clip, self.session.standing
         if not standing.sees("consensus"):
-            self.desk.fail(BlindedError(standing.why()))
+            self.model.fail(BlindedError(standing.why()))
         elif clip is not None:
             self.run(
-                lambda: self.desk.preview_consensus(
+                lambda: self.model.preview_consensus(
                     clip.name, lambda overlay: self._show_preview(clip.name, overlay)
                 )
             )
@@ -274,7 +278,7 @@ class DatasetPanel(Panel):
                 self.session.show_overlay(overlay)
 
     def _write_consensus(self) -> None:
-        self.run(self.desk.write_consensus, then=self._on_written)
+        self.run(self.model.write_consensus, then=self._on_written)
 
     def _on_written(self, made: Any) -> None:
         session = self.session

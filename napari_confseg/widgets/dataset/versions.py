@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
-    from napari_confseg.annotate.dataset.model import DeskState
+    from napari_confseg.annotate.dataset.model import DatasetState
     from napari_confseg.annotate.dataset.results import VersionLine
 
 
@@ -70,7 +70,7 @@ class VersionsPage(QWidget):  # type: ignore[misc]
         layout.addLayout(buttons)
         layout.addWidget(self.told, 1)
 
-    def show_state(self, state: DeskState, *, busy: bool) -> None:
+    def show_state(self, state: DatasetState, *, busy: bool) -> None:
         """Show the versions, and what was found of them."""
         self._busy = busy
         self.place.setText(f"In {state.build.out}")

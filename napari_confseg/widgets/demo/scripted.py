@@ -62,7 +62,7 @@ def open_window(cohort: Path) -> tuple[Any, AnnotatePanel, TrainPanel]:
     # The panels by way of the manifest, as a person opens them from the Plugins menu.
     _, train = viewer.window.add_plugin_dock_widget("napari-confseg", "Train")
     dock, annotate = viewer.window.add_plugin_dock_widget("napari-confseg", "Annotate", tabify=True)
-    annotate.desk.open(cohort, READER)
+    annotate.cohort_actions.open(cohort, READER)
     dock.raise_()
     return viewer, annotate, train
 
@@ -155,13 +155,13 @@ class ScriptedDemo:
         assert cohort is not None
         before = set(cohort.clips())
         with as_file(files("sample_data") / "clips" / CLIP) as source:
-            self.annotate.desk.import_clips([str(source)], "real-1")
+            self.annotate.cohort_actions.import_clips([str(source)], "real-1")
             self.hand.wait_until(lambda: set(cohort.clips()) > before, 60)
         self.clip = (set(cohort.clips()) - before).pop()
         self._open(self.clip)
 
     def _open(self, clip: str) -> None:
-        if not self.annotate.desk.open_clip(clip):
+        if not self.annotate.cohort_actions.open_clip(clip):
             raise RuntimeError(self.session.message)
         self.hand.wait(300)
 

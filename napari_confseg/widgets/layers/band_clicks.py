@@ -119,7 +119,7 @@ OTHERWISE: Final = "Shift"
 """Held at the second click of the pleura tool: as if "follow the bright line" were switched."""
 
 
-class TwoClicks:
+class BandClicks:
     """Collects the two points of a band on the layer being painted, and paints it.
 
     The first point is dropped when frame, class, tool or clip change, by Escape and by any other

@@ -19,7 +19,7 @@ from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.tools.marking import NOTHING_BY_RULE
 from napari_confseg.annotate.tools.merging import Merge, merged
 from napari_confseg.annotate.view import BAND_TOOLS, Tool
-from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Act, Patch
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Edit, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
     from napari_confseg.annotate.tools.toolkit import Toolkit
     from napari_confseg.annotate.view import ViewState
-    from napari_confseg.widgets.layers.band_clicks import TwoClicks
+    from napari_confseg.widgets.layers.band_clicks import BandClicks
 
 
 def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
@@ -115,7 +115,7 @@ class View(Protocol):
 
     session: Session
     kit: Toolkit
-    clicks: TwoClicks
+    clicks: BandClicks
     left_for_pan: Tool | None
     shown: ViewState | None
 
@@ -226,8 +226,8 @@ class ClassLayer:
         if patch is None:
             self._session.message = NOTHING_BY_RULE
             return True
-        act = Act((patch,), value, tool.value, patch.class_index, patch.frame)
-        return self._session.record(act) is not None
+        edit = Edit((patch,), value, tool.value, patch.class_index, patch.frame)
+        return self._session.record(edit) is not None
 
     def _settle(self, layer: Labels) -> None:
         """Bring the layer to what the rule or a refusal made of a stroke."""

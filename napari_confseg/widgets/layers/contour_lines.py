@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 
-from napari_confseg.annotate.contours import LevelPlanes
+from napari_confseg.annotate.contours import ContourPlanes
 from napari_confseg.annotate.view import Style
 from napari_confseg.widgets.layers.colormaps import ink
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "Levels of confidence"
 
 
-class LevelLines:
+class ContourLines:
     """Adds the layer, keeps it in step with the view, takes it away.
 
     Painting goes on in the layers beneath, which are tinted meanwhile; the lines follow when a
@@ -32,7 +32,7 @@ class LevelLines:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.layer: Any = None
-        self._data: LevelPlanes | None = None
+        self._data: ContourPlanes | None = None
 
     def push(self, state: ViewState, viewer: Any, axes: tuple[str, ...], scale: Any) -> None:
         """Show what `state` says; add or remove the layer if need be."""
@@ -43,7 +43,7 @@ class LevelLines:
         planes = [session.planes[c.name] for c in session.classes]
         if self._data is None or not self._data.is_over(planes):
             assert session.cohort is not None
-            self._data = LevelPlanes(planes, session.cohort.meta.anchors)
+            self._data = ContourPlanes(planes, session.cohort.meta.anchors)
         data = self._data
         data.style, data.threshold = state.style, state.threshold
         data.shown = frozenset(c.index for c in session.classes if c.name in state.visible)

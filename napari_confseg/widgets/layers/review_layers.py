@@ -1,7 +1,7 @@
 """What is reviewed, on the canvas: raters in their own colours, a map, the disagreement's outline.
 
 Layers of its own between the frames and the marks that are painted. One class at a time: the one
-being marked, which is that of the disagreement on the desk.
+being marked, which is that of the disagreement on the cohort_actions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_confseg.agreement.disagreement import Region
     from napari_confseg.annotate.review.model import Review
     from napari_confseg.annotate.review.state import RaterRow, ReviewState
-    from napari_confseg.widgets.layers.session_layers import LayerView
+    from napari_confseg.widgets.layers.session_layers import SessionLayers
 
 _AXES: Final = ("frame", "y", "x")
 MAP: Final = "Agreement"
@@ -58,13 +58,13 @@ class ReviewLayers:
     ----------
     review : Review
         What is shown.
-    view : LayerView
+    view : SessionLayers
         Shows the session in the same viewer.
     viewer : napari.Viewer
         Where; a plugin's proxy will do.
     """
 
-    def __init__(self, review: Review, view: LayerView, viewer: Any) -> None:
+    def __init__(self, review: Review, view: SessionLayers, viewer: Any) -> None:
         self._review = review
         self._view = view
         self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))

@@ -17,10 +17,10 @@ from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
 from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
-from napari_confseg.widgets.layers.band_clicks import TwoClicks
+from napari_confseg.widgets.layers.band_clicks import BandClicks
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
-from napari_confseg.widgets.layers.contour_lines import LevelLines
+from napari_confseg.widgets.layers.contour_lines import ContourLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _AXES: Final = ("frame", "y", "x")
 
 
-class LayerView:
+class SessionLayers:
     """Keeps a viewer's layers in step with a session.
 
     Parameters
@@ -46,7 +46,7 @@ class LayerView:
     def __init__(self, session: Session, viewer: Any) -> None:
         self.session = session
         self.kit = Toolkit(session)
-        self.clicks = TwoClicks(session, self.kit)
+        self.clicks = BandClicks(session, self.kit)
         self.left_for_pan: Tool | None = None
         # Weakly: whoever keeps this must not keep a closed window alive.
         self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
@@ -55,7 +55,7 @@ class LayerView:
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
         self._theirs: dict[tuple[str, str], Any] = {}
-        self._lines = LevelLines(session)
+        self._lines = ContourLines(session)
         self._links: list[tuple[Any, Any]] = [
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.review.cohort import look_through
 from napari_confseg.widgets.common.buttons import button
-from napari_confseg.widgets.common.jobs import Chore, WorkLine
+from napari_confseg.widgets.common.jobs import BackgroundJob, ProgressRow
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.review.model import Review
@@ -38,11 +38,11 @@ class ClipsDue(QWidget):  # type: ignore[misc]
     def __init__(self, review: Review) -> None:
         super().__init__()
         self._review = review
-        self._chore: Chore | None = None
+        self._chore: BackgroundJob | None = None
         self.previous = button("Previous clip", "Open the clip before this")
         self.next = button("Next clip", "Open the next clip that several have reviewed")
         self.look = button("Look through the cohort", "Count what is to be decided on every clip")
-        self.line = WorkLine()
+        self.line = ProgressRow()
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["Clip", "Open", "Size"])
         self.tree.setRootIsDecorated(False)
@@ -96,7 +96,7 @@ class ClipsDue(QWidget):  # type: ignore[misc]
             self._review.session.message = why
             return
         self._review.session.flush(2)  # what was decided just now counts
-        chore = Chore(
+        chore = BackgroundJob(
             lambda c: look_through(cohort, wish, progress=c.report, cancelled=c.cancelled), self
         )
         self._chore = chore

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.preferences import Memory, slug_of
+from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.common.buttons import button, label
 from napari_confseg.widgets.common.docking import tell_sight
-from napari_confseg.widgets.common.jobs import WorkLine
+from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.layers.review_layers import ReviewLayers
@@ -23,7 +23,7 @@ from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.review.clips import ClipsDue
 from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
 from napari_confseg.widgets.review.queue import DisagreementList
-from napari_confseg.widgets.review.reader import Asking
+from napari_confseg.widgets.review.reader import ReviewReader
 from napari_confseg.widgets.review.shortcuts import ReviewKeys
 from napari_confseg.widgets.review.verdicts import Verdicts
 from napari_confseg.widgets.shared import close_with, layers_for
@@ -55,7 +55,7 @@ class ReviewPanel(Panel):
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
         self._build()
         self.keys = ReviewKeys(self.review, self)
-        self.asking = Asking(self.review, self.work_line, self)
+        self.asking = ReviewReader(self.review, self.work_line, self)
         for part in (self.queue, self.verdicts):
             self.keys.changed.connect(part.set_keys)
         self._bound: object = None
@@ -80,7 +80,7 @@ class ReviewPanel(Panel):
         self.copy = button("Copy what all agree on", "", flat=True)
         self.clips = ClipsDue(self.review)
         self.compare, self.canvas = CompareForm(), CanvasForm()
-        self.queue, self.verdicts, self.work_line = DisagreementList(), Verdicts(), WorkLine()
+        self.queue, self.verdicts, self.work_line = DisagreementList(), Verdicts(), ProgressRow()
         self.sections = [
             Section("Compare", self.compare),
             Section("Disagreements", self.queue),
@@ -200,7 +200,7 @@ class ReviewPanel(Panel):
 
     def _on_begin(self) -> None:
         try:
-            self.review.begin(Memory.load().reader or self.session.rater)
+            self.review.begin(Preferences.load().reader or self.session.rater)
         except (StoreError, ValueError) as error:
             self._say(error)
         else:
@@ -208,7 +208,7 @@ class ReviewPanel(Panel):
 
     def _on_end(self) -> None:
         try:
-            self.review.end(slug_of(Memory.load().reader))
+            self.review.end(slug_of(Preferences.load().reader))
         except (StoreError, ValueError) as error:
             self._say(error)
 

@@ -57,7 +57,7 @@ def who_and_when(stroke: Stroke) -> str:
 
 
 class DisagreementList(QWidget):  # type: ignore[misc]
-    """Worst first; a click puts one onto the desk."""
+    """Worst first; a click puts one onto the cohort_actions."""
 
     picked = Signal(int)
     step_wanted = Signal(int)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review.actions import GROUP
 from napari_confseg.widgets.annotate.shortcuts import bindings
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def review_bindings(review: Review) -> list[Binding]:
     """Return every action of the panel with the key it gets beside all others."""
-    made = bindings(review.session, Memory.load().keys, review=review)
+    made = bindings(review.session, Preferences.load().keys, review=review)
     return [b for b in made if b.group == GROUP]
 
 

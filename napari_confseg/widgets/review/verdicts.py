@@ -1,4 +1,4 @@
-"""What can be decided of the disagreement on the desk: one button each, and one key."""
+"""What can be decided of the disagreement on the cohort_actions: one button each, and one key."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Verdicts(QWidget):  # type: ignore[misc]
         self.reject = button("Nothing there", "")
         self.correct = button("Paint it", "", checkable=True)
         self.skip = button("Skip", "")
-        self.undo = button("Undo", "Take back the latest act (Ctrl+Z)")
+        self.undo = button("Undo", "Take back the latest edit (Ctrl+Z)")
         self.mean.clicked.connect(lambda: self.decided.emit("mean", ""))
         self.reject.clicked.connect(lambda: self.decided.emit("reject", ""))
         self.correct.clicked.connect(self.correct_wanted)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.train.inventory import Reviewed
 from napari_confseg.annotate.train.model import Training, TrainingState
 from napari_confseg.annotate.train.model_marks import ModelMarks
@@ -164,7 +164,7 @@ class TrainPanel(Panel):
             if self._reviewed is not None and np.array_equal(frames, self._reviewed):
                 return  # a stroke, most likely
             self._reviewed = frames
-            label = Memory.load().reader or session.rater
+            label = Preferences.load().reader or session.rater
             self.training.note_reviewed(
                 Reviewed(
                     session.clip.name,
@@ -253,7 +253,7 @@ class TrainPanel(Panel):
             self.model.say_accepted(accepted.words, undoable=accepted.undoable)
 
     def undo(self) -> None:
-        """Take the latest act back."""
+        """Take the latest edit back."""
         self.session.undo()
         self.model.say_accepted("Taken back.")
 

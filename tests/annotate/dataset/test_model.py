@@ -1,4 +1,4 @@
-"""The annotation lead's desk without Qt: from two raters to an export, and what can go wrong."""
+"""The annotation lead's bench without Qt: from two raters to an export, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from zarr.storage import LocalStore
 
 from napari_confseg.agreement import consensus
-from napari_confseg.annotate.dataset.model import DatasetDesk
+from napari_confseg.annotate.dataset.model import DatasetModel
 from napari_confseg.annotate.dataset.requests import FORMATS, METHODS, rater_choices
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.dataset.build import BuildStopped
@@ -38,28 +38,28 @@ def study(tmp_path: Path) -> Cohort:
 
 
 @pytest.fixture
-def desk(study: Cohort) -> DatasetDesk:
-    made = DatasetDesk()
+def bench(study: Cohort) -> DatasetModel:
+    made = DatasetModel()
     made.open(study)
     do(made, made.look)
     return made
 
 
 def do(
-    desk: DatasetDesk, make: Callable[[], Task], cancelled: Callable[[], bool] | None = None
+    bench: DatasetModel, make: Callable[[], Task], cancelled: Callable[[], bool] | None = None
 ) -> None:
     """Run a task as a panel would, in this thread."""
     try:
         task = make()
         result = task.work(lambda *_: None, cancelled or (lambda: False))
     except (StoreError, OSError, BuildStopped) as error:
-        desk.fail(error)
+        bench.fail(error)
     else:
         task.take(result)
 
 
-def codes(desk: DatasetDesk) -> set[str]:
-    return {p.code for p in desk.state.problems}
+def codes(bench: DatasetModel) -> set[str]:
+    return {p.code for p in bench.state.problems}
 
 
 def test_what_is_offered_is_what_there_is() -> None:
@@ -67,23 +67,23 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert set(FORMATS) == set(exports.FORMATS)
 
 
-def test_the_whole_way(desk: DatasetDesk, study: Cohort, tmp_path: Path) -> None:
+def test_the_whole_way(bench: DatasetModel, study: Cohort, tmp_path: Path) -> None:
     told: list[Any] = []
-    desk.changed.connect(told.append)
-    do(desk, desk.compare)
-    compared = desk.state.compared
+    bench.changed.connect(told.append)
+    do(bench, bench.compare)
+    compared = bench.state.compared
     assert compared is not None
     assert compared.agreement.raters == ("anna", "bert")  # not the one who has only looked
     assert compared.worst
     assert compared.worst[0].picture.shape[2] == 3
-    do(desk, lambda: desk.write_report(tmp_path / "page.html"))
+    do(bench, lambda: bench.write_report(tmp_path / "page.html"))
     assert "Worst disagreements" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
-    desk.want_consensus(method="mean")
+    bench.want_consensus(method="mean")
     shown: list[Overlay] = []
-    do(desk, lambda: desk.preview_consensus("c1", shown.append))
+    do(bench, lambda: bench.preview_consensus("c1", shown.append))
     assert "mean" not in study.clip("c1").raters()
-    do(desk, desk.write_consensus)
+    do(bench, bench.write_consensus)
     written = study.clip("c1").rater("mean")
     (overlay,) = shown
     assert overlay.name == PREVIEW
@@ -91,53 +91,53 @@ def test_the_whole_way(desk: DatasetDesk, study: Cohort, tmp_path: Path) -> None
     for name, planes in overlay.planes.items():
         assert np.array_equal(planes, written.read_planes(study.meta.class_index(name)))
 
-    do(desk, desk.look)
-    desk.want_build(shares=(50, 25, 25))
-    do(desk, desk.preview_build)
-    preview = desk.state.preview
+    do(bench, bench.look)
+    bench.want_build(shares=(50, 25, 25))
+    do(bench, bench.preview_build)
+    preview = bench.state.preview
     assert preview is not None
     assert (preview.request.raters, preview.frames, preview.patients) == (("mean",), 8, 4)
-    do(desk, desk.build_version)
-    assert [v.number for v in desk.state.versions] == [1]
-    assert desk.state.told == ("Built version 1.",)
-    do(desk, desk.build_version)
-    assert desk.state.told == ("Nothing has changed since version 1.",)
-    desk.want_build(classes=frozenset({"pleura"}))
-    do(desk, desk.build_version)
-    do(desk, lambda: desk.tell_changes(1, 2))
-    assert desk.state.told[0] == "From version 1 to version 2:"
-    assert any(line.startswith("classes:") for line in desk.state.told)
+    do(bench, bench.build_version)
+    assert [v.number for v in bench.state.versions] == [1]
+    assert bench.state.told == ("Built version 1.",)
+    do(bench, bench.build_version)
+    assert bench.state.told == ("Nothing has changed since version 1.",)
+    bench.want_build(classes=frozenset({"pleura"}))
+    do(bench, bench.build_version)
+    do(bench, lambda: bench.tell_changes(1, 2))
+    assert bench.state.told[0] == "From version 1 to version 2:"
+    assert any(line.startswith("classes:") for line in bench.state.told)
 
-    desk.want_export(format="coco", version=1)
-    place = desk.export_place()
+    bench.want_export(format="coco", version=1)
+    place = bench.export_place()
     assert place == tmp_path / "ward-dataset-exports" / "v1-coco"
-    do(desk, desk.export_version)
+    do(bench, bench.export_version)
     assert (place / "train.json").is_file()
-    assert desk.state.exported[0].endswith(str(place))
-    do(desk, desk.export_version)  # there is something now
-    assert codes(desk) == {"exists"}
-    assert told[-1] is desk.state
+    assert bench.state.exported[0].endswith(str(place))
+    do(bench, bench.export_version)  # there is something now
+    assert codes(bench) == {"exists"}
+    assert told[-1] is bench.state
 
 
-def test_a_stopped_build_says_so_and_goes_on(desk: DatasetDesk) -> None:
-    desk.want_build(shares=(50, 25, 25))
+def test_a_stopped_build_says_so_and_goes_on(bench: DatasetModel) -> None:
+    bench.want_build(shares=(50, 25, 25))
     calls: list[int] = []
-    do(desk, desk.build_version, lambda: len(calls) == 2 or bool(calls.append(1)))
-    assert "stopped after 3 of 4 clips" in desk.state.waiting
-    assert not desk.state.versions
-    do(desk, desk.build_version)
-    assert not desk.state.waiting
-    assert len(desk.state.versions) == 1
+    do(bench, bench.build_version, lambda: len(calls) == 2 or bool(calls.append(1)))
+    assert "stopped after 3 of 4 clips" in bench.state.waiting
+    assert not bench.state.versions
+    do(bench, bench.build_version)
+    assert not bench.state.waiting
+    assert len(bench.state.versions) == 1
 
 
-def test_a_changed_source_is_told(desk: DatasetDesk, study: Cohort) -> None:
-    desk.want_build(shares=(50, 25, 25))
-    do(desk, desk.build_version)
-    do(desk, lambda: desk.check(1))
-    assert desk.state.told == ("Version 1 is whole, and its sources are as they were.",)
+def test_a_changed_source_is_told(bench: DatasetModel, study: Cohort) -> None:
+    bench.want_build(shares=(50, 25, 25))
+    do(bench, bench.build_version)
+    do(bench, lambda: bench.check(1))
+    assert bench.state.told == ("Version 1 is whole, and its sources are as they were.",)
     study.clip("c2").rater("anna").write_plane(1, 0, np.full((48, 64), 40, np.uint8))
-    do(desk, lambda: desk.check(1))
-    assert desk.state.told == ("c2: marks of anna changed",)
+    do(bench, lambda: bench.check(1))
+    assert bench.state.told == ("c2: marks of anna changed",)
 
 
 @pytest.mark.parametrize(
@@ -152,57 +152,59 @@ def test_a_changed_source_is_told(desk: DatasetDesk, study: Cohort) -> None:
     ],
 )
 def test_choices_that_make_no_sense_are_refused(
-    desk: DatasetDesk, wish: dict[str, Any], code: str
+    bench: DatasetModel, wish: dict[str, Any], code: str
 ) -> None:
-    desk.want_build(**wish)
-    do(desk, desk.build_version)
-    assert codes(desk) == {code}
-    desk.want_build(seed=1)  # another wish: the complaint goes
-    assert codes(desk) == set()
+    bench.want_build(**wish)
+    do(bench, bench.build_version)
+    assert codes(bench) == {code}
+    bench.want_build(seed=1)  # another wish: the complaint goes
+    assert codes(bench) == set()
 
 
 def test_one_rater_nobody_and_one_patient(tmp_path: Path) -> None:
     cohort = Cohort.create(LocalStore(tmp_path / "small.zarr"), name="small")
     add_clip(cohort, "c0", n_frames=3)
-    desk = DatasetDesk()
-    desk.open(cohort)
-    for task in (desk.look, desk.compare):
-        do(desk, task)
-    assert codes(desk) == {"too-few-raters"}
-    do(desk, desk.preview_build)
-    assert codes(desk) == {"too-few-raters"}
+    bench = DatasetModel()
+    bench.open(cohort)
+    for task in (bench.look, bench.compare):
+        do(bench, task)
+    assert codes(bench) == {"too-few-raters"}
+    do(bench, bench.preview_build)
+    assert codes(bench) == {"too-few-raters"}
     read_clip(cohort, "c0", {"anna": (1.0, 0.0)})
-    do(desk, desk.look)
-    (anna,) = rater_choices(desk.state.found, frozenset())
+    do(bench, bench.look)
+    (anna,) = rater_choices(bench.state.found, frozenset())
     assert (anna.name, anna.frames) == ("anna", 2)
-    do(desk, desk.compare)
-    assert codes(desk) == {"too-few-raters"}
-    do(desk, desk.preview_build)
-    assert desk.state.preview is not None
-    assert {p.code for p in desk.state.preview.problems} == {"split"}
-    desk.want_build(shares=(100, 0, 0))
-    do(desk, desk.build_version)
-    assert len(desk.state.versions) == 1
+    do(bench, bench.compare)
+    assert codes(bench) == {"too-few-raters"}
+    do(bench, bench.preview_build)
+    assert bench.state.preview is not None
+    assert {p.code for p in bench.state.preview.problems} == {"split"}
+    bench.want_build(shares=(100, 0, 0))
+    do(bench, bench.build_version)
+    assert len(bench.state.versions) == 1
 
 
-def test_what_is_damaged_keeps_nobody_out(desk: DatasetDesk, study: Cohort, tmp_path: Path) -> None:
-    desk.want_build(shares=(50, 25, 25))
-    do(desk, desk.build_version)
+def test_what_is_damaged_keeps_nobody_out(
+    bench: DatasetModel, study: Cohort, tmp_path: Path
+) -> None:
+    bench.want_build(shares=(50, 25, 25))
+    do(bench, bench.build_version)
     (tmp_path / "ward-dataset" / "v1" / "manifest.json").write_text("{}")
     (tmp_path / "ward.zarr" / "c1" / "zarr.json").write_text('{"zarr_format": 3}')
-    desk.open(study)
-    do(desk, desk.look)
-    assert {r.name: r.clips for r in desk.state.found} == {"anna": 3, "bert": 3, "lead": 1}
-    assert [v.content for v in desk.state.versions] == ["manifest cannot be read"]
-    do(desk, lambda: desk.check(1))
-    assert codes(desk) == {"manifest"}
+    bench.open(study)
+    do(bench, bench.look)
+    assert {r.name: r.clips for r in bench.state.found} == {"anna": 3, "bert": 3, "lead": 1}
+    assert [v.content for v in bench.state.versions] == ["manifest cannot be read"]
+    do(bench, lambda: bench.check(1))
+    assert codes(bench) == {"manifest"}
 
 
-def test_a_place_that_cannot_be_written_costs_nothing(desk: DatasetDesk, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_costs_nothing(bench: DatasetModel, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    desk.want_build(out=str(tmp_path / "file" / "ds"))
-    do(desk, desk.build_version)
-    assert codes(desk) == {"disk"}
-    desk.open(None)
-    do(desk, desk.compare)
-    assert codes(desk) == {"no-cohort"}
+    bench.want_build(out=str(tmp_path / "file" / "ds"))
+    do(bench, bench.build_version)
+    assert codes(bench) == {"disk"}
+    bench.open(None)
+    do(bench, bench.compare)
+    assert codes(bench) == {"no-cohort"}

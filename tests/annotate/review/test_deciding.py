@@ -15,7 +15,7 @@ from napari_confseg.agreement.maps import MAPS
 from napari_confseg.agreement.rater_view import readings
 from napari_confseg.annotate.review.decisions import Case, Settled, agreed, becoming, rule, shared
 from napari_confseg.annotate.review.planes import MapOfAgreement, OutlinedEvent, StoredPlanes
-from napari_confseg.annotate.review.prefill import agreed_acts, still_untouched
+from napari_confseg.annotate.review.prefill import agreed_edits, still_untouched
 from napari_confseg.annotate.review.state import COLORS, look_of
 from napari_confseg.store import EXCLUDED, Cohort, Status, Stroke
 from tests.agreement.test_disagreement import by_name, some_planes
@@ -68,7 +68,7 @@ def test_a_verdict_writes_its_regions_and_nothing_else(seed: int, verdict: str) 
         lambda _frame, who: {n: p for n, p in by_name(planes).items() if who in (None, n)},
     )
     assert found is not None
-    act = rule(
+    edit = rule(
         verdict,
         found,
         2,
@@ -78,8 +78,8 @@ def test_a_verdict_writes_its_regions_and_nothing_else(seed: int, verdict: str) 
         status=np.zeros(1, np.uint8),
         closed={0},
     )
-    assert act is not None
-    for patch in act.patches:
+    assert edit is not None
+    for patch in edit.patches:
         patch.apply(after[0])
     inside = np.zeros(planes.shape[1:], bool)
     for r in regions:
@@ -88,8 +88,8 @@ def test_a_verdict_writes_its_regions_and_nothing_else(seed: int, verdict: str) 
         values = [int(v) for v in planes[:, y, x]]
         wanted = {"accept": values[1], "mean": mean_by_hand(values), "reject": 0}[verdict]
         assert after[0, y, x] == (wanted if inside[y, x] else mine[0, y, x])
-    assert [(s.before, s.after) for s in act.status] == [(Status.UNTOUCHED, Status.REVIEWED)]
-    for patch in act.inverted().patches:
+    assert [(s.before, s.after) for s in edit.status] == [(Status.UNTOUCHED, Status.REVIEWED)]
+    for patch in edit.inverted().patches:
         patch.apply(after[0])
     assert np.array_equal(after, mine)
 
@@ -99,21 +99,21 @@ def test_what_was_touched_meanwhile_is_left_alone(tmp_path, state_dir) -> None: 
     frames = np.zeros((6, 3), bool)
     frames[:5, B_LINE] = True
     case = Case("Dr. Lead", ("ada", "bo"), 60, 3)
-    (act,) = agreed_acts(clip, case, frames) or []
+    (edit,) = agreed_edits(clip, case, frames) or []
     planes = np.zeros((6, *SHAPE), np.uint8)
-    for patch in act.patches:
+    for patch in edit.patches:
         patch.apply(planes[patch.frame])
     assert np.array_equal(planes, begun_planes()[:, B_LINE])
     # Frame 4 has two things: a patch each.
-    assert [p.frame for p in act.patches] == [0, 1, 2, 3, 4, 4]
+    assert [p.frame for p in edit.patches] == [0, 1, 2, 3, 4, 4]
     assert label(planes[4] > 0).max() == 2
     status = np.zeros((6, 3), np.uint8)
     status[4, B_LINE] = Status.IN_PROGRESS
-    left = still_untouched(act, status)
+    left = still_untouched(edit, status)
     assert left is not None
     assert {p.frame for p in left.patches} == {0, 1, 2, 3}
-    assert still_untouched(act, np.full((6, 3), 1, np.uint8)) is None
-    assert agreed_acts(clip, case, frames, cancelled=lambda: True) is None
+    assert still_untouched(edit, np.full((6, 3), 1, np.uint8)) is None
+    assert agreed_edits(clip, case, frames, cancelled=lambda: True) is None
 
 
 def test_a_region_is_settled_by_its_own_decision_alone() -> None:

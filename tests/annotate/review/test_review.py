@@ -11,13 +11,13 @@ import pytest
 
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.annotate.preferences import Memory
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review import model
 from napari_confseg.annotate.review.cohort import ADJUDICATED, ClipDue, look_through
 from napari_confseg.annotate.review.model import Review
-from napari_confseg.annotate.review.state import Ruling
+from napari_confseg.annotate.review.state import PendingDecision
 from napari_confseg.annotate.session import Session
-from napari_confseg.store import Act, Cohort, RaterWriter, Status, validate
+from napari_confseg.store import Cohort, Edit, RaterWriter, Status, validate
 from tests.annotate.review.planted import (
     AGREED,
     B_LINE,
@@ -105,7 +105,7 @@ def test_what_all_agree_on_is_copied_first(review: Review) -> None:
     assert len(review.session.strokes) == 3  # once a class, and not again
 
 
-def test_each_verdict_is_one_act_that_undo_takes_back(review: Review) -> None:
+def test_each_verdict_is_one_edit_that_undo_takes_back(review: Review) -> None:
     session, begun = review.session, begun_planes()
     verdicts = {
         ("accept", "ada"): 80,
@@ -131,7 +131,7 @@ def test_each_verdict_is_one_act_that_undo_takes_back(review: Review) -> None:
         session.undo()
         assert np.array_equal(stored(review), begun)
         assert status_of(review) == [2, 1, 1, 1, 1, 0]
-        assert review.state.current == 0  # what was undone is back on the desk
+        assert review.state.current == 0  # what was undone is back on the bench
         assert review.state.decided == 0
     assert validate(Path(session.cohort.location)) == []  # type: ignore[union-attr]
 
@@ -153,7 +153,7 @@ def expect_mean(review: Review) -> None:
 
 def test_a_verdict_on_many_frames_is_worked_out_first(slow: Review) -> None:
     assert slow.decide("mean") is None
-    assert isinstance(slow.state.pending, Ruling)
+    assert isinstance(slow.state.pending, PendingDecision)
     assert not slow.state.can_decide  # one after the other
     assert slow.decide("reject") is None
     slow.want(threshold=70)  # asked meanwhile: it waits
@@ -227,7 +227,7 @@ def paint(session: Session, frame: int, box: tuple[slice, slice], value: int) ->
     after[box] = value
     patch = patch_between(B_LINE, frame, before, after)
     assert patch is not None
-    session.commit(Act((patch,), value, "brush", B_LINE, frame))
+    session.commit(Edit((patch,), value, "brush", B_LINE, frame))
 
 
 def test_correcting_counts_once_something_was_painted(review: Review) -> None:
@@ -354,7 +354,7 @@ def test_another_clip_stays_in_the_adjudicator_s_hands(review: Review) -> None:
     review.end("dr-lead")
     assert (session.rater, session.adjudicator) == ("dr-lead", "")
     assert session.choose_reader("Dr. Ada") == "dr-ada"
-    assert Memory.load().reader == "Dr. Ada"
+    assert Preferences.load().reader == "Dr. Ada"
 
 
 def test_the_cohort_s_worst_clip_comes_first(review: Review, cohort: Cohort) -> None:

@@ -1,4 +1,4 @@
-"""Merging: laws of the three rules, and acts that take planes from before to after."""
+"""Merging: laws of the three rules, and edits that take planes from before to after."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_confseg.annotate.tools.merging import Change, Merge, act_of, merged
+from napari_confseg.annotate.tools.merging import Change, Merge, edit_from, merged
 from napari_confseg.annotate.tools.placing import Snippet, clipped, copied, pasted
 from napari_confseg.store import EXCLUDED
 
@@ -52,20 +52,20 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 @given(st.lists(st.tuples(PLANES, PLANES), min_size=1, max_size=4), st.sets(st.integers(0, 3)))
-def test_an_act_takes_every_plane_there_and_back_and_leaves_locked_ones(
+def test_an_edit_takes_every_plane_there_and_back_and_leaves_locked_ones(
     pairs: list[tuple[np.ndarray, np.ndarray]], locked: set[int]
 ) -> None:
     changes = [Change(c, 2, before, after) for c, (before, after) in enumerate(pairs)]
-    act = act_of(changes, confidence=60, tool="t", class_index=0, frame=2, locked=locked)
-    touched = {p.class_index for p in act.patches} if act else set()
+    edit = edit_from(changes, confidence=60, tool="t", class_index=0, frame=2, locked=locked)
+    touched = {p.class_index for p in edit.patches} if edit else set()
     assert not touched & locked
     for c, (before, after) in enumerate(pairs):
         plane = before.copy()
-        for patch in act.patches if act else ():
+        for patch in edit.patches if edit else ():
             if patch.class_index == c:
                 patch.apply(plane)
         np.testing.assert_array_equal(plane, before if c in locked else after)
-        for patch in act.inverted().patches if act else ():
+        for patch in edit.inverted().patches if edit else ():
             if patch.class_index == c:
                 patch.apply(plane)
         np.testing.assert_array_equal(plane, before)

@@ -1,4 +1,4 @@
-"""The tools that save work, on a session: what pure functions say, as one act, within the rules."""
+"""The toolkit on a session: what pure functions return, as one edit, within the rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_confseg.annotate.tools.interpolation import between
 from napari_confseg.annotate.tools.merging import Merge, merged
 from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of, snapped
-from napari_confseg.annotate.tools.toolkit import Deed, Toolkit
+from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
 from napari_confseg.annotate.view import Tool
 from napari_confseg.readouts import Beams
 from napari_confseg.store import EXCLUDED, Cohort, Sector, Spacing
@@ -65,7 +65,7 @@ def planes(session: Session) -> np.ndarray:
     return np.stack([session.planes[c.name] for c in session.classes])
 
 
-def check_one_act(session: Session, before: np.ndarray) -> None:
+def check_one_edit(session: Session, before: np.ndarray) -> None:
     """One undo takes all back, one redo brings it again, and the store has what is seen."""
     after = planes(session)
     assert not np.array_equal(after, before)
@@ -91,7 +91,7 @@ def test_a_b_line_is_the_band_of_the_pure_function(session: Session, kit: Toolki
     band = b_line_band(beams, (20, 46), (20, 54), width=3.0, confidence=60)
     assert np.array_equal(session.planes["b-line"][0], merged(before[2, 0], band))
     assert (session.planes["b-line"][0][before[2, 0] == EXCLUDED] == EXCLUDED).all()
-    check_one_act(session, before)
+    check_one_edit(session, before)
 
 
 def test_widths_are_in_millimetres_where_they_are_known(session: Session, kit: Toolkit) -> None:
@@ -117,7 +117,7 @@ def test_the_pleura_tool_follows_the_picture_unless_told(session: Session, kit: 
     session.follow_bright = False
     kit.pleura(*ends)
     assert np.array_equal(session.planes["pleura"][0], band)
-    check_one_act(session, np.zeros_like(planes(session)))
+    check_one_edit(session, np.zeros_like(planes(session)))
 
 
 def test_a_smart_edge_is_the_snapped_polygon(session: Session, kit: Toolkit) -> None:
@@ -131,7 +131,7 @@ def test_a_smart_edge_is_the_snapped_polygon(session: Session, kit: Toolkit) -> 
         kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60, inside=kit.beams.inside
     )
     assert np.array_equal(session.planes["b-line"][0], expected)
-    check_one_act(session, np.zeros_like(planes(session)))
+    check_one_edit(session, np.zeros_like(planes(session)))
 
 
 def test_propagation_is_what_the_pure_function_carries(session: Session, kit: Toolkit) -> None:
@@ -147,7 +147,7 @@ def test_propagation_is_what_the_pure_function_carries(session: Session, kit: To
     for step in steps:
         assert np.array_equal(session.planes["b-line"][step.frame], step.proposals[2])
     assert session.status[:, 2].tolist() == [0, 0, 1, 1, 1, 1, 0, 0]
-    check_one_act(session, before)
+    check_one_edit(session, before)
     session.undo()
     kit.propagate(steps=50, direction=-1)
     assert session.marked[:, 2].tolist() == [True] * 3 + [False] * 5
@@ -181,7 +181,7 @@ def test_propagating_anew_replaces_what_was_carried_and_nothing_else(
 
 def test_interpolation_fills_the_gap_and_refines_it(session: Session, kit: Toolkit) -> None:
     paint(session, BOX, confidence=90, frame=1)
-    assert "two frames" in kit.why_not(Deed.INTERPOLATE)
+    assert "two frames" in kit.why_not(ToolAction.INTERPOLATE)
     paint(session, (30, 46, 40, 58), confidence=60, frame=6)
     session.frame = 4
     before = planes(session)
@@ -193,7 +193,7 @@ def test_interpolation_fills_the_gap_and_refines_it(session: Session, kit: Toolk
     for t, proposal in enumerate(proposals, 2):
         assert np.array_equal(session.planes["b-line"][t], proposal)
     assert session.planes["b-line"][3].max() < 90  # lower confidence halfway
-    check_one_act(session, before)
+    check_one_edit(session, before)
 
     # A frame corrected by hand becomes an end, and what is between is filled anew, not added.
     session.frame = 3
@@ -216,7 +216,7 @@ def test_gaps_are_found_about_the_frame() -> None:
 
 def test_copy_and_paste_between_frames_and_clips(session: Session, kit: Toolkit) -> None:
     assert not kit.copy()
-    assert session.message == kit.why_not(Deed.COPY) == "Nothing is marked on this frame."
+    assert session.message == kit.why_not(ToolAction.COPY) == "Nothing is marked on this frame."
     assert kit.paste() is None
     assert "copied yet" in session.message
     paint(session, BOX, confidence=70)
@@ -231,7 +231,7 @@ def test_copy_and_paste_between_frames_and_clips(session: Session, kit: Toolkit)
     assert (stroke.tool, stroke.confidence, stroke.planes) == ("paste", 70, ((5, 2), (5, 5)))
     expected = np.where(before[:, 0] == EXCLUDED, 0, before[:, 0])
     assert np.array_equal(planes(session)[:, 5], expected)
-    check_one_act(session, before)
+    check_one_edit(session, before)
     session.open_clip("plain")
     assert kit.paste() is not None
     session.open_clip("other-size")
@@ -257,7 +257,7 @@ def test_keeping_to_the_sector(session: Session, kit: Toolkit) -> None:
         assert not now[2, t][outside].any()
         assert np.array_equal(now[2, t][~outside], before[2, t][~outside])
     assert np.array_equal(now[2, 6], before[2, 6])  # reviewed, and not on show
-    check_one_act(session, before)
+    check_one_edit(session, before)
     assert kit.clip_to_sector() is None
     session.open_clip("plain")
     paint(session, BOX)
@@ -272,16 +272,16 @@ def test_the_merge_rule_holds_for_every_tool(session: Session, kit: Toolkit, rul
     paint(session, (30, 40, 60, 70), confidence=90)
     kit.copy()
     session.frame, session.merge = 1, rule
-    deeds: list[tuple[Callable[[], object], np.ndarray]] = [
+    tool_actions: list[tuple[Callable[[], object], np.ndarray]] = [
         (kit.paste, session.planes["b-line"][0].copy()),
         (
             lambda: kit.b_line((20, 46), (20, 54)),
             kit.band(Tool.B_LINE, (20, 46), (20, 54), straight=True),
         ),
     ]
-    for deed, proposal in deeds:
+    for tool_action, proposal in tool_actions:
         before = session.planes["b-line"][1].copy()
-        deed()
+        tool_action()
         assert np.array_equal(session.planes["b-line"][1], merged(before, proposal, rule))
     session.frame = 0
     before = session.planes["b-line"][1].copy()
@@ -303,7 +303,7 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
     session.locked = frozenset({"b-line"})
     assert session.view().tool is Tool.PAN
     before = planes(session)
-    for deed in (
+    for tool_action in (
         kit.paste,
         kit.propagate,
         kit.interpolate,
@@ -313,7 +313,7 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
         lambda: paint(session, (0, 0, 5, 5)),
     ):
         session.message = ""
-        assert deed() is None
+        assert tool_action() is None
         assert "locked" in session.message
     assert np.array_equal(planes(session), before)
     assert kit.copy()  # looking is free
@@ -334,9 +334,9 @@ def test_what_is_impossible_says_why(session: Session, kit: Toolkit, cohort: Coh
     paint(session, BOX, confidence=70, frame=N - 1)
     session.frame, session.playing = N - 1, True
     assert kit.propagate() is None
-    assert session.message == kit.why_not(Deed.PROPAGATE, 1) == "This is the last frame."
+    assert session.message == kit.why_not(ToolAction.PROPAGATE, 1) == "This is the last frame."
     assert not session.playing
-    assert kit.why_not(Deed.PROPAGATE, -1) == kit.why_not(Deed.PROPAGATE) == ""
+    assert kit.why_not(ToolAction.PROPAGATE, -1) == kit.why_not(ToolAction.PROPAGATE) == ""
     assert kit.b_line((0, 0), (0, 0)) is None
     assert "outside the sector" in session.message
     other = Session()
@@ -345,12 +345,12 @@ def test_what_is_impossible_says_why(session: Session, kit: Toolkit, cohort: Coh
     other.open_clip("sliding")
     other.class_name, other.frame = "b-line", N - 1
     theirs = Toolkit(other)
-    for deed in (theirs.propagate, theirs.paste, theirs.clip_to_sector):
-        assert deed() is None
+    for tool_action in (theirs.propagate, theirs.paste, theirs.clip_to_sector):
+        assert tool_action() is None
         assert other.message == "This clip is read-only here."
     assert theirs.b_line((20, 46), (20, 54)) is None
     other.close_clip()
-    assert theirs.why_not(Deed.COPY) == "Open a clip first."
+    assert theirs.why_not(ToolAction.COPY) == "Open a clip first."
 
 
 def test_painting_meanwhile_is_safe(session: Session, kit: Toolkit) -> None:

@@ -43,7 +43,7 @@ BELOW, FILLED = ("status", "clip-to-sector"), ("propagate", "interpolate")
 
 @dataclass
 class Line:
-    """What the record should say of an act."""
+    """What the record should say of an edit."""
 
     tool: str
     touched: frozenset[tuple[int, int]]
@@ -61,8 +61,8 @@ class Model:
     done: list[tuple[np.ndarray, np.ndarray, int]] = field(default_factory=list)
     undone: list[tuple[np.ndarray, np.ndarray, int]] = field(default_factory=list)
 
-    def act(self, tool: str, planes: np.ndarray, status: np.ndarray | None = None) -> bool:
-        """Note an act that leads to `planes`; False if it changes nothing."""
+    def edit(self, tool: str, planes: np.ndarray, status: np.ndarray | None = None) -> bool:
+        """Note an edit that leads to `planes`; False if it changes nothing."""
         after = self.status.copy() if status is None else status
         changed = planes != self.planes
         touched = frozenset((int(t), int(c)) for c, t in np.argwhere(changed.any(axis=(2, 3))))
@@ -196,7 +196,7 @@ class Sitting(RuleBasedStateMachine):
             if tool in FILLED and self.session.merge is Merge.REPLACE and (t, c) in filled:
                 plane = np.where(plane == 255, plane, 0).astype(np.uint8)
             after[c, t] = joined(plane, proposal, self.session.merge)
-        return self.model.act(tool, after)
+        return self.model.edit(tool, after)
 
     # ---- wishes ----
 
@@ -213,7 +213,7 @@ class Sitting(RuleBasedStateMachine):
     def lock(self, locked: tuple[int, ...]) -> None:
         self.session.locked = frozenset(self.session.classes[c].name for c in locked)
 
-    # ---- acts ----
+    # ---- edits ----
 
     @rule(a=points, b=points, confidence=st.one_of(st.integers(0, 100), st.just(255)))
     def brush(self, a: tuple[int, int], b: tuple[int, int], confidence: int) -> None:
@@ -223,7 +223,7 @@ class Sitting(RuleBasedStateMachine):
         after[c, t, y0 : y1 + 1, x0 : x1 + 1] = confidence
         if np.array_equal(after, self.model.planes):
             return
-        expected = self._open(c) and self.model.act("brush", after)
+        expected = self._open(c) and self.model.edit("brush", after)
         made = paint(self.session, (y0, x0, y1 + 1, x1 + 1), confidence=confidence)
         assert (made is not None) == expected
 
@@ -332,7 +332,7 @@ class Sitting(RuleBasedStateMachine):
             for t in range(N):
                 if self._open(c) and (t == self.session.frame or self.model.status[t, c] != 2):
                     after[c, t][~self.beams.inside & (after[c, t] != 255)] = 0
-        expected = self.model.act("clip-to-sector", after)
+        expected = self.model.edit("clip-to-sector", after)
         assert (self.kit.clip_to_sector() is not None) == expected
 
     @rule(threshold=st.integers(1, 100))
@@ -349,7 +349,7 @@ class Sitting(RuleBasedStateMachine):
     def review(self, t: int, c: int | None) -> None:
         status = self.model.status.copy()
         status[t, slice(None) if c is None else c] = 2
-        self.model.act("status", self.model.planes, status)
+        self.model.edit("status", self.model.planes, status)
         self.session.mark_reviewed(t, None if c is None else self.session.classes[c].name)
 
     @rule()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.train import run_monitor
-from napari_confseg.annotate.train.inventory import Learnable, Reviewed, survey
+from napari_confseg.annotate.train.inventory import LabelInventory, Reviewed, survey
 from napari_confseg.annotate.train.model import Training
 from napari_confseg.annotate.train.next_run import Reality, Wish, plan
 from napari_confseg.annotate.train.run_monitor import (
@@ -409,7 +409,7 @@ def test_without_a_choice_people_and_what_they_reviewed_are_learnt_from(reviewed
     assert made.request is not None
     assert made.request.classes == ("pleura", "b-line")
     assert made.request.raters == ("ann", "bob")
-    assert made.request.method == Method(name="own-scale", params={"t": 50})
+    assert made.request.method == Method(name="relative-threshold", params={"t": 50})
     assert made.request.cohort == reviewed.location
     assert [(c.name, c.frames) for c in made.classes if c.frames] == [("pleura", 3), ("b-line", 5)]
 
@@ -436,7 +436,7 @@ def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
     [
         ({"cohort": None}, Wish(), "Open a cohort"),
         ({"learnable": None}, Wish(), "Counting"),
-        ({"learnable": Learnable()}, Wish(), "Mark frames as reviewed first"),
+        ({"learnable": LabelInventory()}, Wish(), "Mark frames as reviewed first"),
         ({"trainer": False}, Wish(), "needs PyTorch"),
         ({"read_only": True}, Wish(), "only be read"),
         ({"busy": "m1"}, Wish(), "m1 is at work"),

@@ -32,7 +32,7 @@ def make_cohort(location: Path, *clips: str, n_frames: int = 6) -> Cohort:
     return made
 
 
-class Desk:
+class Bench:
     """A viewer with the panel, a session and a hand.
 
     Parameters
@@ -58,8 +58,8 @@ class Desk:
 
     def open(self, cohort: Cohort, reader: str = "Dr. Ada", clip: str = "clip-1") -> None:
         """Open a clip to paint B-lines with a brush of 8."""
-        assert self.panel.desk.open(cohort.location, reader)
-        assert self.panel.desk.open_clip(clip)
+        assert self.panel.cohort_actions.open(cohort.location, reader)
+        assert self.panel.cohort_actions.open_clip(clip)
         self.session.class_name = "b-line"
         self.session.brush_size = 8
         wait(100)
