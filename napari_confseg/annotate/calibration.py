@@ -113,7 +113,7 @@ class CalibrationSession:
             (events.cohort, self._on_place),
             (events.rater, self._on_place),
             (events.clip, self._on_progress),
-            (session.progress_changed, self._on_progress),
+            (session.editor.progress_changed, self._on_progress),
             (events.frame, self._on_progress),
         )
         self._on_place()
@@ -121,7 +121,7 @@ class CalibrationSession:
     def close(self) -> None:
         """Hear no more of the session, and let others be seen again."""
         self._links.cut()
-        self._session.begin_exercise(False)
+        self._session.access.begin_exercise(False)
 
     # ---- what there is --------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class CalibrationSession:
         self._record = record
 
     def _settle(self) -> None:
-        self._session.begin_exercise(self.current is not None)
+        self._session.access.begin_exercise(self.current is not None)
         self.changed.emit()
 
     def _on_place(self, *_: object) -> None:

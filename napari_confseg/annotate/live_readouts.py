@@ -103,7 +103,7 @@ class LiveReadouts:
             (events.clip, self._on_other),
             (events.overlays, self._on_overlays),
             (events.frame, self._on_frame),
-            (session.edited, self._on_edit),
+            (session.editor.edited, self._on_edit),
             (session.sector_changed, self._on_other),  # beams, and with them depths, are others
         )
 

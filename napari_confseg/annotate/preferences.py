@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.view import Style
 from napari_confseg.store.journal import journal_folder
 

@@ -13,7 +13,7 @@ from psygnal import Signal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_confseg.agreement.overlap import soft_dice_by_class
-from napari_confseg.annotate.blinding import Role, Standing
+from napari_confseg.annotate.access import Role, Visibility
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.annotate.review_progress import painted, reviewed_frames
 from napari_confseg.store import ClipNotes, Status, StoreError
@@ -361,7 +361,7 @@ def may_compare(cohort: Cohort, name: str, rater: str, role: Role) -> bool:
         If the clip or the rater can't be read.
     """
     rule = cohort.meta.blinding
-    if not Standing(rule, role).blinded:
+    if not Visibility(rule, role).blinded:
         return True
     clip = cohort.clip(name)
     if rater not in clip.raters():
@@ -369,7 +369,7 @@ def may_compare(cohort: Cohort, name: str, rater: str, role: Role) -> bool:
     mine = clip.rater(rater)
     complete = bool(reviewed_frames(mine.read_status()).all())
     unblinded = mine.read_clip_notes().unblinded is not None
-    return not Standing(rule, role, complete, unblinded).blinded
+    return not Visibility(rule, role, complete, unblinded).blinded
 
 
 class Score(BaseModel):

@@ -11,7 +11,7 @@ import pytest
 from napari_confseg.agreement.agreement import agree
 from napari_confseg.agreement.overlap import soft_dice_by_class
 from napari_confseg.annotate import worklist
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.worklist import Scores, Which, may_compare, read_facts
 from tests.annotate.edits import paint, review_all
 from tests.conftest import add_clip
@@ -143,7 +143,7 @@ def test_the_score_agrees_with_the_agreement_report(cohort: Cohort) -> None:
 def test_who_is_blinded_may_not_know_how_alike_the_others_are(
     session: Session,
 ) -> None:
-    session.set_blinding("until-reviewed")
+    session.access.set_rule("until-reviewed")
     cohort = session.cohort
 
     def may(role: Role = Role.READER) -> list[bool]:
@@ -154,5 +154,5 @@ def test_who_is_blinded_may_not_know_how_alike_the_others_are(
     review_all(session)
     session.flush()
     assert may() == [True, False]
-    session.set_blinding("none")
+    session.access.set_rule("none")
     assert may() == [True, True]

@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import Facet, Sort, Which
 from napari_confseg.store import ClipNotes, Cohort, validate
@@ -63,7 +63,7 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
     assert session.clip.name == "clip-1"
     assert "first clip" in session.message
     # The mouse over the picture is a sign of activity, after however long a pause.
-    watch = session._watch
+    watch = session.activity
     watch._until = 0.0
     places = itertools.cycle([(50, 50), (60, 60)])
 
@@ -80,12 +80,12 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
     click(about.pathology["effusion"])
     QTest.keyClicks(about.tags, "film, teaching")
     QTest.keyClicks(about.note, "rib 8 shadow")
-    bench.until(lambda: session.about.note == "rib 8 shadow")
+    bench.until(lambda: session.clip_notes.current.note == "rib 8 shadow")
     said = {"zone": "R3", "quality": 4, "pathology": ("effusion",), "tags": ("film", "teaching")}
-    assert session.about.model_dump(include=set(said)) == said
+    assert session.clip_notes.current.model_dump(include=set(said)) == said
     assert (session.class_name, session.confidence) == ("b-line", 60)  # letters were letters
     click(about.quality[4])  # again: taken back
-    assert session.about.quality is None
+    assert session.clip_notes.current.quality is None
     # A clip that is finished says so and leads on.
     assert not panel.finished.isVisible()
     click(queue.chips[Which.TO_DO])
@@ -173,7 +173,10 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
         lambda *_a, **_k: ("Prof. Dee", True),
     )
     panel.others.let.click()
-    assert (session.about.unblinded.by, session.about.unblinded.why) == ("Prof. Dee", "allowed")
+    assert (session.clip_notes.current.unblinded.by, session.clip_notes.current.unblinded.why) == (
+        "Prof. Dee",
+        "allowed",
+    )
     assert set(panel.others.boxes) == {"bo", "cy"}
     panel.cohort_actions.open_clip("clip-1")
     assert panel.others.boxes == {}
@@ -215,7 +218,7 @@ def test_no_clips_unreadable_clips_and_a_zip(
     bench.panel.cohort_actions.open_first_clip()
     assert bench.session.clip.name == "clip-1"
     assert not bench.panel.about.isEnabled()
-    assert bench.session.about == ClipNotes()
+    assert bench.session.clip_notes.current == ClipNotes()
     bench.until(lambda: bench.panel.queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
     assert cell(bench, 2, NAME) == "clip-10"
 

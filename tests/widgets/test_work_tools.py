@@ -70,7 +70,7 @@ def test_bands_and_smart_edges(bench: Bench, cohort: Cohort) -> None:
 
 
 def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
-    session, hand, kit = bench.session, bench.hand, bench.panel.saving.kit
+    session, hand, marker = bench.session, bench.hand, bench.session.toolkit.marker
     session.class_name = "a-line"
     hand.key("Shift+B")  # the tool takes its class
     assert (session.tool, session.class_name) == (Tool.B_LINE, "b-line")
@@ -78,7 +78,7 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     hand.move(30, 64)
     bench.until(lambda: preview(bench) is not None)
     hand.move(30, 70)
-    expected = kit.band(Tool.B_LINE, (30, 60), (30, 70), straight=True)
+    expected = marker.band(Tool.B_LINE, (30, 60), (30, 70), straight=True)
     bench.until(lambda: np.array_equal(preview(bench), expected > 0))
     assert not session.strokes  # shown, not painted
     hand.key("Escape")
@@ -93,7 +93,7 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     assert preview(bench) is None
     hand.stroke([(40, 30), (42, 36)])  # one drag is two points
     bench.until(lambda: len(session.strokes) == 2)
-    both = np.maximum(expected, kit.band(Tool.B_LINE, (40, 30), (42, 36), straight=True))
+    both = np.maximum(expected, marker.band(Tool.B_LINE, (40, 30), (42, 36), straight=True))
     assert np.array_equal(stored(bench, cohort)[2, 1], both)
     assert [s.tool for s in session.strokes] == ["b-line", "b-line"]
 
@@ -103,7 +103,7 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     hand.click(34, 80)
     bench.until(lambda: len(session.strokes) == 3)
     assert np.array_equal(
-        session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=False)
+        session.planes["pleura"][1], marker.band(Tool.PLEURA, (34, 50), (34, 80), straight=False)
     )
     hand.key("Ctrl+Z")
     hand.click(34, 50)
@@ -112,7 +112,7 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     )
     bench.until(lambda: len(session.strokes) == 4)
     assert np.array_equal(
-        session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=True)
+        session.planes["pleura"][1], marker.band(Tool.PLEURA, (34, 50), (34, 80), straight=True)
     )
 
     # napari's own keys lead out of it, and Space, held, back into it.
@@ -136,9 +136,13 @@ def a_smart_edge_takes_the_place_of_the_polygon(bench: Bench, cohort: Cohort) ->
     hand.key("Escape")
     hand.polygon(corners)
     bench.until(lambda: len(session.strokes) == before + 1)
-    kit = bench.panel.saving.kit
+    marker = bench.session.toolkit.marker
     expected = snapped(
-        kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60, inside=kit.beams.inside
+        marker.picture,
+        region_of(corners, SHAPE),
+        band=3.0,
+        confidence=60,
+        inside=marker.beams.inside,
     )
     assert np.array_equal(stored(bench, cohort)[2, 0], expected)
     assert np.array_equal(bench.layer().data, session.planes["b-line"])
@@ -200,7 +204,7 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
 
 def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort) -> None:
     session, hand, saving = bench.session, bench.hand, bench.panel.saving
-    inside, frames = saving.kit.beams.inside, session.clip.frames[:]
+    inside, frames = session.toolkit.marker.beams.inside, session.clip.frames[:]
     assert not saving.buttons["carry.on"].isEnabled()
     assert saving.buttons["carry.on"].toolTip().endswith("Nothing is marked on this frame.")
     assert saving.buttons["paste"].toolTip().endswith("Nothing is copied yet.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.links import Links
 from napari_confseg.annotate.review.decisions import Case, Settled
 from napari_confseg.annotate.review.prefill import agree, compare, read_raters, still_untouched
@@ -86,9 +86,8 @@ class Looking:
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
             (session.events.save_state, self._settle),
-            (session.events.role, self._on_clip),
-            (session.blinding_changed, self._on_clip),
-            (session.progress_changed, self._on_progress),
+            (session.access.changed, self._on_clip),
+            (session.editor.progress_changed, self._on_progress),
         )
         self._on_clip()
 
@@ -188,7 +187,7 @@ class Looking:
             if reading.empty or (session.adjudicator and name == session.rater):
                 continue
             with suppress(BlindedError):
-                session.look_at(reading.rater.meta.kind)
+                session.access.admit(reading.rater.meta.kind)
                 self.readings[name] = reading
         self._read = self._tick
         self._settle()
@@ -243,7 +242,7 @@ class Looking:
 
     def _pending(self, rows: Sequence[RaterRow], classes: Sequence[ClassSpec]) -> Pending | None:
         session, wish = self.session, self.state.wish
-        if session.clip is None or session.standing.blinded:
+        if session.clip is None or session.access.visibility().blinded:
             return None
         if self._read != self._tick:
             return Reread(self._tick)
@@ -279,8 +278,8 @@ class Looking:
             return "Open a cohort in the Annotate panel first."
         if session.clip is None:
             return "Open a clip in the Annotate panel first."
-        if session.standing.blinded:
-            return session.standing.why()
+        if session.access.visibility().blinded:
+            return session.access.visibility().why()
         if session.adjudicator and not session.writable:
             return f"{say(session.save_state).line}. You can look, but not decide."
         if self._read != self._tick:

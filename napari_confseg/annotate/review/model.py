@@ -33,7 +33,7 @@ class Review(Carrying):
         self._due: tuple[ClipDue, ...] = ()
         super().__init__(session)
         self._links.add(
-            (session.edited, self._on_edited), (session.events.cohort, self._forget_due)
+            (session.editor.edited, self._on_edited), (session.events.cohort, self._forget_due)
         )
 
     # ---- stepping -------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from napari_confseg.store import EXCLUDED, Edit, Patch, Status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_confseg.annotate.session import Session
     from napari_confseg.store import Stroke
 
 
@@ -45,7 +46,7 @@ class ToolAction(StrEnum):
     CLIP = "clip-to-sector"
 
 
-class Toolkit(Marker):
+class Toolkit:
     """Does on a session what each tool is for.
 
     Every method that changes planes commits one edit under the session's merge rule, touches no
@@ -58,6 +59,11 @@ class Toolkit(Marker):
     session : Session
         What is annotated.
     """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.marker = Marker(session)
+        """The tools of the mouse."""
 
     # ---- what can be done -----------------------------------------------------------------
 
@@ -102,7 +108,7 @@ class Toolkit(Marker):
 
     def _why_not_paste(self) -> str:
         session = self._session
-        clip, board = self._of_clip(), session.clipboard
+        clip, board = self.marker.clip, session.clipboard
         if board is None:
             return "Nothing is copied yet."
         if board.shape != clip.shape[1:]:
@@ -134,7 +140,7 @@ class Toolkit(Marker):
         if not snippets:  # what is excluded is no mark
             session.message = "Nothing is marked on this frame."
             return False
-        session.clipboard = Clipboard(self._of_clip().shape[1:], frame, snippets)
+        session.clipboard = Clipboard(self.marker.clip.shape[1:], frame, snippets)
         labels = [c.label for c in session.classes if c.name in snippets]
         session.message = f"Copied from frame {frame + 1}: {', '.join(labels)}."
         return True
@@ -151,14 +157,14 @@ class Toolkit(Marker):
             for c in session.classes
             if c.name in able and c.name in session.clipboard.snippets
         }
-        return self.mark_here(proposals, highest(proposals.values()), ToolAction.PASTE.value)
+        return self.marker.mark_here(proposals, highest(proposals.values()), ToolAction.PASTE.value)
 
     def clip_to_sector(self) -> Stroke | None:
         """Take away marks outside the sector, on every frame."""
         session = self._session
         if self._refused(ToolAction.CLIP):
             return None
-        inside, names, here = self.beams.inside, self.classes(), session.view().frame
+        inside, names, here = self.marker.beams.inside, self.classes(), session.view().frame
         changes = (
             Change(c, t, plane, clipped(plane, inside))
             for name in names
@@ -205,12 +211,12 @@ class Toolkit(Marker):
         }
         return Propagation(
             session.planes,
-            self._of_clip().frames,
+            self.marker.clip.frames,
             planes,
             start,
             min(steps, room),
             direction,
-            self.beams.inside,
+            self.marker.beams.inside,
         )
 
     def interpolation(self) -> Interpolation | None:
@@ -231,7 +237,7 @@ class Toolkit(Marker):
                 "No gap to fill here: go between two frames that you painted, or onto the second."
             )
             return None
-        return Interpolation(session.planes, session.view().frame, gaps, self.beams.inside)
+        return Interpolation(session.planes, session.view().frame, gaps, self.marker.beams.inside)
 
     def propagate(self, steps: int = 1, direction: int = 1) -> Stroke | None:
         """Carry this frame's marks on, at once; for long ways run :meth:`propagation` beside."""

@@ -50,7 +50,7 @@ class Activity(QObject):  # type: ignore[misc]
         self._callbacks = []
 
     def _on_mouse(self, _viewer: Any, _event: Any) -> None:
-        self._session.stir()
+        self._session.activity.note()
 
     def _on_time(self) -> None:
-        self._session.keep_time()
+        self._session.save_activity()

@@ -67,7 +67,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self.tags.editingFinished.connect(self.hand_in)
         self.note.textChanged.connect(self._on_typed)
         self._links = [
-            (session.events.about, self.show_now),
+            (session.clip_notes.changed, self.show_now),
             (session.events.clip, self._on_clip),
             (session.events.save_state, self._on_save_state),
             (session.leaving, self.hand_in),
@@ -140,7 +140,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
 
     def _on_clip(self, *_: object) -> None:
         self._soon.stop()
-        about = self._session.about
+        about = self._session.clip_notes.current
         self.tags.setText(", ".join(about.tags))
         self._set_note(about.note)
         self.show_now()
@@ -148,7 +148,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
 
     def show_now(self, *_: object) -> None:
         """Show what the session says; a field that is being filled is left alone."""
-        about = self._session.about
+        about = self._session.clip_notes.current
         for zone, chip in self.zones.items():
             chip.setChecked(zone == about.zone)
         for n, chip in self.quality.items():
@@ -200,7 +200,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self._soon.stop()
         if not self._session.writable:
             return
-        about = self._session.about
+        about = self._session.clip_notes.current
         typed = {"tags": self._tags_typed(), "note": self.note.toPlainText()}
         changes = {name: value for name, value in typed.items() if value != getattr(about, name)}
         if changes:

@@ -87,7 +87,8 @@ class UsagePart(QWidget):  # type: ignore[misc]
         layout.addWidget(self.note)
         events = session.events
         self._links = [
-            (s, self._on_change) for s in (events.clip, events.class_name, session.progress_changed)
+            (s, self._on_change)
+            for s in (events.clip, events.class_name, session.editor.progress_changed)
         ]
         self._links.append((events.confidence, self._on_confidence))
         for signal, slot in self._links:

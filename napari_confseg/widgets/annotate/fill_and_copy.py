@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.tools.filling import run
-from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
+from napari_confseg.annotate.tools.toolkit import ToolAction
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
@@ -61,7 +61,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.kit = Toolkit(session)
+        self._toolkit = session.toolkit
         self._chore: BackgroundJob | None = None
         self._keys: Mapping[str, str] = {}
         self.buttons: dict[str, QToolButton] = {}
@@ -69,7 +69,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         self._make_rest()
         session_events = session.events
         self._links: list[Any] = [
-            session.progress_changed,
+            session.editor.progress_changed,
             *(
                 session_events[name]
                 for name in (
@@ -109,7 +109,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         self._layout.addWidget(self.reach)
 
     def _make_rest(self) -> None:
-        kit = self.kit
+        kit = self._toolkit
         row = QHBoxLayout()
         row.setSpacing(3)
         row.addWidget(self._button("interpolate", "Fill gap", lambda _d: self.interpolate()), 1)
@@ -149,7 +149,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         session = self._session
         for name, made in self.buttons.items():
             tool_action = ToolAction.PROPAGATE if name in _DIRECTION else ToolAction(name)
-            why = self.kit.why_not(tool_action, _DIRECTION.get(name, 0))
+            why = self._toolkit.why_not(tool_action, _DIRECTION.get(name, 0))
             if self._chore is not None and tool_action in (
                 ToolAction.PROPAGATE,
                 ToolAction.INTERPOLATE,
@@ -175,18 +175,18 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         """Carry the marks to the next or the previous frame, and go there."""
         session = self._session
         at = session.view().frame
-        if self._chore is None and self.kit.propagate(1, direction) is not None:
+        if self._chore is None and self._toolkit.propagate(1, direction) is not None:
             session.frame = at + direction
 
     def carry_through(self, direction: int) -> None:
         """Carry the marks on as far as the session says."""
         if self._chore is None:
-            self._begin(self.kit.propagation(self._session.reach, direction))
+            self._begin(self._toolkit.propagation(self._session.reach, direction))
 
     def interpolate(self) -> None:
         """Fill the gap about this frame."""
         if self._chore is None:
-            self._begin(self.kit.interpolation())
+            self._begin(self._toolkit.interpolation())
 
     def _begin(self, filling: Filling | None) -> None:
         if filling is None:
@@ -201,7 +201,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
 
     def _on_done(self, filling: Filling, found: list[Filled]) -> None:
         self._chore = None
-        if self.kit.land(filling, found) is not None:
+        if self._toolkit.land(filling, found) is not None:
             self._session.message = _so_far(filling, found)
         self.refresh()
 

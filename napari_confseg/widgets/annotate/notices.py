@@ -46,7 +46,7 @@ class Finished(QWidget):  # type: ignore[misc]
         row.addWidget(self.go)
         self._links = [
             (session.events.clip, self.show_now),
-            (session.progress_changed, self.show_now),
+            (session.editor.progress_changed, self.show_now),
             (session.worklist.changed, self.show_now),
         ]
         for signal, slot in self._links:
@@ -66,7 +66,7 @@ class Finished(QWidget):  # type: ignore[misc]
     def show_now(self, *_: object) -> None:
         """Show what is to be said now."""
         session = self._session
-        done = session.clip is not None and session.standing.complete
+        done = session.clip is not None and session.access.visibility().complete
         self.setVisible(done)
         if done and session.clip is not None:
             more = session.worklist.to_do_after(session.clip.name) is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QTimer
 
-from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.preferences import Preferences, account_name
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import StoreError
@@ -85,7 +85,7 @@ class AnnotatePanel(ShownSession):
         self.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
         self.palette_.lock_wanted.connect(self._on_lock_wanted)
         self.palette_.solo_wanted.connect(self._on_solo_wanted)
-        self.tools.wanted.connect(lambda tool: self.saving.kit.take(Tool(tool)))
+        self.tools.wanted.connect(lambda tool: session.toolkit.marker.take(Tool(tool)))
         self.tools.size_wanted.connect(lambda v: setattr(session, "brush_size", v))
         self.opacity.wanted.connect(lambda v: setattr(session, "opacity", v / 100))
         self.threshold.wanted.connect(lambda v: setattr(session, "threshold", v))
@@ -132,10 +132,9 @@ class AnnotatePanel(ShownSession):
             (events.overlays, self._on_overlays),
             (events.save_state, self._on_save_state),
             (events.message, self._on_message),
-            (events.role, self._on_overlays),
-            (events.about, self._on_sight),
-            (self.session.blinding_changed, self._on_overlays),
-            (self.session.progress_changed, self._on_progress),
+            (self.session.clip_notes.changed, self._on_sight),
+            (self.session.access.changed, self._on_overlays),
+            (self.session.editor.progress_changed, self._on_progress),
         ]
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802

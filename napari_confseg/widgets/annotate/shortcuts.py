@@ -20,7 +20,6 @@ from napari_confseg.annotate.review.actions import GROUP as REVIEW
 from napari_confseg.annotate.review.actions import review_actions
 from napari_confseg.annotate.shortcuts import Binding, settled
 from napari_confseg.annotate.tools.merging import Merge
-from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Style, Tool
 
 if TYPE_CHECKING:
@@ -45,10 +44,10 @@ def work_bindings(session: Session, ask: Callable[[str], object]) -> list[Bindin
     ask : callable
         Is asked, by the action's id, for what takes long and runs beside the event loop.
     """
-    kit = Toolkit(session)
+    toolkit = session.toolkit
 
     def taking(tool: Tool) -> Callable[[], object]:
-        return lambda: kit.take(tool)
+        return lambda: toolkit.marker.take(tool)
 
     def asking(name: str) -> Callable[[], object]:
         return lambda: ask(name)
@@ -99,14 +98,14 @@ def work_bindings(session: Session, ask: Callable[[str], object]) -> list[Bindin
             "Shift+I",
             asking("interpolate"),
         ),
-        Binding("copy", SAVING, "Copy the marks of this frame", "Shift+C", kit.copy),
-        Binding("paste", SAVING, "Paste them onto this frame", "Shift+D", kit.paste),
+        Binding("copy", SAVING, "Copy the marks of this frame", "Shift+C", toolkit.copy),
+        Binding("paste", SAVING, "Paste them onto this frame", "Shift+D", toolkit.paste),
         Binding(
             "clip-to-sector",
             SAVING,
             "Take away what lies outside the sector",
             "Shift+O",
-            kit.clip_to_sector,
+            toolkit.clip_to_sector,
         ),
         Binding(
             "lock",

@@ -204,12 +204,12 @@ class ShownSession(AnnotateForm):
         frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
         self.palette_.set_counts(frames, strokes)
         self.transport.strip.set_progress(session.status, session.marked)
-        self.light.set_undo(session.can_undo, session.can_redo)
+        self.light.set_undo(session.editor.can_undo, session.editor.can_redo)
         self._on_frame()
         self._on_sight()
 
     def _on_sight(self, *_: object) -> None:
-        if self.others.why_hidden != self.session.standing.why():
+        if self.others.why_hidden != self.session.access.visibility().why():
             self._on_overlays()
 
     def _on_overlays(self, *_: object) -> None:
@@ -217,7 +217,9 @@ class ShownSession(AnnotateForm):
         if session.clip is None:
             return
         shown = [o.name for o in session.overlays]
-        self.others.set_raters(session.others(), shown, self._icon, session.standing.why())
+        others = session.access.others(session.clip, session.rater)
+        why_hidden = session.access.visibility().why()
+        self.others.set_raters(others, shown, self._icon, why_hidden)
         self._say_accept()
 
     def _say_accept(self) -> None:
@@ -233,7 +235,7 @@ class ShownSession(AnnotateForm):
     def _on_save_state(self, *_: object) -> None:
         session = self.session
         self.light.set_saying(say(session.save_state))
-        self.light.set_undo(session.can_undo, session.can_redo)
+        self.light.set_undo(session.editor.can_undo, session.editor.can_redo)
         self.tools.set_writable(session.writable)
         self.transport.set_writable(session.writable)
         self._on_tool()

@@ -313,8 +313,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
             (session.worklist.changed, self._on_changed),
             (session.events.clip, self.show_now),
             (session.events.rater, self._on_reader),
-            (session.events.role, self._on_reader),
-            (session.blinding_changed, self._on_reader),
+            (session.access.changed, self._on_reader),
         ]
         for signal, slot in self._links:
             signal.connect(slot)
@@ -390,7 +389,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
     def set_clips(self, names: list[str], *, forget: bool = True) -> None:
         """List these clips, and find out how far they are."""
         self._session.worklist.set_clips(names, forget=forget)
-        self._session.note_facts()
+        self._session.update_worklist()
         self.show_now()
         self.reader.read()
 

@@ -48,7 +48,7 @@ class ListReader(QObject):  # type: ignore[misc]
         """Read everything anew; what is being read is dropped."""
         self.stop()
         session = self._session
-        cohort, rater, role = session.cohort, session.rater, session.role
+        cohort, rater, role = session.cohort, session.rater, session.access.role
         if cohort is None or not rater:
             return
         names = session.worklist.names() + tuple(session.worklist.facts)

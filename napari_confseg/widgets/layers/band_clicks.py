@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.annotate.tools.bands import Point
-    from napari_confseg.annotate.tools.toolkit import Toolkit
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,14 +127,12 @@ class BandClicks:
     Parameters
     ----------
     session : Session
-        What is annotated.
-    kit : Toolkit
-        Paints.
+        What is annotated; its toolkit paints.
     """
 
-    def __init__(self, session: Session, kit: Toolkit) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._kit = kit
+        self._marker = session.toolkit.marker
         self._first: Point | None = None
         self._latest: tuple[Point, bool] | None = None
         self._layer: weakref.ref[Any] | None = None
@@ -194,9 +191,9 @@ class BandClicks:
         first, tool = self._first, self._band_tool()
         self.drop()
         if first is not None and tool is Tool.B_LINE:
-            self._kit.b_line(first, second)
+            self._marker.b_line(first, second)
         elif first is not None and tool is Tool.PLEURA:
-            self._kit.pleura(first, second, straight=self._straight(otherwise))
+            self._marker.pleura(first, second, straight=self._straight(otherwise))
 
     def _aim(self, layer: Any, event: Any) -> None:
         """Show the band to the pointer; of many moves at once only the latest."""
@@ -211,7 +208,7 @@ class BandClicks:
         if layer is None or tool is None or self._first is None or self._latest is None:
             return
         (second, otherwise), self._latest = self._latest, None
-        band = self._kit.band(tool, self._first, second, straight=self._straight(otherwise))
+        band = self._marker.band(tool, self._first, second, straight=self._straight(otherwise))
         plane = session.planes[session.class_name][session.view().frame]
         color = session.classes[session.class_index()].color
         drawing = drawing_of(band, plane, merged(plane, band, session.merge), color)

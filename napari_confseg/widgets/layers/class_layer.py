@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.annotate.tools.toolkit import Toolkit
     from napari_confseg.annotate.view import ViewState
     from napari_confseg.widgets.layers.band_clicks import BandClicks
 
@@ -114,7 +113,6 @@ class View(Protocol):
     """What a class's layer needs of the view that it belongs to."""
 
     session: Session
-    kit: Toolkit
     clicks: BandClicks
     left_for_pan: Tool | None
     shown: ViewState | None
@@ -193,7 +191,7 @@ class ClassLayer:
     def _paint_polygon(self, layer: Labels, points: Sequence[Any], new_label: int) -> None:
         if self._session.view().tool is Tool.SMART_EDGE:
             corners = np.floor(np.asarray(points, float)[:, -2:])  # napari's lie half a pixel on
-            self._view.kit.snap([(float(y), float(x)) for y, x in corners])
+            self._session.toolkit.marker.snap([(float(y), float(x)) for y, x in corners])
             return
         Labels.paint_polygon(layer, points, new_label)
         self._settle(layer)
@@ -227,7 +225,7 @@ class ClassLayer:
             self._session.message = NOTHING_BY_RULE
             return True
         edit = Edit((patch,), value, tool.value, patch.class_index, patch.frame)
-        return self._session.record(edit) is not None
+        return self._session.commit(edit, painted=True) is not None
 
     def _settle(self, layer: Labels) -> None:
         """Bring the layer to what the rule or a refusal made of a stroke."""

@@ -92,7 +92,7 @@ class ClipsDue(QWidget):  # type: ignore[misc]
         cohort, wish = self._review.session.cohort, self._review.state.wish
         if cohort is None or self._chore is not None:
             return
-        if why := self._review.session.why_not_cohort():
+        if why := self._review.session.access.cohort_visibility().why():
             self._review.session.message = why
             return
         self._review.session.flush(2)  # what was decided just now counts

@@ -27,7 +27,6 @@ from napari_confseg.annotate.tools.marking import SNAP_REACH
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of, snapped
-from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.readouts import Beams
 from napari_confseg.store import DEFAULT_CLASSES, Cohort, Sector
 from tests.annotate.edits import paint
@@ -137,7 +136,7 @@ class Sitting(RuleBasedStateMachine):
         self.session.choose_reader("Ada")
         self.session.open_clip("clip-1")
         self.session.show_rater("run-1")
-        self.kit = Toolkit(self.session)
+        self.kit = self.session.toolkit
         self.copied: dict[int, np.ndarray] = {}
         self.session.class_name = self.session.classes[0].name
         self.brush((8, 8), (15, 18), 80)  # something to carry on
@@ -239,7 +238,7 @@ class Sitting(RuleBasedStateMachine):
             )
         name = "b-line" if b_line else "pleura"
         expected = self._open(c) and self._merge(name, {(c, t): made})
-        assert (getattr(self.kit, name.replace("-", "_"))(a, b) is not None) == expected
+        assert (getattr(self.kit.marker, name.replace("-", "_"))(a, b) is not None) == expected
 
     @rule(corners=st.lists(points, min_size=3, max_size=5, unique=True))
     def smart_edge(self, corners: list[tuple[int, int]]) -> None:
@@ -252,7 +251,7 @@ class Sitting(RuleBasedStateMachine):
             inside=self.beams.inside,
         )
         expected = self._open(c) and self._merge("smart-edge", {(c, t): made})
-        assert (self.kit.snap(corners) is not None) == expected
+        assert (self.kit.marker.snap(corners) is not None) == expected
 
     def _go_to_marks(self, pick: int) -> None:
         """Most places are empty: tools that need marks begin where there are some."""
