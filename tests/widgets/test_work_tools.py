@@ -97,8 +97,8 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     assert np.array_equal(stored(bench, cohort)[2, 1], both)
     assert [s.tool for s in session.strokes] == ["b-line", "b-line"]
 
-    bench.panel.tools.buttons[Tool.PLEURA].click()
-    assert bench.panel.options.follow.isVisible()
+    bench.panel.form.tools.buttons[Tool.PLEURA].click()
+    assert bench.panel.form.options.follow.isVisible()
     hand.click(34, 50)
     hand.click(34, 80)
     bench.until(lambda: len(session.strokes) == 3)
@@ -118,7 +118,7 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     # napari's own keys lead out of it, and Space, held, back into it.
     hand.key("4")
     assert (session.tool, bench.layer("Pleural line").mode) == (Tool.FILL, "fill")
-    bench.panel.tools.buttons[Tool.PLEURA].click()
+    bench.panel.form.tools.buttons[Tool.PLEURA].click()
     layer = bench.layer("Pleural line")
     layer.mode = "pan_zoom"
     assert session.tool is Tool.PAN
@@ -165,12 +165,12 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
     session, hand = bench.session, bench.hand
     session.confidence = 80
     hand.stroke([(40, 40), (40, 70)])
-    bench.panel.tools.buttons[Tool.EXCLUDE].click()
+    bench.panel.form.tools.buttons[Tool.EXCLUDE].click()
     hand.stroke([(60, 40), (60, 70)])
     bench.until(lambda: len(session.strokes) == 2)
     hand.key("Shift+M")
     assert session.merge is Merge.RAISE
-    assert bench.panel.options.rules[Merge.RAISE].isChecked()
+    assert bench.panel.form.options.rules[Merge.RAISE].isChecked()
     session.confidence = 30
     hand.key("2")  # from excluding back to the brush, though napari's mode is the same
     assert session.tool is Tool.BRUSH
@@ -190,11 +190,11 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
         assert not before[changed].any()  # what was surer or excluded stays
         assert np.array_equal(bench.layer().data[0], now)
         assert np.array_equal(stored(bench, cohort)[2, 0], now)
-        bench.panel.tools.buttons[Tool.POLYGON].click()
+        bench.panel.form.tools.buttons[Tool.POLYGON].click()
     painted = session.planes["b-line"][0].copy()
     hand.polygon([(36, 42), (36, 50), (44, 50), (44, 42)])
     assert len(session.strokes) == 4  # nothing to raise: no stroke
-    assert "merge rule" in bench.panel.message.text()
+    assert "merge rule" in bench.panel.form.message.text()
     assert np.array_equal(bench.layer().data[0], painted)
     hand.key("1")
     hand.stroke([(40, 40), (40, 70)])
@@ -203,7 +203,7 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
 
 
 def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort) -> None:
-    session, hand, saving = bench.session, bench.hand, bench.panel.saving
+    session, hand, saving = bench.session, bench.hand, bench.panel.form.fill
     inside, frames = session.toolkit.marker.beams.inside, session.clip.frames[:]
     assert not saving.buttons["carry.on"].isEnabled()
     assert saving.buttons["carry.on"].toolTip().endswith("Nothing is marked on this frame.")
@@ -256,17 +256,17 @@ def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort)
 def locks_solo_and_stopping(bench: Bench) -> None:
     session, hand, panel = bench.session, bench.hand, bench.panel
     before = len(session.strokes)
-    row = panel.palette_.rows["b-line"]
+    row = panel.form.palette_.rows["b-line"]
     row.lock.click()
     assert session.locked == {"b-line"}
     assert bench.layer().mode == "pan_zoom"
     hand.stroke([(45, 50), (45, 70)])
     assert len(session.strokes) == before
-    assert not panel.saving.buttons["paste"].isEnabled()
+    assert not panel.form.fill.buttons["paste"].isEnabled()
     hand.key("Shift+F")
     assert not session.locked
     QTest.mouseClick(
-        panel.palette_.rows["pleura"].eye,
+        panel.form.palette_.rows["pleura"].eye,
         Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.AltModifier,
     )
@@ -282,13 +282,13 @@ def locks_solo_and_stopping(bench: Bench) -> None:
     bench.until(lambda: len(session.strokes) > before)
     session.playing = True
     session.frame = 0
-    panel.saving.buttons["carry.on"].click()
-    assert panel.work_line.busy
+    panel.form.fill.buttons["carry.on"].click()
+    assert panel.form.progress.busy
     assert not session.playing
-    assert panel.saving.buttons["carry.on"].toolTip().endswith("or stop it below.")
-    panel.work_line.stop.click()
+    assert panel.form.fill.buttons["carry.on"].toolTip().endswith("or stop it below.")
+    panel.form.progress.stop.click()
     hand.stroke([(60, 50), (60, 70)])  # meanwhile
-    bench.until(lambda: not panel.work_line.busy)
+    bench.until(lambda: not panel.form.progress.busy)
     tools = [s.tool for s in session.strokes[before:]]
     assert tools.count("brush") == 2
     while session.undo():

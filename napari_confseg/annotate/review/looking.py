@@ -30,7 +30,7 @@ from napari_confseg.annotate.review.state import (
     look_of,
     why_nothing,
 )
-from napari_confseg.annotate.save_state import say
+from napari_confseg.annotate.save_state import describe
 from napari_confseg.store import Status
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ class Looking:
         if session.access.visibility().blinded:
             return session.access.visibility().why()
         if session.adjudicator and not session.writable:
-            return f"{say(session.save_state).line}. You can look, but not decide."
+            return f"{describe(session.save_state).line}. You can look, but not decide."
         if self._read != self._tick:
             return ""
         if nothing or self._answered is None:
