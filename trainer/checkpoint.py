@@ -98,7 +98,7 @@ class RunConfig(BaseModel):
 
 def library_versions() -> dict[str, str]:
     """Return the versions that decide about numbers."""
-    return {name: version(name) for name in ("napari-confseg", "torch", "monai")}
+    return {name: version(name) for name in ("napari-confseg", "torch")}
 
 
 @dataclass

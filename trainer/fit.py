@@ -23,6 +23,7 @@ from trainer.live_preview import LivePreview
 from trainer.losses import loss_of
 from trainer.metrics_log import MetricsLog
 from trainer.network import SIZES
+from trainer.optimizer import AdamW
 from trainer.output_scaling import Seen
 from trainer.parallel import ALONE, SingleProcess, team
 from trainer.prepare import facts, prepare, prevalence
@@ -62,7 +63,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     average = deepcopy(network).eval()
     others = team()
     others.join(network, config.batch)
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
+    optimizer = AdamW(network.parameters())
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     smooth = torch.zeros((), device=device)
     resumable: dict[str, Any] = {
@@ -143,7 +144,7 @@ def learn_from(
     batch: Batch,
     model: nn.Module,
     plan: Plan,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     scaler: torch.amp.GradScaler,
     others: SingleProcess = ALONE,
 ) -> Tensor:
@@ -154,11 +155,11 @@ def learn_from(
     loss = loss_of(plan.config.method)(logits, batch.target, batch.weight)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     others.add_gradients(model)
-    scaler.unscale_(optimizer)
+    scaler.unscale_(optimizer)  # type: ignore[arg-type]
     torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
-    scaler.step(optimizer)
+    scaler.step(optimizer)  # type: ignore[arg-type]
     scaler.update()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     return loss.detach()
 
 

@@ -1,4 +1,4 @@
-"""The network: MONAI's U-Net, which downsamples first and so learns fastest (docs/networks.md)."""
+"""The network: a U-Net that downsamples first and so learns fastest (docs/networks.md)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from trainer import heads
+from trainer.unet import UNet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,18 +87,7 @@ class Segmenter(nn.Module):
         dropout: float = 0,
     ) -> None:
         super().__init__()
-        from monai.networks.nets import UNet
-
-        self.net = UNet(
-            spatial_dims=2,
-            in_channels=1,
-            out_channels=n_classes * outputs,
-            channels=channels,
-            strides=(2,) * (len(channels) - 1),
-            num_res_units=units,
-            norm="batch",
-            dropout=dropout,
-        )
+        self.net = UNet(n_classes * outputs, channels, units, dropout)
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("prior", torch.zeros(n_classes * outputs, 1, 1))
