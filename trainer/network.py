@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainer.output_scaling import Stretch
+    from trainer.samples import PackedFrames
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,14 @@ class Segmenter(nn.Module):
         """Move to `device`, in the memory format that convolutions like best there."""
         return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def set_statistics(self, frames: Tensor, prevalence: Tensor) -> None:
+    def set_statistics(self, frames: Tensor | PackedFrames, prevalence: Tensor) -> None:
         """Take the grey values' mean and spread, and each class's share of pixels, as known.
 
         A network that starts at the prevalence spends no steps on learning what is background.
 
         Parameters
         ----------
-        frames : uint8 tensor
+        frames : PackedFrames or uint8 tensor, shape (N, H, W)
             Frames to learn from.
         prevalence : float tensor, shape (C,)
             Mean target of each class.

@@ -23,7 +23,7 @@ from trainer.calibrate import calibrate, relative_thresholds
 if TYPE_CHECKING:
     from napari_confseg.methods import Method
     from trainer.calibrate import Calibration
-    from trainer.data import Samples
+    from trainer.samples import Samples
 
 Target = Callable[..., tuple[Tensor, Tensor]]
 Calibrate = Callable[["Samples", Sequence[int], Sequence[str]], "Calibration"]
