@@ -120,8 +120,10 @@ class PackedPlanes:
         """Keep one plane, ``uint8 (H, W)``, unless it is blank."""
         if np.array_equal(plane, self._blanks[self._blank_of[row]]):
             return
-        stated = plane[plane <= MAX_CONFIDENCE]
-        self.highest[row, c] = stated.max(initial=0)
+        highest = plane.max()
+        if highest > MAX_CONFIDENCE:  # something is excluded
+            highest = plane[plane <= MAX_CONFIDENCE].max(initial=0)
+        self.highest[row, c] = highest
         self._records.put(self._number(row, c), bytes(zstd.compress(plane, _LEVEL)))
 
     def through(
