@@ -139,7 +139,7 @@ def find_sources(
     classes : sequence of str
         The classes to learn.
     raters : sequence of str
-        Whose planes count; empty means every human.
+        Whose planes count; empty means every reader, but nothing that was imported.
     clips : sequence of str
         Look at these only; empty means all.
 
@@ -155,7 +155,7 @@ def find_sources(
         chosen = []
         for rater in map(clip.rater, clip.raters()):
             seen.add(rater.name)
-            if rater.name in raters if raters else rater.meta.kind == "human":
+            if rater.name in raters if raters else rater.meta.learnt:
                 chosen.append(rater)
         if not chosen:
             continue

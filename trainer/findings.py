@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.readouts import Beams, clip_readouts
-from napari_confseg.store import Status
+from napari_confseg.store import RATER_KINDS, Status
 from napari_confseg.store.backend import write_durably
 from trainer.data import read_frames
 
@@ -37,7 +37,7 @@ FINDINGS = (
 
 def looked_at(clip: Clip) -> list[int]:
     """Return the frames that a person has reviewed, or all if nobody has."""
-    people = [r for r in map(clip.rater, clip.raters()) if r.meta.kind == "human"]
+    people = [r for r in map(clip.rater, clip.raters()) if RATER_KINDS[r.meta.kind].compared]
     reviewed = [(r.read_status() == Status.REVIEWED).any(1) for r in people]
     if not any(r.any() for r in reviewed):
         return list(range(clip.shape[0]))

@@ -19,6 +19,7 @@ from trainer.data import (
 )
 from trainer.errors import TrainError
 from trainer.network import SIZES
+from trainer.predict import check_same_run
 from trainer.split import make_split
 from trainer.targets import RECIPES, make_targets
 
@@ -77,7 +78,9 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     """
     device = choose_device(request.device)
     cohort = Cohort.open(request.cohort)
-    _refuse_person(cohort, request.rater)
+    cohort.check_name(request.rater, "model")
+    if request.preview_clip in cohort.clips():
+        check_same_run(cohort.clip(request.preview_clip), request.rater, folder.path.name)
     indices = class_indices(cohort, request.classes)
     resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
@@ -164,16 +167,6 @@ def _decide(
         split=split,
         versions=library_versions(),
     )
-
-
-def _refuse_person(cohort: Cohort, rater: str) -> None:
-    for clip in map(cohort.clip, cohort.clips()):
-        if rater in clip.raters() and (kind := clip.rater(rater).meta.kind) != "model":
-            raise TrainError(
-                f"{clip.name} has a {kind} rater called {rater!r}: a model must not overwrite "
-                "their planes",
-                "Choose another name for the model.",
-            )
 
 
 def _place(samples: Samples, device: torch.device) -> Samples:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from napari_confseg.store import ClassSpec, Problem, Spacing, StoreError
-from napari_confseg.store.schema import Positive, RaterKind, Slug, Strict
+from napari_confseg.store.rater_kinds import RaterKind
+from napari_confseg.store.schema import Positive, Slug, Strict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -122,7 +122,11 @@ def test_exclusion_and_least(read: Cohort) -> None:
 def test_refusals_name_what_is_wrong(read: Cohort) -> None:
     with pytest.raises(StoreError) as error:
         make_consensus(read, "mean", name="anna", raters=["anna", "bert"], classes=["liver"])
-    assert {p.code for p in error.value.problems} == {"rater-itself", "class-unknown", "exists"}
+    assert {p.code for p in error.value.problems} == {
+        "rater-itself",
+        "class-unknown",
+        "rater-kind",
+    }
 
 
 def test_cancel_keeps_whole_clips(read: Cohort) -> None:
