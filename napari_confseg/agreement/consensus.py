@@ -102,7 +102,7 @@ def make_consensus(
     name : str, optional
         Of the consensus; the method's name if not given. One of that name is replaced.
     raters : sequence of str
-        Whose; every human if empty.
+        Whose; every reader if empty, but nothing imported.
     classes, clips : sequence of str
         All if empty.
     threshold : int

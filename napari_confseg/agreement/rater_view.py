@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import RATER_KINDS, Status
+from napari_confseg.store import RATER_KINDS, Status, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -76,6 +76,16 @@ def learnt_raters(cohort: Cohort) -> list[str]:
     These are the people who painted here. What came from a file has to be named.
     """
     return _named(cohort, lambda meta: meta.learnt)
+
+
+def rater_titles(cohort: Cohort, names: Sequence[str]) -> list[str]:
+    """Return what lists call the raters `names`; a name that nobody bears is left as it is."""
+    titles = dict.fromkeys(names, "")
+    for clip in map(cohort.clip, cohort.clips()):
+        for name in [n for n, title in titles.items() if not title and n in clip.raters()]:
+            meta = clip.rater(name).meta
+            titles[name] = rater_label(name, meta.label, meta.kind)
+    return [title or name for name, title in titles.items()]
 
 
 def _named(cohort: Cohort, wanted: Callable[[RaterMeta], bool]) -> list[str]:

@@ -138,7 +138,7 @@ def complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
     ]
     raters = request.raters or tuple(learnt_raters(cohort))
     if not raters:
-        problems.append(Problem("too-few-raters", "", "a human rater, or names", "nobody"))
+        problems.append(Problem("too-few-raters", "", "a reader, or names", "nobody"))
     if problems:
         raise StoreError(problems)
     return request.model_copy(

@@ -61,7 +61,8 @@ class BuildRequest(Strict):
     clips, classes : tuple of str
         What of the cohort.
     raters : tuple of str
-        Whose planes; every human if empty. A consensus or a model is a rater, too.
+        Whose planes; every reader if empty, but nothing imported. A consensus or a model is a
+        rater, too.
     frames : FramePolicy
         Which frames.
     size : tuple of int or None

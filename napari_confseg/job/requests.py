@@ -31,7 +31,7 @@ class FitRequest(Frozen):
     classes : tuple of str
         Classes to learn.
     raters : tuple of str
-        Whose planes to learn from; empty means every human.
+        Whose planes to learn from; empty means every reader, but nothing imported.
     method : Method
         How confidence reaches the model, e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
     size : {"study", "quick", "normal"}

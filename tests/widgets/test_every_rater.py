@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from qtpy.QtWidgets import QCheckBox
 
-from napari_confseg.store import RATER_KINDS, Cohort, RaterKind, rater_label
+from napari_confseg.store import RATER_KINDS, Cohort, RaterKind, StoreError, rater_label
 from napari_confseg.widgets.calibrate.panel import CalibratePanel
 from napari_confseg.widgets.dataset.panel import DatasetPanel
 from napari_confseg.widgets.panel import Panel
@@ -118,6 +118,23 @@ def test_a_truth_is_the_first_choice_then_a_consensus(panels: Panels, cohort: Co
     assert len({r.label for r in panels.train.training.state.plan.raters}) == len(
         panels.train.training.state.plan.raters
     )
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "human"])
+def test_nobody_reads_under_a_name_that_is_taken(
+    unseen_bench: Bench, cohort: Cohort, kind: RaterKind
+) -> None:
+    add_every_kind(cohort, kind)
+    name, bench = name_of(kind), unseen_bench
+    assert not bench.panel.cohort_actions.open(cohort.location, name)
+    assert bench.session.cohort is None
+    assert f"which is of kind '{RATER_KINDS[kind].label}'" in bench.session.message
+    bench.open(cohort, reader="Dr. Ada")
+    with pytest.raises(StoreError, match="Choose another name"):
+        bench.session.choose_reader(name)
+    assert bench.session.rater == "dr-ada"
+    assert bench.session.clip is not None
+    assert bench.session.choose_reader("Anna") == "anna"  # a reader's own
 
 
 class Broken(Panel):

@@ -80,7 +80,7 @@ class DatasetState:
     clips : tuple of str
         All clips.
     to_compare : frozenset of str or None
-        Whom to compare; None: every human.
+        Whom to compare; None: every reader.
     compared : Compared or None
         How far they agree.
     consensus, made : ConsensusWish, ConsensusReport or None
