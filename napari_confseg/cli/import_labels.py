@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _kind(source: Path, format: str, *, quiet: bool) -> RaterKind | None:
     """Return what the person at the terminal says; None if a file of ours says it."""
     from napari_confseg.cli.terminal import ask
-    from napari_confseg.formats.labels.origin import told_origin
+    from napari_confseg.formats.origin import told_origin
     from napari_confseg.store import RATER_KINDS, Problem, StoreError
 
     if told_origin(source, format) is not None:

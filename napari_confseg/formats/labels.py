@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
-from napari_confseg.formats.labels.origin import told_origin
+from napari_confseg.formats.origin import told_origin
 from napari_confseg.store import (
     MAX_CONFIDENCE,
     Edit,
