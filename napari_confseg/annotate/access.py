@@ -15,14 +15,14 @@ from psygnal import Signal
 from pydantic import ValidationError
 
 from napari_confseg.annotate.review_progress import reviewed_frames
-from napari_confseg.store import Unblinded
+from napari_confseg.store import RATER_KINDS, Unblinded, kind_rank, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_confseg.annotate.clip_editor import ClipEditor
     from napari_confseg.annotate.clip_notes import NotesEditor
-    from napari_confseg.store import Clip, Cohort
+    from napari_confseg.store import Clip, Cohort, RaterKind
     from napari_confseg.store.schema import Blinding
 
 
@@ -56,7 +56,7 @@ class Visibility:
             return False
         return not (self.rule == "until-reviewed" and self.complete)
 
-    def sees(self, kind: str) -> bool:
+    def sees(self, kind: RaterKind) -> bool:
         """Whether raters of `kind` may be shown.
 
         Humans, what was made of them (consensus) and the truth are hidden from who is blinded.
@@ -65,7 +65,7 @@ class Visibility:
         """
         if self.in_exercise:
             return False
-        return not self.blinded or (kind == "model" and self.rule == "until-reviewed")
+        return not self.blinded or (RATER_KINDS[kind].seen_early and self.rule == "until-reviewed")
 
     def why(self) -> str:
         """Return in a sentence why others are hidden; empty if they are not."""
@@ -170,14 +170,19 @@ class Access:
         return Visibility(self.rule, self._role, in_exercise=self._in_exercise)
 
     def others(self, clip: Clip, rater: str) -> list[tuple[str, str]]:
-        """Return (slug, label) of the raters on `clip`, the open one, that `rater` may see."""
+        """Return (slug, title in lists) of others on `clip`, the open one, that `rater` may see."""
         seen = self.visibility()
         metas = [(name, clip.rater(name).meta) for name in clip.raters() if name != rater]
-        return [(name, meta.label) for name, meta in metas if seen.sees(meta.kind)]
+        metas.sort(key=lambda named: (kind_rank(named[1].kind), named[0]))
+        return [
+            (name, rater_label(name, meta.label, meta.kind))
+            for name, meta in metas
+            if seen.sees(meta.kind)
+        ]
 
     # ---- what was seen --------------------------------------------------------------------
 
-    def admit(self, kind: str) -> None:
+    def admit(self, kind: RaterKind) -> None:
         """Allow raters of `kind` to be shown on the open clip; noted where the cohort blinds.
 
         Raises

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, RaterWriter, SaveState, Stroke
+    from napari_confseg.store import ClassSpec, RaterMeta, RaterWriter, SaveState, Stroke
 
 NOT_WRITABLE: Final = "This clip is read-only here: nothing was changed."
 
@@ -143,6 +143,11 @@ class ClipEditor:
     def save_state(self) -> SaveState | None:
         """What is saved, and where; None if no clip is open."""
         return None if self._writer is None else self._writer.state
+
+    @property
+    def meta(self) -> RaterMeta | None:
+        """Who the rater is; None as long as there is none in the store."""
+        return None if self._writer is None else self._writer.meta
 
     @property
     def writable(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
 from psygnal import EventedModel, Signal
 from pydantic import ConfigDict, Field, GetPydanticSchema
@@ -22,6 +22,7 @@ from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Context, Style, Tool, ViewState, resolve
 from napari_confseg.annotate.worklist import WorkList, facts_of
 from napari_confseg.store import (
+    RATER_KINDS,
     Clip,
     Cohort,
     Edit,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, Location, Stroke
+    from napari_confseg.store import ClassSpec, Location, RaterKind, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
 """For objects that are not pydantic's to validate."""
@@ -64,6 +65,22 @@ _USED_BY_HAND: Final = (
     "clipboard",
 )
 """Settings whose change is a sign of activity."""
+
+
+class RaterIdentity(NamedTuple):
+    """As whom a clip is open."""
+
+    kind: RaterKind
+    label: str  # what people read
+    learnt: bool  # whether it is learnt from where nobody is named
+
+
+def _label(rater: str, adjudicator: str) -> str | None:
+    """Return what people are to read as the name of `rater`; None if only the slug is known."""
+    if adjudicator:
+        return f"Adjudicated by {adjudicator}"[:80]
+    person = Preferences.load().reader
+    return person if person and slug_of(person) == rater else None
 
 
 class Session(EventedModel):
@@ -262,8 +279,12 @@ class Session(EventedModel):
         ------
         ValueError
             If no slug can be made of the name.
+        StoreError
+            If in the open cohort it is the name of a program's rater, or an adjudicated one.
         """
         slug = slug_of(name)
+        if self.cohort is not None:
+            self.cohort.check_name(slug, "human")
         preferences = Preferences.load().model_copy(update={"reader": name.strip()})
         preferences.save()
         if slug != self.rater:
@@ -330,10 +351,7 @@ class Session(EventedModel):
         return clip
 
     def _open_parts(self, cohort: Cohort, clip: str, rater: str, adjudicator: str) -> None:
-        person = Preferences.load().reader
-        label = person if person and slug_of(person) == rater else None
-        if adjudicator:
-            label = f"Adjudicated by {adjudicator}"[:80]
+        label = _label(rater, adjudicator)
         writer = RaterWriter.open(cohort, clip, rater, label=label, adjudicator=adjudicator or None)
         try:
             self.editor.open(writer, cohort.meta.classes)
@@ -429,6 +447,15 @@ class Session(EventedModel):
     def classes(self) -> tuple[ClassSpec, ...]:
         """The cohort's classes, in order; empty if none is open."""
         return self.cohort.meta.classes if self.cohort else ()
+
+    def identity(self) -> RaterIdentity:
+        """Return as whom the open clip, or the next one, is painted."""
+        meta = self.editor.meta
+        if meta is not None:
+            return RaterIdentity(meta.kind, meta.label, meta.learnt)
+        kind: RaterKind = "adjudicated" if self.adjudicator else "human"
+        label = _label(self.rater, self.adjudicator) or self.rater
+        return RaterIdentity(kind, label, RATER_KINDS[kind].learnt)
 
     def class_index(self, name: str | None = None) -> int:
         """Return the index of a class, of the one being painted if `name` is not given."""

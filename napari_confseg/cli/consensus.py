@@ -35,7 +35,7 @@ def add(commands: Subparsers) -> None:
         type=slug,
         default=[],
         metavar="R",
-        help="whose consensus (default: every human)",
+        help="of whom (default: every reader, but nobody imported)",
     )
     parser.add_argument(
         "--classes", nargs="+", type=slug, default=[], metavar="C", help="default: all"
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.agreement.consensus import make_consensus
+    from napari_confseg.agreement.rater_view import rater_titles
     from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.store import Cohort
 
@@ -82,7 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(asdict(report))
     else:
         console().print(
-            f"{report.method} of {', '.join(report.raters)} stands as rater {report.rater!r} on "
+            f"{report.method} of {', '.join(rater_titles(cohort, report.raters))} stands as rater "
+            f"{report.rater!r} on "
             f"{len(report.clips)} clips ({report.frames} frames and classes)."
         )
     return DONE

@@ -87,7 +87,7 @@ class SaveStateRow(QWidget):  # type: ignore[misc]
             in (SaveCondition.LOST, SaveCondition.WAITING, SaveCondition.LOCKED)
             else ""
         )
-        loud = description.light not in (SaveCondition.SAVED, SaveCondition.IDLE)
+        loud = description.condition not in (SaveCondition.SAVED, SaveCondition.IDLE)
         self.detail.setText(description.detail)
         self.detail.setVisible(loud and bool(description.detail))
         self.take_over.setVisible(description.condition is SaveCondition.LOCKED)
