@@ -22,7 +22,7 @@ class NotesEditor:
 
     changed: ClassVar[Signal] = Signal(ClipNotes)
     refused: ClassVar[Signal] = Signal(str)
-    """A change was refused; the sentence says why."""
+    """A change was refused; emitted with the reason."""
 
     def __init__(self) -> None:
         self._writer: RaterWriter | None = None
@@ -38,7 +38,7 @@ class NotesEditor:
     @property
     def current(self) -> ClipNotes:
         """The notes, with what is on its way to the store; empty ones if no clip is open."""
-        return ClipNotes() if self._writer is None else self._writer.about
+        return ClipNotes() if self._writer is None else self._writer.clip_notes
 
     def update(self, **changes: object) -> bool:
         """Change fields of :class:`~napari_confseg.store.ClipNotes`; safe when this returns.
@@ -51,7 +51,7 @@ class NotesEditor:
         if self._writer is None or self._writer.state.read_only:
             return self._refuse(NOT_WRITABLE)
         try:
-            notes = self._writer.tell(**changes)
+            notes = self._writer.change_notes(**changes)
         except ValidationError as error:
             e = error.errors()[0]
             return self._refuse(f"Not kept: {'.'.join(map(str, e['loc']))}: {e['msg']}")
@@ -69,4 +69,4 @@ class NotesEditor:
         if self._writer is not None and not self._writer.state.read_only:
             # Somebody who took over meanwhile keeps a time of their own.
             with suppress(StoreError):
-                self.changed.emit(self._writer.tell(seconds=dict(seconds)))
+                self.changed.emit(self._writer.change_notes(seconds=dict(seconds)))
