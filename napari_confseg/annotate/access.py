@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class BlindedError(ValueError):
-    """Somebody may not be shown; the text says why."""
+    """Somebody may not be shown; the text gives the reason."""
 
 
 class Role(StrEnum):
@@ -87,7 +87,7 @@ class Access:
     Parameters
     ----------
     editor : ClipEditor
-        Tells whether the clip is reviewed completely, and who reads it.
+        Knows whether the clip is reviewed completely.
     notes : NotesEditor
         Where it is noted that the reader was shown others.
     person : callable
@@ -97,7 +97,7 @@ class Access:
     changed: ClassVar[Signal] = Signal()
     """The role, the cohort's rule or a calibration exercise changed who may be seen."""
     refused: ClassVar[Signal] = Signal(str)
-    """Something was refused; the sentence says why."""
+    """Something was refused; emitted with the reason."""
 
     def __init__(
         self, editor: ClipEditor, notes: NotesEditor, person: Callable[[], str] = lambda: ""

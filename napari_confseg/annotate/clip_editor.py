@@ -38,7 +38,7 @@ class ClipEditor:
     save_state_changed: ClassVar[Signal] = Signal()
     """`save_state` is another; always emitted in the main thread."""
     refused: ClassVar[Signal] = Signal(str)
-    """An edit was refused; the sentence says why."""
+    """An edit was refused; emitted with the reason."""
 
     def __init__(self) -> None:
         self._writer: RaterWriter | None = None

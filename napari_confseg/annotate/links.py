@@ -71,7 +71,7 @@ def guard(slot: Callable[..., Any], failed: Failed | None = None) -> Callable[..
     bound = inspect.ismethod(slot)
     find = weakref.WeakMethod(slot) if bound else (lambda: slot)
     name = getattr(slot, "__qualname__", repr(slot))
-    tell = weakref.WeakMethod(failed) if inspect.ismethod(failed) else (lambda: failed)
+    find_failed = weakref.WeakMethod(failed) if inspect.ismethod(failed) else (lambda: failed)
 
     def call(*arguments: Any) -> None:
         called = find()
@@ -81,19 +81,19 @@ def guard(slot: Callable[..., Any], failed: Failed | None = None) -> Callable[..
             called(*arguments)
         except Exception as error:
             log.exception("%s failed; the session goes on", name)
-            hear = tell()
-            if hear is not None:
-                hear(error)
+            report = find_failed()
+            if report is not None:
+                report(error)
 
     # psygnal reads from it how many of a signal's arguments are wanted.
     call.__signature__ = inspect.signature(slot)  # type: ignore[attr-defined]
     return call
 
 
-def telling(session: Session) -> Failed:
-    """Return what tells an exception in the message of `session`."""
+def to_message(session: Session) -> Failed:
+    """Return a callable that puts an exception into the message of `session`."""
 
-    def tell(error: Exception) -> None:
+    def show(error: Exception) -> None:
         session.message = f"Not all could be shown: {sentence(error)}"
 
-    return tell
+    return show

@@ -68,7 +68,7 @@ def describe(state: SaveState | None) -> SaveDescription:
     return SaveDescription(
         SaveCondition.SAVED,
         f"Saved {_clock(state.saved_at)}",
-        f"Every stroke is safe on disk before this line says so.{behind}",
+        f"Every stroke is safe on disk before this line changes.{behind}",
     )
 
 

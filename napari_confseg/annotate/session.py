@@ -184,7 +184,7 @@ class Session(EventedModel):
         """The tools that paint more than a stroke."""
         return Toolkit(self)
 
-    # ---- what parts and settings tell each other ------------------------------------------
+    # ---- connections of settings and parts -------------------------------------------------
 
     def _note_activity(self, *_: object) -> None:
         self.activity.note()

@@ -130,7 +130,7 @@ class Binding:
 
     id: str
     group: str  # where the page of keys lists it
-    words: str  # what it says there
+    words: str  # its line there
     key: str  # by default or as the cohort prefers; once assigned, the key it has, or empty
     do: Callable[[], object]
     pool: tuple[str, ...] = ()  # the first free one is taken where `key` is missing or taken

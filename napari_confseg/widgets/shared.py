@@ -1,4 +1,4 @@
-"""What the panels of one viewer share: one session, shown by one set of layers."""
+"""The session and layers that the panels of one viewer share."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def session_for(viewer: Any) -> Session:
     key = id(viewer)
     if key not in _sessions:
         _queue_timer()
-        memory = Preferences.load()
-        reader = slug_of(memory.reader) if memory.reader else ""
-        session = Session(rater=reader, style=memory.style)
-        session.access.set_role(memory.roles.get(reader, Role.READER))
+        preferences = Preferences.load()
+        reader = slug_of(preferences.reader) if preferences.reader else ""
+        session = Session(rater=reader, style=preferences.style)
+        session.access.set_role(preferences.roles.get(reader, Role.READER))
         _sessions[key] = session, SessionLayers(session, viewer)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key][0]

@@ -33,14 +33,14 @@ def test_an_editor_alone_keeps_notes_of_the_writer_it_is_given(cohort: Cohort) -
 
 
 def test_words_are_kept_and_come_back(session: Session) -> None:
-    told = []
-    session.clip_notes.changed.connect(told.append)
+    changed = []
+    session.clip_notes.changed.connect(changed.append)
     assert session.describe(zone="R3", quality=4, pathology=("effusion",))
     assert session.describe(tags=("teaching",), note="apex")
     wanted = ClipNotes(
         zone="R3", quality=4, pathology=("effusion",), tags=("teaching",), note="apex"
     )
-    assert told[-1] == session.clip_notes.current == wanted
+    assert changed[-1] == session.clip_notes.current == wanted
     session.open_clip("clip-2")
     assert session.clip_notes.current == ClipNotes()
     session.open_clip("clip-1")

@@ -89,7 +89,7 @@ HOLDER = Holder("another reader", "ward-3", 4711, datetime(2026, 3, 4, 13, 40).a
 
 
 @pytest.mark.parametrize(
-    ("state", "light", "line"),
+    ("state", "condition", "line"),
     [
         (None, SaveCondition.IDLE, "No clip open"),
         (SaveState(), SaveCondition.SAVED, "Nothing to save yet"),
@@ -157,7 +157,7 @@ def test_memory_survives_and_forgets_the_oldest() -> None:
 
 def test_memory_that_cannot_be_read_is_empty(state_dir) -> None:
     state_dir.mkdir()
-    (state_dir / "memory.json").write_text("{ not json")
+    (state_dir / "preferences.json").write_text("{ not json")
     assert Preferences.load() == Preferences()
 
 

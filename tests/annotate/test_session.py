@@ -41,7 +41,7 @@ def test_opening_needs_a_cohort_and_a_reader(cohort: Cohort) -> None:
     assert session.cohort is not None
 
 
-def test_all_is_in_place_when_the_clip_is_told(cohort: Cohort) -> None:
+def test_all_is_in_place_when_the_clip_s_event_fires(cohort: Cohort) -> None:
     session = Session(rater="ada")
     session.open_cohort(cohort.location)
     seen = []
@@ -182,12 +182,12 @@ def test_a_stroke_painted_where_one_may_not_is_taken_back(session: Session, coho
     other.open_cohort(cohort.location)
     other.open_clip("clip-1", "dr-ada")
     edit = rectangle(other, BOX, class_name="b-line")
-    edit.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it tells
-    told = []
-    other.editor.planes_changed.connect(told.append)
+    edit.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it commits
+    changed = []
+    other.editor.planes_changed.connect(changed.append)
     assert other.commit(edit, painted=True) is None
     assert not other.planes["b-line"].any()
-    assert told == [(("b-line", 0),)]
+    assert changed == [(("b-line", 0),)]
     other.close_clip()
 
 
@@ -259,7 +259,7 @@ def test_accepting_is_one_undoable_stroke(session: Session, cohort: Cohort) -> N
         ("tool", "hammer"),
     ],
 )
-def test_wishes_are_checked(field: str, value: object) -> None:
+def test_settings_are_checked(field: str, value: object) -> None:
     session = Session()
     before = getattr(session, field)
     with pytest.raises(ValueError, match=field):

@@ -35,7 +35,7 @@ def test_the_list_follows_what_is_done(session: Session, cohort: Cohort) -> None
     session.flush()
     assert read_facts(cohort, "clip-1", "dr-ada") == mine
     assert work.counts()[Which.MINE] == 1
-    work.ask(which=Which.TO_DO)
+    work.change(which=Which.TO_DO)
     review_all(session)
     assert work.facts["clip-1"].done
     assert work.names("clip-1") == ("clip-1", "clip-2")  # it stays until it is left
@@ -58,7 +58,7 @@ def test_the_next_clip_is_one_call_away_and_skips_what_cannot_be_read(
     assert session.open_next() is None
     assert "last clip" in session.message
     assert session.open_next(-1).name == "clip-2"
-    session.worklist.ask(text="nothing like it")
+    session.worklist.change(text="nothing like it")
     assert session.worklist.names() == ()
 
 

@@ -134,13 +134,13 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
 def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_bench: Bench) -> None:
     bench = open_bench
     panel, session = bench.panel, bench.session
-    panel.form.dial.levels[90].click()
+    panel.form.dial.anchor_buttons[90].click()
     assert (session.confidence, panel.form.dial.word.text()) == (90, "certain")
     bar = panel.form.dial.bar
     assert [bar.value_at(bar.x_of(v)) for v in range(1, 101)] == list(range(1, 101))
     bar.wanted.emit(42)
     assert (panel.form.dial.percent.text(), panel.form.dial.word.text()) == ("42 %", "possible")
-    assert not any(level.isChecked() for level in panel.form.dial.levels.values())
+    assert not any(level.isChecked() for level in panel.form.dial.anchor_buttons.values())
     assert bench.layer().selected_label == 42
 
 
@@ -365,7 +365,7 @@ def test_keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -
 def test_a_click_leaves_the_focus_on_the_canvas(bench: Bench) -> None:
     bench.hand.activate()
     bench.hand.canvas.setFocus()
-    bench.panel.form.dial.levels[30].click()
+    bench.panel.form.dial.anchor_buttons[30].click()
     bench.panel.form.tools.buttons[Tool.FILL].click()
     assert bench.hand.canvas.hasFocus()
     hidden = bench.hand

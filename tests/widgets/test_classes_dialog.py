@@ -42,10 +42,10 @@ def test_classes_words_and_what_is_used(
     dialog.add_class.click()
     dialog.classes.item(6, 1).setText("Cyst")
     dialog.classes.item(2, 0).setText("#2ca02c")
-    assert "look alike" in dialog.saying.text()
+    assert "look alike" in dialog.note.text()
     dialog.anchors.item(1, 3).setText("Seen from its beginning, lost on the way down.")
     dialog.anchors.item(0, 0).setText("60")
-    assert "Two words stand for 60 %" in dialog.saying.text()
+    assert "Two words stand for 60 %" in dialog.note.text()
     assert not save(dialog).isEnabled()
     dialog.anchors.item(0, 0).setText("20")
     save(dialog).click()
@@ -57,7 +57,7 @@ def test_classes_words_and_what_is_used(
     assert [a.value for a in session.cohort.meta.anchors] == [20, 60, 90]
     assert panel.form.dial.example.text().startswith("Seen from its beginning")
     assert panel.form.dial.example.isVisible()
-    assert "Seen from" in panel.form.dial.levels[60].toolTip()
+    assert "Seen from" in panel.form.dial.anchor_buttons[60].toolTip()
     session.confidence = 95
     assert not panel.form.dial.example.isVisible()
     assert Cohort.open(cohort.location).meta.classes[6].name == "cyst"
@@ -88,7 +88,7 @@ def test_classes_words_and_what_is_used(
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", cohort.location)
     session.open_cohort(Cohort.open(packed, read_only=True))
     dialog = dialog_of(bench)
-    assert "Unpack the zip" in dialog.saying.text()
+    assert "Unpack the zip" in dialog.note.text()
     assert not save(dialog).isEnabled()
     dialog.reject()
     session.close_cohort()

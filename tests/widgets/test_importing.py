@@ -63,7 +63,7 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     assert "2 new clips" in panel.form.sheet.words.text()
     if shots:
         panel.grab().save(f"{shots}/panel.png")
-    panel.form.sheet.look.click()
+    panel.form.sheet.open_sheet.click()
     bench.until(lambda: panel.form.sheet.dialog is not None)
     sheet = np.asarray(panel.form.sheet.dialog.sheet)
     assert sheet.shape[1] == 640  # two tiles

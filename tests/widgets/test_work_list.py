@@ -110,7 +110,7 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
     bench.until(lambda: listed(bench) == ("clip-1", "clip-10"))  # the open clip stays
     session.close_clip()
     bench.until(lambda: listed(bench) == ("clip-1",))
-    session.worklist.ask(text="nowhere")
+    session.worklist.change(text="nowhere")
     bench.until(lambda: queue.nothing.isVisible())
     assert queue.nothing.text() == "No clip matches."
     click(queue.clear)
@@ -230,13 +230,13 @@ def test_an_order_asked_for_twice_is_turned_round(unseen_bench: Bench, cohort: C
     bench.open(cohort)
     header = bench.panel.form.queue.clips.header()
     header.sectionClicked.emit(NAME)
-    assert bench.session.worklist.wish.falling
+    assert bench.session.worklist.settings.falling
     bench.until(lambda: listed(bench) == CLIPS[::-1])
     header.sectionClicked.emit(REVIEWED)
-    assert (bench.session.worklist.wish.sort, bench.session.worklist.wish.falling) == (
+    assert (bench.session.worklist.settings.sort, bench.session.worklist.settings.falling) == (
         Sort.REVIEWED,
         False,
     )
-    bench.session.worklist.ask(facets=frozenset({(Facet.QUALITY, "4")}))
+    bench.session.worklist.change(facets=frozenset({(Facet.QUALITY, "4")}))
     bench.panel.form.queue.show_now()
     assert bench.panel.form.queue.narrowed.text() == "Only quality 4: good"

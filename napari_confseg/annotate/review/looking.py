@@ -16,7 +16,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_confseg.annotate.access import BlindedError
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.review.decisions import Case, Settled
 from napari_confseg.annotate.review.prefill import agree, compare, read_raters, still_untouched
 from napari_confseg.annotate.review.state import (
@@ -88,7 +88,7 @@ class Looking:
             (session.events.save_state, self._settle),
             (session.access.changed, self._on_clip),
             (session.editor.progress_changed, self._on_progress),
-            failed=telling(session),
+            failed=to_message(session),
         )
         self._on_clip()
 

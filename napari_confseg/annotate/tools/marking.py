@@ -1,4 +1,4 @@
-"""Tools of the mouse that need more than a brush, on a session: bands and smart edges."""
+"""Mouse tools beyond the brush: bands and smart edges."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Marker:
         return self._paint_here(band, Tool.B_LINE)
 
     def pleura(self, first: Point, second: Point, *, straight: bool | None = None) -> Stroke | None:
-        """Paint the pleural line between two points; `straight` as the session says, if None."""
+        """Paint the pleural line between two points; `straight` as the session has it, if None."""
         straight = not self._session.follow_bright if straight is None else straight
         return self._paint_here(
             self.band(Tool.PLEURA, first, second, straight=straight), Tool.PLEURA
@@ -154,8 +154,10 @@ class Marker:
             for c, proposal in proposals.items()
             for before in [session.planes[session.classes[c].name][frame]]
         ]
-        about = next(iter(proposals))
-        edit = edit_from(changes, confidence=confidence, tool=tool, class_index=about, frame=frame)
+        class_index = next(iter(proposals))
+        edit = edit_from(
+            changes, confidence=confidence, tool=tool, class_index=class_index, frame=frame
+        )
         if edit is None:
             session.message = NOTHING_BY_RULE
         return session.commit(edit) if edit else None

@@ -1,4 +1,4 @@
-"""The tools that save work, on a session: each is one edit, saved and undone as one.
+"""The tools of a session; each action is one edit.
 
 Widgets ask for it here and show what comes of it. What cannot be done says why
 (:meth:`Toolkit.why_not`), before and after.
@@ -74,12 +74,12 @@ class Toolkit:
         shown = session.view().visible
         return [c for c in wanted if c in shown and (locked_too or c not in session.locked)]
 
-    def why_not(self, tool_action: ToolAction, direction: int = 0) -> str:
-        """Return why `tool_action` is impossible now, in a sentence; empty if it can be done.
+    def why_not(self, action: ToolAction, direction: int = 0) -> str:
+        """Return why `action` is impossible now, in a sentence; empty if it can be done.
 
         Parameters
         ----------
-        tool_action : ToolAction
+        action : ToolAction
             What is asked for.
         direction : {0, 1, -1}
             Of a propagation: forward, backward, or either.
@@ -87,22 +87,22 @@ class Toolkit:
         session = self._session
         if session.clip is None:
             return "Open a clip first."
-        if not session.writable and tool_action is not ToolAction.COPY:
+        if not session.writable and action is not ToolAction.COPY:
             return READ_ONLY
-        if tool_action is ToolAction.PASTE:
+        if action is ToolAction.PASTE:
             return self._why_not_paste()
-        names = self.classes(locked_too=tool_action is ToolAction.COPY)
+        names = self.classes(locked_too=action is ToolAction.COPY)
         if not names:
             return "No class to work on: it is locked or hidden."
         marked = session.marked[:, [session.class_index(name) for name in names]]
         frame = session.view().frame
-        if tool_action in (ToolAction.PROPAGATE, ToolAction.COPY) and not marked[frame].any():
+        if action in (ToolAction.PROPAGATE, ToolAction.COPY) and not marked[frame].any():
             return "Nothing is marked on this frame."
-        if tool_action is ToolAction.PROPAGATE and not 0 <= frame + direction < len(marked):
+        if action is ToolAction.PROPAGATE and not 0 <= frame + direction < len(marked):
             return f"This is the {'last' if direction > 0 else 'first'} frame."
-        if tool_action is ToolAction.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
+        if action is ToolAction.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
             return "Paint two frames first: what lies between them is filled in."
-        if tool_action is ToolAction.CLIP and session.clip.meta.sector is None:
+        if action is ToolAction.CLIP and session.clip.meta.sector is None:
             return "The sector of this clip is not known."
         return ""
 
@@ -118,8 +118,8 @@ class Toolkit:
         able = (session.view().visible - session.locked) & board.snippets.keys() & names
         return "" if able else "The classes that were copied are locked, hidden or not here."
 
-    def _refused(self, tool_action: ToolAction, direction: int = 0) -> bool:
-        why = self.why_not(tool_action, direction)
+    def _refused(self, action: ToolAction, direction: int = 0) -> bool:
+        why = self.why_not(action, direction)
         if why:
             self._session.message = why
         self._session.playing = False
@@ -220,7 +220,7 @@ class Toolkit:
         )
 
     def interpolation(self) -> Interpolation | None:
-        """Return the work of filling the gap about this frame; None, with a message, if none."""
+        """Return the work of filling the gap around this frame; None, with a message, if none."""
         session = self._session
         if self._refused(ToolAction.INTERPOLATE):
             return None
@@ -244,7 +244,7 @@ class Toolkit:
         return self._at_once(self.propagation(steps, direction))
 
     def interpolate(self) -> Stroke | None:
-        """Fill the gap about this frame, at once."""
+        """Fill the gap around this frame, at once."""
         return self._at_once(self.interpolation())
 
     def _at_once(self, filling: Filling | None) -> Stroke | None:
@@ -265,8 +265,10 @@ class Toolkit:
                 "Nothing was filled in: the picture moves too much, or those frames are reviewed."
             )
             return None
-        about = next(iter(found[0].proposals))
-        return session.commit(Edit(patches, filling.confidence, filling.tool, about, filling.frame))
+        class_index = next(iter(found[0].proposals))
+        return session.commit(
+            Edit(patches, filling.confidence, filling.tool, class_index, filling.frame)
+        )
 
     def _patches(self, found: Sequence[Filled]) -> Iterator[Patch]:
         session = self._session

@@ -45,15 +45,9 @@ def small_chip(text: str, tip: str) -> QToolButton:
 
 
 class ClipNotesForm(QWidget):  # type: ignore[misc]
-    """Fields that are kept as they are filled; a second click takes a choice back.
+    """Fields that are kept as they are filled; a second click takes a choice back."""
 
-    Attributes
-    ----------
-    titled : Signal of str
-        What the section should be called.
-    """
-
-    titled = Signal(str)
+    titled = Signal(str)  # the section's new title
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -134,7 +128,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self.hand_in()
         self._links.cut()
 
-    # ---- what the session tells -----------------------------------------------------------
+    # ---- changes of the session -----------------------------------------------------------
 
     def _on_clip(self, *_: object) -> None:
         self._soon.stop()
@@ -145,7 +139,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self._on_save_state()
 
     def show_now(self, *_: object) -> None:
-        """Show what the session says; a field that is being filled is left alone."""
+        """Show the notes; a field that is being filled is left alone."""
         notes = self._session.clip_notes.current
         for zone, chip in self.zones.items():
             chip.setChecked(zone == notes.zone)

@@ -174,8 +174,8 @@ class AnnotatePanel(Panel):
     def _on_keys_page(self) -> None:
         ShortcutsDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
-    def _on_busy(self, chore: BackgroundJob, words: str) -> None:
-        self.form.progress.follow(chore, words)
+    def _on_busy(self, job: BackgroundJob, words: str) -> None:
+        self.form.progress.follow(job, words)
 
     def _on_clip_wanted(self, name: str) -> None:
         if not self.cohort_actions.open_clip(name):

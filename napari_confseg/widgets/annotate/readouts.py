@@ -1,4 +1,4 @@
-"""Live read-outs: what the marks say of the lung, frame and clip, with intervals."""
+"""The section of read-outs, with intervals."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         super().__init__()
         self._session = session
         self.live = LiveReadouts(session)
-        self._chore: BackgroundJob | None = None
+        self._job: BackgroundJob | None = None
         self._over_clip = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -206,8 +206,8 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
     def close_part(self) -> None:
         """Follow the session no longer."""
         self._timer.stop()
-        if self._chore is not None:
-            self._chore.cancel()
+        if self._job is not None:
+            self._job.cancel()
         self._links.cut()
         self.live.close()
 
@@ -235,8 +235,8 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         """Compute no more."""
         super().hideEvent(event)
         self._timer.stop()
-        if self._chore is not None:
-            self._chore.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
     def _on_wanted(self) -> None:
         self._list_sources()
@@ -245,15 +245,15 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
             self._timer.start(PAUSE_MS)
 
     def _compute(self) -> None:
-        if self._chore is not None or not self.isVisible():
+        if self._job is not None or not self.isVisible():
             return
         task = self.live.task()
         if task is None:
             return
-        self._chore = BackgroundJob(lambda chore: task.run(chore.cancelled), self)
-        self._chore.done.connect(lambda computed: self._on_done(task, computed))
-        self._chore.failed.connect(self._on_failed)
-        self._chore.start()
+        self._job = BackgroundJob(lambda job: task.run(job.cancelled), self)
+        self._job.done.connect(lambda computed: self._on_done(task, computed))
+        self._job.failed.connect(self._on_failed)
+        self._job.start()
 
     def _on_done(self, task: Task, computed: Computed | None) -> None:
         self._drop_chore()
@@ -266,9 +266,9 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         self.note.setText(f"The read-outs could not be computed: {error}")
 
     def _drop_chore(self) -> None:
-        if self._chore is not None:
-            self._chore.deleteLater()
-            self._chore = None
+        if self._job is not None:
+            self._job.deleteLater()
+            self._job = None
 
     # ---- showing --------------------------------------------------------------------------
 
@@ -295,10 +295,10 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
             self.bars[name].set_extent(
                 *((math.nan, math.nan, math.nan, 1.0) if value is None else extent(value))
             )
-        self.note.setText(self._say())
+        self.note.setText(self._text())
         self.note.setVisible(bool(self.note.text()))
 
-    def _say(self) -> str:
+    def _text(self) -> str:
         n, missing = len(self.live.reviewed), self.live.missing
         self.of_clip.setText(f"Clip ({n})")
         if not self._over_clip:

@@ -1,4 +1,4 @@
-"""Menus for the role one is in and for who sees whom, and the question who lets a reader see."""
+"""Menus for the person's role and the cohort's blinding rule."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Roles(QObject):  # type: ignore[misc]
             self._session.message = f"The rule stays as it is: {problems[0]}"
 
     def ask_unblind(self) -> None:
-        """Let a reviewer say, by name, that this reader may see the others on this clip."""
+        """Ask which reviewer lets this reader see the others on this clip."""
         name, ok = QInputDialog.getText(
             self._window,
             "Show the other readers?",

@@ -183,16 +183,16 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
         """Wait for the key that the chosen action is to get."""
         self._catching = self._chosen()
         if self._catching:
-            self._say(
+            self._show_note(
                 f"Press the new key for “{self._binding(self._catching).words}”. Esc leaves it."
             )
             self.setFocus()
 
     def _stop_catching(self, words: str = "") -> None:
         self._catching, self._pressed = "", None
-        self._say(words)
+        self._show_note(words)
 
-    def _say(self, words: str, *, swap: bool = False) -> None:
+    def _show_note(self, words: str, *, swap: bool = False) -> None:
         self.note.setText(words)
         self.swap.setVisible(swap)
 
@@ -224,7 +224,7 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
     def _on_clash(self, found: Clash, wanting: str, key: str) -> None:
         if found.other is not None:
             self._pressed = wanting, key, found.other
-        self._say(found.words, swap=found.other is not None)
+        self._show_note(found.words, swap=found.other is not None)
 
     def _on_swap(self) -> None:
         if self._pressed is not None:
@@ -239,7 +239,7 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
         chosen = self._chosen()
         self._keep({k: v for k, v in Preferences.load().keys.items() if k != chosen})
         if not self._binding(chosen).key:
-            self._say("Its default key does something else now. Give that another key first.")
+            self._show_note("Its default key does something else now. Give that another key first.")
 
     def _keep(self, own: dict[str, str]) -> None:
         self._keys.keep(own)

@@ -1,4 +1,4 @@
-"""Finds out, beside the event loop, how far a cohort's clips are and how alike their readers."""
+"""Reading of a work list's facts in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 BATCH: Final = 100
-"""Clips told at a time: a list of 2,000 fills while it is read."""
+"""Clips emitted at a time: a list of 2,000 fills while it is read."""
 
 _PAUSE: Final = 0.001
 """Seconds of rest after each compared plane: who paints meanwhile goes before."""
@@ -39,8 +39,8 @@ class ListReader(QObject):  # type: ignore[misc]
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
-        self._chore: BackgroundJob | None = None
-        # Told from the chore's thread, heard in ours.
+        self._job: BackgroundJob | None = None
+        # Emitted in the job's thread, received in ours.
         self._found.connect(self._on_found)
         self._compared.connect(self._on_compared)
 
@@ -54,57 +54,57 @@ class ListReader(QObject):  # type: ignore[misc]
         names = session.worklist.names() + tuple(session.worklist.facts)
         names = tuple(dict.fromkeys(names))  # what is in sight first
 
-        def work(chore: BackgroundJob) -> None:
+        def work(job: BackgroundJob) -> None:
             for start in range(0, len(names), BATCH):
                 batch = [read_facts(cohort, name, rater) for name in names[start : start + BATCH]]
-                if chore.cancelled():
+                if job.cancelled():
                     return
-                self._tell(self._found, chore, batch)
+                self._emit(self._found, job, batch)
             scores = Scores.load(cohort)
 
             def waits() -> bool:
                 time.sleep(_PAUSE)
-                return chore.cancelled()
+                return job.cancelled()
 
             found: dict[str, float | None] = {}
             for name in names:
-                if chore.cancelled():
+                if job.cancelled():
                     break
                 alike = None
-                # A clip that cannot be read says so in the list already.
+                # A clip that cannot be read shows that in the list already.
                 with suppress(StoreError, OSError):
                     if may_compare(cohort, name, rater, role):
                         alike = scores.of(cohort, name, waits)
                 found[name] = alike
                 if len(found) == BATCH:
-                    self._tell(self._compared, chore, found)
+                    self._emit(self._compared, job, found)
                     found = {}
-            self._tell(self._compared, chore, found)
+            self._emit(self._compared, job, found)
             scores.save(cohort)
 
-        self._chore = BackgroundJob(work, self).start()
+        self._job = BackgroundJob(work, self).start()
 
     def stop(self) -> None:
         """Read no more."""
-        if self._chore is not None:
-            self._chore.cancel()
-            self._chore = None
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
 
     def wait(self, seconds: float) -> bool:
         """Wait until all is read; return whether it is."""
-        return self._chore is None or self._chore.wait(seconds)
+        return self._job is None or self._job.wait(seconds)
 
     @staticmethod
-    def _tell(signal: Any, chore: BackgroundJob, found: object) -> None:
+    def _emit(signal: Any, job: BackgroundJob, found: object) -> None:
         with suppress(RuntimeError):  # the window has gone meanwhile
-            signal.emit(chore, found)
+            signal.emit(job, found)
 
-    def _on_found(self, chore: BackgroundJob, facts: Any) -> None:
-        if chore is self._chore:
+    def _on_found(self, job: BackgroundJob, facts: Any) -> None:
+        if job is self._job:
             open_ = self._session.clip.name if self._session.clip else None
             # Of the open clip the session knows more: what still waits for the store.
             self._session.worklist.put(f for f in facts if f.clip != open_)
 
-    def _on_compared(self, chore: BackgroundJob, scores: Any) -> None:
-        if chore is self._chore:
+    def _on_compared(self, job: BackgroundJob, scores: Any) -> None:
+        if job is self._job:
             self._session.worklist.put_alike(scores)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class _Tells(Protocol):
-    def say_failed(self, error: Exception) -> None: ...
+class _ShowsFailure(Protocol):
+    def show_failure(self, error: Exception) -> None: ...
 
 
 def links_of(part: QObject, *pairs: tuple[Any, Callable[..., Any]]) -> Links:
@@ -24,9 +24,9 @@ def links_of(part: QObject, *pairs: tuple[Any, Callable[..., Any]]) -> Links:
 
     def failed(error: Exception) -> None:
         owner: Any = where()
-        while owner is not None and not isinstance(owner, _Tells):
+        while owner is not None and not isinstance(owner, _ShowsFailure):
             owner = owner.parent()
         if owner is not None:
-            owner.say_failed(error)
+            owner.show_failure(error)
 
     return Links(*pairs, failed=failed)

@@ -1,4 +1,4 @@
-"""The band tools on the canvas: two clicks, or one drag, with the band shown on the way."""
+"""Band tools on the canvas: two clicks or a drag, with a preview."""
 
 from __future__ import annotations
 
@@ -30,19 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A picture to lay over the layer.
+    """A picture to lay over the layer."""
 
-    Attributes
-    ----------
-    y, x : int
-        Its top-left pixel.
-    rgba : ndarray of float32 (h, w, 4)
-        Colours, 0..1.
-    """
-
-    y: int
-    x: int
-    rgba: NDArray[np.float32]
+    y: int  # its top pixel
+    x: int  # its left pixel
+    rgba: NDArray[np.float32]  # 0..1, float32 (h, w, 4)
 
 
 class PreviewOverlay(SceneOverlay):  # type: ignore[misc]

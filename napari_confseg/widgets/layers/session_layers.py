@@ -1,4 +1,4 @@
-"""The session shown as napari layers, and painting there told to the session.
+"""The session as napari layers.
 
 Pushes the differences between two view states to napari. With ``class_layer``, ``paint_events`` and
 ``preview`` it is the one place that touches napari's corners: the private atoms of paint events, a
@@ -15,7 +15,7 @@ from napari.layers import Image, Labels
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.layers.band_clicks import BandClicks
@@ -62,7 +62,7 @@ class SessionLayers:
             (session.events, self.push),
             (session.editor.planes_changed, self._on_planes_changed),
             (session.editor.progress_changed, self._lines.refresh),  # a stroke has ended
-            failed=telling(session),
+            failed=to_message(session),
         )
         session.editor.refuse_undo_while(self.stroking)
         self._viewer.dims.events.current_step.connect(self._on_step)

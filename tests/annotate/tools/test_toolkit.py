@@ -276,16 +276,16 @@ def test_the_merge_rule_holds_for_every_tool(session: Session, kit: Toolkit, rul
     paint(session, (30, 40, 60, 70), confidence=90)
     kit.copy()
     session.frame, session.merge = 1, rule
-    tool_actions: list[tuple[Callable[[], object], np.ndarray]] = [
+    actions: list[tuple[Callable[[], object], np.ndarray]] = [
         (kit.paste, session.planes["b-line"][0].copy()),
         (
             lambda: kit.marker.b_line((20, 46), (20, 54)),
             kit.marker.band(Tool.B_LINE, (20, 46), (20, 54), straight=True),
         ),
     ]
-    for tool_action, proposal in tool_actions:
+    for action, proposal in actions:
         before = session.planes["b-line"][1].copy()
-        tool_action()
+        action()
         assert np.array_equal(session.planes["b-line"][1], merged(before, proposal, rule))
     session.frame = 0
     before = session.planes["b-line"][1].copy()
@@ -307,7 +307,7 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
     session.locked = frozenset({"b-line"})
     assert session.view().tool is Tool.PAN
     before = planes(session)
-    for tool_action in (
+    for action in (
         kit.paste,
         kit.propagate,
         kit.interpolate,
@@ -317,7 +317,7 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
         lambda: paint(session, (0, 0, 5, 5)),
     ):
         session.message = ""
-        assert tool_action() is None
+        assert action() is None
         assert "locked" in session.message
     assert np.array_equal(planes(session), before)
     assert kit.copy()  # looking is free
@@ -349,8 +349,8 @@ def test_what_is_impossible_says_why(session: Session, kit: Toolkit, cohort: Coh
     other.open_clip("sliding")
     other.class_name, other.frame = "b-line", N - 1
     theirs = other.toolkit
-    for tool_action in (theirs.propagate, theirs.paste, theirs.clip_to_sector):
-        assert tool_action() is None
+    for action in (theirs.propagate, theirs.paste, theirs.clip_to_sector):
+        assert action() is None
         assert other.message == "This clip is read-only here."
     assert theirs.marker.b_line((20, 46), (20, 54)) is None
     other.close_clip()
