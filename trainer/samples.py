@@ -47,7 +47,7 @@ class PackedFrames:
     """
 
     def __init__(self, records: Records, shape: tuple[int, int, int]) -> None:
-        self._records, self.shape = records, shape
+        self.records, self.shape = records, shape
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -59,14 +59,14 @@ class PackedFrames:
 
     def put(self, number: int, frame: NDArray[np.uint8]) -> None:
         """Keep one frame, ``uint8 (H, W)``."""
-        self._records.put(number, frame.tobytes())
+        self.records.put(number, frame.tobytes())
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
         """Return frames, uint8 (len(rows), H, W)."""
         wanted = _numbers(rows, len(self))
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
         for frame, number in zip(found, wanted, strict=True):
-            data = self._records.get(number)
+            data = self.records.get(number)
             assert data is not None
             frame[...] = np.frombuffer(data, np.uint8).reshape(frame.shape)
         return torch.from_numpy(found)
@@ -91,7 +91,7 @@ class PackedPlanes:
     """
 
     def __init__(self, records: Records, first: int, shape: tuple[int, int, int, int]) -> None:
-        self._records, self._first, self.shape = records, first, shape
+        self.records, self._first, self.shape = records, first, shape
         self.highest: NDArray[np.uint8] = np.zeros(shape[:2], np.uint8)
         # Unmarked planes differ by their margin alone, so by the clip's shape.
         self._blanks: list[NDArray[np.uint8]] = []
@@ -124,7 +124,7 @@ class PackedPlanes:
         if highest > MAX_CONFIDENCE:  # something is excluded
             highest = plane[plane <= MAX_CONFIDENCE].max(initial=0)
         self.highest[row, c] = highest
-        self._records.put(self._number(row, c), bytes(zstd.compress(plane, _LEVEL)))
+        self.records.put(self._number(row, c), bytes(zstd.compress(plane, _LEVEL)))
 
     def through(
         self, tables: Mapping[tuple[int, int], bytes], rater_of: Sequence[int]
@@ -138,7 +138,7 @@ class PackedPlanes:
         rater_of : sequence of int
             The rater of each sample.
         """
-        other = PackedPlanes(self._records, self._first, self.shape)
+        other = PackedPlanes(self.records, self._first, self.shape)
         other.highest, other._blanks, other._blank_of = self.highest, self._blanks, self._blank_of
         other._tables, other._rater_of = tables, list(rater_of)
         return other
@@ -162,7 +162,7 @@ class PackedPlanes:
         return self._first + row * self.shape[1] + c
 
     def _decode(self, row: int, c: int, out: NDArray[np.uint8]) -> None:
-        data = self._records.get(self._number(row, c))
+        data = self.records.get(self._number(row, c))
         table = self._tables.get((self._rater_of[row], c)) if self._tables else None
         if data is None:
             blank = self._blanks[self._blank_of[row]]
@@ -219,6 +219,18 @@ class Samples:
     def nbytes(self) -> int:
         """Bytes that frames and planes take as tensors."""
         return self.frames.nbytes + self.planes.nbytes
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes that they take as they are kept."""
+        if isinstance(self.planes, PackedPlanes):
+            return self.planes.records.nbytes
+        return self.nbytes
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether they are read through a file."""
+        return isinstance(self.planes, PackedPlanes) and self.planes.records.on_disk
 
     def unpacked(self, device: torch.device) -> Samples:
         """Return the samples with frames and planes as tensors on `device`."""

@@ -155,8 +155,9 @@ def test_what_is_read_through_a_file_is_what_is_held_in_memory(toy, tmp_path, me
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     filed = read_samples(sources, [PLEURA, B_LINE], canvas, scratch=scratch, memory=memory)
-    assert held.planes._records.on_disk is False
-    assert filed.planes._records.on_disk is True
+    assert not held.on_disk
+    assert filed.on_disk
+    assert held.packed_bytes == filed.packed_bytes < held.nbytes
     assert list(scratch.iterdir()) == []  # a file without a name: nothing to clean up
     tables = {(0, 0): bytes(reversed(range(256)))}
     for rows in (slice(None), torch.tensor([7, 3, 3, 24])):
