@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 RATERS = ("anna", "ben", "chris")
 FRAMES_PER_CLIP = 500
-MARKED = 2  # classes on each frame, of six: as in the sample data
+MARKED = 1  # class of six that a rater marks on each frame
 PROCESSES = 2
 _PLANES = 64  # different ones a clip
 

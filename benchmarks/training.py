@@ -158,8 +158,8 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
 def measure_ahead(plan: Plan, steps: int) -> dict[str, float]:
     """Return step and floor as in a fit: what is not on the floor may be done ahead by a thread.
 
-    By the clock, for that is what a thread saves; the two take turns, so that whatever else runs
-    touches both alike.
+    The two take turns, so that whatever else runs touches both alike. Processor time counts the
+    thread's, too.
     """
     config, device = plan.config, plan.device
     network = config.network()
@@ -179,23 +179,12 @@ def measure_ahead(plan: Plan, steps: int) -> dict[str, float]:
                 learn_from(batch, network, plan, optimizer, scaler)
                 follow(average, network, step + 1)
 
-            taken["whole"].append(clocked(whole, device))
+            taken["whole"].append(seconds(whole, device))
             taken["floor"].append(
-                clocked(lambda: learn_from(fixed, network, plan, optimizer, scaler), device)
+                seconds(lambda: learn_from(fixed, network, plan, optimizer, scaler), device)
             )
-    ahead = [clocked(lambda s=s: gather(plan, s), device) for s in range(steps)]  # type: ignore[misc]
+    ahead = [seconds(lambda s=s: gather(plan, s), device) for s in range(steps)]  # type: ignore[misc]
     return {name: median(values) for name, values in taken.items()} | {"gather": median(ahead)}
-
-
-def clocked(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds that `work` takes by the clock."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begin = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begin
 
 
 def peak_memory() -> float:
