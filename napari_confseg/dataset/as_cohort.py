@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from napari_confseg.dataset.frozen import Dataset
-from napari_confseg.store import RATER_KINDS
+from napari_confseg.store import RATER_KINDS, Problem, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +86,6 @@ class FrozenCohort:
         classes = tuple(c.model_copy(update={"index": i}) for i, c in enumerate(m.classes))
         self.meta = FrozenMeta(f"{m.request.name}/v{m.version}", m.cohort_id, classes)
         self._records = {c.clip: c for c in m.clips}
-        self._array = lru_cache(maxsize=64)(dataset.array)
         self._block = lru_cache(maxsize=_BLOCKS)(self._read_block)
 
     @classmethod
@@ -109,18 +108,23 @@ class FrozenCohort:
         return list(self._records)
 
     def clip(self, name: str) -> FrozenClip:
-        """Return the clip called `name`; ``KeyError`` if there is none."""
+        """Return the clip called `name`.
+
+        Raises
+        ------
+        StoreError
+            If there is none.
+        """
         if name not in self._records:
-            raise KeyError(f"no clip {name!r} in dataset {self.meta.name!r}")
-        return FrozenClip(self._records[name], self.dataset, self._array, self._block)
+            raise StoreError(Problem("missing", name, f"a clip of {self.meta.name}", "none"))
+        return FrozenClip(self._records[name], self.dataset, self._block)
 
     def _read_block(self, path: str, number: int) -> NDArray[np.uint8]:
         """Return the rows of one shard, read-only."""
-        array = self._array(path)
-        rows = array.shards[0]
-        n = min(rows, array.shape[0] - number * rows)
-        block: NDArray[np.uint8] = np.zeros((n, *array.shape[1:]), np.uint8)
-        self.dataset.read_shard(array, number, block)
+        shape, _, rows = self.dataset.layout(path)
+        n = min(rows, shape[0] - number * rows)
+        block: NDArray[np.uint8] = np.zeros((n, *shape[1:]), np.uint8)
+        self.dataset.read_shard(path, number, block)
         block.setflags(write=False)
         return block
 
@@ -136,11 +140,9 @@ class FrozenClip:
         (T, Y, X) of the clip as far as its last frozen frame, without the margin.
     """
 
-    def __init__(
-        self, record: ClipRecord, dataset: Dataset, array: Callable[[str], Any], block: Block
-    ) -> None:
+    def __init__(self, record: ClipRecord, dataset: Dataset, block: Block) -> None:
         self.name, self.numbers = record.clip, record.frames
-        self._record, self._dataset, self._array, self._block = record, dataset, array, block
+        self._record, self._dataset, self._block = record, dataset, block
         y, x = record.inside
         self.shape = (record.frames[-1] + 1, y.stop - y.start, x.stop - x.start)
         sector = record.sector
@@ -154,7 +156,16 @@ class FrozenClip:
         return sorted(self._record.raters)
 
     def rater(self, name: str) -> FrozenRater:
-        """Return the rater called `name`; ``KeyError`` if there is none."""
+        """Return the rater called `name`.
+
+        Raises
+        ------
+        StoreError
+            If there is none.
+        """
+        if name not in self._record.raters:
+            where = f"{self.name}/raters/{name}"
+            raise StoreError(Problem("missing", where, f"one of {self.raters()}", "none"))
         return FrozenRater(name, self._record.raters[name], self)
 
     def read_frames(self, wanted: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
@@ -173,14 +184,18 @@ class FrozenClip:
     def picture(self, name: str, row: int) -> NDArray[np.uint8]:
         """Return one row of an array ``(T, ..., Y, X)`` of this clip, without the margin."""
         path = f"{self.name}/{name}"
-        rows = self._array(path).shards[0]
+        rows = self._dataset.layout(path).shard
         y, x = self._record.inside
         picture: NDArray[np.uint8] = self._block(path, row // rows)[row % rows][..., y, x]
         return picture
 
-    def table(self, rater: str, name: str) -> NDArray[np.uint8]:
-        """Return a small array ``uint8 (rows, C)`` of a rater."""
-        return np.asarray(self._array(f"{self.name}/raters/{rater}/{name}")[:], np.uint8)
+    def status(self, rater: str) -> NDArray[np.uint8]:
+        """Return the status of a rater on the frozen frames, ``uint8 (rows, C)``."""
+        return self._dataset.status(self.name, rater)
+
+    def marked(self, rater: str) -> NDArray[np.bool_]:
+        """Return where a rater marked anything, ``bool (rows, C)``."""
+        return self._dataset.marked(self.name, rater)
 
 
 class FrozenRater:
@@ -195,12 +210,12 @@ class FrozenRater:
     def read_status(self) -> NDArray[np.uint8]:
         """Return the status, ``uint8 (T, C)``; frames that were not frozen are untouched."""
         status = np.zeros(self.shape[:2], np.uint8)
-        status[list(self._clip.numbers)] = self._clip.table(self.name, "status")
+        status[list(self._clip.numbers)] = self._clip.status(self.name)
         return status
 
     def stored_chunks(self) -> list[tuple[int, int]]:
         """Return the sorted (frame, class index) pairs on which anything is marked."""
-        rows, classes = np.nonzero(self._clip.table(self.name, "marked"))
+        rows, classes = np.nonzero(self._clip.marked(self.name))
         return [(self._clip.numbers[r], int(c)) for r, c in zip(rows, classes, strict=True)]
 
     def read_plane(self, frame: int, class_index: int) -> NDArray[np.uint8]:

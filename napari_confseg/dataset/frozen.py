@@ -7,9 +7,10 @@ used.
 from __future__ import annotations
 
 import hashlib
+import json
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import zarr
@@ -46,6 +47,24 @@ def is_dataset(location: str | Path) -> bool:
     return (folder / MANIFEST).is_file() or bool(versions(folder))
 
 
+class Layout(NamedTuple):
+    """Shape of an array, and rows of a chunk and of a shard; other axes are not cut."""
+
+    shape: tuple[int, ...]
+    chunk: int
+    shard: int
+
+    @classmethod
+    def of(cls, metadata: dict[str, Any]) -> Layout:
+        """Read the layout from the array's ``zarr.json``."""
+        (sharding,) = metadata["codecs"]
+        return cls(
+            tuple(metadata["shape"]),
+            sharding["configuration"]["chunk_shape"][0],
+            metadata["chunk_grid"]["configuration"]["chunk_shape"][0],
+        )
+
+
 class _Verified(WrapperStore[LocalStore]):
     """A store of which each file is checked before the first byte of it is handed out."""
 
@@ -77,6 +96,7 @@ class Dataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
+        self._layouts: dict[str, Layout] = {}
         self._digests = {p: d for c in self.manifest.clips for p, d in c.files.items()}
         self._store = _Verified(LocalStore(folder / DATA, read_only=True), self._bytes)
 
@@ -111,56 +131,79 @@ class Dataset:
 
     def frames(self, clip: str) -> NDArray[np.uint8]:
         """Return the frames of a clip, ``uint8 (T, Y, X)``."""
-        return self._read(self.array(f"{clip}/frames"))
+        return self.read(f"{clip}/frames")
 
     def planes(self, clip: str, rater: str) -> NDArray[np.uint8]:
         """Return a rater's planes of a clip, ``uint8 (T, C, Y, X)``."""
-        return self._read(self.array(f"{clip}/raters/{rater}/planes"))
+        return self.read(f"{clip}/raters/{rater}/planes")
 
     def status(self, clip: str, rater: str) -> NDArray[np.uint8]:
         """Return a rater's status on a clip, ``uint8 (T, C)``."""
-        return np.asarray(self.array(f"{clip}/raters/{rater}/status")[:], np.uint8)
+        return self.read(f"{clip}/raters/{rater}/status")
 
     def marked(self, clip: str, rater: str) -> NDArray[np.bool_]:
         """Return on which frames a rater marked anything of a class, ``bool (T, C)``."""
-        return np.asarray(self.array(f"{clip}/raters/{rater}/marked")[:], np.bool_)
+        return self.read(f"{clip}/raters/{rater}/marked").astype(np.bool_)
 
-    def _read(self, array: Any) -> NDArray[np.uint8]:
-        """Return a whole array; a few threads share the decoding.
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """Return the whole array at `path`; of a large one, a few threads share the decoding.
 
-        A good part of the work is the system clearing fresh memory (`benchmarks.dataset`); both
+        A good part of that work is the system clearing fresh memory (`benchmarks.dataset`); both
         let go of the interpreter lock.
         """
-        out: NDArray[np.uint8] = np.zeros(array.shape, np.uint8)
-        shard = array.shards[0]
+        layout = self.layout(path)
+        out: NDArray[np.uint8] = np.zeros(layout.shape, np.uint8)
+        shards = [
+            (i, out[at : at + layout.shard])
+            for i, at in enumerate(range(0, len(out), layout.shard))
+        ]
+        if layout.shape[0] <= layout.chunk:  # one chunk
+            self.read_shard(path, *shards[0])
+            return out
         with ThreadPoolExecutor(_THREADS) as pool:
-            for number, start in enumerate(range(0, len(out), shard)):
-                self.read_shard(array, number, out[start : start + shard], pool)
+            for number, rows in shards:
+                self.read_shard(path, number, rows, pool)
         return out
 
     def read_shard(
-        self, array: Any, number: int, out: NDArray[np.uint8], pool: Executor | None = None
+        self, path: str, number: int, out: NDArray[np.uint8], pool: Executor | None = None
     ) -> None:
-        """Read the rows of one shard of `array` into `out`, which holds zeros.
+        """Read the rows of one shard of the array at `path` into `out`, which holds zeros.
 
         Parameters
         ----------
-        array : zarr.Array
-            From :meth:`array`.
+        path : str
+            Of the array, e.g. ``"clip-1/frames"``.
         number : int
-            Which shard: its first row is ``number * array.shards[0]``.
+            Which shard: its first row is ``number * layout(path).shard``.
         out : NDArray
             ``uint8``, as many rows as the array has there.
         pool : Executor, optional
             Decodes several chunks at once.
         """
-        step, shard = array.chunks[0], array.shards[0]
-        tail = "/0" * (len(array.shape) - 1)
-        data = self._bytes(f"{DATA}/{array.path}/c/{number}{tail}")
+        _, step, shard = layout = self.layout(path)
+        tail = "/0" * (len(layout.shape) - 1)
+        data = self._bytes(f"{DATA}/{path}/c/{number}{tail}")
         if data is not None:
             # Each chunk is decoded straight into its place.
             chunks = chunks_in(data, out, step, shard)
             list((pool.map if pool else map)(lambda c: decode_into(c[0], c[1], step), chunks))
+
+    def layout(self, path: str) -> Layout:
+        """Return how the array at `path` is cut along its first axis.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array, or it is not as it was when frozen.
+        """
+        if path not in self._layouts:
+            file = f"{DATA}/{path}/zarr.json"
+            data = self._bytes(file)
+            if data is None:
+                raise StoreError(Problem("missing", path, "an array of the dataset", "none"))
+            self._layouts[path] = Layout.of(json.loads(data))
+        return self._layouts[path]
 
     def _bytes(self, path: str) -> bytes | None:
         """Return the bytes of a file of this dataset, by its path in the manifest.

@@ -14,7 +14,7 @@ from napari_confseg.dataset.as_cohort import FrozenCohort
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import CHECKPOINT, Failed, FitRequest, RunFolder
-from napari_confseg.store import Cohort, Sector, Spacing, Status
+from napari_confseg.store import Cohort, Sector, Spacing, Status, StoreError
 from tests.trainer.conftest import add_toy_clip
 from trainer.checkpoint import load_config
 from trainer.data import class_indices, find_sources, read_samples
@@ -287,6 +287,9 @@ def test_a_frozen_clip_reads_as_the_clip_does(tmp_path, ward):
     assert np.array_equal(rater.read_planes(1)[3], rater.read_plane(3, 1))
     with pytest.raises(KeyError, match="no class 'rib' in dataset 'frozen/v1'; it has pleura"):
         FrozenCohort(dataset).meta.class_index("rib")
+    for missing in (lambda: FrozenCohort(dataset).clip("x"), lambda: clip.rater("x")):
+        with pytest.raises(StoreError, match=r"\[missing\]"):
+            missing()
     with pytest.raises(TrainError, match="Choose among the classes of dataset frozen/v1"):
         class_indices(FrozenCohort(dataset), ("rib",))
 

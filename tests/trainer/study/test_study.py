@@ -157,7 +157,9 @@ def test_a_study_on_a_dataset_uses_its_folds_and_finds_the_same(tmp_path, cohort
         assert sorted(config.split.test) == sorted(held)
         assert config.raters == ("reader-a",)
     capsys.readouterr()
-    assert main([*on_dataset, "--folds", "3"]) == 1
+    out = tmp_path / "refused"
+    assert main([*on_dataset, "--out", str(out), "--folds", "3"]) == 1
+    assert not out.exists()
     assert "Dataset toy/v1 has 2 folds, not 3" in capsys.readouterr().err
 
 
