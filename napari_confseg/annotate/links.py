@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from napari_confseg.store.errors import sentence
 
@@ -97,3 +97,25 @@ def to_message(session: Session) -> Failed:
         session.message = f"Not all could be shown: {sentence(error)}"
 
     return show
+
+
+@runtime_checkable
+class _ShowsFailure(Protocol):
+    def show_failure(self, error: Exception) -> None: ...
+
+
+def links_of(part: Any, *pairs: Pair) -> Links:
+    """Return links of a widget or other Qt object; what a slot raises is shown by its panel.
+
+    That is the nearest of its parents that has a `show_failure`.
+    """
+    where = weakref.ref(part)
+
+    def failed(error: Exception) -> None:
+        owner = where()
+        while owner is not None and not isinstance(owner, _ShowsFailure):
+            owner = owner.parent()
+        if owner is not None:
+            owner.show_failure(error)
+
+    return Links(*pairs, failed=failed)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.shortcuts import REVIEW
 from napari_confseg.widgets.annotate.shortcuts import assigned_bindings
-from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
