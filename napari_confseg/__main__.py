@@ -77,6 +77,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def _disk(error: OSError) -> StoreError:
     from napari_confseg.store import Problem, StoreError
 
+    if error.errno is None:  # raised by a library, such as a time limit: not the disk's fault
+        return StoreError(
+            Problem("failed", str(error.filename or ""), "an answer", str(error) or repr(error))
+        )
     found = error.strerror or type(error).__name__
     return StoreError(
         Problem(
