@@ -267,11 +267,11 @@ def export(
                 "Choose another folder.",
             )
         )
+    with needed_for("this export", needs_extra(name)):
+        module = import_module(f"napari_confseg.formats.{FORMATS[name]}")
     job = Export(dataset, chosen, out, progress=progress, cancelled=cancelled)
     try:
         with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
-            with needed_for("this export", needs_extra(name)):
-                module = import_module(f"napari_confseg.formats.{FORMATS[name]}")
             module.write(job)
             return job.finish(name)
     except BaseException:
