@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 OPTIONAL = sorted(package for packages in EXTRAS.values() for package in packages)
 
 
+BLOCK = """
+from importlib.machinery import PathFinder
+find_spec = PathFinder.find_spec
+PathFinder.find_spec = staticmethod(
+    lambda name, *more: None if name in blocked else find_spec(name, *more)
+)
+"""
+
+
 def run(path: Path, *command: str, blocked: Sequence[str] = ()) -> tuple[int, str]:
     """Run Python with `path` first on its path, where `blocked` packages are not installed."""
     path.mkdir(exist_ok=True)
-    lines = [f"sys.modules[{name!r}] = None" for name in blocked]  # import and find_spec see none
-    (path / "sitecustomize.py").write_text("\n".join(["import sys", *lines]))
+    (path / "sitecustomize.py").write_text(f"blocked = {set(blocked)!r}\n{BLOCK}")
     paths = os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, *command],
