@@ -217,6 +217,7 @@ def test_a_foreign_trainer_where_we_stand_does_not_matter(tmp_path: Path) -> Non
 def test_a_foreign_sample_is_named(tmp_path: Path) -> None:
     (tmp_path / "p" / "sample_data").mkdir(parents=True)
     (tmp_path / "p" / "sample_data" / "__init__.py").touch()
-    code, text = run(tmp_path / "p", "-m", "napari_confseg", "demo", "--out", str(tmp_path / "o"))
+    demo = ("-P", "-m", "napari_confseg", "demo", "--out", str(tmp_path / "o"))
+    code, text = run(tmp_path / "p", *demo)
     assert code == 1
     assert text.startswith('confseg: A foreign package called "sample_data" (')
