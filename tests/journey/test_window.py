@@ -56,7 +56,7 @@ class Road:
 
     def import_three_clips(self) -> None:
         window = self.window
-        assert window.annotate.bench.create(str(self.cohort), ADA)
+        assert window.annotate.cohort_actions.create(str(self.cohort), ADA)
         real = SHIPPED[1]
         mirrored = [f[::-1, ::-1] for f in moving(5, (96, 128))]  # or frames of two parts are alike
         self.clips = [
