@@ -6,69 +6,43 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, slug
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, add_fields, request_from
 
 if TYPE_CHECKING:
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.formats.labels import ImportReport
 
-# As in dataset.imports, which is not imported for --help; a test compares them.
-FORMATS = ("annotate-ultrasound", "coco", "nnunet", "nrrd")
-
 
 def add(commands: Subparsers) -> None:
     """Declare the command."""
-    parser = add_command(
+    add_command(
         commands,
         "import-labels",
         run,
         purpose="bring labels that others made into a cohort, as planes of a rater",
         example="confseg import-labels slicer/ --cohort study.zarr --rater tom --confidence 80",
+        declare=_declare,
     )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from napari_confseg.formats.labels import LabelImportRequest
+
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or a folder of them")
     parser.add_argument("--cohort", required=True, metavar="COHORT", help="folder or s3:// address")
-    parser.add_argument("--rater", type=slug, required=True, help="who it shall be")
-    parser.add_argument("--label", help="what people read as their name (default: the rater)")
+    add_fields(parser, LabelImportRequest, "rater", "label", "confidence", "format")
+    for name, metavar in (("classes", "NAME=CLASS"), ("clips", "NAME=CLIP")):
+        parser.add_argument(
+            f"--{name}",
+            nargs="+",
+            type=_pair,
+            default=[],
+            metavar=metavar,
+            help=LabelImportRequest.model_fields[name].description,
+        )
+    add_fields(parser, LabelImportRequest, "reviewed", "author", "line_width")
     parser.add_argument(
-        "--confidence",
-        type=int,
-        default=80,
-        metavar="PERCENT",
-        help="of labels that state none (default: 80)",
-    )
-    parser.add_argument("--format", choices=FORMATS, help="default: found out")
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        type=_pair,
-        default=[],
-        metavar="NAME=CLASS",
-        help="what names in the source mean; NAME= leaves one out",
-    )
-    parser.add_argument(
-        "--clips",
-        nargs="+",
-        type=_pair,
-        default=[],
-        metavar="NAME=CLIP",
-        help="which clips names in the source are",
-    )
-    parser.add_argument(
-        "--reviewed",
-        choices=("marked", "all"),
-        default="marked",
-        help="nrrd: which frames count as reviewed (default: marked)",
-    )
-    parser.add_argument("--author", help="annotate-ultrasound: whose lines, if of several")
-    parser.add_argument(
-        "--line-width",
-        type=float,
-        default=7.0,
-        metavar="PIXELS",
-        help="annotate-ultrasound: of pleura lines (default: 7)",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="tell what would come; write nothing"
+        "--dry-run", action="store_true", help="list what would come; write nothing"
     )
 
 
@@ -84,28 +58,19 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.cli.terminal import print_json, progress_bar
-    from napari_confseg.formats.labels import Options, import_labels
+    from napari_confseg.formats.labels import LabelImportRequest, import_labels
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=arguments.dry_run)
-    options = Options(
-        confidence=arguments.confidence,
+    request = request_from(
+        arguments,
+        LabelImportRequest,
         classes=dict(arguments.classes),
         clips=dict(arguments.clips),
-        reviewed=arguments.reviewed,
-        author=arguments.author,
-        line_width=arguments.line_width,
     )
     with progress_bar(quiet=arguments.json) as progress:
         report = import_labels(
-            cohort,
-            arguments.source,
-            arguments.rater,
-            options,
-            format=arguments.format,
-            label=arguments.label,
-            dry_run=arguments.dry_run,
-            progress=progress,
+            cohort, arguments.source, request, dry_run=arguments.dry_run, progress=progress
         )
     if arguments.json:
         print_json({"cohort": arguments.cohort, **asdict(report)})

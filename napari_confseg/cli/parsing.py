@@ -1,12 +1,32 @@
-"""What the subcommands of ``confseg`` are made with; and arguments that are checked when read."""
+"""Declaration of subcommands, and arguments that are checked when read."""
 
 from __future__ import annotations
 
 import argparse
 
-from napari_confseg.subcommands import DONE, REFUSED, WRONG_USAGE, Subparsers, add_command
+from napari_confseg.subcommands import (
+    DONE,
+    REFUSED,
+    WRONG_USAGE,
+    CommandParser,
+    Subparsers,
+    add_command,
+    add_fields,
+    request_from,
+)
 
-__all__ = ["DONE", "REFUSED", "WRONG_USAGE", "Subparsers", "add_command", "positive", "slug"]
+__all__ = [
+    "DONE",
+    "REFUSED",
+    "WRONG_USAGE",
+    "CommandParser",
+    "Subparsers",
+    "add_command",
+    "add_fields",
+    "positive",
+    "request_from",
+    "slug",
+]
 
 
 def slug(text: str) -> str:

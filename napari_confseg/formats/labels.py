@@ -1,22 +1,22 @@
-"""Imports: labels that others made, as planes of a rater at a stated confidence.
+"""Import of labels of other tools, as planes of a rater at a stated confidence.
 
-Each format has a module with one function, ``find``, which tells which clips a source speaks of and
-how to read what it says. A clip comes in whole or not at all, as one edit that can be undone; what
-cannot be read or matched is told, and the rest goes on.
+The formats are those of :data:`napari_confseg.formats.FORMATS` that can be read. A clip comes in
+whole or not at all, as one edit that can be undone; what cannot be read or matched is reported as a
+problem, and the rest goes on.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from importlib import import_module
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
+from napari_confseg.formats import FORMATS, READ
+from napari_confseg.formats.label_source import LabelImportRequest, Labels, Matcher, Target
 from napari_confseg.store import (
-    MAX_CONFIDENCE,
     Edit,
     Patch,
     Problem,
@@ -24,7 +24,6 @@ from napari_confseg.store import (
     Status,
     StatusChange,
     StoreError,
-    check_slug,
 )
 
 if TYPE_CHECKING:
@@ -114,16 +113,6 @@ def _patch(frame: int, index: int, plane: NDArray[np.uint8]) -> Patch:
     return Patch(index, frame, y, x, np.zeros_like(box), box.copy())
 
 
-FORMATS = {
-    "annotate-ultrasound": "annotate_ultrasound",
-    "coco": "coco",
-    "nnunet": "nnunet",
-    "nrrd": "nrrd",
-}
-"""Name of a format -> module here."""
-EXTRAS = {"coco": "coco", "nrrd": "slicer", "nnunet": "nifti"}
-
-
 @dataclass(frozen=True)
 class ClipImport:
     """What came, or would come, to one clip.
@@ -159,49 +148,43 @@ def detect(source: Path) -> str:
     if not source.exists():
         raise StoreError(Problem("missing", str(source), "a file or folder", "nothing"))
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    if any(p.name == "dataset.json" for p in files):
-        return "nnunet"
-    if any(p.name.endswith(".nrrd") for p in files):
-        return "nrrd"
+    for name in READ:
+        if any(fnmatchcase(p.name, FORMATS[name].marker) for p in files):
+            return name
     for path in files:
-        if path.suffix == ".json":
-            keys = _keys(path)
-            if "frame_annotations" in keys:
-                return "annotate-ultrasound"
-            if {"images", "annotations"} <= keys:
-                return "coco"
+        keys = _keys(path) if path.suffix == ".json" else frozenset()
+        for name in READ:
+            if FORMATS[name].json_keys and keys >= FORMATS[name].json_keys:
+                return name
     raise StoreError(
         Problem(
             "format",
             str(source),
-            f"one of {', '.join(FORMATS)}",
+            f"one of {', '.join(READ)}",
             "none of them",
             "Say which with --format.",
         )
     )
 
 
-def _keys(path: Path) -> set[str]:
+def _keys(path: Path) -> frozenset[str]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return set()
-    return set(data) if isinstance(data, dict) else set()
+        return frozenset()
+    return frozenset(data) if isinstance(data, dict) else frozenset()
 
 
 def import_labels(
     cohort: Cohort,
     source: Path,
-    rater: str,
-    options: Options | None = None,
+    request: LabelImportRequest,
     *,
-    format: str | None = None,
-    label: str | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ImportReport:
-    """Bring the labels of `source` into a cohort as planes of `rater`.
+    """Bring the labels of `source` into a cohort as planes of a rater.
 
     Parameters
     ----------
@@ -209,14 +192,9 @@ def import_labels(
         Open for writing, unless `dry_run`.
     source : Path
         A file, or a folder of them.
-    rater : str
-        Slug; must not have marked the clips that labels come to.
-    options : Options, optional
-        Confidence, names, what counts as reviewed.
-    format : str, optional
-        One of :data:`FORMATS`; found out if not given.
-    label : str, optional
-        What people read as the rater's name.
+    request : LabelImportRequest
+        Rater, who must not have marked the clips that labels come to; confidence, names, what
+        counts as reviewed.
     dry_run : bool
         Read and match everything, and write nothing.
     progress : callable, optional
@@ -232,17 +210,13 @@ def import_labels(
     Raises
     ------
     StoreError
-        If the source is none of the formats, or a choice is impossible.
+        If the source is none of the formats, or the format's library is not installed.
     """
-    chosen = options or Options()
-    if not 1 <= chosen.confidence <= MAX_CONFIDENCE:
-        found = str(chosen.confidence)
-        raise StoreError(Problem("confidence-range", "", "1..100 percent", found))
-    name = format or detect(source)
-    report = ImportReport(name, check_slug(rater))
-    target = Target(cohort.meta, chosen, report.problems)
-    places = _places(_module(name), source, target)
-    matcher = Matcher(cohort, chosen.clips)
+    name = request.format or detect(source)
+    report = ImportReport(name, request.rater)
+    target = Target(cohort.meta, request, report.problems)
+    places = _places(FORMATS[name].load(), source, target)
+    matcher = Matcher(cohort, request.clips)
     for number, place in enumerate(places):
         if cancelled and cancelled():
             break
@@ -252,12 +226,14 @@ def import_labels(
             clip = matcher.match(place)
             labels = place.read(clip)
             if not dry_run:
-                write_labels(cohort, clip, rater, labels, label)
+                write_labels(cohort, clip, request.rater, labels, request.label)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
         except StoreError as error:
             report.problems += error.problems
         except MALFORMED as error:
             report.problems.append(_malformed(place.name, error))
+        except ImportError as error:  # a library that only some files of the format need
+            raise FORMATS[name].missing(error) from error
     return report
 
 
@@ -285,22 +261,6 @@ def _places(module: Any, source: Path, target: Target) -> list[Found]:
     return places
 
 
-def _module(name: str) -> Any:
-    try:
-        return import_module(f"napari_confseg.formats.{FORMATS[name]}")
-    except ImportError as error:
-        extra = EXTRAS.get(name, "all")
-        raise StoreError(
-            Problem(
-                "needs-extra",
-                name,
-                f"the {extra} extra",
-                f"{error.name} is not installed",
-                f"pip install 'napari-confseg[{extra}]'",
-            )
-        ) from error
-
-
 def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: bool) -> ClipImport:
     names = [c.name for c in cohort.meta.classes]
     pixels: dict[str, int] = {}
@@ -310,4 +270,4 @@ def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: b
     return ClipImport(clip.name, place.name, frames, pixels, written)
 
 
-__all__ = ["EXTRAS", "FORMATS", "ClipImport", "ImportReport", "Options", "detect", "import_labels"]
+__all__ = ["ClipImport", "ImportReport", "LabelImportRequest", "detect", "import_labels"]

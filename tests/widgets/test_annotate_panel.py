@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QLineEdit
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
 from napari_confseg.widgets.annotate import shortcuts
 from napari_confseg.widgets.annotate.shortcuts import bindings, napari_keys, normal
@@ -75,13 +76,19 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     frames = [image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "b.mp4").write_bytes(b"no video at all")
-    panel.cohort_actions.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
+    panel.cohort_actions.import_clips(
+        [str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], ImportOptions(patient="p7")
+    )
     assert panel.work_line.busy
     unseen_bench.until(lambda: panel.session.clip is not None, 60)
     assert panel.session.clip.meta.patient == "p7"
     assert panel.session.clip.shape == (4, 64, 80)
-    assert "Imported 1 clip." in panel.message.text()
-    assert "b.mp4" in panel.message.text()
+    assert "1 new clip, 1 refused." in panel.sheet.words.text()
+    refused = panel.sheet.result.list.topLevelItem(0)
+    assert (refused.text(0), refused.child(0).text(0)) == ("Refused (1)", "b.mp4")
+    assert refused.child(0).text(1)
+    panel.session.message = "Something else."
+    assert panel.sheet.isVisible()  # the result stays, whatever is said next
     assert not panel.import_.isVisible()
     assert not panel.work_line.busy
 

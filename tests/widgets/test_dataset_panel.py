@@ -109,7 +109,7 @@ def stop_a_build(lead: Lead) -> None:
 
         return task.work(slowly, cancelled)
 
-    panel.run(lambda: Task(task.words, work, task.take))
+    panel.run(lambda: Task(task.title, work, task.take))
     lead.hand.wait_until(lambda: panel.line.bar.value() == 1)
     QTest.mouseClick(panel.line.stop, Qt.MouseButton.LeftButton)
     lead.settle()
@@ -172,5 +172,5 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
 
     lead.turn_to(panel.versions)
     lead.click(panel.versions.check)
-    assert panel.versions.told.toPlainText().startswith("Version 1 is whole")
+    assert panel.versions.findings.toPlainText().startswith("Version 1 is whole")
     assert not panel.problem.isVisible()

@@ -16,7 +16,7 @@ from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.confidence import UsagePart
 from napari_confseg.widgets.annotate.fill_and_copy import FillAndCopy
 from napari_confseg.widgets.annotate.form import AnnotateForm
-from napari_confseg.widgets.annotate.notices import Finished, SheetNotice
+from napari_confseg.widgets.annotate.notices import Finished, ImportNotice
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.tools import StyleRow, ToolOptions
@@ -47,7 +47,7 @@ class ShownSession(AnnotateForm):
         self.saving, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, napari_viewer), ReadoutsPart(session)
         self.finished = Finished(session)
-        self.sheet = SheetNotice(session)
+        self.sheet = ImportNotice(session)
         for section, part in (
             (self.clips_section, self.queue),
             (self.sure_section, self.usage),

@@ -1,4 +1,4 @@
-"""How far raters agree: scores, curves, and where they do least."""
+"""Agreement page: scores of each pair of raters, curves, and the worst disagreements."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NUMBERED: Final = ("soft Dice", "Dice", "HD95")
 
 
 class AgreementPage(QWidget):  # type: ignore[misc]
-    """Shows a comparison; every wish leaves as a signal.
+    """Comparison of raters; each request leaves as a signal.
 
     Signals
     -------

@@ -96,7 +96,7 @@ class TaskRunner(QObject):  # type: ignore[misc]
         self._on = _On(chore, task, counting, then)
         chore.done.connect(self._on_done)
         chore.failed.connect(self._on_failed)
-        self._line.follow(chore, task.words)
+        self._line.follow(chore, task.title)
         chore.start()
         if not counting:
             self.begun.emit()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import zarr
 
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.widgets.demo.summary import Facts, Shot, write_summary
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ class ScriptedDemo:
         assert cohort is not None
         before = set(cohort.clips())
         with as_file(files("sample_data") / "clips" / CLIP) as source:
-            self.annotate.cohort_actions.import_clips([str(source)], "real-1")
+            self.annotate.cohort_actions.import_clips(
+                [str(source)], ImportOptions(patient="real-1")
+            )
             self.hand.wait_until(lambda: set(cohort.clips()) > before, 60)
         self.clip = (set(cohort.clips()) - before).pop()
         self._open(self.clip)
