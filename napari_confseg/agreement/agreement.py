@@ -25,7 +25,7 @@ from napari_confseg.agreement.overlap import (
     soft_dice,
     survival,
 )
-from napari_confseg.agreement.rater_view import first_reading, people, planes_of, readings
+from napari_confseg.agreement.rater_view import compared_raters, first_reading, planes_of, readings
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -424,7 +424,7 @@ def agree(
     cohort : Cohort
         Read only.
     raters : sequence of str
-        Whom to compare; every human if empty. A model or a consensus may be named, too.
+        Whom to compare; every reader if empty. A model or a consensus may be named, too.
     classes, clips : sequence of str
         All if empty.
     thresholds : sequence of int
@@ -439,7 +439,7 @@ def agree(
     StoreError
         If there are fewer than two raters, or a class or threshold is not possible.
     """
-    names = tuple(raters) or tuple(people(cohort))
+    names = tuple(raters) or tuple(compared_raters(cohort))
     wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
     levels = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
     _check(cohort, names, wanted, levels)

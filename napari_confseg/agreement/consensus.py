@@ -22,10 +22,10 @@ from napari_confseg.agreement.patterns import (
     Patterns,
     excluded,
 )
-from napari_confseg.agreement.rater_view import people, planes_of, readings
+from napari_confseg.agreement.rater_view import learnt_raters, planes_of, readings
 from napari_confseg.agreement.staple import fit_staple
 from napari_confseg.request_fields import setting
-from napari_confseg.store import EXCLUDED, Clip, Problem, Rater, Status, StoreError
+from napari_confseg.store import EXCLUDED, Clip, Identity, Problem, Status, StoreError
 from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Cohort
+    from napari_confseg.store.program_writer import ProgramWriter
 
 
 ConsensusMethod = Literal["calibrated", "mean", "majority", "staple", "weighted-staple"]
@@ -58,7 +59,9 @@ YES = 50
 class ConsensusRequest(Strict):
     """A consensus of several raters. Empty tuples mean all there are."""
 
-    raters: tuple[Slug, ...] = setting((), "Consensus of", "whose consensus; every human if empty")
+    raters: tuple[Slug, ...] = setting(
+        (), "Consensus of", "whose consensus; every reader if empty, but nothing imported"
+    )
     method: ConsensusMethod = setting(
         "calibrated",
         "Method",
@@ -139,7 +142,7 @@ def make_consensus(
         If there are no raters, a name is taken by someone who is no consensus, or a class is
         unknown.
     """
-    group = request.raters or tuple(people(cohort))
+    group = request.raters or tuple(learnt_raters(cohort))
     wanted = list(request.classes) or [c.name for c in cohort.meta.classes]
     clip_names = list(request.clips) or cohort.clips()
     report = ConsensusReport(request.rater, request.method, group)
@@ -163,8 +166,9 @@ def make_consensus(
         clip = cohort.clip(clip_name)
         present = readings(clip, group)
         if len(present) >= request.least:
-            target = _target(clip, report)
-            _write_clip(cohort, clip, present, target, combine, request.least, report)
+            label = f"{request.method} of {len(group)} raters"
+            with clip.written_by_program(report.rater, Identity("consensus", label)) as target:
+                _write_clip(cohort, clip, present, target, combine, request.least, report)
     return report
 
 
@@ -180,18 +184,14 @@ def _check(
     for class_name in classes:
         if class_name not in known:
             problems.append(Problem("class-unknown", "", f"one of {sorted(known)}", class_name))
-    for clip_name in clips:
-        clip = cohort.clip(clip_name)
-        if report.rater in clip.raters() and clip.rater(report.rater).meta.kind != "consensus":
-            problems.append(
-                Problem(
-                    "exists",
-                    f"{clip_name}/raters/{report.rater}",
-                    "a consensus or nobody",
-                    f"a {clip.rater(report.rater).meta.kind}",
-                    "Choose another name.",
-                )
-            )
+    there = set(cohort.clips())
+    problems += [
+        Problem("missing", n, "a clip of the cohort", "none") for n in clips if n not in there
+    ]
+    try:
+        cohort.check_name(report.rater, "consensus")
+    except StoreError as error:
+        problems += error.problems
     if problems:
         raise StoreError(problems)
 
@@ -288,28 +288,24 @@ def _by_pattern(
     return combine(CODES[values[:, first]].T)[back]
 
 
-def _target(clip: Clip, report: ConsensusReport) -> Rater:
-    if report.rater in clip.raters():
-        return clip.rater(report.rater)
-    label = f"{report.method} of {len(report.raters)} raters"
-    return clip.create_rater(report.rater, kind="consensus", label=label)
-
-
 def _write_clip(
     cohort: Cohort,
     clip: Clip,
     present: Sequence[RaterView],
-    target: Rater,
+    target: ProgramWriter,
     combine: dict[str, Combine],
     least: int,
     report: ConsensusReport,
 ) -> None:
     names = report.raters
-    status = target.read_status()
-    stale = set(target.stored_chunks())
+    status = target.rater.read_status()
+    stale = set(target.rater.stored_chunks())
+    # First: half-new planes must not stand under the old status if this is stopped.
+    status[:, [cohort.meta.class_index(c) for c in combine]] = Status.UNTOUCHED
+    target.write_status(status)
+    target.say_made()
     for class_name, rule in combine.items():
         index = cohort.meta.class_index(class_name)
-        status[:, index] = Status.UNTOUCHED
         for frame in range(clip.shape[0]):
             planes = planes_of(present, frame, index, clip.shape[1:])
             if len(planes) < least:
@@ -366,7 +362,7 @@ def combine_clip(
     StoreError
         If too few of the raters are on the clip.
     """
-    group, least = request.raters or tuple(people(cohort)), request.least
+    group, least = request.raters or tuple(learnt_raters(cohort)), request.least
     clip = cohort.clip(clip_name)
     present = readings(clip, group)
     if len(present) < least:

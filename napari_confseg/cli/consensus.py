@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.agreement.consensus import ConsensusRequest, make_consensus
+    from napari_confseg.agreement.rater_view import rater_titles
     from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.store import Cohort
 
@@ -48,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(asdict(report))
     else:
         console().print(
-            f"{report.method} of {', '.join(report.raters)} stands as rater {report.rater!r} on "
+            f"{report.method} of {', '.join(rater_titles(cohort, report.raters))} stands as rater "
+            f"{report.rater!r} on "
             f"{len(report.clips)} clips ({report.frames} frames and classes)."
         )
     return DONE

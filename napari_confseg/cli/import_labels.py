@@ -11,6 +11,7 @@ from napari_confseg.cli.parsing import DONE, REFUSED, add_command, add_fields, r
 if TYPE_CHECKING:
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.formats.labels import ImportReport
+    from napari_confseg.store import RaterKind
 
 
 def add(commands: Subparsers) -> None:
@@ -30,7 +31,8 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or a folder of them")
     parser.add_argument("--cohort", required=True, metavar="COHORT", help="folder or s3:// address")
-    add_fields(parser, LabelImportRequest, "rater", "label", "confidence", "format")
+    add_fields(parser, LabelImportRequest, "rater", "label", "kind", "made_by", "confidence")
+    add_fields(parser, LabelImportRequest, "format")
     for name, metavar in (("classes", "NAME=CLASS"), ("clips", "NAME=CLIP")):
         parser.add_argument(
             f"--{name}",
@@ -58,13 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.cli.terminal import print_json, progress_bar
-    from napari_confseg.formats.labels import LabelImportRequest, import_labels
+    from napari_confseg.formats.labels import LabelImportRequest, detect, import_labels
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=arguments.dry_run)
+    format = arguments.format or detect(arguments.source)
     request = request_from(
         arguments,
         LabelImportRequest,
+        format=format,
+        kind=arguments.kind or _kind(arguments.source, format, quiet=arguments.json),
         classes=dict(arguments.classes),
         clips=dict(arguments.clips),
     )
@@ -79,8 +84,32 @@ def run(arguments: argparse.Namespace) -> int:
     return REFUSED if report.problems else DONE
 
 
+def _kind(source: Path, format: str, *, quiet: bool) -> RaterKind | None:
+    """Return what the person at the terminal says; None if a file of ours says it."""
+    from napari_confseg.cli.terminal import ask
+    from napari_confseg.formats.origin import told_origin
+    from napari_confseg.store import RATER_KINDS, Problem, StoreError
+
+    if told_origin(source, format) is not None:
+        return None
+    meanings = {kind: info.meaning for kind, info in RATER_KINDS.items()}
+    answer = None if quiet else ask("Who or what made these labels?", meanings, "imported")
+    if answer is None:
+        raise StoreError(
+            Problem(
+                "kind",
+                str(source),
+                "who or what made these labels",
+                "nothing that says it",
+                f"Say it with --kind: one of {', '.join(RATER_KINDS)}.",
+            )
+        )
+    return answer
+
+
 def _print(report: ImportReport, *, dry: bool) -> None:
     from napari_confseg.cli.terminal import print_problems, print_table
+    from napari_confseg.store import RATER_KINDS
 
     rows = [
         (c.clip, c.source, str(c.frames), ", ".join(f"{n} px of {k}" for k, n in c.pixels.items()))
@@ -88,8 +117,10 @@ def _print(report: ImportReport, *, dry: bool) -> None:
     ]
     done = "would come in" if dry else "came in"
     if rows:
+        who = RATER_KINDS[report.kind].label
+        who += f", made by {report.made_by}" if report.made_by else ""
         print_table(
-            f"{report.format}: {done} as rater {report.rater}",
+            f"{report.format}: {done} as rater {report.rater} ({who})",
             ("clip", "from", ">frames reviewed", "marked"),
             rows,
         )

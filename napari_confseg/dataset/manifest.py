@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from napari_confseg.request_fields import setting
 from napari_confseg.store import ClassSpec, Problem, Spacing, StoreError
-from napari_confseg.store.schema import Positive, RaterKind, Slug, Strict
+from napari_confseg.store.rater_kinds import RaterKind
+from napari_confseg.store.schema import Positive, Slug, Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,8 @@ class BuildRequest(Strict):
     raters: tuple[Slug, ...] = setting(
         (),
         "Marks of",
-        "whose marks; every human if empty. A consensus or a model is a rater, too",
+        "whose marks; every reader if empty, but nothing imported. A consensus or a model is a "
+        "rater, too",
     )
     classes: tuple[Slug, ...] = setting((), "Classes", "all if empty")
     frames: FramePolicy = setting(

@@ -13,7 +13,8 @@ from pydantic import AfterValidator
 
 from napari_confseg.formats import FORMATS, READ, taking
 from napari_confseg.request_fields import setting
-from napari_confseg.store import Problem, StoreError
+from napari_confseg.store import RATER_KINDS, Problem, StoreError
+from napari_confseg.store.rater_kinds import RaterKind
 from napari_confseg.store.schema import Confidence, Positive, Slug, Strict
 
 
@@ -38,6 +39,16 @@ class LabelImportRequest(Strict):
     rater: Slug = setting(..., "Rater", "name of the rater that the labels become")
     label: str | None = setting(
         None, "Label", "what people read as the rater's name; the name itself if not given"
+    )
+    kind: RaterKind | None = setting(
+        None,
+        "Made by",
+        "who or what made the labels; where not given, what one of our own exports says, else "
+        "asked for in a terminal. Imported labels are learnt from only where the rater is named",
+        choices={kind: f"{info.label}: {info.meaning}" for kind, info in RATER_KINDS.items()},
+    )
+    made_by: str | None = setting(
+        None, "In words", "who or what made them, in words: a name, or a program and its version"
     )
     format: Annotated[str, AfterValidator(_read)] | None = setting(
         None,

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_confseg.formats import FORMATS, READ
 from napari_confseg.formats.label_source import LabelImportRequest, Labels, Matcher, Target
+from napari_confseg.formats.origin import told_origin
 from napari_confseg.store import (
     Edit,
+    Imported,
     Patch,
     Problem,
     RaterWriter,
@@ -33,14 +35,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.formats.label_source import Found
-    from napari_confseg.store import Clip, Cohort
+    from napari_confseg.store import Clip, Cohort, RaterKind
 
 
 FLUSH_SECONDS = 120.0
 
 
+class ImportIdentity(NamedTuple):
+    """What a rater is made as that labels come to."""
+
+    kind: RaterKind
+    label: str | None
+    adjudicator: str | None
+    imported: Imported
+
+
 def write_labels(
-    cohort: Cohort, clip: Clip, rater: str, labels: Labels, label: str | None = None
+    cohort: Cohort, clip: Clip, rater: str, labels: Labels, identity: ImportIdentity
 ) -> None:
     """Commit `labels` as one edit of `rater` on `clip`, and wait until the store has it.
 
@@ -54,7 +65,15 @@ def write_labels(
     if not labels.planes and not labels.reviewed:
         raise StoreError(Problem("nothing-found", clip.name, "a mark or a reviewed frame", "none"))
     edit = _edit(labels)
-    writer = RaterWriter.open(cohort, clip.name, rater, label=label)
+    writer = RaterWriter.open(
+        cohort,
+        clip.name,
+        rater,
+        label=identity.label,
+        kind=identity.kind,
+        adjudicator=identity.adjudicator,
+        imported=identity.imported,
+    )
     try:
         writer.commit(edit)
         if writer.state.unsaved or not writer.flush(FLUSH_SECONDS):
@@ -129,10 +148,12 @@ class ClipImport:
 
 @dataclass
 class ImportReport:
-    """What an import did; `problems` hold all that was left out, and why."""
+    """What an import did, and who made it; `problems` hold all that was left out, and why."""
 
     format: str
     rater: str
+    kind: RaterKind = "imported"
+    made_by: str | None = None
     clips: list[ClipImport] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -214,6 +235,8 @@ def import_labels(
     """
     name = request.format or detect(source)
     report = ImportReport(name, request.rater)
+    identity = _identity(source, name, request)
+    report.kind, report.made_by = identity.kind, identity.imported.made_by
     target = Target(cohort.meta, request, report.problems)
     places = _places(FORMATS[name].load(), source, target)
     matcher = Matcher(cohort, request.clips)
@@ -226,7 +249,7 @@ def import_labels(
             clip = matcher.match(place)
             labels = place.read(clip)
             if not dry_run:
-                write_labels(cohort, clip, request.rater, labels, request.label)
+                write_labels(cohort, clip, request.rater, labels, identity)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
         except StoreError as error:
             report.problems += error.problems
@@ -235,6 +258,26 @@ def import_labels(
         except ImportError as error:  # a library that only some files of the format need
             raise FORMATS[name].missing(error) from error
     return report
+
+
+def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportIdentity:
+    told = told_origin(source, format)
+    kind, made_by = request.kind, request.made_by
+    known = kind or (told.kind if told else "imported")
+    # Who made the file we are told of has made what is in it, unless somebody says otherwise.
+    who = made_by or (told.made_by if told and kind in (None, told.kind) else None)
+    if known == "adjudicated" and not who:
+        raise StoreError(
+            Problem(
+                "made-by",
+                str(source),
+                "the name of who adjudicated",
+                "none",
+                "Say it with --made-by.",
+            )
+        )
+    adjudicator = who[:80] if known == "adjudicated" and who else None
+    return ImportIdentity(known, request.label, adjudicator, Imported(format=format, made_by=who))
 
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_confseg.methods import Method
+from napari_confseg.methods import DEFAULT, Method
 from napari_confseg.request_fields import setting
 from napari_confseg.store.schema import Slug, check_slug
 
@@ -28,10 +28,10 @@ class FitRequest(Frozen):
     rater: Slug = setting(..., "Name", "name of the model, as a rater of the cohort")
     classes: tuple[Slug, ...] = setting(..., "Classes", "classes to learn", min_length=1)
     raters: tuple[Slug, ...] = setting(
-        (), "Learn from", "whose marks to learn from; every human if empty"
+        (), "Learn from", "whose marks to learn from; every reader if empty, but nothing imported"
     )
     method: Method = setting(
-        Method(name="relative-threshold"),
+        Method(name=DEFAULT),
         "Method",
         "how confidence reaches the model: NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
         "threshold:t=60, soft+semimetric",
@@ -90,6 +90,11 @@ class PredictRequest(Frozen):
         "passes of each model with units dropped at random, which serve as members do",
         ge=0,
         le=100,
+    )
+    replace: bool = setting(
+        False,
+        "Replace",
+        "overwrite what another run marked under that name; else it is refused",
     )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = setting(
         "auto", "Device", "where to compute: auto (a GPU if there is one), cpu, cuda or cuda:1"

@@ -38,6 +38,7 @@ def test_exact_with_what_was_reviewed(
     export(dataset, ExportRequest(format=name), tmp_path / "out")
     report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=1))
     assert (report.format, report.problems) == (name, [])
+    assert (report.kind, report.made_by) == ("human", "anna")  # the files say it
     assert [c.clip for c in report.clips] == dataset.clips()
     for record in dataset.manifest.clips:
         mine, back = both(study, record.clip)

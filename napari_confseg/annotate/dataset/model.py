@@ -21,7 +21,7 @@ from napari_confseg.agreement.consensus import (
 from napari_confseg.annotate.blinding import BlindedError
 from napari_confseg.annotate.dataset.requests import (
     RaterFound,
-    people,
+    compared,
     rater_of_export,
     raters_of_build,
     raters_of_consensus,
@@ -211,19 +211,19 @@ class DatasetModel:
         """Compare the chosen raters."""
         cohort = self._open()
         chosen = self.state.to_compare
-        raters = people(self.state.found) if chosen is None else chosen
+        raters = compared(self.state.found) if chosen is None else chosen
         self._change(compared=None)
 
-        def take(compared: Compared | None) -> None:
-            if compared is not None:
-                self._change(compared=compared)
+        def take(result: Compared | None) -> None:
+            if result is not None:
+                self._change(compared=result)
 
         return Task("Comparing", lambda r, c: compare(cohort, raters, r, c), take)
 
     def write_report(self, path: Path) -> Task:
         """Write the page about the last comparison."""
-        cohort, compared = self._open(), self.state.compared
-        if compared is None:
+        cohort, last = self._open(), self.state.compared
+        if last is None:
             raise StoreError(
                 Problem("nothing-compared", "", "a comparison", "none", "Compare raters first.")
             )
@@ -231,7 +231,7 @@ class DatasetModel:
         def work(report: Report, cancelled: Cancelled) -> None:
             from napari_confseg.report.agreement import write_report  # matplotlib takes a second
 
-            write_report(cohort, compared.agreement, compared.summary, path)
+            write_report(cohort, last.agreement, last.summary, path)
 
         return Task("Writing the report", work, lambda _: self._change())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from napari_confseg.annotate.train.next_run import Choice
+from napari_confseg.store import RATER_KINDS, kind_rank, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.results import VersionLine
     from napari_confseg.dataset.manifest import BuildRequest
     from napari_confseg.formats.export import ExportRequest
-
-KINDS: Final = ("human", "adjudicated", "consensus", "model", "truth")
-"""Kinds of raters in the order in which lists show them."""
+    from napari_confseg.store import RaterKind
 
 
 @dataclass(frozen=True)
@@ -25,48 +24,54 @@ class RaterFound:
 
     name: str
     label: str
-    kind: str
+    kind: RaterKind
     clips: int
     frames: int
+    learnt: bool = False
+    imported: bool = False
+
+    @property
+    def title(self) -> str:
+        """What lists call it."""
+        return rater_label(self.name, self.label, self.kind)
 
 
-def people(found: Sequence[RaterFound]) -> tuple[str, ...]:
-    """Return the humans who have reviewed anything."""
-    return _of_kind(found, "human")
+@dataclass(frozen=True)
+class RaterChoice:
+    """A rater to choose: slug, and what lists call it."""
+
+    name: str
+    title: str
 
 
-def _of_kind(found: Sequence[RaterFound], kind: str) -> tuple[str, ...]:
-    return tuple(sorted(r.name for r in found if r.kind == kind and r.frames))
+def compared(found: Sequence[RaterFound]) -> tuple[str, ...]:
+    """Return who is compared if nobody is named: the readers who have reviewed anything."""
+    return tuple(sorted(r.name for r in found if RATER_KINDS[r.kind].compared and r.frames))
+
+
+def learnt(found: Sequence[RaterFound]) -> tuple[str, ...]:
+    """Return who is learnt from if nobody is named: readers, but not what came from a file."""
+    return tuple(sorted(r.name for r in found if r.learnt and r.frames))
 
 
 def raters_of_consensus(request: ConsensusRequest, found: Sequence[RaterFound]) -> tuple[str, ...]:
-    """Return whose consensus it would be: every human's if the request names nobody."""
-    return request.raters or people(found)
+    """Return whose consensus it would be: every reader's if the request names nobody."""
+    return request.raters or learnt(found)
 
 
 def raters_of_build(request: BuildRequest, found: Sequence[RaterFound]) -> tuple[str, ...]:
-    """Return whose marks would go in: a consensus, else every human, if none is named."""
-    return request.raters or _of_kind(found, "consensus") or people(found)
+    """Return whose marks would go in: if none is named, a consensus made here or every reader."""
+    made = (r.name for r in found if r.kind == "consensus" and r.frames and not r.imported)
+    return request.raters or tuple(sorted(made)) or learnt(found)
 
 
 def rater_of_export(request: ExportRequest, version: VersionLine | None) -> str | None:
     """Return whose marks would be exported: the version's first rater if none of its is named."""
-    raters = version.raters if version else ()
-    if request.rater in raters:
-        return request.rater
-    return raters[0] if raters else None
+    names = [r.name for r in version.raters] if version else []
+    return request.rater if request.rater in names else next(iter(names), None)
 
 
 def rater_choices(found: Sequence[RaterFound], chosen: Collection[str]) -> tuple[Choice, ...]:
     """Return the boxes to tick, people first."""
-    rows = sorted(found, key=lambda r: (KINDS.index(r.kind), r.name))
-    return tuple(Choice(r.name, _label(r), "", r.frames, r.name in chosen) for r in rows)
-
-
-def _label(rater: RaterFound) -> str:
-    """Return what people read, with the name that scores and files use where it differs."""
-    if rater.kind == "consensus":
-        return f"{rater.name} (consensus)"
-    own = rater.label.lower().replace(".", "").replace(" ", "-") == rater.name
-    label = rater.label if own else f"{rater.name}: {rater.label}"
-    return label if rater.kind == "human" else f"{label} ({rater.kind})"
+    rows = sorted(found, key=lambda r: (kind_rank(r.kind), r.name))
+    return tuple(Choice(r.name, r.title, "", r.frames, r.name in chosen) for r in rows)

@@ -16,7 +16,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.links import Links
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.annotate.review.decisions import Case, Settled
 from napari_confseg.annotate.review.prefill import agree, compare, read_raters, still_untouched
 from napari_confseg.annotate.review.state import (
@@ -31,7 +31,7 @@ from napari_confseg.annotate.review.state import (
     why_nothing,
 )
 from napari_confseg.annotate.save_state import say
-from napari_confseg.store import Status
+from napari_confseg.store import Status, kind_rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +89,7 @@ class Looking:
             (session.events.role, self._on_clip),
             (session.blinding_changed, self._on_clip),
             (session.progress_changed, self._on_progress),
+            failed=telling(session),
         )
         self._on_clip()
 
@@ -294,8 +295,7 @@ class Looking:
 
     def _rows(self, wish: Wish) -> tuple[RaterRow, ...]:
         metas = {n: r.rater.meta for n, r in self.readings.items()}
-        order = {"human": 0, "adjudicated": 2, "truth": 3}
-        names = sorted(metas, key=lambda n: (order.get(metas[n].kind, 1), n))
+        names = sorted(metas, key=lambda n: (kind_rank(metas[n].kind), n))
         frames = {n: int(self.readings[n].reviewed.any(axis=1).sum()) for n in names}
         chosen = chosen_raters(wish, [(n, metas[n].kind, frames[n]) for n in names])
         for name in names:  # who has a colour keeps it on every clip

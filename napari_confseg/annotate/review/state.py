@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from napari_confseg.agreement.disagreement import NARROWEST
+from napari_confseg.store import RATER_KINDS, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +100,11 @@ class RaterRow:
     frames: int
     compared: bool
     shown: bool
+
+    @property
+    def title(self) -> str:
+        """What lists call it."""
+        return rater_label(self.name, self.label, self.kind)
 
 
 @dataclass(frozen=True)
@@ -226,12 +232,12 @@ def chosen_raters(wish: Wish, found: Sequence[tuple[str, RaterKind, int]]) -> fr
     """Return who is compared, of (name, kind, frames reviewed) of all who are on the clip.
 
     Without a choice it is the people who have reviewed something, and if they are fewer than two,
-    models and consensus too.
+    models, consensus and imported marks too.
     """
     if wish.raters is not None:
         return wish.raters & frozenset(n for n, _, _ in found)
-    people = frozenset(n for n, kind, frames in found if kind == "human" and frames)
-    others = frozenset(n for n, kind, frames in found if kind in ("model", "consensus") and frames)
+    people = frozenset(n for n, kind, frames in found if RATER_KINDS[kind].compared and frames)
+    others = frozenset(n for n, kind, frames in found if RATER_KINDS[kind].fills_in and frames)
     return people if len(people) > 1 else people | others
 
 

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.widgets.annotate.import_dialog import ImportResult, summary
 from napari_confseg.widgets.common.buttons import button, label, with_key
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
@@ -46,13 +47,12 @@ class Finished(QWidget):  # type: ignore[misc]
         row.setContentsMargins(0, 2, 0, 2)
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.go)
-        self._links = [
+        self._links = links_of(
+            self,
             (session.events.clip, self.show_now),
             (session.progress_changed, self.show_now),
             (session.worklist.changed, self.show_now),
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        )
         self.show_now()
 
     def set_key(self, key: str) -> None:
@@ -61,9 +61,7 @@ class Finished(QWidget):  # type: ignore[misc]
 
     def close_part(self) -> None:
         """Let go of the session."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     def show_now(self, *_: object) -> None:
         """Show what is to be said now."""
@@ -117,12 +115,12 @@ class ImportNotice(QWidget):  # type: ignore[misc]
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.list)
         row.addWidget(self.look)
-        session.events.cohort.connect(self._on_cohort)
+        self._links = links_of(self, (session.events.cohort, self._on_cohort))
         self._on_cohort()
 
     def close_part(self) -> None:
         """Let go of the session."""
-        self._session.events.cohort.disconnect(self._on_cohort, missing_ok=True)
+        self._links.cut()
         for dialog in (self.dialog, self.result):
             if dialog is not None and isalive(dialog):  # a child of the window may go first
                 dialog.close()

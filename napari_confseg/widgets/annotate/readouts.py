@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.live_readouts import LiveReadouts
 from napari_confseg.readouts import OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 
@@ -166,7 +167,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         self.sources.activated.connect(lambda i: self.live.choose(self.sources.itemData(i)))
         self.of_frame.clicked.connect(lambda: self.show_clip(False))
         self.of_clip.clicked.connect(lambda: self.show_clip(True))
-        self.live.wanted.connect(self._on_wanted)
+        self._links = links_of(self, (self.live.wanted, self._on_wanted))
         self.show_clip(False)
 
     def _lay_out(self) -> None:
@@ -207,7 +208,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         self._timer.stop()
         if self._chore is not None:
             self._chore.cancel()
-        self.live.wanted.disconnect(self._on_wanted, missing_ok=True)
+        self._links.cut()
         self.live.close()
 
     def set_colors(self, text: str, ground: str) -> None:

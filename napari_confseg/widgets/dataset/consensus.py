@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.agreement.consensus import METHODS, ConsensusRequest
-from napari_confseg.annotate.dataset.requests import people, rater_choices, raters_of_consensus
+from napari_confseg.annotate.dataset.requests import learnt, rater_choices, raters_of_consensus
 from napari_confseg.widgets.common.choices import Choices
 from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.request_form import RequestForm, TickEditor
@@ -93,7 +93,7 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
         request = state.consensus
         chosen = raters_of_consensus(request, state.found)
         if self.form.valid:
-            self._ticks.show_ticked(chosen, people(state.found))
+            self._ticks.show_ticked(chosen, learnt(state.found))
             self.raters.show_choices(rater_choices(state.found, chosen))
         self.form.set_request(request)
         self.form.notes["method"].setText(METHODS[request.method][1])

@@ -99,7 +99,7 @@ class ExportPage(QWidget):  # type: ignore[misc]
         )
         self._version.set_value(version.number if version else None)
         raters = version.raters if version else ()
-        self._rater.show_choices([(r, r) for r in raters])
+        self._rater.show_choices([(r.title, r.name) for r in raters])
         rater = rater_of_export(state.export, version)
         self.form.set_request(state.export.model_copy(update={"rater": rater}))
         takes = FORMATS[state.export.format].options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QObject, QTimer
 
 from napari_confseg.annotate.review.state import Agree, PendingDecision, Question
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ReviewReader(QObject):  # type: ignore[misc]
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._begin)
-        review.changed.connect(self.look)
+        self._links = links_of(self, (review.changed, self.look))
         self.look(review.state)
 
     def look(self, state: ReviewState) -> None:
@@ -56,7 +57,7 @@ class ReviewReader(QObject):  # type: ignore[misc]
 
     def close(self) -> None:
         """Stop, and listen no more."""
-        self._review.changed.disconnect(self.look, missing_ok=True)
+        self._links.cut()
         self._timer.stop()
         if self._chore is not None:
             self._chore.cancel()
