@@ -30,7 +30,7 @@ class Panels:
     """All panels over one session, without a canvas."""
 
     def __init__(self, bench: Bench) -> None:
-        self.cohort_actions = bench
+        self.bench = bench
         viewer = bench.viewer
         self.review, self.calibrate = ReviewPanel(viewer), CalibratePanel(viewer)
         self.dataset, self.train = DatasetPanel(viewer), TrainPanel(viewer)

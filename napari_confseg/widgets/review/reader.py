@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.review.state import Agree, PendingDecision, Question
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
