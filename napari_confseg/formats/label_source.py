@@ -83,7 +83,7 @@ class LabelImportRequest(Strict):
 
 @dataclass
 class Labels:
-    """What a source says of one clip.
+    """Labels of one clip, as a source gives them.
 
     Attributes
     ----------

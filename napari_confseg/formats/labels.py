@@ -42,7 +42,7 @@ FLUSH_SECONDS = 120.0
 
 
 class ImportIdentity(NamedTuple):
-    """What a rater is made as that labels come to."""
+    """Identity of the rater that labels come to."""
 
     kind: RaterKind
     label: str | None
@@ -134,7 +134,7 @@ def _patch(frame: int, index: int, plane: NDArray[np.uint8]) -> Patch:
 
 @dataclass(frozen=True)
 class ClipImport:
-    """What came, or would come, to one clip.
+    """Labels that came, or would come, to one clip.
 
     `frames` are those reviewed for any class, `pixels` those marked, by class.
     """
@@ -148,7 +148,7 @@ class ClipImport:
 
 @dataclass
 class ImportReport:
-    """What an import did, and who made it; `problems` hold all that was left out, and why."""
+    """Result of an import of labels; `problems` hold all that was left out, and why."""
 
     format: str
     rater: str
@@ -281,7 +281,7 @@ def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportI
 
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What reading a file raises that is not as its format wants it."""
+"""Exceptions of reading a file that is not as its format wants it."""
 
 
 def _malformed(where: str, error: BaseException) -> Problem:

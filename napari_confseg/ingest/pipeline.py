@@ -90,7 +90,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class View:
-    """What of each frame is kept.
+    """Part of each frame that is kept.
 
     Attributes
     ----------

@@ -83,7 +83,7 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     unseen_bench.until(lambda: panel.session.clip is not None, 60)
     assert panel.session.clip.meta.patient == "p7"
     assert panel.session.clip.shape == (4, 64, 80)
-    assert "1 new clip, 1 refused." in panel.sheet.words.text()
+    assert "1 new clip of 1 patient, 1 refused." in panel.sheet.words.text()
     refused = panel.sheet.result.list.topLevelItem(0)
     assert (refused.text(0), refused.child(0).text(0)) == ("Refused (1)", "b.mp4")
     assert refused.child(0).text(1)

@@ -32,7 +32,7 @@ class RaterFound:
 
     @property
     def title(self) -> str:
-        """What lists call it."""
+        """Name of it in lists."""
         return rater_label(self.name, self.label, self.kind)
 
 

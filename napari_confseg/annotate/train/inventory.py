@@ -1,4 +1,4 @@
-"""What a cohort holds to learn from: which frames who has reviewed for which class."""
+"""Inventory of labels of a cohort: which frames were reviewed by whom for which class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reviewed:
-    """What one rater has reviewed on one clip.
+    """Frames that one rater has reviewed on one clip.
 
     Attributes
     ----------

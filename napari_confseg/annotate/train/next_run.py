@@ -1,7 +1,7 @@
-"""What the next run would be, worked out from what the person wants and what there is.
+"""The next run, worked out from the settings of the form and what there is to learn from.
 
-`plan` is a pure function from wish and reality to a frozen state. Where it comes to no request, it
-says in one sentence what is missing.
+:func:`next_run` is a pure function from settings and context to a frozen state. Where it comes to
+no request, it says in one sentence what is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import ValidationError
 
 from napari_confseg.job import FitRequest
-from napari_confseg.methods import METHODS, Method
+from napari_confseg.methods import DEFAULT, METHODS, Method
 from napari_confseg.store import rater_label
 
 if TYPE_CHECKING:
@@ -32,27 +32,16 @@ SIZES: Final = {
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the person has chosen; None for a choice not made.
+class RunSettings:
+    """Settings of the next run, as in :class:`~napari_confseg.job.FitRequest`.
 
-    Attributes
-    ----------
-    classes, raters : frozenset of str or None
-        What to learn, and from whom.
-    method : str
-        One of :data:`~napari_confseg.methods.METHODS`.
-    params : mapping of str to float
-        Of methods, by name; those that `method` doesn't take are left aside.
-    loss, levels : str or None
-        Of :data:`~napari_confseg.methods.LOSSES` and :data:`~napari_confseg.methods.LEVELS`; the
-        method's own if None.
-    size, device, steps : str, str, int or None
-        As in :class:`~napari_confseg.job.FitRequest`. Only scripts ask for a number of steps.
+    `classes`, `raters`, `loss` and `levels` are None where no choice was made; `params` may hold
+    parameters of other methods, which are left aside. Only scripts set a number of steps.
     """
 
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
-    method: str = "relative-threshold"
+    method: str = DEFAULT
     params: Mapping[str, float] = field(default_factory=dict)
     loss: str | None = None
     levels: str | None = None
@@ -62,31 +51,15 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Reality:
-    """What there is.
-
-    Attributes
-    ----------
-    cohort : CohortMeta or None
-        The open cohort.
-    location : str
-        Where it is.
-    read_only : bool
-        Whether nothing can be written into it.
-    learnable : LabelInventory or None
-        What it holds to learn from; None while that is being counted.
-    busy : str
-        Name of a run that is at work already; empty if none.
-    trainer : bool
-        Whether what training needs is installed.
-    """
+class Context:
+    """The open cohort, what it holds to learn from, and whether one can train."""
 
     cohort: CohortMeta | None = None
     location: str = ""
     read_only: bool = False
-    learnable: LabelInventory | None = None
-    busy: str = ""
-    trainer: bool = True
+    inventory: LabelInventory | None = None  # None while it is being counted
+    busy: str = ""  # name of a run at work
+    trainer: bool = True  # whether what training needs is installed
 
 
 @dataclass(frozen=True)
@@ -104,118 +77,106 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the panel shows of the next run.
-
-    Attributes
-    ----------
-    classes, raters : tuple of Choice
-        What can be ticked, and what is.
-    request : FitRequest or None
-        What Start would ask for, but for run name and clip on screen; None if it can't start.
-    reason : str
-        Why it can't, and what to do; empty if it can.
-    caution : str
-        What to know before starting; empty if nothing.
-    counts : str
-        What there is to learn from, in words.
-    """
+class NextRun:
+    """The next run, as the panel shows it."""
 
     classes: tuple[Choice, ...] = ()
     raters: tuple[Choice, ...] = ()
-    request: FitRequest | None = None
-    reason: str = ""
-    caution: str = ""
-    counts: str = ""
+    request: FitRequest | None = None  # but for run name and clip on screen; None: can't start
+    reason: str = ""  # why it can't start, and what to do
+    caution: str = ""  # what to know before starting
+    counts: str = ""  # what there is to learn from, in words
 
 
-def plan(wish: Wish, reality: Reality) -> Plan:
+def next_run(settings: RunSettings, context: Context) -> NextRun:
     """Return what the next run would be. Pure.
 
     Where no choice was made, everything that people have reviewed is learnt from all of them.
     """
-    cohort, learnable = reality.cohort, reality.learnable
+    cohort, inventory = context.cohort, context.inventory
     if cohort is None:
-        return Plan(reason="Open a cohort in the Annotate panel first.")
-    if learnable is None:
-        return Plan(reason="Counting reviewed frames…")
-    raters = _rater_choices(wish, learnable)
+        return NextRun(reason="Open a cohort in the Annotate panel first.")
+    if inventory is None:
+        return NextRun(reason="Counting reviewed frames…")
+    raters = _rater_choices(settings, inventory)
     chosen = [r.name for r in raters if r.chosen]
-    frames = learnable.frames_by_class(chosen, len(cohort.classes))
+    frames = inventory.frames_by_class(chosen, len(cohort.classes))
     classes = tuple(
         Choice(
             c.name,
             c.label,
             c.color,
             int(n),
-            bool(n) and (wish.classes is None or c.name in wish.classes),
+            bool(n) and (settings.classes is None or c.name in settings.classes),
         )
         for c, n in zip(cohort.classes, frames, strict=True)
     )
     names = tuple(c.name for c in classes if c.chosen)
-    method, wrong = _method(wish)
-    reason = _reason(reality, raters, classes) or wrong
-    counts = _counts(learnable)
+    method, wrong = _method(settings)
+    reason = _reason(context, raters, classes) or wrong
+    counts = _counts(inventory)
     if reason or method is None:
-        return Plan(classes, raters, reason=reason, counts=counts)
+        return NextRun(classes, raters, reason=reason, counts=counts)
     request = FitRequest(
-        cohort=reality.location,
+        cohort=context.location,
         rater="new",
         classes=names,
         raters=tuple(chosen),
         method=method,
-        size=wish.size,
-        device=wish.device,
-        steps=wish.steps,
+        size=settings.size,
+        device=settings.device,
+        steps=settings.steps,
     )
     indices = [c.index for c in cohort.classes if c.name in names]
     caution = ""
-    if len(learnable.patients(chosen, indices)) < 2:
+    if len(inventory.patients(chosen, indices)) < 2:
         caution = (
             "Only one patient is reviewed: the model is checked on the patient it learns from, "
             "so its scores will look better than they are."
         )
-    return Plan(classes, raters, request, caution=caution, counts=counts)
+    return NextRun(classes, raters, request, caution=caution, counts=counts)
 
 
-def _method(wish: Wish) -> tuple[Method | None, str]:
-    takes = METHODS[wish.method].parameters
-    params = {name: float(wish.params.get(name, p.default)) for name, p in takes.items()}
+def _method(settings: RunSettings) -> tuple[Method | None, str]:
+    takes = METHODS[settings.method].parameters
+    params = {name: float(settings.params.get(name, p.default)) for name, p in takes.items()}
     try:
-        return Method(name=wish.method, params=params, loss=wish.loss, levels=wish.levels), ""
+        return Method(
+            name=settings.method, params=params, loss=settings.loss, levels=settings.levels
+        ), ""
     except ValidationError as error:
         said = error.errors()[0]["msg"].removeprefix("Value error, ")
         return None, f"{said[0].upper()}{said[1:]}."
 
 
-def _counts(learnable: LabelInventory) -> str:
-    reviewed = {e.clip: e.patient for e in learnable.entries if e.frames.any()}
+def _counts(inventory: LabelInventory) -> str:
+    reviewed = {e.clip: e.patient for e in inventory.entries if e.frames.any()}
     if not reviewed:
-        n = len(learnable.clips)
+        n = len(inventory.clips)
         return f"{n} clip{'s' * (n != 1)}, no frame reviewed yet"
     patients = len(set(reviewed.values()))
     return (
-        f"{len(reviewed)} of {len(learnable.clips)} clips reviewed, "
+        f"{len(reviewed)} of {len(inventory.clips)} clips reviewed, "
         f"{patients} patient{'s' * (patients != 1)}"
     )
 
 
-def _rater_choices(wish: Wish, learnable: LabelInventory) -> tuple[Choice, ...]:
-    found = learnable.raters()
+def _rater_choices(settings: RunSettings, inventory: LabelInventory) -> tuple[Choice, ...]:
+    found = inventory.raters()
     # What came from a file is never learnt from unless it is ticked.
     default = {name for name, e in found.items() if e.learnt}
-    chosen = default if wish.raters is None else wish.raters
+    chosen = default if settings.raters is None else settings.raters
     titles = {name: rater_label(name, e.label, e.kind) for name, e in found.items()}
     return tuple(
-        Choice(name, title, "", learnable.frames_of(name), name in chosen)
+        Choice(name, title, "", inventory.frames_of(name), name in chosen)
         for name, title in titles.items()
     )
 
 
-def _reason(reality: Reality, raters: tuple[Choice, ...], classes: tuple[Choice, ...]) -> str:
-    if not reality.trainer:
+def _reason(context: Context, raters: tuple[Choice, ...], classes: tuple[Choice, ...]) -> str:
+    if not context.trainer:
         return "Training needs PyTorch, which is not installed: pip install 'napari-confseg[train]'"
-    if reality.read_only:
+    if context.read_only:
         return "This cohort can only be read: open a copy that the model may write into."
     if not raters:
         return "Mark frames as reviewed first: there is nothing to learn from yet."
@@ -223,8 +184,8 @@ def _reason(reality: Reality, raters: tuple[Choice, ...], classes: tuple[Choice,
         return "Choose at least one rater to learn from."
     if not any(c.chosen for c in classes):
         return "Choose at least one class to learn."
-    if reality.busy:
-        return f"{reality.busy} is at work: stop it, or wait until it is done."
+    if context.busy:
+        return f"{context.busy} is at work: stop it, or wait until it is done."
     return ""
 
 

@@ -268,9 +268,11 @@ class ImportResult(QDialog):  # type: ignore[misc]
 
 
 def summary(report: ImportReport) -> str:
-    """Return in one sentence how many sources were imported, refused and left out."""
+    """Return in one sentence how much was imported, of how many patients, refused and left out."""
     n = len(report.imported)
-    parts = [f"{n} new clip{'s' * (n != 1)}"]
+    patients = len(set(report.patients.values()))
+    whose = f" of {patients} patient{'s' * (patients != 1)}" if n else ""
+    parts = [f"{n} new clip{'s' * (n != 1)}{whose}"]
     parts += [f"{len(report.refused)} refused"] if report.refused else []
     parts += [f"{len(report.left_out)} left out"] if report.left_out else []
     return f"{', '.join(parts)}."

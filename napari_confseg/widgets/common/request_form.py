@@ -281,6 +281,11 @@ class RequestForm(QWidget, Generic[Model]):  # type: ignore[misc]
         Fields with a note below them, see `notes`.
     labels : mapping of str to str, optional
         Labels of rows where the field's title does not fit.
+
+    Attributes
+    ----------
+    rows : QFormLayout
+        The rows, for panels that add some of their own.
     """
 
     edited = Signal()
@@ -303,10 +308,10 @@ class RequestForm(QWidget, Generic[Model]):  # type: ignore[misc]
         self.notes = {name: note() for name in notes}
         self.errors: dict[str, QLabel] = {}
         self._fields: dict[str, QWidget] = {}
-        self._rows = QFormLayout(self)
-        self._rows.setContentsMargins(0, 0, 0, 0)
-        self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.rows = QFormLayout(self)
+        self.rows.setContentsMargins(0, 0, 0, 0)
+        self.rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         for name in names:
             field = model.model_fields[name]
             editor = self.editors.get(name) or make_editor(name, field)
@@ -314,15 +319,15 @@ class RequestForm(QWidget, Generic[Model]):  # type: ignore[misc]
             label = (labels or {}).get(name, field.title or name)
             own_words = isinstance(editor.native, QCheckBox)
             self._fields[name] = self._field(editor, unit_of(field))
-            self._rows.addRow("" if own_words else label, self._fields[name])
+            self.rows.addRow("" if own_words else label, self._fields[name])
             if name in self.notes:
-                self._rows.addRow(self.notes[name])
+                self.rows.addRow(self.notes[name])
             self._describe(editor.native, field)
         for name, editor in self.editors.items():
             self._add_error(name, row=name in names)
             editor.edited.connect(self._on_edited)
         self._general = self._error()
-        self._rows.addRow(self._general)
+        self.rows.addRow(self._general)
 
     @staticmethod
     def _field(editor: FieldEditor, unit: str) -> QWidget:
@@ -354,18 +359,18 @@ class RequestForm(QWidget, Generic[Model]):  # type: ignore[misc]
     def _add_error(self, name: str, *, row: bool) -> None:
         self.errors[name] = self._error()
         if row:
-            place, _ = self._rows.getWidgetPosition(self._fields[name])
-            self._rows.insertRow(place + 1, self.errors[name])
+            place, _ = self.rows.getWidgetPosition(self._fields[name])
+            self.rows.insertRow(place + 1, self.errors[name])
         else:
-            self._rows.addRow(self.errors[name])
+            self.rows.addRow(self.errors[name])
 
     def add_row(self, label: str, widget: QWidget, *, first: bool = False) -> None:
         """Add a row for what is no field of the request."""
-        self._rows.insertRow(0 if first else self._rows.rowCount() - 1, label, widget)
+        self.rows.insertRow(0 if first else self.rows.rowCount() - 1, label, widget)
 
     def show_row(self, name: str, on: bool) -> None:
         """Show or hide a field's row."""
-        self._rows.setRowVisible(self._fields[name], on)
+        self.rows.setRowVisible(self._fields[name], on)
 
     def __getitem__(self, name: str) -> QWidget:
         """Return the Qt widget of a field."""
@@ -378,9 +383,17 @@ class RequestForm(QWidget, Generic[Model]):  # type: ignore[misc]
         self._fixed = {
             name: value for name, value in dict(request).items() if name not in self.editors
         }
+        self.set_values({name: getattr(request, name) for name in self.editors})
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Show the values of some fields."""
         with self._quiet():
-            for name, editor in self.editors.items():
-                editor.set_value(getattr(request, name))
+            for name, value in values.items():
+                self.editors[name].set_value(value)
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the fields that are shown, where they are no whole request."""
+        return {name: editor.value() for name, editor in self.editors.items()}
 
     def request(self, **more: Any) -> Model | None:
         """Return the request that is shown; None if it is not valid, which the fields then say.
