@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin
 
@@ -38,6 +39,18 @@ class CommandParser(argparse.ArgumentParser):
         if declare is not None:
             declare(self)
         return super().parse_known_args(args, namespace)
+
+
+def local_path(text: str) -> Path:
+    """Return `text` as a path on this machine; for ``add_argument(type=...)``.
+
+    An address such as s3://... would become a folder called ``s3:`` in the working folder.
+    """
+    if "://" in text:
+        raise argparse.ArgumentTypeError(
+            f"{text} is an address, and this has to be a file or folder on this machine"
+        )
+    return Path(text)
 
 
 def add_command(
@@ -107,6 +120,11 @@ def add_fields(
         parser.add_argument(flag, dest=name, **_argument(field))
 
 
+def fields_of(arguments: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
+    """Return what was given for fields of a request."""
+    return {n: v for n, v in vars(arguments).items() if n in model.model_fields}
+
+
 def request_from(arguments: argparse.Namespace, model: type[BaseModel], **more: Any) -> Any:
     """Return the request that was asked for; fields in `more` were worked out otherwise.
 
@@ -120,12 +138,12 @@ def request_from(arguments: argparse.Namespace, model: type[BaseModel], **more: 
     from napari_confseg.request_fields import errors_of
     from napari_confseg.store import Problem, StoreError
 
-    given = {n: v for n, v in vars(arguments).items() if n in model.model_fields}
+    given = fields_of(arguments, model) | more
     try:
-        return model(**(given | more))
+        return model(**given)
     except ValidationError as error:
         raise StoreError(
-            Problem("request", name, text, str((given | more).get(name, "")))
+            Problem("request", name, text, str(given.get(name, "")))
             for name, text in errors_of(error, model).items()
         ) from error
 
@@ -149,6 +167,8 @@ def _argument(field: FieldInfo) -> dict[str, Any]:
         return made | {"nargs": len(parts), "type": int, "metavar": ("LOW", "HIGH")}
     if parts:
         return made | {"nargs": "+", "type": _checked(parts[0], ())}
+    if kind is Path:
+        return made | {"type": local_path, "metavar": "FILE"}
     unit = unit_of(field)
     metavar = {"%": "PERCENT", "frames/s": "N", "raters": "N", "mm/pixel": "MM"}.get(unit)
     metavar = metavar or (unit.upper() or None)

@@ -20,8 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from napari_confseg.job import RESULT, FitRequest, RunFolder
-from trainer.checkpoint import CONFIG, STATE
+from napari_confseg.job import CONFIG, RESULT, FitRequest, RunFolder
+from trainer.checkpoint import STATE
 from trainer.errors import TrainError
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class ProcessGroup(SingleProcess):
         path : Path
             The run's folder.
         request : FitRequest or None
-            What to create it with; None if it is there.
+            What to begin it with; None if it is there.
         """
         with TemporaryDirectory() as scratch:
             folder = RunFolder(path if self.rank == 0 else Path(scratch))
             if self.rank == 0 and request:
-                folder = RunFolder.create(path, request)
+                folder = RunFolder.begin(path, request)
             dist.barrier()
             wanted = RunFolder(path).request()
             if not isinstance(wanted, FitRequest):
@@ -203,6 +203,21 @@ class _Total(torch.autograd.Function):
 def _total(mine: Tensor) -> Tensor:
     total: Tensor = _Total.apply(mine)  # type: ignore[no-untyped-call]
     return total
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether `error` says that another process can no longer be reached."""
+    if not isinstance(error, RuntimeError) or not dist.is_available():
+        return False
+    # Gloo's own errors are plain RuntimeErrors, told apart by where they come from.
+    named = any(word in str(error) for word in ("gloo/", "NCCL", "Connection closed by peer"))
+    return isinstance(error, dist.DistError) or named
+
+
+LOST = TrainError(
+    "Another process of this fit has ended, or can't be reached",
+    "Its own message says why. Start all of them again: they go on where the fit stood.",
+)
 
 
 def meet() -> ProcessGroup:

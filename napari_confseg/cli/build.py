@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.cli.parsing import (
@@ -11,6 +10,7 @@ from napari_confseg.cli.parsing import (
     REFUSED,
     add_command,
     add_fields,
+    local_path,
     positive,
     request_from,
     slug,
@@ -39,8 +39,10 @@ def add(commands: Subparsers) -> None:
         purpose="list what changed between two versions of a dataset",
         example="confseg diff lung-ds/v3 lung-ds/v4",
     )
-    other.add_argument("old", type=Path, metavar="OLD", help="folder of a version")
-    other.add_argument("new", type=Path, metavar="NEW", help="folder of another, or of a dataset")
+    other.add_argument("old", type=local_path, metavar="OLD", help="folder of a version")
+    other.add_argument(
+        "new", type=local_path, metavar="NEW", help="folder of another, or of a dataset"
+    )
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +54,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="DATASET",
         help="folder of the dataset; versions become v1, v2, ... in it",
@@ -60,7 +62,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", type=slug, help="name of the dataset (default: as its folder)")
     add_fields(parser, BuildRequest, "raters", "classes", "clips")
     parser.add_argument("--frames", default="reviewed", metavar="POLICY", help=described("frames"))
-    parser.add_argument("--size", type=_size, metavar="YxX", help=described("size"))
+    parser.add_argument("--size", type=_size, metavar="SIZE", help=described("size"))
     add_fields(parser, BuildRequest, "spacing")
     parser.add_argument(
         "--split",
@@ -82,10 +84,14 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> tuple[int, int] | str:
+    from napari_confseg.dataset.resample import LONGEST
+
+    if text in LONGEST:
+        return text
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected e.g. 256x320, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected e.g. 256x320 or quick, found {text!r}")
     return int(height), int(width)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, add_fields, request_from
+from napari_confseg.cli.parsing import DONE, add_command, add_fields, local_path, request_from
 
 if TYPE_CHECKING:
     import argparse
@@ -30,11 +29,11 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "dataset",
-        type=Path,
+        type=local_path,
         metavar="DATASET",
         help="folder of a dataset (newest version) or of a version",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="empty or new")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="empty or new")
     add_fields(parser, ExportRequest, "format", "rater", threshold="--at", band="--band")
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, add_fields, request_from
+from napari_confseg.cli.parsing import (
+    DONE,
+    REFUSED,
+    add_command,
+    add_fields,
+    local_path,
+    request_from,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +57,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     add_fields(parser, ImportOptions, "name_from_file", key_file="--key")
     option(
         "--sheet",
-        type=Path,
+        type=local_path,
         metavar="PNG",
         help="draw the new clips with their sectors on one picture, to check by eye",
     )

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, add_fields, request_from
+from napari_confseg.cli.parsing import (
+    DONE,
+    REFUSED,
+    add_command,
+    add_fields,
+    local_path,
+    request_from,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.formats.labels import ImportReport
     from napari_confseg.store import RaterKind
@@ -29,7 +37,9 @@ def add(commands: Subparsers) -> None:
 def _declare(parser: argparse.ArgumentParser) -> None:
     from napari_confseg.formats.labels import LabelImportRequest
 
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or a folder of them")
+    parser.add_argument(
+        "source", type=local_path, metavar="SOURCE", help="a file or a folder of them"
+    )
     parser.add_argument("--cohort", required=True, metavar="COHORT", help="folder or s3:// address")
     add_fields(parser, LabelImportRequest, "rater", "label", "kind", "made_by", "confidence")
     add_fields(parser, LabelImportRequest, "format")

@@ -12,6 +12,7 @@ from napari_confseg.subcommands import (
     Subparsers,
     add_command,
     add_fields,
+    local_path,
     request_from,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "Subparsers",
     "add_command",
     "add_fields",
+    "local_path",
     "positive",
     "request_from",
     "slug",

@@ -21,14 +21,31 @@ class Frozen(BaseModel):
 
 
 class FitRequest(Frozen):
-    """Fit a model to a cohort."""
+    """Fit a model to a cohort or a frozen dataset."""
 
     kind: Literal["fit"] = "fit"
-    cohort: str = setting(..., "Cohort", "folder or s3:// address of a cohort")
+    cohort: str | None = setting(
+        None,
+        "Cohort",
+        "folder or s3:// address of the cohort to learn from unless there is a dataset, and where "
+        "the clip on screen is marked",
+    )
+    dataset: str | None = setting(
+        None, "Dataset", "folder of a version of a frozen dataset to learn from"
+    )
+    fold: int | None = setting(
+        None,
+        "Fold",
+        "which fold of the dataset is kept for a test; its parts decide if not given",
+        ge=0,
+    )
     rater: Slug = setting(..., "Name", "name of the model, as a rater of the cohort")
     classes: tuple[Slug, ...] = setting(..., "Classes", "classes to learn", min_length=1)
     raters: tuple[Slug, ...] = setting(
-        (), "Learn from", "whose marks to learn from; every reader if empty, but nothing imported"
+        (),
+        "Learn from",
+        "whose marks to learn from; if empty, every reader of a cohort but nothing imported, and "
+        "everybody in a dataset",
     )
     method: Method = setting(
         Method(name=DEFAULT),
@@ -69,6 +86,23 @@ class FitRequest(Frozen):
         lt=1,
     )
 
+    @property
+    def source(self) -> str:
+        """Location of what is learnt from."""
+        location = self.dataset or self.cohort
+        assert location is not None  # validated
+        return location
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.dataset and not self.cohort:
+            raise ValueError("name a cohort or a dataset to learn from")
+        if self.fold is not None and not self.dataset:
+            raise ValueError("only a frozen dataset has folds")
+        if self.preview_clip and not self.cohort:
+            raise ValueError("a frozen dataset can't be marked: leave the clip to preview out")
+        return self
+
 
 class PredictRequest(Frozen):
     """Let a fitted model mark clips of a cohort."""
@@ -77,7 +111,7 @@ class PredictRequest(Frozen):
     run: str = setting(..., "Model", "folder of the run")
     cohort: str = setting(..., "Cohort", "folder or s3:// address of a cohort")
     rater: Slug = setting(..., "Name", "name of the rater to write as")
-    clips: tuple[Slug, ...] = setting((), "Clips", "all if empty")
+    clips: tuple[Slug, ...] = setting((), "Clips", "clips of the cohort; all if empty")
     members: tuple[str, ...] = setting(
         (),
         "Members",

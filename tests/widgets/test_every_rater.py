@@ -41,15 +41,11 @@ class Panels:
 
     def settle(self) -> None:
         """Wait until every panel has looked who is there."""
-        self.cohort_actions.until(lambda: self.calibrate._looking is None)
-        self.cohort_actions.until(
-            lambda: self.dataset.tasks.free and self.dataset.model.state.found
-        )
-        self.cohort_actions.until(lambda: self.train.training.state.next_run.raters)
+        self.bench.until(lambda: self.calibrate._looking is None)
+        self.bench.until(lambda: self.dataset.tasks.free and self.dataset.model.state.found)
+        self.bench.until(lambda: self.train.training.state.next_run.raters)
         review = self.review
-        self.cohort_actions.until(
-            lambda: review.review.state.pending is None and not review.asking._chore
-        )
+        self.bench.until(lambda: review.review.state.pending is None and not review.asking._chore)
 
     def close(self) -> None:
         for panel in self.made:

@@ -33,6 +33,7 @@ from napari_confseg.annotate.dataset.results import (
     list_versions,
     preview_consensus,
 )
+from napari_confseg.annotate.train.inventory import datasets_folder
 from napari_confseg.dataset.build import BuildStopped, build, changed_sources
 from napari_confseg.dataset.diff import compare as diff
 from napari_confseg.dataset.frozen import Dataset
@@ -119,12 +120,11 @@ class DatasetModel:
         if cohort is None:
             self._set(DatasetState())
             return
-        name = f"{cohort.meta.name}-dataset"[:64]
-        folder = _beside(cohort) / name
+        folder = datasets_folder(cohort)
         self._set(
             DatasetState(
                 clips=tuple(cohort.clips()),
-                build=BuildRequest(name=name),
+                build=BuildRequest(name=folder.name[:64]),
                 folder=str(folder),
                 versions=list_versions(folder),
             )
@@ -396,9 +396,3 @@ class DatasetModel:
     def _set(self, state: DatasetState) -> None:
         self.state = state
         self.changed.emit(state)
-
-
-def _beside(cohort: Cohort) -> Path:
-    """Return the folder a cohort is in; the person's own where it is no folder."""
-    root = getattr(cohort.store, "root", None)
-    return Path(root).parent if root else Path.home()

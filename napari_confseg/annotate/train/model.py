@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
 
-from napari_confseg.annotate.train.inventory import LabelInventory, Reviewed, survey
+from napari_confseg.annotate.train.inventory import (
+    Frozen,
+    LabelInventory,
+    Reviewed,
+    frozen_versions,
+    survey,
+    survey_dataset,
+)
 from napari_confseg.annotate.train.next_run import (
     Context,
     NextRun,
@@ -47,6 +54,7 @@ class TrainingState:
 
     settings: RunSettings = field(default_factory=RunSettings)
     next_run: NextRun = field(default_factory=NextRun)
+    datasets: tuple[tuple[str, str], ...] = ()  # frozen versions: location, what people read
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
     runs: tuple[RunState, ...] = ()  # of this cohort, newest first
     watched: RunState | None = None  # the run on show
@@ -85,23 +93,26 @@ class Training:
         self._polls = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
         self._surveying: Future[LabelInventory] | None = None
+        self._frozen: Frozen | None = None
+        self._surveying_dataset: Future[Frozen] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
 
     # ---- what is open ---------------------------------------------------------------------
 
     def open(self, cohort: Cohort | None) -> None:
-        """Show the runs of `cohort`; a choice of classes and raters belongs to the old one."""
+        """Show the runs of `cohort`; a choice of data, classes, raters belongs to the old one."""
         self._cohort = cohort
-        self._inventory, self._surveying = None, None
+        self._inventory = self._surveying = self._frozen = self._surveying_dataset = None
         self._monitors, self._predictions, self._reported = {}, {}, {}
         self._watched = self._clip = None
-        settings = replace(self.state.settings, classes=None, raters=None)
-        self.state = replace(self.state, settings=settings, shown=False, problem="")
+        settings = replace(self.state.settings, dataset=None, classes=None, raters=None)
+        self.state = replace(self.state, settings=settings, datasets=(), shown=False, problem="")
         if cohort is not None:
             if self._finding is None:
                 self._finding = self._executor.submit(find_devices)
             self.survey()
             self._look_for_runs()
+            self.state = replace(self.state, datasets=frozen_versions(cohort))
             self._watched = next(iter(self._monitors), None)
         self._settle()
 
@@ -134,6 +145,12 @@ class Training:
 
     def change_settings(self, **changes: Any) -> None:
         """Change some fields of the settings of the next run."""
+        if "dataset" in changes and changes["dataset"] != self.state.settings.dataset:
+            # Classes and raters were chosen of the other data.
+            changes = {"classes": None, "raters": None} | changes
+            self._frozen = self._surveying_dataset = None
+            if changes["dataset"] is not None:
+                self._surveying_dataset = self._executor.submit(survey_dataset, changes["dataset"])
         self.state = replace(self.state, settings=replace(self.state.settings, **changes))
         self._settle(force=True)
 
@@ -230,7 +247,7 @@ class Training:
     @property
     def counting(self) -> bool:
         """Whether reviewed frames or devices are still being counted beside the window."""
-        return self._surveying is not None or self._finding is not None
+        return any(f is not None for f in (self._surveying, self._finding, self._surveying_dataset))
 
     @property
     def live(self) -> bool:
@@ -243,12 +260,16 @@ class Training:
         self._polls += 1
         if self._polls % LOOK_FOR_NEW_RUNS == 0:
             self._look_for_runs()
+            self.look_for_datasets()
         for watch in [*self._monitors.values(), *self._predictions.values()]:
             if watch.state.phase.live or watch is self._watch:
                 watch.poll()
         if self._surveying is not None and self._surveying.done():
             surveying, self._surveying = self._surveying, None
             self._inventory = surveying.result()
+        if self._surveying_dataset is not None and self._surveying_dataset.done():
+            surveyed, self._surveying_dataset = self._surveying_dataset, None
+            self._frozen = surveyed.result()
         if self._finding is not None and self._finding.done():
             self.state = replace(self.state, devices=self._finding.result())
             self._finding = None
@@ -259,6 +280,13 @@ class Training:
         if self._cohort is not None:
             self._monitors = found_runs(runs_folder(self._cohort), self._monitors)
 
+    def look_for_datasets(self) -> None:
+        """List what has been frozen beside the cohort by now."""
+        if self._cohort is not None:
+            found = frozen_versions(self._cohort)
+            if found != self.state.datasets:
+                self._settle(datasets=found)
+
     def _settle(self, *, force: bool = False, **changes: Any) -> None:
         """Work out the state anew, with fields changed, and tell of it if it differs."""
         runs = tuple(w.state for w in self._monitors.values())
@@ -267,6 +295,7 @@ class Training:
             location=self._cohort.location if self._cohort else "",
             read_only=self._cohort.store.read_only if self._cohort else False,
             inventory=self._inventory,
+            frozen=self._frozen,
             busy=next((r.name for r in runs if r.phase.live), ""),
             trainer=self._trainer,
         )

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import DEFAULT, METHODS, Method
-from napari_confseg.store import rater_label
+from napari_confseg.store import RATER_KINDS, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_confseg.annotate.train.inventory import LabelInventory
+    from napari_confseg.annotate.train.inventory import Frozen, LabelInventory
     from napari_confseg.store import CohortMeta
 
 SIZES: Final = {
@@ -30,15 +30,20 @@ SIZES: Final = {
     "normal": "The full network: best left running, or on a GPU.",
 }
 
+FROZEN_TEACHERS: Final = tuple(kind for kind in RATER_KINDS if kind != "truth")
+"""Kinds of raters in a dataset that are learnt from unless others are chosen."""
+
 
 @dataclass(frozen=True)
 class RunSettings:
     """Settings of the next run, as in :class:`~napari_confseg.job.FitRequest`.
 
-    `classes`, `raters`, `loss` and `levels` are None where no choice was made; `params` may hold
-    parameters of other methods, which are left aside. Only scripts set a number of steps.
+    `dataset` is None for the open cohort; `classes`, `raters`, `loss` and `levels` are None where
+    no choice was made; `params` may hold parameters of other methods, which are left aside. Only
+    scripts set a number of steps.
     """
 
+    dataset: str | None = None
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
     method: str = DEFAULT
@@ -58,6 +63,7 @@ class Context:
     location: str = ""
     read_only: bool = False
     inventory: LabelInventory | None = None  # None while it is being counted
+    frozen: Frozen | None = None  # the chosen dataset; None while it is being counted
     busy: str = ""  # name of a run at work
     trainer: bool = True  # whether what training needs is installed
 
@@ -91,16 +97,24 @@ class NextRun:
 def next_run(settings: RunSettings, context: Context) -> NextRun:
     """Return what the next run would be. Pure.
 
-    Where no choice was made, everything that people have reviewed is learnt from all of them.
+    Where no choice was made, everything that people have reviewed is learnt from all of them; of a
+    frozen dataset, from everybody in it but the truth.
     """
-    cohort, inventory = context.cohort, context.inventory
+    cohort, inventory, frozen = context.cohort, context.inventory, context.frozen
     if cohort is None:
         return NextRun(reason="Open a cohort in the Annotate panel first.")
-    if inventory is None:
+    if settings.dataset is None:
+        frozen = None
+    elif frozen is not None:
+        inventory = frozen.inventory
+        if frozen.problem:
+            return NextRun(reason=frozen.problem)
+    if inventory is None or (settings.dataset and frozen is None):
         return NextRun(reason="Counting reviewed frames…")
+    specs = frozen.classes if frozen else cohort.classes
     raters = _rater_choices(settings, inventory)
     chosen = [r.name for r in raters if r.chosen]
-    frames = inventory.frames_by_class(chosen, len(cohort.classes))
+    frames = inventory.frames_by_class(chosen, len(specs))
     classes = tuple(
         Choice(
             c.name,
@@ -109,16 +123,17 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
             int(n),
             bool(n) and (settings.classes is None or c.name in settings.classes),
         )
-        for c, n in zip(cohort.classes, frames, strict=True)
+        for c, n in zip(specs, frames, strict=True)
     )
     names = tuple(c.name for c in classes if c.chosen)
     method, wrong = _method(settings)
-    reason = _reason(context, raters, classes) or wrong
-    counts = _counts(inventory)
+    reason = _reason(context, raters, classes) or _unknown_classes(cohort, names) or wrong
+    counts = _frozen_counts(frozen) if frozen else _counts(inventory)
     if reason or method is None:
         return NextRun(classes, raters, reason=reason, counts=counts)
     request = FitRequest(
         cohort=context.location,
+        dataset=frozen.location if frozen else None,
         rater="new",
         classes=names,
         raters=tuple(chosen),
@@ -127,14 +142,16 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
         device=settings.device,
         steps=settings.steps,
     )
-    indices = [c.index for c in cohort.classes if c.name in names]
-    caution = ""
+    indices = [c.index for c in specs if c.name in names]
+    cautions = []
+    if frozen and frozen.cohort_id != cohort.cohort_id:
+        cautions.append(f"{frozen.name} was built from another cohort than the open one.")
     if len(inventory.patients(chosen, indices)) < 2:
-        caution = (
+        cautions.append(
             "Only one patient is reviewed: the model is checked on the patient it learns from, "
             "so its scores will look better than they are."
         )
-    return NextRun(classes, raters, request, caution=caution, counts=counts)
+    return NextRun(classes, raters, request, caution=" ".join(cautions), counts=counts)
 
 
 def _method(settings: RunSettings) -> tuple[Method | None, str]:
@@ -161,10 +178,27 @@ def _counts(inventory: LabelInventory) -> str:
     )
 
 
+def _frozen_counts(frozen: Frozen) -> str:
+    patients = len({e.patient for e in frozen.inventory.entries})
+    parts = ", ".join(f"{name} {n}" for name, n in frozen.parts)
+    return f"{frozen.name}: {patients} patient{'s' * (patients != 1)}, clips by part: {parts}"
+
+
+def _unknown_classes(cohort: CohortMeta, names: tuple[str, ...]) -> str:
+    """Return why the model could not mark the open cohort; empty if it could."""
+    there = {c.name for c in cohort.classes}
+    unknown = [n for n in names if n not in there]
+    if not unknown:
+        return ""
+    return f"The open cohort has no class {', '.join(unknown)}: the model could not mark its clips."
+
+
 def _rater_choices(settings: RunSettings, inventory: LabelInventory) -> tuple[Choice, ...]:
     found = inventory.raters()
     # What came from a file is never learnt from unless it is ticked.
     default = {name for name, e in found.items() if e.learnt}
+    if settings.dataset is not None:
+        default = {name for name, e in found.items() if e.kind in FROZEN_TEACHERS} or set(found)
     chosen = default if settings.raters is None else settings.raters
     titles = {name: rater_label(name, e.label, e.kind) for name, e in found.items()}
     return tuple(

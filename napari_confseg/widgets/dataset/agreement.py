@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.results import Compared, Disagreement
     from napari_confseg.store import ClassSpec
 
-PICTURE: Final = QSize(320, 110)
+PICTURE: Final = QSize(300, 104)
 NUMBERED: Final = ("soft Dice", "Dice", "HD95")
 
 

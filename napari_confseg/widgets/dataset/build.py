@@ -28,7 +28,6 @@ from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.request_form import (
     FieldEditor,
-    PairEditor,
     RequestForm,
     TickEditor,
     narrow,
@@ -231,6 +230,63 @@ class FramesEditor(FieldEditor):
         self._show_number()
 
 
+SIZES = {
+    "": "as recorded",
+    "study": "of a study's networks",
+    "quick": "of quick networks",
+    "normal": "of normal networks",
+    "own": "fit into",
+}
+"""Choice of a size -> what people read."""
+
+
+class SizeEditor(FieldEditor):
+    """Editor of the frames' size: as they are, a network's, or height and width."""
+
+    def __init__(self) -> None:
+        super().__init__(QWidget())
+        self.kind, self.sides = QComboBox(), (QSpinBox(), QSpinBox())
+        for name, text in SIZES.items():
+            self.kind.addItem(text, name)
+        narrow(self.kind)
+        self.kind.setAccessibleName("Size")
+        self.kind.setToolTip("Size that all frames get: scaled to fit, and padded with black")
+        self.kind.activated.connect(self._on_kind)
+        for spin, name, value in zip(self.sides, ("Height", "Width"), (256, 320), strict=True):
+            spin.setRange(8, 8192)
+            spin.setValue(value)
+            spin.setSingleStep(16)
+            spin.setProperty("role", "narrow")
+            spin.setToolTip(f"{name} in pixels")
+            spin.setAccessibleName(f"{name} in pixels")
+            spin.valueChanged.connect(lambda _: self.edited.emit())
+        self._times = QLabel("×")
+        _row(self.native, self.kind, self.sides[0], self._times, self.sides[1])
+        self._show_sides()
+
+    def _on_kind(self, _: int) -> None:
+        self._show_sides()
+        self.edited.emit()
+
+    def _show_sides(self) -> None:
+        for widget in (*self.sides, self._times):
+            widget.setVisible(self.kind.currentData() == "own")
+
+    def value(self) -> tuple[int, int] | str | None:
+        """Return height and width, the name of a network's size, or None."""
+        kind = self.kind.currentData()
+        return (self.sides[0].value(), self.sides[1].value()) if kind == "own" else kind or None
+
+    def set_value(self, value: tuple[int, int] | str | None) -> None:
+        """Show a size."""
+        kind = value if isinstance(value, str) else "own" if value else ""
+        self.kind.setCurrentIndex(self.kind.findData(kind))
+        if isinstance(value, tuple):
+            for spin, side in zip(self.sides, value, strict=True):
+                put(spin, side)
+        self._show_sides()
+
+
 class SharesEditor(FieldEditor):
     """Editor of the split: percent of training, validation and test; a part of 0 is left out."""
 
@@ -302,13 +358,10 @@ class BuildPage(QWidget):  # type: ignore[misc]
             "clips": TickEditor(self.clips, "Tick at least one clip."),
         }
         self.frames, self.shares, self.place = FramesEditor(), SharesEditor(), FolderEditor()
-        size = PairEditor(
-            "to", "×", (8, 8192), (256, 320), names=("Height in pixels", "Width in pixels"), step=16
-        )
         editors = {
             **self._ticks,
             "frames": self.frames,
-            "size": size,
+            "size": SizeEditor(),
             "parts": self.shares,
             "name": self.place,
         }

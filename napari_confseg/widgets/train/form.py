@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_confseg.annotate.train.next_run import SIZES
 from napari_confseg.job import FitRequest
@@ -121,6 +130,10 @@ def _lines(label: QLabel, n: int) -> QLabel:
     return label
 
 
+THIS_COHORT: Final = "This cohort, as it is now"
+ANOTHER_FOLDER: Final = "Another dataset…"
+
+
 class FitForm(QWidget):  # type: ignore[misc]
     """Form of the next run; `edited` carries the settings that a person has changed."""
 
@@ -128,6 +141,14 @@ class FitForm(QWidget):  # type: ignore[misc]
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
+        self.data = chooser(
+            "Learn from the open cohort as it is now, or from a frozen dataset: its frames, its "
+            "raters, its parts"
+        )
+        self.data.setAccessibleName("Data")
+        self.data.activated.connect(self._on_data)
+        self._listed: tuple[tuple[str | None, str], ...] = ()
+        self._chosen = 0
         self.classes = Choices("Learn")
         self.classes.chosen.connect(lambda names: self.edited.emit({"classes": names}))
         self.raters = Choices("Learn from")
@@ -146,6 +167,10 @@ class FitForm(QWidget):  # type: ignore[misc]
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        data = QFormLayout()
+        data.setContentsMargins(0, 0, 0, 0)
+        data.addRow("D&ata", self.data)
+        layout.addLayout(data)
         self._headings = [QLabel("Classes"), QLabel("Learn from")]
         for heading, choices in zip(self._headings, (self.classes, self.raters), strict=True):
             layout.addWidget(heading)
@@ -156,6 +181,7 @@ class FitForm(QWidget):  # type: ignore[misc]
     def show_state(self, state: TrainingState) -> None:
         """Show the settings and what comes of them."""
         settings, coming = state.settings, state.next_run
+        self._show_data(state)
         self.classes.show_choices(coming.classes)
         self.raters.show_choices(coming.raters)
         self._headings[0].setVisible(bool(coming.classes))
@@ -164,3 +190,31 @@ class FitForm(QWidget):  # type: ignore[misc]
         self._device.show_choices([(text, name) for name, text in state.devices])
         self.fields.set_values({"size": settings.size, "device": settings.device})
         self.fields.notes["size"].setText(SIZES[settings.size])
+
+    def _show_data(self, state: TrainingState) -> None:
+        chosen = state.settings.dataset
+        listed: tuple[tuple[str | None, str], ...] = ((None, THIS_COHORT), *state.datasets)
+        if chosen not in [place for place, _ in listed]:
+            listed = (*listed, (chosen, str(chosen)))
+        if listed != self._listed:
+            self._listed = listed
+            self.data.clear()
+            for place, text in listed:
+                self.data.addItem(text, place)
+                self.data.setItemData(
+                    self.data.count() - 1, place or "", Qt.ItemDataRole.ToolTipRole
+                )
+            self.data.addItem(ANOTHER_FOLDER)
+        self._chosen = [place for place, _ in listed].index(chosen)
+        self.data.setCurrentIndex(self._chosen)
+
+    def _on_data(self, index: int) -> None:
+        if index < len(self._listed):
+            self.edited.emit({"dataset": self._listed[index][0]})
+            return
+        begin = str(Path(self._listed[1][0] or "").parent) if len(self._listed) > 1 else ""
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a frozen dataset", begin)
+        if folder:
+            self.edited.emit({"dataset": folder})
+        else:  # the entry that asked for it is no choice
+            self.data.setCurrentIndex(self._chosen)
