@@ -1,7 +1,7 @@
 """File formats: a frozen dataset out, labels of other tools in; one module a format.
 
-:data:`FORMATS` is the one table of them. Command lines, panels, documentation, detection and the
-names of extras are read from it; a new format is one module and one line there.
+:data:`FORMATS` is the one table of them. Command lines, panels, help texts and detection are read
+from it; a new format is one module and one line there.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from napari_confseg.extras import needed_for
+
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
 
@@ -27,8 +30,6 @@ class Format:
         ``find(source, target)`` if labels can be read from it.
     extensions : tuple of str
         Endings of the files it writes or reads.
-    extra : str
-        Extra of the distribution that its library comes with; empty if the base install has all.
     writes, reads : bool
         Whether a dataset can be exported to it, and labels imported from it.
     keeps_confidence : bool
@@ -46,7 +47,6 @@ class Format:
     title: str
     module: str
     extensions: tuple[str, ...]
-    extra: str = ""
     writes: bool = True
     reads: bool = False
     keeps_confidence: bool = True
@@ -62,25 +62,14 @@ class Format:
         StoreError
             If its library is not installed.
         """
-        try:
+        with self.needed():
             return import_module(f"{__name__}.{self.module}")
-        except ImportError as error:
-            raise self.missing(error) from error
 
-    def missing(self, error: ImportError) -> Exception:
-        """Return the error that says which extra brings the library that was not found."""
-        from napari_confseg.store import Problem, StoreError  # a second: the table is for --help
+    def needed(self) -> AbstractContextManager[None]:
+        """Ask for the extra by name where a library of this format is imported."""
+        from napari_confseg.store.errors import needs_extra  # a second: the table is for --help
 
-        extra = self.extra or "all"
-        return StoreError(
-            Problem(
-                "needs-extra",
-                self.title,
-                f"the {extra} extra",
-                f"{error.name} is not installed",
-                f"pip install 'napari-confseg[{extra}]'",
-            )
-        )
+        return needed_for(self.title, needs_extra(self.module))
 
 
 FORMATS: Final[dict[str, Format]] = {
@@ -88,29 +77,26 @@ FORMATS: Final[dict[str, Format]] = {
         "nnU-Net v2",
         "nnunet",
         (".png", ".tif", ".nii.gz"),
-        extra="nifti",
         reads=True,
         keeps_confidence=False,
         options=frozenset({"threshold", "band"}),
         marker="dataset.json",
     ),
-    "monai": Format("MONAI datalist", "monai", (".nii.gz", ".json"), extra="nifti"),
+    "monai": Format("MONAI datalist", "monai", (".nii.gz", ".json")),
     "coco": Format(
         "COCO",
         "coco",
         (".json", ".png"),
-        extra="coco",
         reads=True,
         json_keys=frozenset({"images", "annotations"}),
     ),
     "png": Format("PNG masks", "png", (".png",)),
     "tiff": Format("OME-TIFF masks", "tiff", (".ome.tif",)),
-    "nifti": Format("NIfTI", "nifti", (".nii.gz",), extra="nifti"),
+    "nifti": Format("NIfTI", "nifti", (".nii.gz",)),
     "nrrd": Format(
         "NRRD for 3D Slicer",
         "nrrd",
         (".nrrd", ".seg.nrrd"),
-        extra="slicer",
         reads=True,
         keeps_confidence=False,
         options=frozenset({"threshold", "reviewed"}),
@@ -120,7 +106,6 @@ FORMATS: Final[dict[str, Format]] = {
         "DICOM SEG",
         "dicom_seg",
         (".dcm",),
-        extra="seg",
         keeps_confidence=False,
         options=frozenset({"threshold"}),
     ),

@@ -263,7 +263,6 @@ def export(
         If the folder is not empty, the rater is not clear, the format's library is not installed,
         or the disk is full. Nothing of the export is left.
     """
-    target = FORMATS[request.format]
     if out.exists() and any(out.iterdir()):
         raise StoreError(
             Problem(
@@ -274,14 +273,12 @@ def export(
                 "Choose another folder.",
             )
         )
+    module = FORMATS[request.format].load()
     job = Export(dataset, request, out, progress=progress, cancelled=cancelled)
     try:
         with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
-            target.load().write(job)
+            module.write(job)
             return job.finish(request.format)
-    except ImportError as error:  # a library that the module looks for only when it needs it
-        job.remove()
-        raise target.missing(error) from error
     except BaseException:
         job.remove()
         raise

@@ -247,7 +247,8 @@ def import_labels(
             progress(number, len(places), place.name)
         try:
             clip = matcher.match(place)
-            labels = place.read(clip)
+            with FORMATS[name].needed():  # only some files of a format need its library
+                labels = place.read(clip)
             if not dry_run:
                 write_labels(cohort, clip, request.rater, labels, identity)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
@@ -255,8 +256,6 @@ def import_labels(
             report.problems += error.problems
         except MALFORMED as error:
             report.problems.append(_malformed(place.name, error))
-        except ImportError as error:  # a library that only some files of the format need
-            raise FORMATS[name].missing(error) from error
     return report
 
 

@@ -1,17 +1,15 @@
-"""The one table of formats: modules, documentation, extras and options agree with it."""
+"""The one table of formats: modules, documentation and options agree with it."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from napari_confseg.formats import FORMATS, READ, WRITTEN, Format
+from napari_confseg.formats import FORMATS, READ, WRITTEN
 from napari_confseg.formats.export import ExportRequest
 from napari_confseg.formats.label_source import LabelImportRequest
-from napari_confseg.store import StoreError
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,11 +32,6 @@ def test_the_documentation_lists_them_all(page: str, names: tuple[str, ...]) -> 
         }
 
 
-def test_extras_are_those_of_the_distribution() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {f.extra for f in FORMATS.values()} - {""} <= set(project["optional-dependencies"])
-
-
 def test_options_are_fields_of_the_requests() -> None:
     for name, f in FORMATS.items():
         for option in f.options:
@@ -46,16 +39,6 @@ def test_options_are_fields_of_the_requests() -> None:
                 f.reads and option in LabelImportRequest.model_fields
             )
             assert fields, (name, option)
-
-
-def test_a_missing_library_is_asked_for_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "napari_confseg.formats.import_module", lambda name: __import__("no_such_library")
-    )
-    with pytest.raises(StoreError, match=r"napari-confseg\[coco\]"):
-        FORMATS["coco"].load()
-    with pytest.raises(StoreError, match=r"napari-confseg\[all\]"):
-        Format("Toy", "toy", (".toy",)).load()
 
 
 def test_each_is_known_by_something_of_its_own() -> None:

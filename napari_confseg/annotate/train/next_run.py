@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
@@ -65,7 +64,7 @@ class Context:
     inventory: LabelInventory | None = None  # None while it is being counted
     frozen: Frozen | None = None  # the chosen dataset; None while it is being counted
     busy: str = ""  # name of a run at work
-    trainer: bool = True  # whether what training needs is installed
+    trainer_problem: str = ""  # why no trainer can be started here; empty if it can
 
 
 @dataclass(frozen=True)
@@ -208,8 +207,8 @@ def _rater_choices(settings: RunSettings, inventory: LabelInventory) -> tuple[Ch
 
 
 def _reason(context: Context, raters: tuple[Choice, ...], classes: tuple[Choice, ...]) -> str:
-    if not context.trainer:
-        return "Training needs PyTorch, which is not installed: pip install 'napari-confseg[train]'"
+    if context.trainer_problem:
+        return f"{context.trainer_problem}."
     if context.read_only:
         return "This cohort can only be read: open a copy that the model may write into."
     if not raters:
@@ -221,11 +220,6 @@ def _reason(context: Context, raters: tuple[Choice, ...], classes: tuple[Choice,
     if context.busy:
         return f"{context.busy} is at work: stop it, or wait until it is done."
     return ""
-
-
-def trainer_installed() -> bool:
-    """Whether what training needs is installed. Imports none of it."""
-    return all(find_spec(name) is not None for name in ("trainer", "torch", "monai"))
 
 
 def find_devices() -> tuple[tuple[str, str], ...]:

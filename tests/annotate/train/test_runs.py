@@ -525,7 +525,7 @@ def test_choosing_a_dataset_starts_the_choice_of_classes_anew(reviewed: Cohort) 
         ({"cohort": None}, RunSettings(), "Open a cohort"),
         ({"inventory": None}, RunSettings(), "Counting"),
         ({"inventory": LabelInventory()}, RunSettings(), "Mark frames as reviewed first"),
-        ({"trainer": False}, RunSettings(), "needs PyTorch"),
+        ({"trainer_problem": "Training needs PyTorch"}, RunSettings(), "Training needs PyTorch."),
         ({"read_only": True}, RunSettings(), "only be read"),
         ({"busy": "m1"}, RunSettings(), "m1 is at work"),
         ({}, RunSettings(raters=frozenset()), "at least one rater"),
