@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 ADA, BO, LEAD = "Dr. Ada", "Dr. Bo", "Dr. Lead"
 ADJUDICATED = "adjudicated"
-LEARN_FROM_THE_DATASET = False
-"""Whether the Train panel is given the frozen dataset; until it takes one, the open cohort."""
 
 
 @pytest.fixture
@@ -237,9 +235,8 @@ class Road:
         training = panel.training
         window.turn_to(panel)
         window.hand.wait_until(lambda: not training.counting)
-        if LEARN_FROM_THE_DATASET:
-            window.choose(panel.form.data, "ward-dataset v1")
-            window.hand.wait_until(lambda: not training.counting)
+        window.choose(panel.form.data, "ward-dataset v1")
+        window.hand.wait_until(lambda: not training.counting)
         window.tick(panel.form.raters.boxes, ADJUDICATED)
         window.tick(panel.form.classes.boxes, "pleura", "b-line")
         window.choose(panel.form.size, "Study")
@@ -256,10 +253,9 @@ class Road:
         assert (folder / "checkpoint.safetensors").is_file()
         config = json.loads((folder / "config.json").read_text())
         assert (config["raters"], config["classes"]) == ([ADJUDICATED], ["pleura", "b-line"])
-        if LEARN_FROM_THE_DATASET:
-            manifest = self.folder / "ward-dataset" / "v1" / "manifest.json"
-            content = json.loads(manifest.read_text())["content_sha256"]
-            assert config["origin"]["sha256"] == content
+        manifest = self.folder / "ward-dataset" / "v1" / "manifest.json"
+        content = json.loads(manifest.read_text())["content_sha256"]
+        assert config["origin"]["sha256"] == content
         events = [e["event"] for e in json_lines(folder / "events.jsonl")]
         assert events[-1] == "finished"
 
@@ -282,8 +278,8 @@ class Road:
     def accept(self) -> None:
         window, panel = self.window, self.window.train
         predicted = planes(self.clip(0), self.run)[0, PLEURA]
-        panel.model.choose_class("pleura")
         panel.model.threshold.setValue(int(predicted.max()))
+        window.choose(panel.model.accept_class, "Pleural line")
         panel.model.accept_confidence.setValue(70)
         window.click(panel.model.accept_button)
         assert window.session.flush()
