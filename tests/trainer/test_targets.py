@@ -243,7 +243,7 @@ def test_methods_are_read(text, shown):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("majority", "no method 'majority'; use threshold, soft"),
+        ("majority", "no method 'majority'; use relative-threshold, threshold"),
         ("threshold:level=60", "no parameter 'level'; it takes t"),
         ("soft:t=60", "no parameter 't'; it takes none"),
         ("threshold:t=0", "t of method 'threshold' is 0; use 1 to 100"),
