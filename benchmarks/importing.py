@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from napari_confseg.ingest import import_sources
+from napari_confseg.ingest import ImportOptions, import_sources
 from napari_confseg.ingest.decoded import Source
 from napari_confseg.ingest.video import read_video
 from napari_confseg.ingest.worker import Decoder
@@ -92,8 +92,11 @@ def measure(path: Path, folder: Path, times: int) -> dict[str, float]:
             best(lambda: decode(path, to_array=True), times),
             best(lambda: list(map(type, read_video(str(path)))), times),
             best(lambda: in_process(decoder, path), times),
-            best(lambda: import_sources([path], cohort(), patient="p"), times),
-            best(lambda: import_sources([path], cohort(), patient="p", crop="sector"), times),
+            best(lambda: import_sources([path], cohort(), ImportOptions(patient="p")), times),
+            best(
+                lambda: import_sources([path], cohort(), ImportOptions(patient="p", crop="sector")),
+                times,
+            ),
         )
     return dict(zip(STEPS, took, strict=True))
 

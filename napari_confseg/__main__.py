@@ -22,7 +22,7 @@ from napari_confseg.cli import (
     status,
     validate,
 )
-from napari_confseg.cli.parsing import REFUSED
+from napari_confseg.cli.parsing import REFUSED, CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="confseg", description="Label lung-ultrasound clips with a confidence per stroke."
     )
     parser.add_argument("--version", action="version", version=f"confseg {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
     for command in COMMANDS:
         command.add(commands)
     arguments = parser.parse_args(argv)

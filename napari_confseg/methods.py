@@ -1,4 +1,4 @@
-"""The methods: how confidence reaches the model. What each is called, takes and does.
+"""Table of training methods: how confidence reaches the model.
 
 Panel and trainer both read this table; the formulas are the trainer's (``trainer/targets.py``,
 ``trainer/losses.py``, ``trainer/heads.py``, ``trainer/output_scaling.py``), which a test holds to
@@ -61,54 +61,54 @@ class MethodInfo:
 _T = Parameter(60, 1, 100, "Present from", "%")
 
 METHODS: Final[dict[str, MethodInfo]] = {
+    "relative-threshold": MethodInfo(
+        "Cut at {t} % of each rater's highest confidence; percent scaled to the best overlap.",
+        levels="overlap",
+        parameters={"t": Parameter(50, 1, 100, "Present from", "%")},
+    ),
     "threshold": MethodInfo(
-        "Everything marked with at least {t} % counts as present, all else as absent.",
+        "Marks of at least {t} % count as present, all else as absent.",
         parameters={"t": _T},
     ),
     "soft": MethodInfo("The confidence itself is the target: 60 % painted is 60 % to be learnt."),
-    "weighted": MethodInfo("Every mark counts as present and weighs as much as its confidence."),
+    "weighted": MethodInfo("Every mark counts as present, weighted by its confidence."),
     "ignore-band": MethodInfo(
-        "Present from {high} %, absent below {low} %, and nothing is learnt in between.",
+        "Present from {high} %, absent below {low} %, ignored in between.",
         parameters={
             "low": Parameter(30, 1, 100, "Absent below", "%"),
             "high": Parameter(70, 1, 100, "Present from", "%"),
         },
     ),
     "regression": MethodInfo(
-        "The confidence is a number to hit, by a loss made for soft edges (SoftSeg).",
+        "The confidence is regressed, with a loss made for soft edges (SoftSeg).",
         loss="adaptive-wing",
     ),
     "semimetric": MethodInfo(
-        "The confidence is the target and overlap alone counts, in a form fit for soft labels.",
+        "The confidence is the target, soft Dice alone the loss, in a form for soft labels.",
         loss="semimetric",
     ),
     "smoothed": MethodInfo(
-        "Cut at {t} %, then every edge softened alike: soft without anybody's confidence.",
+        "Cut at {t} %, then every edge smoothed alike: soft labels without confidences.",
         parameters={"t": _T},
     ),
     "sampled": MethodInfo(
-        "Each finding is drawn anew each step, present as often as its confidence says."
+        "Each finding is sampled at each step, present with its confidence as probability."
     ),
     "ordinal": MethodInfo(
-        "{n} thresholds at once in one network, none of which can contradict another.",
+        "{n} thresholds at once in one network, consistent with one another.",
         parameters={"n": Parameter(5, 2, 20, "Thresholds")},
     ),
     "heteroscedastic": MethodInfo(
-        "The confidence is the target, and the network learns how noisy each place is."
+        "The confidence is the target, and the network learns the noise at each pixel."
     ),
-    "raters": MethodInfo(
-        "Learns along how boldly and how readily each rater marks, and takes it off."
-    ),
+    "raters": MethodInfo("Learns each rater's bias and scale and removes them."),
     "calibrated": MethodInfo(
-        "First finds out what each rater's confidence is worth, then learns from that."
-    ),
-    "relative-threshold": MethodInfo(
-        "Cut at {t} % of each rater's highest confidence; levels are where overlap is best.",
-        levels="overlap",
-        parameters={"t": Parameter(50, 1, 100, "Present from", "%")},
+        "First estimates what each rater's confidence is worth, then learns from that."
     ),
 }
-"""Name of each method, and what is to be known of it."""
+"""Name of each method, and what is known of it without computing; the default comes first."""
+
+DEFAULT: Final = next(iter(METHODS))
 
 LOSSES: Final[dict[str, str]] = {
     "cross-entropy-dice": "Cross-entropy plus soft Dice in its semimetric form",
@@ -121,7 +121,7 @@ LOSSES: Final[dict[str, str]] = {
 
 LEVELS: Final[dict[str, str]] = {
     "stated": "The model's probability as it is: 70 % means that seven of ten are there",
-    "overlap": "Stretched per class, so that 50 % is where the model expects the best overlap",
+    "overlap": "Scaled per class, so that 50 % is where the model expects the best overlap",
 }
 """Name of each way from probability to the percent that is written, and what it does."""
 

@@ -104,11 +104,11 @@ def dicom():
     from napari_confseg.ingest.dicom import read_dicom
     next(read_dicom(str(here / "x.dcm")))
 def exports(name):
-    from napari_confseg.formats.export import Options, export
-    return lambda: export(None, name, here / name, Options())
+    from napari_confseg.formats.export import ExportRequest, export
+    return lambda: export(None, ExportRequest(format=name), here / name)
 def imports(name):
-    from napari_confseg.formats.labels import _module
-    return lambda: _module(name)
+    from napari_confseg.formats import FORMATS
+    return lambda: FORMATS[name].load()
 def report():
     from napari_confseg.cli.agree import _writer
     _writer(here / "report.html")

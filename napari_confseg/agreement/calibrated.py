@@ -121,7 +121,7 @@ def fit_calibrated(patterns: Patterns, *, states: int = STATES, rounds: int = RO
     weight = _start(patterns, states)
     for _ in range(rounds if heard.sum() > 2 else 1):
         share = weight * counts[:, None]
-        prior = share.sum(0) + 1e-9 * counts.sum()
+        prior = share.sum(0) + 1e-9 * max(counts.sum(), 1)  # nobody may have reviewed it
         prior /= prior.sum()
         answers = _answers(patterns.codes, share)
         weight, log = _expect(patterns.codes, prior, answers)

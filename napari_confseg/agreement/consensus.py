@@ -1,22 +1,15 @@
 """Consensus: several raters become one more rater, which can be looked at and trained from.
 
-========================  =======================================================================
-``majority``              100 % where more than half of those who reviewed say yes
-``mean``                  mean of the confidences
-``staple``                STAPLE of yes and no
-``weighted-staple``       STAPLE where 60 % counts as 0.6 of a yes
-``calibrated``            each rater's confidence scale and omissions estimated along with the truth
-========================  =======================================================================
-
-"Yes" is a confidence of at least the threshold. Raters' reliability is estimated over all clips of
-a class together: it belongs to the rater, not to the clip.
+The methods are listed in :data:`METHODS`. "Yes" is a confidence of at least the threshold. Raters'
+reliability is estimated over all clips of a class together: it belongs to the rater, not to the
+clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -31,7 +24,9 @@ from napari_confseg.agreement.patterns import (
 )
 from napari_confseg.agreement.rater_view import learnt_raters, planes_of, readings
 from napari_confseg.agreement.staple import fit_staple
+from napari_confseg.request_fields import setting
 from napari_confseg.store import EXCLUDED, Clip, Identity, Problem, Status, StoreError
+from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +38,54 @@ if TYPE_CHECKING:
     from napari_confseg.store.program_writer import ProgramWriter
 
 
-ConsensusMethod = Literal["majority", "mean", "staple", "weighted-staple", "calibrated"]
-METHODS: tuple[ConsensusMethod, ...] = get_args(ConsensusMethod)
+ConsensusMethod = Literal["calibrated", "mean", "majority", "staple", "weighted-staple"]
+METHODS: Final[dict[ConsensusMethod, tuple[str, str]]] = {
+    "calibrated": (
+        "Calibrated",
+        "Each rater's confidence scale and omissions are estimated along with the truth.",
+    ),
+    "mean": ("Mean", "Mean of the confidences."),
+    "majority": ("Majority", "100 % where more than half of those who reviewed say yes."),
+    "staple": ("STAPLE", "STAPLE's probability, from yes and no."),
+    "weighted-staple": ("Weighted STAPLE", "STAPLE where 60 % counts as 0.6 of a yes."),
+}
+"""Name of each method, with its label and what it does; the default comes first."""
+
 Combine = Callable[["NDArray[np.uint8]"], "NDArray[np.float64]"]
 """From values ``uint8 (raters, pixels)``, 255 for no answer, to a probability 0..1 per pixel."""
 YES = 50
+
+
+class ConsensusRequest(Strict):
+    """A consensus of several raters. Empty tuples mean all there are."""
+
+    raters: tuple[Slug, ...] = setting(
+        (), "Consensus of", "whose consensus; every reader if empty, but nothing imported"
+    )
+    method: ConsensusMethod = setting(
+        "calibrated",
+        "Method",
+        "how the marks of several raters become one",
+        choices={name: label for name, (label, _) in METHODS.items()},
+    )
+    name: Slug | None = setting(
+        None,
+        "Name",
+        "name of the new rater; the method's if not given. A consensus of that name is replaced",
+    )
+    classes: tuple[Slug, ...] = setting((), "Classes", "classes of the cohort; all if empty")
+    clips: tuple[Slug, ...] = setting((), "Clips", "clips of the cohort; all if empty")
+    threshold: Confidence = setting(
+        YES, "Yes from", "confidence from which a rater says yes (majority and staple)", unit="%"
+    )
+    least: int = setting(
+        2, "At least", "how many raters must have reviewed a frame", unit="raters", ge=1, le=20
+    )
+
+    @property
+    def rater(self) -> str:
+        """Name of the consensus in the cohort."""
+        return self.name or self.method
 
 
 @dataclass
@@ -80,14 +118,8 @@ class ConsensusReport:
 
 def make_consensus(
     cohort: Cohort,
-    method: ConsensusMethod,
+    request: ConsensusRequest,
     *,
-    name: str | None = None,
-    raters: Sequence[str] = (),
-    classes: Sequence[str] = (),
-    clips: Sequence[str] = (),
-    threshold: int = YES,
-    least: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ConsensusReport:
@@ -97,18 +129,8 @@ def make_consensus(
     ----------
     cohort : Cohort
         Open for writing.
-    method : str
-        One of :data:`METHODS`.
-    name : str, optional
-        Of the consensus; the method's name if not given. One of that name is replaced.
-    raters : sequence of str
-        Whose; every reader if empty, but nothing imported.
-    classes, clips : sequence of str
-        All if empty.
-    threshold : int
-        Confidence in percent from which on a rater says yes (majority and staple).
-    least : int
-        A frame needs at least so many who reviewed it; the others stay unreviewed.
+    request : ConsensusRequest
+        Whose consensus, and by which method.
     progress : callable, optional
         Called with (steps done, steps, what).
     cancelled : callable, optional
@@ -120,10 +142,10 @@ def make_consensus(
         If there are no raters, a name is taken by someone who is no consensus, or a class is
         unknown.
     """
-    panel = tuple(raters) or tuple(learnt_raters(cohort))
-    wanted = list(classes) or [c.name for c in cohort.meta.classes]
-    clip_names = list(clips) or cohort.clips()
-    report = ConsensusReport(name or method, method, panel)
+    group = request.raters or tuple(learnt_raters(cohort))
+    wanted = list(request.classes) or [c.name for c in cohort.meta.classes]
+    clip_names = list(request.clips) or cohort.clips()
+    report = ConsensusReport(request.rater, request.method, group)
     _check(cohort, report, wanted, clip_names)
     steps = len(wanted) + len(clip_names)
     combine: dict[str, Combine] = {}
@@ -133,9 +155,7 @@ def make_consensus(
         if cancelled and cancelled():
             return report
         index = cohort.meta.class_index(class_name)
-        combine[class_name], fitted = fit_class(
-            cohort, method, panel, clip_names, index, threshold, least
-        )
+        combine[class_name], fitted = fit_class(cohort, request, group, clip_names, index)
         if fitted:
             report.fitted[class_name] = fitted
     for number, clip_name in enumerate(clip_names, len(wanted)):
@@ -144,11 +164,11 @@ def make_consensus(
         if progress:
             progress(number, steps, clip_name)
         clip = cohort.clip(clip_name)
-        present = readings(clip, panel)
-        if len(present) >= least:
-            label = f"{method} of {len(panel)} raters"
+        present = readings(clip, group)
+        if len(present) >= request.least:
+            label = f"{request.method} of {len(group)} raters"
             with clip.written_by_program(report.rater, Identity("consensus", label)) as target:
-                _write_clip(cohort, clip, present, target, combine, least, report)
+                _write_clip(cohort, clip, present, target, combine, request.least, report)
     return report
 
 
@@ -178,19 +198,18 @@ def _check(
 
 def fit_class(
     cohort: Cohort,
-    method: ConsensusMethod,
-    panel: Sequence[str],
+    request: ConsensusRequest,
+    raters: Sequence[str],
     clips: Sequence[str],
     class_index: int,
-    threshold: int,
-    least: int,
 ) -> tuple[Combine, dict[str, Any]]:
-    """Return how to combine the panel's answers for a class, and what was learnt of the raters."""
+    """Return how to combine the raters' answers for a class, and what was learnt of the raters."""
+    method, threshold = request.method, request.threshold
     if method in ("majority", "mean"):
         return fit(method, None, threshold)
-    collector = Collector(panel, yes_or_no(threshold) if method == "staple" else CODES)
+    collector = Collector(raters, yes_or_no(threshold) if method == "staple" else CODES)
     for clip_name in clips:
-        collector.add_clip(cohort.clip(clip_name), class_index, least=least)
+        collector.add_clip(cohort.clip(clip_name), class_index, least=request.least)
     return fit(method, collector.patterns(), threshold)
 
 
@@ -328,34 +347,31 @@ def merge(
 
 def combine_clip(
     cohort: Cohort,
-    method: ConsensusMethod,
+    request: ConsensusRequest,
     clip_name: str,
     *,
-    raters: Sequence[str] = (),
-    threshold: int = YES,
-    least: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, NDArray[np.uint8]] | None:
     """Return the planes that ``make_consensus`` would write on a clip, class -> ``(T, Y, X)``.
 
     What raters are like is estimated over all clips, as it would be then. Classes without any mark
-    are left out; None if cancelled. Parameters are those of ``make_consensus``.
+    are left out; None if cancelled. Parameters are those of :func:`make_consensus`.
 
     Raises
     ------
     StoreError
         If too few of the raters are on the clip.
     """
-    panel = tuple(raters) or tuple(learnt_raters(cohort))
+    group, least = request.raters or tuple(learnt_raters(cohort)), request.least
     clip = cohort.clip(clip_name)
-    present = readings(clip, panel)
+    present = readings(clip, group)
     if len(present) < least:
         raise StoreError(
             Problem(
                 "too-few-raters",
                 clip_name,
-                f"at least {least} of {list(panel)}",
+                f"at least {least} of {list(group)}",
                 f"{[r.name for r in present]}",
                 "Open a clip that they have marked.",
             )
@@ -367,11 +383,11 @@ def combine_clip(
             return None
         if progress:
             progress(index, len(names), f"estimating {class_name}")
-        rule, _ = fit_class(cohort, method, panel, clips, index, threshold, least)
+        rule, _ = fit_class(cohort, request, group, clips, index)
         planes = np.zeros(clip.shape, np.uint8)  # pages that nobody touches cost nothing
         for frame in range(clip.shape[0]):
             said = planes_of(present, frame, index, clip.shape[1:])
             if len(said) >= least and any(p.any() for p in said.values()):
-                planes[frame] = merge(panel, said, rule)
+                planes[frame] = merge(group, said, rule)
                 found[class_name] = planes
     return found

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, positive, slug
+from napari_confseg.cli.parsing import (
+    DONE,
+    REFUSED,
+    add_command,
+    add_fields,
+    local_path,
+    positive,
+    request_from,
+    slug,
+)
 
 if TYPE_CHECKING:
     from napari_confseg.cli.parsing import Subparsers
@@ -15,13 +24,33 @@ if TYPE_CHECKING:
 
 def add(commands: Subparsers) -> None:
     """Declare the commands."""
-    parser = add_command(
+    add_command(
         commands,
         "build",
         run,
         purpose="freeze a dataset: chosen frames and marks, split by patient, under a version",
         example="confseg build study.zarr --out lung-ds --raters calibrated --frames every:5",
+        declare=_declare,
     )
+    other = add_command(
+        commands,
+        "diff",
+        run_diff,
+        purpose="list what changed between two versions of a dataset",
+        example="confseg diff lung-ds/v3 lung-ds/v4",
+    )
+    other.add_argument("old", type=local_path, metavar="OLD", help="folder of a version")
+    other.add_argument(
+        "new", type=local_path, metavar="NEW", help="folder of another, or of a dataset"
+    )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from napari_confseg.dataset.manifest import BuildRequest
+
+    def described(name: str) -> str:
+        return BuildRequest.model_fields[name].description or ""
+
     parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
     parser.add_argument(
         "--out",
@@ -30,37 +59,20 @@ def add(commands: Subparsers) -> None:
         metavar="DATASET",
         help="folder of the dataset; versions become v1, v2, ... in it",
     )
-    parser.add_argument("--name", type=slug, help="of the dataset (default: as its folder)")
-    for what, text in (
-        ("raters", "whose marks (default: every reader, but nobody imported)"),
-        ("classes", "default: all"),
-        ("clips", "default: all"),
-    ):
-        parser.add_argument(f"--{what}", nargs="+", type=slug, default=[], help=text)
-    parser.add_argument(
-        "--frames",
-        default="reviewed",
-        metavar="POLICY",
-        help="reviewed, every:N or disagreement:N (a clip); default: reviewed",
-    )
-    parser.add_argument(
-        "--size",
-        type=_size,
-        metavar="SIZE",
-        help="YxX to fit into and pad; or study, quick or normal: what "
-        "confseg-train's networks of that size see",
-    )
-    parser.add_argument("--spacing", type=positive, metavar="MM", help="millimetres a pixel")
+    parser.add_argument("--name", type=slug, help="name of the dataset (default: as its folder)")
+    add_fields(parser, BuildRequest, "raters", "classes", "clips")
+    parser.add_argument("--frames", default="reviewed", metavar="POLICY", help=described("frames"))
+    parser.add_argument("--size", type=_size, metavar="SIZE", help=described("size"))
+    add_fields(parser, BuildRequest, "spacing")
     parser.add_argument(
         "--split",
         nargs="+",
         type=_share,
         metavar="PART=SHARE",
-        default=[("train", 0.7), ("val", 0.15), ("test", 0.15)],
-        help="default: train=0.7 val=0.15 test=0.15",
+        default=list(BuildRequest.model_fields["parts"].default.items()),
+        help=f"{described('parts')} (default: train=0.7 val=0.15 test=0.15)",
     )
-    parser.add_argument("--folds", type=int, default=0, metavar="K", help="default: none")
-    parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    add_fields(parser, BuildRequest, "folds", "seed")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="dask scheduler whose workers see the same folders"
     )
@@ -69,17 +81,6 @@ def add(commands: Subparsers) -> None:
         action="store_true",
         help="build nothing: say what has changed since the newest version, and "
         "whether its files are whole",
-    )
-    other = add_command(
-        commands,
-        "diff",
-        run_diff,
-        purpose="tell what changed between two versions of a dataset",
-        example="confseg diff lung-ds/v3 lung-ds/v4",
-    )
-    other.add_argument("old", type=local_path, metavar="OLD", help="folder of a version")
-    other.add_argument(
-        "new", type=local_path, metavar="NEW", help="folder of another, or of a dataset"
     )
 
 
@@ -127,31 +128,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> BuildRequest:
-    from pydantic import ValidationError
-
     from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
     from napari_confseg.store import Problem, StoreError
 
     try:
-        return BuildRequest(
-            name=arguments.name or arguments.out.resolve().name,
-            raters=arguments.raters,
-            classes=arguments.classes,
-            clips=arguments.clips,
-            frames=FramePolicy.parse(arguments.frames),
-            size=arguments.size,
-            spacing=arguments.spacing,
-            parts=dict(arguments.split),
-            folds=arguments.folds,
-            seed=arguments.seed,
-        )
-    except ValidationError as error:
-        raise StoreError(
-            Problem("request", ".".join(map(str, e["loc"])), e["msg"], repr(e["input"]))
-            for e in error.errors()
-        ) from error
+        frames = FramePolicy.parse(arguments.frames)
     except ValueError as error:
         raise StoreError(Problem("request", "frames", str(error), arguments.frames)) from error
+    request: BuildRequest = request_from(
+        arguments,
+        BuildRequest,
+        name=arguments.name or arguments.out.resolve().name,
+        frames=frames,
+        parts=dict(arguments.split),
+    )
+    return request
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:

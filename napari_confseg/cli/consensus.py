@@ -4,81 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, slug
+from napari_confseg.cli.parsing import DONE, add_command, add_fields, request_from
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_confseg.cli.parsing import Subparsers
 
-# As in dataset.consensus, which is not imported for --help; a test compares them.
-METHODS = ("majority", "mean", "staple", "weighted-staple", "calibrated")
-
 
 def add(commands: Subparsers) -> None:
     """Declare the command."""
-    parser = add_command(
+    add_command(
         commands,
         "consensus",
         run,
         purpose="write the consensus of several raters into the cohort, as one more rater",
         example="confseg consensus study.zarr --method calibrated",
+        declare=_declare,
     )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from napari_confseg.agreement.consensus import ConsensusRequest
+
     parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address")
-    parser.add_argument(
-        "--method", choices=METHODS, default="calibrated", help="default: calibrated"
-    )
-    parser.add_argument("--name", type=slug, help="of the new rater (default: the method)")
-    parser.add_argument(
-        "--raters",
-        nargs="+",
-        type=slug,
-        default=[],
-        metavar="R",
-        help="of whom (default: every reader, but nobody imported)",
-    )
-    parser.add_argument(
-        "--classes", nargs="+", type=slug, default=[], metavar="C", help="default: all"
-    )
-    parser.add_argument("--clips", nargs="+", type=slug, default=[], help="default: all")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=50,
-        metavar="PERCENT",
-        help="from here on a rater says yes: majority and staple (default: 50)",
-    )
-    parser.add_argument(
-        "--least",
-        type=int,
-        default=2,
-        metavar="N",
-        help="raters who must have reviewed a frame (default: 2)",
-    )
+    add_fields(parser, ConsensusRequest, "method", "name", "raters", "classes", "clips")
+    add_fields(parser, ConsensusRequest, "least", threshold="--at")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the consensus; refused if a name is taken or a class unknown."""
     from dataclasses import asdict
 
-    from napari_confseg.agreement.consensus import make_consensus
+    from napari_confseg.agreement.consensus import ConsensusRequest, make_consensus
     from napari_confseg.agreement.rater_view import rater_titles
     from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort)
+    request = request_from(arguments, ConsensusRequest)
     with progress_bar(quiet=arguments.json) as progress:
-        report = make_consensus(
-            cohort,
-            arguments.method,
-            name=arguments.name,
-            raters=arguments.raters,
-            classes=arguments.classes,
-            clips=arguments.clips,
-            threshold=arguments.at,
-            least=arguments.least,
-            progress=progress,
-        )
+        report = make_consensus(cohort, request, progress=progress)
     if arguments.json:
         print_json(asdict(report))
     else:

@@ -4,76 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, local_path, slug
+from napari_confseg.cli.parsing import DONE, add_command, add_fields, local_path, request_from
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_confseg.cli.parsing import Subparsers
 
-# As in dataset.exports, which is not imported for --help; a test compares them.
-FORMATS = (
-    "coco",
-    "dicom-seg",
-    "monai",
-    "nifti",
-    "nnunet",
-    "nrrd",
-    "ome-zarr",
-    "png",
-    "tiff",
-    "webdataset",
-)
-
 
 def add(commands: Subparsers) -> None:
     """Declare the command."""
-    parser = add_command(
+    add_command(
         commands,
         "export",
         run,
         purpose="write a frozen dataset in another format",
         example="confseg export lung-ds --format nnunet --at 60 --out exports/nnunet",
+        declare=_declare,
     )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from napari_confseg.formats.export import ExportRequest
+
     parser.add_argument(
         "dataset",
         type=local_path,
         metavar="DATASET",
         help="folder of a dataset (newest version) or of a version",
     )
-    parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="empty or new")
-    parser.add_argument("--rater", type=slug, help="needed if the dataset has several")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=50,
-        metavar="PERCENT",
-        help="threshold for formats that hold no confidence (default: 50)",
-    )
-    parser.add_argument(
-        "--band",
-        type=int,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="nnunet: confidences from LOW up to HIGH are ignored in training",
-    )
+    add_fields(parser, ExportRequest, "format", "rater", threshold="--at", band="--band")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; refused if a rater is missing or a format's library is not installed."""
     from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.dataset.frozen import Dataset
-    from napari_confseg.formats.export import Options, export
+    from napari_confseg.formats.export import ExportRequest, export
 
     dataset = Dataset.open(arguments.dataset)
-    options = Options(
-        rater=arguments.rater,
-        threshold=arguments.at,
-        band=tuple(arguments.band) if arguments.band else None,
-    )
+    request = request_from(arguments, ExportRequest)
     with progress_bar(quiet=arguments.json) as progress:
-        facts = export(dataset, arguments.format, arguments.out, options, progress=progress)
+        facts = export(dataset, request, arguments.out, progress=progress)
     if arguments.json:
         print_json(facts)
     else:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, positive, slug
+from napari_confseg.cli.parsing import (
+    DONE,
+    REFUSED,
+    add_command,
+    add_fields,
+    local_path,
+    request_from,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -17,13 +24,19 @@ if TYPE_CHECKING:
 
 def add(commands: Subparsers) -> None:
     """Declare the command."""
-    parser = add_command(
+    add_command(
         commands,
         "import",
         run,
         purpose="make clips of videos, DICOM files and folders of images",
         example="confseg import scans/ --cohort study.zarr --create --crop sector",
+        declare=_declare,
     )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from napari_confseg.ingest import ImportOptions
+
     option = parser.add_argument
     option(
         "sources",
@@ -40,50 +53,20 @@ def add(commands: Subparsers) -> None:
     )
     option("--cohort", required=True, help="folder or s3:// address of the cohort")
     option("--create", action="store_true", help="make the cohort if there is none")
-    option("--patient", type=slug, metavar="P", help="name of the patient of them all")
-    option(
-        "--patient-per",
-        choices=("folder", "file"),
-        default="folder",
-        help="without --patient: one patient for each folder (default) or file",
-    )
-    option(
-        "--crop",
-        choices=("none", "sector"),
-        default="none",
-        help="keep only the box around the ultrasound sector",
-    )
-    option(
-        "--mask",
-        action="store_true",
-        help="make everything outside the ultrasound sector black; refuse what has none",
-    )
-    option(
-        "--fps", type=positive, metavar="N", help="frames a second where a source is silent (25)"
-    )
-    option(
-        "--name-from-file",
-        action="store_true",
-        help="name clips after files; file names may tell who the patient is",
-    )
+    add_fields(parser, ImportOptions, "patient", "patient_per", "crop", "mask", "fps")
+    add_fields(parser, ImportOptions, "name_from_file", key_file="--key")
     option(
         "--sheet",
         type=local_path,
         metavar="PNG",
         help="draw the new clips with their sectors on one picture, to check by eye",
     )
-    option(
-        "--key",
-        type=local_path,
-        metavar="FILE",
-        help="key of the patients' codes (default: in your own state folder)",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Import; 1 if anything was refused."""
     from napari_confseg.cli.terminal import print_json, progress_bar
-    from napari_confseg.ingest import import_sources
+    from napari_confseg.ingest import ImportOptions, import_sources
 
     sources = arguments.sources
     if arguments.series:
@@ -93,13 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = import_sources(
             sources,
             cohort,
-            patient=arguments.patient,
-            patient_per=arguments.patient_per,
-            crop=arguments.crop,
-            mask=arguments.mask,
-            fps=arguments.fps,
-            name_from_file=arguments.name_from_file,
-            key_file=arguments.key,
+            request_from(arguments, ImportOptions),
             progress=progress,
         )
     if arguments.sheet and report.imported:

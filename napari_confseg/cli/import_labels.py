@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, slug
+from napari_confseg.cli.parsing import (
+    DONE,
+    REFUSED,
+    add_command,
+    add_fields,
+    local_path,
+    request_from,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,75 +21,40 @@ if TYPE_CHECKING:
     from napari_confseg.formats.labels import ImportReport
     from napari_confseg.store import RaterKind
 
-# As in dataset.imports, which is not imported for --help; a test compares them.
-FORMATS = ("annotate-ultrasound", "coco", "nnunet", "nrrd")
-# As in store.rater_kinds, for the same reason.
-KINDS = ("human", "adjudicated", "consensus", "model", "truth", "imported")
-
 
 def add(commands: Subparsers) -> None:
     """Declare the command."""
-    parser = add_command(
+    add_command(
         commands,
         "import-labels",
         run,
         purpose="bring labels that others made into a cohort, as planes of a rater",
-        example="confseg import-labels slicer/ --cohort study.zarr --rater tom --kind human",
+        example="confseg import-labels slicer/ --cohort study.zarr --rater tom --confidence 80",
+        declare=_declare,
     )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from napari_confseg.formats.labels import LabelImportRequest
+
     parser.add_argument(
         "source", type=local_path, metavar="SOURCE", help="a file or a folder of them"
     )
     parser.add_argument("--cohort", required=True, metavar="COHORT", help="folder or s3:// address")
-    parser.add_argument("--rater", type=slug, required=True, help="who it shall be")
-    parser.add_argument("--label", help="what people read as their name (default: the rater)")
+    add_fields(parser, LabelImportRequest, "rater", "label", "kind", "made_by", "confidence")
+    add_fields(parser, LabelImportRequest, "format")
+    for name, metavar in (("classes", "NAME=CLASS"), ("clips", "NAME=CLIP")):
+        parser.add_argument(
+            f"--{name}",
+            nargs="+",
+            type=_pair,
+            default=[],
+            metavar=metavar,
+            help=LabelImportRequest.model_fields[name].description,
+        )
+    add_fields(parser, LabelImportRequest, "reviewed", "author", "line_width")
     parser.add_argument(
-        "--kind",
-        choices=KINDS,
-        help="who or what made them; asked for in a terminal, unless a file of ours says it",
-    )
-    parser.add_argument(
-        "--made-by", metavar="WORDS", help="the same in words: a name, or a program and its version"
-    )
-    parser.add_argument(
-        "--confidence",
-        type=int,
-        default=80,
-        metavar="PERCENT",
-        help="of labels that state none (default: 80)",
-    )
-    parser.add_argument("--format", choices=FORMATS, help="default: found out")
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        type=_pair,
-        default=[],
-        metavar="NAME=CLASS",
-        help="what names in the source mean; NAME= leaves one out",
-    )
-    parser.add_argument(
-        "--clips",
-        nargs="+",
-        type=_pair,
-        default=[],
-        metavar="NAME=CLIP",
-        help="which clips names in the source are",
-    )
-    parser.add_argument(
-        "--reviewed",
-        choices=("marked", "all"),
-        default="marked",
-        help="nrrd: which frames count as reviewed (default: marked)",
-    )
-    parser.add_argument("--author", help="annotate-ultrasound: whose lines, if of several")
-    parser.add_argument(
-        "--line-width",
-        type=float,
-        default=7.0,
-        metavar="PIXELS",
-        help="annotate-ultrasound: of pleura lines (default: 7)",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="tell what would come; write nothing"
+        "--dry-run", action="store_true", help="list what would come; write nothing"
     )
 
 
@@ -98,32 +70,22 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.cli.terminal import print_json, progress_bar
-    from napari_confseg.formats.labels import Options, detect, import_labels
+    from napari_confseg.formats.labels import LabelImportRequest, detect, import_labels
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=arguments.dry_run)
     format = arguments.format or detect(arguments.source)
-    kind = arguments.kind or _kind(arguments.source, format, quiet=arguments.json)
-    options = Options(
-        confidence=arguments.confidence,
+    request = request_from(
+        arguments,
+        LabelImportRequest,
+        format=format,
+        kind=arguments.kind or _kind(arguments.source, format, quiet=arguments.json),
         classes=dict(arguments.classes),
         clips=dict(arguments.clips),
-        reviewed=arguments.reviewed,
-        author=arguments.author,
-        line_width=arguments.line_width,
     )
     with progress_bar(quiet=arguments.json) as progress:
         report = import_labels(
-            cohort,
-            arguments.source,
-            arguments.rater,
-            options,
-            format=format,
-            label=arguments.label,
-            kind=kind,
-            made_by=arguments.made_by,
-            dry_run=arguments.dry_run,
-            progress=progress,
+            cohort, arguments.source, request, dry_run=arguments.dry_run, progress=progress
         )
     if arguments.json:
         print_json({"cohort": arguments.cohort, **asdict(report)})
@@ -149,7 +111,7 @@ def _kind(source: Path, format: str, *, quiet: bool) -> RaterKind | None:
                 str(source),
                 "who or what made these labels",
                 "nothing that says it",
-                f"Say it with --kind: one of {', '.join(KINDS)}.",
+                f"Say it with --kind: one of {', '.join(RATER_KINDS)}.",
             )
         )
     return answer

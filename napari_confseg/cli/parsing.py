@@ -1,4 +1,4 @@
-"""What the subcommands of ``confseg`` are made with; and arguments that are checked when read."""
+"""Declaration of subcommands, and arguments that are checked when read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from napari_confseg.subcommands import (
     DONE,
     REFUSED,
     WRONG_USAGE,
+    CommandParser,
     Subparsers,
     add_command,
+    add_fields,
     local_path,
+    request_from,
 )
 
 __all__ = [
     "DONE",
     "REFUSED",
     "WRONG_USAGE",
+    "CommandParser",
     "Subparsers",
     "add_command",
+    "add_fields",
     "local_path",
     "positive",
+    "request_from",
     "slug",
 ]
 

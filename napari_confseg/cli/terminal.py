@@ -1,4 +1,4 @@
-"""What people see on a terminal, and what machines read."""
+"""Output on a terminal for people, and as JSON for machines."""
 
 from __future__ import annotations
 

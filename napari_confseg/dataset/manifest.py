@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from napari_confseg.dataset.resample import SizeName, covered
+from napari_confseg.request_fields import setting
 from napari_confseg.store import ClassSpec, Problem, Sector, Spacing, StoreError
 from napari_confseg.store.rater_kinds import RaterKind
 from napari_confseg.store.schema import Positive, Slug, Strict
@@ -54,44 +55,44 @@ class FramePolicy(Strict):
 
 
 class BuildRequest(Strict):
-    """All that decides what goes into a dataset. Empty tuples mean all there are.
+    """All that decides what goes into a dataset. Empty tuples mean all there are."""
 
-    Attributes
-    ----------
-    name : str
-        Slug of the dataset.
-    clips, classes : tuple of str
-        What of the cohort.
-    raters : tuple of str
-        Whose planes; every reader if empty, but nothing imported. A consensus or a model is a
-        rater, too.
-    frames : FramePolicy
-        Which frames.
-    size : tuple of int, {"study", "quick", "normal"} or None
-        (Y, X) that all frames get, enlarged or shrunk to fit and padded with black; as they are if
-        None. A name stands for what a network of that size sees of the chosen clips; in a manifest
-        it is spelt out.
-    spacing : float or None
-        Millimetres a pixel that all frames are brought to first; refused for clips whose spacing
-        nobody knows.
-    parts : dict
-        Shares of the split, by patient.
-    folds : int
-        Number of folds over all clips, by patient; 0 for none.
-    seed : int
-        Of the split.
-    """
-
-    name: Slug
-    clips: tuple[Slug, ...] = ()
-    raters: tuple[Slug, ...] = ()
-    classes: tuple[Slug, ...] = ()
-    frames: FramePolicy = FramePolicy()
-    size: tuple[Side, Side] | SizeName | None = None
-    spacing: Positive | None = None
-    parts: dict[Slug, Positive] = Field(default={"train": 0.7, "val": 0.15, "test": 0.15})
-    folds: int = Field(default=0, ge=0)
-    seed: int = Field(default=0, ge=0)
+    name: Slug = setting(..., "Name", "name of the dataset")
+    clips: tuple[Slug, ...] = setting((), "Clips", "clips of the cohort; all if empty")
+    raters: tuple[Slug, ...] = setting(
+        (),
+        "Marks of",
+        "whose marks; every reader if empty, but nothing imported. A consensus or a model is a "
+        "rater, too",
+    )
+    classes: tuple[Slug, ...] = setting((), "Classes", "classes of the cohort; all if empty")
+    frames: FramePolicy = setting(
+        FramePolicy(),
+        "Frames",
+        "which of the reviewed frames: reviewed (all), every:N, or disagreement:N, the N of each "
+        "clip on which the raters differ most",
+    )
+    size: tuple[Side, Side] | SizeName | None = setting(
+        None,
+        "Size",
+        "height and width that all frames get, scaled to fit and padded with black; or study, "
+        "quick or normal: what confseg-train's networks of that size see; as they are if not given",
+        unit="pixels",
+    )
+    spacing: Positive | None = setting(
+        None,
+        "Spacing",
+        "spacing that all frames are brought to first; refused for clips whose spacing is unknown",
+        unit="mm/pixel",
+        none="as recorded",
+    )
+    parts: dict[Slug, Positive] = setting(
+        {"train": 0.7, "val": 0.15, "test": 0.15}, "Split", "shares of the parts, by patient"
+    )
+    folds: int = setting(0, "Folds", "folds over all clips, by patient; 0 for none", ge=0, le=1000)
+    seed: int = setting(
+        0, "Seed", "seed of the split: another seed, another split as fair", ge=0, le=2**31 - 1
+    )
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

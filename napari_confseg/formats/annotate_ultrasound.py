@@ -112,7 +112,7 @@ class _Reader:
             for k in KINDS
             for line in f.get(k, [])
         }
-        wanted = self._target.options.author
+        wanted = self._target.request.author
         if wanted is None and len(authors) > 1:
             raise StoreError(
                 Problem(
@@ -128,20 +128,20 @@ class _Reader:
         number = int(frame["frame_number"])
         check_frame(self._clip, number, self._where)
         mirrored = frame.get("coordinate_space", "RAS") == "RAS"
-        options = self._target.options
+        request = self._target.request
         for kind, class_name in KINDS.items():
             index = self._target.class_index(class_name, self._where)
             if index is None:
                 continue
             labels.reviewed.add((number, index))
             for line in frame.get(kind, []):
-                if options.author is not None and line.get("rater", "") != options.author:
+                if request.author is not None and line.get("rater", "") != request.author:
                     continue
                 if (line.get("validation") or {}).get("status") == "invalidated":
                     continue  # struck out when readings were settled
                 points = self._points(line, number, mirrored=mirrored)
                 mask = self._band(points) if kind == "pleura_lines" else self._beam(points)
-                labels.mark(number, index, mask, options.confidence)
+                labels.mark(number, index, mask, request.confidence)
 
     def _points(self, line: dict[str, Any], number: int, *, mirrored: bool) -> NDArray[np.float64]:
         """Return the points as (y, x) pixels of the clip."""
@@ -182,7 +182,7 @@ class _Reader:
             length = float(dy * dy + dx * dx) or 1.0
             part = np.clip(((y - a[0]) * dy + (x - a[1]) * dx) / length, 0, 1)
             near = np.minimum(near, np.hypot(y - a[0] - part * dy, x - a[1] - part * dx))
-        band: NDArray[np.bool_] = near <= self._target.options.line_width / 2
+        band: NDArray[np.bool_] = near <= self._target.request.line_width / 2
         return band
 
     def _beam(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -192,7 +192,7 @@ def _add(labels: Labels, clip: Clip, picture: _Picture, target: Target) -> None:
     for note in picture.notes:
         index = picture.classes.get(note["category_id"])
         if index is not None:
-            value = _value(note, target.options.confidence, picture.where)
+            value = _value(note, target.request.confidence, picture.where)
             labels.mark(picture.frame, index, _mask(note, size, picture.where), value)
 
 

@@ -50,7 +50,7 @@ def write(job: Export) -> None:
         planes = np.where(item.planes == EXCLUDED, 0, item.planes)
         excluded += int((item.planes == EXCLUDED).sum())
         _segmentation(job, item, source, planes, job.out / f"{item.name}_seg.dcm", None)
-        at = job.options.threshold
+        at = job.request.threshold
         path = job.out / f"{item.name}_seg_at{at}.dcm"
         _segmentation(job, item, source, (planes >= at).astype(np.uint8), path, at)
         reviewed[item.name] = {
@@ -61,7 +61,7 @@ def write(job: Export) -> None:
     job.write_json(job.out / "reviewed.json", {"classes": job.classes, "clips": reviewed})
     job.notes.append(
         "_seg.dcm holds the percents (FRACTIONAL); "
-        f"_seg_at{job.options.threshold}.dcm is cut there (BINARY)."
+        f"_seg_at{job.request.threshold}.dcm is cut there (BINARY)."
     )
     if excluded:
         job.notes.append(f"{excluded} excluded pixels count as not marked: DICOM cannot say more.")

@@ -1,8 +1,7 @@
-"""Exports: a frozen dataset in the formats people use.
+"""Export of a frozen dataset in one of the formats of :data:`napari_confseg.formats.FORMATS`.
 
 A format that can hold confidences gets them whole; one that can't gets a threshold, which stands in
-the names it writes and in ``EXPORT.md``. Each module has one function, ``write``; what it needs
-beyond the base install is imported when it runs.
+the names it writes and in ``EXPORT.md``.
 """
 
 from __future__ import annotations
@@ -10,13 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
 
 from napari_confseg.dataset.disk_errors import room_in
-from napari_confseg.extras import needed_for
+from napari_confseg.formats import FORMATS, WRITTEN, taking
+from napari_confseg.request_fields import setting
 from napari_confseg.store import EXCLUDED, Problem, Status, StoreError
-from napari_confseg.store.errors import needs_extra
+from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,23 +35,49 @@ class ExportStopped(Exception):  # noqa: N818, nothing went wrong
     """The export was stopped on request."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """Choices of an export.
+def _written(name: str) -> str:
+    if name not in WRITTEN:
+        raise ValueError(f"there is no export as {name!r}; use {', '.join(WRITTEN)}")
+    return name
 
-    Attributes
-    ----------
-    rater : str or None
-        Whose marks; may be None if the dataset has one rater.
-    threshold : int
-        Percent from which a mark counts, for formats that hold no confidence.
-    band : tuple of int or None
-        For nnU-Net: confidences from low up to, not including, high become the ignore label.
-    """
 
-    rater: str | None = None
-    threshold: int = 50
-    band: tuple[int, int] | None = None
+class ExportRequest(Strict):
+    """How a version of a dataset is written in another format."""
+
+    format: Annotated[str, AfterValidator(_written)] = setting(
+        ...,
+        "Format",
+        "file format to write",
+        choices={
+            name: FORMATS[name].title
+            + ("" if FORMATS[name].keeps_confidence else " (cut at a threshold)")
+            for name in WRITTEN
+        },
+    )
+    rater: Slug | None = setting(
+        None, "Rater", "whose marks; must be given if the dataset has several raters"
+    )
+    threshold: Confidence = setting(
+        50,
+        "Cut at",
+        f"confidence from which a mark counts where none can be held ({taking('threshold')})",
+        unit="%",
+    )
+    band: tuple[Confidence, Annotated[int, Field(ge=2, le=101)]] | None = setting(
+        None,
+        "Ignore",
+        "confidences from LOW up to, not including, HIGH become the label to ignore in training "
+        f"({taking('band')})",
+        unit="%",
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.band is not None and self.band[0] >= self.band[1]:
+            raise ValueError(
+                f"the band to ignore must rise, found {self.band[0]} to {self.band[1]}"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -101,7 +128,7 @@ class Export:
     def __init__(
         self,
         dataset: Dataset,
-        options: Options,
+        request: ExportRequest,
         out: Path,
         *,
         progress: Callable[[int, int, str], None] | None = None,
@@ -109,8 +136,8 @@ class Export:
     ) -> None:
         self.dataset = dataset
         self.manifest = dataset.manifest
-        self.options = options
-        self.rater = dataset.one_rater(options.rater)
+        self.request = request
+        self.rater = dataset.one_rater(request.rater)
         self.classes = self.manifest.class_names()
         self.notes: list[str] = []
         self.threshold: int | None = None
@@ -156,7 +183,7 @@ class Export:
     def cut(self, planes: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Return where the planes reach the threshold, and note that confidence was given up."""
         if self.threshold is None:
-            self.threshold = self.options.threshold
+            self.threshold = self.request.threshold
             self.notes.append(
                 f"This format holds no confidence: marks of at least {self.threshold} % count, "
                 "others do not."
@@ -202,42 +229,24 @@ class Export:
         }
 
 
-FORMATS = {
-    "coco": "coco",
-    "dicom-seg": "dicom_seg",
-    "monai": "monai",
-    "nifti": "nifti",
-    "nnunet": "nnunet",
-    "nrrd": "nrrd",
-    "ome-zarr": "ome_zarr",
-    "png": "png",
-    "tiff": "tiff",
-    "webdataset": "webdataset",
-}
-"""Name of a format -> module here."""
-
-
 def export(
     dataset: Dataset,
-    name: str,
+    request: ExportRequest,
     out: Path,
-    options: Options | None = None,
     *,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Write `dataset` in the format called `name` into the folder `out`.
+    """Write `dataset` in another format into the folder `out`.
 
     Parameters
     ----------
     dataset : Dataset
-        What.
-    name : str
-        One of :data:`FORMATS`.
+        The version to write.
+    request : ExportRequest
+        Format, rater, threshold, band.
     out : Path
         A folder that does not exist or is empty.
-    options : Options, optional
-        Rater, threshold, band.
     progress : callable, optional
         Called with (clips done, clips, name).
     cancelled : callable, optional
@@ -251,12 +260,9 @@ def export(
     Raises
     ------
     StoreError
-        If the folder is not empty, the rater is not clear, the threshold is no percentage, the
-        format's library is not installed, or the disk is full. Nothing of the export is left.
+        If the folder is not empty, the rater is not clear, the format's library is not installed,
+        or the disk is full. Nothing of the export is left.
     """
-    chosen = options or Options()
-    if not 1 <= chosen.threshold <= 100:
-        raise StoreError(Problem("threshold-range", "", "1..100 percent", str(chosen.threshold)))
     if out.exists() and any(out.iterdir()):
         raise StoreError(
             Problem(
@@ -267,16 +273,15 @@ def export(
                 "Choose another folder.",
             )
         )
-    with needed_for("this export", needs_extra(name)):
-        module = import_module(f"napari_confseg.formats.{FORMATS[name]}")
-    job = Export(dataset, chosen, out, progress=progress, cancelled=cancelled)
+    module = FORMATS[request.format].load()
+    job = Export(dataset, request, out, progress=progress, cancelled=cancelled)
     try:
         with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
             module.write(job)
-            return job.finish(name)
+            return job.finish(request.format)
     except BaseException:
         job.remove()
         raise
 
 
-__all__ = ["FORMATS", "Options", "export"]
+__all__ = ["ExportRequest", "export"]

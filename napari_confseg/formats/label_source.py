@@ -1,4 +1,4 @@
-"""What every import needs: names that mean classes, labels of a clip, problems on the way."""
+"""Request, labels and matching of clips and classes, for all formats that labels come in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator
 
-from napari_confseg.store import Problem, StoreError
+from napari_confseg.formats import FORMATS, READ, taking
+from napari_confseg.request_fields import setting
+from napari_confseg.store import RATER_KINDS, Problem, StoreError
+from napari_confseg.store.rater_kinds import RaterKind
+from napari_confseg.store.schema import Confidence, Positive, Slug, Strict
+
+
+def _read(name: str) -> str:
+    if name not in READ:
+        raise ValueError(f"there are no labels as {name!r}; use {', '.join(READ)}")
+    return name
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,38 +33,57 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip, Cohort, CohortMeta
 
 
-@dataclass(frozen=True)
-class Options:
-    """Choices of an import.
+class LabelImportRequest(Strict):
+    """How labels of another tool become planes of a rater."""
 
-    Attributes
-    ----------
-    confidence : int
-        Percent at which labels come in that state none of their own.
-    classes : mapping of str to str
-        Name in the source -> class of the cohort; an empty class leaves the name out. Names that
-        are not here are compared with those of the classes and their labels.
-    clips : mapping of str to str
-        Name in the source -> clip.
-    reviewed : {"marked", "all"}
-        For sources that do not say who looked where: frames with a mark, or all frames.
-    author : str or None
-        Of a source in which several people marked, whose marks to take.
-    line_width : float
-        Pixels that a line without a width of its own gets.
-    """
-
-    confidence: int = 80
-    classes: Mapping[str, str] = field(default_factory=dict)
-    clips: Mapping[str, str] = field(default_factory=dict)
-    reviewed: Literal["marked", "all"] = "marked"
-    author: str | None = None
-    line_width: float = 7.0
+    rater: Slug = setting(..., "Rater", "name of the rater that the labels become")
+    label: str | None = setting(
+        None, "Label", "what people read as the rater's name; the name itself if not given"
+    )
+    kind: RaterKind | None = setting(
+        None,
+        "Made by",
+        "who or what made the labels; where not given, what one of our own exports says, else "
+        "asked for in a terminal. Imported labels are learnt from only where the rater is named",
+        choices={kind: f"{info.label}: {info.meaning}" for kind, info in RATER_KINDS.items()},
+    )
+    made_by: str | None = setting(
+        None, "In words", "who or what made them, in words: a name, or a program and its version"
+    )
+    format: Annotated[str, AfterValidator(_read)] | None = setting(
+        None,
+        "Format",
+        "file format of the labels; detected if not given",
+        choices={name: FORMATS[name].title for name in READ},
+    )
+    confidence: Confidence = setting(
+        80, "Confidence", "confidence of labels that state none", unit="%"
+    )
+    classes: dict[str, str] = setting(
+        {},
+        "Classes",
+        "which class a name in the source means; NAME= leaves it out. Names that are not given are "
+        "compared with the classes and their labels",
+    )
+    clips: dict[str, Slug] = setting({}, "Clips", "which clip a name in the source is")
+    reviewed: Literal["marked", "all"] = setting(
+        "marked",
+        "Reviewed",
+        "frames that count as reviewed where the source does not say: those with a mark, or all "
+        f"({taking('reviewed')})",
+        choices={"marked": "Frames with a mark", "all": "All frames"},
+    )
+    author: str | None = setting(
+        None, "Author", f"whose marks to take, if several people marked ({taking('author')})"
+    )
+    line_width: Positive = setting(
+        7.0, "Line width", f"width of pleura lines ({taking('line_width')})", unit="pixels"
+    )
 
 
 @dataclass
 class Labels:
-    """What a source says of one clip.
+    """Labels of one clip, as a source gives them.
 
     Attributes
     ----------
@@ -97,14 +128,16 @@ class Target:
 
     Attributes
     ----------
-    options : Options
+    request : LabelImportRequest
         Choices.
     problems : list of Problem
         What was left out, and why; readers add to it.
     """
 
-    def __init__(self, meta: CohortMeta, options: Options, problems: list[Problem]) -> None:
-        self.options, self.problems = options, problems
+    def __init__(
+        self, meta: CohortMeta, request: LabelImportRequest, problems: list[Problem]
+    ) -> None:
+        self.request, self.problems = request, problems
         self._known = {_plain(c.label): c.index for c in meta.classes}
         self._known |= {_plain(c.name): c.index for c in meta.classes}
         self._names = [c.name for c in meta.classes]
@@ -112,7 +145,7 @@ class Target:
 
     def class_index(self, name: str, where: str) -> int | None:
         """Return the class that `name` means; None, and a problem, if none or left out."""
-        wanted = self.options.classes.get(name, name)
+        wanted = self.request.classes.get(name, name)
         if not wanted:
             return None
         index = self._known.get(_plain(wanted))

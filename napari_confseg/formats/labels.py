@@ -1,24 +1,23 @@
-"""Imports: labels that others made, as planes of a rater at a stated confidence.
+"""Import of labels of other tools, as planes of a rater at a stated confidence.
 
-Each format has a module with one function, ``find``, which tells which clips a source speaks of and
-how to read what it says. A clip comes in whole or not at all, as one edit that can be undone; what
-cannot be read or matched is told, and the rest goes on.
+The formats are those of :data:`napari_confseg.formats.FORMATS` that can be read. A clip comes in
+whole or not at all, as one edit that can be undone; what cannot be read or matched is reported as a
+problem, and the rest goes on.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from importlib import import_module
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_confseg.extras import needed_for
-from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
+from napari_confseg.formats import FORMATS, READ
+from napari_confseg.formats.label_source import LabelImportRequest, Labels, Matcher, Target
 from napari_confseg.formats.origin import told_origin
 from napari_confseg.store import (
-    MAX_CONFIDENCE,
     Edit,
     Imported,
     Patch,
@@ -27,9 +26,7 @@ from napari_confseg.store import (
     Status,
     StatusChange,
     StoreError,
-    check_slug,
 )
-from napari_confseg.store.errors import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +42,7 @@ FLUSH_SECONDS = 120.0
 
 
 class ImportIdentity(NamedTuple):
-    """What a rater is made as that labels come to."""
+    """Identity of the rater that labels come to."""
 
     kind: RaterKind
     label: str | None
@@ -135,18 +132,9 @@ def _patch(frame: int, index: int, plane: NDArray[np.uint8]) -> Patch:
     return Patch(index, frame, y, x, np.zeros_like(box), box.copy())
 
 
-FORMATS = {
-    "annotate-ultrasound": "annotate_ultrasound",
-    "coco": "coco",
-    "nnunet": "nnunet",
-    "nrrd": "nrrd",
-}
-"""Name of a format -> module here."""
-
-
 @dataclass(frozen=True)
 class ClipImport:
-    """What came, or would come, to one clip.
+    """Labels that came, or would come, to one clip.
 
     `frames` are those reviewed for any class, `pixels` those marked, by class.
     """
@@ -160,7 +148,7 @@ class ClipImport:
 
 @dataclass
 class ImportReport:
-    """What an import did, and who made it; `problems` hold all that was left out, and why."""
+    """Result of an import of labels; `problems` hold all that was left out, and why."""
 
     format: str
     rater: str
@@ -181,51 +169,43 @@ def detect(source: Path) -> str:
     if not source.exists():
         raise StoreError(Problem("missing", str(source), "a file or folder", "nothing"))
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    if any(p.name == "dataset.json" for p in files):
-        return "nnunet"
-    if any(p.name.endswith(".nrrd") for p in files):
-        return "nrrd"
+    for name in READ:
+        if any(fnmatchcase(p.name, FORMATS[name].marker) for p in files):
+            return name
     for path in files:
-        if path.suffix == ".json":
-            keys = _keys(path)
-            if "frame_annotations" in keys:
-                return "annotate-ultrasound"
-            if {"images", "annotations"} <= keys:
-                return "coco"
+        keys = _keys(path) if path.suffix == ".json" else frozenset()
+        for name in READ:
+            if FORMATS[name].json_keys and keys >= FORMATS[name].json_keys:
+                return name
     raise StoreError(
         Problem(
             "format",
             str(source),
-            f"one of {', '.join(FORMATS)}",
+            f"one of {', '.join(READ)}",
             "none of them",
             "Say which with --format.",
         )
     )
 
 
-def _keys(path: Path) -> set[str]:
+def _keys(path: Path) -> frozenset[str]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return set()
-    return set(data) if isinstance(data, dict) else set()
+        return frozenset()
+    return frozenset(data) if isinstance(data, dict) else frozenset()
 
 
 def import_labels(
     cohort: Cohort,
     source: Path,
-    rater: str,
-    options: Options | None = None,
+    request: LabelImportRequest,
     *,
-    format: str | None = None,
-    label: str | None = None,
-    kind: RaterKind | None = None,
-    made_by: str | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ImportReport:
-    """Bring the labels of `source` into a cohort as planes of `rater`.
+    """Bring the labels of `source` into a cohort as planes of a rater.
 
     Parameters
     ----------
@@ -233,20 +213,9 @@ def import_labels(
         Open for writing, unless `dry_run`.
     source : Path
         A file, or a folder of them.
-    rater : str
-        Slug; must not have marked the clips that labels come to.
-    options : Options, optional
-        Confidence, names, what counts as reviewed.
-    format : str, optional
-        One of :data:`FORMATS`; found out if not given.
-    label : str, optional
-        What people read as the rater's name.
-    kind : str, optional
-        Who or what made the labels, a key of :data:`~napari_confseg.store.RATER_KINDS`. If not
-        given, what one of our own exports says, else ``"imported"``. Whatever it is, imported
-        labels are learnt from only where the rater is named.
-    made_by : str, optional
-        The same in words, such as a person's name or a program and its version.
+    request : LabelImportRequest
+        Rater, who must not have marked the clips that labels come to; confidence, names, what
+        counts as reviewed.
     dry_run : bool
         Read and match everything, and write nothing.
     progress : callable, optional
@@ -262,19 +231,15 @@ def import_labels(
     Raises
     ------
     StoreError
-        If the source is none of the formats, or a choice is impossible.
+        If the source is none of the formats, or the format's library is not installed.
     """
-    chosen = options or Options()
-    if not 1 <= chosen.confidence <= MAX_CONFIDENCE:
-        found = str(chosen.confidence)
-        raise StoreError(Problem("confidence-range", "", "1..100 percent", found))
-    name = format or detect(source)
-    report = ImportReport(name, check_slug(rater))
-    identity = _identity(source, name, label, kind, made_by)
+    name = request.format or detect(source)
+    report = ImportReport(name, request.rater)
+    identity = _identity(source, name, request)
     report.kind, report.made_by = identity.kind, identity.imported.made_by
-    target = Target(cohort.meta, chosen, report.problems)
-    places = _places(_module(name), source, target)
-    matcher = Matcher(cohort, chosen.clips)
+    target = Target(cohort.meta, request, report.problems)
+    places = _places(FORMATS[name].load(), source, target)
+    matcher = Matcher(cohort, request.clips)
     for number, place in enumerate(places):
         if cancelled and cancelled():
             break
@@ -282,9 +247,10 @@ def import_labels(
             progress(number, len(places), place.name)
         try:
             clip = matcher.match(place)
-            labels = place.read(clip)
+            with FORMATS[name].needed():  # only some files of a format need its library
+                labels = place.read(clip)
             if not dry_run:
-                write_labels(cohort, clip, rater, labels, identity)
+                write_labels(cohort, clip, request.rater, labels, identity)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
         except StoreError as error:
             report.problems += error.problems
@@ -293,10 +259,9 @@ def import_labels(
     return report
 
 
-def _identity(
-    source: Path, format: str, label: str | None, kind: RaterKind | None, made_by: str | None
-) -> ImportIdentity:
+def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportIdentity:
     told = told_origin(source, format)
+    kind, made_by = request.kind, request.made_by
     known = kind or (told.kind if told else "imported")
     # Who made the file we are told of has made what is in it, unless somebody says otherwise.
     who = made_by or (told.made_by if told and kind in (None, told.kind) else None)
@@ -311,11 +276,11 @@ def _identity(
             )
         )
     adjudicator = who[:80] if known == "adjudicated" and who else None
-    return ImportIdentity(known, label, adjudicator, Imported(format=format, made_by=who))
+    return ImportIdentity(known, request.label, adjudicator, Imported(format=format, made_by=who))
 
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What reading a file raises that is not as its format wants it."""
+"""Exceptions of reading a file that is not as its format wants it."""
 
 
 def _malformed(where: str, error: BaseException) -> Problem:
@@ -338,11 +303,6 @@ def _places(module: Any, source: Path, target: Target) -> list[Found]:
     return places
 
 
-def _module(name: str) -> Any:
-    with needed_for("this import", needs_extra(name)):
-        return import_module(f"napari_confseg.formats.{FORMATS[name]}")
-
-
 def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: bool) -> ClipImport:
     names = [c.name for c in cohort.meta.classes]
     pixels: dict[str, int] = {}
@@ -352,4 +312,4 @@ def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: b
     return ClipImport(clip.name, place.name, frames, pixels, written)
 
 
-__all__ = ["FORMATS", "ClipImport", "ImportReport", "Options", "detect", "import_labels"]
+__all__ = ["ClipImport", "ImportReport", "LabelImportRequest", "detect", "import_labels"]

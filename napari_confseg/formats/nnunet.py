@@ -37,9 +37,6 @@ def write(job: Export) -> None:
     has a confidence inside it for any class, like one that is excluded, gets the ignore label.
     Frames on which a class was not reviewed are left out: nnU-Net cannot ignore one class alone.
     """
-    band = job.options.band
-    if band is not None and not 1 <= band[0] < band[1] <= 101:
-        raise StoreError(Problem("band-range", "", "1 <= LOW < HIGH <= 101", str(band)))
     labels = _Labels(job)
     splits: dict[str, list[str]] = {}
     cases: dict[str, list[str]] = {}
@@ -57,7 +54,7 @@ def write(job: Export) -> None:
 
 
 def _threshold(job: Export) -> int:
-    return job.options.band[1] if job.options.band else job.options.threshold
+    return job.request.band[1] if job.request.band else job.request.threshold
 
 
 class _Labels:
@@ -70,7 +67,7 @@ class _Labels:
 
     def encode(self, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the label map ``uint8 (Y, X)`` of planes ``(C, Y, X)``; 255 for ignored."""
-        job, band = self._job, self._job.options.band
+        job, band = self._job, self._job.request.band
         marks = job.cut(planes) if band is None else _sure(job, planes)
         doubt = (planes == EXCLUDED).any(0)
         if band is not None:
@@ -114,7 +111,7 @@ class _Labels:
 
 def _sure(job: Export, planes: NDArray[np.uint8]) -> NDArray[np.bool_]:
     if job.threshold is None:
-        low, high = job.options.band or (0, 0)
+        low, high = job.request.band or (0, 0)
         job.threshold = high
         job.notes.append(
             f"Marks of at least {high} % count, those of {low} to {high - 1} % are "
@@ -266,7 +263,7 @@ def _read(
             check_size(clip, coded.shape, path.name)
             for index, ids in classes.items():
                 labels.reviewed.add((number, index))
-                labels.mark(number, index, np.isin(coded, ids), target.options.confidence)
+                labels.mark(number, index, np.isin(coded, ids), target.request.confidence)
                 if ignore is not None:
                     labels.mark(number, index, coded == ignore, EXCLUDED)
     return labels

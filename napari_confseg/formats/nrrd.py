@@ -177,7 +177,7 @@ def _read_segments(clip: Clip, path: Path, target: Target) -> Labels:
             marks = voxels[segment.get("layer", 0)] == segment["labelValue"]
             _add(labels, clip, index, marks.transpose(2, 1, 0), offset, path.name, target)
     frames = {frame for frame, _ in labels.planes}
-    if target.options.reviewed == "all":
+    if target.request.reviewed == "all":
         frames = set(range(clip.shape[0]))
     labels.reviewed = {(frame, index) for frame in frames for index in indices}
     return labels
@@ -215,4 +215,4 @@ def _add(
         check_frame(clip, t + i, where)
         whole = np.zeros(clip.shape[1:], bool)
         whole[y : y + height, x : x + width] = marks[i]
-        labels.mark(t + i, index, whole, target.options.confidence)
+        labels.mark(t + i, index, whole, target.request.confidence)

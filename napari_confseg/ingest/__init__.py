@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_confseg.ingest.decoded import IngestError
+    from napari_confseg.ingest.options import ImportOptions
     from napari_confseg.ingest.pipeline import ImportReport, import_sources
 
-__all__ = ["ImportReport", "IngestError", "import_sources"]
+__all__ = ["ImportOptions", "ImportReport", "IngestError", "import_sources"]
 
-_HOME = {"ImportReport": "pipeline", "IngestError": "decoded", "import_sources": "pipeline"}
+_HOME = {
+    "ImportOptions": "options",
+    "ImportReport": "pipeline",
+    "IngestError": "decoded",
+    "import_sources": "pipeline",
+}
 
 
 def __getattr__(name: str) -> object:

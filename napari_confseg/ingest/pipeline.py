@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from napari_confseg.ingest.decoded import ASSUMED_RATE, Head, IngestError
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.pseudonyms import Pseudonyms, slug_from_name, source_sha256
 from napari_confseg.ingest.sector import (
     MASKED,
@@ -20,7 +21,7 @@ from napari_confseg.ingest.sector import (
 )
 from napari_confseg.ingest.sources import find_sources
 from napari_confseg.ingest.worker import Decoder
-from napari_confseg.store import ClipMeta, Provenance, Spacing, StoreError, check_slug
+from napari_confseg.store import ClipMeta, Provenance, Spacing, StoreError
 from napari_confseg.store.lease import only_import
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ ASSUMED = "frame-rate-assumed"
 
 
 def frame_times(
-    stated: Sequence[float | None], rate: float | None, wished: float | None = None
+    stated: Sequence[float | None], rate: float | None, fallback: float | None = None
 ) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return frame times that rise strictly from 0, and tags that say what is not certain.
 
@@ -49,59 +50,47 @@ def frame_times(
         Seconds as the source gives them, one a frame; a variable rate is kept.
     rate : float or None
         The source's average frames a second; used where `stated` has gaps or doesn't rise.
-    wished : float, optional
-        The person's word, used where the source has neither; 25 a second if not given.
+    fallback : float, optional
+        Frames a second that the person gave, used where the source has neither; 25 if not given.
     """
     known = [s for s in stated if s is not None]
     if len(known) == len(stated) > 1 and all(b > a for a, b in pairwise(known)):
         return tuple(round(s - known[0], 9) for s in known), ()
     if len(stated) == 1:
         return (0.0,), ()
-    tags = (NOT_FROM_SOURCE,) if rate else () if wished else (ASSUMED,)
-    used = rate or wished or ASSUMED_RATE
+    tags = (NOT_FROM_SOURCE,) if rate else () if fallback else (ASSUMED,)
+    used = rate or fallback or ASSUMED_RATE
     return tuple(round(i / used, 9) for i in range(len(stated))), tags
-
-
-Crop = Literal["none", "sector"]
 
 
 @dataclass
 class ImportReport:
-    """What came of an import.
+    """Result of an import; clips that are imported stay, however it ended.
 
-    Attributes
+    Parameters
     ----------
     imported : list of str
         Names of the new clips.
     refused : list of (name, reason)
         What did not become a clip, as the person named it, and one sentence why.
+    left_out : list of str
+        Files and folders that were not reached because the import was stopped.
     patients : dict
         Patient of each new clip.
     cancelled : bool
-        Whether it was stopped before its end; what is imported by then stays.
+        Whether it was stopped before its end.
     """
 
     imported: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     patients: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """How to import; see :func:`import_sources`."""
-
-    patient: str | None = None
-    patient_per: Literal["folder", "file"] = "folder"
-    crop: Crop = "none"
-    mask: bool = False
-    fps: float | None = None
-    name_from_file: bool = False
-
-
-@dataclass(frozen=True)
 class View:
-    """What of each frame is kept.
+    """Part of each frame that is kept.
 
     Attributes
     ----------
@@ -125,14 +114,8 @@ class _CancelledError(Exception):
 def import_sources(
     sources: Iterable[str | Path],
     cohort: Cohort,
+    options: ImportOptions | None = None,
     *,
-    patient: str | None = None,
-    patient_per: Literal["folder", "file"] = "folder",
-    crop: Crop = "none",
-    mask: bool = False,
-    fps: float | None = None,
-    name_from_file: bool = False,
-    key_file: Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ImportReport:
@@ -147,24 +130,8 @@ def import_sources(
         Files and folders; folders are searched with their subfolders.
     cohort : Cohort
         Where the clips go.
-    patient : str, optional
-        Slug of the patient of all of them.
-    patient_per : {"folder", "file"}
-        Without `patient`: clips that lie in one folder are of one patient, or each file is a
-        patient of its own; DICOM files say themselves whose they are. Patients get codes, nothing
-        of folders' names or of headers is kept.
-    crop : {"none", "sector"}
-        Keep the whole frame, or only the box around the ultrasound sector.
-    mask : bool
-        Make everything outside the sector black, names that scanners write into the picture among
-        it. The sector is the one found: look at the contact sheet. What has none is refused.
-    fps : float, optional
-        Frames a second of sources that do not say; 25 if not given, and the clip is tagged.
-    name_from_file : bool
-        Name clips after their files, which may tell who the patient is. ``clip-<8 hex of the
-        content's SHA-256>`` otherwise.
-    key_file : Path, optional
-        Key of the patients' codes; see :class:`~napari_confseg.ingest.pseudonyms.Pseudonyms`.
+    options : ImportOptions, optional
+        Patients, cropping, masking, names.
     progress : callable, optional
         Called with (frames done, frames in all or 0 if unknown, what is being imported).
     cancelled : callable, optional
@@ -177,25 +144,22 @@ def import_sources(
 
     Raises
     ------
-    ValueError
-        If `patient` is no slug or `fps` is not positive.
     StoreError
         If another import into this cohort is under way.
     """
-    if fps is not None and not 0 < fps < float("inf"):
-        raise ValueError(f"frames a second must be positive, found {fps}")
-    wishes = Wishes(patient and check_slug(patient), patient_per, crop, mask, fps, name_from_file)
+    chosen = options or ImportOptions()
     found, refused = find_sources(sources)
     report = ImportReport(refused=refused)
-    pseudonyms = Pseudonyms(cohort.meta.cohort_id, key_file)
+    pseudonyms = Pseudonyms(cohort.meta.cohort_id, chosen.key_file)
     with only_import(cohort), Decoder() as decoder:
-        work = _Import(cohort, decoder, pseudonyms, wishes, cancelled or (lambda: False))
+        work = _Import(cohort, decoder, pseudonyms, chosen, cancelled or (lambda: False))
         for i, one in enumerate(found):
             label = f"{i + 1} of {len(found)}: {one.path.name}"
             try:
                 name, who = work.one(one, label, progress or (lambda *_: None))
             except _CancelledError:
                 report.cancelled = True
+                report.left_out = [str(f.path) for f in found[i:]]
                 break
             except (IngestError, StoreError, OSError) as error:
                 report.refused.append((str(one.path), _reason(error)))
@@ -219,13 +183,13 @@ class _Import:
         cohort: Cohort,
         decoder: Decoder,
         pseudonyms: Pseudonyms,
-        wishes: Wishes,
+        options: ImportOptions,
         cancelled: Callable[[], bool],
     ) -> None:
         self._cohort = cohort
         self._decoder = decoder
         self._pseudonyms = pseudonyms
-        self._wishes = wishes
+        self._options = options
         self._cancelled = cancelled
         self._known = {
             cohort.clip(name).meta.provenance.source_sha256: name for name in cohort.clips()
@@ -239,7 +203,7 @@ class _Import:
         if sha256 in self._known:
             raise IngestError(f"the cohort has it already, as {self._known[sha256]}")
         view = View()
-        if self._wishes.crop == "sector" or self._wishes.mask:
+        if self._options.crop == "sector" or self._options.mask:
             view = self._look(found, lambda n, total: progress(n, total, f"{label}, looking"))
         name = self._name(found, sha256)
         meta = self._write(found, name, sha256, view, lambda n, total: progress(n, total, label))
@@ -247,17 +211,17 @@ class _Import:
         return name, meta.patient
 
     def _patient(self, found: Found, head: Head, sha256: str) -> str:
-        if self._wishes.patient:
-            return self._wishes.patient
+        if self._options.patient:
+            return self._options.patient
         if head.identity:
             return self._pseudonyms.code("dicom", head.identity)
-        if self._wishes.patient_per == "file":
+        if self._options.patient_per == "file":
             return self._pseudonyms.code("file", sha256)
         return self._pseudonyms.code("folder", str(found.patient_folder.resolve()))
 
     def _name(self, found: Found, sha256: str) -> str:
         taken = set(self._cohort.clips())
-        stem = slug_from_name(found.path) if self._wishes.name_from_file else None
+        stem = slug_from_name(found.path) if self._options.name_from_file else None
         name = stem or f"clip-{sha256[:8]}"
         return f"{stem or 'clip'}-{sha256[:12]}" if name in taken else name
 
@@ -275,22 +239,22 @@ class _Import:
                 survey.add(part.pixels)
                 tell(survey.n_frames, total)
         sector = find_sector(survey) if survey else None
-        if survey and self._wishes.mask and is_still(survey):
+        if survey and self._options.mask and is_still(survey):
             raise IngestError(
                 "nothing moves in it, so text cannot be told from tissue to mask it; import it "
                 "without masking, and look at it"
             )
         if sector is None or survey is None:
-            if self._wishes.mask:
+            if self._options.mask:
                 raise IngestError(
                     "no sector was found in it, so nothing outside can be masked; import it "
                     "without masking, draw its sector, and black out then"
                 )
             return View(tags=("sector-not-found",))
         return View(
-            box=crop_box(sector, survey.shape) if self._wishes.crop == "sector" else None,
-            keep=inside_mask(sector, survey.shape) if self._wishes.mask else None,
-            tags=(MASKED,) if self._wishes.mask else (),
+            box=crop_box(sector, survey.shape) if self._options.crop == "sector" else None,
+            keep=inside_mask(sector, survey.shape) if self._options.mask else None,
+            tags=(MASKED,) if self._options.mask else (),
         )
 
     def _write(
@@ -329,7 +293,7 @@ class _Import:
         seconds: list[float | None],
         sector: Sector | None,
     ) -> ClipMeta:
-        times, tags = frame_times(seconds, head.rate, self._wishes.fps)
+        times, tags = frame_times(seconds, head.rate, self._options.fps)
         if sector and view.box:
             sector = moved(sector, -view.box[0], -view.box[1])
         spacing = None

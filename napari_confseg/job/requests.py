@@ -1,4 +1,4 @@
-"""What a run may be asked for: ``job.json``."""
+"""Requests of a run, as ``job.json`` holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_confseg.methods import Method
+from napari_confseg.methods import DEFAULT, Method
+from napari_confseg.request_fields import setting
 from napari_confseg.store.schema import Slug, check_slug
 
 ALEATORIC, EPISTEMIC = "-aleatoric", "-epistemic"
@@ -20,59 +21,70 @@ class Frozen(BaseModel):
 
 
 class FitRequest(Frozen):
-    """Fit a model to a cohort or a frozen dataset.
-
-    Attributes
-    ----------
-    cohort : str or None
-        Location of the cohort: learnt from unless there is a dataset, and where the clip on screen
-        is marked.
-    dataset : str or None
-        Location of a version of a frozen dataset, to learn from.
-    fold : int or None
-        Which fold of the dataset is kept for a test; its parts decide if None.
-    rater : str
-        Slug under which the model's planes appear in the cohort.
-    classes : tuple of str
-        Classes to learn.
-    raters : tuple of str
-        Whose planes to learn from; empty means every reader of a cohort, but nothing imported, and
-        everybody in a dataset.
-    method : Method
-        How confidence reaches the model, e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
-    size : {"study", "quick", "normal"}
-        How large a network and how long a fit; ``"study"`` is for many short ones.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-    steps : int or None
-        Optimiser steps; the size's own number if None.
-    preview_clip : str or None
-        The clip on screen at the start: on each improvement the model's planes for it are
-        written. :meth:`RunFolder.preview_clip` says which it is later on.
-    held_out : tuple of str
-        Patients kept for a test: neither learnt from nor validated on.
-    precision : {"auto", "fp32", "bf16"}
-        ``"auto"`` takes what is fastest here; name one where runs must equal each other.
-    """
+    """Fit a model to a cohort or a frozen dataset."""
 
     kind: Literal["fit"] = "fit"
-    cohort: str | None = None
-    dataset: str | None = None
-    fold: int | None = Field(default=None, ge=0)
-    rater: Slug
-    classes: tuple[Slug, ...] = Field(min_length=1)
-    raters: tuple[Slug, ...] = ()
-    method: Method = Method(name="relative-threshold")
-    size: Literal["study", "quick", "normal"] = "quick"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    seed: int = Field(default=0, ge=0)
-    steps: int | None = Field(default=None, ge=1)
-    threads: int = Field(default=1, ge=0, description="torch CPU threads; 0 leaves it to torch")
-    compile: bool = False
-    preview_clip: Slug | None = None
-    held_out: tuple[str, ...] = ()
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    dropout: float = Field(default=0, ge=0, lt=1, description="share of units dropped in training")
+    cohort: str | None = setting(
+        None,
+        "Cohort",
+        "folder or s3:// address of the cohort to learn from unless there is a dataset, and where "
+        "the clip on screen is marked",
+    )
+    dataset: str | None = setting(
+        None, "Dataset", "folder of a version of a frozen dataset to learn from"
+    )
+    fold: int | None = setting(
+        None,
+        "Fold",
+        "which fold of the dataset is kept for a test; its parts decide if not given",
+        ge=0,
+    )
+    rater: Slug = setting(..., "Name", "name of the model, as a rater of the cohort")
+    classes: tuple[Slug, ...] = setting(..., "Classes", "classes to learn", min_length=1)
+    raters: tuple[Slug, ...] = setting(
+        (),
+        "Learn from",
+        "whose marks to learn from; if empty, every reader of a cohort but nothing imported, and "
+        "everybody in a dataset",
+    )
+    method: Method = setting(
+        Method(name=DEFAULT),
+        "Method",
+        "how confidence reaches the model: NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
+        "threshold:t=60, soft+semimetric",
+    )
+    size: Literal["study", "quick", "normal"] = setting(
+        "quick", "Size", "how large a network and how long a fit; study is for many short ones"
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = setting(
+        "auto", "Device", "where to train: auto (a GPU if there is one), cpu, cuda or cuda:1"
+    )
+    seed: int = setting(0, "Seed", "seed of all random numbers", ge=0)
+    steps: int | None = setting(
+        None, "Steps", "optimiser steps; the size's own number if not given", ge=1
+    )
+    threads: int = setting(1, "Threads", "CPU threads; 0 leaves it to torch", ge=0)
+    compile: bool = setting(False, "Compile", "compile the network, which takes minutes")
+    # Later on, RunFolder.preview_clip() says which it is.
+    preview_clip: Slug | None = setting(
+        None, "Preview on", "clip that the model marks at each improvement"
+    )
+    held_out: tuple[str, ...] = setting(
+        (), "Held out", "patients kept for a test: neither learnt from nor validated on"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto",
+        "Precision",
+        "precision of the network's arithmetic; auto takes what is fastest here. Name one where "
+        "fits on several machines must equal each other",
+    )
+    dropout: float = setting(
+        0,
+        "Dropout",
+        "share of units dropped in training, e.g. 0.1; for draws of a prediction",
+        ge=0,
+        lt=1,
+    )
 
     @property
     def source(self) -> str:
@@ -93,35 +105,35 @@ class FitRequest(Frozen):
 
 
 class PredictRequest(Frozen):
-    """Let a fitted model mark clips of a cohort.
-
-    Attributes
-    ----------
-    run, cohort : str
-        The model, and where to mark.
-    rater : str
-        Slug to write as.
-    clips : tuple of str
-        Which clips; empty means all.
-    members : tuple of str
-        More runs: the mean over all is written, and as ``<rater>-aleatoric`` and
-        ``<rater>-epistemic`` what readers disagree about and what the models have not seen.
-    draws : int
-        Passes of each model with units dropped at random, which serve as members do.
-    replace : bool
-        Overwrite what another run marked under that name; else it is refused.
-    """
+    """Let a fitted model mark clips of a cohort."""
 
     kind: Literal["predict"] = "predict"
-    run: str
-    cohort: str
-    rater: Slug
-    clips: tuple[Slug, ...] = ()
-    members: tuple[str, ...] = ()
-    draws: int = Field(default=0, ge=0, le=100)
-    replace: bool = False
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    threads: int = Field(default=1, ge=0)
+    run: str = setting(..., "Model", "folder of the run")
+    cohort: str = setting(..., "Cohort", "folder or s3:// address of a cohort")
+    rater: Slug = setting(..., "Name", "name of the rater to write as")
+    clips: tuple[Slug, ...] = setting((), "Clips", "clips of the cohort; all if empty")
+    members: tuple[str, ...] = setting(
+        (),
+        "Members",
+        "more runs: the mean over all is written, and as <rater>-aleatoric and <rater>-epistemic "
+        "what readers disagree about and what the models have not seen",
+    )
+    draws: int = setting(
+        0,
+        "Draws",
+        "passes of each model with units dropped at random, which serve as members do",
+        ge=0,
+        le=100,
+    )
+    replace: bool = setting(
+        False,
+        "Replace",
+        "overwrite what another run marked under that name; else it is refused",
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = setting(
+        "auto", "Device", "where to compute: auto (a GPU if there is one), cpu, cuda or cuda:1"
+    )
+    threads: int = setting(1, "Threads", "CPU threads; 0 leaves it to torch", ge=0)
 
     @property
     def maps(self) -> tuple[str, ...]:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from napari_confseg.agreement.agreement import agree
-from napari_confseg.agreement.consensus import METHODS, fit, make_consensus, merge, yes_or_no
+from napari_confseg.agreement.consensus import (
+    METHODS,
+    ConsensusRequest,
+    fit,
+    make_consensus,
+    merge,
+    yes_or_no,
+)
 from napari_confseg.agreement.patterns import Collector
 from napari_confseg.store import Cohort, Identity, Rater, Status, StoreError, validate
 from tests.agreement.opinions import ambiguous_frames, read_clip
@@ -59,7 +66,7 @@ def test_empty_planes_give_numbers(read: Cohort) -> None:
         status[:, 3] = 2  # reviewed by all, seen by nobody: SimpleITK answers NaN
         rater.write_status(status)
     for method in METHODS:
-        make_consensus(read, method, classes=["consolidation"])
+        make_consensus(read, ConsensusRequest(method=method, classes=["consolidation"]))
         made = read.clip("clip-1").rater(method)
         assert not made.stored_chunks()
         assert (made.read_status()[:, 3] == Status.REVIEWED).all()
@@ -69,7 +76,7 @@ def test_empty_planes_give_numbers(read: Cohort) -> None:
 def test_each_is_a_rater_that_can_be_read_and_compared(
     read: Cohort, method: ConsensusMethod
 ) -> None:
-    report = make_consensus(read, method, classes=["pleura", "a-line"])
+    report = make_consensus(read, ConsensusRequest(method=method, classes=["pleura", "a-line"]))
     assert report.clips == ["clip-1", "clip-2"]
     assert report.raters == tuple(RATERS)
     assert report.frames == 2 * 2 * 5
@@ -86,8 +93,8 @@ def test_each_is_a_rater_that_can_be_read_and_compared(
 
 
 def test_mean_and_majority_are_what_they_say(read: Cohort) -> None:
-    make_consensus(read, "mean", classes=["pleura"])
-    make_consensus(read, "majority", classes=["pleura"], threshold=40)
+    make_consensus(read, ConsensusRequest(method="mean", classes=["pleura"]))
+    make_consensus(read, ConsensusRequest(method="majority", classes=["pleura"], threshold=40))
     clip = read.clip("clip-1")
     planes = np.stack([clip.rater(n).read_planes(0) for n in RATERS])
     assert np.array_equal(clip.rater("mean").read_planes(0), np.rint(planes.mean(0)))
@@ -95,11 +102,11 @@ def test_mean_and_majority_are_what_they_say(read: Cohort) -> None:
 
 
 def test_again_replaces_and_leaves_nothing_behind(read: Cohort) -> None:
-    make_consensus(read, "mean", name="all", classes=["pleura"])
+    make_consensus(read, ConsensusRequest(method="mean", name="all", classes=["pleura"]))
     for name in RATERS:
         rater = read.clip("clip-1").rater(name)
         rater.write_plane(2, 0, np.zeros((48, 64), np.uint8))
-    make_consensus(read, "majority", name="all", classes=["pleura"])
+    make_consensus(read, ConsensusRequest(method="majority", name="all", classes=["pleura"]))
     planes = read.clip("clip-1").rater("all").read_planes(0)
     assert not planes[2].any()
     assert set(np.unique(planes)) == {0, 100}
@@ -108,7 +115,10 @@ def test_again_replaces_and_leaves_nothing_behind(read: Cohort) -> None:
 def test_stopped_over_an_older_one_it_does_not_count_as_reviewed(
     read: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_consensus(read, "mean", name="all", classes=["pleura", "a-line"], clips=["clip-1"])
+    make_consensus(
+        read,
+        ConsensusRequest(method="mean", name="all", classes=["pleura", "a-line"], clips=["clip-1"]),
+    )
     write, done = Rater.write_plane, []
 
     def fail_at_the_third(rater: Rater, *arguments: Any) -> None:
@@ -119,14 +129,19 @@ def test_stopped_over_an_older_one_it_does_not_count_as_reviewed(
 
     monkeypatch.setattr(Rater, "write_plane", fail_at_the_third)
     with pytest.raises(OSError, match="No space"):
-        make_consensus(read, "majority", name="all", classes=["pleura"], clips=["clip-1"])
+        make_consensus(
+            read,
+            ConsensusRequest(method="majority", name="all", classes=["pleura"], clips=["clip-1"]),
+        )
     made = read.clip("clip-1").rater("all")
     status = made.read_status()
     assert not status[:, 0].any()
     assert (status[:5, 1] == Status.REVIEWED).all()  # another class, which was not to be made
     assert made.meta.label == "majority of 3 raters"
     monkeypatch.undo()
-    make_consensus(read, "majority", name="all", classes=["pleura"], clips=["clip-1"])
+    make_consensus(
+        read, ConsensusRequest(method="majority", name="all", classes=["pleura"], clips=["clip-1"])
+    )
     assert (made.read_status()[:5, :2] == Status.REVIEWED).all()
 
 
@@ -134,9 +149,9 @@ def test_a_consensus_that_is_being_written_is_left_alone(read: Cohort) -> None:
     clip = read.clip("clip-1")
     with clip.written_by_program("all", Identity("consensus")) as writer:
         with pytest.raises(StoreError, match="the right to write"):
-            make_consensus(read, "mean", name="all", clips=["clip-1"])
+            make_consensus(read, ConsensusRequest(method="mean", name="all", clips=["clip-1"]))
         assert not writer.rater.read_status().any()
-    make_consensus(read, "mean", name="all", clips=["clip-1"])
+    make_consensus(read, ConsensusRequest(method="mean", name="all", clips=["clip-1"]))
     assert not validate(read.store)
 
 
@@ -146,17 +161,24 @@ def test_exclusion_and_least(read: Cohort) -> None:
         plane = clip.rater(name).read_plane(1, 0)
         plane[:rows] = 255
         clip.rater(name).write_plane(1, 0, plane)
-    make_consensus(read, "mean", classes=["pleura"])
+    make_consensus(read, ConsensusRequest(method="mean", classes=["pleura"]))
     made = read.clip("clip-2").rater("mean").read_plane(1, 0)
     assert (made[:6] == 255).all()  # half of two is enough
     assert (made[6:] <= 100).all()
-    report = make_consensus(read, "mean", classes=["pleura"], least=3, name="three")
+    report = make_consensus(
+        read, ConsensusRequest(method="mean", classes=["pleura"], least=3, name="three")
+    )
     assert report.clips == ["clip-1"]
 
 
 def test_refusals_name_what_is_wrong(read: Cohort) -> None:
     with pytest.raises(StoreError) as error:
-        make_consensus(read, "mean", name="anna", raters=["anna", "bert"], classes=["liver"])
+        make_consensus(
+            read,
+            ConsensusRequest(
+                method="mean", name="anna", raters=["anna", "bert"], classes=["liver"]
+            ),
+        )
     assert {p.code for p in error.value.problems} == {
         "rater-itself",
         "class-unknown",
@@ -168,8 +190,7 @@ def test_cancel_keeps_whole_clips(read: Cohort) -> None:
     calls: list[str] = []
     report = make_consensus(
         read,
-        "mean",
-        classes=["pleura"],
+        ConsensusRequest(method="mean", classes=["pleura"]),
         progress=lambda done, of, what: calls.append(f"{done}/{of} {what}"),
         cancelled=lambda: len(calls) == 2,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pytest
 from zarr.storage import LocalStore
 
 from napari_confseg.__main__ import main
-from napari_confseg.agreement.consensus import ConsensusMethod
-from napari_confseg.cli import consensus
+from napari_confseg.agreement.consensus import METHODS
+from napari_confseg.formats import READ, WRITTEN
 from napari_confseg.store import Cohort
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip
@@ -37,5 +37,12 @@ def test_refusals(study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert code in said
 
 
-def test_choices_are_those_there_are() -> None:
-    assert get_args(ConsensusMethod) == consensus.METHODS
+def test_choices_are_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, choices in (
+        ("consensus", METHODS),
+        ("export", WRITTEN),
+        ("import-labels", READ),
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert f"{{{','.join(choices)}}}" in capsys.readouterr().out.replace("\n", "")

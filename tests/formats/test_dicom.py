@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.formats.export import Options, export
+from napari_confseg.formats.export import ExportRequest, export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def folder(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dicom") / "out"
-    export(dataset, "dicom-seg", out, Options(threshold=40))
+    export(dataset, ExportRequest(format="dicom-seg", threshold=40), out)
     return out
 
 
@@ -72,6 +72,6 @@ def test_dciodvfy_finds_no_error(folder: Path) -> None:
 
 
 def test_same_bytes(dataset: Dataset, folder: Path, tmp_path: Path) -> None:
-    export(dataset, "dicom-seg", tmp_path / "again", Options(threshold=40))
+    export(dataset, ExportRequest(format="dicom-seg", threshold=40), tmp_path / "again")
     for path in sorted(folder.iterdir()):
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()

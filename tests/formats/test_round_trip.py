@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.formats.export import Options as ExportOptions
-from napari_confseg.formats.export import export
-from napari_confseg.formats.labels import Options, import_labels
+from napari_confseg.formats.export import ExportRequest, export
+from napari_confseg.formats.labels import LabelImportRequest, import_labels
 from napari_confseg.store import Cohort, validate
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def both(study: Cohort, clip: str) -> tuple[Rater, Rater]:
 def test_exact_with_what_was_reviewed(
     dataset: Dataset, study: Cohort, tmp_path: Path, name: str
 ) -> None:
-    export(dataset, name, tmp_path / "out")
-    report = import_labels(study, tmp_path / "out", "back", Options(confidence=1))
+    export(dataset, ExportRequest(format=name), tmp_path / "out")
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=1))
     assert (report.format, report.problems) == (name, [])
     assert (report.kind, report.made_by) == ("human", "anna")  # the files say it
     assert [c.clip for c in report.clips] == dataset.clips()
@@ -52,8 +51,8 @@ def test_exact_with_what_was_reviewed(
 
 
 def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_path: Path) -> None:
-    export(dataset, "nnunet", tmp_path / "out", ExportOptions(threshold=40))
-    report = import_labels(study, tmp_path / "out", "back", Options(confidence=70))
+    export(dataset, ExportRequest(format="nnunet", threshold=40), tmp_path / "out")
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=70))
     assert not report.problems
     seen = 0
     for record in dataset.manifest.clips:
@@ -71,10 +70,10 @@ def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_pa
 def test_slicers_segments_come_back_as_they_were_cut(
     dataset: Dataset, study: Cohort, tmp_path: Path
 ) -> None:
-    export(dataset, "nrrd", tmp_path / "out", ExportOptions(threshold=40))
+    export(dataset, ExportRequest(format="nrrd", threshold=40), tmp_path / "out")
     for path in (tmp_path / "out").glob("*_confidence.nrrd"):
         path.unlink()
-    report = import_labels(study, tmp_path / "out", "back", Options(confidence=55))
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=55))
     # c0's frames are 0, 1, 2 as in the clip; a dataset of every second frame could not come back.
     assert not report.problems
     for record in dataset.manifest.clips:

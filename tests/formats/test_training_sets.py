@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_confseg.formats.export import Options, export
-from napari_confseg.store import StoreError
+from napari_confseg.formats.export import ExportRequest, export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 def test_coco_exact_by_pycocotools(dataset: Dataset, tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
-    export(dataset, "coco", tmp_path / "out")
+    export(dataset, ExportRequest(format="coco"), tmp_path / "out")
     frames = 0
     for part in ("train", "val", "test"):
         with contextlib.redirect_stdout(io.StringIO()):
@@ -54,8 +53,8 @@ def test_coco_exact_by_pycocotools(dataset: Dataset, tmp_path: Path) -> None:
 def test_webdataset_exact_and_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
     import webdataset as wds
 
-    export(dataset, "webdataset", tmp_path / "out")
-    export(dataset, "webdataset", tmp_path / "again")
+    export(dataset, ExportRequest(format="webdataset"), tmp_path / "out")
+    export(dataset, ExportRequest(format="webdataset"), tmp_path / "again")
     seen = 0
     for tar in sorted((tmp_path / "out").glob("*.tar")):
         again = (tmp_path / "again" / tar.name).read_bytes()
@@ -76,7 +75,9 @@ def test_nnunet_says_the_same_as_the_planes(
 ) -> None:
     from PIL import Image
 
-    facts = export(dataset, "nnunet", tmp_path / "out", Options(threshold=40, band=band))
+    facts = export(
+        dataset, ExportRequest(format="nnunet", threshold=40, band=band), tmp_path / "out"
+    )
     at = 70 if band else 40
     root = tmp_path / "out" / f"Dataset801_toy_at{at}"
     info = json.loads((root / "dataset.json").read_text())
@@ -111,12 +112,7 @@ def test_nnunet_integrity_check(dataset: Dataset, tmp_path: Path) -> None:
     verify = pytest.importorskip("nnunetv2.experiment_planning.verify_dataset_integrity")
     for at, band in ((50, None), (70, (30, 70))):
         out = tmp_path / f"out{at}"
-        export(dataset, "nnunet", out, Options(threshold=at, band=band))
+        export(dataset, ExportRequest(format="nnunet", threshold=at, band=band), out)
         with contextlib.redirect_stdout(io.StringIO()) as said:
             verify.verify_dataset_integrity(str(out / f"Dataset801_toy_at{at}"), 1)
         assert "verify_dataset_integrity Done" in said.getvalue()
-
-
-def test_band_must_be_one(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="LOW < HIGH"):
-        export(dataset, "nnunet", tmp_path / "out", Options(band=(70, 30)))

@@ -18,8 +18,9 @@ from scipy import ndimage
 
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
-from napari_confseg.formats.export import FORMATS, Options, export
-from napari_confseg.ingest import import_sources
+from napari_confseg.formats import WRITTEN
+from napari_confseg.formats.export import ExportRequest, export
+from napari_confseg.ingest import ImportOptions, import_sources
 from napari_confseg.store import Cohort
 from tests.annotate.edits import mark_clips
 from tests.ingest.dicoms import dataset, save, with_pixels
@@ -100,7 +101,9 @@ def test_burned_in_names_reach_no_export(tmp_path: Path, state_dir: Path) -> Non
         )
         save(ds, tmp_path / f"cine-{i}.dcm")
     cohort = Cohort.create(tmp_path / "study.zarr", name="study")
-    report = import_sources([tmp_path / f"cine-{i}.dcm" for i in range(2)], cohort, mask=True)
+    report = import_sources(
+        [tmp_path / f"cine-{i}.dcm" for i in range(2)], cohort, ImportOptions(mask=True)
+    )
     assert report.refused == []
     mark_clips(cohort, report.imported, (150, 220, 160, 240))
     classes = tuple(c.name for c in cohort.meta.classes)
@@ -108,9 +111,9 @@ def test_burned_in_names_reach_no_export(tmp_path: Path, state_dir: Path) -> Non
     frozen = build(cohort, request, tmp_path / "toy")
     truth = SCREEN.truth()
     near = ndimage.binary_dilation(SCREEN.truth(), iterations=4)  # the outline found is not exact
-    assert set(READ) == set(FORMATS)
+    assert set(READ) == set(WRITTEN)
     for name, read in READ.items():
-        export(frozen, name, tmp_path / name, Options())
+        export(frozen, ExportRequest(format=name), tmp_path / name)
         frames = list(read(tmp_path / name))
         assert len(frames) == 8, name
         for frame in frames:

@@ -12,7 +12,7 @@ import pytest
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
-from napari_confseg.ingest import import_sources
+from napari_confseg.ingest import ImportOptions, import_sources
 from napari_confseg.ingest.decoded import Head, IngestError, Source
 from napari_confseg.ingest.pipeline import frame_times
 from napari_confseg.ingest.worker import Decoder
@@ -510,7 +510,7 @@ def test_masking_takes_out_burned_in_names(empty, tmp_path):
     screen = SCREENS["curved"]
     frames = np.stack(list(screen.frames(10)))
     save(planted(tmp_path, frames=frames), tmp_path / "us.dcm")
-    report = import_sources([tmp_path / "us.dcm"], empty, mask=True)
+    report = import_sources([tmp_path / "us.dcm"], empty, ImportOptions(mask=True))
     clip = empty.clip(report.imported[0])
     stored = clip.frames[:]
     truth = screen.truth()
@@ -525,7 +525,7 @@ def test_masking_takes_out_burned_in_names(empty, tmp_path):
 def test_masking_a_still_is_refused(empty, tmp_path):
     frames = np.stack(list(SCREENS["curved"].frames(1)) * 2)
     save(planted(tmp_path, frames=frames), tmp_path / "us.dcm")
-    report = import_sources([tmp_path / "us.dcm"], empty, mask=True)
+    report = import_sources([tmp_path / "us.dcm"], empty, ImportOptions(mask=True))
     assert "nothing moves in it" in report.refused[0][1]
     assert empty.clips() == []
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from napari_confseg.ingest import import_sources
+from napari_confseg.ingest import ImportOptions, import_sources
 from napari_confseg.ingest.decoded import IngestError, Source
 from napari_confseg.ingest.pseudonyms import Pseudonyms
 from napari_confseg.ingest.sector import crop_box
@@ -40,7 +40,7 @@ KINDS = {
 
 
 def test_real_clips_become_clips_of_a_sound_cohort(empty):
-    report = import_sources(REAL, empty, patient="p1")
+    report = import_sources(REAL, empty, ImportOptions(patient="p1"))
     assert report.refused == []
     assert len(report.imported) == len(REAL)
     for path, name in zip(REAL, report.imported, strict=True):
@@ -57,7 +57,7 @@ def test_real_clips_become_clips_of_a_sound_cohort(empty):
 
 
 def test_crop_to_the_sector(empty):
-    report = import_sources([SHIPPED[1]], empty, crop="sector")
+    report = import_sources([SHIPPED[1]], empty, ImportOptions(crop="sector"))
     clip = empty.clip(report.imported[0])
     pixels, _ = independent(SHIPPED[1])
     y0, x0, y1, x1 = clip.meta.provenance.crop
@@ -72,7 +72,7 @@ def test_burned_in_name_is_outside_the_crop(empty, tmp_path):
     screen = SCREENS["phased"]
     frames = list(screen.frames(10))
     path = film(tmp_path / "screen.avi", frames, codec="ffv1", pix_fmt="gray")
-    report = import_sources([path], empty, crop="sector")
+    report = import_sources([path], empty, ImportOptions(crop="sector"))
     clip = empty.clip(report.imported[0])
     y0, x0, _, _ = clip.meta.provenance.crop
     assert y0 > 10  # below the line that says NAME
@@ -86,7 +86,7 @@ def test_the_same_content_is_refused_twice(empty, tmp_path):
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(SHIPPED[1].read_bytes())
     report = import_sources([SHIPPED[1], copy], empty)
-    again = import_sources([copy], empty, crop="sector")
+    again = import_sources([copy], empty, ImportOptions(crop="sector"))
     name = report.imported[0]
     for refused in (report.refused, again.refused):
         assert refused == [(str(copy), f"the cohort has it already, as {name}")]
@@ -159,9 +159,11 @@ def test_names_tell_nothing_unless_asked(empty, tmp_path):
         assert not any(secret.encode() in p.read_bytes().lower() for p in stored)
 
     other = Cohort.create(tmp_path / "named.zarr", name="named")
-    assert import_sources([path], other, name_from_file=True).imported == ["muster_erika-1964"]
+    assert import_sources([path], other, ImportOptions(name_from_file=True)).imported == [
+        "muster_erika-1964"
+    ]
     path.write_bytes(film(tmp_path / "x.mp4", moving(5)).read_bytes())
-    second = import_sources([path], other, name_from_file=True).imported[0]
+    second = import_sources([path], other, ImportOptions(name_from_file=True)).imported[0]
     assert second.startswith("muster_erika-1964-")
 
 
@@ -175,11 +177,11 @@ def test_patients(empty, tmp_path):
     assert first == second != third
 
     other = Cohort.create(tmp_path / "o.zarr", name="o")
-    by_file = import_sources([tmp_path / "a"], other, patient_per="file")
+    by_file = import_sources([tmp_path / "a"], other, ImportOptions(patient_per="file"))
     assert len(set(by_file.patients.values())) == 2
     assert not set(by_file.patients.values()) & set(by_folder.patients.values())
 
-    told = import_sources([tmp_path / "b"], other, patient="anna")
+    told = import_sources([tmp_path / "b"], other, ImportOptions(patient="anna"))
     assert other.clip(told.imported[0]).meta.patient == "anna"
 
 
@@ -201,14 +203,18 @@ def test_image_folders(empty, tmp_path):
     assert clip.meta.tags == ("frame-rate-assumed",)
 
     other = Cohort.create(empty.location.replace("study", "other"), name="other")
-    clip = other.clip(import_sources([tmp_path / "shots"], other, fps=10).imported[0])
+    clip = other.clip(
+        import_sources([tmp_path / "shots"], other, ImportOptions(fps=10)).imported[0]
+    )
     assert clip.meta.frame_times[:3] == (0, 0.1, 0.2)
     assert clip.meta.tags == ()
 
 
 def test_progress_counts_frames(empty):
     calls = []
-    import_sources([SHIPPED[1]], empty, crop="sector", progress=lambda *a: calls.append(a))
+    import_sources(
+        [SHIPPED[1]], empty, ImportOptions(crop="sector"), progress=lambda *a: calls.append(a)
+    )
     looking = [c for c in calls if c[2].endswith("looking")]
     writing = [c for c in calls if not c[2].endswith("looking")]
     for phase in (looking, writing):

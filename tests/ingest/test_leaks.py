@@ -8,7 +8,8 @@ import pytest
 
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
-from napari_confseg.formats.export import FORMATS, Options, export
+from napari_confseg.formats import WRITTEN
+from napari_confseg.formats.export import ExportRequest, export
 from napari_confseg.ingest import import_sources
 from napari_confseg.store import Cohort
 from tests.annotate.edits import mark_clips
@@ -40,8 +41,8 @@ def places(tmp_path: Path, state_dir: Path) -> list[Path]:
     dataset = build(
         cohort, BuildRequest(name="toy", classes=classes, folds=2, parts=parts), tmp_path / "toy"
     )
-    for name in FORMATS:
-        export(dataset, name, tmp_path / "out" / name, Options())
+    for name in WRITTEN:
+        export(dataset, ExportRequest(format=name), tmp_path / "out" / name)
     return [tmp_path / "study.zarr", tmp_path / "toy", tmp_path / "out", state_dir]
 
 

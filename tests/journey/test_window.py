@@ -240,7 +240,7 @@ class Road:
         window.tick(panel.form.raters.boxes, ADJUDICATED)
         window.tick(panel.form.classes.boxes, "pleura", "b-line")
         window.choose(panel.form.size, "Study")
-        training.want(steps=12)
+        training.change_settings(steps=12)
         window.click(panel.start)
 
         def run() -> Any:

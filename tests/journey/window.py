@@ -139,7 +139,7 @@ class Window:
 
         def fill(dialog: ImportDialog) -> None:
             dialog.add([str(source)])
-            QTest.keyClicks(dialog.patient, patient)
+            QTest.keyClicks(dialog.form["patient"], patient)
             ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
             QTest.mouseClick(ok, Qt.MouseButton.LeftButton)
 

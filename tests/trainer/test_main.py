@@ -179,8 +179,10 @@ def test_wrong_usage_and_refusals(tmp_path, shared_toy, capsys):
         main(["fit", "--size", "huge"])
     assert exit_info.value.code == 2
     out = ["--out", str(tmp_path / "x")]
-    assert main(["fit", shared_toy.location, *out, "--steps", "0"]) == 2
-    assert "steps: Input should be greater than or equal to 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", shared_toy.location, *out, "--steps", "0"])
+    said = capsys.readouterr().err
+    assert "argument --steps: '0': Input should be greater than or equal to 1" in said
     assert main(["fit", "/nonexistent.zarr", *out]) == 1
     assert main(["run", str(tmp_path / "nowhere")]) == 1
     assert "no run folder" in capsys.readouterr().err

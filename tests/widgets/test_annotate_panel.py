@@ -20,6 +20,7 @@ from napari_confseg.annotate import shortcuts
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.shortcuts import assign_keys, bindings
 from napari_confseg.annotate.view import Tool
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
 from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys, normal
 from napari_confseg.widgets.annotate.worklist import NAME, REVIEWED
@@ -76,13 +77,20 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     frames = [Image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "b.mp4").write_bytes(b"no video at all")
-    panel.cohort_actions.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
+    panel.cohort_actions.import_clips(
+        [str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], ImportOptions(patient="p7")
+    )
     assert panel.form.progress.busy
     unseen_bench.until(lambda: panel.session.clip is not None, 60)
     assert panel.session.clip.meta.patient == "p7"
     assert panel.session.clip.shape == (4, 64, 80)
-    assert "Imported 1 clip." in panel.form.message.text()
-    assert "b.mp4" in panel.form.message.text()
+    sheet = panel.form.sheet
+    assert "1 new clip of 1 patient, 1 refused." in sheet.words.text()
+    refused = sheet.result.list.topLevelItem(0)
+    assert (refused.text(0), refused.child(0).text(0)) == ("Refused (1)", "b.mp4")
+    assert refused.child(0).text(1)
+    panel.session.message = "Something else."
+    assert sheet.isVisible()  # the result stays, whatever is said next
     assert not panel.form.import_.isVisible()
     assert not panel.form.progress.busy
 

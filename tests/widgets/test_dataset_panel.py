@@ -76,8 +76,13 @@ class Lead:
         )
         assert tabs.currentIndex() == index
         self.settle()
-        # Nothing scrolls sideways: what is wider than its place would be cut off.
+        self.nothing_cut_off(page)
+
+    def nothing_cut_off(self, page: QWidget) -> None:
+        """Nothing scrolls sideways: what is wider than its place would be cut off."""
         assert page.minimumSizeHint().width() <= self.area().viewport().width()
+        window, panel = self.hand.window, self.panel
+        assert panel.mapTo(window, panel.rect().bottomRight()).x() < window.width()
 
     def choose(self, chooser: QComboBox, text: str) -> None:
         """Choose by keyboard: the list of a chooser is a window of the desktop's own."""
@@ -109,7 +114,7 @@ def stop_a_build(lead: Lead) -> None:
 
         return task.work(slowly, cancelled)
 
-    panel.run(lambda: Task(task.words, work, task.take))
+    panel.run(lambda: Task(task.title, work, task.take))
     lead.hand.wait_until(lambda: panel.line.bar.value() == 1)
     QTest.mouseClick(panel.line.stop, Qt.MouseButton.LeftButton)
     lead.settle()
@@ -125,6 +130,7 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     lead.click(panel.agreement.compare)
     assert "4 clips of 4 patients, 8 frames compared." in panel.agreement.facts.text()
     assert panel.agreement.scores.topLevelItem(0).text(0) == "anna – bert"
+    lead.nothing_cut_off(panel.agreement)
     lead.click(panel.agreement.pictures[0])
     assert panel.problem.isVisible()  # nobody has said who reads
     session.choose_reader("Lead")
@@ -150,12 +156,22 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     assert PREVIEW not in {o.name for o in session.overlays}
     assert "stands on 4 clips" in panel.consensus.facts.text()
 
+    lead.choose(panel.consensus.method, "Majority")  # what came of the last does not stay
+    assert panel.consensus.facts.text() == ""
+
     lead.turn_to(panel.build)
     assert panel.build.raters.boxes["mean"].isChecked()
     assert not panel.build.raters.boxes["anna"].isChecked()
     assert "4 clips of 4 patients, 8 frames." in panel.build.preview.facts.text()
     lead.tick(panel.build.classes.boxes["rib"])
     assert "rib" not in panel.model.state.preview.request.classes
+    train = panel.build.shares.spins["train"]
+    train.setValue(60)
+    assert "must add up to 100 %; now 90 %" in panel.build.form.errors["parts"].text()
+    assert not panel.build.build.isEnabled()
+    train.setValue(70)
+    lead.settle()
+    assert panel.build.form.errors["parts"].text() == ""
     stop_a_build(lead)
     assert "stopped after 2 of 4 clips" in panel.build.preview.warning.text()
     assert panel.build.build.text() == "Resume building version 1"
@@ -166,11 +182,13 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
 
     lead.turn_to(panel.export)
     lead.choose(panel.export.format, "COCO")
+    assert panel.model.state.export.format == "coco"
     lead.click(panel.export.export)
+    assert not panel.model.state.problems
     assert (tmp_path / "ward-dataset-exports" / "v1-coco" / "EXPORT.md").is_file()
     assert "files in" in panel.export.facts.text()
 
     lead.turn_to(panel.versions)
     lead.click(panel.versions.check)
-    assert panel.versions.told.toPlainText().startswith("Version 1 is whole")
+    assert panel.versions.findings.toPlainText().startswith("Version 1 is whole")
     assert not panel.problem.isVisible()

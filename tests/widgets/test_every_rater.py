@@ -43,7 +43,7 @@ class Panels:
         """Wait until every panel has looked who is there."""
         self.bench.until(lambda: self.calibrate._looking is None)
         self.bench.until(lambda: self.dataset.tasks.free and self.dataset.model.state.found)
-        self.bench.until(lambda: self.train.training.state.plan.raters)
+        self.bench.until(lambda: self.train.training.state.next_run.raters)
         review = self.review
         self.bench.until(lambda: review.review.state.pending is None and not review.asking._chore)
 
@@ -91,7 +91,7 @@ def test_every_panel_shows_a_rater_of_every_kind(
     assert boxes(dataset.consensus.raters)[words] is info.learnt
     # A consensus that was made here is what one builds from, else the readers.
     assert boxes(dataset.build.raters)[words] is (info.learnt or kind == "consensus")
-    learnt = {r.label: r.chosen for r in panels.train.training.state.plan.raters}
+    learnt = {r.label: r.chosen for r in panels.train.training.state.next_run.raters}
     assert learnt.get(words) == (info.learnt if info.teaches else None)
 
     # Going on to another cohort and back: nobody has raised.
@@ -111,8 +111,8 @@ def test_a_truth_is_the_first_choice_then_a_consensus(panels: Panels, cohort: Co
     ]
     assert chooser.currentData() == "the-truth"
     assert set(panels.dataset.model.state.found[0].__dict__) >= {"kind", "learnt"}
-    assert len({r.label for r in panels.train.training.state.plan.raters}) == len(
-        panels.train.training.state.plan.raters
+    assert len({r.label for r in panels.train.training.state.next_run.raters}) == len(
+        panels.train.training.state.next_run.raters
     )
 
 

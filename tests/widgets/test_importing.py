@@ -11,6 +11,7 @@ from pydicom.data import get_testdata_file
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialogButtonBox, QWidget
 
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.sector import MASKED
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
@@ -67,7 +68,8 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     bench.until(lambda: panel.form.sheet.dialog is not None)
     sheet = np.asarray(panel.form.sheet.dialog.sheet)
     assert sheet.shape[1] == 640  # two tiles
-    assert panel.form.sheet.isHidden()
+    assert panel.form.sheet.open_sheet.isHidden()  # the result itself stays
+    assert not panel.form.sheet.isHidden()
     if shots:
         wait(100)
         panel.form.sheet.dialog.grab().save(f"{shots}/sheet.png")
@@ -75,8 +77,8 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     dialog.deleteLater()
 
     def ticks_masking(dialog: ImportDialog) -> bool:
-        assert not dialog.mask.isChecked()  # as on the command line
-        dialog.mask.click()
+        assert dialog.options() == ImportOptions()  # as on the command line
+        dialog.form["mask"].click()
         return True
 
     monkeypatch.setattr(ImportDialog, "exec", ticks_masking)
@@ -118,6 +120,23 @@ def test_discs_below_a_folder_are_a_list_each(qtbot: QtBot, tmp_path: Path) -> N
         dialog.show()
         qtbot.wait(100)
         dialog.grab().save(f"{shots}/discs.png")
+
+
+def test_options_are_those_of_the_command_line(qtbot: QtBot, tmp_path: Path) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    (tmp_path / "a.mp4").touch()
+    dialog = ImportDialog(parent, [str(tmp_path / "a.mp4")])
+    ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+    qtbot.keyClicks(dialog.form["patient"], "P 7")
+    assert not ok.isEnabled()
+    assert "not a legal name" in dialog.form.errors["patient"].text()
+    dialog.form["patient"].clear()
+    assert ok.isEnabled()
+    qtbot.keyClick(dialog.form["patient_per"], Qt.Key.Key_Down)
+    qtbot.keyClick(dialog.form["crop"], Qt.Key.Key_Down)
+    dialog.form["fps"].setValue(30)
+    assert dialog.options() == ImportOptions(patient_per="file", crop="sector", fps=30)
 
 
 def _all(tree: Any) -> list[Any]:

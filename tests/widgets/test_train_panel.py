@@ -169,17 +169,17 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
         pos=QPoint(8, form.classes.boxes["pleura"].height() // 2),
     )
     assert form.method.chooser.currentData() == "relative-threshold"
-    panel.training.want(method="threshold")
+    panel.training.change_settings(method="threshold")
     form.method.params["t"].setValue(75)
-    request = panel.training.state.plan.request
+    request = panel.training.state.next_run.request
     assert request is not None
     assert request.classes == ("b-line",)
     assert request.method.params == {"t": 75}
     assert "75 %" in form.method.note.text()
     form.method.chooser.setFocus()
     QTest.keyClick(form.method.chooser, Qt.Key.Key_Down)
-    assert panel.training.state.plan.request is not None
-    assert str(panel.training.state.plan.request.method) == "soft"
+    assert panel.training.state.next_run.request is not None
+    assert str(panel.training.state.next_run.request.method) == "soft"
     assert not form.method.params["t"].isVisibleTo(panel)
     assert "confidence itself" in form.method.note.text()
 
@@ -190,7 +190,7 @@ def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
     opened(panel, learnable)
     rows, training = panel.form.method, panel.training
     for name, about in METHODS.items():
-        training.want(method=name)
+        training.change_settings(method=name)
         shown = {p: rows.labels[p].text() for p, b in rows.params.items() if b.isVisibleTo(panel)}
         assert shown == {p: v.label for p, v in about.parameters.items()}
         assert all(rows.labels[p].isVisibleTo(panel) for p in shown)
@@ -203,15 +203,15 @@ def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
         QTest.keyClick(rows.loss, Qt.Key.Key_Down)
     assert rows.loss_note.text() == f"{LOSSES['semimetric']}."
     assert rows.loss_note.isVisibleTo(panel)
-    request = training.state.plan.request
+    request = training.state.next_run.request
     assert request is not None
     assert request.method.loss == "semimetric"
-    training.want(loss=None)
+    training.change_settings(loss=None)
     assert rows.loss.currentIndex() == 0
     rows.levels.setFocus()
     QTest.keyClick(rows.levels, Qt.Key.Key_Down)
     assert rows.levels_note.text() == f"{LEVELS['stated']}."
-    training.want(levels=None)
+    training.change_settings(levels=None)
 
 
 def test_a_run_at_work_elsewhere_is_followed_through_all_its_states(
@@ -382,8 +382,8 @@ def test_everything_is_reached_by_keyboard_and_explains_itself(
 
 def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Cohort) -> None:
     opened(panel, learnable)
-    panel.training.want(method="ordinal")
-    panel.training.want(method="ordinal")
+    panel.training.change_settings(method="ordinal")
+    panel.training.change_settings(method="ordinal")
     box = panel.form.method.params["n"]
     before, at = box.value(), QPointF(box.rect().center())
     event = QWheelEvent(
@@ -465,7 +465,7 @@ def test_a_frozen_dataset_is_chosen_and_learnt_from(
         assert reason in panel.reason.text()
         assert data.currentText() == learnable.location
     data.activated.emit(1)
-    training.want(steps=4, size="study")
+    training.change_settings(steps=4, size="study")
     until(lambda: not training.counting and panel.start.isEnabled())
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     until(lambda: phase(panel) is Phase.FINISHED)
@@ -480,7 +480,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     panel = docked
     session, training = panel.session, panel.training
     opened(panel, learnable, "clip-1")
-    training.want(steps=120)
+    training.change_settings(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
     assert name.startswith("relative-threshold50-")

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import FitRequest
-from napari_confseg.methods import LEVELS, LOSSES, METHODS, Method
+from napari_confseg.methods import DEFAULT, LEVELS, LOSSES, METHODS, Method
 from napari_confseg.store import Cohort
 from trainer.cli.jobs import carry_out_new, carry_out_together, is_shared
-from trainer.cli.parsing import DATA, absolute, add_command, add_compute_options, local_path
+from trainer.cli.parsing import (
+    DATA,
+    absolute,
+    add_command,
+    add_compute_options,
+    add_fields,
+    fields_of,
+    local_path,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -35,51 +43,15 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--classes", nargs="+", default=[], help="classes to learn; all if not given"
     )
-    parser.add_argument(
-        "--raters",
-        nargs="+",
-        default=[],
-        help="whom to learn from; default: all readers of a cohort, all raters of a dataset",
-    )
-    parser.add_argument(
-        "--held-out",
-        nargs="+",
-        default=[],
-        metavar="PATIENT",
-        help="patients kept for a test: not learnt from, not validated on",
-    )
-    parser.add_argument(
-        "--fold",
-        type=int,
-        metavar="K",
-        help="fold of a dataset, from 0, kept for a test; if not given, its parts "
-        "train, val and test decide",
-    )
+    add_fields(parser, FitRequest, "raters", "held_out", "fold")
     parser.add_argument(
         "--method",
-        default="relative-threshold",
-        help="NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
-        f"threshold:t=60, soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
-        f"{', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.",
+        default=DEFAULT,
+        help=f"{FitRequest.model_fields['method'].description}. NAME is {', '.join(METHODS)}. "
+        f"LOSS is {', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.",
     )
-    parser.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
-    parser.add_argument("--steps", type=int, help="optimiser steps; the size's own number")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--dropout",
-        type=float,
-        default=0,
-        help="share of units dropped, e.g. 0.1; for predict --draws",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
-        default="auto",
-        help="of the network's arithmetic; default: what is fastest here. Name one "
-        "where fits on several machines must equal each other",
-    )
-    parser.add_argument("--compile", action="store_true", help="compile the network (minutes)")
-    parser.add_argument("--preview-clip", metavar="CLIP", help="mark this clip at each improvement")
+    add_fields(parser, FitRequest, "size", "steps", "seed", "dropout", "precision", "compile")
+    add_fields(parser, FitRequest, "preview_clip")
     add_compute_options(parser)
 
 
@@ -97,23 +69,12 @@ def _request(arguments: argparse.Namespace) -> FitRequest:
     source = open_source(arguments.data)
     frozen = not isinstance(source, Cohort)
     classes = arguments.classes or [c.name for c in source.meta.classes]
-    return FitRequest(
-        cohort=None if frozen else absolute(arguments.data),
+    given = fields_of(arguments, FitRequest) | {
+        "cohort": None if frozen else absolute(arguments.data),
         # The version, not the dataset: a newer one must not change what a resumed fit reads.
-        dataset=located(source, arguments.data) if frozen else None,
-        fold=arguments.fold,
-        rater=arguments.rater or arguments.out.name,
-        classes=tuple(classes),
-        raters=tuple(arguments.raters),
-        method=Method.parse(arguments.method),
-        size=arguments.size,
-        device=arguments.device,
-        seed=arguments.seed,
-        steps=arguments.steps,
-        threads=arguments.threads,
-        dropout=arguments.dropout,
-        precision=arguments.precision,
-        compile=arguments.compile,
-        preview_clip=arguments.preview_clip,
-        held_out=tuple(arguments.held_out),
-    )
+        "dataset": located(source, arguments.data) if frozen else None,
+        "rater": arguments.rater or arguments.out.name,
+        "classes": tuple(classes),
+        "method": Method.parse(arguments.method),
+    }
+    return FitRequest(**given)

@@ -1,4 +1,4 @@
-"""What the subcommands of ``confseg-train`` are made with; and options that several take."""
+"""Declaration of subcommands of ``confseg-train``, and options that several take."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from napari_confseg.subcommands import (
     WRONG_USAGE,
     Subparsers,
     add_command,
+    add_fields,
+    fields_of,
     local_path,
 )
 
@@ -26,7 +28,9 @@ __all__ = [
     "absolute",
     "add_command",
     "add_compute_options",
+    "add_fields",
     "add_fits_options",
+    "fields_of",
     "local_path",
 ]
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.job import PredictRequest
 from trainer.cli.jobs import carry_out_new
-from trainer.cli.parsing import absolute, add_command, add_compute_options, local_path
+from trainer.cli.parsing import (
+    absolute,
+    add_command,
+    add_compute_options,
+    add_fields,
+    fields_of,
+    local_path,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -27,21 +34,14 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("model", type=local_path, metavar="RUN", help="folder of a fit")
     parser.add_argument("cohort", metavar="COHORT")
     parser.add_argument("--rater", help="the model's name in the cohort; the run's if not given")
-    parser.add_argument("--clips", nargs="+", default=[], help="clips to mark; all if not given")
+    add_fields(parser, PredictRequest, "clips", "draws", "replace")
     parser.add_argument(
         "--members",
         nargs="+",
         type=local_path,
         default=[],
         metavar="RUN",
-        help="more runs: writes their mean, and what they don't know as "
-        "RATER-aleatoric and RATER-epistemic",
-    )
-    parser.add_argument(
-        "--draws", type=int, default=0, help="passes with dropout, which serve as members do"
-    )
-    parser.add_argument(
-        "--replace", action="store_true", help="overwrite what another run marked under that name"
+        help=PredictRequest.model_fields["members"].description,
     )
     parser.add_argument(
         "--out",
@@ -54,17 +54,13 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict into a job folder; refused if it fails."""
-    request = PredictRequest(
-        run=str(arguments.model.absolute()),
-        cohort=absolute(arguments.cohort),
-        rater=arguments.rater or arguments.model.absolute().name,
-        clips=tuple(arguments.clips),
-        members=tuple(str(member.absolute()) for member in arguments.members),
-        draws=arguments.draws,
-        replace=arguments.replace,
-        device=arguments.device,
-        threads=arguments.threads,
-    )
+    given = fields_of(arguments, PredictRequest) | {
+        "run": str(arguments.model.absolute()),
+        "cohort": absolute(arguments.cohort),
+        "rater": arguments.rater or arguments.model.absolute().name,
+        "members": tuple(str(member.absolute()) for member in arguments.members),
+    }
+    request = PredictRequest(**given)
     folder = arguments.out or _unused(arguments.model / "predictions")
     return carry_out_new(folder, request, as_json=arguments.json)
 

@@ -1,7 +1,7 @@
-"""The model: what the Dataset panel shows and may ask for, without Qt.
+"""Model of the Dataset panel: agreement, consensus, datasets and exports of a cohort, without Qt.
 
 Long work is a :class:`Task`: `work` runs beside the window and touches no state, `take` puts its
-result into the state where the window lives. Who runs tasks is the panel's affair; a test calls
+result into the state in the window's thread. The panel runs tasks; a test calls `work` and `take`
 one after the other.
 """
 
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_confseg.agreement.consensus import ConsensusReport, make_consensus
+from napari_confseg.agreement.consensus import (
+    ConsensusReport,
+    ConsensusRequest,
+    make_consensus,
+)
 from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.dataset.requests import (
-    FORMATS,
-    BuildWish,
-    ConsensusWish,
-    ExportWish,
     RaterFound,
-    chosen_for_consensus,
-    chosen_for_export,
     compared,
-    request_of,
+    rater_of_export,
+    raters_of_build,
+    raters_of_consensus,
 )
 from napari_confseg.annotate.dataset.results import (
     Compared,
@@ -35,12 +35,14 @@ from napari_confseg.annotate.dataset.results import (
 )
 from napari_confseg.annotate.train.inventory import datasets_folder
 from napari_confseg.dataset.build import BuildStopped, build, changed_sources
-from napari_confseg.dataset.diff import compare as compare_versions
+from napari_confseg.dataset.diff import compare as diff
 from napari_confseg.dataset.frozen import Dataset
+from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.dataset.preview import Preview, Surveyor
 from napari_confseg.extras import needed_for
-from napari_confseg.formats.export import ExportStopped, Options, export
-from napari_confseg.store import Problem, StoreError, check_slug
+from napari_confseg.formats import FORMATS, WRITTEN
+from napari_confseg.formats.export import ExportRequest, ExportStopped, export
+from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.errors import needs_extra, sentence
 
 if TYPE_CHECKING:
@@ -48,25 +50,24 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.dataset.results import Cancelled, Report, VersionLine
     from napari_confseg.annotate.overlays import Overlay
-    from napari_confseg.dataset.manifest import BuildRequest
     from napari_confseg.store import Cohort
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something that takes a while.
+    """Work that takes a while.
 
-    Attributes
+    Parameters
     ----------
-    words : str
-        What it is, for people.
+    title : str
+        What is being done, for people.
     work : callable
         Called with (report, cancelled), beside the window.
     take : callable
         Called with what `work` returned, in the window's thread.
     """
 
-    words: str
+    title: str
     work: Callable[[Report, Cancelled], Any]
     take: Callable[[Any], None]
 
@@ -75,55 +76,33 @@ class Task:
 class DatasetState:
     """All that the panel shows.
 
-    Attributes
-    ----------
-    found : tuple of RaterFound
-        Who is on the cohort's clips.
-    clips : tuple of str
-        All clips.
-    to_compare : frozenset of str or None
-        Whom to compare; None: every reader.
-    compared : Compared or None
-        How far they agree.
-    consensus, made : ConsensusWish, ConsensusReport or None
-        A consensus to make, and the last one that was written.
-    build, preview : BuildWish, Preview or None
-        A dataset to build, and what it would come to.
-    waiting : str
-        Words about a build that was stopped and can be resumed; empty if none.
-    versions : tuple of VersionLine
-        What has been frozen in the dataset's folder, newest first.
-    export, exported : ExportWish, tuple of str
-        An export to make, and what the last one said.
-    told : tuple of str
-        What a look at versions found: differences, changed sources, damaged files.
-    problems : tuple of Problem
-        Why the latest request was refused.
+    `build` and `consensus` name no raters, and `export` none, where no choice was made; the panel
+    shows and the model takes those of :mod:`~napari_confseg.annotate.dataset.requests`.
     """
 
     found: tuple[RaterFound, ...] = ()
     clips: tuple[str, ...] = ()
-    to_compare: frozenset[str] | None = None
+    to_compare: tuple[str, ...] | None = None  # None: every human
     compared: Compared | None = None
-    consensus: ConsensusWish = field(default_factory=ConsensusWish)
-    made: ConsensusReport | None = None
-    build: BuildWish = field(default_factory=BuildWish)
+    consensus: ConsensusRequest = field(default_factory=ConsensusRequest)
+    made: ConsensusReport | None = None  # the consensus that was written last
+    build: BuildRequest = field(default_factory=lambda: BuildRequest(name="dataset"))
+    folder: str = ""  # of the dataset, with its versions
     preview: Preview | None = None
-    waiting: str = ""
-    versions: tuple[VersionLine, ...] = ()
-    export: ExportWish = field(default_factory=ExportWish)
-    exported: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    resumable: str = ""  # a sentence about a build that was stopped
+    versions: tuple[VersionLine, ...] = ()  # newest first
+    export: ExportRequest = field(default_factory=lambda: ExportRequest(format=WRITTEN[0]))
+    export_version: int | None = None  # None: the newest
+    export_folder: str = ""  # empty: beside the dataset
+    exported: tuple[str, ...] = ()  # what the last export was
+    findings: tuple[str, ...] = ()  # about versions: built, differences, damaged files
+    problems: tuple[Problem, ...] = ()  # why the latest request was refused
 
 
 class DatasetModel:
     """Agreement, consensus, datasets and exports of one cohort.
 
-    Attributes
-    ----------
-    state : DatasetState
-        What to show; `changed` fires with the new one whenever it differs.
+    `changed` is emitted with the new state whenever it differs.
     """
 
     changed = Signal(object)
@@ -142,36 +121,41 @@ class DatasetModel:
         if cohort is None:
             self._set(DatasetState())
             return
-        build_wish = BuildWish(out=str(datasets_folder(cohort)))
+        folder = datasets_folder(cohort)
         self._set(
             DatasetState(
                 clips=tuple(cohort.clips()),
-                build=build_wish,
-                versions=list_versions(Path(build_wish.out)),
+                build=BuildRequest(name=folder.name[:64]),
+                folder=str(folder),
+                versions=list_versions(folder),
             )
         )
 
-    def choose_raters(self, names: frozenset[str]) -> None:
+    def choose_raters(self, names: tuple[str, ...]) -> None:
         """Compare these raters."""
-        self._change(to_compare=names)
+        self._change(to_compare=names, compared=None)
 
-    def want_consensus(self, **changes: Any) -> None:
-        """Change the wish for a consensus."""
-        self._change(consensus=replace(self.state.consensus, **changes))
+    def request_consensus(self, request: ConsensusRequest) -> None:
+        """Take another request for a consensus; what the last one came to is forgotten."""
+        if request != self.state.consensus:
+            self._change(consensus=request, made=None)
 
-    def want_build(self, **changes: Any) -> None:
-        """Change the wish for a dataset; what the old one would have come to is forgotten."""
-        wish = replace(self.state.build, **changes)
-        if wish == self.state.build:
+    def request_build(self, request: BuildRequest, folder: str | None = None) -> None:
+        """Take another request for a dataset; what the old one would have come to is forgotten."""
+        state = self.state
+        folder = state.folder if folder is None else folder
+        if (request, folder) == (state.build, state.folder):
             return
-        versions = self.state.versions
-        if "out" in changes:
-            versions = list_versions(Path(wish.out).expanduser())
-        self._change(build=wish, versions=versions, preview=None)
+        versions = state.versions
+        if folder != state.folder:
+            versions = list_versions(Path(folder).expanduser())
+        self._change(build=request, folder=folder, versions=versions, preview=None, findings=())
 
-    def want_export(self, **changes: Any) -> None:
-        """Change the wish for an export."""
-        self._change(export=replace(self.state.export, **changes))
+    def request_export(
+        self, request: ExportRequest, version: int | None = None, folder: str = ""
+    ) -> None:
+        """Take another request for an export; what the last one came to is forgotten."""
+        self._change(export=request, export_version=version, export_folder=folder, exported=())
 
     def forget_problems(self) -> None:
         """Say no longer why an earlier request was refused."""
@@ -193,7 +177,7 @@ class DatasetModel:
                 )
             )
         elif isinstance(error, BuildStopped):
-            self._change(waiting=f"Build {error}. Build again to go on where it stopped.")
+            self._change(resumable=f"Build {error}. Build again to resume.")
         elif isinstance(error, ExportStopped):
             self._change(exported=(f"Export {error}: nothing of it is left.",))
         elif isinstance(error, StoreError):
@@ -227,7 +211,9 @@ class DatasetModel:
     def compare(self) -> Task:
         """Compare the chosen raters."""
         cohort = self._open()
-        raters = tuple(sorted(self.state.to_compare or compared(self.state.found)))
+        chosen = self.state.to_compare
+        raters = compared(self.state.found) if chosen is None else chosen
+        self._change(compared=None)
 
         def take(result: Compared | None) -> None:
             if result is not None:
@@ -253,8 +239,7 @@ class DatasetModel:
 
     def preview_consensus(self, clip: str, show: Callable[[Overlay], None]) -> Task:
         """Work out the consensus on a clip, and hand it to `show`."""
-        cohort, wish = self._open(), self.state.consensus
-        raters = tuple(sorted(chosen_for_consensus(wish, self.state.found)))
+        cohort, request = self._open(), self._consensus()
 
         def take(overlay: Overlay | None) -> None:
             if overlay is not None:
@@ -263,40 +248,23 @@ class DatasetModel:
 
         return Task(
             "Working out the consensus",
-            lambda r, c: preview_consensus(cohort, wish, raters, clip, r, c),
+            lambda r, c: preview_consensus(cohort, request, clip, r, c),
             take,
         )
 
     def write_consensus(self) -> Task:
         """Write the consensus into the cohort, as a rater."""
-        cohort, wish = self._open(), self.state.consensus
-        raters = sorted(chosen_for_consensus(wish, self.state.found))
-        name = wish.name.strip() or None
-        if name is not None:
-            try:
-                check_slug(name)
-            except ValueError as error:
-                raise StoreError(
-                    Problem("name", "consensus", "a legal name", str(error))
-                ) from error
+        cohort, request = self._open(), self._consensus()
+        self._change(made=None)
 
         def work(report: Report, cancelled: Cancelled) -> ConsensusReport:
-            return make_consensus(
-                cohort,
-                wish.method,
-                name=name,
-                raters=raters,
-                threshold=wish.threshold,
-                least=wish.least,
-                progress=report,
-                cancelled=cancelled,
-            )
+            return make_consensus(cohort, request, progress=report, cancelled=cancelled)
 
         return Task("Writing the consensus", work, lambda made: self._change(made=made))
 
     def preview_build(self) -> Task:
         """Find out what the build would come to."""
-        surveyor, request = self._surveyor, self._request()
+        surveyor, request = self._surveyor, self._build()
         assert surveyor is not None
 
         def take(preview: Preview | None) -> None:
@@ -309,8 +277,9 @@ class DatasetModel:
 
     def build_version(self) -> Task:
         """Freeze a version; stopped, it leaves what is finished for the next time."""
-        cohort, request = self._open(), self._request()
-        out = Path(self.state.build.out).expanduser()
+        cohort, request = self._open(), self._build()
+        out = Path(self.state.folder).expanduser()
+        self._change(findings=())
 
         def take(dataset: Dataset) -> None:
             there = {v.number for v in self.state.versions}
@@ -318,8 +287,8 @@ class DatasetModel:
             word = "Built" if new else "Nothing has changed since"
             self._change(
                 versions=list_versions(out),
-                waiting="",
-                told=(f"{word} version {dataset.manifest.version}.",),
+                resumable="",
+                findings=(f"{word} version {dataset.manifest.version}.",),
             )
 
         return Task(
@@ -328,12 +297,12 @@ class DatasetModel:
 
     def export_version(self) -> Task:
         """Write a version in another format."""
-        wish = self.state.export
-        version, rater = chosen_for_export(wish, self.state.versions)
-        dataset = self.dataset(version.number if version else wish.version)
-        out = Path(wish.out or str(self.export_place())).expanduser()
-        band = wish.band if wish.format == "nnunet" else None
-        options = Options(rater=rater, threshold=wish.threshold, band=band)
+        state = self.state
+        dataset = self.dataset(state.export_version)
+        rater = rater_of_export(state.export, self.version_to_export())
+        request = state.export.model_copy(update={"rater": rater})
+        out = Path(state.export_folder or str(self.export_place())).expanduser()
+        self._change(exported=())
 
         def take(facts: dict[str, Any]) -> None:
             head = f"{facts['files']} files in {out}"
@@ -341,25 +310,25 @@ class DatasetModel:
 
         return Task(
             "Exporting",
-            lambda r, c: export(dataset, wish.format, out, options, progress=r, cancelled=c),
+            lambda r, c: export(dataset, request, out, progress=r, cancelled=c),
             take,
         )
 
-    def tell_changes(self, old: int, new: int) -> Task:
+    def compare_versions(self, old: int, new: int) -> Task:
         """Compare two versions."""
         first, second = self.dataset(old), self.dataset(new)
+        self._change(findings=())
         head = f"From version {old} to version {new}:"
 
         def take(lines: list[str]) -> None:
-            self._change(told=(head, *(lines or ["Nothing has changed."])))
+            self._change(findings=(head, *(lines or ["Nothing has changed."])))
 
-        return Task(
-            "Comparing versions", lambda r, c: compare_versions(first, second).lines(), take
-        )
+        return Task("Comparing versions", lambda r, c: diff(first, second).lines(), take)
 
     def check(self, version: int) -> Task:
         """Find out whether a version is whole, and what has changed in the cohort since."""
         cohort, dataset = self._open(), self.dataset(version)
+        self._change(findings=())
 
         def work(report: Report, cancelled: Cancelled) -> list[str]:
             changed = changed_sources(cohort, dataset)
@@ -367,7 +336,7 @@ class DatasetModel:
 
         def take(lines: list[str]) -> None:
             whole = f"Version {version} is whole, and its sources are as they were."
-            self._change(told=tuple(lines) or (whole,))
+            self._change(findings=tuple(lines) or (whole,))
 
         return Task("Checking", work, take)
 
@@ -381,24 +350,38 @@ class DatasetModel:
         StoreError
             If there is none.
         """
-        return Dataset.open(Path(self.state.build.out).expanduser(), version)
+        return Dataset.open(Path(self.state.folder).expanduser(), version)
+
+    def version_to_export(self) -> VersionLine | None:
+        """Return the version that is chosen for an export, the newest if none is."""
+        versions, number = self.state.versions, self.state.export_version
+        chosen = next((v for v in versions if v.number == number), None)
+        return chosen or (versions[0] if versions else None)
 
     def export_place(self) -> Path:
         """Return the folder that an export goes to if none is named."""
-        wish, out = self.state.export, Path(self.state.build.out).expanduser()
-        number = wish.version or max((v.number for v in self.state.versions), default=1)
-        cut = "" if FORMATS[wish.format][1] else f"-at{wish.threshold}"
-        return out.parent / f"{out.name}-exports" / f"v{number}-{wish.format}{cut}"
+        request, folder = self.state.export, Path(self.state.folder).expanduser()
+        version = self.version_to_export()
+        exact = FORMATS[request.format].keeps_confidence
+        cut = "" if exact else f"-at{request.threshold}"
+        name = f"v{version.number if version else 1}-{request.format}{cut}"
+        return folder.parent / f"{folder.name}-exports" / name
 
-    def _request(self) -> BuildRequest:
-        name = Path(self.state.build.out).name
-        try:
-            check_slug(name)
-        except ValueError as error:
+    def _consensus(self) -> ConsensusRequest:
+        request = self.state.consensus
+        raters = raters_of_consensus(request, self.state.found)
+        return request.model_copy(update={"raters": raters})
+
+    def _build(self) -> BuildRequest:
+        request = self.state.build
+        raters = raters_of_build(request, self.state.found)
+        if not raters:
             raise StoreError(
-                Problem("name", self.state.build.out, "a folder whose name is legal", str(error))
-            ) from error
-        return request_of(self.state.build, self.state.found, name)
+                Problem(
+                    "too-few-raters", "", "at least one rater", "none", "Tick whose marks go in."
+                )
+            )
+        return request.model_copy(update={"raters": raters})
 
     def _open(self) -> Cohort:
         if self.cohort is None:

@@ -1,4 +1,4 @@
-"""What the model's tasks find out, as the panel shows it. Plain records, made beside the window."""
+"""Results of the Dataset panel's tasks: raters, comparisons, previews and versions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.agreement.agreement import Agreement, SoftScore
+    from napari_confseg.agreement.consensus import ConsensusRequest
     from napari_confseg.agreement.summary import Summary
-    from napari_confseg.annotate.dataset.requests import ConsensusWish
     from napari_confseg.dataset.manifest import Manifest
     from napari_confseg.store import Cohort, Rater
 
@@ -136,26 +136,16 @@ PREVIEW = "consensus-preview"
 
 def preview_consensus(
     cohort: Cohort,
-    wish: ConsensusWish,
-    raters: tuple[str, ...],
+    request: ConsensusRequest,
     clip: str,
     report: Report,
     cancelled: Cancelled,
 ) -> Overlay | None:
     """Return the consensus on a clip as an overlay, nothing written; None if cancelled."""
-    planes = combine_clip(
-        cohort,
-        wish.method,
-        clip,
-        raters=raters,
-        threshold=wish.threshold,
-        least=wish.least,
-        progress=report,
-        cancelled=cancelled,
-    )
+    planes = combine_clip(cohort, request, clip, progress=report, cancelled=cancelled)
     if planes is None:
         return None
-    return Overlay(PREVIEW, f"{wish.method} consensus, preview", "consensus", planes)
+    return Overlay(PREVIEW, f"{request.method} consensus, preview", "consensus", planes)
 
 
 def _raters(manifest: Manifest) -> tuple[RaterChoice, ...]:

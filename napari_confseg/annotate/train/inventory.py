@@ -1,4 +1,4 @@
-"""What a cohort or a frozen dataset holds to learn from: who has reviewed which frames."""
+"""Inventory of labels of a cohort or a frozen dataset: which frames were reviewed by whom."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reviewed:
-    """What one rater has reviewed on one clip.
+    """Frames that one rater has reviewed on one clip.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class LabelInventory:
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """What a version of a frozen dataset holds to learn from.
+    """Labels of a version of a frozen dataset.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Frozen:
         For people: ``"ward-dataset/v2"``.
     classes : tuple of ClassSpec
         Its classes, numbered as the columns of what is reviewed.
-    learnable : LabelInventory
+    inventory : LabelInventory
         What is reviewed in it.
     parts : tuple of (str, int)
         Names of its parts, and the number of clips in each.
@@ -122,7 +122,7 @@ class Frozen:
     location: str
     name: str = ""
     classes: tuple[ClassSpec, ...] = ()
-    learnable: LabelInventory = LabelInventory()
+    inventory: LabelInventory = LabelInventory()
     parts: tuple[tuple[str, int], ...] = ()
     cohort_id: str = ""
     problem: str = ""

@@ -1,7 +1,7 @@
-"""Training, as the panel sees it: the runs of one cohort, the one on show, and the next one.
+"""Model of the Train panel: the runs of one cohort, the one on show, and the next one, without Qt.
 
-A model without Qt. It is told what the person wants, asked from time to time to look (`poll`), and
-tells what changed by signals, all from the thread that polls.
+It follows requests of the panel, looks at the runs from time to time (`poll`), and emits signals of
+what changed, all from the thread that polls.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from napari_confseg.annotate.train.inventory import (
     survey_dataset,
 )
 from napari_confseg.annotate.train.next_run import (
-    Plan,
-    Reality,
-    Wish,
+    Context,
+    NextRun,
+    RunSettings,
     find_devices,
-    plan,
+    next_run,
 )
-from napari_confseg.annotate.train.run_monitor import Watch, found_runs, run_name, runs_folder
+from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name, runs_folder
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.job import FitRequest, PredictRequest, RunFolder
 from napari_confseg.launcher import trainer_problem
@@ -50,40 +50,19 @@ LOOK_FOR_NEW_RUNS: Final = 20
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that the panel shows.
+    """All that the panel shows."""
 
-    Attributes
-    ----------
-    wish : Wish
-        What the person has chosen for the next run.
-    plan : Plan
-        What comes of it.
-    datasets : tuple of (str, str)
-        Frozen versions to choose from: where, and what people read.
-    devices : tuple of (str, str)
-        Devices to choose from, with what people read.
-    runs : tuple of RunState
-        Runs of this cohort, newest first.
-    watched : RunState or None
-        The run on show.
-    predicting : RunState or None
-        The latest prediction job of the run on show, if this viewer began it.
-    shown : bool
-        Whether what the run on show marks is to be seen on the clip on screen. Only once a person
-        has asked the model for something: a reader is not to be led by what he did not ask for.
-    problem : str
-        Why the latest request was refused; empty if it was not.
-    """
-
-    wish: Wish = field(default_factory=Wish)
-    plan: Plan = field(default_factory=Plan)
-    datasets: tuple[tuple[str, str], ...] = ()
+    settings: RunSettings = field(default_factory=RunSettings)
+    next_run: NextRun = field(default_factory=NextRun)
+    datasets: tuple[tuple[str, str], ...] = ()  # frozen versions: location, what people read
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
-    runs: tuple[RunState, ...] = ()
-    watched: RunState | None = None
-    predicting: RunState | None = None
+    runs: tuple[RunState, ...] = ()  # of this cohort, newest first
+    watched: RunState | None = None  # the run on show
+    predicting: RunState | None = None  # its latest prediction job, if this viewer began it
+    # Whether what the run on show marks is to be seen on the clip on screen. Only once a person
+    # has asked the model for something: readers are not to be led by what they did not ask for.
     shown: bool = False
-    problem: str = ""
+    problem: str = ""  # why the latest request was refused
 
 
 class Training:
@@ -105,17 +84,17 @@ class Training:
         self.state = TrainingState()
         self._cohort: Cohort | None = None
         self._clip: str | None = None
-        self._learnable: LabelInventory | None = None
+        self._inventory: LabelInventory | None = None
         self._trainer_problem = trainer_problem()
-        self._watches: dict[str, Watch] = {}
-        self._predictions: dict[str, Watch] = {}
+        self._monitors: dict[str, RunMonitor] = {}
+        self._predictions: dict[str, RunMonitor] = {}
         self._watched: str | None = None
-        self._told: dict[str, Mapping[str, int]] = {}
+        self._reported: dict[str, Mapping[str, int]] = {}
         self._polls = 0
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
         self._surveying: Future[LabelInventory] | None = None
         self._frozen: Frozen | None = None
-        self._thawing: Future[Frozen] | None = None
+        self._surveying_dataset: Future[Frozen] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
 
     # ---- what is open ---------------------------------------------------------------------
@@ -123,29 +102,29 @@ class Training:
     def open(self, cohort: Cohort | None) -> None:
         """Show the runs of `cohort`; a choice of data, classes, raters belongs to the old one."""
         self._cohort = cohort
-        self._learnable = self._surveying = self._frozen = self._thawing = None
-        self._watches, self._predictions, self._told = {}, {}, {}
+        self._inventory = self._surveying = self._frozen = self._surveying_dataset = None
+        self._monitors, self._predictions, self._reported = {}, {}, {}
         self._watched = self._clip = None
-        wish = replace(self.state.wish, dataset=None, classes=None, raters=None)
-        self.state = replace(self.state, wish=wish, datasets=(), shown=False, problem="")
+        settings = replace(self.state.settings, dataset=None, classes=None, raters=None)
+        self.state = replace(self.state, settings=settings, datasets=(), shown=False, problem="")
         if cohort is not None:
             if self._finding is None:
-                self._finding = self._aside.submit(find_devices)
+                self._finding = self._executor.submit(find_devices)
             self.survey()
             self._look_for_runs()
             self.state = replace(self.state, datasets=frozen_versions(cohort))
-            self._watched = next(iter(self._watches), None)
+            self._watched = next(iter(self._monitors), None)
         self._settle()
 
     def survey(self) -> None:
         """Count anew what has been reviewed, beside the window."""
         if self._cohort is not None:
-            self._surveying = self._aside.submit(survey, self._cohort)
+            self._surveying = self._executor.submit(survey, self._cohort)
 
     def note_reviewed(self, entry: Reviewed) -> None:
         """Take in what the reader has just reviewed, before it is even in the store."""
-        if self._learnable is not None:
-            self._learnable = self._learnable.replaced(entry)
+        if self._inventory is not None:
+            self._inventory = self._inventory.replaced(entry)
             self._settle()
 
     def show_clip(self, clip: str | None) -> None:
@@ -160,24 +139,24 @@ class Training:
 
     def close(self) -> None:
         """Let go of the thread; runs go on."""
-        self._aside.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     # ---- requests -------------------------------------------------------------------------
 
-    def want(self, **changes: Any) -> None:
-        """Change fields of the wish; see :class:`~napari_confseg.annotate.train.next_run.Wish`."""
-        if "dataset" in changes and changes["dataset"] != self.state.wish.dataset:
+    def change_settings(self, **changes: Any) -> None:
+        """Change some fields of the settings of the next run."""
+        if "dataset" in changes and changes["dataset"] != self.state.settings.dataset:
             # Classes and raters were chosen of the other data.
             changes = {"classes": None, "raters": None} | changes
-            self._frozen = self._thawing = None
+            self._frozen = self._surveying_dataset = None
             if changes["dataset"] is not None:
-                self._thawing = self._aside.submit(survey_dataset, changes["dataset"])
-        self.state = replace(self.state, wish=replace(self.state.wish, **changes))
+                self._surveying_dataset = self._executor.submit(survey_dataset, changes["dataset"])
+        self.state = replace(self.state, settings=replace(self.state.settings, **changes))
         self._settle(force=True)
 
     def watch(self, name: str | None) -> None:
         """Put the run called `name` on show."""
-        self._watched = name if name in self._watches else None
+        self._watched = name if name in self._monitors else None
         self._settle()
         if self._watch is not None and self._watch.state.phase.live and self._clip:
             clip, self._clip = self._clip, None
@@ -189,19 +168,19 @@ class Training:
 
     def start(self) -> str | None:
         """Start the planned run and put it on show; return its name, None if refused."""
-        request = self.state.plan.request
+        request = self.state.next_run.request
         if self._cohort is None or request is None:
             return None
         root = runs_folder(self._cohort)
         name = run_name(request.method, datetime.now().astimezone(), self._taken(root))
         request = request.model_copy(update={"rater": name, "preview_clip": self._clip})
         try:
-            watch = Watch(RunFolder.create(root / name, request))
+            watch = RunMonitor(RunFolder.create(root / name, request))
             watch.launch()
         except OSError as error:
             self._refuse(f"The run cannot start in {root}: {error.strerror or error}.")
             return None
-        self._watches = {name: watch, **self._watches}
+        self._monitors = {name: watch, **self._monitors}
         self._watched = name
         self._settle(problem="", shown=True)
         return name
@@ -250,7 +229,7 @@ class Training:
         stem = f"{datetime.now().astimezone():%m%d-%H%M%S}"
         name = next(n for i in range(1, 1000) if not (root / (n := f"{stem}-{i}")).exists())
         try:
-            job = Watch(RunFolder.create(root / name, request))
+            job = RunMonitor(RunFolder.create(root / name, request))
             job.launch()
         except OSError as error:
             self._refuse(f"The prediction cannot start: {error.strerror or error}.")
@@ -263,23 +242,23 @@ class Training:
 
     def _taken(self, root: Path) -> set[str]:
         there = {p.name for p in root.iterdir()} if root.is_dir() else set()
-        return there | set(self._watches)
+        return there | set(self._monitors)
 
     # ---- looking --------------------------------------------------------------------------
 
     @property
-    def _watch(self) -> Watch | None:
-        return self._watches.get(self._watched) if self._watched else None
+    def _watch(self) -> RunMonitor | None:
+        return self._monitors.get(self._watched) if self._watched else None
 
     @property
     def counting(self) -> bool:
         """Whether reviewed frames or devices are still being counted beside the window."""
-        return any(f is not None for f in (self._surveying, self._finding, self._thawing))
+        return any(f is not None for f in (self._surveying, self._finding, self._surveying_dataset))
 
     @property
     def live(self) -> bool:
         """Whether anything is going on that is worth looking at often."""
-        jobs = [*self._watches.values(), *self._predictions.values()]
+        jobs = [*self._monitors.values(), *self._predictions.values()]
         return self.counting or any(w.state.phase.live for w in jobs)
 
     def poll(self) -> None:
@@ -288,15 +267,15 @@ class Training:
         if self._polls % LOOK_FOR_NEW_RUNS == 0:
             self._look_for_runs()
             self.look_for_datasets()
-        for watch in [*self._watches.values(), *self._predictions.values()]:
+        for watch in [*self._monitors.values(), *self._predictions.values()]:
             if watch.state.phase.live or watch is self._watch:
                 watch.poll()
         if self._surveying is not None and self._surveying.done():
             surveying, self._surveying = self._surveying, None
-            self._learnable = surveying.result()
-        if self._thawing is not None and self._thawing.done():
-            thawing, self._thawing = self._thawing, None
-            self._frozen = thawing.result()
+            self._inventory = surveying.result()
+        if self._surveying_dataset is not None and self._surveying_dataset.done():
+            surveyed, self._surveying_dataset = self._surveying_dataset, None
+            self._frozen = surveyed.result()
         if self._finding is not None and self._finding.done():
             self.state = replace(self.state, devices=self._finding.result())
             self._finding = None
@@ -305,7 +284,7 @@ class Training:
 
     def _look_for_runs(self) -> None:
         if self._cohort is not None:
-            self._watches = found_runs(runs_folder(self._cohort), self._watches)
+            self._monitors = found_runs(runs_folder(self._cohort), self._monitors)
 
     def look_for_datasets(self) -> None:
         """List what has been frozen beside the cohort by now."""
@@ -316,12 +295,12 @@ class Training:
 
     def _settle(self, *, force: bool = False, **changes: Any) -> None:
         """Work out the state anew, with fields changed, and tell of it if it differs."""
-        runs = tuple(w.state for w in self._watches.values())
-        reality = Reality(
+        runs = tuple(w.state for w in self._monitors.values())
+        context = Context(
             cohort=self._cohort.meta if self._cohort else None,
             location=self._cohort.location if self._cohort else "",
             read_only=self._cohort.store.read_only if self._cohort else False,
-            learnable=self._learnable,
+            inventory=self._inventory,
             frozen=self._frozen,
             busy=next((r.name for r in runs if r.phase.live), ""),
             trainer_problem=self._trainer_problem,
@@ -329,7 +308,7 @@ class Training:
         job = self._predictions.get(self._watched or "")
         state = replace(
             self.state,
-            plan=plan(self.state.wish, reality),
+            next_run=next_run(self.state.settings, context),
             runs=runs,
             watched=self._watch.state if self._watch else None,
             predicting=job.state if job else None,
@@ -338,16 +317,16 @@ class Training:
         if force or state != self.state:
             self.state = state
             self.changed.emit(state)
-        self._tell_marked()
+        self._emit_marked()
 
-    def _tell_marked(self) -> None:
+    def _emit_marked(self) -> None:
         """Fire `marked` for what the run on show and its predictions have marked since."""
         for state in (self.state.watched, self.state.predicting):
             if state is None:
                 continue
             key = str(state.folder.path)
-            told = self._told.setdefault(key, {})
-            self._told[key] = state.record.previews
+            known = self._reported.setdefault(key, {})
+            self._reported[key] = state.record.previews
             for clip, step in state.record.previews.items():
-                if told.get(clip) != step:
+                if known.get(clip) != step:
                     self.marked.emit(state.request.rater, clip)

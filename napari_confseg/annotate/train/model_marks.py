@@ -1,4 +1,4 @@
-"""What the run on show has marked on the clip on screen: seen, told in words, taken over."""
+"""Marks of the run on show on the clip on screen: overlay, summary in words, acceptance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Accepted(NamedTuple):
-    """What came of an acceptance, in words, and whether there is something to take back."""
+    """Result of an acceptance, in words, and whether there is something to undo."""
 
     words: str
     undoable: bool

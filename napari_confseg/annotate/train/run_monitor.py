@@ -1,4 +1,4 @@
-"""Where runs live, how one is begun in a process of its own, and how it is followed."""
+"""Runs on disk: their folders, start in a process of its own, and monitoring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from napari_confseg.annotate.train.runs import Record, Signs, fold, resolve
+from napari_confseg.annotate.train.runs import FolderStatus, Record, fold, resolve
 from napari_confseg.job import LOG, REQUEST, JobError, RunFolder
 from napari_confseg.store.backend import local_root
 from napari_confseg.store.journal import journal_folder
@@ -28,7 +28,7 @@ SECONDS_TO_START: Final = 60.0
 """A run nobody has heard of for longer is not about to start any more."""
 
 
-class Watch:
+class RunMonitor:
     """Follows one run through its folder.
 
     Parameters
@@ -62,12 +62,12 @@ class Watch:
 
     def poll(self) -> RunState:
         """Read what is new and return the state."""
-        # Signs before events: if the trainer is gone, its last event is there to be read.
+        # FolderStatus before events: if the trainer is gone, its last event is there to be read.
         alive, cancelled = self._alive(), self.folder.cancelled()
         events, self._offset = self.folder.events(self._offset)
         if events:
             self._record = fold(self._record, events)
-        signs = Signs(
+        status = FolderStatus(
             alive=alive,
             cancelled=cancelled,
             checkpoint=self.folder.has_checkpoint(),
@@ -75,7 +75,9 @@ class Watch:
             launched=self._launched,
             log="" if alive else log_tail(self.folder.path / LOG),
         )
-        self.state = resolve(self.folder.path.name, self.folder, self._request, self._record, signs)
+        self.state = resolve(
+            self.folder.path.name, self.folder, self._request, self._record, status
+        )
         return self.state
 
     def launch(self) -> None:
@@ -170,7 +172,7 @@ def run_name(method: Method, now: datetime, taken: Container[str]) -> str:
     return name
 
 
-def found_runs(root: Path, known: Mapping[str, Watch]) -> dict[str, Watch]:
+def found_runs(root: Path, known: Mapping[str, RunMonitor]) -> dict[str, RunMonitor]:
     """Return a watch for each run folder in `root`, newest first; `known` ones are kept.
 
     Folders that hold no readable request are no runs, and are passed over.
@@ -179,8 +181,8 @@ def found_runs(root: Path, known: Mapping[str, Watch]) -> dict[str, Watch]:
         folders = [p for p in root.iterdir() if (p / REQUEST).is_file()]
     except OSError:
         return {}
-    found: dict[str, Watch] = {}
+    found: dict[str, RunMonitor] = {}
     for folder in folders:
         with suppress(JobError, OSError):
-            found[folder.name] = known.get(folder.name) or Watch(RunFolder(folder))
+            found[folder.name] = known.get(folder.name) or RunMonitor(RunFolder(folder))
     return dict(sorted(found.items(), key=lambda item: item[1].begun, reverse=True))

@@ -1,8 +1,8 @@
-"""Runs: what the folder of a run says about it.
+"""State of a run, from its folder.
 
-What the events tell (`Record`) and what the folder shows (`Signs`) are folded by pure functions
-into a frozen `RunState`, which is all that a panel needs to know. A run is its folder: it can be
-watched by a viewer that did not start it, at any time.
+Events (`Record`) and the folder's other files (`FolderStatus`) are folded by pure functions into a
+frozen `RunState`, which is all that a panel needs to know. A run is its folder: a viewer that did
+not start it can watch it, at any time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """What the events of a run add up to.
+    """Sum of the events of a run.
 
     Attributes
     ----------
@@ -107,8 +107,8 @@ def _extend(curves: dict[str, list[tuple[int, float]]], event: Metrics) -> None:
 
 
 @dataclass(frozen=True)
-class Signs:
-    """What the folder shows besides the events.
+class FolderStatus:
+    """State of a run's folder besides its events.
 
     Attributes
     ----------
@@ -198,29 +198,29 @@ def resolve(
     folder: RunFolder,
     request: FitRequest | PredictRequest,
     record: Record,
-    signs: Signs,
+    status: FolderStatus,
 ) -> RunState:
-    """Return the state of a run from what is told and what is seen. Pure."""
+    """Return the state of a run from its events and the status of its folder. Pure."""
     last = record.last
-    stale = last is None or (signs.launched is not None and last.time < signs.launched)
+    stale = last is None or (status.launched is not None and last.time < status.launched)
     error = hint = ""
     if isinstance(last, Failed) and not stale:
         phase, error, hint = Phase.FAILED, last.error, last.hint
     elif isinstance(last, (Finished, Cancelled)) and not stale:
-        stopped = signs.result.stopped if signs.result else isinstance(last, Cancelled)
+        stopped = status.result.stopped if status.result else isinstance(last, Cancelled)
         phase = Phase.STOPPED if stopped else Phase.FINISHED
-    elif signs.alive:
+    elif status.alive:
         phase = Phase.STARTING if stale else Phase.RUNNING
-        phase = Phase.STOPPING if signs.cancelled else phase
-    elif signs.result is not None and not stale:  # killed between the result and the last event
-        phase = Phase.STOPPED if signs.result.stopped else Phase.FINISHED
+        phase = Phase.STOPPING if status.cancelled else phase
+    elif status.result is not None and not stale:  # killed between the result and the last event
+        phase = Phase.STOPPED if status.result.stopped else Phase.FINISHED
     else:
         phase = Phase.ENDED
         error = "The trainer ended unexpectedly."
         hint = "Resume goes on from the last saved step."
-        hint += f" The last it printed: {signs.log}" if signs.log else ""
+        hint += f" The last it printed: {status.log}" if status.log else ""
     return RunState(
-        name, folder, request, phase, record, signs.result, signs.checkpoint, error, hint
+        name, folder, request, phase, record, status.result, status.checkpoint, error, hint
     )
 
 

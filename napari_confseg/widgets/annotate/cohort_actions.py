@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_confseg.annotate.session import Session
+    from napari_confseg.ingest.options import ImportOptions
     from napari_confseg.store import CohortMeta
 
 SAMPLE_PATIENTS = 4
@@ -288,22 +289,10 @@ class CohortActions(QObject):  # type: ignore[misc]
         """Let the person choose what to import, and import it."""
         dialog = ImportDialog(self._window, sources)
         if dialog.exec():
-            self.import_clips(
-                dialog.sources(),
-                dialog.patient_slug(),
-                crop=dialog.crop.isChecked(),
-                mask=dialog.mask.isChecked(),
-            )
+            self.import_clips(dialog.sources(), dialog.options())
         dialog.deleteLater()
 
-    def import_clips(
-        self,
-        sources: Sequence[str],
-        patient: str | None = None,
-        *,
-        crop: bool = False,
-        mask: bool = False,
-    ) -> None:
+    def import_clips(self, sources: Sequence[str], options: ImportOptions | None = None) -> None:
         """Import files and folders into the open cohort, beside the event loop."""
         cohort = self._session.cohort
         if cohort is None or not sources:
@@ -315,9 +304,7 @@ class CohortActions(QObject):  # type: ignore[misc]
             return import_sources(
                 [Path(s) for s in sources],
                 cohort,
-                patient=patient,
-                crop="sector" if crop else "none",
-                mask=mask,
+                options,
                 progress=job.report,
                 cancelled=job.cancelled,
             )
@@ -331,10 +318,6 @@ class CohortActions(QObject):  # type: ignore[misc]
     def _on_imported(self, report: Any) -> None:
         self.clips_changed.emit()
         self.imported.emit(report)
-        n = len(report.imported)
-        words = [f"Imported {n} clip{'s' * (n != 1)}."] if n or not report.refused else []
-        words += [f"{Path(str(name)).name}: {reason}" for name, reason in report.refused]
-        self._session.message = "\n".join(words)
         if self._session.clip is None:
             self.open_first_clip()
 

@@ -10,7 +10,7 @@ from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial, UsagePart
 from napari_confseg.widgets.annotate.fill_and_copy import FillAndCopy
-from napari_confseg.widgets.annotate.notices import Finished, SheetNotice
+from napari_confseg.widgets.annotate.notices import Finished, ImportNotice
 from napari_confseg.widgets.annotate.other_raters import OtherRaters
 from napari_confseg.widgets.annotate.palette import ClassPalette
 from napari_confseg.widgets.annotate.readouts import ReadoutsPart
@@ -93,7 +93,7 @@ class AnnotateForm(QWidget):  # type: ignore[misc]
         self.usage, self.options = UsagePart(session), ToolOptions(session)
         self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
-        self.finished, self.sheet = Finished(session), SheetNotice(session)
+        self.finished, self.sheet = Finished(session), ImportNotice(session)
 
     def _lay_out(self) -> None:
         work = QWidget()

@@ -1,4 +1,4 @@
-"""The import dialog: files, folders, series of a DICOMDIR."""
+"""Import dialog: files, folders and series of a DICOMDIR; options; the result list."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QApplication,
-    QCheckBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
-    QLineEdit,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -24,13 +21,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.ingest.decoded import IngestError
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.sources import indexes_under, list_series, unlisted
-from napari_confseg.store import check_slug
 from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.request_form import RequestForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_confseg.ingest.pipeline import ImportReport
     from napari_confseg.ingest.sources import Series
 
 
@@ -141,10 +140,6 @@ FILTER = (
     "All files, DICOM often has no ending (*);;DICOM (*.dcm *.dicom *.ima DICOMDIR)"
     f";;Videos ({VIDEOS});;Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff)"
 )
-MASKING = (
-    "Letters beside the ultrasound, names among them, are gone for good. Stills, and clips in "
-    "which no sector is found, are left out."
-)
 
 
 class ImportDialog(QDialog):  # type: ignore[misc]
@@ -164,13 +159,13 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         )
         files.clicked.connect(self._add_files)
         folder.clicked.connect(self._add_folder)
-        self.patient = QLineEdit()
-        self.patient.setPlaceholderText("e.g. p017; leave empty for one patient each")
-        self.patient.textChanged.connect(self._check)
-        self.crop = QCheckBox("Crop to the ultrasound sector")
-        self.crop.setToolTip("Cuts away margins, where names and scanner settings are written")
-        self.mask = QCheckBox("Black out what lies outside the sector")
-        self.mask.setToolTip(MASKING)
+        self.form = RequestForm(
+            ImportOptions, ("patient", "patient_per", "crop", "mask", "fps"), notes=("mask",)
+        )
+        letters = ImportOptions.model_fields["mask"].description or ""
+        self.form.notes["mask"].setText(f"{letters[0].upper()}{letters[1:]}.")
+        self.form.edited.connect(self._check)
+        self.form.set_request(ImportOptions())
         self.problem = label(role="caution")
         buttons = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(buttons.Ok | buttons.Cancel)
@@ -181,11 +176,6 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         row.addWidget(files)
         row.addWidget(folder)
         row.addStretch(1)
-        form = QFormLayout()
-        form.addRow("Patient", self.patient)
-        form.addRow("", self.crop)
-        form.addRow("", self.mask)
-        form.addRow("", label(MASKING, role="note"))
         layout = QVBoxLayout(self)
         layout.addWidget(
             label(
@@ -196,7 +186,7 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         )
         layout.addWidget(self.list)
         layout.addLayout(row)
-        layout.addLayout(form)
+        layout.addWidget(self.form)
         layout.addWidget(self.problem)
         layout.addWidget(self.buttons)
         self.add(sources)
@@ -215,19 +205,16 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         """Return the files and folders to import."""
         return self.list.sources()
 
-    def patient_slug(self) -> str | None:
-        """Return the patient's slug, or None for one each."""
-        return self.patient.text().strip() or None
+    def options(self) -> ImportOptions | None:
+        """Return how to import; None if a field is not legal, which the form then says."""
+        return self.form.request()
 
     def _check(self, *_: object) -> None:
         problem = self.list.problem
         if self.list.topLevelItemCount() and not self.sources() and not problem:
             problem = "Nothing is ticked. Series other than ultrasound are not ticked at first."
-        try:
-            check_slug(self.patient_slug() or "none")
-            good = True
-        except ValueError as error:
-            problem, good = str(error), False
+        good = self.options() is not None
+        self.form.show_row("patient_per", not self.form.editors["patient"].value())
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
@@ -238,3 +225,54 @@ class ImportDialog(QDialog):  # type: ignore[misc]
 
     def _add_folder(self) -> None:
         self.add([QFileDialog.getExistingDirectory(self, "Disc or folder to import")])
+
+
+class ImportResult(QDialog):  # type: ignore[misc]
+    """List of what an import took, refused and left out; it does not hold up the work."""
+
+    def __init__(self, parent: QWidget, report: ImportReport) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Result of the import")
+        self.list = QTreeWidget()
+        self.list.setHeaderLabels(["Source or clip", "Reason"])
+        self.list.setAccessibleName("Result of the import")
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setColumnWidth(0, 280)
+        self.list.setWordWrap(True)
+        taken = [(name, f"patient {report.patients[name]}") for name in report.imported]
+        left_out = [(path, "the import was stopped before it") for path in report.left_out]
+        for title, rows in (
+            ("Refused", report.refused),
+            ("Left out", left_out),
+            ("Imported", taken),
+        ):
+            self._add(title, rows)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.addWidget(label(summary(report), role="note"))
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.buttons)
+        self.resize(720, 420)
+
+    def _add(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        if not rows:
+            return
+        group = QTreeWidgetItem(self.list, [f"{title} ({len(rows)})"])
+        group.setExpanded(True)
+        for name, reason in rows:
+            row = QTreeWidgetItem(group, [Path(name).name, reason])
+            row.setToolTip(0, name)
+            row.setToolTip(1, reason)
+
+
+def summary(report: ImportReport) -> str:
+    """Return in one sentence how much was imported, of how many patients, refused and left out."""
+    n = len(report.imported)
+    patients = len(set(report.patients.values()))
+    whose = f" of {patients} patient{'s' * (patients != 1)}" if n else ""
+    parts = [f"{n} new clip{'s' * (n != 1)}{whose}"]
+    parts += [f"{len(report.refused)} refused"] if report.refused else []
+    parts += [f"{len(report.left_out)} left out"] if report.left_out else []
+    return f"{', '.join(parts)}."

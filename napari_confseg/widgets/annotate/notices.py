@@ -1,8 +1,8 @@
-"""Notices: a finished clip, new clips to check."""
+"""Notices of the Annotate panel: a finished clip; the result of an import."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.links import links_of
+from napari_confseg.widgets.annotate.import_dialog import ImportResult, summary
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from napari_confseg.annotate.session import Session
+    from napari_confseg.ingest.pipeline import ImportReport
 
 
 class Finished(QWidget):  # type: ignore[misc]
@@ -80,8 +82,8 @@ MOST = 60
 """Clips on one sheet in a window; ``confseg sectors`` draws them all."""
 
 
-class SheetNotice(QWidget):  # type: ignore[misc]
-    """Shows itself once clips were imported, until it is looked at or the cohort is left."""
+class ImportNotice(QWidget):  # type: ignore[misc]
+    """Result of the last import, in one line; it stays until the cohort is left."""
 
     busy = Signal(object, str)  # BackgroundJob, str: the sheet is being drawn
 
@@ -89,8 +91,14 @@ class SheetNotice(QWidget):  # type: ignore[misc]
         super().__init__()
         self._session = session
         self._names: list[str] = []
+        self._report: ImportReport | None = None
         self.dialog: SheetDialog | None = None
+        self.result: ImportResult | None = None
         self.words = label(role="note")
+        self.list: QToolButton = button(
+            "List …", "What was imported, what was refused and why, what was left out"
+        )
+        self.list.clicked.connect(lambda: self.show_result())
         self.open_sheet: QToolButton = button(
             "Open the sheet",
             "Every new clip with the sector found: is it right, do letters show?",
@@ -99,6 +107,7 @@ class SheetNotice(QWidget):  # type: ignore[misc]
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 2, 0, 2)
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.list)
         row.addWidget(self.open_sheet)
         self._links = links_of(self, (session.events.cohort, self._on_cohort))
         self._on_cohort()
@@ -106,15 +115,27 @@ class SheetNotice(QWidget):  # type: ignore[misc]
     def close_part(self) -> None:
         """Let go of the session."""
         self._links.cut()
-        if self.dialog is not None and isalive(self.dialog):  # a child of the window may go first
-            self.dialog.close()
+        for dialog in (self.dialog, self.result):
+            if dialog is not None and isalive(dialog):  # a child of the window may go first
+                dialog.close()
 
-    def offer(self, report: Any) -> None:
-        """Offer the sheet of what an import brought."""
-        self._names = list(report.imported)
-        n = len(self._names)
-        self.words.setText(f"{n} new clip{'s' * (n != 1)}: check sectors and letters.")
-        self.setVisible(n > 0)
+    def offer(self, report: ImportReport) -> None:
+        """Show the result of an import; what was refused is listed at once."""
+        self._names, self._report = list(report.imported), report
+        check = " Check sectors and letters." if self._names else ""
+        self.words.setText(f"{summary(report)}{check}")
+        self.open_sheet.setVisible(bool(self._names))
+        self.show()
+        if report.refused or report.left_out:
+            self.show_result()
+
+    def show_result(self) -> None:
+        """Show the list of what was imported, refused and left out."""
+        if self._report is not None:
+            if self.result is not None and isalive(self.result):
+                self.result.close()
+            self.result = ImportResult(self.window(), self._report)
+            self.result.show()
 
     def draw(self) -> None:
         """Draw the sheet beside the event loop, and show it. Nothing of it is stored."""
@@ -138,10 +159,10 @@ class SheetNotice(QWidget):  # type: ignore[misc]
     def _show(self, sheet: Image) -> None:
         self.dialog = SheetDialog(self.window(), sheet)
         self.dialog.show()
-        self.hide()
+        self.open_sheet.hide()
 
     def _on_cohort(self, *_: object) -> None:
-        self._names = []
+        self._names, self._report = [], None
         self.hide()
 
 

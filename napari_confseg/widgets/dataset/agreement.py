@@ -1,4 +1,4 @@
-"""How far raters agree: scores, curves, and where they do least."""
+"""Agreement page: scores of each pair of raters, curves, and the worst disagreements."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.results import Compared, Disagreement
     from napari_confseg.store import ClassSpec
 
-PICTURE: Final = QSize(320, 110)
+PICTURE: Final = QSize(300, 104)
 NUMBERED: Final = ("soft Dice", "Dice", "HD95")
 
 
 class AgreementPage(QWidget):  # type: ignore[misc]
-    """Shows a comparison; every wish leaves as a signal.
+    """Comparison of raters; each request leaves as a signal.
 
     Signals
     -------
@@ -221,7 +221,7 @@ class AgreementPage(QWidget):  # type: ignore[misc]
         return made
 
 
-def _facts(state: DatasetState, chosen: frozenset[str]) -> str:
+def _facts(state: DatasetState, chosen: Sequence[str]) -> str:
     if not state.found:
         return "Nobody has marked a clip of this cohort yet."
     if len(chosen) < 2:

@@ -1,15 +1,13 @@
-"""What a build would come to: counts, balance, split, leakage, problems."""
+"""Build page: the form of a dataset, and a preview of counts, balance, split and leakage."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -21,12 +19,20 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.dataset.requests import PARTS, chosen_for_build, rater_choices
+from napari_confseg.annotate.dataset.requests import rater_choices, raters_of_build
 from napari_confseg.annotate.train.next_run import Choice
+from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
 from napari_confseg.widgets.common.choices import Choices, TickList
 from napari_confseg.widgets.common.folder_field import FolderField
 from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
+from napari_confseg.widgets.common.request_form import (
+    FieldEditor,
+    RequestForm,
+    TickEditor,
+    narrow,
+    put,
+)
 from napari_confseg.widgets.common.section import Section
 from napari_confseg.widgets.dataset.plots import ClassBars
 
@@ -79,9 +85,9 @@ class PreviewView(QWidget):  # type: ignore[misc]
             layout.addWidget(widget)
 
     def show_preview(
-        self, preview: Preview | None, classes: Sequence[ClassSpec], *, waiting: str
+        self, preview: Preview | None, classes: Sequence[ClassSpec], *, resumable: str
     ) -> None:
-        """Show it; `waiting` tells of a build that can be resumed."""
+        """Show a preview; `resumable` is a sentence about a build that was stopped."""
         whole = preview is not None and preview.split is not None
         self.bars.setVisible(whole)
         self.split.setVisible(whole)
@@ -99,7 +105,7 @@ class PreviewView(QWidget):  # type: ignore[misc]
             first.hint if first else "",
         )
         self.facts.setText("Not counted yet." if preview is None else _facts(preview))
-        warnings = [*_leaks(preview), *_sizes(preview), *([waiting] if waiting else [])]
+        warnings = [*_leaks(preview), *_sizes(preview), *([resumable] if resumable else [])]
         self.warning.setText("\n".join(warnings))
         self.warning.setVisible(bool(warnings))
         if preview is not None and preview.split is not None:
@@ -176,37 +182,196 @@ FRAMES = {
     "every": "every so many",
     "disagreement": "where raters differ most",
 }
+"""Kind of a frame policy -> what people read."""
+
+PARTS = ("train", "val", "test")
+
+
+class FramesEditor(FieldEditor):
+    """Editor of a frame policy: its kind, and its number unless all frames are taken."""
+
+    def __init__(self) -> None:
+        super().__init__(QWidget())
+        self.kind, self.n = QComboBox(), QSpinBox()
+        for name, text in FRAMES.items():
+            self.kind.addItem(text, name)
+        narrow(self.kind)
+        self.kind.setToolTip("Which of the reviewed frames go in")
+        self.kind.setAccessibleName("Frames")
+        self.kind.activated.connect(self._on_kind)
+        self.n.setRange(1, 1000)
+        self.n.setValue(5)
+        self.n.setToolTip("Every so many frames, or so many of each clip")
+        self.n.setAccessibleName("Number of frames")
+        self.n.valueChanged.connect(lambda _: self.edited.emit())
+        _row(self.native, self.kind, self.n)
+        self._show_number()
+
+    def _on_kind(self, _: int) -> None:
+        self._show_number()
+        self.edited.emit()
+
+    def _show_number(self) -> None:
+        kind = self.kind.currentData()
+        self.n.setVisible(kind != "reviewed")
+        self.n.setPrefix("every " if kind == "every" else "")
+        self.n.setSuffix(" frames" if kind == "every" else " a clip")
+
+    def value(self) -> FramePolicy:
+        """Return the policy."""
+        kind = self.kind.currentData()
+        return FramePolicy(kind=kind, n=1 if kind == "reviewed" else self.n.value())
+
+    def set_value(self, value: FramePolicy) -> None:
+        """Show a policy."""
+        self.kind.setCurrentIndex(self.kind.findData(value.kind))
+        if value.kind != "reviewed":
+            put(self.n, value.n)
+        self._show_number()
+
+
+SIZES = {
+    "": "as recorded",
+    "study": "of a study's networks",
+    "quick": "of quick networks",
+    "normal": "of normal networks",
+    "own": "fit into",
+}
+"""Choice of a size -> what people read."""
+
+
+class SizeEditor(FieldEditor):
+    """Editor of the frames' size: as they are, a network's, or height and width."""
+
+    def __init__(self) -> None:
+        super().__init__(QWidget())
+        self.kind, self.sides = QComboBox(), (QSpinBox(), QSpinBox())
+        for name, text in SIZES.items():
+            self.kind.addItem(text, name)
+        narrow(self.kind)
+        self.kind.setAccessibleName("Size")
+        self.kind.setToolTip("Size that all frames get: scaled to fit, and padded with black")
+        self.kind.activated.connect(self._on_kind)
+        for spin, name, value in zip(self.sides, ("Height", "Width"), (256, 320), strict=True):
+            spin.setRange(8, 8192)
+            spin.setValue(value)
+            spin.setSingleStep(16)
+            spin.setProperty("role", "narrow")
+            spin.setToolTip(f"{name} in pixels")
+            spin.setAccessibleName(f"{name} in pixels")
+            spin.valueChanged.connect(lambda _: self.edited.emit())
+        self._times = QLabel("×")
+        _row(self.native, self.kind, self.sides[0], self._times, self.sides[1])
+        self._show_sides()
+
+    def _on_kind(self, _: int) -> None:
+        self._show_sides()
+        self.edited.emit()
+
+    def _show_sides(self) -> None:
+        for widget in (*self.sides, self._times):
+            widget.setVisible(self.kind.currentData() == "own")
+
+    def value(self) -> tuple[int, int] | str | None:
+        """Return height and width, the name of a network's size, or None."""
+        kind = self.kind.currentData()
+        return (self.sides[0].value(), self.sides[1].value()) if kind == "own" else kind or None
+
+    def set_value(self, value: tuple[int, int] | str | None) -> None:
+        """Show a size."""
+        kind = value if isinstance(value, str) else "own" if value else ""
+        self.kind.setCurrentIndex(self.kind.findData(kind))
+        if isinstance(value, tuple):
+            for spin, side in zip(self.sides, value, strict=True):
+                put(spin, side)
+        self._show_sides()
+
+
+class SharesEditor(FieldEditor):
+    """Editor of the split: percent of training, validation and test; a part of 0 is left out."""
+
+    def __init__(self) -> None:
+        super().__init__(QWidget())
+        self.spins = {part: QSpinBox() for part in PARTS}
+        widgets: list[QWidget] = []
+        for part, spin in self.spins.items():
+            spin.setRange(0, 100)
+            spin.setProperty("role", "narrow")
+            spin.setToolTip(f"Share of {part} in percent; 0 for none")
+            spin.setAccessibleName(f"Share of {part}")
+            spin.valueChanged.connect(lambda _: self.edited.emit())
+            widgets += [spin] if part == "train" else [QLabel(part), spin]
+        _row(self.native, *widgets)
+
+    def value(self) -> dict[str, float]:
+        """Return the shares 0..1 of the parts that are not empty."""
+        shares = {part: spin.value() for part, spin in self.spins.items()}
+        if sum(shares.values()) != 100:
+            raise ValueError(f"The shares must add up to 100 %; now {sum(shares.values())} %.")
+        return {part: share / 100 for part, share in shares.items() if share}
+
+    def set_value(self, value: dict[str, float]) -> None:
+        """Show shares."""
+        for part, spin in self.spins.items():
+            put(spin, round(100 * value.get(part, 0)))
+
+
+class FolderEditor(FieldEditor):
+    """Editor of the dataset's folder, whose last part is the dataset's name."""
+
+    def __init__(self) -> None:
+        self.field = FolderField("Folder of the dataset; versions become v1, v2, ... in it")
+        super().__init__(self.field)
+        self.folder = ""
+        self.field.chosen.connect(self._on_chosen)
+
+    def _on_chosen(self, folder: str) -> None:
+        self.folder = folder
+        self.edited.emit()
+
+    def show_folder(self, folder: str) -> None:
+        """Show a folder."""
+        self.folder = folder
+        self.field.show_place(folder)
+
+    def value(self) -> str:
+        """Return the dataset's name."""
+        return Path(self.folder).name
+
+    def set_value(self, value: str) -> None:
+        """Do nothing: the name follows from the folder."""
 
 
 class BuildPage(QWidget):  # type: ignore[misc]
-    """Shows a wish for a dataset and asks for its changes: `wished` carries changed fields."""
+    """Form of a dataset; `requested` carries request and folder when a person has changed it."""
 
-    wished = Signal(dict)
+    requested = Signal(object, str)
     build_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.raters, self.classes = Choices("Marks of"), Choices("Class")
         self.clips = TickList("Clips")
-        for field, choices in (
-            ("raters", self.raters),
-            ("classes", self.classes),
-            ("clips", self.clips),
-        ):
-            choices.chosen.connect(lambda names, field=field: self.wished.emit({field: names}))
-        self.frames, self.n = QComboBox(), QSpinBox()
-        for name, text in FRAMES.items():
-            self.frames.addItem(text, name)
-        self.frames.activated.connect(
-            lambda _: self.wished.emit({"frames": self.frames.currentData()})
+        self._ticks = {
+            "raters": TickEditor(self.raters, "Tick whose marks go in."),
+            "classes": TickEditor(self.classes, "Tick at least one class."),
+            "clips": TickEditor(self.clips, "Tick at least one clip."),
+        }
+        self.frames, self.shares, self.place = FramesEditor(), SharesEditor(), FolderEditor()
+        editors = {
+            **self._ticks,
+            "frames": self.frames,
+            "size": SizeEditor(),
+            "parts": self.shares,
+            "name": self.place,
+        }
+        self.form = RequestForm(
+            BuildRequest,
+            ("frames", "size", "spacing", "parts", "folds", "seed", "name"),
+            editors=editors,
+            labels={"parts": "Train %", "name": "Folder"},
         )
-        self.n.setRange(1, 1000)
-        self.n.setAccessibleName("Every so many frames, or so many of each clip")
-        self.n.valueChanged.connect(lambda value: self.wished.emit({"n": value}))
-        self._make_size()
-        self._make_split()
-        self.place = FolderField("Folder of the dataset; versions become v1, v2, ... in it")
-        self.place.chosen.connect(lambda text: self.wished.emit({"out": text}))
+        self.form.edited.connect(self._on_edited)
         self.preview = PreviewView()
         self.build = QPushButton("&Build")
         self.build.setProperty("role", "primary")
@@ -216,67 +381,14 @@ class BuildPage(QWidget):  # type: ignore[misc]
         self.build.clicked.connect(self.build_wanted)
         self._lay_out()
 
-    def _make_size(self) -> None:
-        self.resize_frames, self.height_px, self.width_px = QCheckBox("to"), *_sides()
-        self.rescale, self.spacing = QCheckBox("to"), QDoubleSpinBox()
-        self.spacing.setRange(0.01, 5)
-        self.spacing.setDecimals(3)
-        self.spacing.setSingleStep(0.05)
-        self.spacing.setValue(0.2)
-        self.spacing.setSuffix(" mm a pixel")
-        self.resize_frames.setToolTip("Fit all frames into this size, and pad with black")
-        self.rescale.setToolTip("Bring all to this spacing; refused where a clip has none")
-        self.resize_frames.clicked.connect(self._on_size)
-        self.rescale.clicked.connect(self._on_size)
-        for spin in (self.height_px, self.width_px, self.spacing):
-            spin.valueChanged.connect(self._on_size)
-
-    def _on_size(self, *_: object) -> None:
-        size = (self.height_px.value(), self.width_px.value())
-        self.wished.emit(
-            {
-                "size": size if self.resize_frames.isChecked() else None,
-                "spacing": round(self.spacing.value(), 3) if self.rescale.isChecked() else None,
-            }
-        )
-
-    def _make_split(self) -> None:
-        self.shares = [QSpinBox() for _ in PARTS]
-        for spin, part in zip(self.shares, PARTS, strict=True):
-            spin.setRange(0, 100)
-            spin.setProperty("role", "narrow")
-            spin.setToolTip(f"Share of {part} in percent; 0 for none")
-            spin.setAccessibleName(f"Share of {part}")
-            spin.valueChanged.connect(self._on_shares)
-        self.folds, self.seed = QSpinBox(), QSpinBox()
-        self.folds.setRange(0, 20)
-        self.folds.setSpecialValueText("none")
-        self.folds.setToolTip("Folds over all clips, by patient")
-        self.seed.setRange(0, 10**6)
-        for spin in (self.folds, self.seed):
-            spin.setProperty("role", "narrow")
-        self.seed.setToolTip("Another seed, another split as fair")
-        # One fold is no fold.
-        self.folds.valueChanged.connect(lambda v: self.wished.emit({"folds": 2 if v == 1 else v}))
-        self.seed.valueChanged.connect(lambda v: self.wished.emit({"seed": v}))
-
-    def _on_shares(self, *_: object) -> None:
-        self.wished.emit({"shares": tuple(s.value() for s in self.shares)})
+    def _on_edited(self) -> None:
+        request = self.form.request()
+        if request is None:
+            self.build.setEnabled(False)
+        else:
+            self.requested.emit(request, self.place.folder)
 
     def _lay_out(self) -> None:
-        choices = QFormLayout()
-        choices.setContentsMargins(0, 0, 0, 0)
-        choices.addRow("Frames", _row(self.frames, self.n))
-        choices.addRow("Size", _row(self.resize_frames, self.height_px, QLabel("×"), self.width_px))
-        choices.addRow("Spacing", _row(self.rescale, self.spacing))
-        train, val, test = self.shares
-        choices.addRow("Train %", _row(train, QLabel("val"), val, QLabel("test"), test))
-        choices.addRow("Folds", _row(self.folds, QLabel("Seed"), self.seed))
-        choices.addRow("Folder", self.place)
-        what = QWidget()
-        form = QVBoxLayout(what)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.addLayout(choices)
         self.clip_section = Section("Clips", self.clips)
         self.clip_section.open(False)
         layout = QVBoxLayout(self)
@@ -285,82 +397,46 @@ class BuildPage(QWidget):  # type: ignore[misc]
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.classes)
         layout.addWidget(self.clip_section)
-        layout.addWidget(what)
+        layout.addWidget(self.form)
         layout.addWidget(self.preview)
         layout.addWidget(self.build)
         layout.addStretch(1)
 
     def show_state(self, state: DatasetState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
-        """Show the wish and what it would come to."""
-        wish, preview = state.build, state.preview
-        chosen = chosen_for_build(wish, state.found)
+        """Show the request and what it would come to."""
+        if self.form.valid:
+            self._show_ticks(state, classes)
+            self.place.show_folder(state.folder)
+        self.form.set_request(state.build)
+        self.preview.show_preview(state.preview, classes, resumable=state.resumable)
+        number = max((v.number for v in state.versions), default=0) + 1
+        word = "Resume building" if state.resumable else "&Build"
+        self.build.setText(f"{word} version {number}")
+        counted = state.preview is not None and not state.preview.problems
+        self.build.setEnabled(self.form.valid and not busy and counted)
+
+    def _show_ticks(self, state: DatasetState, classes: Sequence[ClassSpec]) -> None:
+        request = state.build
+        chosen = raters_of_build(request, state.found)
+        default = raters_of_build(request.model_copy(update={"raters": ()}), state.found)
+        self._ticks["raters"].show_ticked(chosen, default)
         self.raters.show_choices(rater_choices(state.found, chosen))
+        names = [c.name for c in classes]
+        ticked = [n for n in names if not request.classes or n in request.classes]
+        self._ticks["classes"].show_ticked(ticked, names)
         self.classes.show_choices(
-            [
-                Choice(c.name, c.label, c.color, 0, wish.classes is None or c.name in wish.classes)
-                for c in classes
-            ],
+            [Choice(c.name, c.label, c.color, 0, c.name in ticked) for c in classes],
             counted=False,
         )
-        names = state.clips
-        taken = [n for n in names if wish.clips is None or n in wish.clips]
-        self.clips.show_names(names, taken)
-        self.clip_section.header.setText(f"Clips ({len(taken)} of {len(names)})")
-        self.frames.setCurrentIndex(self.frames.findData(wish.frames))
-        self.n.setVisible(wish.frames != "reviewed")
-        self.n.setPrefix("every " if wish.frames == "every" else "")
-        self.n.setSuffix(" frames" if wish.frames == "every" else " a clip")
-        self._show_numbers(state)
-        self.place.show_place(wish.out)
-        self.preview.show_preview(preview, classes, waiting=state.waiting)
-        number = max((v.number for v in state.versions), default=0) + 1
-        word = "Resume building" if state.waiting else "&Build"
-        self.build.setText(f"{word} version {number}")
-        self.build.setEnabled(not busy and preview is not None and not preview.problems)
-
-    def _show_numbers(self, state: DatasetState) -> None:
-        wish = state.build
-        values = [
-            (self.n, wish.n),
-            (self.folds, wish.folds),
-            (self.seed, wish.seed),
-            *zip(self.shares, wish.shares, strict=True),
-        ]
-        if wish.size is not None:
-            values += [(self.height_px, wish.size[0]), (self.width_px, wish.size[1])]
-        for spin, value in values:
-            spin.blockSignals(True)
-            spin.setValue(value)
-            spin.blockSignals(False)
-        for box, on, spins in (
-            (self.resize_frames, wish.size is not None, (self.height_px, self.width_px)),
-            (self.rescale, wish.spacing is not None, (self.spacing,)),
-        ):
-            box.setChecked(on)
-            for spin in spins:
-                spin.setEnabled(on)
+        taken = [n for n in state.clips if not request.clips or n in request.clips]
+        self._ticks["clips"].show_ticked(taken, state.clips)
+        self.clips.show_names(state.clips, taken)
+        self.clip_section.header.setText(f"Clips ({len(taken)} of {len(state.clips)})")
 
 
-def _sides() -> tuple[QSpinBox, QSpinBox]:
-    made = []
-    for name, value in (("Height", 256), ("Width", 320)):
-        spin = QSpinBox()
-        spin.setRange(8, 8192)
-        spin.setValue(value)
-        spin.setSingleStep(16)
-        spin.setProperty("role", "narrow")
-        spin.setToolTip(f"{name} in pixels")
-        spin.setAccessibleName(f"{name} in pixels")
-        made.append(spin)
-    return made[0], made[1]
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
+def _row(parent: QWidget, *widgets: QWidget) -> None:
+    layout = QHBoxLayout(parent)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(4)
     for widget in widgets:
-        still = isinstance(widget, QLabel | QCheckBox)
-        layout.addWidget(widget, 0 if still else 1)
-    return row
+        layout.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)

@@ -1,4 +1,4 @@
-"""Several raters become one more: see it first, then write it."""
+"""Consensus page: several raters become one more; preview it first, then write it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
     QPushButton,
-    QSpinBox,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_confseg.annotate.dataset.requests import METHODS, chosen_for_consensus, rater_choices
+from napari_confseg.agreement.consensus import METHODS, ConsensusRequest
+from napari_confseg.annotate.dataset.requests import learnt, rater_choices, raters_of_consensus
 from napari_confseg.widgets.common.choices import Choices
 from napari_confseg.widgets.common.icons import note
+from napari_confseg.widgets.common.request_form import RequestForm, TickEditor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 
 class ConsensusPage(QWidget):  # type: ignore[misc]
-    """Shows a wish for a consensus and asks for its changes: `wished` carries changed fields."""
+    """Form of a consensus; `requested` carries the request whenever a person has changed it."""
 
-    wished = Signal(dict)
+    requested = Signal(object)
     preview_wanted = Signal()
     write_wanted = Signal()
 
@@ -42,25 +41,15 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
         super().__init__()
         self._made: ConsensusReport | None = None
         self.raters = Choices("Consensus of")
-        self.raters.chosen.connect(lambda names: self.wished.emit({"raters": names}))
-        self.method, self.method_note = QComboBox(), note()
-        for name in METHODS:
-            self.method.addItem(
-                name.replace("-", " ")
-                .capitalize()
-                .replace("staple", "STAPLE")
-                .replace("Staple", "STAPLE"),
-                name,
-            )
-        self.method.setToolTip("How the marks of several become one")
-        self.method.activated.connect(
-            lambda _: self.wished.emit({"method": self.method.currentData()})
+        self._ticks = TickEditor(self.raters, "Tick at least one rater.")
+        self.form = RequestForm(
+            ConsensusRequest,
+            ("method", "threshold", "least", "name"),
+            editors={"raters": self._ticks},
+            notes=("method",),
         )
-        self.threshold = self._spin("threshold", (1, 100), " %", "From here on a rater says yes")
-        self.least = self._spin("least", (1, 20), " raters", "Who must have reviewed a frame")
-        self.name = QLineEdit()
-        self.name.setToolTip("Name of the new rater; a consensus of that name is replaced")
-        self.name.textEdited.connect(lambda text: self.wished.emit({"name": text}))
+        self.form.edited.connect(self._on_edited)
+        self.method = self.form["method"]
         self.preview = QPushButton("&Preview on this clip")
         self.preview.setToolTip("Show it on the clip on screen; nothing is written")
         self.preview.clicked.connect(self.preview_wanted)
@@ -77,30 +66,21 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
         self.fitted.setMinimumHeight(160)
         self._lay_out()
 
-    def _spin(self, field: str, limits: tuple[int, int], suffix: str, tip: str) -> QSpinBox:
-        spin = QSpinBox()
-        spin.setRange(*limits)
-        spin.setSuffix(suffix)
-        spin.setToolTip(tip)
-        spin.setAccessibleName(tip)
-        spin.valueChanged.connect(lambda value: self.wished.emit({field: value}))
-        return spin
+    def _on_edited(self) -> None:
+        request = self.form.request()
+        if request is None:
+            self.preview.setEnabled(False)
+            self.write.setEnabled(False)
+        else:
+            self.requested.emit(request)
 
     def _lay_out(self) -> None:
-        self._form = QFormLayout()
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self._form.addRow("Method", self.method)
-        self._form.addRow(self.method_note)
-        self._form.addRow("Yes from", self.threshold)
-        self._form.addRow("At least", self.least)
-        self._form.addRow("Name", self.name)
         buttons = QHBoxLayout()
         buttons.addWidget(self.preview, 1)
         buttons.addWidget(self.write, 1)
         layout = QVBoxLayout(self)
         layout.addWidget(self.raters)
-        layout.addLayout(self._form)
+        layout.addWidget(self.form)
         layout.addLayout(buttons)
         layout.addWidget(self.facts)
         layout.addWidget(self.fitted)
@@ -109,26 +89,25 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
     def show_state(
         self, state: DatasetState, classes: Sequence[ClassSpec], clip: str | None, *, busy: bool
     ) -> None:
-        """Show the wish, and what was made last; `clip` is the one on screen."""
-        wish = state.consensus
-        chosen = chosen_for_consensus(wish, state.found)
-        self.raters.show_choices(rater_choices(state.found, chosen))
-        self.method.setCurrentIndex(self.method.findData(wish.method))
-        self.method_note.setText(METHODS[wish.method])
-        self._form.setRowVisible(self.threshold, wish.method in ("majority", "staple"))
-        for spin, value in ((self.threshold, wish.threshold), (self.least, wish.least)):
-            spin.blockSignals(True)
-            spin.setValue(value)
-            spin.blockSignals(False)
-        if self.name.text() != wish.name:
-            self.name.setText(wish.name)
-        self.name.setPlaceholderText(wish.method)
-        enough = len(chosen) >= wish.least
-        self.preview.setEnabled(not busy and enough and clip is not None)
-        self.write.setEnabled(not busy and enough)
+        """Show the request, and what was written last; `clip` is the one on screen."""
+        request = state.consensus
+        chosen = raters_of_consensus(request, state.found)
+        if self.form.valid:
+            self._ticks.show_ticked(chosen, learnt(state.found))
+            self.raters.show_choices(rater_choices(state.found, chosen))
+        self.form.set_request(request)
+        self.form.notes["method"].setText(METHODS[request.method][1])
+        self.form.show_row("threshold", request.method in ("majority", "staple"))
+        name = self.form["name"]
+        if isinstance(name, QLineEdit):
+            name.setPlaceholderText(request.method)
+        enough = len(chosen) >= request.least
+        ready = self.form.valid and not busy and enough
+        self.preview.setEnabled(ready and clip is not None)
+        self.write.setEnabled(ready)
         self._show_made(state.made, classes)
         if not enough:
-            self.facts.setText(f"Tick at least {wish.least} raters, or ask for fewer.")
+            self.facts.setText(f"Tick at least {request.least} raters, or ask for fewer.")
 
     def _show_made(self, made: ConsensusReport | None, classes: Sequence[ClassSpec]) -> None:
         self.fitted.setVisible(bool(made and made.fitted))

@@ -1,4 +1,4 @@
-"""The model's tasks beside the window: one at a time, and a count makes way for what is asked."""
+"""Runner of the Dataset panel's tasks: one at a time; a count makes way for what is asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _On(NamedTuple):
-    chore: BackgroundJob
+    job: BackgroundJob
     task: Task
     counting: bool
     then: Callable[[Any], None] | None
@@ -92,25 +92,25 @@ class TaskRunner(QObject):  # type: ignore[misc]
         except StoreError as error:
             self.failed.emit(error)
             return
-        chore = BackgroundJob(lambda c: task.work(c.report, c.cancelled), self)
-        self._on = _On(chore, task, counting, then)
-        chore.done.connect(self._on_done)
-        chore.failed.connect(self._on_failed)
-        self._line.follow(chore, task.words)
-        chore.start()
+        job = BackgroundJob(lambda c: task.work(c.report, c.cancelled), self)
+        self._on = _On(job, task, counting, then)
+        job.done.connect(self._on_done)
+        job.failed.connect(self._on_failed)
+        self._line.follow(job, task.title)
+        job.start()
         if not counting:
             self.begun.emit()
 
     def stop_counting(self) -> None:
         """Ask a count that is on to stop."""
         if self._on is not None and self._on.counting:
-            self._on.chore.cancel()
+            self._on.job.cancel()
 
     def drop(self) -> None:
         """Ask what is on to stop, and forget what waits."""
         self._next = None
         if self._on is not None:
-            self._on.chore.cancel()
+            self._on.job.cancel()
 
     def _on_done(self, result: Any) -> None:
         done, self._on = self._on, None

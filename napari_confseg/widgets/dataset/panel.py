@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
 from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.dataset.model import DatasetModel
@@ -18,6 +18,7 @@ from napari_confseg.widgets.common.docking import tell_sight
 from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
+from napari_confseg.widgets.common.request_form import narrow
 from napari_confseg.widgets.common.section import still_wheel
 from napari_confseg.widgets.dataset.agreement import AgreementPage
 from napari_confseg.widgets.dataset.build import BuildPage
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.model import DatasetState, Task
     from napari_confseg.annotate.dataset.results import Disagreement
     from napari_confseg.annotate.overlays import Overlay
+    from napari_confseg.dataset.manifest import BuildRequest
 
 FLUSH_SECONDS: Final = 5.0
 """How long a task waits for the latest strokes to reach the store, which it reads."""
@@ -50,8 +52,6 @@ _NO_READER: Final = Problem(
     "nobody",
     "Say who you are in the Annotate panel.",
 )
-
-MIN_WIDTH: Final = 340
 
 
 class DatasetPanel(Panel):
@@ -98,7 +98,7 @@ class DatasetPanel(Panel):
         ):
             self.tabs.addTab(Page(page), name)
             for chooser in page.findChildren(QComboBox):
-                _cut_short(chooser)
+                narrow(chooser)
         self.problem, self.line = ProblemBox(), ProgressRow()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
@@ -106,7 +106,6 @@ class DatasetPanel(Panel):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.line)
-        self.setMinimumWidth(MIN_WIDTH)
         still_wheel(self)
         self.tasks = TaskRunner(self.line, self)
         self._counting = QTimer(self)
@@ -121,19 +120,21 @@ class DatasetPanel(Panel):
         tasks.idle.connect(self._count_soon)
         self._counting.timeout.connect(self._count)
         self.tabs.currentChanged.connect(self._on_tab)
-        self.agreement.raters_wanted.connect(model.choose_raters)
+        self.agreement.raters_wanted.connect(
+            lambda names: model.choose_raters(tuple(sorted(names)))
+        )
         self.agreement.compare_wanted.connect(self._compare)
         self.agreement.report_wanted.connect(self._ask_report)
         self.agreement.frame_wanted.connect(self.show_disagreement)
-        self.consensus.wished.connect(lambda changes: model.want_consensus(**changes))
+        self.consensus.requested.connect(model.request_consensus)
         self.consensus.preview_wanted.connect(self._preview_consensus)
         self.consensus.write_wanted.connect(self._write_consensus)
-        self.build.wished.connect(self._on_build_wish)
+        self.build.requested.connect(self._on_build_requested)
         self.build.build_wanted.connect(lambda: self.run(model.build_version))
-        self.export.wished.connect(lambda changes: model.want_export(**changes))
+        self.export.requested.connect(model.request_export)
         self.export.export_wanted.connect(lambda: self.run(model.export_version))
         self.versions.changes_wanted.connect(
-            lambda a, b: self.run(lambda: model.tell_changes(a, b))
+            lambda a, b: self.run(lambda: model.compare_versions(a, b))
         )
         self.versions.check_wanted.connect(lambda v: self.run(lambda: model.check(v)))
 
@@ -185,8 +186,8 @@ class DatasetPanel(Panel):
         self.agreement.show_state(state, classes, busy=busy)
         self.consensus.show_state(state, classes, clip.name if clip else None, busy=busy)
         self.build.show_state(state, classes, busy=busy)
-        place = state.export.out or str(self.model.export_place())
-        self.export.show_state(state, place, busy=busy)
+        place = state.export_folder or str(self.model.export_place())
+        self.export.show_state(state, self.model.version_to_export(), place, busy=busy)
         self.versions.show_state(state, busy=busy)
         first = state.problems[0] if state.problems else None
         more = f" ({len(state.problems) - 1} more)" if len(state.problems) > 1 else ""
@@ -226,8 +227,8 @@ class DatasetPanel(Panel):
         if self._wants_counting():
             self._counting.start()
 
-    def _on_build_wish(self, changes: dict[str, Any]) -> None:
-        self.model.want_build(**changes)
+    def _on_build_requested(self, request: BuildRequest, folder: str) -> None:
+        self.model.request_build(request, folder)
         self.tasks.stop_counting()
         self._counting.start()
 
@@ -235,7 +236,7 @@ class DatasetPanel(Panel):
 
     def _ask_report(self) -> None:
         name = f"{self.session.cohort.meta.name}-agreement.html" if self.session.cohort else ""
-        beside = Path(self.model.state.build.out).parent / name
+        beside = Path(self.model.state.folder).parent / name
         chosen, _ = QFileDialog.getSaveFileName(
             self, "Write the report", str(beside), "Web page (*.html)"
         )
@@ -302,10 +303,3 @@ class DatasetPanel(Panel):
             with suppress(BlindedError):  # written all the same, for those who may see it
                 session.show_rater(made.rater)
         self._look()
-
-
-def _cut_short(chooser: QComboBox) -> None:
-    """Let long words in a chooser not widen the page."""
-    chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    chooser.setMinimumContentsLength(8)
-    chooser.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -1,4 +1,4 @@
-"""What has been frozen, what changed between versions, and whether a version still stands."""
+"""Versions page: frozen versions, differences between them, and checks."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class VersionsPage(QWidget):  # type: ignore[misc]
         self.list.setAccessibleName("Versions")
         self.list.setToolTip("Choose two (Ctrl+click) to compare them, or one with the one before")
         self.list.setFixedHeight(150)
-        self.list.itemSelectionChanged.connect(self._settle)
+        self.list.itemSelectionChanged.connect(self._update_buttons)
         self.changes = QPushButton("What &changed")
         self.changes.clicked.connect(self._on_changes)
         self.check = QPushButton("Chec&k")
         self.check.setToolTip("Is every file as it was frozen, and the cohort as it was then?")
         self.check.clicked.connect(lambda: self.check_wanted.emit(self._chosen()[-1]))
-        self.told = QPlainTextEdit()
-        self.told.setReadOnly(True)
-        self.told.setAccessibleName("What was found")
-        self.told.setMinimumHeight(120)
-        self.told.setTabChangesFocus(True)
+        self.findings = QPlainTextEdit()
+        self.findings.setReadOnly(True)
+        self.findings.setAccessibleName("Findings")
+        self.findings.setMinimumHeight(120)
+        self.findings.setTabChangesFocus(True)
         buttons = QHBoxLayout()
         buttons.addWidget(self.changes, 1)
         buttons.addWidget(self.check, 1)
@@ -68,21 +68,21 @@ class VersionsPage(QWidget):  # type: ignore[misc]
         layout.addWidget(self.none)
         layout.addWidget(self.list)
         layout.addLayout(buttons)
-        layout.addWidget(self.told, 1)
+        layout.addWidget(self.findings, 1)
 
     def show_state(self, state: DatasetState, *, busy: bool) -> None:
         """Show the versions, and what was found of them."""
         self._busy = busy
-        self.place.setText(f"In {state.build.out}")
-        self.place.setVisible(bool(state.build.out))
+        self.place.setText(f"In {state.folder}")
+        self.place.setVisible(bool(state.folder))
         if state.versions != self._versions:
             self._versions = state.versions
             self._fill()
         self.none.setVisible(not state.versions)
-        text = "\n".join(state.told)
-        if self.told.toPlainText() != text:
-            self.told.setPlainText(text)
-        self._settle()
+        text = "\n".join(state.findings)
+        if self.findings.toPlainText() != text:
+            self.findings.setPlainText(text)
+        self._update_buttons()
 
     def _fill(self) -> None:
         self.list.clear()
@@ -114,7 +114,7 @@ class VersionsPage(QWidget):  # type: ignore[misc]
         if pair is not None:
             self.changes_wanted.emit(*pair)
 
-    def _settle(self) -> None:
+    def _update_buttons(self) -> None:
         pair = self._pair()
         self.changes.setText(
             f"What &changed, v{pair[0]} to v{pair[1]}" if pair else "What &changed"

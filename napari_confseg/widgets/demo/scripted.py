@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import zarr
 
+from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.widgets.demo.summary import Facts, Shot, write_summary
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ class ScriptedDemo:
         reports: list[Any] = []
         self.annotate.cohort_actions.imported.connect(reports.append)
         with as_file(files("sample_data") / "clips" / CLIP) as source:
-            self.annotate.cohort_actions.import_clips([str(source)], "real-1")
+            self.annotate.cohort_actions.import_clips(
+                [str(source)], ImportOptions(patient="real-1")
+            )
             self.hand.wait_until(lambda: bool(reports), 60)
         if not reports[0].imported:
             raise RuntimeError("; ".join(reason for _, reason in reports[0].refused))

@@ -1,4 +1,4 @@
-"""Which method, with which numbers, loss and levels: rows of the form of the next run."""
+"""Form of the next run: classes, raters, method with its parameters, size and device."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.train.next_run import SIZES
+from napari_confseg.job import FitRequest
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.widgets.common.choices import Choices, chooser, select
 from napari_confseg.widgets.common.icons import note
+from napari_confseg.widgets.common.request_form import ComboEditor, RequestForm
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.train.model import TrainingState
-    from napari_confseg.annotate.train.next_run import Wish
+    from napari_confseg.annotate.train.next_run import RunSettings
 
 
 OWN: Final = "The method's own"
 
 
 class MethodRows(QObject):  # type: ignore[misc]
-    """Shows what is wished of method, loss and levels; `wished` carries what changes of it."""
+    """Shows what is edited of method, loss and levels; `edited` carries what changes of it."""
 
-    wished = Signal(dict)
+    edited = Signal(dict)
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,15 +48,15 @@ class MethodRows(QObject):  # type: ignore[misc]
         self._chosen: dict[str, float] = {}
         self._fill()
         self.chooser.activated.connect(
-            lambda _: self.wished.emit({"method": self.chooser.currentData()})
+            lambda _: self.edited.emit({"method": self.chooser.currentData()})
         )
-        self.loss.activated.connect(lambda _: self.wished.emit({"loss": self.loss.currentData()}))
+        self.loss.activated.connect(lambda _: self.edited.emit({"loss": self.loss.currentData()}))
         self.levels.activated.connect(
-            lambda _: self.wished.emit({"levels": self.levels.currentData()})
+            lambda _: self.edited.emit({"levels": self.levels.currentData()})
         )
         for name, box in self.params.items():
             box.valueChanged.connect(
-                lambda value, n=name: self.wished.emit({"params": self._chosen | {n: value}})
+                lambda value, n=name: self.edited.emit({"params": self._chosen | {n: value}})
             )
 
     def _fill(self) -> None:
@@ -70,28 +72,29 @@ class MethodRows(QObject):  # type: ignore[misc]
                 box.setItemData(box.count() - 1, purpose, Qt.ItemDataRole.ToolTipRole)
 
     def add_to(self, form: QFormLayout) -> None:
-        """Add the rows to `form`."""
+        """Add the rows at the top of `form`."""
         self._form = form
-        form.addRow("&Method", self.chooser)
-        form.addRow(_lines(self.note, 3))
+        rows: list[tuple[Any, ...]] = [("&Method", self.chooser), (_lines(self.note, 3),)]
         for name, box in self.params.items():
             self.labels[name].setBuddy(box)
-            form.addRow(self.labels[name], box)
-        form.addRow("&Loss", self.loss)
-        form.addRow(_lines(self.loss_note, 2))
-        form.addRow("&Percent", self.levels)
-        form.addRow(_lines(self.levels_note, 2))
+            rows.append((self.labels[name], box))
+        rows += [("&Loss", self.loss), (_lines(self.loss_note, 2),)]
+        rows += [("&Percent", self.levels), (_lines(self.levels_note, 2),)]
+        for i, row in enumerate(rows):
+            form.insertRow(i, *row)
 
-    def show_wish(self, wish: Wish) -> None:
+    def show_settings(self, settings: RunSettings) -> None:
         """Show the chosen method, its numbers, the loss and the levels, each with what it does."""
-        about = METHODS[wish.method]
-        select(self.chooser, wish.method)
-        self._show_choice(self.loss, self.loss_note, wish.loss, LOSSES[wish.loss or about.loss])
+        about = METHODS[settings.method]
+        select(self.chooser, settings.method)
         self._show_choice(
-            self.levels, self.levels_note, wish.levels, LEVELS[wish.levels or about.levels]
+            self.loss, self.loss_note, settings.loss, LOSSES[settings.loss or about.loss]
         )
-        self._chosen = dict(wish.params)
-        values = {p: wish.params.get(p, v.default) for p, v in about.parameters.items()}
+        self._show_choice(
+            self.levels, self.levels_note, settings.levels, LEVELS[settings.levels or about.levels]
+        )
+        self._chosen = dict(settings.params)
+        values = {p: settings.params.get(p, v.default) for p, v in about.parameters.items()}
         for name, box in self.params.items():
             self._form.setRowVisible(box, name in values)
         for name, parameter in about.parameters.items():
@@ -131,10 +134,10 @@ THIS_COHORT: Final = "This cohort, as it is now"
 ANOTHER_FOLDER: Final = "Another dataset…"
 
 
-class PlanForm(QWidget):  # type: ignore[misc]
-    """Shows a plan and asks for changes of the wish: `wished` carries its changed fields."""
+class FitForm(QWidget):  # type: ignore[misc]
+    """Form of the next run; `edited` carries the settings that a person has changed."""
 
-    wished = Signal(dict)
+    edited = Signal(dict)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -147,33 +150,21 @@ class PlanForm(QWidget):  # type: ignore[misc]
         self._listed: tuple[tuple[str | None, str], ...] = ()
         self._chosen = 0
         self.classes = Choices("Learn")
-        self.classes.chosen.connect(lambda names: self.wished.emit({"classes": names}))
+        self.classes.chosen.connect(lambda names: self.edited.emit({"classes": names}))
         self.raters = Choices("Learn from")
-        self.raters.chosen.connect(lambda names: self.wished.emit({"raters": names}))
+        self.raters.chosen.connect(lambda names: self.edited.emit({"raters": names}))
         self.method = MethodRows()
-        self.method.wished.connect(self.wished)
-        self.size = chooser()
-        self.device = chooser("Where to train. Automatic takes a GPU if there is one.")
-        self._fill_choosers()
+        self.method.edited.connect(self.edited)
+        self._device = ComboEditor("Device")
+        self.fields = RequestForm(
+            FitRequest, ("size", "device"), editors={"device": self._device}, notes=("size",)
+        )
+        self.fields.edited.connect(lambda: self.edited.emit(self.fields.values()))
+        self.method.add_to(self.fields.rows)
+        self.size, self.device = self.fields["size"], self._device.box
         self._lay_out()
 
-    def _fill_choosers(self) -> None:
-        for i, (name, text) in enumerate(SIZES.items()):
-            self.size.addItem(name.capitalize(), name)
-            self.size.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
-        self.size.activated.connect(lambda _: self.wished.emit({"size": self.size.currentData()}))
-        self.device.activated.connect(
-            lambda _: self.wished.emit({"device": self.device.currentData()})
-        )
-
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        self.method.add_to(form)
-        form.addRow("Si&ze", self.size)
-        form.addRow("&Device", self.device)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         data = QFormLayout()
@@ -185,27 +176,23 @@ class PlanForm(QWidget):  # type: ignore[misc]
             layout.addWidget(heading)
             layout.addWidget(choices)
         layout.addSpacing(4)
-        layout.addLayout(form)
+        layout.addWidget(self.fields)
 
     def show_state(self, state: TrainingState) -> None:
-        """Show the wish and what comes of it."""
-        wish = state.wish
+        """Show the settings and what comes of them."""
+        settings, coming = state.settings, state.next_run
         self._show_data(state)
-        self.classes.show_choices(state.plan.classes)
-        self.raters.show_choices(state.plan.raters)
-        self._headings[0].setVisible(bool(state.plan.classes))
-        self._headings[1].setVisible(bool(state.plan.raters))
-        self.method.show_wish(wish)
-        select(self.size, wish.size)
-        self.size.setToolTip(SIZES[wish.size])
-        if self.device.count() != len(state.devices):
-            self.device.clear()
-            for name, text in state.devices:
-                self.device.addItem(text, name)
-        select(self.device, wish.device)
+        self.classes.show_choices(coming.classes)
+        self.raters.show_choices(coming.raters)
+        self._headings[0].setVisible(bool(coming.classes))
+        self._headings[1].setVisible(bool(coming.raters))
+        self.method.show_settings(settings)
+        self._device.show_choices([(text, name) for name, text in state.devices])
+        self.fields.set_values({"size": settings.size, "device": settings.device})
+        self.fields.notes["size"].setText(SIZES[settings.size])
 
     def _show_data(self, state: TrainingState) -> None:
-        chosen = state.wish.dataset
+        chosen = state.settings.dataset
         listed: tuple[tuple[str | None, str], ...] = ((None, THIS_COHORT), *state.datasets)
         if chosen not in [place for place, _ in listed]:
             listed = (*listed, (chosen, str(chosen)))
@@ -223,11 +210,11 @@ class PlanForm(QWidget):  # type: ignore[misc]
 
     def _on_data(self, index: int) -> None:
         if index < len(self._listed):
-            self.wished.emit({"dataset": self._listed[index][0]})
+            self.edited.emit({"dataset": self._listed[index][0]})
             return
         begin = str(Path(self._listed[1][0] or "").parent) if len(self._listed) > 1 else ""
         folder = QFileDialog.getExistingDirectory(self, "Folder of a frozen dataset", begin)
         if folder:
-            self.wished.emit({"dataset": folder})
+            self.edited.emit({"dataset": folder})
         else:  # the entry that asked for it is no choice
             self.data.setCurrentIndex(self._chosen)

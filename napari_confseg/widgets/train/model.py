@@ -1,4 +1,4 @@
-"""What the model says on the clip on screen: show it, take from it, let it mark more."""
+"""The model on the clip on screen: show its marks, accept them, predict."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ModelOnClip(QWidget):  # type: ignore[misc]
-    """Controls for one run's marks on one clip; every wish leaves as a signal.
+    """Controls for one run's marks on one clip; every settings leaves as a signal.
 
     Signals
     -------

@@ -19,7 +19,7 @@ from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
-from napari_confseg.widgets.train.form import PlanForm
+from napari_confseg.widgets.train.form import FitForm
 from napari_confseg.widgets.train.model import ModelOnClip
 from napari_confseg.widgets.train.run import RunList, RunView
 from napari_confseg.widgets.train.run_follower import RunFollower
@@ -61,7 +61,7 @@ class TrainPanel(Panel):
     def _build(self) -> None:
         self.cohort_name, self.counts = QLabel(), note()
         self.cohort_name.setProperty("role", "title")
-        self.form, self.run, self.model, self.runs = PlanForm(), RunView(), ModelOnClip(), RunList()
+        self.form, self.run, self.model, self.runs = FitForm(), RunView(), ModelOnClip(), RunList()
         self.start = QPushButton("&Start training")
         self.start.setProperty("role", "primary")
         self.start.setToolTip(
@@ -95,7 +95,7 @@ class TrainPanel(Panel):
 
     def _connect(self) -> None:
         session, training = self.session, self.training
-        self.form.wished.connect(lambda changes: training.want(**changes))
+        self.form.edited.connect(lambda changes: training.change_settings(**changes))
         self.start.clicked.connect(self.start_run)
         self.run.stop_wanted.connect(training.stop)
         self.run.resume_wanted.connect(self.resume_run)
@@ -196,16 +196,16 @@ class TrainPanel(Panel):
         session = self.session
         cohort = session.cohort
         self.cohort_name.setText(cohort.meta.name if cohort else "No cohort open")
-        self.counts.setText(state.plan.counts)
-        self.counts.setVisible(bool(state.plan.counts))
+        self.counts.setText(state.next_run.counts)
+        self.counts.setVisible(bool(state.next_run.counts))
         self.form.setVisible(cohort is not None)
         self.form.show_state(state)
-        self.start.setEnabled(state.plan.request is not None)
+        self.start.setEnabled(state.next_run.request is not None)
         self.start.setVisible(cohort is not None)
-        self.reason.setText(state.plan.reason)
-        self.reason.setVisible(bool(state.plan.reason))
-        self.caution.setText(state.plan.caution)
-        self.caution.setVisible(bool(state.plan.caution))
+        self.reason.setText(state.next_run.reason)
+        self.reason.setVisible(bool(state.next_run.reason))
+        self.caution.setText(state.next_run.caution)
+        self.caution.setVisible(bool(state.next_run.caution))
         self.problem.say(state.problem)
         watched = state.watched
         self.run_section.setVisible(watched is not None)

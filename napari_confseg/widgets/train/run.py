@@ -1,4 +1,4 @@
-"""The run on show: where it stands, how far it is, what it learns; and the list of all runs."""
+"""The run on show (state, progress, curves), and the list of all runs."""
 
 from __future__ import annotations
 

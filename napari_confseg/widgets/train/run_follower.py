@@ -1,4 +1,4 @@
-"""Looks at the runs from time to time, as long as somebody may see them."""
+"""Polling of the runs, as long as the panel is there."""
 
 from __future__ import annotations
 

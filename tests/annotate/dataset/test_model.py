@@ -1,4 +1,4 @@
-"""The annotation lead's bench without Qt: from two raters to an export, and what can go wrong."""
+"""Model of the Dataset panel: from two raters to an export, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from zarr.storage import LocalStore
 
-from napari_confseg.agreement import consensus
+from napari_confseg.agreement.consensus import ConsensusRequest
 from napari_confseg.annotate.dataset.model import DatasetModel
-from napari_confseg.annotate.dataset.requests import (
-    FORMATS,
-    METHODS,
-    chosen_for_export,
-    rater_choices,
-)
+from napari_confseg.annotate.dataset.requests import rater_choices, rater_of_export
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.dataset.build import BuildStopped
-from napari_confseg.formats import export as exports
+from napari_confseg.dataset.manifest import BuildRequest
+from napari_confseg.formats.export import ExportRequest
 from napari_confseg.store import Cohort, StoreError
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip
@@ -67,9 +64,13 @@ def codes(bench: DatasetModel) -> set[str]:
     return {p.code for p in bench.state.problems}
 
 
-def test_what_is_offered_is_what_there_is() -> None:
-    assert set(METHODS) == set(consensus.METHODS)
-    assert set(FORMATS) == set(exports.FORMATS)
+HALVES = {"train": 0.5, "val": 0.25, "test": 0.25}
+
+
+def ask_build(bench: DatasetModel, folder: str | None = None, **fields: Any) -> None:
+    """Change some fields of the request for a dataset."""
+    request = BuildRequest(**(dict(bench.state.build) | fields))
+    bench.request_build(request, folder)
 
 
 def test_the_whole_way(bench: DatasetModel, study: Cohort, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_the_whole_way(bench: DatasetModel, study: Cohort, tmp_path: Path) -> No
     do(bench, lambda: bench.write_report(tmp_path / "page.html"))
     assert "Worst disagreements" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
-    bench.want_consensus(method="mean")
+    bench.request_consensus(ConsensusRequest(method="mean"))
     shown: list[Overlay] = []
     do(bench, lambda: bench.preview_consensus("c1", shown.append))
     assert "mean" not in study.clip("c1").raters()
@@ -97,23 +98,23 @@ def test_the_whole_way(bench: DatasetModel, study: Cohort, tmp_path: Path) -> No
         assert np.array_equal(planes, written.read_planes(study.meta.class_index(name)))
 
     do(bench, bench.look)
-    bench.want_build(shares=(50, 25, 25))
+    ask_build(bench, parts=HALVES)
     do(bench, bench.preview_build)
     preview = bench.state.preview
     assert preview is not None
     assert (preview.request.raters, preview.frames, preview.patients) == (("mean",), 8, 4)
     do(bench, bench.build_version)
     assert [v.number for v in bench.state.versions] == [1]
-    assert bench.state.told == ("Built version 1.",)
+    assert bench.state.findings == ("Built version 1.",)
     do(bench, bench.build_version)
-    assert bench.state.told == ("Nothing has changed since version 1.",)
-    bench.want_build(classes=frozenset({"pleura"}))
+    assert bench.state.findings == ("Nothing has changed since version 1.",)
+    ask_build(bench, classes=("pleura",))
     do(bench, bench.build_version)
-    do(bench, lambda: bench.tell_changes(1, 2))
-    assert bench.state.told[0] == "From version 1 to version 2:"
-    assert any(line.startswith("classes:") for line in bench.state.told)
+    do(bench, lambda: bench.compare_versions(1, 2))
+    assert bench.state.findings[0] == "From version 1 to version 2:"
+    assert any(line.startswith("classes:") for line in bench.state.findings)
 
-    bench.want_export(format="coco", version=1)
+    bench.request_export(ExportRequest(format="coco"), version=1)
     place = bench.export_place()
     assert place == tmp_path / "ward-dataset-exports" / "v1-coco"
     do(bench, bench.export_version)
@@ -125,45 +126,61 @@ def test_the_whole_way(bench: DatasetModel, study: Cohort, tmp_path: Path) -> No
 
 
 def test_a_stopped_build_says_so_and_goes_on(bench: DatasetModel) -> None:
-    bench.want_build(shares=(50, 25, 25))
+    ask_build(bench, parts=HALVES)
     calls: list[int] = []
     do(bench, bench.build_version, lambda: len(calls) == 2 or bool(calls.append(1)))
-    assert "stopped after 3 of 4 clips" in bench.state.waiting
+    assert "stopped after 3 of 4 clips" in bench.state.resumable
     assert not bench.state.versions
     do(bench, bench.build_version)
-    assert not bench.state.waiting
+    assert not bench.state.resumable
     assert len(bench.state.versions) == 1
 
 
 def test_a_changed_source_is_told(bench: DatasetModel, study: Cohort) -> None:
-    bench.want_build(shares=(50, 25, 25))
+    ask_build(bench, parts=HALVES)
     do(bench, bench.build_version)
     do(bench, lambda: bench.check(1))
-    assert bench.state.told == ("Version 1 is whole, and its sources are as they were.",)
+    assert bench.state.findings == ("Version 1 is whole, and its sources are as they were.",)
     study.clip("c2").rater("anna").write_plane(1, 0, np.full((48, 64), 40, np.uint8))
     do(bench, lambda: bench.check(1))
-    assert bench.state.told == ("c2: marks of anna changed",)
+    assert bench.state.findings == ("c2: marks of anna changed",)
 
 
 @pytest.mark.parametrize(
-    ("wish", "code"),
+    "wrong",
     [
-        ({"shares": (70, 20, 20)}, "split"),
-        ({"raters": frozenset()}, "too-few-raters"),
-        ({"classes": frozenset()}, "classes"),
-        ({"clips": frozenset()}, "clips"),
-        ({"out": "/tmp/Not Legal"}, "name"),
-        ({"size": (2, 2)}, "request"),
+        {"parts": {"train": 0.7, "val": 0.2, "test": 0.2}},
+        {"name": "Not Legal"},
+        {"size": (2, 2)},
+        {"folds": 1},
     ],
 )
-def test_choices_that_make_no_sense_are_refused(
-    bench: DatasetModel, wish: dict[str, Any], code: str
-) -> None:
-    bench.want_build(**wish)
-    do(bench, bench.build_version)
-    assert codes(bench) == {code}
-    bench.want_build(seed=1)  # another wish: the complaint goes
+def test_choices_that_make_no_sense_are_no_request(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        BuildRequest(**({"name": "ward"} | wrong))
+
+
+def test_another_request_forgets_what_came_of_the_last(bench: DatasetModel) -> None:
+    do(bench, bench.compare)
+    bench.choose_raters(("anna",))
+    assert bench.state.compared is None
+    do(bench, bench.compare)
+    assert codes(bench) == {"too-few-raters"}
+    do(bench, bench.write_consensus)
+    assert bench.state.made is not None
     assert codes(bench) == set()
+    bench.request_consensus(ConsensusRequest(method="mean"))
+    assert bench.state.made is None
+    ask_build(bench, parts=HALVES)
+    do(bench, bench.build_version)
+    assert bench.state.findings
+    bench.request_export(ExportRequest(format="png"))
+    do(bench, bench.export_version)
+    assert bench.state.exported
+    bench.request_export(ExportRequest(format="tiff"))
+    assert bench.state.exported == ()
+    ask_build(bench, seed=1)
+    assert bench.state.findings == ()
 
 
 def test_one_rater_nobody_and_one_patient(tmp_path: Path) -> None:
@@ -185,7 +202,7 @@ def test_one_rater_nobody_and_one_patient(tmp_path: Path) -> None:
     do(bench, bench.preview_build)
     assert bench.state.preview is not None
     assert {p.code for p in bench.state.preview.problems} == {"split"}
-    bench.want_build(shares=(100, 0, 0))
+    ask_build(bench, parts={"train": 1})
     do(bench, bench.build_version)
     assert len(bench.state.versions) == 1
 
@@ -193,7 +210,7 @@ def test_one_rater_nobody_and_one_patient(tmp_path: Path) -> None:
 def test_what_is_damaged_keeps_nobody_out(
     bench: DatasetModel, study: Cohort, tmp_path: Path
 ) -> None:
-    bench.want_build(shares=(50, 25, 25))
+    ask_build(bench, parts=HALVES)
     do(bench, bench.build_version)
     (tmp_path / "ward-dataset" / "v1" / "manifest.json").write_text("{}")
     (tmp_path / "ward.zarr" / "c1" / "zarr.json").write_text('{"zarr_format": 3}')
@@ -207,7 +224,7 @@ def test_what_is_damaged_keeps_nobody_out(
 
 def test_a_place_that_cannot_be_written_costs_nothing(bench: DatasetModel, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    bench.want_build(out=str(tmp_path / "file" / "ds"))
+    ask_build(bench, str(tmp_path / "file" / "ds"))
     do(bench, bench.build_version)
     assert codes(bench) == {"disk"}
     bench.open(None)
@@ -219,16 +236,15 @@ def test_the_rater_that_is_shown_is_the_one_exported(bench: DatasetModel, tmp_pa
     do(bench, bench.build_version)
     (version,) = bench.state.versions
     assert [r.title for r in version.raters] == ["anna (reader)", "bert (reader)"]
-    assert chosen_for_export(bench.state.export, bench.state.versions) == (version, "anna")
-    bench.want_export(format="png", out=str(tmp_path / "first"))
-    do(bench, bench.export_version)  # nobody has touched the chooser
-    assert not codes(bench)
-    bench.want_export(rater="bert", out=str(tmp_path / "second"))
-    do(bench, bench.export_version)
-    # One that another version had is not what is shown now.
-    bench.want_export(rater="gone", out=str(tmp_path / "third"))
-    assert chosen_for_export(bench.state.export, bench.state.versions) == (version, "anna")
-    do(bench, bench.export_version)
+    shown = []
+    # Nobody has touched the list; another is chosen; one that only another version had.
+    for rater, folder in ((None, "first"), ("bert", "second"), ("gone", "third")):
+        request = ExportRequest(format="png", rater=rater)
+        bench.request_export(request, folder=str(tmp_path / folder))
+        shown.append(rater_of_export(request, bench.version_to_export()))
+        do(bench, bench.export_version)
+        assert not codes(bench)
+    assert shown == ["anna", "bert", "anna"]
     said = [(tmp_path / n / "EXPORT.md").read_text("utf-8") for n in ("first", "second", "third")]
     assert ["Rater `anna`" in t for t in said] == [True, False, True]
     assert "Rater `bert`" in said[1]

@@ -24,15 +24,15 @@ from napari_confseg.annotate.train.inventory import (
     survey_dataset,
 )
 from napari_confseg.annotate.train.model import Training
-from napari_confseg.annotate.train.next_run import Reality, Wish, plan
+from napari_confseg.annotate.train.next_run import Context, RunSettings, next_run
 from napari_confseg.annotate.train.run_monitor import (
-    Watch,
+    RunMonitor,
     found_runs,
     log_tail,
     run_name,
     runs_folder,
 )
-from napari_confseg.annotate.train.runs import Phase, Record, Signs, fold, in_words, resolve
+from napari_confseg.annotate.train.runs import FolderStatus, Phase, Record, fold, in_words, resolve
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import (
@@ -109,12 +109,12 @@ def test_undefined_values_leave_a_gap_not_a_zero() -> None:
     assert record.curves["val_dice"] == ((3, 0.2),)
 
 
-def state_of(events: list[Event], **signs: Any) -> Any:
-    return resolve("m1", RunFolder(Path("m1")), FIT, fold(Record(), events), Signs(**signs))
+def state_of(events: list[Event], **status: Any) -> Any:
+    return resolve("m1", RunFolder(Path("m1")), FIT, fold(Record(), events), FolderStatus(**status))
 
 
 @pytest.mark.parametrize(
-    ("events", "signs", "phase"),
+    ("events", "status", "phase"),
     [
         ([], {"alive": True}, Phase.STARTING),
         ([Started(time=at(0))], {"alive": True}, Phase.RUNNING),
@@ -147,8 +147,8 @@ def state_of(events: list[Event], **signs: Any) -> Any:
         ),
     ],
 )
-def test_where_a_run_stands(events: list[Event], signs: dict[str, Any], phase: Phase) -> None:
-    assert state_of(events, **signs).phase is phase
+def test_where_a_run_stands(events: list[Event], status: dict[str, Any], phase: Phase) -> None:
+    assert state_of(events, **status).phase is phase
 
 
 def test_a_failure_is_told_in_the_trainers_own_words() -> None:
@@ -203,26 +203,26 @@ def test_durations_as_a_person_would_say_them(seconds: float, words: str) -> Non
 
 
 def test_a_watch_begun_late_sees_what_one_begun_early_sees(run: RunFolder) -> None:
-    early = Watch(run)
+    early = RunMonitor(run)
     assert early.state.phase is Phase.STARTING
     with run.hold():
         for event in (Started(), score(1, 0.2), Progress(current=1, maximum=3), score(2, 0.3)):
             run.append(event)
             early.poll()
         assert early.state.phase is Phase.RUNNING
-        assert Watch(run).state == early.state
+        assert RunMonitor(run).state == early.state
         run.cancel()
         assert early.poll().phase is Phase.STOPPING
         run.finish(Result(stopped=True, steps=2, best_step=2, scores={"val_dice": 0.3}))
         run.append(Cancelled())
         assert early.poll().phase is Phase.STOPPED
-    assert Watch(run).state == early.poll()
+    assert RunMonitor(run).state == early.poll()
 
 
 def test_a_run_that_dies_is_not_shown_as_running(run: RunFolder) -> None:
     with run.hold():
         run.append(Started())
-        watch = Watch(run)
+        watch = RunMonitor(run)
         assert watch.state.phase is Phase.RUNNING
     (run.path / LOG).write_text(
         "step 3\nTraceback (most recent call last):\n  ...\nOSError: gone\n"
@@ -232,8 +232,8 @@ def test_a_run_that_dies_is_not_shown_as_running(run: RunFolder) -> None:
 
 
 def test_a_run_nobody_ever_began_is_not_awaited_for_ever(run: RunFolder) -> None:
-    assert Watch(run).state.phase is Phase.STARTING
-    assert Watch(aged(run)).state.phase is Phase.ENDED
+    assert RunMonitor(run).state.phase is Phase.STARTING
+    assert RunMonitor(aged(run)).state.phase is Phase.ENDED
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
@@ -286,14 +286,14 @@ def test_a_run_is_a_process_of_its_own(run: RunFolder, stand_in: Callable[[str],
         "    run.finish(Result(stopped=True))\n"
         "    run.append(Cancelled())\n"
     )
-    watch = Watch(aged(run))
+    watch = RunMonitor(aged(run))
     assert watch.state.phase is Phase.ENDED
     for n in (1, 2):
         watch.launch()
         assert watch.state.phase.live
         until(lambda: watch.poll().phase is Phase.RUNNING)
         facts = watch.state.record.last.facts  # type: ignore[union-attr]
-        assert Watch(run).state.phase is Phase.RUNNING
+        assert RunMonitor(run).state.phase is Phase.RUNNING
         run.cancel()  # before anything can fail that would leave the process behind
         until(lambda: watch.poll().phase is Phase.STOPPED)
         assert facts == {"nice": max(os.nice(0), 10), "own session": True}
@@ -305,7 +305,7 @@ def test_a_trainer_that_cannot_even_start_is_told(
     run: RunFolder, stand_in: Callable[[str], None]
 ) -> None:
     stand_in("import no_such_library\n")
-    watch = Watch(run)
+    watch = RunMonitor(run)
     watch.launch()
     until(lambda: not watch.poll().phase.live)
     assert watch.state.phase is Phase.ENDED
@@ -407,13 +407,13 @@ def test_what_is_reviewed_now_replaces_what_was_known(reviewed: Cohort) -> None:
 # ---- what the next run would be -----------------------------------------------------------
 
 
-def reality(there: Cohort, **changes: Any) -> Reality:
-    known = Reality(there.meta, there.location, learnable=survey(there))
+def context(there: Cohort, **changes: Any) -> Context:
+    known = Context(there.meta, there.location, inventory=survey(there))
     return replace(known, **changes)
 
 
 def test_without_a_choice_people_and_what_they_reviewed_are_learnt_from(reviewed: Cohort) -> None:
-    made = plan(Wish(), reality(reviewed))
+    made = next_run(RunSettings(), context(reviewed))
     assert made.reason == made.caution == ""
     assert made.request is not None
     assert made.request.classes == ("pleura", "b-line")
@@ -424,7 +424,7 @@ def test_without_a_choice_people_and_what_they_reviewed_are_learnt_from(reviewed
 
 
 def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
-    wish = Wish(
+    settings = RunSettings(
         classes=frozenset({"pleura", "b-line", "rib"}),
         raters=frozenset({"bob"}),
         method="soft",
@@ -432,7 +432,7 @@ def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
         size="normal",
         device="cpu",
     )
-    made = plan(wish, reality(reviewed))
+    made = next_run(settings, context(reviewed))
     assert made.request is not None
     assert made.request.classes == ("b-line",)
     assert made.request.raters == ("bob",)
@@ -455,34 +455,37 @@ def test_a_frozen_dataset_is_learnt_from_as_it_was_frozen(reviewed: Cohort) -> N
     location = freeze(reviewed)
     review(reviewed, "clip-2", "zoe", [0, 1, 2], [3])  # since then
     assert frozen_versions(reviewed) == ((location, f"{reviewed.meta.name}-dataset v1"),)
-    known = reality(reviewed, frozen=survey_dataset(location))
-    made = plan(Wish(dataset=location), known)
+    known = context(reviewed, frozen=survey_dataset(location))
+    made = next_run(RunSettings(dataset=location), known)
     assert made.request is not None
     assert (made.request.cohort, made.request.dataset) == (reviewed.location, location)
     assert made.request.raters == ("ann", "bob")  # the truth is there to compare with
     assert [(c.name, c.frames) for c in made.classes] == [("pleura", 3), ("b-line", 5)]
     assert made.counts == "frozen/v1: 2 patients, clips by part: train 2"
     assert made.caution == ""
-    named = plan(Wish(dataset=location, raters=frozenset({"truth"})), known)
+    named = next_run(RunSettings(dataset=location, raters=frozenset({"truth"})), known)
     assert named.request is not None
     assert named.request.raters == ("truth",)
-    assert plan(Wish(dataset=location), reality(reviewed)).reason == "Counting reviewed frames…"
-    assert "zoe" in [r.name for r in plan(Wish(), known).raters]
+    assert (
+        next_run(RunSettings(dataset=location), context(reviewed)).reason
+        == "Counting reviewed frames…"
+    )
+    assert "zoe" in [r.name for r in next_run(RunSettings(), known).raters]
 
 
 def test_a_dataset_that_cannot_be_learnt_from_says_why(reviewed: Cohort, tmp_path: Path) -> None:
     def reason(location: str) -> str:
-        wish = Wish(dataset=location)
-        return plan(wish, reality(reviewed, frozen=survey_dataset(location))).reason
+        chosen = RunSettings(dataset=location)
+        return next_run(chosen, context(reviewed, frozen=survey_dataset(location))).reason
 
     assert "expected a manifest.json, found none" in reason(str(tmp_path))
     said = "frozen/v1 has no part called train: build it with one."
     assert reason(freeze(reviewed, parts={"one": 0.5, "two": 0.5})) == said
     other = Cohort.create(tmp_path / "other.zarr", name="other", classes=reviewed.meta.classes[:1])
-    known = reality(other, frozen=survey_dataset(freeze(reviewed)))
-    made = plan(Wish(dataset=known.frozen.location), known)  # type: ignore[union-attr]
+    known = context(other, frozen=survey_dataset(freeze(reviewed)))
+    made = next_run(RunSettings(dataset=known.frozen.location), known)  # type: ignore[union-attr]
     assert "The open cohort has no class b-line" in made.reason
-    made = plan(replace(Wish(dataset="there"), classes=frozenset({"pleura"})), known)
+    made = next_run(replace(RunSettings(dataset="there"), classes=frozenset({"pleura"})), known)
     assert made.caution.startswith("frozen/v2 was built from another cohort than the open one.")
 
 
@@ -500,48 +503,56 @@ def test_choosing_a_dataset_starts_the_choice_of_classes_anew(reviewed: Cohort) 
 
     settle()
     assert [place for place, _ in training.state.datasets] == [location]
-    training.want(raters=frozenset({"bob"}), dataset=None)
-    assert training.state.wish.raters == {"bob"}
-    training.want(dataset=location)
-    assert training.state.wish.raters is None
-    assert training.state.plan.request is None
+    training.change_settings(raters=frozenset({"bob"}), dataset=None)
+    assert training.state.settings.raters == {"bob"}
+    training.change_settings(dataset=location)
+    assert training.state.settings.raters is None
+    assert training.state.next_run.request is None
     settle()
-    assert training.state.plan.request is not None
-    assert training.state.plan.request.dataset == location
+    assert training.state.next_run.request is not None
+    assert training.state.next_run.request.dataset == location
     newer = freeze(reviewed, seed=1, folds=2)
     training.look_for_datasets()
     assert [place for place, _ in training.state.datasets] == [newer, location]
     training.open(reviewed)
-    assert training.state.wish.dataset is None
+    assert training.state.settings.dataset is None
     training.close()
 
 
 @pytest.mark.parametrize(
-    ("changes", "wish", "words"),
+    ("changes", "settings", "words"),
     [
-        ({"cohort": None}, Wish(), "Open a cohort"),
-        ({"learnable": None}, Wish(), "Counting"),
-        ({"learnable": LabelInventory()}, Wish(), "Mark frames as reviewed first"),
-        ({"trainer_problem": "Training needs PyTorch"}, Wish(), "Training needs PyTorch."),
-        ({"read_only": True}, Wish(), "only be read"),
-        ({"busy": "m1"}, Wish(), "m1 is at work"),
-        ({}, Wish(raters=frozenset()), "at least one rater"),
-        ({}, Wish(classes=frozenset()), "at least one class"),
-        ({}, Wish(method="ignore-band", params={"low": 80}), "low above its high: 80 and 70"),
-        ({}, Wish(raters=frozenset({"bob"}), classes=frozenset({"pleura"})), "at least one class"),
+        ({"cohort": None}, RunSettings(), "Open a cohort"),
+        ({"inventory": None}, RunSettings(), "Counting"),
+        ({"inventory": LabelInventory()}, RunSettings(), "Mark frames as reviewed first"),
+        ({"trainer_problem": "Training needs PyTorch"}, RunSettings(), "Training needs PyTorch."),
+        ({"read_only": True}, RunSettings(), "only be read"),
+        ({"busy": "m1"}, RunSettings(), "m1 is at work"),
+        ({}, RunSettings(raters=frozenset()), "at least one rater"),
+        ({}, RunSettings(classes=frozenset()), "at least one class"),
+        (
+            {},
+            RunSettings(method="ignore-band", params={"low": 80}),
+            "low above its high: 80 and 70",
+        ),
+        (
+            {},
+            RunSettings(raters=frozenset({"bob"}), classes=frozenset({"pleura"})),
+            "at least one class",
+        ),
     ],
 )
 def test_a_run_that_cannot_start_says_what_is_missing(
-    reviewed: Cohort, changes: dict[str, Any], wish: Wish, words: str
+    reviewed: Cohort, changes: dict[str, Any], settings: RunSettings, words: str
 ) -> None:
-    made = plan(wish, reality(reviewed, **changes))
+    made = next_run(settings, context(reviewed, **changes))
     assert made.request is None
     assert words in made.reason
 
 
 def test_planning_is_pure(reviewed: Cohort) -> None:
-    there = reality(reviewed)
-    assert plan(Wish(), there) == plan(Wish(), there)
+    there = context(reviewed)
+    assert next_run(RunSettings(), there) == next_run(RunSettings(), there)
     texts = [about.purpose for about in METHODS.values()]
     assert all(len(text) < 90 and text.endswith(".") for text in texts)
 
@@ -592,8 +603,8 @@ def test_a_run_from_start_to_finish(
     state = training.state
     assert state.watched is not None
     assert state.watched.folder.path == tmp_path / "cohort-runs" / name
-    assert state.plan.request is None  # one run at a time
-    assert name in state.plan.reason
+    assert state.next_run.request is None  # one run at a time
+    assert name in state.next_run.reason
 
     def poll(phase: Phase) -> bool:
         training.poll()
@@ -604,7 +615,7 @@ def test_a_run_from_start_to_finish(
     until(lambda: poll(Phase.RUNNING) and marked[-1] == (name, "clip-2"))
     training.stop()
     until(lambda: poll(Phase.STOPPED))
-    assert training.state.plan.reason == ""
+    assert training.state.next_run.reason == ""
 
     # Another viewer finds it, resumes it and stops it again; this one sees that.
     other = Training()
@@ -644,18 +655,18 @@ def test_only_what_differs_is_told(reviewed: Cohort, training: Training) -> None
     for _ in range(50):
         training.poll()
     assert told == []
-    training.want(params={"t": 70})
+    training.change_settings(params={"t": 70})
     assert len(told) == 1
 
 
 def test_a_new_reading_counts_at_once(cohort: Cohort, training: Training) -> None:
     training.open(cohort)
     settled(training)
-    assert "Mark frames as reviewed" in training.state.plan.reason
+    assert "Mark frames as reviewed" in training.state.next_run.reason
     training.note_reviewed(
         Reviewed("clip-1", "p1", "ann", "Ann", "human", True, np.ones((6, 6), bool))
     )
-    assert training.state.plan.request is not None
+    assert training.state.next_run.request is not None
 
 
 def test_a_cohort_replaced_leaves_nothing_behind(
@@ -664,7 +675,7 @@ def test_a_cohort_replaced_leaves_nothing_behind(
     RunFolder.create(tmp_path / "cohort-runs" / "m1", FIT)
     training.open(reviewed)
     settled(training)
-    training.want(classes=frozenset({"pleura"}))
+    training.change_settings(classes=frozenset({"pleura"}))
     assert training.state.watched is not None
     second = Cohort.create(tmp_path / "second.zarr", name="second")
     add_clip(second)
@@ -672,6 +683,6 @@ def test_a_cohort_replaced_leaves_nothing_behind(
     settled(training)
     assert training.state.runs == ()
     assert training.state.watched is None
-    assert training.state.wish.classes is None
+    assert training.state.settings.classes is None
     training.open(None)
-    assert "Open a cohort" in training.state.plan.reason
+    assert "Open a cohort" in training.state.next_run.reason
