@@ -1,36 +1,29 @@
-"""Consensus: several raters become one more rater, which can be looked at and trained from.
+"""Consensus of several raters, written as one more rater.
 
-========================  =======================================================================
-``majority``              100 % where more than half of those who reviewed say yes
-``mean``                  mean of the confidences
-``staple``                STAPLE of yes and no
-``weighted-staple``       STAPLE where 60 % counts as 0.6 of a yes
-``calibrated``            each rater's confidence scale and omissions estimated along with the truth
-========================  =======================================================================
-
-"Yes" is a confidence of at least the threshold. Raters' reliability is estimated over all clips of
-a class together: it belongs to the rater, not to the clip.
+The methods are those of :data:`~napari_confseg.agreement.methods.METHODS`. Properties of the raters
+are estimated over all clips of a class together: they belong to the rater, not to the clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.agreement.calibrated import fit_calibrated
+from napari_confseg.agreement.calibrated import estimate_calibrated
+from napari_confseg.agreement.methods import METHODS, ConsensusMethod
 from napari_confseg.agreement.patterns import (
     CODES,
     MISSING,
-    N_LEVELS,
+    N_CODES,
     Collector,
     Patterns,
     excluded,
 )
-from napari_confseg.agreement.rater_view import people, planes_of, readings
-from napari_confseg.agreement.staple import fit_staple
+from napari_confseg.agreement.rater_view import people, planes_of, rater_views
+from napari_confseg.agreement.staple import estimate_staple
 from napari_confseg.store import EXCLUDED, Clip, Problem, Rater, Status, StoreError
 
 if TYPE_CHECKING:
@@ -42,8 +35,6 @@ if TYPE_CHECKING:
     from napari_confseg.store import Cohort
 
 
-ConsensusMethod = Literal["majority", "mean", "staple", "weighted-staple", "calibrated"]
-METHODS: tuple[ConsensusMethod, ...] = get_args(ConsensusMethod)
 Combine = Callable[["NDArray[np.uint8]"], "NDArray[np.float64]"]
 """From values ``uint8 (raters, pixels)``, 255 for no answer, to a probability 0..1 per pixel."""
 YES = 50
@@ -51,22 +42,10 @@ YES = 50
 
 @dataclass
 class ConsensusReport:
-    """What was made.
+    """The consensus written: its name, method, raters and clips.
 
-    Attributes
-    ----------
-    rater : str
-        Name of the consensus.
-    method : str
-        How it was made.
-    raters : tuple of str
-        Of whom.
-    clips : list of str
-        Where it stands now.
-    frames : int
-        Frames marked as reviewed, summed over the classes.
-    fitted : dict
-        Class -> what was estimated of the raters; empty for majority and mean.
+    `frames` are those marked as reviewed, summed over the classes; `fitted` holds the estimated
+    properties of the raters by class, empty for methods that estimate none.
     """
 
     rater: str
@@ -97,21 +76,21 @@ def make_consensus(
     cohort : Cohort
         Open for writing.
     method : str
-        One of :data:`METHODS`.
+        A key of :data:`~napari_confseg.agreement.methods.METHODS`.
     name : str, optional
         Of the consensus; the method's name if not given. One of that name is replaced.
     raters : sequence of str
-        Whose; every human if empty.
+        Raters to combine; every human if empty.
     classes, clips : sequence of str
         All if empty.
     threshold : int
-        Confidence in percent from which on a rater says yes (majority and staple).
+        Confidence in percent that counts as marked (majority and staple).
     least : int
         A frame needs at least so many who reviewed it; the others stay unreviewed.
     progress : callable, optional
-        Called with (steps done, steps, what).
+        Called with (steps done, steps, description).
     cancelled : callable, optional
-        Asked before each clip; if true, clips done so far stand.
+        Checked before each clip; if true, clips done so far stay.
 
     Raises
     ------
@@ -119,10 +98,10 @@ def make_consensus(
         If there are no raters, a name is taken by someone who is no consensus, or a class is
         unknown.
     """
-    panel = tuple(raters) or tuple(people(cohort))
+    group = tuple(raters) or tuple(people(cohort))
     wanted = list(classes) or [c.name for c in cohort.meta.classes]
     clip_names = list(clips) or cohort.clips()
-    report = ConsensusReport(name or method, method, panel)
+    report = ConsensusReport(name or method, method, group)
     _check(cohort, report, wanted, clip_names)
     steps = len(wanted) + len(clip_names)
     combine: dict[str, Combine] = {}
@@ -132,8 +111,8 @@ def make_consensus(
         if cancelled and cancelled():
             return report
         index = cohort.meta.class_index(class_name)
-        combine[class_name], fitted = fit_class(
-            cohort, method, panel, clip_names, index, threshold, least
+        combine[class_name], fitted = estimate_class(
+            cohort, method, group, clip_names, index, threshold, least
         )
         if fitted:
             report.fitted[class_name] = fitted
@@ -143,7 +122,7 @@ def make_consensus(
         if progress:
             progress(number, steps, clip_name)
         clip = cohort.clip(clip_name)
-        present = readings(clip, panel)
+        present = rater_views(clip, group)
         if len(present) >= least:
             target = _target(clip, report)
             _write_clip(cohort, clip, present, target, combine, least, report)
@@ -178,51 +157,58 @@ def _check(
         raise StoreError(problems)
 
 
-def fit_class(
+def estimate_class(
     cohort: Cohort,
     method: ConsensusMethod,
-    panel: Sequence[str],
+    raters: Sequence[str],
     clips: Sequence[str],
     class_index: int,
     threshold: int,
     least: int,
 ) -> tuple[Combine, dict[str, Any]]:
-    """Return how to combine the panel's answers for a class, and what was learnt of the raters."""
-    if method in ("majority", "mean"):
-        return fit(method, None, threshold)
-    collector = Collector(panel, yes_or_no(threshold) if method == "staple" else CODES)
+    """Return how to combine the raters' answers for a class, and their estimated properties."""
+    if not METHODS[method].learns:
+        return estimate(method, None, threshold)
+    collector = Collector(raters, threshold_codes(threshold) if method == "staple" else CODES)
     for clip_name in clips:
         collector.add_clip(cohort.clip(clip_name), class_index, least=least)
-    return fit(method, collector.patterns(), threshold)
+    return estimate(method, collector.patterns(), threshold)
 
 
-def fit(
+def estimate(
     method: ConsensusMethod, patterns: Patterns | None, threshold: int = YES
 ) -> tuple[Combine, dict[str, Any]]:
-    """Return how to combine answers, and what was learnt of the raters on the way.
+    """Return how to combine answers, and the estimated properties of the raters.
 
     Parameters
     ----------
     method : str
-        One of :data:`METHODS`.
+        A key of :data:`~napari_confseg.agreement.methods.METHODS`.
     patterns : Patterns or None
-        What was said; may be None for ``"majority"`` and ``"mean"``. For ``"staple"`` counted with
-        the codes of :func:`yes_or_no`.
+        Counts of answers; may be None where nothing is estimated. For ``"staple"`` with the codes
+        of :func:`threshold_codes`.
     threshold : int
-        For majority and staple.
+        For the methods that take one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or it needs patterns.
     """
     if method == "majority":
         return lambda values: _majority(values, threshold), {}
     if method == "mean":
-        return _mean, {}
+        return combine_mean, {}
     if patterns is None:
         raise ValueError(f"{method} needs the patterns of answers")
     if method == "calibrated":
-        panel = fit_calibrated(patterns)
-        return lambda values: _by_pattern(values, panel.combine), panel.as_dict()
+        calibrated = estimate_calibrated(patterns)
+        return lambda values: _by_pattern(values, calibrated.combine), calibrated.as_dict()
+    if method not in ("staple", "weighted-staple"):
+        raise ValueError(f"there is no consensus method {method!r}; use {', '.join(METHODS)}")
     soft = method == "weighted-staple"
-    plain = np.broadcast_to(np.arange(N_LEVELS) > 0, patterns.stated.shape).astype(float)
-    staple = fit_staple(patterns, patterns.stated if soft else plain)
+    plain = np.broadcast_to(np.arange(N_CODES) > 0, patterns.stated.shape).astype(float)
+    staple = estimate_staple(patterns, patterns.stated if soft else plain)
 
     def combine(values: NDArray[np.uint8]) -> NDArray[np.float64]:
         yes = values / 100 if soft else (values >= threshold).astype(float)
@@ -238,7 +224,7 @@ def fit(
     }
 
 
-def yes_or_no(threshold: int) -> NDArray[np.uint8]:
+def threshold_codes(threshold: int) -> NDArray[np.uint8]:
     """Return codes ``uint8 (256)`` for a collector: 1 from `threshold` on, else 0."""
     codes = (np.arange(256) >= threshold).astype(np.uint8)
     codes[CODES == MISSING] = MISSING
@@ -252,7 +238,8 @@ def _majority(values: NDArray[np.uint8], threshold: int) -> NDArray[np.float64]:
     return won.astype(float)
 
 
-def _mean(values: NDArray[np.uint8]) -> NDArray[np.float64]:
+def combine_mean(values: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean of the answers, 0..1; see :data:`Combine`."""
     known = values != EXCLUDED
     mean: NDArray[np.float64] = (
         np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1) / 100
@@ -344,23 +331,23 @@ def combine_clip(
 ) -> dict[str, NDArray[np.uint8]] | None:
     """Return the planes that ``make_consensus`` would write on a clip, class -> ``(T, Y, X)``.
 
-    What raters are like is estimated over all clips, as it would be then. Classes without any mark
-    are left out; None if cancelled. Parameters are those of ``make_consensus``.
+    Properties of the raters are estimated over all clips, as there. Classes without any mark are
+    left out; None if cancelled. Parameters are those of ``make_consensus``.
 
     Raises
     ------
     StoreError
         If too few of the raters are on the clip.
     """
-    panel = tuple(raters) or tuple(people(cohort))
+    group = tuple(raters) or tuple(people(cohort))
     clip = cohort.clip(clip_name)
-    present = readings(clip, panel)
+    present = rater_views(clip, group)
     if len(present) < least:
         raise StoreError(
             Problem(
                 "too-few-raters",
                 clip_name,
-                f"at least {least} of {list(panel)}",
+                f"at least {least} of {list(group)}",
                 f"{[r.name for r in present]}",
                 "Open a clip that they have marked.",
             )
@@ -372,11 +359,11 @@ def combine_clip(
             return None
         if progress:
             progress(index, len(names), f"estimating {class_name}")
-        rule, _ = fit_class(cohort, method, panel, clips, index, threshold, least)
+        rule, _ = estimate_class(cohort, method, group, clips, index, threshold, least)
         planes = np.zeros(clip.shape, np.uint8)  # pages that nobody touches cost nothing
         for frame in range(clip.shape[0]):
-            said = planes_of(present, frame, index, clip.shape[1:])
-            if len(said) >= least and any(p.any() for p in said.values()):
-                planes[frame] = merge(panel, said, rule)
+            stated = planes_of(present, frame, index, clip.shape[1:])
+            if len(stated) >= least and any(p.any() for p in stated.values()):
+                planes[frame] = merge(group, stated, rule)
                 found[class_name] = planes
     return found

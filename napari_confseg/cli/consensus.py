@@ -1,18 +1,16 @@
-"""``confseg consensus``: several raters become one more."""
+"""``confseg consensus``: the consensus of several raters."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_confseg.agreement.methods import DEFAULT, METHODS
 from napari_confseg.cli.parsing import DONE, add_command, slug
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_confseg.cli.parsing import Subparsers
-
-# As in dataset.consensus, which is not imported for --help; a test compares them.
-METHODS = ("majority", "mean", "staple", "weighted-staple", "calibrated")
 
 
 def add(commands: Subparsers) -> None:
@@ -25,9 +23,7 @@ def add(commands: Subparsers) -> None:
         example="confseg consensus study.zarr --method calibrated",
     )
     parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address")
-    parser.add_argument(
-        "--method", choices=METHODS, default="calibrated", help="default: calibrated"
-    )
+    parser.add_argument("--method", choices=METHODS, default=DEFAULT, help=f"default: {DEFAULT}")
     parser.add_argument("--name", type=slug, help="of the new rater (default: the method)")
     parser.add_argument(
         "--raters",
@@ -35,7 +31,7 @@ def add(commands: Subparsers) -> None:
         type=slug,
         default=[],
         metavar="R",
-        help="whose consensus (default: every human)",
+        help="raters to combine (default: every human)",
     )
     parser.add_argument(
         "--classes", nargs="+", type=slug, default=[], metavar="C", help="default: all"
@@ -46,7 +42,7 @@ def add(commands: Subparsers) -> None:
         type=int,
         default=50,
         metavar="PERCENT",
-        help="from here on a rater says yes: majority and staple (default: 50)",
+        help="confidence that counts as marked: majority and staple (default: 50)",
     )
     parser.add_argument(
         "--least",

@@ -189,7 +189,7 @@ def _head(agreement: Agreement) -> str:
     patients = len({c.patient for c in agreement.clips})
     frames = sum(max((s.frames for s in c.soft), default=0) for c in agreement.clips)
     facts = [
-        (str(len(agreement.panel)), "raters: " + ", ".join(agreement.panel)),
+        (str(len(agreement.group)), "raters: " + ", ".join(agreement.group)),
         (str(len(agreement.clips)), "clips read by two or more"),
         (str(frames), "frames compared"),
         (str(patients), "patients"),
@@ -324,7 +324,7 @@ def _reliability(agreement: Agreement, summary: Summary) -> str:
         "marked with some confidence, how many of the others&rsquo; votes (50 % or more) agree. "
         "Below the dashed line a rater is bolder than the others bear out, above it more "
         "cautious.</p>"
-        + reliability_figure(summary.reliability, agreement.panel)
+        + reliability_figure(summary.reliability, agreement.group)
         + _table(header, rows)
     )
 

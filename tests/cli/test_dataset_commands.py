@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from zarr.storage import LocalStore
 
 from napari_confseg.__main__ import main
-from napari_confseg.agreement.consensus import ConsensusMethod
-from napari_confseg.cli import consensus
 from napari_confseg.store import Cohort
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip
@@ -102,7 +100,3 @@ def test_refusals(study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().err
     for code in ("too-few-raters", "every:N", "not-a-dataset"):
         assert code in said
-
-
-def test_choices_are_those_there_are() -> None:
-    assert get_args(ConsensusMethod) == consensus.METHODS

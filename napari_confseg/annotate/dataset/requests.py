@@ -14,7 +14,7 @@ from napari_confseg.store import Problem, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.agreement.consensus import ConsensusMethod
+    from napari_confseg.agreement.methods import ConsensusMethod
 
 PARTS: Final = ("train", "val", "test")
 

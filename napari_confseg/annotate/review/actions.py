@@ -1,4 +1,4 @@
-"""What a review offers a key for, without Qt: every action with the key it has by default."""
+"""Review actions with their default keys."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.review.model import Review
 
 GROUP: Final = "Review"
-"""Its group on the page of keys."""
+"""Group on the page of keys."""
 
 ACCEPT_KEYS: Final = ("F2", "F3", "F4", "F5", "F6")
 """Accept the first rater compared, the second, ..."""
 
 
 def review_actions(review: Review | None = None) -> list[Binding]:
-    """Return the actions of `review`, not settled yet; without one they are there to be listed."""
+    """Return the actions of `review` with default keys; without one they are only listed."""
 
     def on_review(do: Callable[[Review], object]) -> Callable[[], object]:
         return lambda: do(review) if review is not None else None
@@ -28,16 +28,16 @@ def review_actions(review: Review | None = None) -> list[Binding]:
     made = [
         Binding(f"review.{name}", GROUP, words, key, on_review(do))
         for name, words, key, do in (
-            ("next", "Next disagreement that is open", ".", lambda r: r.step()),
-            ("previous", "Previous disagreement that is open", ",", lambda r: r.step(-1)),
+            ("next", "Next open disagreement", ".", lambda r: r.step()),
+            ("previous", "Previous open disagreement", ",", lambda r: r.step(-1)),
             ("mean", "Decide: the mean of all", "F7", lambda r: r.decide("mean")),
             ("reject", "Decide: nothing there", "F8", lambda r: r.decide("reject")),
-            ("correct", "Paint it by hand; again when done", "F9", lambda r: r.correct()),
+            ("correct", "Decide: paint it by hand (toggle)", "F9", lambda r: r.correct()),
             (
                 "scope",
-                "Decide for all frames, or for the frame on show",
+                "Decide for all frames or for this frame (toggle)",
                 "F10",
-                lambda r: r.want(whole=not r.state.wish.whole),
+                lambda r: r.configure(whole=not r.settings.whole),
             ),
         )
     ]
