@@ -31,6 +31,7 @@ from sample_data import make_cohort
 from trainer.fit import draw_batch, follow, learning_rate
 from trainer.losses import cross_entropy_and_dice
 from trainer.network import SIZES
+from trainer.optimizer import AdamW
 from trainer.prepare import Plan, prepare, prevalence
 from trainer.progress import Reporter
 from trainer.validate import validate
@@ -80,7 +81,7 @@ def learn_for(
     network.set_statistics(plan.samples.frames, prevalence(plan))
     network.place(plan.device)
     average = deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
+    optimizer = AdamW(network.parameters())
     begin, step, done = time.process_time(), 0, 0.0
     while done < 1:
         batch = draw_batch(plan, step)
@@ -90,7 +91,7 @@ def learn_for(
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         step += 1
         follow(average, network, step)
         done = (time.process_time() - begin) / seconds

@@ -34,6 +34,7 @@ from sample_data.cohort import make_cohort
 from trainer.compute import autocast
 from trainer.fit import draw_batch, follow, learn_from, learning_rate
 from trainer.network import SIZES
+from trainer.optimizer import AdamW
 from trainer.prepare import prepare, prevalence
 from trainer.progress import Reporter
 
@@ -66,7 +67,7 @@ def ours(plan: Plan) -> Recipe:
     """Do in a step what ``trainer.fit`` does."""
     network = start(plan).place(plan.device)
     average = deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-4, fused=True)
+    optimizer = AdamW(network.parameters())
     scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.config.precision == "fp16")
     peak = SIZES[plan.config.size].learning_rate
 

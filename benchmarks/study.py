@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_confseg.report.figures import save_png
 from sample_data import make_cohort
 from sample_data.cohort import clinical_path
 from trainer.__main__ import main as train
-from trainer.page import save_png
 from trainer.study import figures
 from trainer.study.compare import differences, ranks
 from trainer.study.pooled import pool

@@ -34,6 +34,7 @@ from napari_confseg.store import ClipMeta, Cohort, Provenance, Status
 from trainer.augment import augment
 from trainer.fit import draw_batch, follow, learn_from
 from trainer.metrics_log import Curve
+from trainer.optimizer import AdamW
 from trainer.prepare import prepare, prevalence
 from trainer.progress import Reporter
 from trainer.targets import make_targets
@@ -98,7 +99,7 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
     network.set_statistics(plan.samples.frames, prevalence(plan))
     network.place(device)
     average = deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    optimizer = AdamW(network.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     curve, report = Curve(folder.path, ["loss"], 0), Reporter(folder)
     fixed = draw_batch(plan, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from napari_confseg.store import ClipMeta, Cohort, Provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -51,3 +53,26 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     add_clip(made, "clip-1", patient="p1")
     add_clip(made, "clip-2", patient="p2")
     return made
+
+
+class Failures(logging.Handler):
+    """What handlers of panels and models raised, which the session survives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expected = False
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.found.append(self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def failures() -> Iterator[Failures]:
+    """A test fails if a guarded handler raised, unless it says that it expects one."""
+    heard, log = Failures(), logging.getLogger("napari_confseg.annotate.links")
+    log.addHandler(heard)
+    yield heard
+    log.removeHandler(heard)
+    assert heard.expected or not heard.found, "\n".join(heard.found)

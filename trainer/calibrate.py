@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data import Samples
+    from trainer.samples import PackedPlanes, Samples
 
 
 class Calibration(BaseModel):
@@ -84,7 +84,7 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
         collector = Collector([samples.raters[r] for r in panel])
         for rows in shared:
             planes = {
-                samples.raters[rater_of[row]]: samples.planes[row, c].numpy()
+                samples.raters[rater_of[row]]: _packed(samples).plane(row, c)
                 for row in rows
                 if samples.reviewed[row, c]
             }
@@ -128,9 +128,9 @@ def relative_thresholds(
 def _highest(samples: Samples, train: Sequence[int]) -> dict[str, int]:
     """Return the highest confidence that each rater stated anywhere; who marked nothing is out."""
     highest: dict[str, int] = {}
+    tops = _packed(samples).highest.max(1)
     for row in train:
-        rater, stated = samples.raters[int(samples.rater_of[row])], samples.planes[row]
-        top = int(torch.where(stated <= MAX_CONFIDENCE, stated, 0).max())
+        rater, top = samples.raters[int(samples.rater_of[row])], int(tops[row])
         highest[rater] = max(highest.get(rater, 0), top)
     return {rater: top for rater, top in highest.items() if top}
 
@@ -143,14 +143,17 @@ def _percent(stated: NDArray[np.float64], curve: NDArray[np.float64]) -> tuple[i
 
 def apply(calibration: Calibration, samples: Samples, classes: Sequence[str]) -> Samples:
     """Return the samples with each stated confidence replaced by what it is worth."""
-    tables = torch.arange(256, dtype=torch.uint8).repeat(len(samples.raters), len(classes), 1)
+    tables: dict[tuple[int, int], bytes] = {}
     for c, name in enumerate(classes):
         for rater, curve in calibration.curves.get(name, {}).items():
             if rater in samples.raters:
-                table = tables[samples.raters.index(rater), c]
-                table[: len(curve)] = torch.tensor(curve, dtype=torch.uint8)
-    planes = torch.empty_like(samples.planes)
-    for row, rater in enumerate(samples.rater_of.tolist()):
-        for c in range(len(classes)):
-            planes[row, c] = tables[rater, c][samples.planes[row, c].int()]
+                table = bytes(curve) + bytes(range(len(curve), 256))
+                tables[samples.raters.index(rater), c] = table
+    planes = _packed(samples).through(tables, samples.rater_of.tolist())
     return replace(samples, planes=planes)
+
+
+def _packed(samples: Samples) -> PackedPlanes:
+    """Return the planes as read; on a device they are what has been found out already."""
+    assert not isinstance(samples.planes, torch.Tensor)
+    return samples.planes

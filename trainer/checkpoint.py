@@ -44,8 +44,6 @@ class RunConfig(BaseModel):
         Of the network.
     canvas : (int, int)
         Height and width of the network's input.
-    every : int
-        Every how many-th reviewed frame was learnt from; 1 unless the cohort is huge.
     precision : {"fp32", "bf16", "fp16"}
         Found fastest where the fit began, and kept when it is resumed.
     seed, steps, batch : int
@@ -70,7 +68,6 @@ class RunConfig(BaseModel):
     units: int
     dropout: float = 0
     canvas: tuple[int, int]
-    every: int = 1
     precision: Precision
     seed: int
     steps: int
@@ -98,7 +95,7 @@ class RunConfig(BaseModel):
 
 def library_versions() -> dict[str, str]:
     """Return the versions that decide about numbers."""
-    return {name: version(name) for name in ("napari-confseg", "torch", "monai")}
+    return {name: version(name) for name in ("napari-confseg", "torch")}
 
 
 @dataclass

@@ -150,7 +150,7 @@ def evaluate(
     cohort : Cohort
         Where the clips are.
     against : sequence of str
-        Raters to compare with; those learnt from if empty, or all people in another cohort.
+        Raters to compare with; those learnt from if empty, or all readers in another cohort.
     thresholds : sequence of int
         Confidences in percent, 1..100, from which a rater counts as saying yes.
     clips : sequence of str

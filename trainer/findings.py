@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_confseg.readouts import Beams, clip_readouts
-from napari_confseg.store import Status
+from napari_confseg.store import RATER_KINDS, Status
+from napari_confseg.store.backend import write_durably
 from trainer.data import read_frames
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ FINDINGS = (
 
 def looked_at(clip: Clip) -> list[int]:
     """Return the frames that a person has reviewed, or all if nobody has."""
-    people = [r for r in map(clip.rater, clip.raters()) if r.meta.kind == "human"]
+    people = [r for r in map(clip.rater, clip.raters()) if RATER_KINDS[r.meta.kind].compared]
     reviewed = [(r.read_status() == Status.REVIEWED).any(1) for r in people]
     if not any(r.any() for r in reviewed):
         return list(range(clip.shape[0]))
@@ -75,14 +77,13 @@ def model_findings(clip: Clip, predictor: Predictor) -> dict[str, float]:
 
 def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> None:
     """Write one line a clip; what is undefined stays empty."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.writer(f, lineterminator="\n")
-        writer.writerow(["clip", *FINDINGS])
-        for clip, values in sorted(findings.items()):
-            shown = ("" if np.isnan(values[n]) else f"{values[n]:.6g}" for n in FINDINGS)
-            writer.writerow([clip, *shown])
-    partial.replace(path)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["clip", *FINDINGS])
+    for clip, values in sorted(findings.items()):
+        shown = ("" if np.isnan(values[n]) else f"{values[n]:.6g}" for n in FINDINGS)
+        writer.writerow([clip, *shown])
+    write_durably(path, out.getvalue().encode())
 
 
 def read_findings(paths: Sequence[Path]) -> dict[str, dict[str, float]]:

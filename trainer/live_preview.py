@@ -55,12 +55,7 @@ class LivePreview:
         if time.monotonic() < self._not_before:
             return
         begin = time.monotonic()
-        try:
-            self.finish(best_step)
-        except (OSError, StoreError) as error:  # a picture less is no reason to stop learning
-            self._report.progress(
-                best_step, self._plan.config.steps, f"The preview could not be written: {error}"
-            )
+        self.finish(best_step)
         end = time.monotonic()
         self._not_before = end + (end - begin) / _SHARE
 
@@ -70,9 +65,15 @@ class LivePreview:
         if not best_step or name not in self._names or self._shown.get(name) == best_step:
             return
         predictor = Predictor.load(self._folder.path, str(self._plan.device))
-        clip = self._plan.cohort.clip(name)
-        predict_clip(
-            predictor, clip, self._request.rater, self._folder.path.name, self._plan.indices
-        )
+        try:
+            clip = self._plan.cohort.clip(name)
+            predict_clip(
+                predictor, clip, self._request.rater, self._folder.path.name, self._plan.indices
+            )
+        except (OSError, StoreError) as error:  # a picture less is no reason to stop learning
+            self._report.progress(
+                best_step, self._plan.config.steps, f"The preview could not be written: {error}"
+            )
+            return
         self._shown[name] = best_step
         self._report.preview(best_step, name, self._request.rater)

@@ -1,4 +1,4 @@
-"""The network: MONAI's U-Net, which downsamples first and so learns fastest (docs/networks.md)."""
+"""The network: a U-Net that downsamples first and so learns fastest (docs/networks.md)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from trainer import heads
+from trainer.unet import UNet
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from trainer.output_scaling import Stretch
+    from trainer.samples import PackedFrames
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,7 @@ class Segmenter(nn.Module):
         dropout: float = 0,
     ) -> None:
         super().__init__()
-        from monai.networks.nets import UNet
-
-        self.net = UNet(
-            spatial_dims=2,
-            in_channels=1,
-            out_channels=n_classes * outputs,
-            channels=channels,
-            strides=(2,) * (len(channels) - 1),
-            num_res_units=units,
-            norm="batch",
-            dropout=dropout,
-        )
+        self.net = UNet(n_classes * outputs, channels, units, dropout)
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("prior", torch.zeros(n_classes * outputs, 1, 1))
@@ -114,14 +105,14 @@ class Segmenter(nn.Module):
         """Move to `device`, in the memory format that convolutions like best there."""
         return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def set_statistics(self, frames: Tensor, prevalence: Tensor) -> None:
+    def set_statistics(self, frames: Tensor | PackedFrames, prevalence: Tensor) -> None:
         """Take the grey values' mean and spread, and each class's share of pixels, as known.
 
         A network that starts at the prevalence spends no steps on learning what is background.
 
         Parameters
         ----------
-        frames : uint8 tensor
+        frames : PackedFrames or uint8 tensor, shape (N, H, W)
             Frames to learn from.
         prevalence : float tensor, shape (C,)
             Mean target of each class.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +11,14 @@ import numpy as np
 import torch
 
 from napari_confseg.job import ALEATORIC, EPISTEMIC, Result
-from napari_confseg.store import MAX_CONFIDENCE, Cohort, Status
+from napari_confseg.store import (
+    MAX_CONFIDENCE,
+    Cohort,
+    Identity,
+    Problem,
+    Status,
+    StoreError,
+)
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices, fit_frames, unfit
@@ -19,13 +26,14 @@ from trainer.errors import TrainError
 from trainer.uncertainty import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_confseg.job import PredictRequest, RunFolder
-    from napari_confseg.store import Clip, Rater
+    from napari_confseg.store import Clip
+    from napari_confseg.store.program_writer import ProgramWriter
     from trainer.network import Segmenter
     from trainer.progress import Reporter
 
@@ -179,25 +187,28 @@ class Maker(Protocol):
         """Return planes in percent, ``uint8 (T, C, Y, X)``, by the ends of the names."""
 
 
-def model_rater(clip: Clip, name: str, run: str) -> Rater:
-    """Return the model's rater on `clip`, made if missing.
+def check_same_run(clip: Clip, name: str, run: str) -> None:
+    """Refuse to overwrite what another run marked on `clip`.
 
     Raises
     ------
-    TrainError
-        If a rater of that name is a person: their planes are never overwritten.
+    StoreError
+        If rater `name` holds planes that are not of `run`.
     """
     if name not in clip.raters():
-        return clip.create_rater(name, kind="model", run=run)
+        return
     rater = clip.rater(name)
-    if rater.meta.kind != "model":
-        raise TrainError(
-            f"{clip.name} has a {rater.meta.kind} rater called {name!r}: a model must not "
-            "overwrite their planes",
-            "Choose another name for the model.",
+    made_here = rater.meta.run == run and rater.meta.imported is None
+    if not made_here and (rater.stored_chunks() or rater.read_status().any()):
+        raise StoreError(
+            Problem(
+                "other-run",
+                rater.path,
+                f"marks of run {run!r}, or none",
+                f"those of {rater.meta.run or 'another program'!r}",
+                "Choose another name with --rater, or replace them with --replace.",
+            )
         )
-    rater.update_meta(run=run, created=datetime.now(UTC))
-    return rater
 
 
 def predict_clip(
@@ -207,6 +218,7 @@ def predict_clip(
     run: str,
     indices: list[int],
     *,
+    replace: bool = False,
     go_on: Callable[[int], bool] = lambda _: True,
 ) -> bool:
     """Write the model's planes for every frame of `clip`; an earlier prediction is replaced.
@@ -221,6 +233,8 @@ def predict_clip(
         The rater to write as, and the run that made it.
     indices : list of int
         Index in the cohort of each class of the network. All other classes stay untouched.
+    replace : bool
+        Overwrite what another run marked under that name.
     go_on : callable
         Asked after each block with the frames done; False stops, leaving the clip's status at
         'in progress' on what has been written.
@@ -229,12 +243,37 @@ def predict_clip(
     -------
     bool
         Whether the clip was finished.
+
+    Raises
+    ------
+    StoreError
+        If a name is that of another kind of rater, another run marked under it, or somebody
+        writes it now.
     """
-    raters = {name: model_rater(clip, rater_name + name, run) for name in maker.names}
-    fresh = np.full(raters[""].read_status().shape, Status.UNTOUCHED, np.uint8)
+    if not replace:
+        for name in maker.names:
+            check_same_run(clip, rater_name + name, run)
+    with ExitStack() as stack:
+        me = Identity("model", run=run)
+        raters = {
+            name: stack.enter_context(clip.written_by_program(rater_name + name, me))
+            for name in maker.names
+        }
+        return _write_clip(maker, clip, raters, indices, go_on)
+
+
+def _write_clip(
+    maker: Maker,
+    clip: Clip,
+    raters: Mapping[str, ProgramWriter],
+    indices: list[int],
+    go_on: Callable[[int], bool],
+) -> bool:
+    fresh = np.full(raters[""].rater.shape[:2], Status.UNTOUCHED, np.uint8)
     fresh[:, indices] = Status.IN_PROGRESS
     for rater in raters.values():
         rater.write_status(fresh)
+        rater.say_made()
     for first in range(0, clip.shape[0], _FRAMES):
         frames = np.asarray(clip.frames[first : first + _FRAMES])
         for name, percent in maker.maps(frames).items():
@@ -268,6 +307,10 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
         maker = Ensemble.load(runs, request.draws, request.device)
     indices = class_indices(cohort, predictor.config.classes)
     clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
+    for end in maker.names:  # before hours of work: a name that is not free says so now
+        cohort.check_name(request.rater + end, "model")
+        for clip in clips if not request.replace else ():
+            check_same_run(clip, request.rater + end, run.name)
     total = sum(clip.shape[0] for clip in clips)
     report.started(
         device=str(predictor.device),
@@ -283,7 +326,9 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
             report.progress(before + frames, total, f"Marking {clip.name}")
             return not folder.cancelled()
 
-        if not predict_clip(maker, clip, request.rater, run.name, indices, go_on=go_on):
+        if not predict_clip(
+            maker, clip, request.rater, run.name, indices, replace=request.replace, go_on=go_on
+        ):
             return Result(stopped=True, clips=tuple(done))
         before += clip.shape[0]
         done.append(clip.name)

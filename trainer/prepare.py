@@ -12,15 +12,14 @@ from trainer.calibrate import apply
 from trainer.checkpoint import CONFIG, RunConfig, library_versions, load_config, save_config
 from trainer.compute import choose_device, choose_precision
 from trainer.data import (
-    Samples,
     choose_canvas,
-    choose_stride,
     class_indices,
     find_sources,
     read_samples,
 )
 from trainer.errors import TrainError
 from trainer.network import SIZES
+from trainer.predict import check_same_run
 from trainer.split import make_split
 from trainer.targets import RECIPES, make_targets
 
@@ -32,9 +31,12 @@ if TYPE_CHECKING:
     from napari_confseg.job import FitRequest, RunFolder
     from trainer.data import Source
     from trainer.progress import Reporter
+    from trainer.samples import Samples
 
 _VALIDATION = {"study": 64, "quick": 64, "normal": 512}
 """Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""
+
+_AT_ONCE = 16  # samples whose targets are counted together: as floats they are large
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     """
     device = choose_device(request.device)
     cohort = Cohort.open(request.cohort)
-    _refuse_person(cohort, request.rater)
+    cohort.check_name(request.rater, "model")
+    if request.preview_clip in cohort.clips():
+        check_same_run(cohort.clip(request.preview_clip), request.rater, folder.path.name)
     indices = class_indices(cohort, request.classes)
     resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
@@ -85,7 +89,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         sources = _kept_apart(cohort, sources, request.held_out)
     config = resumed or _decide(cohort, request, sources, indices, device)
     samples = read_samples(
-        sources, indices, config.canvas, every=config.every, tell=report.progress
+        sources, indices, config.canvas, scratch=folder.path, tell=report.progress
     )
     where = list(zip(samples.clips, samples.times, strict=True))
     train = [i for i, at in enumerate(where) if config.split.is_train(*at)]
@@ -154,7 +158,6 @@ def _decide(
         units=size.units,
         dropout=request.dropout,
         canvas=canvas,
-        every=choose_stride(sources, canvas),
         precision=choose_precision(device, small=request.size == "study")
         if request.precision == "auto"
         else request.precision,
@@ -166,23 +169,10 @@ def _decide(
     )
 
 
-def _refuse_person(cohort: Cohort, rater: str) -> None:
-    for clip in map(cohort.clip, cohort.clips()):
-        if rater in clip.raters() and (kind := clip.rater(rater).meta.kind) != "model":
-            raise TrainError(
-                f"{clip.name} has a {kind} rater called {rater!r}: a model must not overwrite "
-                "their planes",
-                "Choose another name for the model.",
-            )
-
-
 def _place(samples: Samples, device: torch.device) -> Samples:
-    """Move the samples to a GPU that has room for them twice; else keep them pinned."""
-    if device.type != "cuda":
-        return samples.to(device)
-    size = samples.frames.nbytes + samples.planes.nbytes
-    if size * 2 < torch.cuda.mem_get_info(device)[0]:
-        return samples.to(device)
+    """Move the samples to a GPU that has room for them twice; else they stay packed."""
+    if device.type == "cuda" and samples.nbytes * 2 < torch.cuda.mem_get_info(device)[0]:
+        return samples.unpacked(device)
     return samples
 
 
@@ -193,8 +183,6 @@ def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
     found: dict[str, str | int | float | bool] = {}
     if config.split.warning:
         found["warning"] = config.split.warning
-    if config.every > 1:
-        found["frames left out"] = f"every {config.every}th reviewed frame is read, to fit memory"
     if config.calibration is not None:
         found["calibration"] = config.calibration.note
     return found | {
@@ -215,10 +203,14 @@ def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
 
 def prevalence(plan: Plan) -> Tensor:
     """Return each class's mean target over what is known of it in the training samples, (C,)."""
+    config = plan.config
     rows = plan.train[:: max(1, len(plan.train) // 256)]
-    _, planes, reviewed, _ = plan.samples.batch(rows)
-    target, weight = make_targets(plan.config.method, planes, reviewed)
-    pixels = (0, 2, 3)
-    share = (target * weight).sum(pixels) / weight.sum(pixels).clamp_min(1)
+    present, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for some in torch.split(rows, _AT_ONCE):
+        _, planes, reviewed, _ = plan.samples.batch(some)
+        target, weight = make_targets(config.method, planes, reviewed)
+        present = present + (target * weight).sum((0, 2, 3), dtype=torch.float64).cpu()
+        known = known + weight.sum((0, 2, 3), dtype=torch.float64).cpu()
+    share = (present / known.clamp_min(1)).float()
     # With several thresholds per class, of the lowest.
-    return share.view(len(plan.config.classes), -1)[:, 0]
+    return share.view(len(config.classes), -1)[:, 0]

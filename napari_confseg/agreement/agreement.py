@@ -25,7 +25,12 @@ from napari_confseg.agreement.overlap import (
     soft_dice,
     survival,
 )
-from napari_confseg.agreement.rater_view import first_reading, people, planes_of, rater_views
+from napari_confseg.agreement.rater_view import (
+    compared_raters,
+    first_reading,
+    planes_of,
+    rater_views,
+)
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -142,7 +147,7 @@ class Stated:
 
     Attributes
     ----------
-    asked : NDArray
+    votes : NDArray
         ``(101)``: for each stated confidence, how many votes of others there were on such pixels.
     agreed : NDArray
         ``(101)``: how many of these were yes (a confidence of at least 50 %).
@@ -151,7 +156,7 @@ class Stated:
         as a fraction, y the share of the others who voted yes.
     """
 
-    asked: NDArray[np.int64]
+    votes: NDArray[np.int64]
     agreed: NDArray[np.int64]
     moments: NDArray[np.float64]
 
@@ -305,9 +310,9 @@ class _Counter:
                 [p[(plane > 0) & (plane != EXCLUDED)] for n, p in group_planes.items() if n != name]
             )
             known = others != EXCLUDED
-            asked = known.sum(0)
-            x = plane[(plane > 0) & (plane != EXCLUDED)][asked > 0] / 100
-            y = (((others >= VOTE) & known).sum(0) / np.maximum(asked, 1))[asked > 0]
+            votes = known.sum(0)
+            x = plane[(plane > 0) & (plane != EXCLUDED)][votes > 0] / 100
+            y = (((others >= VOTE) & known).sum(0) / np.maximum(votes, 1))[votes > 0]
             self._moments[name] += [x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]
 
     def _add_outlines(self, cut: dict[str, NDArray[np.uint8]]) -> None:
@@ -424,7 +429,7 @@ def agree(
     cohort : Cohort
         Read only.
     raters : sequence of str
-        Raters to compare; every human if empty. A model or a consensus may be named, too.
+        Raters to compare; every reader if empty. A model or a consensus may be named, too.
     classes, clips : sequence of str
         All if empty.
     thresholds : sequence of int
@@ -439,7 +444,7 @@ def agree(
     StoreError
         If there are fewer than two raters, or a class or threshold is not possible.
     """
-    names = tuple(raters) or tuple(people(cohort))
+    names = tuple(raters) or tuple(compared_raters(cohort))
     wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
     chosen = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
     _check(cohort, names, wanted, chosen)

@@ -22,9 +22,9 @@ from napari_confseg.agreement.patterns import (
     Patterns,
     excluded,
 )
-from napari_confseg.agreement.rater_view import people, planes_of, rater_views
+from napari_confseg.agreement.rater_view import learnt_raters, planes_of, rater_views
 from napari_confseg.agreement.staple import estimate_staple
-from napari_confseg.store import EXCLUDED, Clip, Problem, Rater, Status, StoreError
+from napari_confseg.store import EXCLUDED, Clip, Identity, Problem, Status, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Cohort
+    from napari_confseg.store.program_writer import ProgramWriter
 
 
 Combine = Callable[["NDArray[np.uint8]"], "NDArray[np.float64]"]
@@ -80,7 +81,7 @@ def make_consensus(
     name : str, optional
         Of the consensus; the method's name if not given. One of that name is replaced.
     raters : sequence of str
-        Raters to combine; every human if empty.
+        Raters to combine; every reader if empty, but nothing imported.
     classes, clips : sequence of str
         All if empty.
     threshold : int
@@ -98,7 +99,7 @@ def make_consensus(
         If there are no raters, a name is taken by someone who is no consensus, or a class is
         unknown.
     """
-    group = tuple(raters) or tuple(people(cohort))
+    group = tuple(raters) or tuple(learnt_raters(cohort))
     wanted = list(classes) or [c.name for c in cohort.meta.classes]
     clip_names = list(clips) or cohort.clips()
     report = ConsensusReport(name or method, method, group)
@@ -124,8 +125,9 @@ def make_consensus(
         clip = cohort.clip(clip_name)
         present = rater_views(clip, group)
         if len(present) >= least:
-            target = _target(clip, report)
-            _write_clip(cohort, clip, present, target, combine, least, report)
+            label = f"{method} of {len(group)} raters"
+            with clip.written_by_program(report.rater, Identity("consensus", label)) as target:
+                _write_clip(cohort, clip, present, target, combine, least, report)
     return report
 
 
@@ -141,18 +143,14 @@ def _check(
     for class_name in classes:
         if class_name not in known:
             problems.append(Problem("class-unknown", "", f"one of {sorted(known)}", class_name))
-    for clip_name in clips:
-        clip = cohort.clip(clip_name)
-        if report.rater in clip.raters() and clip.rater(report.rater).meta.kind != "consensus":
-            problems.append(
-                Problem(
-                    "exists",
-                    f"{clip_name}/raters/{report.rater}",
-                    "a consensus or nobody",
-                    f"a {clip.rater(report.rater).meta.kind}",
-                    "Choose another name.",
-                )
-            )
+    there = set(cohort.clips())
+    problems += [
+        Problem("missing", n, "a clip of the cohort", "none") for n in clips if n not in there
+    ]
+    try:
+        cohort.check_name(report.rater, "consensus")
+    except StoreError as error:
+        problems += error.problems
     if problems:
         raise StoreError(problems)
 
@@ -258,28 +256,24 @@ def _by_pattern(
     return combine(CODES[values[:, first]].T)[back]
 
 
-def _target(clip: Clip, report: ConsensusReport) -> Rater:
-    if report.rater in clip.raters():
-        return clip.rater(report.rater)
-    label = f"{report.method} of {len(report.raters)} raters"
-    return clip.create_rater(report.rater, kind="consensus", label=label)
-
-
 def _write_clip(
     cohort: Cohort,
     clip: Clip,
     present: Sequence[RaterView],
-    target: Rater,
+    target: ProgramWriter,
     combine: dict[str, Combine],
     least: int,
     report: ConsensusReport,
 ) -> None:
     names = report.raters
-    status = target.read_status()
-    stale = set(target.stored_chunks())
+    status = target.rater.read_status()
+    stale = set(target.rater.stored_chunks())
+    # First: half-new planes must not stand under the old status if this is stopped.
+    status[:, [cohort.meta.class_index(c) for c in combine]] = Status.UNTOUCHED
+    target.write_status(status)
+    target.say_made()
     for class_name, rule in combine.items():
         index = cohort.meta.class_index(class_name)
-        status[:, index] = Status.UNTOUCHED
         for frame in range(clip.shape[0]):
             planes = planes_of(present, frame, index, clip.shape[1:])
             if len(planes) < least:
@@ -339,7 +333,7 @@ def combine_clip(
     StoreError
         If too few of the raters are on the clip.
     """
-    group = tuple(raters) or tuple(people(cohort))
+    group = tuple(raters) or tuple(learnt_raters(cohort))
     clip = cohort.clip(clip_name)
     present = rater_views(clip, group)
     if len(present) < least:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,17 +11,14 @@ from napari_confseg.agreement.agreement import VOTE
 from napari_confseg.agreement.overlap import N_VALUES, joint_histogram
 from napari_confseg.agreement.rater_view import RaterView, planes_of
 from napari_confseg.agreement.reliability import BIN, binned, calibration_error
-from napari_confseg.store import Status
+from napari_confseg.store import RATER_KINDS, Status, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip, Cohort
-
-REFERENCE_KINDS: Final = ("consensus", "adjudicated", "truth")
-"""Kinds of raters that can be the reference."""
+    from napari_confseg.store import Clip, Cohort, RaterKind
 
 MARKED_SHARE: Final = 0.8
 """Share of the frames of an exercise on which the reference marks something."""
@@ -35,24 +32,39 @@ CLOSE: Final = 0.05
 
 @dataclass(frozen=True)
 class Reference:
-    """A rater to compare with: slug, label, and number of frames for an exercise."""
+    """A rater to compare with: slug, label, kind, and number of frames for an exercise."""
 
     name: str
     label: str
+    kind: RaterKind
     frames: int
+
+    @property
+    def title(self) -> str:
+        """What lists call it."""
+        return rater_label(self.name, self.label, self.kind)
 
 
 def references(cohort: Cohort, reader: str) -> list[Reference]:
-    """Return the references in `cohort`, with the frames that `reader` has not touched."""
-    found: dict[str, tuple[str, int]] = {}
+    """Return the references in `cohort`, with the frames that `reader` has not touched.
+
+    The most trustworthy first: a truth, then a consensus, then adjudicated planes; those without
+    such a frame come last.
+    """
+    found: dict[str, Reference] = {}
     for name in cohort.clips():
         clip = cohort.clip(name)
         raters = [clip.rater(r) for r in clip.raters() if r != reader]
-        for rater in (r for r in raters if r.meta.kind in REFERENCE_KINDS):
+        for rater in (r for r in raters if RATER_KINDS[r.meta.kind].reference is not None):
             n = len(_open_frames(clip, RaterView(clip, rater.name), reader))
-            label, before = found.get(rater.name, (rater.meta.label, 0))
-            found[rater.name] = (label, before + n)
-    return [Reference(name, *rest) for name, rest in sorted(found.items())]
+            new = Reference(rater.name, rater.meta.label, rater.meta.kind, 0)
+            old = found.get(rater.name, new)
+            found[rater.name] = replace(old, frames=old.frames + n)
+    return sorted(found.values(), key=_trust)
+
+
+def _trust(reference: Reference) -> tuple[bool, int, str]:
+    return (not reference.frames, RATER_KINDS[reference.kind].reference or 0, reference.name)
 
 
 def _open_frames(clip: Clip, reference: RaterView, reader: str) -> list[int]:

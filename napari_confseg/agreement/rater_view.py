@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import Status
+from napari_confseg.store import RATER_KINDS, Status, rater_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip, Cohort
+    from napari_confseg.store import Clip, Cohort, RaterMeta
 
 SECOND = "-2"
 """A rater who reads a clip twice is two raters in the store: ``anna`` and ``anna-2``."""
@@ -65,12 +65,34 @@ def rater_views(clip: Clip, names: Sequence[str]) -> list[RaterView]:
     return [RaterView(clip, name) for name in names if name in present]
 
 
-def people(cohort: Cohort) -> list[str]:
-    """Return the names of all human raters of `cohort`, sorted."""
+def compared_raters(cohort: Cohort) -> list[str]:
+    """Return the names of the raters of `cohort` that are compared if none are named, sorted."""
+    return _named(cohort, lambda meta: RATER_KINDS[meta.kind].compared)
+
+
+def learnt_raters(cohort: Cohort) -> list[str]:
+    """Return the names of the raters that are learnt from if none are named, sorted.
+
+    These are the people who painted here. What came from a file has to be named.
+    """
+    return _named(cohort, lambda meta: meta.learnt)
+
+
+def rater_titles(cohort: Cohort, names: Sequence[str]) -> list[str]:
+    """Return what lists call the raters `names`; a name that nobody bears is left as it is."""
+    titles = dict.fromkeys(names, "")
+    for clip in map(cohort.clip, cohort.clips()):
+        for name in [n for n, title in titles.items() if not title and n in clip.raters()]:
+            meta = clip.rater(name).meta
+            titles[name] = rater_label(name, meta.label, meta.kind)
+    return [title or name for name, title in titles.items()]
+
+
+def _named(cohort: Cohort, wanted: Callable[[RaterMeta], bool]) -> list[str]:
     found = set()
     for clip_name in cohort.clips():
         clip = cohort.clip(clip_name)
-        found |= {n for n in clip.raters() if n not in found and clip.rater(n).meta.kind == "human"}
+        found |= {n for n in clip.raters() if n not in found and wanted(clip.rater(n).meta)}
     return sorted(found)
 
 

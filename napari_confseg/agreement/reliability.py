@@ -52,21 +52,21 @@ def reliability(agreement: Agreement) -> list[Reliability]:
         for rater in agreement.group:
             clips = [c for c in agreement.clips if (class_name, rater) in c.stated]
             mine = [c.stated[class_name, rater] for c in clips]
-            if not sum(int(s.asked[1:].sum()) for s in mine):
+            if not sum(int(s.votes[1:].sum()) for s in mine):
                 continue
             patients = [c.patient for c in clips]
-            curves = np.array([np.concatenate([s.asked, s.agreed]) for s in mine], float)
+            curves = np.array([np.concatenate([s.votes, s.agreed]) for s in mine], float)
             error = estimate(curves, patients, calibration_error, n=len(clips))
             moments = np.array([s.moments for s in mine])
             correlation = estimate(moments, patients, _pearson, n=int(moments[:, 0].sum()))
-            asked, stated, agreed = (v[0] for v in binned(curves.sum(0)[None]))
+            votes, stated, agreed = (v[0] for v in binned(curves.sum(0)[None]))
             summaries.append(
                 Reliability(
                     rater,
                     class_name,
                     tuple(stated.tolist()),
                     tuple(agreed.tolist()),
-                    tuple(int(v) for v in asked),
+                    tuple(int(v) for v in votes),
                     error,
                     correlation,
                 )
@@ -77,18 +77,18 @@ def reliability(agreement: Agreement) -> list[Reliability]:
 def binned(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Return votes, mean stated confidence and share of yes per bin, each (B, 10).
 
-    `sums` is ``(B, 202)``: for each confidence 0..100 the votes asked, then those that were yes.
+    `sums` is ``(B, 202)``: for each confidence 0..100 the votes, then those that were yes.
     """
     confidence = np.arange(N_VALUES) / 100
-    asked, agreed = sums[:, :N_VALUES], sums[:, N_VALUES:]
+    every, agreed = sums[:, :N_VALUES], sums[:, N_VALUES:]
 
     def bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
         binned: NDArray[np.float64] = values[:, 1:].reshape(len(values), -1, BIN).sum(2)
         return binned
 
-    votes = bins(asked)
+    votes = bins(every)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return votes, bins(asked * confidence) / votes, bins(agreed) / votes
+        return votes, bins(every * confidence) / votes, bins(agreed) / votes
 
 
 def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:

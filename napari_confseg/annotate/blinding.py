@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from napari_confseg.store import RATER_KINDS
+
 if TYPE_CHECKING:
+    from napari_confseg.store import RaterKind
     from napari_confseg.store.schema import Blinding
 
 
@@ -58,7 +61,7 @@ class Standing:
             return False
         return not (self.rule == "until-reviewed" and self.complete)
 
-    def sees(self, kind: str) -> bool:
+    def sees(self, kind: RaterKind) -> bool:
         """Whether raters of `kind` may be shown.
 
         Humans, what was made of them (consensus) and the truth are hidden from who is blinded.
@@ -67,7 +70,7 @@ class Standing:
         """
         if self.in_exercise:
             return False
-        return not self.blinded or (kind == "model" and self.rule == "until-reviewed")
+        return not self.blinded or (RATER_KINDS[kind].seen_early and self.rule == "until-reviewed")
 
     def why(self) -> str:
         """Return in a sentence why others are hidden; empty if they are not."""

@@ -16,7 +16,7 @@ from psygnal import Signal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_confseg.agreement.exercise import choose_frames, references, score
-from napari_confseg.annotate.links import Links
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.store import Status
 
@@ -114,6 +114,7 @@ class CalibrationSession:
             (events.clip, self._on_progress),
             (session.progress_changed, self._on_progress),
             (events.frame, self._on_progress),
+            failed=telling(session),
         )
         self._on_reader()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.annotate.links import Links
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.readouts import Beams, ClipReadouts, FrameReadouts, frame_readouts, sum_up
 from napari_confseg.store import Status
 
@@ -105,6 +105,7 @@ class LiveReadouts:
             (events.frame, self._on_frame),
             (session.edited, self._on_edit),
             (session.sector_changed, self._on_other),  # beams, and with them depths, are others
+            failed=telling(session),
         )
 
     def close(self) -> None:
@@ -131,7 +132,7 @@ class LiveReadouts:
 
     def sources(self) -> list[tuple[str, str]]:
         """Return who can be read out, (slug, label): me, and the raters on show."""
-        return [("", "My marks"), *((o.name, o.label) for o in self._session.overlays)]
+        return [("", "My marks"), *((o.name, o.title) for o in self._session.overlays)]
 
     def choose(self, source: str) -> None:
         """Read out the rater `source`; me if empty or not on show."""

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_confseg.annotate.blinding import Role
 from napari_confseg.annotate.clip_editor import Work
 from napari_confseg.annotate.overlays import Overlay, load_overlay
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.telling import Telling
-from napari_confseg.store import Clip, ClipNotes, Cohort, RaterWriter, SaveState, StoreError
+from napari_confseg.store import (
+    RATER_KINDS,
+    Clip,
+    ClipNotes,
+    Cohort,
+    RaterWriter,
+    SaveState,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_confseg.store import Location
+    from napari_confseg.store import Location, RaterKind
+
+
+class Me(NamedTuple):
+    """As whom a clip is open: kind, what people read, whether it is learnt from unasked."""
+
+    kind: RaterKind
+    label: str
+    learnt: bool
+
+
+def _label(rater: str, adjudicator: str) -> str | None:
+    who = Preferences.load().reader
+    if adjudicator:
+        return f"Adjudicated by {adjudicator}"[:80]
+    return who if who and slug_of(who) == rater else None
 
 
 class Opening(Telling):
@@ -46,8 +69,12 @@ class Opening(Telling):
         ------
         ValueError
             If no slug can be made of the name.
+        StoreError
+            If in the open cohort it is the name of a program's rater, or an adjudicated one.
         """
         slug = slug_of(name)
+        if self.cohort is not None:
+            self.cohort.check_name(slug, "human")
         memory = Preferences.load().model_copy(update={"reader": name.strip()})
         memory.save()
         if slug != self.rater:
@@ -134,12 +161,18 @@ class Opening(Telling):
             return None
         return self.open_clip(name)
 
+    def identity(self) -> Me:
+        """Return as whom I paint on the clip that is open."""
+        meta = None if self._work is None else self._work.writer.meta
+        if meta is not None:
+            return Me(meta.kind, meta.label, meta.learnt)
+        kind: RaterKind = "adjudicated" if self.adjudicator else "human"
+        label = _label(self.rater, self.adjudicator) or self.rater
+        return Me(kind, label, RATER_KINDS[kind].learnt)
+
     def _take_up(self, name: str, rater: str, adjudicator: str) -> None:
         assert self.cohort is not None
-        who = Preferences.load().reader
-        label = who if who and slug_of(who) == rater else None
-        if adjudicator:
-            label = f"Adjudicated by {adjudicator}"[:80]
+        label = _label(rater, adjudicator)
         writer = RaterWriter.open(
             self.cohort, name, rater, label=label, adjudicator=adjudicator or None
         )

@@ -8,14 +8,14 @@ import numpy as np
 
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.tools.merging import Merge, merged
-from napari_confseg.store import EXCLUDED
+from napari_confseg.store import EXCLUDED, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip, CohortMeta, Patch
+    from napari_confseg.store import Clip, CohortMeta, Patch, RaterKind
 
 
 class Overlay:
@@ -24,18 +24,23 @@ class Overlay:
     Attributes
     ----------
     name, label, kind : str
-        Slug, what people read, and ``"human"``, ``"model"``, ``"consensus"`` or ``"truth"``.
+        Slug, what people read, and key of :data:`~napari_confseg.store.RATER_KINDS`.
     planes : mapping of str to ndarray of uint8 (T, Y, X)
         By class, read-only; only classes that this rater marked.
     """
 
     def __init__(
-        self, name: str, label: str, kind: str, planes: Mapping[str, NDArray[np.uint8]]
+        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, NDArray[np.uint8]]
     ) -> None:
         self.name = name
         self.label = label
         self.kind = kind
         self.planes = planes
+
+    @property
+    def title(self) -> str:
+        """What lists call it."""
+        return rater_label(self.name, self.label, self.kind)
 
 
 def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from psygnal import Signal
 
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.ingest.sector import Outline, crosses_itself, outline_of, template
 from napari_confseg.store import Sector, StoreError
 
@@ -40,11 +41,11 @@ class SectorEditor:
         self._outline: Outline | None = None
         self._polygon: Points = []
         self.kind: str = "unknown"
-        session.events.clip.connect(self._on_clip)
+        self._links = Links((session.events.clip, self._on_clip), failed=telling(session))
 
     def close(self) -> None:
         """Follow the session no longer."""
-        self._session.events.clip.disconnect(self._on_clip, missing_ok=True)
+        self._links.cut()
 
     def _on_clip(self, *_: object) -> None:
         self.cancel()

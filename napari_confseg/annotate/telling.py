@@ -16,12 +16,12 @@ from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review_progress import reviewed_frames
 from napari_confseg.annotate.state import SessionState
 from napari_confseg.annotate.worklist import WorkList, facts_of
-from napari_confseg.store import StoreError, Unblinded
+from napari_confseg.store import StoreError, Unblinded, kind_rank, rater_label
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.clip_editor import Work
     from napari_confseg.annotate.overlays import Overlay
-    from napari_confseg.store import Edit
+    from napari_confseg.store import Edit, RaterKind
     from napari_confseg.store.schema import Blinding
 
 _SIGNS: Final = (
@@ -174,11 +174,16 @@ class Telling(SessionState):
         return self._note_sight("allowed", by)
 
     def others(self) -> list[tuple[str, str]]:
-        """Return (slug, label) of the other raters on this clip that I may see."""
+        """Return (slug, what lists call it) of the other raters on this clip that I may see."""
         if self.clip is None:
             return []
         metas = [(n, self.clip.rater(n).meta) for n in self.clip.raters() if n != self.rater]
-        return [(name, meta.label) for name, meta in metas if self.standing.sees(meta.kind)]
+        metas.sort(key=lambda named: (kind_rank(named[1].kind), named[0]))
+        return [
+            (name, rater_label(name, meta.label, meta.kind))
+            for name, meta in metas
+            if self.standing.sees(meta.kind)
+        ]
 
     def why_not_cohort(self) -> str:
         """Return why I may not see what others marked throughout the cohort; empty if I may.
@@ -188,7 +193,7 @@ class Telling(SessionState):
         rule = self.cohort.meta.blinding if self.cohort else "none"
         return Standing(rule, self.role, in_exercise=self.in_exercise).why()
 
-    def look_at(self, kind: str) -> None:
+    def look_at(self, kind: RaterKind) -> None:
         """Take note that I am shown raters of `kind` on this clip.
 
         Raises
@@ -198,7 +203,7 @@ class Telling(SessionState):
         """
         self._check_sight(kind)
 
-    def _check_sight(self, kind: str) -> None:
+    def _check_sight(self, kind: RaterKind) -> None:
         """Refuse to show a rater of `kind` if I am blinded to it; else note that I am not."""
         standing = self.standing
         if not standing.sees(kind):

@@ -16,7 +16,7 @@ from napari_confseg.agreement.overlap import soft_dice_by_class
 from napari_confseg.annotate.blinding import Role, Standing
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.annotate.review_progress import painted, reviewed_frames
-from napari_confseg.store import ClipNotes, Status, StoreError
+from napari_confseg.store import RATER_KINDS, ClipNotes, Status, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -422,7 +422,7 @@ class Scores(BaseModel):
         """
         clip = cohort.clip(name)
         raters = {n: clip.rater(n) for n in clip.raters()}
-        people = [n for n, rater in raters.items() if rater.meta.kind == "human"]
+        people = [n for n, rater in raters.items() if RATER_KINDS[rater.meta.kind].compared]
         if len(people) < 2:
             return None
         stamp = " ".join(f"{n}:{raters[n].stamp()}" for n in people)

@@ -33,7 +33,7 @@ def add(commands: Subparsers) -> None:
         type=slug,
         default=[],
         metavar="R",
-        help="whom to compare (default: every human); NAME-2 is NAME's second reading",
+        help="whom to compare (default: every reader); NAME-2 is NAME's second reading",
     )
     parser.add_argument(
         "--classes", nargs="+", type=slug, default=[], metavar="C", help="default: all"
@@ -61,6 +61,7 @@ def add(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare; refused if there are fewer than two raters."""
     from napari_confseg.agreement.agreement import agree
+    from napari_confseg.agreement.rater_view import rater_titles
     from napari_confseg.agreement.summary import summarise, write_per_clip
     from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.store import Cohort
@@ -88,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         }
         print_json(facts | summary.as_dict())
         return DONE
+    console().print(f"Compared: {', '.join(rater_titles(cohort, agreement.raters))}")
     _print(summary)
     if arguments.report:
         console().print(f"Report: {arguments.report}")

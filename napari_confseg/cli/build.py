@@ -33,7 +33,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("--name", type=slug, help="of the dataset (default: as its folder)")
     for what, text in (
-        ("raters", "whose marks (default: every human)"),
+        ("raters", "whose marks (default: every reader, but nobody imported)"),
         ("classes", "default: all"),
         ("clips", "default: all"),
     ):

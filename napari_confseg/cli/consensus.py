@@ -31,7 +31,7 @@ def add(commands: Subparsers) -> None:
         type=slug,
         default=[],
         metavar="R",
-        help="raters to combine (default: every human)",
+        help="raters to combine (default: every reader, but nothing imported)",
     )
     parser.add_argument(
         "--classes", nargs="+", type=slug, default=[], metavar="C", help="default: all"
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.agreement.consensus import make_consensus
+    from napari_confseg.agreement.rater_view import rater_titles
     from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.store import Cohort
 
@@ -78,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(asdict(report))
     else:
         console().print(
-            f"{report.method} of {', '.join(report.raters)} stands as rater {report.rater!r} on "
+            f"{report.method} of {', '.join(rater_titles(cohort, report.raters))} stands as rater "
+            f"{report.rater!r} on "
             f"{len(report.clips)} clips ({report.frames} frames and classes)."
         )
     return DONE

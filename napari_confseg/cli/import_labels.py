@@ -11,9 +11,12 @@ from napari_confseg.cli.parsing import DONE, REFUSED, add_command, slug
 if TYPE_CHECKING:
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.formats.labels import ImportReport
+    from napari_confseg.store import RaterKind
 
 # As in dataset.imports, which is not imported for --help; a test compares them.
 FORMATS = ("annotate-ultrasound", "coco", "nnunet", "nrrd")
+# As in store.rater_kinds, for the same reason.
+KINDS = ("human", "adjudicated", "consensus", "model", "truth", "imported")
 
 
 def add(commands: Subparsers) -> None:
@@ -23,12 +26,20 @@ def add(commands: Subparsers) -> None:
         "import-labels",
         run,
         purpose="bring labels that others made into a cohort, as planes of a rater",
-        example="confseg import-labels slicer/ --cohort study.zarr --rater tom --confidence 80",
+        example="confseg import-labels slicer/ --cohort study.zarr --rater tom --kind human",
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or a folder of them")
     parser.add_argument("--cohort", required=True, metavar="COHORT", help="folder or s3:// address")
     parser.add_argument("--rater", type=slug, required=True, help="who it shall be")
     parser.add_argument("--label", help="what people read as their name (default: the rater)")
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        help="who or what made them; asked for in a terminal, unless a file of ours says it",
+    )
+    parser.add_argument(
+        "--made-by", metavar="WORDS", help="the same in words: a name, or a program and its version"
+    )
     parser.add_argument(
         "--confidence",
         type=int,
@@ -84,10 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from napari_confseg.cli.terminal import print_json, progress_bar
-    from napari_confseg.formats.labels import Options, import_labels
+    from napari_confseg.formats.labels import Options, detect, import_labels
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=arguments.dry_run)
+    format = arguments.format or detect(arguments.source)
+    kind = arguments.kind or _kind(arguments.source, format, quiet=arguments.json)
     options = Options(
         confidence=arguments.confidence,
         classes=dict(arguments.classes),
@@ -102,8 +115,10 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.source,
             arguments.rater,
             options,
-            format=arguments.format,
+            format=format,
             label=arguments.label,
+            kind=kind,
+            made_by=arguments.made_by,
             dry_run=arguments.dry_run,
             progress=progress,
         )
@@ -114,8 +129,32 @@ def run(arguments: argparse.Namespace) -> int:
     return REFUSED if report.problems else DONE
 
 
+def _kind(source: Path, format: str, *, quiet: bool) -> RaterKind | None:
+    """Return what the person at the terminal says; None if a file of ours says it."""
+    from napari_confseg.cli.terminal import ask
+    from napari_confseg.formats.origin import told_origin
+    from napari_confseg.store import RATER_KINDS, Problem, StoreError
+
+    if told_origin(source, format) is not None:
+        return None
+    meanings = {kind: info.meaning for kind, info in RATER_KINDS.items()}
+    answer = None if quiet else ask("Who or what made these labels?", meanings, "imported")
+    if answer is None:
+        raise StoreError(
+            Problem(
+                "kind",
+                str(source),
+                "who or what made these labels",
+                "nothing that says it",
+                f"Say it with --kind: one of {', '.join(KINDS)}.",
+            )
+        )
+    return answer
+
+
 def _print(report: ImportReport, *, dry: bool) -> None:
     from napari_confseg.cli.terminal import print_problems, print_table
+    from napari_confseg.store import RATER_KINDS
 
     rows = [
         (c.clip, c.source, str(c.frames), ", ".join(f"{n} px of {k}" for k, n in c.pixels.items()))
@@ -123,8 +162,10 @@ def _print(report: ImportReport, *, dry: bool) -> None:
     ]
     done = "would come in" if dry else "came in"
     if rows:
+        who = RATER_KINDS[report.kind].label
+        who += f", made by {report.made_by}" if report.made_by else ""
         print_table(
-            f"{report.format}: {done} as rater {report.rater}",
+            f"{report.format}: {done} as rater {report.rater} ({who})",
             ("clip", "from", ">frames reviewed", "marked"),
             rows,
         )

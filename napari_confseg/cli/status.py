@@ -71,6 +71,7 @@ def _clip_facts(cohort: Cohort, clip: Clip) -> dict[str, Any]:
             {
                 "rater": name,
                 "kind": rater.meta.kind,
+                "imported": rater.meta.model_dump(mode="json")["imported"],
                 "reviewed": {c.name: round(float(share), 4) for c, share in shares},
                 "strokes": sum(not s.undone for s in rater.read_strokes()),
                 "minutes": round(sum(about.seconds.values()) / 60, 2),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari_confseg.store import Problem
+
+Choice = TypeVar("Choice", bound=str)
 
 
 @contextmanager
@@ -61,6 +63,23 @@ def print_problems(problems: Sequence[Problem]) -> None:
     headings = ("where", "code", "expected", "found", "what to do")
     rows = [(p.path or "cohort", p.code, p.expected, p.found, p.hint) for p in problems]
     print_table(f"{len(rows)} problem{'s' * (len(rows) != 1)}", headings, rows)
+
+
+def ask(question: str, choices: Mapping[Choice, str], default: Choice) -> Choice | None:
+    """Return what a person at the terminal answers, of `choices` with their meanings.
+
+    None if nobody is there to be asked.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    from rich.prompt import Prompt
+
+    screen = Console(stderr=True, highlight=False)
+    screen.print(question)
+    for name, meaning in choices.items():
+        screen.print(f"  {name}: {meaning}", markup=False)
+    answer = Prompt.ask("Kind", choices=list(choices), default=default, console=screen)
+    return next(name for name in choices if name == answer)
 
 
 def console() -> Console:

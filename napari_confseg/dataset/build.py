@@ -20,7 +20,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from napari_confseg import __version__
-from napari_confseg.agreement.rater_view import people
+from napari_confseg.agreement.rater_view import learnt_raters
 from napari_confseg.dataset.card import write_card
 from napari_confseg.dataset.disk_errors import room_in
 from napari_confseg.dataset.frozen import Dataset, versions
@@ -136,9 +136,9 @@ def complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
         for name in request.clips
         if name not in there
     ]
-    raters = request.raters or tuple(people(cohort))
+    raters = request.raters or tuple(learnt_raters(cohort))
     if not raters:
-        problems.append(Problem("too-few-raters", "", "a human rater, or names", "nobody"))
+        problems.append(Problem("too-few-raters", "", "a reader, or names", "nobody"))
     if problems:
         raise StoreError(problems)
     return request.model_copy(

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.transform import resize
 
 from napari_confseg.agreement.rater_view import RaterView, planes_of
-from napari_confseg.store import EXCLUDED, Problem, Spacing, StoreError
+from napari_confseg.store import EXCLUDED, RATER_KINDS, Problem, Spacing, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def choose_frames(
         The clip.
     panel : sequence of RaterView
         The chosen raters on it. If it is one alone, such as a consensus, "disagreement" is that of
-        the humans on the clip.
+        the readers on the clip.
     indices : sequence of int
         Class indices; a frame counts as reviewed if anybody reviewed any of them.
     policy : FramePolicy
@@ -44,7 +44,7 @@ def choose_frames(
     elif policy.kind == "disagreement":
         if len(panel) < 2:
             everybody = [RaterView(clip, name) for name in clip.raters()]
-            panel = [r for r in everybody if r.rater.meta.kind == "human"]
+            panel = [r for r in everybody if RATER_KINDS[r.rater.meta.kind].compared]
         apart = np.array([_apart(panel, int(f), indices, clip.shape[1:]) for f in frames])
         # Equal ones in order of time, so that the choice never depends on a sort's whim.
         frames = np.sort(frames[np.argsort(-apart, kind="stable")[: policy.n]])

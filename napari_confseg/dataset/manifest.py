@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from napari_confseg.store import ClassSpec, Problem, Spacing, StoreError
-from napari_confseg.store.schema import Positive, RaterKind, Slug, Strict
+from napari_confseg.store.rater_kinds import RaterKind
+from napari_confseg.store.schema import Positive, Slug, Strict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,8 @@ class BuildRequest(Strict):
     clips, classes : tuple of str
         What of the cohort.
     raters : tuple of str
-        Whose planes; every human if empty. A consensus or a model is a rater, too.
+        Whose planes; every reader if empty, but nothing imported. A consensus or a model is a
+        rater, too.
     frames : FramePolicy
         Which frames.
     size : tuple of int or None

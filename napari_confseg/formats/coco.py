@@ -31,7 +31,8 @@ def write(job: Export) -> None:
     An annotation holds the pixels of one class marked with one confidence, which is its ``score``
     (0..1) and ``confidence`` (percent), so that the planes come back exactly; the value 255
     (excluded) is an annotation with ``iscrowd`` 1, which COCO's evaluation ignores. An image says
-    in ``reviewed_category_ids`` for which classes no annotation means absence.
+    in ``reviewed_category_ids`` for which classes no annotation means absence. ``info`` says whose
+    marks they are, and of which kind the rater is.
     """
     parts: dict[str, dict[str, Any]] = {}
     for item in job.items():
@@ -64,6 +65,7 @@ def _empty(job: Export) -> dict[str, Any]:
         "info": {
             "description": f"{m.request.name} v{m.version}, rater {job.rater}",
             "version": str(m.version),
+            "confseg": {"rater": job.rater, "kind": job.kind},
         },
         "licenses": [],
         "categories": [

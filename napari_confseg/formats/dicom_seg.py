@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from napari_confseg import __version__
-from napari_confseg.store import EXCLUDED
+from napari_confseg.store import EXCLUDED, RATER_KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,7 +204,9 @@ def _segment(job: Export, c: int) -> Dataset:
     segment.SegmentedPropertyCategoryCodeSequence = _code("finding", "99CONFSEG", "Finding")
     segment.SegmentedPropertyTypeCodeSequence = _code(spec.name[:16], "99CONFSEG", spec.label)
     human = any(
-        c.raters[job.rater].kind == "human" for c in job.manifest.clips if job.rater in c.raters
+        RATER_KINDS[c.raters[job.rater].kind].hand == "person"
+        for c in job.manifest.clips
+        if job.rater in c.raters
     )
     segment.SegmentAlgorithmType = "MANUAL" if human else "AUTOMATIC"
     if not human:

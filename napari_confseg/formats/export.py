@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.dataset.frozen import Dataset
     from napari_confseg.dataset.manifest import ClipRecord
+    from napari_confseg.store import RaterKind
 
 
 class ExportStopped(Exception):  # noqa: N818, nothing went wrong
@@ -120,6 +121,12 @@ class Export:
         """The folder, made when first asked for."""
         self._out.mkdir(parents=True, exist_ok=True)
         return self._out
+
+    @property
+    def kind(self) -> RaterKind:
+        """Who or what the rater is."""
+        records = (c.raters.get(self.rater) for c in self.manifest.clips)
+        return next(r.kind for r in records if r is not None)
 
     def folder(self, *names: str) -> Path:
         """Return a folder inside, made if needed."""

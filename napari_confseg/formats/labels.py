@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
+from napari_confseg.formats.origin import told_origin
 from napari_confseg.store import (
     MAX_CONFIDENCE,
     Edit,
+    Imported,
     Patch,
     Problem,
     RaterWriter,
@@ -34,14 +36,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.formats.label_source import Found
-    from napari_confseg.store import Clip, Cohort
+    from napari_confseg.store import Clip, Cohort, RaterKind
 
 
 FLUSH_SECONDS = 120.0
 
 
+class ImportIdentity(NamedTuple):
+    """What a rater is made as that labels come to."""
+
+    kind: RaterKind
+    label: str | None
+    adjudicator: str | None
+    imported: Imported
+
+
 def write_labels(
-    cohort: Cohort, clip: Clip, rater: str, labels: Labels, label: str | None = None
+    cohort: Cohort, clip: Clip, rater: str, labels: Labels, identity: ImportIdentity
 ) -> None:
     """Commit `labels` as one edit of `rater` on `clip`, and wait until the store has it.
 
@@ -55,7 +66,15 @@ def write_labels(
     if not labels.planes and not labels.reviewed:
         raise StoreError(Problem("nothing-found", clip.name, "a mark or a reviewed frame", "none"))
     edit = _edit(labels)
-    writer = RaterWriter.open(cohort, clip.name, rater, label=label)
+    writer = RaterWriter.open(
+        cohort,
+        clip.name,
+        rater,
+        label=identity.label,
+        kind=identity.kind,
+        adjudicator=identity.adjudicator,
+        imported=identity.imported,
+    )
     try:
         writer.commit(edit)
         if writer.state.unsaved or not writer.flush(FLUSH_SECONDS):
@@ -140,10 +159,12 @@ class ClipImport:
 
 @dataclass
 class ImportReport:
-    """What an import did; `problems` hold all that was left out, and why."""
+    """What an import did, and who made it; `problems` hold all that was left out, and why."""
 
     format: str
     rater: str
+    kind: RaterKind = "imported"
+    made_by: str | None = None
     clips: list[ClipImport] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -197,6 +218,8 @@ def import_labels(
     *,
     format: str | None = None,
     label: str | None = None,
+    kind: RaterKind | None = None,
+    made_by: str | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -217,6 +240,12 @@ def import_labels(
         One of :data:`FORMATS`; found out if not given.
     label : str, optional
         What people read as the rater's name.
+    kind : str, optional
+        Who or what made the labels, a key of :data:`~napari_confseg.store.RATER_KINDS`. If not
+        given, what one of our own exports says, else ``"imported"``. Whatever it is, imported
+        labels are learnt from only where the rater is named.
+    made_by : str, optional
+        The same in words, such as a person's name or a program and its version.
     dry_run : bool
         Read and match everything, and write nothing.
     progress : callable, optional
@@ -240,6 +269,8 @@ def import_labels(
         raise StoreError(Problem("confidence-range", "", "1..100 percent", found))
     name = format or detect(source)
     report = ImportReport(name, check_slug(rater))
+    identity = _identity(source, name, label, kind, made_by)
+    report.kind, report.made_by = identity.kind, identity.imported.made_by
     target = Target(cohort.meta, chosen, report.problems)
     places = _places(_module(name), source, target)
     matcher = Matcher(cohort, chosen.clips)
@@ -252,13 +283,34 @@ def import_labels(
             clip = matcher.match(place)
             labels = place.read(clip)
             if not dry_run:
-                write_labels(cohort, clip, rater, labels, label)
+                write_labels(cohort, clip, rater, labels, identity)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
         except StoreError as error:
             report.problems += error.problems
         except MALFORMED as error:
             report.problems.append(_malformed(place.name, error))
     return report
+
+
+def _identity(
+    source: Path, format: str, label: str | None, kind: RaterKind | None, made_by: str | None
+) -> ImportIdentity:
+    told = told_origin(source, format)
+    known = kind or (told.kind if told else "imported")
+    # Who made the file we are told of has made what is in it, unless somebody says otherwise.
+    who = made_by or (told.made_by if told and kind in (None, told.kind) else None)
+    if known == "adjudicated" and not who:
+        raise StoreError(
+            Problem(
+                "made-by",
+                str(source),
+                "the name of who adjudicated",
+                "none",
+                "Say it with --made-by.",
+            )
+        )
+    adjudicator = who[:80] if known == "adjudicated" and who else None
+    return ImportIdentity(known, label, adjudicator, Imported(format=format, made_by=who))
 
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)

@@ -100,6 +100,8 @@ def _confidences(job: Export, item: Item) -> None:
         "kinds": ["list", "domain", "domain", "domain"],
         "encoding": "gzip",
         "confseg_classes": ",".join(job.classes),
+        "confseg_rater": job.rater,
+        "confseg_kind": job.kind,
         "confseg_excluded": str(EXCLUDED),
         "confseg_frames": ",".join(map(str, item.record.frames)),
         "confseg_reviewed": ",".join(

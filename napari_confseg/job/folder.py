@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from napari_confseg.job.events import Event, Result
 from napari_confseg.job.requests import FitRequest, PredictRequest, Request
+from napari_confseg.store.backend import write_durably
 from napari_confseg.store.schema import check_slug
 
 if TYPE_CHECKING:
@@ -166,9 +167,4 @@ class RunFolder:
 
 
 def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    partial.replace(path)
+    write_durably(path, text.encode())

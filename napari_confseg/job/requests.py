@@ -31,7 +31,7 @@ class FitRequest(Frozen):
     classes : tuple of str
         Classes to learn.
     raters : tuple of str
-        Whose planes to learn from; empty means every human.
+        Whose planes to learn from; empty means every reader, but nothing imported.
     method : Method
         How confidence reaches the model, e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
     size : {"study", "quick", "normal"}
@@ -83,6 +83,8 @@ class PredictRequest(Frozen):
         ``<rater>-epistemic`` what readers disagree about and what the models have not seen.
     draws : int
         Passes of each model with units dropped at random, which serve as members do.
+    replace : bool
+        Overwrite what another run marked under that name; else it is refused.
     """
 
     kind: Literal["predict"] = "predict"
@@ -92,6 +94,7 @@ class PredictRequest(Frozen):
     clips: tuple[Slug, ...] = ()
     members: tuple[str, ...] = ()
     draws: int = Field(default=0, ge=0, le=100)
+    replace: bool = False
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     threads: int = Field(default=1, ge=0)
 

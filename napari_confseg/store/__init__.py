@@ -6,9 +6,17 @@ from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Unbli
 from napari_confseg.store.cohort import Cohort, kind_at, open_clip_at
 from napari_confseg.store.edits import Edit, Patch, StatusChange
 from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.identity import Identity
 from napari_confseg.store.lease import Holder
 from napari_confseg.store.pending import SaveState
 from napari_confseg.store.rater import Rater
+from napari_confseg.store.rater_kinds import (
+    RATER_KINDS,
+    KindInfo,
+    RaterKind,
+    kind_rank,
+    rater_label,
+)
 from napari_confseg.store.schema import (
     DEFAULT_ANCHORS,
     DEFAULT_CLASSES,
@@ -19,8 +27,8 @@ from napari_confseg.store.schema import (
     ClassSpec,
     ClipMeta,
     CohortMeta,
+    Imported,
     Provenance,
-    RaterKind,
     RaterMeta,
     Sector,
     Spacing,
@@ -38,6 +46,7 @@ __all__ = [
     "MAX_CONFIDENCE",
     "NOT_MARKED",
     "PATHOLOGIES",
+    "RATER_KINDS",
     "ZONES",
     "Anchor",
     "ClassSpec",
@@ -51,6 +60,9 @@ __all__ = [
     "Decision",
     "Edit",
     "Holder",
+    "Identity",
+    "Imported",
+    "KindInfo",
     "Location",
     "Patch",
     "Problem",
@@ -70,6 +82,8 @@ __all__ = [
     "Verdict",
     "check_slug",
     "kind_at",
+    "kind_rank",
     "open_clip_at",
+    "rater_label",
     "validate",
 ]

@@ -6,11 +6,13 @@ The only module that touches zarr's storage classes and their corners.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import os
 import stat
+import sys
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ from zarr.storage import LocalStore, ObjectStore, ZipStore
 from napari_confseg.store.errors import Problem, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zarr.abc.store import ByteRequest, Store
     from zarr.core.buffer import Buffer, BufferPrototype
@@ -53,6 +55,100 @@ def make_folders(folder: Path) -> None:
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
         fsync_folder(new.parent)
+
+
+class BulkWriter:
+    """Writes many files, each whole or not at all after a power cut, with one sync for all.
+
+    Nothing is to be seen before :meth:`finish`: what has been written stands in partial files,
+    which are synced together and then renamed. May be called from several threads.
+    """
+
+    def __init__(self) -> None:
+        # By the final path, so that of two writes to it the later one counts.
+        self._partials: dict[Path, Path | None] = {}
+
+    def write(self, path: Path, data: Any) -> None:
+        """Write `data` to become the content of `path`."""
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        try:
+            partial.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+        self._replace(path, partial)
+
+    def delete(self, path: Path) -> None:
+        """Let `path` be removed, if it is there then."""
+        self._replace(path, None)
+
+    def _replace(self, path: Path, partial: Path | None) -> None:
+        earlier = self._partials.pop(path, None)
+        if earlier is not None:
+            earlier.unlink(missing_ok=True)
+        self._partials[path] = partial
+
+    def finish(self, root: Path) -> None:
+        """Make all of it durable and visible; all files are below `root`."""
+        files = [p for p in self._partials.values() if p is not None]
+        _sync_all(root, files)
+        for path, partial in self._partials.items():
+            if partial is None:
+                path.unlink(missing_ok=True)
+            else:
+                partial.replace(path)
+        _sync_all(root, sorted(_folders_of(self._partials, root)))
+        self._partials.clear()
+
+    def abandon(self) -> None:
+        """Remove what has been written and is not to be seen."""
+        for partial in self._partials.values():
+            if partial is not None:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
+        self._partials.clear()
+
+
+def _folders_of(paths: Iterable[Path], root: Path) -> set[Path]:
+    """Return the folders between `root` and the paths, those that are there."""
+    found = {root}
+    for path in paths:
+        for folder in path.parents:
+            if folder in found:
+                break
+            found.add(folder)
+    return {folder for folder in found if folder.is_dir()}
+
+
+def _sync_all(root: Path, paths: Sequence[Path]) -> None:
+    """Make files and folders below `root` survive a power cut, all with one call if possible."""
+    if len(paths) > 2 and _sync_file_system(root):
+        return
+    for path in paths:
+        if path.is_dir():
+            fsync_folder(path)
+        else:
+            with path.open("rb+") as f:
+                os.fsync(f.fileno())
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Sync the file system that holds `folder`; return False where that can't be asked for.
+
+    Linux's ``syncfs`` waits and reports errors; ``os.sync`` reports none and waits for every disk.
+    """
+    if sys.platform != "linux":
+        return False
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        return False
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        if sync(fd):
+            raise OSError(ctypes.get_errno(), "what was written could not be synced", str(folder))
+    finally:
+        os.close(fd)
+    return True
 
 
 def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
@@ -183,6 +279,30 @@ class DurableLocalStore(LocalStore):
         await asyncio.to_thread(
             write_durably, self.root / key, value.as_buffer_like(), exclusive=exclusive
         )
+
+    @contextmanager
+    def bulk(self) -> Iterator[Callable[[str, bytes | None], None]]:
+        """Give a function that sets a key, or removes it for None; one sync at the end.
+
+        Nothing is changed if the block ends with an exception.
+        """
+        writer = BulkWriter()
+
+        def put(key: str, data: bytes | None) -> None:
+            self._check_there(key)
+            self.check_inside(key)
+            if data is None:
+                writer.delete(self.root / key)
+            else:
+                writer.write(self.root / key, data)
+
+        self._ensure_open_sync()
+        self._check_writable()
+        try:
+            yield put
+            writer.finish(self.root)
+        finally:
+            writer.abandon()
 
     def delete_sync(self, key: str) -> None:  # noqa: D102
         self.check_inside(key)
@@ -338,6 +458,19 @@ class KeyValueStore:
             self.store.set_sync(key, default_buffer_prototype().buffer.from_bytes(data))
             return
         sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
+
+    @contextmanager
+    def bulk(self) -> Iterator[Callable[[str, bytes | None], None]]:
+        """Give a function that sets a key, or removes it for None, from any thread.
+
+        In a folder all of it is synced once, and seen, when the block ends; and nothing of it if
+        that is by an exception. Elsewhere each key is written at once.
+        """
+        if isinstance(self.store, DurableLocalStore):
+            with self.store.bulk() as put:
+                yield put
+        else:
+            yield lambda key, data: self.delete(key) if data is None else self.set(key, data)
 
     def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
         """Write `new` at `key` if `old` (None: nothing) is there; return whether it was.

@@ -19,8 +19,9 @@ from napari_confseg.store.codec import decode
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
+from napari_confseg.store.program_writer import ProgramWriter
 from napari_confseg.store.rater import Rater
-from napari_confseg.store.schema import ClipMeta, CohortMeta, RaterKind, RaterMeta, check_slug
+from napari_confseg.store.schema import ClipMeta, CohortMeta, Imported, RaterMeta, check_slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store
 
     from napari_confseg.store.cohort import Cohort
+    from napari_confseg.store.identity import Identity
+    from napari_confseg.store.rater_kinds import RaterKind
 
 
 _ABSENT = 2**64 - 1
@@ -247,6 +250,14 @@ class Clip:
     def _open_rater(self, path: str) -> Rater:
         return Rater(self._store, path, self.shape, self._cohort.classes)
 
+    def written_by_program(self, name: str, identity: Identity) -> ProgramWriter:
+        """Return what lets a program write rater `name`, once it is entered.
+
+        >>> with clip.written_by_program("mean", Identity("consensus")) as writer:  # doctest: +SKIP
+        ...     writer.write_plane(0, 2, plane)
+        """
+        return ProgramWriter(self._keys, self, check_slug(name), identity)
+
     def create_rater(
         self,
         name: str,
@@ -255,6 +266,7 @@ class Clip:
         label: str | None = None,
         run: str | None = None,
         adjudicator: str | None = None,
+        imported: Imported | None = None,
         created: datetime | None = None,
     ) -> Rater:
         """Make an empty rater and return it.
@@ -263,14 +275,16 @@ class Clip:
         ----------
         name : str
             Slug of the new rater.
-        kind : {"human", "model", "consensus", "truth", "adjudicated"}
-            Who it is.
+        kind : str
+            Key of :data:`~napari_confseg.store.RATER_KINDS`.
         label : str, optional
             What people read; the name if not given.
         run : str, optional
             The run that makes a model's planes.
         adjudicator : str, optional
             Who adjudicates, as people read it; for an adjudicated rater.
+        imported : Imported, optional
+            For planes that come from a file: which format, and who made them.
         created : datetime, optional
             Now, if not given.
 
@@ -287,6 +301,7 @@ class Clip:
             label=label or name,
             run=run,
             adjudicator=adjudicator,
+            imported=imported,
             created=created or datetime.now(UTC),
         )
         n_frames, height, width = self.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -19,6 +21,7 @@ from napari_confseg.store.attributes import (
 from napari_confseg.store.backend import KeyValueStore, Location, open_store
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.identity import check_same_kind
 from napari_confseg.store.lease import Lease
 from napari_confseg.store.schema import (
     DEFAULT_ANCHORS,
@@ -26,6 +29,7 @@ from napari_confseg.store.schema import (
     Anchor,
     ClassSpec,
     CohortMeta,
+    RaterMeta,
     check_slug,
 )
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
     from zarr.abc.store import Store
 
+    from napari_confseg.store.rater_kinds import RaterKind
     from napari_confseg.store.schema import Blinding
 
 
@@ -244,6 +249,39 @@ class Cohort:
             If there is none, or its group breaks the contract.
         """
         return Clip(self.store, check_slug(name), self.meta)
+
+    def kinds_of(self, rater: str) -> dict[RaterKind, str]:
+        """Return the kinds of the raters called `rater`, and a clip where there is one.
+
+        Asks each clip for one small file; what can't be read counts nothing.
+        """
+        found: dict[RaterKind, str] = {}
+        names = self.clips()
+        with ThreadPoolExecutor(8) as pool:  # of a bucket, each answer takes its time
+            metas = pool.map(lambda clip: self._meta_of(clip, check_slug(rater)), names)
+            for clip, meta in zip(names, metas, strict=True):
+                if meta is not None:
+                    found.setdefault(meta.kind, clip)
+        return found
+
+    def _meta_of(self, clip: str, rater: str) -> RaterMeta | None:
+        path = f"{clip}/raters/{rater}"
+        with suppress(StoreError):
+            if is_whole(self._keys, path):
+                return read_attributes(self._keys, path, RaterMeta)
+        return None
+
+    def check_name(self, rater: str, kind: RaterKind) -> None:
+        """Refuse `rater` as the name of one of `kind` if it is another's somewhere in the cohort.
+
+        Raises
+        ------
+        StoreError
+            Says what it is, and where.
+        """
+        for found, clip in self.kinds_of(rater).items():
+            if found != kind:
+                check_same_kind(clip, self.clip(clip).rater(rater), kind)
 
     def new_clip(self, name: str, *, shape: tuple[int, int]) -> ClipWriter:
         """Return a writer for a new clip of frames of `shape` (Y, X).

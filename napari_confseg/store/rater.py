@@ -20,6 +20,7 @@ from napari_confseg.store.layout import check_layout, stored_classes, widen_arra
 from napari_confseg.store.omezarr import channels
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, ClassSpec, RaterMeta, Status
 from napari_confseg.store.strokes import Stroke, dump_strokes, parse_strokes
+from napari_confseg.store.threads import map_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -168,22 +169,72 @@ class Rater:
         StoreError
             If a value is not 0..100 or 255.
         """
-        check_plane(data, f"{self.path}/0/{frame}/{class_index}")
-        if data.shape != self.shape[2:]:
-            raise StoreError(
-                Problem(
-                    "plane-shape",
-                    f"{self.path}/0/{frame}/{class_index}",
-                    str(self.shape[2:]),
-                    str(data.shape),
-                )
-            )
-        key = self._chunk_key(frame, class_index)
+        key, coded = self._coded(frame, class_index, data)
         self.bring_in_step()
-        if data.any():
-            self._keys.set(key, encode(data))
+        if coded is not None:
+            self._keys.set(key, coded)
         else:
-            self._keys.delete(key)  # empty chunks are not stored
+            self._keys.delete(key)
+
+    def _coded(
+        self, frame: int, class_index: int, data: NDArray[np.uint8]
+    ) -> tuple[str, bytes | None]:
+        """Return a plane's key and chunk; None for an empty one, which is not stored."""
+        path = f"{self.path}/0/{frame}/{class_index}"
+        check_plane(data, path)
+        if data.shape != self.shape[2:]:
+            raise StoreError(Problem("plane-shape", path, str(self.shape[2:]), str(data.shape)))
+        return self._chunk_key(frame, class_index), encode(data) if data.any() else None
+
+    def write_planes(
+        self,
+        planes: NDArray[np.uint8],
+        frames: Sequence[int] | None = None,
+        classes: Sequence[int] | None = None,
+    ) -> None:
+        """Replace many planes: all of them, or none if that fails; one sync at the end.
+
+        Parameters
+        ----------
+        planes : ndarray of uint8, shape (T, C, Y, X)
+            Confidence in percent, or 255 for excluded.
+        frames, classes : sequence of int, optional
+            The frame of each of the T, the class index of each of the C; all if not given.
+
+        Raises
+        ------
+        StoreError
+            If a shape is wrong, or a value is not 0..100 or 255.
+        """
+        frames = range(self.shape[0]) if frames is None else frames
+        classes = range(self.shape[1]) if classes is None else classes
+        expected = (len(frames), len(classes), *self.shape[2:])
+        if planes.shape != expected:
+            raise StoreError(
+                Problem("plane-shape", f"{self.path}/0", str(expected), str(planes.shape))
+            )
+        self.write_each(
+            (frame, index, planes[t, c])
+            for t, frame in enumerate(frames)
+            for c, index in enumerate(classes)
+        )
+
+    def write_each(self, planes: Iterable[tuple[int, int, NDArray[np.uint8]]]) -> None:
+        """Replace planes one after the other, as :meth:`write_planes` does, in bounded memory.
+
+        Parameters
+        ----------
+        planes : iterable of (int, int, ndarray of uint8, shape (Y, X))
+            Frame, class index and plane. The arrays are not to be changed later.
+        """
+        self.bring_in_step()
+        with self._keys.bulk() as put:
+
+            def write(plane: tuple[int, int, NDArray[np.uint8]]) -> None:
+                put(*self._coded(*plane))
+
+            for _ in map_bounded(write, planes):
+                pass
 
     def read_status(self) -> NDArray[np.uint8]:
         """Return the status of every frame and class, ``uint8 (T, C)`` of :class:`Status`."""

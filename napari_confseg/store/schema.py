@@ -16,7 +16,9 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION: Final = 3
+from napari_confseg.store.rater_kinds import RATER_KINDS, RaterKind
+
+SCHEMA_VERSION: Final = 4
 """Version of everything below; a store of another version is refused, not guessed at."""
 
 NOT_MARKED = 0
@@ -120,7 +122,7 @@ class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
     kind: Literal["cohort"] = "cohort"
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
         default_factory=lambda: uuid4().hex
     )
@@ -193,7 +195,7 @@ class ClipMeta(Strict):
     """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
 
     kind: Literal["clip"] = "clip"
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
@@ -218,14 +220,20 @@ class ClipMeta(Strict):
         return (self.frame_times[-1] - self.frame_times[0]) / (n - 1) if n > 1 else 1.0
 
 
-RaterKind = Literal["human", "model", "consensus", "truth", "adjudicated"]
+class Imported(Strict):
+    """Where planes that were not made here come from."""
+
+    format: str = Field(min_length=1, max_length=40, description="of the file they came in")
+    made_by: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="who or what made them, as far as is known"
+    )
 
 
 class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
     kind: RaterKind
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
     session: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
@@ -235,7 +243,21 @@ class RaterMeta(Strict):
     adjudicator: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
         default=None, description="who began to adjudicate; each decision says who made it"
     )
+    imported: Imported | None = Field(
+        default=None, description="for planes that came from a file; None for those made here"
+    )
     created: datetime
+
+    @model_validator(mode="after")
+    def _says_where_from(self) -> Self:
+        if self.kind == "imported" and self.imported is None:
+            raise ValueError("a rater of kind 'imported' says where its planes come from")
+        return self
+
+    @property
+    def learnt(self) -> bool:
+        """Whether it is learnt from if nobody is named: what came from a file never is."""
+        return RATER_KINDS[self.kind].learnt and self.imported is None
 
     @model_validator(mode="after")
     def _adjudicated_by_somebody(self) -> Self:

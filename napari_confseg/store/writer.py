@@ -12,6 +12,7 @@ from napari_confseg.store.backend import KeyValueStore, place
 from napari_confseg.store.clip_notes import ClipNotes
 from napari_confseg.store.edits import Edit, pack
 from napari_confseg.store.errors import Problem, StoreError, sentence
+from napari_confseg.store.identity import Identity, check_same_kind
 from napari_confseg.store.journal import Entry, journal_folder, journal_path
 from napari_confseg.store.lease import Holder, Lease
 from napari_confseg.store.pending import PendingEdits, SaveState
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from napari_confseg.store.clip import Clip
     from napari_confseg.store.cohort import Cohort
     from napari_confseg.store.rater import Rater
-    from napari_confseg.store.schema import RaterKind
+    from napari_confseg.store.rater_kinds import RaterKind
+    from napari_confseg.store.schema import Imported, RaterMeta
     from napari_confseg.store.strokes import Stroke
 
 
@@ -40,11 +42,9 @@ class WriteAccess:
     cohort, clip : Cohort, Clip
         Where.
     rater : str
-        Slug; made, with `label`, when we become the first to write it.
-    label : str or None
-        What people read as the name of a new rater.
-    adjudicator : str or None
-        Who adjudicates; None for a reader.
+        Slug; made when we become the first to write it.
+    identity : Identity
+        Who or what writes: a rater of that name that is something else is refused.
     pending_edits : PendingEdits
         What is not in the store yet.
     tell : callable
@@ -65,13 +65,12 @@ class WriteAccess:
         cohort: Cohort,
         clip: Clip,
         rater: str,
-        label: str | None,
-        adjudicator: str | None,
+        identity: Identity,
         pending_edits: PendingEdits,
         tell: Callable[[], None],
     ) -> None:
         self._cohort, self._clip, self._name = cohort, clip, rater
-        self._label, self._adjudicator = label, adjudicator
+        self._identity = identity
         self._pending_edits, self._tell = pending_edits, tell
         self.path = f"{clip.name}/raters/{rater}"
         self.rater: Rater | None = None
@@ -165,25 +164,15 @@ class WriteAccess:
     def _load_rater(self, *, create: bool) -> None:
         if self._name in self._clip.raters():
             self.rater = self._clip.rater(self._name)
-            self._check_kind(self.rater.meta.kind)
+            check_same_kind(self._clip.name, self.rater, self._identity.kind)
         elif create:
-            kind: RaterKind = "adjudicated" if self._adjudicator else "human"
+            me = self._identity
             self.rater = self._clip.create_rater(
-                self._name, kind=kind, label=self._label, adjudicator=self._adjudicator
-            )
-
-    def _check_kind(self, found: RaterKind) -> None:
-        """Refuse to paint by hand on adjudicated planes, and to adjudicate on a reader's."""
-        if (found == "adjudicated") is not (self._adjudicator is not None):
-            expected = "an adjudicated rater" if self._adjudicator else "a reader, or nobody"
-            raise StoreError(
-                Problem(
-                    "rater-kind",
-                    self.path,
-                    expected,
-                    f"a rater of kind {found!r}",
-                    "Use another name.",
-                )
+                self._name,
+                kind=me.kind,
+                label=me.label,
+                adjudicator=me.adjudicator,
+                imported=me.imported,
             )
 
     def _load_pending_edits(self) -> None:
@@ -214,8 +203,7 @@ class RaterWriter:
         cohort: Cohort,
         clip: str,
         rater: str,
-        label: str | None,
-        adjudicator: str | None,
+        identity: Identity,
         journal: Path,
     ) -> None:
         there = cohort.clip(clip)
@@ -224,7 +212,7 @@ class RaterWriter:
         self._pending_edits = PendingEdits(journal)
         self._lock = self._pending_edits.lock
         self._write_access = WriteAccess(
-            cohort, there, rater, label, adjudicator, self._pending_edits, self._tell
+            cohort, there, rater, identity, self._pending_edits, self._tell
         )
         self._last_state = SaveState()
 
@@ -237,6 +225,8 @@ class RaterWriter:
         *,
         label: str | None = None,
         adjudicator: str | None = None,
+        kind: RaterKind | None = None,
+        imported: Imported | None = None,
         journal_root: Path | None = None,
     ) -> Self:
         """Open `rater` on `clip` for writing; never waits for another writer.
@@ -249,19 +239,24 @@ class RaterWriter:
         cohort : Cohort
             Where.
         clip, rater : str
-            Slugs of an existing clip and of the rater, made as a human if missing.
+            Slugs of an existing clip and of the rater, made if missing.
         label : str, optional
             What people read as the name of a new rater.
         adjudicator : str, optional
             Who adjudicates: `rater` then is, or becomes, an adjudicated one.
+        kind : str, optional
+            What `rater` is, or becomes: key of :data:`~napari_confseg.store.RATER_KINDS`. A human
+            if not given, or adjudicated if somebody adjudicates.
+        imported : Imported, optional
+            For planes that come from a file: which format, and who made them.
         journal_root : Path, optional
             Where journals live; :func:`journal_folder` if not given.
 
         Raises
         ------
         StoreError
-            If there is no such clip, something in the store breaks the contract, or `rater` is an
-            adjudicated one and nobody adjudicates, or the reverse.
+            If there is no such clip, something in the store breaks the contract, or `rater` is of
+            another kind.
         """
         path = journal_path(
             journal_root or journal_folder(),
@@ -270,7 +265,13 @@ class RaterWriter:
             rater,
             place(cohort.store),
         )
-        writer = cls(cohort, clip, rater, label, adjudicator, path)
+        identity = Identity(
+            kind or ("adjudicated" if adjudicator else "human"),
+            label,
+            adjudicator,
+            imported=imported,
+        )
+        writer = cls(cohort, clip, rater, identity, path)
         try:
             writer.retry_lock()
         except BaseException:
@@ -353,6 +354,12 @@ class RaterWriter:
         with self._lock:
             strokes = self._pending_edits.history.strokes
             return [strokes[seq] for seq in sorted(strokes)]
+
+    @property
+    def meta(self) -> RaterMeta | None:
+        """Who the rater is; None as long as there is none in the store."""
+        rater = self._write_access.rater
+        return None if rater is None else rater.meta
 
     @property
     def about(self) -> ClipNotes:

@@ -8,9 +8,11 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.links import Links
+from napari_confseg.store.errors import sentence
 from napari_confseg.widgets.common.docking import share_place
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.page import Page
+from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.theme import stylesheet
 from napari_confseg.widgets.shared import session_for
 
@@ -38,19 +40,40 @@ class Panel(QWidget):  # type: ignore[misc]
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._links = Links()
+        self._links = links_of(self)
+        self._failed = ProblemBox()
         self.session = session_for(napari_viewer)
         share_place(self)
 
     def listen(self, *links: tuple[Any, Callable[..., object]]) -> None:
-        """Let each psygnal signal call its slot, and wear the viewer's colours, until we go."""
-        self._links.add(*links)
+        """Let each psygnal signal call its slot, and wear the viewer's colours, until we go.
+
+        What a slot raises is told in this panel (:meth:`say_failed`); the session and the other
+        panels go on.
+        """
+        layout = self.layout()
+        if layout is not None:
+            layout.insertWidget(0, self._failed)
+        # First: what is told of another cohort's handlers stands after this, not before.
+        self._links.add((self.session.events.cohort, self._forget_failure), *links)
         self._viewer.events.theme.connect(self._on_theme)
         self._on_theme()
 
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
         self.setStyleSheet(stylesheet(theme))
+
+    def say_failed(self, error: Exception) -> None:
+        """Tell that something raised while the panel was to show what is new."""
+        what = f"This panel could not show all: {type(error).__name__}: {sentence(error)}."
+        self._failed.say(
+            what,
+            "Nothing that was marked is lost. Open the cohort again; if it "
+            "stays, report it with what the terminal says.",
+        )
+
+    def _forget_failure(self, *_: object) -> None:
+        self._failed.say("")
 
     def let_go(self) -> None:
         """Stop what would outlive the panel; the session itself stays with the viewer."""

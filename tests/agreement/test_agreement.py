@@ -92,7 +92,7 @@ def test_reliability_equals_whole_arrays(read: Cohort) -> None:
     stated = clip.stated["pleura", "anna"]
     for level in (20, 50, 80):
         here = anna == level
-        assert stated.asked[level] == 2 * here.sum()
+        assert stated.votes[level] == 2 * here.sum()
         assert stated.agreed[level] == (bert[here] >= 50).sum() + (carl[here] >= 50).sum()
     share = ((bert >= 50).astype(float) + (carl >= 50))[anna > 0] / 2
     summary = summarise(agree(read, thresholds=[50], classes=["pleura"], clips=["clip-1"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from napari_confseg.agreement.consensus import (
 )
 from napari_confseg.agreement.methods import METHODS, ConsensusMethod
 from napari_confseg.agreement.patterns import Collector
-from napari_confseg.store import Cohort, Status, StoreError
+from napari_confseg.store import Cohort, Identity, Rater, Status, StoreError, validate
 from tests.agreement.opinions import ambiguous_frames, read_clip
 
 RATERS = {"anna": (1.0, 0.0), "bert": (0.7, 1.0), "carl": (1.2, 1.5)}
@@ -109,6 +109,41 @@ def test_again_replaces_and_leaves_nothing_behind(read: Cohort) -> None:
     assert set(np.unique(planes)) == {0, 100}
 
 
+def test_stopped_over_an_older_one_it_does_not_count_as_reviewed(
+    read: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_consensus(read, "mean", name="all", classes=["pleura", "a-line"], clips=["clip-1"])
+    write, done = Rater.write_plane, []
+
+    def fail_at_the_third(rater: Rater, *arguments: Any) -> None:
+        done.append(arguments)
+        if len(done) == 3:
+            raise OSError(28, "No space left on device")
+        write(rater, *arguments)
+
+    monkeypatch.setattr(Rater, "write_plane", fail_at_the_third)
+    with pytest.raises(OSError, match="No space"):
+        make_consensus(read, "majority", name="all", classes=["pleura"], clips=["clip-1"])
+    made = read.clip("clip-1").rater("all")
+    status = made.read_status()
+    assert not status[:, 0].any()
+    assert (status[:5, 1] == Status.REVIEWED).all()  # another class, which was not to be made
+    assert made.meta.label == "majority of 3 raters"
+    monkeypatch.undo()
+    make_consensus(read, "majority", name="all", classes=["pleura"], clips=["clip-1"])
+    assert (made.read_status()[:5, :2] == Status.REVIEWED).all()
+
+
+def test_a_consensus_that_is_being_written_is_left_alone(read: Cohort) -> None:
+    clip = read.clip("clip-1")
+    with clip.written_by_program("all", Identity("consensus")) as writer:
+        with pytest.raises(StoreError, match="the right to write"):
+            make_consensus(read, "mean", name="all", clips=["clip-1"])
+        assert not writer.rater.read_status().any()
+    make_consensus(read, "mean", name="all", clips=["clip-1"])
+    assert not validate(read.store)
+
+
 def test_exclusion_and_least(read: Cohort) -> None:
     clip = read.clip("clip-2")
     for name, rows in {"anna": 6, "bert": 3}.items():
@@ -126,7 +161,11 @@ def test_exclusion_and_least(read: Cohort) -> None:
 def test_refusals_name_what_is_wrong(read: Cohort) -> None:
     with pytest.raises(StoreError) as error:
         make_consensus(read, "mean", name="anna", raters=["anna", "bert"], classes=["liver"])
-    assert {p.code for p in error.value.problems} == {"rater-itself", "class-unknown", "exists"}
+    assert {p.code for p in error.value.problems} == {
+        "rater-itself",
+        "class-unknown",
+        "rater-kind",
+    }
 
 
 def test_cancel_keeps_whole_clips(read: Cohort) -> None:

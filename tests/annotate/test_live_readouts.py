@@ -127,7 +127,7 @@ def test_a_rater_on_show_can_be_read_out(session: Session) -> None:
     live.choose("run-1")
     assert live.source == ""  # not on show
     session.show_rater("run-1")
-    assert ("run-1", "Run 1") in live.sources()
+    assert ("run-1", "Run 1 (model)") in live.sources()
     live.choose("run-1")
     work_off(live)
     assert live.frame is not None

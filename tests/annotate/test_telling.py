@@ -210,7 +210,7 @@ def blinded(session: Session, cohort: Cohort) -> Session:
 
 def test_a_blinded_reader_sees_the_others_once_their_own_clip_is_done(blinded: Session) -> None:
     session = blinded
-    assert session.others() == [("run-1", "Run-1")]
+    assert session.others() == [("run-1", "Run-1 (model)")]
     for name in ("bo", "both"):
         with pytest.raises(BlindedError, match="until you have reviewed"):
             session.show_rater(name)

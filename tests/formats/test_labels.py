@@ -15,7 +15,15 @@ from napari_confseg.__main__ import main
 from napari_confseg.cli import import_labels as command
 from napari_confseg.formats import labels as imports
 from napari_confseg.formats.labels import Options, import_labels
-from napari_confseg.store import Cohort, RaterWriter, Spacing, Status, StoreError
+from napari_confseg.store import (
+    RATER_KINDS,
+    Cohort,
+    Imported,
+    RaterWriter,
+    Spacing,
+    Status,
+    StoreError,
+)
 
 PLEURA, B_LINE = 0, 2
 FAN = {
@@ -202,7 +210,7 @@ def test_matched_by_the_clips_own_file_and_by_a_pair(cohort: Cohort, tmp_path: P
 
 def test_an_import_is_undone_as_one(cohort: Cohort, tmp_path: Path) -> None:
     import_labels(cohort, write(tmp_path / "s", "clip-1.json", lines(PAINTED)), "tom")
-    with RaterWriter.open(cohort, "clip-1", "tom") as writer:
+    with RaterWriter.open(cohort, "clip-1", "tom", kind="imported") as writer:
         writer.undo()
     tom = cohort.clip("clip-1").rater("tom")
     assert not tom.stored_chunks()
@@ -212,8 +220,10 @@ def test_an_import_is_undone_as_one(cohort: Cohort, tmp_path: Path) -> None:
 def test_planes_that_somebody_holds_are_left_alone(cohort: Cohort, tmp_path: Path) -> None:
     source = write(tmp_path / "s", "clip-1.json", lines(PAINTED))
     with RaterWriter.open(cohort, "clip-1", "tom"):
-        report = import_labels(cohort, source, "tom")
+        report = import_labels(cohort, source, "tom", kind="human")
+        other = import_labels(cohort, source, "tom")
     assert [p.code for p in report.problems] == ["read-only"]
+    assert [p.code for p in other.problems] == ["rater-kind"]  # a reader's name is not free
 
 
 def coco(**changes: Any) -> dict[str, Any]:
@@ -264,7 +274,8 @@ def test_coco_as_others_make_it(cohort: Cohort, tmp_path: Path) -> None:
     assert (plane > 0).sum() == pytest.approx(200 + 5 + 3, abs=35)  # a polygon's edge
     reviewed = np.argwhere(peer.read_status() == Status.REVIEWED).tolist()
     assert reviewed == [[3, B_LINE], [4, B_LINE]]
-    assert peer.meta.kind == "human"
+    assert (peer.meta.kind, peer.meta.learnt) == ("imported", False)
+    assert peer.meta.imported == Imported(format="coco")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -289,6 +300,10 @@ def test_the_command_lists_what_would_come_and_tells_every_problem(
     source = write(tmp_path / "s", "clip-1.json", lines(PAINTED))
     write(source, "clip-9.json", lines(PAINTED))
     call = ["import-labels", str(source), "--cohort", cohort.location, "--rater", "tom"]
+    assert main([*call, "--json"]) == 1  # nobody is there to be asked
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert "--kind" in problem["hint"]
+    call += ["--kind", "human", "--made-by", "Tom, on paper"]
     assert main([*call, "--dry-run", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert [c["clip"] for c in said["clips"]] == ["clip-1"]
@@ -296,7 +311,9 @@ def test_the_command_lists_what_would_come_and_tells_every_problem(
     assert not cohort.clip("clip-1").raters()
     assert main([*call, "--clips", "clip-9=clip-2", "--label", "Dr. Tom"]) == 0
     assert "came in as rater tom" in capsys.readouterr().out
-    assert cohort.clip("clip-2").rater("tom").meta.label == "Dr. Tom"
+    tom = cohort.clip("clip-2").rater("tom").meta
+    assert (tom.label, tom.kind, tom.learnt) == ("Dr. Tom", "human", False)
+    assert tom.imported == Imported(format="annotate-ultrasound", made_by="Tom, on paper")
     assert main([*call, "--confidence", "0"]) == 1
     assert main(["import-labels", str(tmp_path / "none"), *call[2:]]) == 1
     with pytest.raises(SystemExit):
@@ -305,5 +322,6 @@ def test_the_command_lists_what_would_come_and_tells_every_problem(
 
 def test_choices_are_those_there_are() -> None:
     assert tuple(sorted(imports.FORMATS)) == command.FORMATS
+    assert tuple(RATER_KINDS) == command.KINDS
     with pytest.raises(StoreError, match="format"):
         imports.detect(Path(__file__))

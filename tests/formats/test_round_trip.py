@@ -39,6 +39,7 @@ def test_exact_with_what_was_reviewed(
     export(dataset, name, tmp_path / "out")
     report = import_labels(study, tmp_path / "out", "back", Options(confidence=1))
     assert (report.format, report.problems) == (name, [])
+    assert (report.kind, report.made_by) == ("human", "anna")  # the files say it
     assert [c.clip for c in report.clips] == dataset.clips()
     for record in dataset.manifest.clips:
         mine, back = both(study, record.clip)

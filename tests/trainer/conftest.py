@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
 from napari_confseg.store import Cohort, Status
 from tests.conftest import clip_meta
+from trainer.records import Records
+from trainer.samples import PackedFrames, PackedPlanes, Samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +91,21 @@ def request(cohort: Cohort, **changes: Any) -> FitRequest:
         "device": "cpu",
     }
     return FitRequest(**(fields | changes))
+
+
+def packed(samples: Samples) -> Samples:
+    """Samples of tensors as they are when read."""
+    n, n_samples = len(samples.frames), len(samples.planes)
+    records = Records(n + n_samples * samples.planes.shape[1])
+    frames = PackedFrames(records, tuple(samples.frames.shape))
+    planes = PackedPlanes(records, n, tuple(samples.planes.shape))
+    planes.put_blank(slice(None), np.zeros(samples.planes.shape[2:], np.uint8))
+    for i, frame in enumerate(samples.frames[:].numpy()):
+        frames.put(i, frame)
+    for row, of_sample in enumerate(samples.planes[:].numpy()):
+        for c, plane in enumerate(of_sample):
+            planes.put(row, c, plane)
+    return replace(samples, frames=frames, planes=planes)
 
 
 def run_folder(path: Path, cohort: Cohort, **changes: Any) -> RunFolder:

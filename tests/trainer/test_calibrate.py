@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from napari_confseg.store import EXCLUDED, Status
-from tests.trainer.conftest import B_LINE, PLEURA, run_folder
-from trainer.calibrate import Calibration, apply, calibrate, relative_thresholds
+from tests.trainer.conftest import B_LINE, PLEURA, packed, run_folder
+from trainer import calibrate as calibration
+from trainer.calibrate import Calibration
 from trainer.checkpoint import load_config
-from trainer.data import Samples
 from trainer.run_job import execute
+from trainer.samples import Samples
 
 RATERS = ("bold", "fair", "shy")
 
@@ -34,6 +35,18 @@ def panel(n_frames: int = 40, raters: tuple[str, ...] = RATERS) -> Samples:
         rater_of=torch.arange(len(raters)).repeat(n_frames),
         raters=raters,
     )
+
+
+def calibrate(samples: Samples, train: list[int], classes: list[str]) -> Calibration:
+    return calibration.calibrate(packed(samples), train, classes)
+
+
+def relative_thresholds(samples: Samples, train: list[int], classes: list[str]) -> Calibration:
+    return calibration.relative_thresholds(packed(samples), train, classes)
+
+
+def apply(found: Calibration, samples: Samples, classes: list[str]) -> Samples:
+    return calibration.apply(found, packed(samples), classes).unpacked(torch.device("cpu"))
 
 
 def everything(samples: Samples) -> list[int]:

@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as hnp
 from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.store import EXCLUDED, Status
+from tests.small_disk import disk_of, needs_mount
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.data import (
     choose_canvas,
-    choose_stride,
     find_sources,
     fit_frames,
     fit_plane,
@@ -22,14 +22,14 @@ from trainer.data import (
     unfit,
 )
 from trainer.errors import TrainError
+from trainer.records import Records
 
 CLASSES = ("pleura", "b-line")
 
 
-def read(cohort, *, raters=(), canvas=(32, 48), every=1):
-    return read_samples(
-        find_sources(cohort, CLASSES, raters), [PLEURA, B_LINE], canvas, every=every
-    )
+def read(cohort, *, raters=(), canvas=(32, 48), **options):
+    sources = find_sources(cohort, CLASSES, raters)
+    return read_samples(sources, [PLEURA, B_LINE], canvas, **options).unpacked(torch.device("cpu"))
 
 
 def test_at_its_own_size_every_pixel_arrives(shared_toy):
@@ -120,17 +120,6 @@ def test_the_canvas_is_no_larger_than_needed():
     assert choose_canvas([(30, 50)], 128) == (32, 64)
 
 
-def test_too_much_is_thinned_out_evenly(shared_toy):
-    sources = find_sources(shared_toy, CLASSES, ())
-    whole = 20 * 32 * 48 * 3
-    assert choose_stride(sources, (32, 48), whole) == 1
-    every = choose_stride(sources, (32, 48), whole // 2)
-    assert every == 2
-    samples = read(shared_toy, every=every)
-    assert samples.times == (0, 2, 4) * 4
-    assert np.array_equal(samples.frames[2], shared_toy.clip("clip-0").frames[4])
-
-
 def test_frames_of_different_sizes_share_a_canvas(toy):
     add_toy_clip(toy, "tall", "p9", shape=(64, 40))
     samples = read(toy, canvas=(48, 48))
@@ -153,3 +142,44 @@ def test_unknown_rater_and_class(shared_toy):
         find_sources(shared_toy, CLASSES, ["reader-z"])
     with pytest.raises(TrainError, match="no class 'b-lines' in cohort 'toy'; it has pleura"):
         find_sources(shared_toy, ("b-lines",), ())
+
+
+@pytest.mark.parametrize("memory", [0, 20_000])
+def test_what_is_read_through_a_file_is_what_is_held_in_memory(toy, tmp_path, memory):
+    add_toy_clip(toy, "tall", "p9", shape=(64, 40))
+    excluded = toy.clip("clip-1").rater("reader-a")
+    excluded.write_plane(2, PLEURA, np.full((32, 48), EXCLUDED, np.uint8))
+    excluded.write_plane(3, PLEURA, np.zeros((32, 48), np.uint8))
+    sources, canvas = find_sources(toy, CLASSES, ()), (48, 48)
+    held = read_samples(sources, [PLEURA, B_LINE], canvas)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    filed = read_samples(sources, [PLEURA, B_LINE], canvas, scratch=scratch, memory=memory)
+    assert held.planes._records.on_disk is False
+    assert filed.planes._records.on_disk is True
+    assert list(scratch.iterdir()) == []  # a file without a name: nothing to clean up
+    tables = {(0, 0): bytes(reversed(range(256)))}
+    for rows in (slice(None), torch.tensor([7, 3, 3, 24])):
+        assert torch.equal(filed.frames[rows], held.frames[rows])
+        assert torch.equal(filed.planes[rows], held.planes[rows])
+        turned = [s.planes.through(tables, s.rater_of.tolist())[rows] for s in (held, filed)]
+        assert torch.equal(*turned)
+        assert torch.equal(turned[0][:, 0], 255 - held.planes[rows][:, 0])
+        assert torch.equal(turned[0][:, 1], held.planes[rows][:, 1])
+    for row in range(len(held)):
+        clip = toy.clip(held.clips[row])
+        plane = fit_plane(clip.rater("reader-a").read_plane(held.times[row], B_LINE), canvas)
+        assert np.array_equal(filed.planes.plane(row, 1), plane)
+        assert held.planes.highest[row, 1] == plane[plane <= 100].max()
+
+
+@needs_mount
+def test_a_disk_without_room_is_said_before_anything_is_read(tmp_path):
+    with disk_of(tmp_path / "small", 64), pytest.raises(TrainError, match="There is no room for"):
+        Records(1, tmp_path / "small", memory=0, expected=2**20)
+    with disk_of(tmp_path / "small", 64):
+        records = Records(2, tmp_path / "small", memory=10)
+        records.put(0, bytes(1000))
+        with pytest.raises(TrainError, match=r"no room .*Free some space"):
+            records.put(1, bytes(2**17))
+        assert records.get(0) == bytes(1000)

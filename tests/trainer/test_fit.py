@@ -26,6 +26,8 @@ from napari_confseg.job import (
 from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
+from trainer import data
+from trainer import fit as fitting
 from trainer.fit import batch_rows, learning_rate
 from trainer.run_job import execute
 
@@ -213,6 +215,41 @@ def test_killed_three_times_and_resumed_equals_uninterrupted(uninterrupted, tmp_
     assert kept(folder.path) == kept(uninterrupted)
     assert same_state(folder.path, uninterrupted)
     assert names(folder.path) == ARTEFACTS
+
+
+@pytest.mark.parametrize("name", ["threshold", "calibrated"])
+def test_a_fit_through_a_file_is_the_fit_in_memory(name, tmp_path, two_readers, monkeypatch):
+    changes = {"method": Method(name=name), "steps": 6, "size": "study"}
+    held, filed = (run_folder(tmp_path / n, two_readers, **changes) for n in ("a", "b"))
+    assert execute(held) is not None
+    monkeypatch.setattr(
+        data.read_samples, "__kwdefaults__", data.read_samples.__kwdefaults__ | {"memory": 1000}
+    )
+    assert execute(filed, stop_at(filed, 3)) is not None
+    assert execute(filed) is not None
+    assert kept(filed.path) == kept(held.path)
+    assert same_state(filed.path, held.path)
+    assert names(filed.path) == ARTEFACTS
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_killed_fit_goes_on_from_between_two_evaluations(
+    uninterrupted, tmp_path, shared_toy, monkeypatch
+):
+    monkeypatch.setattr(fitting, "_SAVE_SECONDS", 0.0)
+    folder = run_folder(tmp_path / "run", shared_toy)
+    killed(folder, 13)
+    assert execute(folder) is not None
+    starts = [e.facts["begins at step"] for e in folder.events()[0] if isinstance(e, Started)]
+    assert starts[1] == 12  # evaluated at 12; told of 13 before it was saved
+    killed_later = run_folder(tmp_path / "later", shared_toy)
+    killed(killed_later, 14)
+    assert execute(killed_later) is not None
+    starts = [e.facts["begins at step"] for e in killed_later.events()[0] if isinstance(e, Started)]
+    assert starts[1] == 13
+    for run in (folder, killed_later):
+        assert kept(run.path) == kept(uninterrupted)
+        assert same_state(run.path, uninterrupted)
 
 
 def test_a_finished_run_stays_as_it_is(uninterrupted):

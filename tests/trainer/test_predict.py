@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
-from napari_confseg.store import Cohort, Status
+from napari_confseg.store import Cohort, Identity, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
 from trainer.data import fit_frames, unfit
@@ -90,8 +91,34 @@ def test_a_person_is_never_overwritten(tmp_path, toy, model):
     assert result is None
     last = folder.events()[0][-1]
     assert isinstance(last, Failed)
-    assert "must not overwrite" in last.error
+    assert "'reader-a', which is of kind 'reader'" in last.error
     assert np.array_equal(toy.clip("clip-1").rater("reader-a").read_plane(0, B_LINE), before)
+
+
+def test_another_runs_marks_are_not_overwritten_unasked(tmp_path, toy, model):
+    predict(tmp_path / "one", model, toy, clips=("clip-1",))
+    rater = toy.clip("clip-1").rater("model-a")
+    before = rater.read_plane(0, B_LINE)
+    other = tmp_path / "worse"
+    shutil.copytree(model, other)
+    folder, result = predict(tmp_path / "two", other, toy)
+    assert result is None
+    last = folder.events()[0][-1]
+    assert isinstance(last, Failed)
+    assert "'fitted'" in last.error
+    assert "--replace" in last.error
+    assert "model-a" not in toy.clip("clip-2").raters()  # refused before anything is written
+    assert np.array_equal(rater.read_plane(0, B_LINE), before)
+    assert predict(tmp_path / "three", other, toy, replace=True)[1] is not None
+    assert toy.clip("clip-1").rater("model-a").meta.run == "worse"
+    assert not validate(toy.location)
+
+
+def test_a_name_that_somebody_writes_is_left_alone(tmp_path, toy, model):
+    with toy.clip("clip-2").written_by_program("model-a", Identity("model", run="fitted")):
+        folder, result = predict(tmp_path / "job", model, toy)
+    assert result is None
+    assert "the right to write" in folder.events()[0][-1].error
 
 
 def break_checkpoint(run: Path) -> None:

@@ -48,7 +48,12 @@ def add(commands: Subparsers) -> None:
         metavar="FIRST:LAST:STEP",
         help="training thresholds, percent; default: %(default)s",
     )
-    parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
+    parser.add_argument(
+        "--raters",
+        nargs="+",
+        default=[],
+        help="whom to learn from; all readers, but nobody imported",
+    )
     parser.add_argument(
         "--no-models", action="store_true", help="fit nothing: what findings of the raters foretell"
     )

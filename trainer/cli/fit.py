@@ -34,7 +34,12 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--classes", nargs="+", default=[], help="classes to learn; all if not given"
     )
-    parser.add_argument("--raters", nargs="+", default=[], help="whom to learn from; all people")
+    parser.add_argument(
+        "--raters",
+        nargs="+",
+        default=[],
+        help="whom to learn from; all readers, but nobody imported",
+    )
     parser.add_argument(
         "--method",
         default="relative-threshold",

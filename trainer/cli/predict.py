@@ -41,6 +41,9 @@ def add(commands: Subparsers) -> None:
         "--draws", type=int, default=0, help="passes with dropout, which serve as members do"
     )
     parser.add_argument(
+        "--replace", action="store_true", help="overwrite what another run marked under that name"
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
@@ -58,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         clips=tuple(arguments.clips),
         members=tuple(str(member.absolute()) for member in arguments.members),
         draws=arguments.draws,
+        replace=arguments.replace,
         device=arguments.device,
         threads=arguments.threads,
     )

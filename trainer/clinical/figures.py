@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.report.figures import INK, LINE, PALETTE, SOFT, drawing
 from trainer.clinical.outcomes import LOWER, OUTCOMES, interval
-from trainer.page import INK, LINE, PALETTE, SOFT, drawing
 from trainer.study.figures import trained_at
 
 if TYPE_CHECKING:

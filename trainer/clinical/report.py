@@ -1,14 +1,16 @@
-"""The clinical page: whether training at higher confidence helps to foretell outcomes."""
+"""The clinical report: whether training at higher confidence helps to foretell outcomes."""
 
 from __future__ import annotations
 
 import csv
 import io
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.report.figures import svg
+from napari_confseg.report.html import write_page
+from napari_confseg.store.backend import write_durably
 from trainer.clinical import figures
 from trainer.clinical.outcomes import (
     CHANGED,
@@ -22,7 +24,6 @@ from trainer.clinical.outcomes import (
     sf_change,
 )
 from trainer.clinical.table import MOST_SPO2
-from trainer.page import cell, figure_html, table, write_page
 from trainer.study.compare import holm, two_sided
 from trainer.study.figures import trained_at
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.clinical.figures import Told
+    from trainer.clinical.outcomes import Foretold, Outcome
     from trainer.clinical.sources import Source
     from trainer.clinical.table import Row
 
@@ -64,45 +66,43 @@ def write_report(
         Whether the truth is known; the page then warns.
     """
     write_numbers(sources, told, alone, folder / NUMBERS)
-    uncut = (s.name for s in sources if s.kind == "model" and trained_at(s.name) is None)
-    others = ["age and sex", "truth", *uncut]
-    body = [
-        _head(rows, synthetic=synthetic),
-        _question(told, others),
-        _all(told),
-        _table(told),
-        _over_time(told, alone),
-        _calibrated(told),
-        _method(rows),
-    ]
-    write_page("Does confidence reach the bedside?", body, folder / REPORT)
-
-
-def _head(rows: Sequence[Row], *, synthetic: bool) -> str:
-    warning = (
-        "<p class='warn'>The cohort is <b>synthetic</b>: patients, findings and outcomes follow "
-        "equations. The figures show that the path works and what it can resolve; they say nothing "
-        "about patients.</p>"
-        if synthetic
-        else ""
+    outcomes = figures.told_outcomes(told)
+    calibration = figures.calibration(told, ["age and sex", "truth", NAIVE, "threshold-60"])
+    comparisons, verdicts = _verdicts(told)
+    write_page(
+        folder / REPORT,
+        "clinical.html.j2",
+        synthetic=synthetic,
+        naive=NAIVE,
+        by_threshold=_by_threshold(told, sources),
+        comparisons=comparisons,
+        verdicts=verdicts,
+        sources=svg(figures.sources_plot(told)),
+        all_findings=_against_naive(told),
+        score_titles=["findings of"]
+        + [t for o in outcomes for t in (f"{o.title}: {o.score}", f"gain over {NAIVE}")],
+        day_alone=_against_the_day(told, alone) if alone else [],
+        change_titles=["findings of"]
+        + [
+            t
+            for o in outcomes
+            for t in (f"{o.title}: {o.score}, the day alone", "gain by the change")
+        ],
+        calibration=svg(calibration) if calibration else "",
+        **_counts(rows),
     )
-    return f"<p>{len({r.patient for r in rows})} patients, {len(rows)} days.</p>{warning}"
 
 
-def _question(told: Told, others: Sequence[str]) -> str:
+def _by_threshold(told: Told, sources: Sequence[Source]) -> str:
     if all(trained_at(name) is None for name in told[OUTCOMES[0].name]):
         return ""
-    return figure_html(
-        figures.by_threshold(told, others),
-        "How well findings from models foretell, by the confidence at which the models' labels "
-        "were cut; the band is the 95 % interval over patients. Level lines: baselines and methods "
-        "that cut nothing. Findings of models are out of fold.",
-    ) + _answer(told)
+    uncut = (s.name for s in sources if s.kind == "model" and trained_at(s.name) is None)
+    return svg(figures.by_threshold(told, ["age and sex", "truth", *uncut]))
 
 
-def _answer(told: Told) -> str:
-    """Say whether any training threshold beats the naive one, after correction."""
-    lines, tests = [], []
+def _verdicts(told: Told) -> tuple[int, list[dict[str, object]]]:
+    """Return how many comparisons with the naive labels there are, and those beyond chance."""
+    tests = []
     for outcome in figures.told_outcomes(told):
         here = {n: f for n, f in told[outcome.name].items() if f is not None}
         naive = here.get(NAIVE)
@@ -111,20 +111,17 @@ def _answer(told: Told) -> str:
         for name, foretold in here.items():
             if name != NAIVE and (trained_at(name) is not None or name == "age and sex"):
                 tests.append((outcome, name, gain(outcome, foretold, naive)))
-    if not tests:
-        return ""
-    p = holm([_p(told, o.name, n) for o, n, _ in tests])
-    for (outcome, name, g), corrected in zip(tests, p, strict=True):
-        if corrected < 0.05:
-            word = "better" if g.value > 0 else "worse"
-            lines.append(
-                f"<li>{escape(outcome.title)}: <b>{escape(name)}</b> is {word} than {NAIVE} by "
-                f"{abs(g.value):.3g} ({g.low:.3g} to {g.high:.3g})</li>"
-            )
-    said = "".join(lines) or "<li>No training threshold differs by more than chance.</li>"
-    return (
-        f"<p>Against labels cut at 50 %, corrected for {len(tests)} comparisons:</p><ul>{said}</ul>"
-    )
+    corrected = list(holm([_p(told, o.name, n) for o, n, _ in tests])) if tests else []
+    return len(tests), [
+        {
+            "outcome": outcome.title,
+            "name": name,
+            "word": "better" if g.value > 0 else "worse",
+            "gain": g,
+        }
+        for (outcome, name, g), p in zip(tests, corrected, strict=True)
+        if p < 0.05
+    ]
 
 
 def _p(told: Told, outcome: str, name: str) -> float:
@@ -136,98 +133,62 @@ def _p(told: Told, outcome: str, name: str) -> float:
     return two_sided((replicates(which, mine) - replicates(which, naive))[1:])
 
 
-def _all(told: Told) -> str:
-    return "<h2>Whose findings?</h2>" + figure_html(
-        figures.sources_plot(told),
-        "Grey: age and sex alone. Blue: findings of truth, readers and methods that cut nothing, "
-        "with age and sex. Black: models trained on labels cut at a threshold.",
-    )
-
-
-def _table(told: Told) -> str:
-    header = ["findings of"]
-    for outcome in figures.told_outcomes(told):
-        header += [f"{outcome.title}: {outcome.score}", f"gain over {NAIVE}"]
-    rows = []
+def _against_naive(told: Told) -> list[dict[str, object]]:
+    """Return for each source the score of each outcome, and its gain over the naive labels."""
+    rows: list[dict[str, object]] = []
     for name in told[OUTCOMES[0].name]:
-        cells = [f"<td>{escape(name)}</td>"]
+        pairs = []
         for outcome in figures.told_outcomes(told):
             foretold, naive = told[outcome.name][name], told[outcome.name].get(NAIVE)
-            if foretold is None:
-                cells.append("<td>too few</td><td>–</td>")
-                continue
-            digits = 1 if outcome.kind == "number" else 3
-            i = interval(outcome, foretold)
-            cells.append(cell(i.value, i.low, i.high, digits))
-            if naive is None or name == NAIVE:
-                cells.append("<td>–</td>")
-            else:
-                g = gain(outcome, foretold, naive)
-                cells.append(cell(g.value, g.low, g.high, digits))
-        rows.append("".join(cells))
-    return "<h2>In figures</h2>" + table(header, rows)
+            compared = naive if name != NAIVE else None
+            pairs.append(None if foretold is None else _pair(outcome, foretold, foretold, compared))
+        rows.append({"name": name, "pairs": pairs})
+    return rows
 
 
-def _over_time(told: Told, alone: Told) -> str:
-    """Say what the change between examinations adds to the findings of the day."""
-    if not alone:
-        return ""
+def _against_the_day(told: Told, alone: Told) -> list[dict[str, object]]:
+    """Return what the change between examinations adds to the findings of the day."""
     outcomes = figures.told_outcomes(told)
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in alone[outcomes[0].name]:
-        cells = [f"<td>{escape(name)}</td>"]
+        pairs = []
         for outcome in outcomes:
-            both = told[outcome.name][name], alone[outcome.name][name]
-            if both[0] is None or both[1] is None:
-                cells.append("<td>too few</td><td>–</td>")
-                continue
-            digits = 1 if outcome.kind == "number" else 3
-            day, g = interval(outcome, both[1]), gain(outcome, both[0], both[1])
-            cells += [
-                cell(day.value, day.low, day.high, digits),
-                cell(g.value, g.low, g.high, digits),
-            ]
-        rows.append("".join(cells))
-    header = ["findings of"]
-    for outcome in outcomes:
-        header += [f"{outcome.title}: {outcome.score}, the day alone", "gain by the change"]
-    return (
-        "<h2>Does the change between examinations add?</h2><p>Findings of the day alone, and what "
-        "is gained by their change since the patient's examination before.</p>"
-        + table(header, rows)
-    )
+            both, day = told[outcome.name][name], alone[outcome.name][name]
+            pairs.append(None if both is None or day is None else _pair(outcome, day, both, day))
+        rows.append({"name": name, "pairs": pairs})
+    return rows
 
 
-def _calibrated(told: Told) -> str:
-    names = ["age and sex", "truth", NAIVE, "threshold-60"]
-    figure = figures.calibration(told, names)
-    if figure is None:
-        return ""
-    return "<h2>Can the risk be taken at its word?</h2>" + figure_html(
-        figure, "Readmission: foretold risk and observed share in fifths of the patients."
-    )
+def _pair(
+    outcome: Outcome, shown: Foretold, better: Foretold, baseline: Foretold | None
+) -> dict[str, object]:
+    return {
+        "score": interval(outcome, shown),
+        "gain": None if baseline is None else gain(outcome, better, baseline),
+        "digits": 1 if outcome.kind == "number" else 3,
+    }
 
 
-def _method(rows: Sequence[Row]) -> str:
-    counts = sum(r.sf_counts for r in rows)
-    estimated = sum(r.fio2_estimated for r in rows)
+def _counts(rows: Sequence[Row]) -> dict[str, object]:
     changes = [c for r in rows if (c := sf_change(r)) is not None]
     worse, same, better = (changes.count(float(i)) for i in range(3))
-    followed = len(rows) - len({r.patient for r in rows})
-    readmitted = sum(r.readmitted_30d for r in rows)
-    return f"""<h2>How it was done</h2>
-<p>S/F is SpO<sub>2</sub> / FiO<sub>2</sub>, used where SpO<sub>2</sub> is at most {MOST_SPO2} %:
-{counts} of {len(rows)} days. FiO<sub>2</sub> is estimated from a flow on {estimated} days. Change:
-better or worse by {100 * CHANGED:.0f} % at follow-up ({worse} worse, {same} the same, {better}
-better); the limit is ours. {followed} days have an examination before them: the change since then
-counts where SpO<sub>2</sub> is at most {MOST_SPO2} % on both. {readmitted} days are of patients
-who were readmitted.</p>
-<p>Findings are expected values of the read-outs over each clip's reviewed frames; a patient's are
-the mean and the largest over the day's clips, and their change since the day before where there is
-one, beside age and sex. Models are fitted on other patients than those whose clips they read.
-Ridge and logistic regression; imputation, scaling and strength of regularisation are learnt in
-{INNER} inner folds of each of {OUTER} outer ones, patients whole, {REPEATS} times. Intervals
-resample patients with the models fixed, and so leave out what another training set would do.</p>"""
+    patients = len({r.patient for r in rows})
+    return {
+        "patients": patients,
+        "days": len(rows),
+        "most_spo2": MOST_SPO2,
+        "counts": sum(r.sf_counts for r in rows),
+        "estimated": sum(r.fio2_estimated for r in rows),
+        "changed": 100 * CHANGED,
+        "worse": worse,
+        "same": same,
+        "better": better,
+        "followed": len(rows) - patients,
+        "readmitted": sum(r.readmitted_30d for r in rows),
+        "inner": INNER,
+        "outer": OUTER,
+        "repeats": REPEATS,
+    }
 
 
 ALONE = ", that day alone"
@@ -258,4 +219,4 @@ def write_numbers(sources: Sequence[Source], told: Told, alone: Told, path: Path
                     where.get(name.removesuffix(ALONE), "the table"),
                 ]
             )
-    path.write_text(out.getvalue(), encoding="utf-8")
+    write_durably(path, out.getvalue().encode())

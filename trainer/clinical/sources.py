@@ -48,9 +48,9 @@ def all_raters(cohort: Cohort) -> set[str]:
 
 
 def people(cohort: Cohort) -> tuple[str, ...]:
-    """Return the human raters of the cohort."""
+    """Return the readers of the cohort, but nobody whose marks were imported."""
     clips = map(cohort.clip, cohort.clips())
-    found = {r for c in clips for r in c.raters() if c.rater(r).meta.kind == "human"}
+    found = {r for c in clips for r in c.raters() if c.rater(r).meta.learnt}
     return tuple(sorted(found))
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.report.figures import INK, LINE, PALETTE, SOFT, drawing
 from trainer.evaluate import BINS
-from trainer.page import INK, LINE, PALETTE, SOFT, drawing
 from trainer.study.compare import Interval
 from trainer.study.pooled import HIGHER, TITLES
 from trainer.study.scores import LEVELS, PRIMARY

@@ -14,6 +14,7 @@ import numpy as np
 from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
 from napari_confseg.store import EXCLUDED, Cohort, Status
+from napari_confseg.store.backend import write_durably
 from trainer.data import class_indices, read_frames
 from trainer.evaluate import DECISION
 from trainer.study.scores import LEVELS, SCORES, dice_by_level
@@ -59,19 +60,18 @@ class Measured:
 
     def save(self, path: Path) -> None:
         """Write ``tables.npz``; equal contents give equal bytes."""
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as f:
-            np.savez_compressed(
-                f,
-                clips=self.clips,
-                patients=self.patients,
-                classes=self.classes,
-                references=self.references,
-                tables=self.tables.astype(np.uint32),
-                distances=self.distances,
-                presence=self.presence,
-            )
-        partial.replace(path)
+        data = io.BytesIO()
+        np.savez_compressed(
+            data,
+            clips=self.clips,
+            patients=self.patients,
+            classes=self.classes,
+            references=self.references,
+            tables=self.tables.astype(np.uint32),
+            distances=self.distances,
+            presence=self.presence,
+        )
+        write_durably(path, data.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Measured:
@@ -186,6 +186,4 @@ def write_scores(measured: Measured, path: Path) -> None:
                 values += [total / n if n else math.nan, measured.presence[i, c]]
                 shown = ("" if math.isnan(v) else f"{v:.6g}" for v in values)
                 writer.writerow([clip, measured.patients[i], class_name, reference, *shown])
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(out.getvalue(), encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, out.getvalue().encode())

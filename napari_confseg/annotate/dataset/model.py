@@ -22,7 +22,8 @@ from napari_confseg.annotate.dataset.requests import (
     ExportWish,
     RaterFound,
     chosen_for_consensus,
-    people,
+    chosen_for_export,
+    compared,
     request_of,
 )
 from napari_confseg.annotate.dataset.results import (
@@ -79,7 +80,7 @@ class DatasetState:
     clips : tuple of str
         All clips.
     to_compare : frozenset of str or None
-        Whom to compare; None: every human.
+        Whom to compare; None: every reader.
     compared : Compared or None
         How far they agree.
     consensus, made : ConsensusWish, ConsensusReport or None
@@ -225,18 +226,18 @@ class DatasetModel:
     def compare(self) -> Task:
         """Compare the chosen raters."""
         cohort = self._open()
-        raters = tuple(sorted(self.state.to_compare or people(self.state.found)))
+        raters = tuple(sorted(self.state.to_compare or compared(self.state.found)))
 
-        def take(compared: Compared | None) -> None:
-            if compared is not None:
-                self._change(compared=compared)
+        def take(result: Compared | None) -> None:
+            if result is not None:
+                self._change(compared=result)
 
         return Task("Comparing", lambda r, c: compare(cohort, raters, r, c), take)
 
     def write_report(self, path: Path) -> Task:
         """Write the page about the last comparison."""
-        cohort, compared = self._open(), self.state.compared
-        if compared is None:
+        cohort, last = self._open(), self.state.compared
+        if last is None:
             raise StoreError(
                 Problem("nothing-compared", "", "a comparison", "none", "Compare raters first.")
             )
@@ -244,7 +245,7 @@ class DatasetModel:
         def work(report: Report, cancelled: Cancelled) -> None:
             from napari_confseg.report.agreement import write_report  # matplotlib takes a second
 
-            write_report(cohort, compared.agreement, compared.summary, path)
+            write_report(cohort, last.agreement, last.summary, path)
 
         return Task("Writing the report", work, lambda _: self._change())
 
@@ -325,10 +326,12 @@ class DatasetModel:
 
     def export_version(self) -> Task:
         """Write a version in another format."""
-        wish, dataset = self.state.export, self.dataset(self.state.export.version)
+        wish = self.state.export
+        version, rater = chosen_for_export(wish, self.state.versions)
+        dataset = self.dataset(version.number if version else wish.version)
         out = Path(wish.out or str(self.export_place())).expanduser()
         band = wish.band if wish.format == "nnunet" else None
-        options = Options(rater=wish.rater, threshold=wish.threshold, band=band)
+        options = Options(rater=rater, threshold=wish.threshold, band=band)
 
         def take(facts: dict[str, Any]) -> None:
             head = f"{facts['files']} files in {out}"

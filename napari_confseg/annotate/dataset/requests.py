@@ -9,12 +9,14 @@ from pydantic import ValidationError
 
 from napari_confseg.annotate.train.next_run import Choice
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
-from napari_confseg.store import Problem, StoreError
+from napari_confseg.store import RATER_KINDS, Problem, StoreError, kind_rank, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_confseg.agreement.methods import ConsensusMethod
+    from napari_confseg.annotate.dataset.results import VersionLine
+    from napari_confseg.store import RaterKind
 
 PARTS: Final = ("train", "val", "test")
 
@@ -48,14 +50,29 @@ class RaterFound:
 
     name: str
     label: str
-    kind: str
+    kind: RaterKind
     clips: int
     frames: int
+    learnt: bool = False
+    imported: bool = False
+
+    @property
+    def title(self) -> str:
+        """What lists call it."""
+        return rater_label(self.name, self.label, self.kind)
+
+
+@dataclass(frozen=True)
+class RaterChoice:
+    """A rater to choose: slug, and what lists call it."""
+
+    name: str
+    title: str
 
 
 @dataclass(frozen=True)
 class ConsensusWish:
-    """A consensus to make; `raters` None means every human, an empty `name` the method's."""
+    """A consensus to make; `raters` None means every reader, an empty `name` the method's."""
 
     raters: frozenset[str] | None = None
     method: ConsensusMethod = "calibrated"
@@ -71,8 +88,8 @@ class BuildWish:
     Attributes
     ----------
     raters, classes, clips : frozenset of str or None
-        None where no choice was made: a consensus if there is one, else every human; all classes;
-        all clips.
+        None where no choice was made: a consensus made here if there is one, else every reader;
+        all classes; all clips.
     frames, n : str, int
         Which frames; `n` is the step of "every" and the number of "disagreement".
     size : tuple of int or None
@@ -102,7 +119,7 @@ class BuildWish:
 
 @dataclass(frozen=True)
 class ExportWish:
-    """An export of a version; `version` None is the newest, `rater` None the only one."""
+    """An export of a version; `version` None is the newest, `rater` None its first."""
 
     version: int | None = None
     format: str = "nnunet"
@@ -112,41 +129,43 @@ class ExportWish:
     out: str = ""
 
 
-def people(found: Sequence[RaterFound]) -> frozenset[str]:
-    """Return the humans who have reviewed anything."""
-    return _of_kind(found, "human")
+def compared(found: Sequence[RaterFound]) -> frozenset[str]:
+    """Return who is compared if nobody is named: the readers who have reviewed anything."""
+    return frozenset(r.name for r in found if RATER_KINDS[r.kind].compared and r.frames)
 
 
-def _of_kind(found: Sequence[RaterFound], kind: str) -> frozenset[str]:
-    return frozenset(r.name for r in found if r.kind == kind and r.frames)
+def learnt(found: Sequence[RaterFound]) -> frozenset[str]:
+    """Return who is learnt from if nobody is named: readers, but not what came from a file."""
+    return frozenset(r.name for r in found if r.learnt and r.frames)
 
 
 def chosen_for_consensus(wish: ConsensusWish, found: Sequence[RaterFound]) -> frozenset[str]:
     """Return whose consensus it would be."""
-    return people(found) if wish.raters is None else wish.raters
+    return learnt(found) if wish.raters is None else wish.raters
 
 
 def chosen_for_build(wish: BuildWish, found: Sequence[RaterFound]) -> frozenset[str]:
     """Return whose marks would go into the dataset."""
     if wish.raters is not None:
         return wish.raters
-    return _of_kind(found, "consensus") or people(found)
+    made = frozenset(r.name for r in found if r.kind == "consensus" and r.frames and not r.imported)
+    return made or learnt(found)
+
+
+def chosen_for_export(
+    wish: ExportWish, versions: Sequence[VersionLine]
+) -> tuple[VersionLine | None, str | None]:
+    """Return the version to export and whose marks: what is wished, else the first there is."""
+    newest = versions[0] if versions else None
+    version = next((v for v in versions if v.number == wish.version), newest)
+    names = [r.name for r in version.raters] if version else []
+    return version, wish.rater if wish.rater in names else next(iter(names), None)
 
 
 def rater_choices(found: Sequence[RaterFound], chosen: frozenset[str]) -> tuple[Choice, ...]:
     """Return the boxes to tick, people first."""
-    order = {"human": 0, "consensus": 1, "model": 2, "truth": 3}
-    rows = sorted(found, key=lambda r: (order[r.kind], r.name))
-    return tuple(Choice(r.name, _label(r), "", r.frames, r.name in chosen) for r in rows)
-
-
-def _label(rater: RaterFound) -> str:
-    """Return what people read, with the name that scores and files use where it differs."""
-    if rater.kind == "consensus":
-        return f"{rater.name} (consensus)"
-    own = rater.label.lower().replace(".", "").replace(" ", "-") == rater.name
-    label = rater.label if own else f"{rater.name}: {rater.label}"
-    return label if rater.kind == "human" else f"{label} ({rater.kind})"
+    rows = sorted(found, key=lambda r: (kind_rank(r.kind), r.name))
+    return tuple(Choice(r.name, r.title, "", r.frames, r.name in chosen) for r in rows)
 
 
 def request_of(wish: BuildWish, found: Sequence[RaterFound], name: str) -> BuildRequest:

@@ -10,11 +10,11 @@ from napari_confseg.agreement.agreement import agree
 from napari_confseg.agreement.consensus import combine_clip
 from napari_confseg.agreement.disagreement import worst_first
 from napari_confseg.agreement.summary import summarise
-from napari_confseg.annotate.dataset.requests import RaterFound
+from napari_confseg.annotate.dataset.requests import RaterChoice, RaterFound
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.report.render import disagreement_image
-from napari_confseg.store import Status, StoreError
+from napari_confseg.store import Status, StoreError, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_confseg.agreement.agreement import Agreement, SoftScore
     from napari_confseg.agreement.summary import Summary
     from napari_confseg.annotate.dataset.requests import ConsensusWish
+    from napari_confseg.dataset.manifest import Manifest
     from napari_confseg.store import Cohort, Rater
 
     Report = Callable[[int, int, str], None]
@@ -60,7 +61,7 @@ class VersionLine:
     number: int
     clips: int
     frames: int
-    raters: tuple[str, ...]
+    raters: tuple[RaterChoice, ...]
     content: str
 
 
@@ -87,7 +88,17 @@ def find_raters(
 
 def _count(found: dict[str, RaterFound], rater: Rater) -> None:
     frames = int((rater.read_status() == Status.REVIEWED).any(1).sum())
-    old = found.get(rater.name, RaterFound(rater.name, rater.meta.label, rater.meta.kind, 0, 0))
+    meta = rater.meta
+    new = RaterFound(
+        rater.name,
+        meta.label,
+        meta.kind,
+        0,
+        0,
+        learnt=meta.learnt,
+        imported=meta.imported is not None,
+    )
+    old = found.get(rater.name, new)
     found[rater.name] = replace(old, clips=old.clips + 1, frames=old.frames + frames)
 
 
@@ -144,7 +155,14 @@ def preview_consensus(
     )
     if planes is None:
         return None
-    return Overlay(PREVIEW, f"{wish.method}, preview", "consensus", planes)
+    return Overlay(PREVIEW, f"{wish.method} consensus, preview", "consensus", planes)
+
+
+def _raters(manifest: Manifest) -> tuple[RaterChoice, ...]:
+    kinds = {name: r.kind for c in manifest.clips for name, r in c.raters.items()}
+    return tuple(
+        RaterChoice(n, rater_label(n, n, kinds[n]) if n in kinds else n) for n in manifest.raters
+    )
 
 
 def list_versions(folder: Path) -> tuple[VersionLine, ...]:
@@ -157,5 +175,5 @@ def list_versions(folder: Path) -> tuple[VersionLine, ...]:
             lines.append(VersionLine(number, 0, 0, (), "manifest cannot be read"))
             continue
         frames = sum(len(c.frames) for c in m.clips)
-        lines.append(VersionLine(number, len(m.clips), frames, m.raters, m.content_sha256[:12]))
+        lines.append(VersionLine(number, len(m.clips), frames, _raters(m), m.content_sha256[:12]))
     return tuple(lines)

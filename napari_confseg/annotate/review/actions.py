@@ -28,14 +28,14 @@ def review_actions(review: Review | None = None) -> list[Binding]:
     made = [
         Binding(f"review.{name}", GROUP, words, key, on_review(do))
         for name, words, key, do in (
-            ("next", "Next open disagreement", ".", lambda r: r.step()),
-            ("previous", "Previous open disagreement", ",", lambda r: r.step(-1)),
+            ("next", "Next disagreement that is open", ".", lambda r: r.step()),
+            ("previous", "Previous disagreement that is open", ",", lambda r: r.step(-1)),
             ("mean", "Decide: the mean of all", "F7", lambda r: r.decide("mean")),
             ("reject", "Decide: nothing there", "F8", lambda r: r.decide("reject")),
-            ("correct", "Decide: paint it by hand (toggle)", "F9", lambda r: r.correct()),
+            ("correct", "Paint it by hand; again when done", "F9", lambda r: r.correct()),
             (
                 "scope",
-                "Decide for all frames or for this frame (toggle)",
+                "Decide for all frames, or for the frame on show",
                 "F10",
                 lambda r: r.configure(whole=not r.settings.whole),
             ),

@@ -10,7 +10,7 @@ from napari_confseg.agreement.disagreement import find_disagreements
 from napari_confseg.agreement.rater_view import RaterView
 from napari_confseg.annotate.review.decisions import DecisionRecord
 from napari_confseg.annotate.review.state import RaterFacts, rater_style
-from napari_confseg.store import StoreError
+from napari_confseg.store import StoreError, kind_rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 ADJUDICATED: Final = "adjudicated"
 """Name of the rater that holds the decisions."""
-
-_ORDER: Final = {"human": 0, "adjudicated": 2, "truth": 3}
 
 Progress = Callable[[int, int], None]
 Job = Callable[[Progress, Callable[[], bool]], Any]
@@ -185,7 +183,7 @@ class Comparison:
 
     def _sorted_names(self) -> list[str]:
         kinds = {n: v.rater.meta.kind for n, v in self.views.items()}
-        return sorted(kinds, key=lambda n: (_ORDER.get(kinds[n], 1), n))
+        return sorted(kinds, key=lambda n: (kind_rank(kinds[n]), n))
 
     def index_of(self, class_index: int, region: Region | DecidedRegion) -> int | None:
         """Return the index of the disagreement that holds the anchor of `region`, or None."""

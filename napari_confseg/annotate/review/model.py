@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psygnal import Signal
 
 from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.links import Links
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.annotate.review.adjudication import Adjudication
 from napari_confseg.annotate.review.cohort import ClipQueue
 from napari_confseg.annotate.review.comparison import (
@@ -89,6 +89,7 @@ class Review:
             (session.progress_changed, self._on_progress),
             (session.edited, self._on_edited),
             (session.leaving, self.adjudication.store_before_leaving),
+            failed=telling(session),
         )
         self._on_clip()
 

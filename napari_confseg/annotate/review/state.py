@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from napari_confseg.agreement.disagreement import NARROWEST
+from napari_confseg.store import RATER_KINDS, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,6 +219,11 @@ class RaterRow:
     compared: bool
     shown: bool
 
+    @property
+    def title(self) -> str:
+        """Its name in lists."""
+        return rater_label(self.name, self.label, self.kind)
+
 
 @dataclass(frozen=True)
 class ReviewState:
@@ -355,12 +361,12 @@ def chosen_raters(
     """Return the raters compared, of (name, kind, frames reviewed) of all on the clip.
 
     Without a choice these are the people who have reviewed something, and if they are fewer than
-    two, models and consensus too.
+    two, models, consensus and imported marks too.
     """
     if settings.raters is not None:
         return settings.raters & frozenset(n for n, _, _ in found)
-    people = frozenset(n for n, kind, frames in found if kind == "human" and frames)
-    others = frozenset(n for n, kind, frames in found if kind in ("model", "consensus") and frames)
+    people = frozenset(n for n, kind, frames in found if RATER_KINDS[kind].compared and frames)
+    others = frozenset(n for n, kind, frames in found if RATER_KINDS[kind].fills_in and frames)
     return people if len(people) > 1 else people | others
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import Status, StoreError
+from napari_confseg.store import RATER_KINDS, Status, StoreError, kind_rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Cohort
+    from napari_confseg.store import Cohort, RaterKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,8 @@ class Reviewed:
     ----------
     clip, patient, rater, label, kind : str
         Which clip of whom, and who reviewed; `kind` as in the rater's metadata.
+    learnt : bool
+        Whether it is learnt from if nobody is named.
     frames : ndarray of bool (T, C)
         Whether the rater has reviewed this frame for this class.
     """
@@ -34,7 +36,8 @@ class Reviewed:
     patient: str
     rater: str
     label: str
-    kind: str
+    kind: RaterKind
+    learnt: bool
     frames: NDArray[np.bool_]
 
 
@@ -55,9 +58,8 @@ class LabelInventory:
 
     def raters(self) -> dict[str, Reviewed]:
         """Return one entry of each rater who has reviewed something, people first."""
-        order = {"human": 0, "adjudicated": 1, "consensus": 2, "truth": 3}
         found = sorted(
-            (e for e in self.entries if e.frames.any()), key=lambda e: (order[e.kind], e.rater)
+            (e for e in self.entries if e.frames.any()), key=lambda e: (kind_rank(e.kind), e.rater)
         )
         return {e.rater: e for e in found}
 
@@ -103,7 +105,7 @@ def survey(cohort: Cohort) -> LabelInventory:
             for rater_name in clip.raters():
                 with suppress(StoreError):
                     rater = clip.rater(rater_name)
-                    if rater.meta.kind == "model":
+                    if not RATER_KINDS[rater.meta.kind].teaches:
                         continue
                     frames = rater.read_status() == Status.REVIEWED
                     entries.append(
@@ -113,6 +115,7 @@ def survey(cohort: Cohort) -> LabelInventory:
                             rater_name,
                             rater.meta.label,
                             rater.meta.kind,
+                            rater.meta.learnt,
                             frames,
                         )
                     )

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import METHODS, Method
+from napari_confseg.store import rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,11 +202,13 @@ def _counts(learnable: LabelInventory) -> str:
 
 def _rater_choices(wish: Wish, learnable: LabelInventory) -> tuple[Choice, ...]:
     found = learnable.raters()
-    default = {name for name, e in found.items() if e.kind == "human"} or set(found)
+    # What came from a file is never learnt from unless it is ticked.
+    default = {name for name, e in found.items() if e.learnt}
     chosen = default if wish.raters is None else wish.raters
+    titles = {name: rater_label(name, e.label, e.kind) for name, e in found.items()}
     return tuple(
-        Choice(name, e.label, "", learnable.frames_of(name), name in chosen)
-        for name, e in found.items()
+        Choice(name, title, "", learnable.frames_of(name), name in chosen)
+        for name, title in titles.items()
     )
 
 

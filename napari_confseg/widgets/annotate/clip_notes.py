@@ -22,6 +22,7 @@ from napari_confseg.annotate.confidence_words import QUALITY, zone_in_words
 from napari_confseg.store import PATHOLOGIES
 from napari_confseg.widgets.annotate.worklist import minutes
 from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,14 +67,13 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self.tags.textEdited.connect(lambda _text: self._soon.start())
         self.tags.editingFinished.connect(self.hand_in)
         self.note.textChanged.connect(self._on_typed)
-        self._links = [
+        self._links = links_of(
+            self,
             (session.events.about, self.show_now),
             (session.events.clip, self._on_clip),
             (session.events.save_state, self._on_save_state),
             (session.leaving, self.hand_in),
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        )
         self._on_clip()
 
     def _make(self) -> None:
@@ -132,9 +132,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
     def close_part(self) -> None:
         """Keep what is being typed, and let go of the session."""
         self.hand_in()
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     # ---- what the session tells -----------------------------------------------------------
 

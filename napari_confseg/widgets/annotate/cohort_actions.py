@@ -98,13 +98,22 @@ class CohortActions(QObject):  # type: ignore[misc]
         session = self._session
         name = reader.strip() or Preferences.load().reader or account_name()
         try:
-            session.choose_reader(name)
+            slug_of(name)  # before what is open is closed
             session.open_cohort(str(location))
+            self._read_as(name)
         except (StoreError, ValueError, OSError) as error:
             self._say(error)
             return False
         self.open_first_clip()
         return True
+
+    def _read_as(self, name: str) -> None:
+        """Read as `name` in the cohort just opened; close it if there that is a program's name."""
+        try:
+            self._session.choose_reader(name)
+        except StoreError:
+            self._session.close_cohort()
+            raise
 
     def open_place(self, path: str | Path, reader: str = "") -> bool:
         """Open a cohort, or a clip in its cohort; return whether that worked."""

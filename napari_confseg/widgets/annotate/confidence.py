@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxL
 from napari_confseg.annotate.confidence_words import stepped, word_for
 from napari_confseg.annotate.usage import BIN, WINDOW, Reminder, histogram, stated
 from napari_confseg.widgets.common.buttons import button, label, with_key
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.layers.colormaps import alpha
 
 if TYPE_CHECKING:
@@ -86,19 +87,18 @@ class UsagePart(QWidget):  # type: ignore[misc]
         layout.addWidget(self.bars)
         layout.addWidget(self.note)
         events = session.events
-        self._links = [
-            (s, self._on_change) for s in (events.clip, events.class_name, session.progress_changed)
-        ]
-        self._links.append((events.confidence, self._on_confidence))
-        for signal, slot in self._links:
-            signal.connect(slot)
+        self._links = links_of(
+            self,
+            (events.clip, self._on_change),
+            (events.class_name, self._on_change),
+            (session.progress_changed, self._on_change),
+            (events.confidence, self._on_confidence),
+        )
         self._on_change()
 
     def close_part(self) -> None:
         """Hear no more of the session."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     def set_colors(self, color: str, ground: str) -> None:
         """Draw bars in the class's `color`, on a line of `ground`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWi
 from napari_confseg.annotate.tools.filling import run
 from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
 from napari_confseg.widgets.common.buttons import button, label, with_key
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.common.slider_row import SliderRow
@@ -68,7 +69,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         self._make_carrying()
         self._make_rest()
         session_events = session.events
-        self._links: list[Any] = [
+        heard = [
             session.progress_changed,
             *(
                 session_events[name]
@@ -87,8 +88,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
                 )
             ),
         ]
-        for signal in self._links:
-            signal.connect(self.refresh)
+        self._links = links_of(self, *((signal, self.refresh) for signal in heard))
         self.refresh()
 
     def _make_carrying(self) -> None:
@@ -133,9 +133,7 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
 
     def close_part(self) -> None:
         """Listen no more, and stop what is under way."""
-        for signal in self._links:
-            signal.disconnect(self.refresh, missing_ok=True)
-        self._links = []
+        self._links.cut()
         if self._chore is not None:
             self._chore.cancel()
 

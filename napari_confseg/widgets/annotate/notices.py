@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.widgets.common.buttons import button, label, with_key
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
@@ -44,13 +45,12 @@ class Finished(QWidget):  # type: ignore[misc]
         row.setContentsMargins(0, 2, 0, 2)
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.go)
-        self._links = [
+        self._links = links_of(
+            self,
             (session.events.clip, self.show_now),
             (session.progress_changed, self.show_now),
             (session.worklist.changed, self.show_now),
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        )
         self.show_now()
 
     def set_key(self, key: str) -> None:
@@ -59,9 +59,7 @@ class Finished(QWidget):  # type: ignore[misc]
 
     def close_part(self) -> None:
         """Let go of the session."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     def show_now(self, *_: object) -> None:
         """Show what is to be said now."""
@@ -108,12 +106,12 @@ class SheetNotice(QWidget):  # type: ignore[misc]
         row.setContentsMargins(0, 2, 0, 2)
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.look)
-        session.events.cohort.connect(self._on_cohort)
+        self._links = links_of(self, (session.events.cohort, self._on_cohort))
         self._on_cohort()
 
     def close_part(self) -> None:
         """Let go of the session."""
-        self._session.events.cohort.disconnect(self._on_cohort, missing_ok=True)
+        self._links.cut()
         if self.dialog is not None and isalive(self.dialog):  # a child of the window may go first
             self.dialog.close()
 

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.live_readouts import LiveReadouts
 from napari_confseg.readouts import OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 
@@ -145,7 +146,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         super().__init__()
         self._session = session
         self.live = LiveReadouts(session)
-        self._chore: BackgroundJob | None = None
+        self._job: BackgroundJob | None = None
         self._over_clip = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -166,7 +167,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         self.sources.activated.connect(lambda i: self.live.choose(self.sources.itemData(i)))
         self.of_frame.clicked.connect(lambda: self.show_clip(False))
         self.of_clip.clicked.connect(lambda: self.show_clip(True))
-        self.live.wanted.connect(self._on_wanted)
+        self._links = links_of(self, (self.live.wanted, self._on_wanted))
         self.show_clip(False)
 
     def _lay_out(self) -> None:
@@ -205,9 +206,9 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
     def close_part(self) -> None:
         """Follow the session no longer."""
         self._timer.stop()
-        if self._chore is not None:
-            self._chore.cancel()
-        self.live.wanted.disconnect(self._on_wanted, missing_ok=True)
+        if self._job is not None:
+            self._job.drop()
+        self._links.cut()
         self.live.close()
 
     def set_colors(self, text: str, ground: str) -> None:
@@ -234,8 +235,8 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         """Compute no more."""
         super().hideEvent(event)
         self._timer.stop()
-        if self._chore is not None:
-            self._chore.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
     def _on_wanted(self) -> None:
         self._list_sources()
@@ -244,30 +245,25 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
             self._timer.start(PAUSE_MS)
 
     def _compute(self) -> None:
-        if self._chore is not None or not self.isVisible():
+        if self._job is not None or not self.isVisible():
             return
         task = self.live.task()
         if task is None:
             return
-        self._chore = BackgroundJob(lambda chore: task.run(chore.cancelled), self)
-        self._chore.done.connect(lambda computed: self._on_done(task, computed))
-        self._chore.failed.connect(self._on_failed)
-        self._chore.start()
+        self._job = BackgroundJob(lambda job: task.run(job.cancelled), self)
+        self._job.done.connect(lambda computed: self._on_done(task, computed))
+        self._job.failed.connect(self._on_failed)
+        self._job.start()
 
     def _on_done(self, task: Task, computed: Computed | None) -> None:
-        self._drop_chore()
+        self._job = None
         self.live.take(task, computed)
         self._show()
         self._compute()
 
     def _on_failed(self, error: Exception) -> None:
-        self._drop_chore()
+        self._job = None
         self.note.setText(f"The read-outs could not be computed: {error}")
-
-    def _drop_chore(self) -> None:
-        if self._chore is not None:
-            self._chore.deleteLater()
-            self._chore = None
 
     # ---- showing --------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
 from napari_confseg.ingest.sector import MASKED, mask_clip
 from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.layers.sector_handles import SectorHandles
@@ -93,7 +94,7 @@ class SectorPart(QWidget):  # type: ignore[misc]
         layout.addWidget(self.note)
 
     def _connect(self) -> None:
-        self.editor.changed.connect(self._on_changed)
+        self._links = links_of(self, (self.editor.changed, self._on_changed))
         self.correct.clicked.connect(lambda: self.begin())
         self.confirm.clicked.connect(lambda: self._on_confirm())
         self.cancel.clicked.connect(lambda: self.editor.cancel())
@@ -113,7 +114,7 @@ class SectorPart(QWidget):  # type: ignore[misc]
 
     def close_part(self) -> None:
         """Follow the session no longer; what is being corrected stays as it was."""
-        self.editor.changed.disconnect(self._on_changed, missing_ok=True)
+        self._links.cut()
         self.handles.close()
         self.editor.close()
 

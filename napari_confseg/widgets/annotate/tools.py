@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
@@ -19,6 +19,7 @@ from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.view import BAND_TOOLS, Style, Tool
 from napari_confseg.widgets.common.buttons import button, icon, with_key
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.common.slider_row import SliderRow
 
@@ -57,12 +58,12 @@ class StyleRow(QWidget):  # type: ignore[misc]
             made.clicked.connect(lambda _on=False, s=style: setattr(session, "style", s))
             self.buttons[style] = made
             row.addWidget(made)
-        session.events.style.connect(self._on_style)
+        self._links = links_of(self, (session.events.style, self._on_style))
         self._show()
 
     def close_part(self) -> None:
         """Hear no more of the session."""
-        self._session.events.style.disconnect(self._on_style, missing_ok=True)
+        self._links.cut()
 
     def _on_style(self, style: Style, *_: object) -> None:
         Preferences.load().model_copy(update={"style": style}).save()
@@ -212,7 +213,7 @@ class ToolOptions(QWidget):  # type: ignore[misc]
         layout.addWidget(self.follow)
         layout.addLayout(row)
         events = session.events
-        self._links: list[Any] = [
+        heard = (
             events.tool,
             events.class_name,
             events.clip,
@@ -222,17 +223,14 @@ class ToolOptions(QWidget):  # type: ignore[misc]
             events.save_state,
             events.locked,
             events.hidden,
-        ]
-        for signal in self._links:
-            signal.connect(self.refresh)
+        )
+        self._links = links_of(self, *((signal, self.refresh) for signal in heard))
         self.set_keys({})
         self.refresh()
 
     def close_part(self) -> None:
         """Listen no more."""
-        for signal in self._links:
-            signal.disconnect(self.refresh, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name the key of the merge rule in its tooltips."""

@@ -34,6 +34,7 @@ from napari_confseg.annotate.worklist import (
 )
 from napari_confseg.widgets.annotate.worklist_reader import ListReader
 from napari_confseg.widgets.common.buttons import button, icon, label, with_key
+from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -309,15 +310,14 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON)
         self._soon.timeout.connect(self.show_now)
-        self._links = [
+        self._links = links_of(
+            self,
             (session.worklist.changed, self._on_changed),
             (session.events.clip, self.show_now),
             (session.events.rater, self._on_reader),
             (session.events.role, self._on_reader),
             (session.blinding_changed, self._on_reader),
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+        )
 
     def _make(self) -> None:
         work = self._session.worklist
@@ -383,9 +383,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         """Let go of the session."""
         self.reader.stop()
         self._soon.stop()
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     def set_clips(self, names: list[str], *, forget: bool = True) -> None:
         """List these clips, and find out how far they are."""

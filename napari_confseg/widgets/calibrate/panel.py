@@ -196,7 +196,7 @@ class CalibratePanel(Panel):
         self.reference.blockSignals(True)
         self.reference.clear()
         for each in found:
-            self.reference.addItem(f"{each.label} ({each.frames} new frames)", each.name)
+            self.reference.addItem(f"{each.title} · {each.frames} new frames", each.name)
         self.reference.setCurrentIndex(max(self.reference.findData(chosen), 0) if found else -1)
         self.reference.blockSignals(False)
         self._show()

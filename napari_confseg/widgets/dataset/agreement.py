@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.dataset.requests import people, rater_choices
+from napari_confseg.annotate.dataset.requests import compared, rater_choices
 from napari_confseg.widgets.common.choices import Choices
 from napari_confseg.widgets.common.icons import note, swatch
 from napari_confseg.widgets.common.section import Section
@@ -146,7 +146,7 @@ class AgreementPage(QWidget):  # type: ignore[misc]
 
     def show_state(self, state: DatasetState, classes: Sequence[ClassSpec], *, busy: bool) -> None:
         """Show who can be compared and what came of the last comparison."""
-        chosen = people(state.found) if state.to_compare is None else state.to_compare
+        chosen = compared(state.found) if state.to_compare is None else state.to_compare
         self.raters.show_choices(rater_choices(state.found, chosen))
         self.compare.setEnabled(not busy and len(chosen) > 1)
         self.report.setEnabled(not busy and state.compared is not None)

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.dataset.requests import FORMATS
+from napari_confseg.annotate.dataset.requests import FORMATS, chosen_for_export
 from napari_confseg.widgets.common.folder_field import FolderField
 from napari_confseg.widgets.common.icons import note
 
@@ -92,10 +92,9 @@ class ExportPage(QWidget):  # type: ignore[misc]
             [(f"v{v.number} · {v.clips} clips, {v.frames} frames", v.number) for v in versions],
             wish.version,
         )
-        chosen = next((v for v in versions if v.number == wish.version), None)
-        chosen = chosen or (versions[0] if versions else None)
+        chosen, rater = chosen_for_export(wish, versions)
         raters = chosen.raters if chosen else ()
-        _fill(self.rater, [(r, r) for r in raters], wish.rater)
+        _fill(self.rater, [(r.title, r.name) for r in raters], rater)
         self.format.setCurrentIndex(self.format.findData(wish.format))
         self._form.setRowVisible(self.rater, len(raters) > 1)
         self._form.setRowVisible(self.threshold, not FORMATS[wish.format][1])

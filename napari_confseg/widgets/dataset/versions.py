@@ -88,7 +88,7 @@ class VersionsPage(QWidget):  # type: ignore[misc]
         self.list.clear()
         for v in self._versions:
             row = QTreeWidgetItem(
-                [f"v{v.number}", str(v.clips), str(v.frames), ", ".join(v.raters)]
+                [f"v{v.number}", str(v.clips), str(v.frames), ", ".join(r.title for r in v.raters)]
             )
             row.setData(0, Qt.ItemDataRole.UserRole, v.number)
             row.setToolTip(0, f"content {v.content}")

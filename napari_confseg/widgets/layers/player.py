@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, QTimer
 
 from napari_confseg.annotate.frames import frame_at, rate
+from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ class Player(QObject):  # type: ignore[misc]
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
-        session.events.playing.connect(self._on_playing)
+        self._links = links_of(self, (session.events.playing, self._on_playing))
 
     def _on_playing(self, playing: bool) -> None:
         clip = self._session.clip
@@ -71,4 +72,4 @@ class Player(QObject):  # type: ignore[misc]
     def close(self) -> None:
         """Stop listening."""
         self._timer.stop()
-        self._session.events.playing.disconnect(self._on_playing, missing_ok=True)
+        self._links.cut()

@@ -15,6 +15,7 @@ from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
 
 from napari_confseg.agreement.maps import MAPS
 from napari_confseg.annotate.hatch import HatchedPlanes
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.annotate.review.planes import (
     MapOfAgreement,
     OutlinedEvent,
@@ -73,13 +74,12 @@ class ReviewLayers:
         self._planes: dict[tuple[str, int], StoredPlanes] = {}
         self._views: object = None
         self._in_sight = True
-        self._links: list[tuple[Any, Any]] = [
+        self._links = Links(
             (review.changed, self.sync),
             (review.session.events.class_name, self.sync),
             (review.focused, self.zoom_to),
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+            failed=telling(review.session),
+        )
         self._viewer.layers.events.removed.connect(self._on_removed)
         self.sync()
 
@@ -89,9 +89,7 @@ class ReviewLayers:
 
     def close(self) -> None:
         """Take all layers away and listen no more."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
         if self._viewer is not None:
             self._viewer.layers.events.removed.disconnect(self._on_removed)
             with self._view.undisturbed():

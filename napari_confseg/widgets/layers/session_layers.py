@@ -15,8 +15,10 @@ from napari.layers import Image, Labels
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
+from napari_confseg.annotate.links import Links, telling
 from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
+from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.layers.band_clicks import BandClicks
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
@@ -56,15 +58,14 @@ class SessionLayers:
         self._mine: dict[str, Any] = {}
         self._theirs: dict[tuple[str, str], Any] = {}
         self._lines = ContourLines(session)
-        self._links: list[tuple[Any, Any]] = [
+        self._links = Links(
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
             (session.events, self.push),
             (session.planes_changed, self._on_planes_changed),
             (session.progress_changed, self._lines.refresh),  # a stroke has ended
-        ]
-        for signal, slot in self._links:
-            signal.connect(slot)
+            failed=telling(session),
+        )
         session.refuse_undo_while(self.stroking)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
@@ -73,9 +74,7 @@ class SessionLayers:
 
     def detach(self) -> None:
         """Show no more: the window is going."""
-        for signal, slot in self._links:
-            signal.disconnect(slot, missing_ok=True)
-        self._links = []
+        self._links.cut()
 
     @property
     def _viewer(self) -> Any:
@@ -198,9 +197,9 @@ class SessionLayers:
 
     def _overlays_of(self, *, models: bool) -> Iterator[tuple[str, Any]]:
         """Yield (class name, layer) of each overlay of a model, or of each other one."""
-        kinds = {o.name: o.kind for o in self.session.overlays}
+        own = {o.name for o in self.session.overlays if RATER_KINDS[o.kind].own_threshold}
         for (rater, name), layer in self._theirs.items():
-            if (kinds.get(rater) == "model") is models:
+            if (rater in own) is models:
                 yield name, layer
 
     def _push_visible(self, state: ViewState) -> None:
@@ -312,7 +311,11 @@ class SessionLayers:
         for key in self._theirs.keys() - wanted.keys():
             self._viewer.layers.remove(self._theirs.pop(key))
         for (rater, name), (direction, overlay) in wanted.items():
-            at = self.session.model_threshold if overlay.kind == "model" else OUTLINE_AT
+            at = (
+                self.session.model_threshold
+                if RATER_KINDS[overlay.kind].own_threshold
+                else OUTLINE_AT
+            )
             data = HatchedPlanes(overlay.planes[name], direction, at)
             if (rater, name) in self._theirs:
                 self._theirs[rater, name].data = data

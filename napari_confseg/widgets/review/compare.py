@@ -183,15 +183,15 @@ class CompareForm(QWidget):  # type: ignore[misc]
         _empty(self._raters)
         self.boxes, self.eyes = {}, {}
         for i, row in enumerate(rows):
-            box = NameBox(row.label)
+            box = NameBox(row.title)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             box.setIcon(hatch_icon(row.style.direction, row.style.color))
-            box.setToolTip(f"Compare {row.label} ({row.kind})")
+            box.setToolTip(f"Compare {row.title}")
             box.toggled.connect(self._on_rater)
             frames = QLabel(f"{row.frames} frames" if row.frames else "none reviewed")
             frames.setProperty("role", "note")
-            eye = button("", f"Show what {row.label} marked", flat=True, checkable=True)
-            eye.setAccessibleName(f"Show {row.label}")
+            eye = button("", f"Show the marks of {row.title}", flat=True, checkable=True)
+            eye.setAccessibleName(f"Show {row.title}")
             eye.toggled.connect(self._on_eye)
             for column, widget in enumerate((box, frames, eye)):
                 self._raters.addWidget(widget, i, column)

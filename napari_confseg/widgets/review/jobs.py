@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QObject
 
 from napari_confseg.annotate.review.state import CompareRequest, PendingDecision, Prefill
+from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import LatestJob
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ReviewJobs(QObject):  # type: ignore[misc]
         self._review = review
         self._latest = LatestJob(self, delay=PAUSE, row=row)
         self._pending: Pending | None = None
-        review.changed.connect(self.follow)
+        self._links = links_of(self, (review.changed, self.follow))
         self.follow(review.state)
 
     @property
@@ -71,7 +72,7 @@ class ReviewJobs(QObject):  # type: ignore[misc]
 
     def close(self) -> None:
         """Stop, and follow the review no more."""
-        self._review.changed.disconnect(self.follow, missing_ok=True)
+        self._links.cut()
         self._drop()
 
     def _drop(self) -> None:

@@ -155,7 +155,7 @@ class ReviewPanel(Panel):
         close_with(window, self.session)
         self.keys.bind(window)
 
-    # ---- what the review tells ------------------------------------------------------------
+    # ---- state ----------------------------------------------------------------------------
 
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
@@ -192,7 +192,7 @@ class ReviewPanel(Panel):
         self.message.setText(words)
         self.message.setVisible(bool(words))
 
-    # ---- what a person asks for -----------------------------------------------------------
+    # ---- requests -------------------------------------------------------------------------
 
     def _on_begin(self) -> None:
         try:

@@ -11,6 +11,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review.actions import GROUP
 from napari_confseg.widgets.annotate.shortcuts import bindings
+from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -48,7 +49,7 @@ class ReviewKeys(QObject):  # type: ignore[misc]
         self._review = review
         self._window: weakref.ref[QWidget] | None = None
         self._shortcuts: list[QShortcut] = []
-        review.session.keys_changed.connect(self._on_keys_changed)
+        self._links = links_of(self, (review.session.keys_changed, self._on_keys_changed))
 
     def bind(self, window: QWidget) -> None:
         """Bind the keys in place of those bound before."""
@@ -70,7 +71,7 @@ class ReviewKeys(QObject):  # type: ignore[misc]
 
     def release(self) -> None:
         """Bind nothing any more."""
-        self._review.session.keys_changed.disconnect(self._on_keys_changed, missing_ok=True)
+        self._links.cut()
         self._unbind()
 
     def _unbind(self) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.train.inventory import Reviewed
 from napari_confseg.annotate.train.model import Training, TrainingState
 from napari_confseg.annotate.train.model_marks import ModelMarks
@@ -164,14 +163,16 @@ class TrainPanel(Panel):
             if self._reviewed is not None and np.array_equal(frames, self._reviewed):
                 return  # a stroke, most likely
             self._reviewed = frames
-            label = Preferences.load().reader or session.rater
+            # Not in the store before the first stroke: it is what the session would make it.
+            me = session.identity()
             self.training.note_reviewed(
                 Reviewed(
                     session.clip.name,
                     session.clip.meta.patient,
                     session.rater,
-                    label,
-                    "adjudicated" if session.adjudicator else "human",
+                    me.label,
+                    me.kind,
+                    me.learnt,
                     frames,
                 )
             )

@@ -10,7 +10,12 @@ from zarr.storage import LocalStore
 
 from napari_confseg.agreement import consensus
 from napari_confseg.annotate.dataset.model import DatasetModel
-from napari_confseg.annotate.dataset.requests import FORMATS, METHODS, rater_choices
+from napari_confseg.annotate.dataset.requests import (
+    FORMATS,
+    METHODS,
+    chosen_for_export,
+    rater_choices,
+)
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.dataset.build import BuildStopped
 from napari_confseg.formats import export as exports
@@ -208,3 +213,22 @@ def test_a_place_that_cannot_be_written_costs_nothing(bench: DatasetModel, tmp_p
     bench.open(None)
     do(bench, bench.compare)
     assert codes(bench) == {"no-cohort"}
+
+
+def test_the_rater_that_is_shown_is_the_one_exported(bench: DatasetModel, tmp_path: Path) -> None:
+    do(bench, bench.build_version)
+    (version,) = bench.state.versions
+    assert [r.title for r in version.raters] == ["anna (reader)", "bert (reader)"]
+    assert chosen_for_export(bench.state.export, bench.state.versions) == (version, "anna")
+    bench.want_export(format="png", out=str(tmp_path / "first"))
+    do(bench, bench.export_version)  # nobody has touched the chooser
+    assert not codes(bench)
+    bench.want_export(rater="bert", out=str(tmp_path / "second"))
+    do(bench, bench.export_version)
+    # One that another version had is not what is shown now.
+    bench.want_export(rater="gone", out=str(tmp_path / "third"))
+    assert chosen_for_export(bench.state.export, bench.state.versions) == (version, "anna")
+    do(bench, bench.export_version)
+    said = [(tmp_path / n / "EXPORT.md").read_text("utf-8") for n in ("first", "second", "third")]
+    assert ["Rater `anna`" in t for t in said] == [True, False, True]
+    assert "Rater `bert`" in said[1]

@@ -389,7 +389,7 @@ def test_the_survey_counts_each_frame_once(reviewed: Cohort) -> None:
 
 def test_what_is_reviewed_now_replaces_what_was_known(reviewed: Cohort) -> None:
     frames = np.ones((6, 6), bool)
-    entry = Reviewed("clip-2", "p2", "eve", "Eve", "human", frames)
+    entry = Reviewed("clip-2", "p2", "eve", "Eve", "human", True, frames)
     found = survey(reviewed).replaced(entry)
     assert found.frames_of("eve") == 6
     assert len(found.entries) == len(survey(reviewed).entries)
@@ -567,7 +567,9 @@ def test_a_new_reading_counts_at_once(cohort: Cohort, training: Training) -> Non
     training.open(cohort)
     settled(training)
     assert "Mark frames as reviewed" in training.state.plan.reason
-    training.note_reviewed(Reviewed("clip-1", "p1", "ann", "Ann", "human", np.ones((6, 6), bool)))
+    training.note_reviewed(
+        Reviewed("clip-1", "p1", "ann", "Ann", "human", True, np.ones((6, 6), bool))
+    )
     assert training.state.plan.request is not None
 
 

@@ -1,0 +1,77 @@
+"""Who or what made labels that come in, as our own exports say in their files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from napari_confseg.store import RATER_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_confseg.store import RaterKind
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who or what made labels.
+
+    Attributes
+    ----------
+    kind : str
+        Key of :data:`~napari_confseg.store.RATER_KINDS`.
+    made_by : str or None
+        In words, as far as is known.
+    """
+
+    kind: RaterKind
+    made_by: str | None = None
+
+
+def told_origin(source: Path, format: str) -> Origin | None:
+    """Return what a file of ours says of who made it; None if `source` is none, or does not say.
+
+    Only files that nobody else writes are asked: nnU-Net copies ``dataset.json`` to what it
+    predicts, and Slicer saves segments over those it was given.
+    """
+    if format == "coco":
+        return _told_by_coco(source)
+    return _told_by_nrrd(source) if format == "nrrd" else None
+
+
+def _told_by_coco(source: Path) -> Origin | None:
+    for path in [source] if source.is_file() else sorted(source.glob("*.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        info = data.get("info") if isinstance(data, dict) else None
+        told = info.get("confseg") if isinstance(info, dict) else None
+        if isinstance(told, dict):
+            return _origin(told)
+    return None
+
+
+def _told_by_nrrd(source: Path) -> Origin | None:
+    import nrrd
+
+    files = [source] if source.is_file() else sorted(source.glob("*_confidence.nrrd"))
+    for path in files:
+        try:
+            header = nrrd.read_header(str(path))
+        except (OSError, ValueError, nrrd.NRRDError):
+            continue
+        if "confseg_kind" in header:
+            return _origin({"rater": header.get("confseg_rater"), "kind": header["confseg_kind"]})
+    return None
+
+
+def _origin(told: Mapping[str, object]) -> Origin | None:
+    kind, rater = told.get("kind"), told.get("rater")
+    if kind not in RATER_KINDS:
+        return None
+    made_by = rater[:200] if isinstance(rater, str) and rater else None
+    return Origin(cast("RaterKind", kind), made_by)

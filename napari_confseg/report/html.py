@@ -1,0 +1,51 @@
+"""Self-contained HTML pages, rendered from the templates beside this module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from napari_confseg.store.backend import write_durably
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNDEFINED = "–"
+"""Shown where a score is undefined."""
+
+
+def number(value: float | None, digits: int = 2, unit: str = "", *, signed: bool = False) -> str:
+    """Return a number as a page shows it; a dash if it is None or NaN.
+
+    >>> number(0.12345), number(float("nan")), number(1.5, 1, " mm", signed=True)
+    ('0.12', '–', '+1.5 mm')
+    """
+    if value is None or np.isnan(value):
+        return UNDEFINED
+    return f"{value:{'+' if signed else ''}.{digits}f}{unit}"
+
+
+def _environment() -> Environment:
+    # Autoescape always: names of raters, clips and patients come from people and files.
+    made = Environment(
+        loader=PackageLoader("napari_confseg.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters["number"] = number
+    made.tests["nan"] = lambda value: bool(np.isnan(value))
+    return made
+
+
+def render(template: str, **context: object) -> str:
+    """Return the page that `template` makes of `context`."""
+    return _environment().get_template(template).render(context)
+
+
+def write_page(path: Path, template: str, **context: object) -> None:
+    """Render `template` and write it to `path`, whole or not at all."""
+    write_durably(path, render(template, **context).encode())
