@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 RATERS = ("anna", "ben", "chris")
 FRAMES_PER_CLIP = 500
-MARKED = 2  # classes on each frame, of six: as in the sample data
+MARKED = 1  # class of six that a rater marks on each frame
 PROCESSES = 2
+_PLANES = 64  # different ones a clip
 
 
 def make_large_cohort(folder: Path, n_frames: int, shape: tuple[int, int] = (256, 256)) -> Cohort:
@@ -44,23 +45,29 @@ def _make_clip(location: str, number: int, n_frames: int, shape: tuple[int, int]
         provenance = Provenance(source_sha256=f"{number:064x}", decoder="noise")
         new.finish(ClipMeta(patient=f"p{number:05}", frame_times=times, provenance=provenance))
     clip = cohort.clip(name)
+    planes = [_ellipse(shape, rng) for _ in range(_PLANES)]
     for rater_name in RATERS:
         rater = clip.create_rater(rater_name, kind="human")
-        rater.write_each(_marks(n_frames, rater.shape[1], shape, rng))
+        rater.write_each(_marks(n_frames, rater.shape[1], planes, rng))
         rater.write_status(np.full(rater.shape[:2], Status.REVIEWED, np.uint8))
 
 
 def _marks(
-    n_frames: int, n_classes: int, shape: tuple[int, int], rng: np.random.Generator
+    n_frames: int, n_classes: int, planes: list[NDArray[np.uint8]], rng: np.random.Generator
 ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield an ellipse with a rim of less confidence for each marked class of each frame."""
-    y, x = np.ogrid[: shape[0], : shape[1]]
+    """Yield a plane for each marked class of each frame."""
     for t in range(n_frames):
-        for c in rng.choice(n_classes, MARKED, replace=False).tolist():
-            cy, cx = rng.uniform(0.2, 0.8, 2) * shape
-            ry, rx = rng.uniform(0.04, 0.2, 2) * shape
-            away = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2
-            plane = np.zeros(shape, np.uint8)
-            plane[away < 1] = 50
-            plane[away < 0.6] = rng.integers(6, 11) * 10
-            yield t, c, plane
+        for c in rng.permutation(n_classes)[:MARKED].tolist():
+            yield t, c, planes[rng.integers(len(planes))]
+
+
+def _ellipse(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a plane with an ellipse that has a rim of less confidence."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    cy, cx = rng.uniform(0.2, 0.8, 2) * shape
+    ry, rx = rng.uniform(0.04, 0.2, 2) * shape
+    away = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2
+    plane = np.zeros(shape, np.uint8)
+    plane[away < 1] = 50
+    plane[away < 0.6] = rng.integers(6, 11) * 10
+    return plane

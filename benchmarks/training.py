@@ -4,6 +4,12 @@
 
 On a GPU also with a batch of 64 on canvases of 256 and 512.
 
+``python -m benchmarks.training --frames 100000 [--folder DIR] [--size normal] [--json]``
+
+So many frames of 256 x 256 with six classes, each marked by three raters, are made on disk (14 GB
+for 100,000; removed at the end) and learnt from: how long it takes to the first step, step over
+floor with batches that a thread gathers ahead, and the peak memory of the process that learns.
+
 The floor is forward, loss, backward and optimiser on a batch already in memory. Floor and whole
 steps take turns, and processor time of one thread is counted, so that whatever else runs on the
 machine touches both alike.
@@ -13,10 +19,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
+import sys
 import tempfile
 import time
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -28,13 +37,15 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F  # noqa: N812
 
+from benchmarks._large import make_large_cohort
 from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
 from napari_confseg.store import ClipMeta, Cohort, Provenance, Status
 from trainer.augment import augment
-from trainer.fit import draw_batch, follow, learn_from
+from trainer.fit import draw_batch, follow, gather, learn_from
 from trainer.metrics_log import Curve
 from trainer.optimizer import AdamW
+from trainer.prefetch import Prefetch
 from trainer.prepare import prepare, prevalence
 from trainer.progress import Reporter
 from trainer.targets import make_targets
@@ -73,9 +84,12 @@ def make_cohort(folder: Path) -> Cohort:
 
 def enlarged(plan: Plan, side: int, batch: int) -> Plan:
     """Return `plan` with its samples on a square canvas, in larger batches."""
-    frames = F.interpolate(plan.samples.frames[:, None].float(), (side, side))[:, 0]
-    planes = F.interpolate(plan.samples.planes.float(), (side, side))
-    samples = replace(plan.samples, frames=frames.to(torch.uint8), planes=planes.to(torch.uint8))
+    whole = plan.samples.unpacked(plan.device)
+    assert isinstance(whole.frames, torch.Tensor)
+    assert isinstance(whole.planes, torch.Tensor)
+    frames = F.interpolate(whole.frames[:, None].float(), (side, side))[:, 0]
+    planes = F.interpolate(whole.planes.float(), (side, side))
+    samples = replace(whole, frames=frames.to(torch.uint8), planes=planes.to(torch.uint8))
     changes = {"canvas": (side, side), "batch": batch}
     return replace(plan, samples=samples, config=plan.config.model_copy(update=changes))
 
@@ -110,7 +124,7 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
     generator = torch.Generator(device).manual_seed(0)
 
     def log() -> None:
-        value = {"loss": float(smooth)}
+        value: dict[str, float | None] = {"loss": float(smooth)}
         curve.add(1, value)
         report.metrics(1, value)
         folder.cancelled()
@@ -141,6 +155,115 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
     return found
 
 
+def measure_ahead(plan: Plan, steps: int) -> dict[str, float]:
+    """Return step and floor as in a fit: what is not on the floor may be done ahead by a thread.
+
+    The two take turns, so that whatever else runs touches both alike. Processor time counts the
+    thread's, too.
+    """
+    config, device = plan.config, plan.device
+    network = config.network()
+    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.place(device)
+    average = deepcopy(network).eval()
+    optimizer = AdamW(network.parameters(), lr=1e-4)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    fixed = draw_batch(plan, 0)
+    learn_from(fixed, network, plan, optimizer, scaler)
+    taken: dict[str, list[float]] = {"whole": [], "floor": []}
+    with Prefetch(partial(gather, plan), 0, steps) as batches:
+        for step in range(steps):
+
+            def whole(step: int = step) -> None:
+                batch = draw_batch(plan, step, batches.take())
+                learn_from(batch, network, plan, optimizer, scaler)
+                follow(average, network, step + 1)
+
+            taken["whole"].append(seconds(whole, device))
+            taken["floor"].append(
+                seconds(lambda: learn_from(fixed, network, plan, optimizer, scaler), device)
+            )
+    ahead = [seconds(lambda s=s: gather(plan, s), device) for s in range(steps)]  # type: ignore[misc]
+    return {name: median(values) for name, values in taken.items()} | {"gather": median(ahead)}
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has had, in GiB."""
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kib / 2**20 if sys.platform != "darwin" else kib / 2**30
+
+
+def measure_many(location: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Read the cohort at `location` as a fit does, and take some steps."""
+    begin, before = time.perf_counter(), peak_memory()
+    request = FitRequest(
+        cohort=location,
+        rater="benchmark",
+        classes=CLASSES,
+        method=Method.parse(arguments.method[0]),
+        size=arguments.size[-1],
+        device=arguments.device,
+    )
+    torch.set_num_threads(1)
+    run = RunFolder.create(folder / "run", request)
+    plan = prepare(run, request, Reporter(run))
+    read = time.perf_counter() - begin
+    found = measure_ahead(plan, arguments.steps)
+    samples = plan.samples
+    return {
+        "size": request.size,
+        "method": str(request.method),
+        "device": str(plan.device),
+        "frames": len(samples.frames),
+        "samples": len(samples),
+        "canvas": list(plan.config.canvas),
+        "batch": plan.config.batch,
+        "data_gib": samples.nbytes / 2**30,
+        "packed_gib": samples.packed_bytes / 2**30,
+        "on_disk": samples.on_disk,
+        "reading": read,
+        **found,
+        "ratio": found["whole"] / found["floor"],
+        "ratio_if_not_ahead": (found["whole"] + found["gather"]) / found["floor"],
+        "memory_before_gib": before,
+        "peak_memory_gib": peak_memory(),
+    }
+
+
+def many(arguments: argparse.Namespace) -> None:
+    """Measure learning from `arguments.frames` frames, and print it."""
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        begin = time.perf_counter()
+        # In other processes, so that their memory is not counted.
+        cohort = make_large_cohort(Path(folder), arguments.frames)
+        made = time.perf_counter() - begin
+        row = measure_many(cohort.location, Path(folder), arguments) | {"making": made}
+    if arguments.json:
+        print(json.dumps([row]))
+        return
+    table = Table(
+        "",
+        "",
+        title=(
+            f"{row['frames']} frames, {row['samples']} samples, {row['size']}, {row['method']} on "
+            f"{row['device']}, batch {row['batch']}, {row['canvas'][1]} x {row['canvas'][0]}"
+        ),
+    )
+    table.add_row("made in", f"{row['making']:.0f} s")
+    table.add_row("from the request to the samples", f"{row['reading']:.0f} s")
+    where = "in a file" if row["on_disk"] else "in memory"
+    table.add_row("the data as one tensor", f"{row['data_gib']:.2f} GiB")
+    table.add_row("packed", f"{row['packed_gib']:.2f} GiB, {where}")
+    table.add_row("peak memory", f"{row['peak_memory_gib']:.2f} GiB")
+    table.add_row("of which before anything is read", f"{row['memory_before_gib']:.2f} GiB")
+    table.add_row("step", f"{1000 * row['whole']:.1f} ms")
+    table.add_row("its floor", f"{1000 * row['floor']:.1f} ms")
+    table.add_row("step over floor", f"{row['ratio']:.3f}")
+    table.add_row("gathering a batch, by the thread", f"{1000 * row['gather']:.1f} ms")
+    table.add_row("step over floor, were it not ahead", f"{row['ratio_if_not_ahead']:.3f}")
+    Console().print(table)
+
+
 def row_of(plan: Plan, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
     found = measure(plan, run, steps)
     return {
@@ -164,8 +287,13 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--frames", type=int, help="learn from so many frames on disk")
+    parser.add_argument("--folder", type=Path, help="where to make them; a temporary folder")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if arguments.frames:
+        many(arguments)
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         cohort = make_cohort(Path(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,9 @@ def draw_motion(
         for b, s, d in zip(breath, tremor, drift, strict=True)
     ]
 
+
+if TYPE_CHECKING:
+    Write = Callable[[int, int, NDArray[np.uint8]], None]
 
 FPS = 15.0
 READ_EVERY = 2
@@ -210,16 +214,19 @@ def mark_clip(
         for i, reader in enumerate(simulated)
     ]
     z, u = scan.z[scan.inside], scan.u[scan.inside]
-    for t, pose in enumerate(poses):
-        found = findings(anatomy, pose, z, u)
-        true = truth(anatomy, found, pose, z, u)
-        p = latent(found, (N_CLASSES, z.size))
-        for c in range(N_CLASSES):
-            exact.write_plane(t, c, scan.plane(true[c] * np.uint8(100)))
-            likely.write_plane(t, c, scan.plane(np.rint(100 * p[c]).astype(np.uint8)))
-        if t % READ_EVERY == 0:
-            for rater in raters:
-                rater.read(t, found, z, u)
+    with ExitStack() as stack:
+        write_exact, write_likely = (stack.enter_context(r.bulk()) for r in (exact, likely))
+        at_work = [(rater, stack.enter_context(rater.rater.bulk())) for rater in raters]
+        for t, pose in enumerate(poses):
+            found = findings(anatomy, pose, z, u)
+            true = truth(anatomy, found, pose, z, u)
+            p = latent(found, (N_CLASSES, z.size))
+            for c in range(N_CLASSES):
+                write_exact(t, c, scan.plane(true[c] * np.uint8(100)))
+                write_likely(t, c, scan.plane(np.rint(100 * p[c]).astype(np.uint8)))
+            if t % READ_EVERY == 0:
+                for rater, write in at_work:
+                    rater.read(write, t, found, z, u)
     everything = np.full((len(poses), N_CLASSES), Status.REVIEWED, np.uint8)
     exact.write_status(everything)
     likely.write_status(everything)
@@ -232,16 +239,21 @@ class SimulatedRater:
 
     def __init__(self, clip: Clip, name: str, reader: Reader, scan: Scan) -> None:
         self._reader, self._scan = reader, scan
-        self._rater: Rater = clip.create_rater(
+        self.rater: Rater = clip.create_rater(
             name, kind="human", label=reader.kind.label, created=EPOCH
         )
-        self._status = np.zeros(self._rater.shape[:2], np.uint8)
+        self._status = np.zeros(self.rater.shape[:2], np.uint8)
         self._strokes: list[Stroke] = []
 
     def read(
-        self, t: int, found: list[Finding], z: NDArray[np.float32], u: NDArray[np.float32]
+        self,
+        write: Write,
+        t: int,
+        found: list[Finding],
+        z: NDArray[np.float32],
+        u: NDArray[np.float32],
     ) -> None:
-        """Mark frame `t`, unless this reader passes over it."""
+        """Mark frame `t` by `write`, unless this reader passes over it."""
         if not self._reader.reviews():
             return
         values = np.zeros((N_CLASSES, z.size), np.uint8)
@@ -251,7 +263,7 @@ class SimulatedRater:
                 values[mark.class_index, changed] = mark.confidence
                 self._record(t, mark, changed)
         for c in np.flatnonzero(values.any(1)):
-            self._rater.write_plane(t, int(c), self._scan.plane(values[c]))
+            write(t, int(c), self._scan.plane(values[c]))
         self._status[t] = Status.REVIEWED
 
     def _record(self, t: int, mark: Mark, changed: NDArray[np.int64]) -> None:
@@ -271,8 +283,8 @@ class SimulatedRater:
 
     def close(self) -> None:
         """Write status and record."""
-        self._rater.write_status(self._status)
-        self._rater.write_strokes(self._strokes)
+        self.rater.write_status(self._status)
+        self.rater.write_strokes(self._strokes)
 
 
 def _meta(plan: ClipPlan, scan: Scan, n_frames: int, sha256: str) -> ClipMeta:

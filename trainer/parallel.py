@@ -205,6 +205,21 @@ def _total(mine: Tensor) -> Tensor:
     return total
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether `error` says that another process can no longer be reached."""
+    if not isinstance(error, RuntimeError) or not dist.is_available():
+        return False
+    # Gloo's own errors are plain RuntimeErrors, told apart by where they come from.
+    named = any(word in str(error) for word in ("gloo/", "NCCL", "Connection closed by peer"))
+    return isinstance(error, dist.DistError) or named
+
+
+LOST = TrainError(
+    "Another process of this fit has ended, or can't be reached",
+    "Its own message says why. Start all of them again: they go on where the fit stood.",
+)
+
+
 def meet() -> ProcessGroup:
     """Meet the other processes, by what ``torchrun`` has put into the environment."""
     if torch.cuda.is_available():

@@ -19,10 +19,12 @@ from napari_confseg.store import (
     Status,
     StoreError,
 )
+from napari_confseg.store.threads import map_bounded
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices, fit_frames, unfit
 from trainer.errors import TrainError
+from trainer.prefetch import Prefetch
 from trainer.uncertainty import split
 
 if TYPE_CHECKING:
@@ -38,11 +40,27 @@ if TYPE_CHECKING:
     from trainer.progress import Reporter
 
 _FRAMES = 8  # at a time: a batch of full-size probabilities stays below 100 MB
+_AHEAD = 200  # planes that wait to be written while the network works: two blocks of six classes
 
 
 @dataclass(frozen=True)
 class Predictor:
     """A network and what it takes to use it on frames of any size.
+
+    >>> import numpy as np
+    >>> from trainer.predict import Predictor
+    >>> predictor = Predictor.load("runs/first", device="cpu")
+    >>> predictor.config.classes
+    ('pleura', 'b-line')
+    >>> frames = np.zeros((4, 32, 48), np.uint8)  # grey values of a clip
+    >>> percent = predictor.percent(frames)
+    >>> percent.dtype, percent.shape
+    (dtype('uint8'), (4, 2, 32, 48))
+    >>> predictor.percent(frames[0]).shape  # of one frame
+    (2, 32, 48)
+    >>> predictor.percent(frames / 255)
+    Traceback (most recent call last):
+    trainer.errors.TrainError: Frames must be uint8, grey values of 0 to 255, not float64. ...
 
     Attributes
     ----------
@@ -60,8 +78,9 @@ class Predictor:
     names = ("",)
 
     @classmethod
-    def load(cls, run: Path, device: str = "auto") -> Predictor:
+    def load(cls, run: str | Path, device: str = "auto") -> Predictor:
         """Return the best network of the run in the folder `run`; else a :class:`TrainError`."""
+        run = Path(run)
         config = load_config(run)
         place = choose_device(device)
         network, _ = load_checkpoint(run, config)
@@ -69,15 +88,24 @@ class Predictor:
 
     @torch.inference_mode()
     def probability(self, frames: NDArray[np.uint8], draw: int | None = None) -> Tensor:
-        """Return the probability of each class, float (T, C, Y, X).
+        """Return the probability of each class, float (T, C, Y, X); of one frame (C, Y, X).
 
         Parameters
         ----------
-        frames : ndarray of uint8, shape (T, Y, X)
+        frames : ndarray of uint8, shape (T, Y, X) or (Y, X)
             What to look at.
         draw : int or None
             Drop units at random as in training, by this seed; None drops none.
+
+        Raises
+        ------
+        TrainError
+            If the frames are of another type or shape.
         """
+        check_frames(frames)
+        if frames.ndim == 2:
+            one: Tensor = self.probability(frames[None], draw)[0]
+            return one
         self.network.drop(draw is not None)
         if draw is not None:
             torch.manual_seed(draw)
@@ -89,7 +117,10 @@ class Predictor:
         return unfit(probability, (frames.shape[1], frames.shape[2]))
 
     def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``."""
+        """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``.
+
+        Takes what :meth:`probability` takes; of one frame ``uint8 (C, Y, X)``.
+        """
         return to_percent(self.written(self.probability(frames)))
 
     def written(self, probability: Tensor) -> Tensor:
@@ -100,6 +131,26 @@ class Predictor:
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """Return what is to be written by the ends of the raters' names: the percent alone."""
         return {"": self.percent(frames)}
+
+
+def check_frames(frames: NDArray[np.uint8]) -> None:
+    """Refuse what is no array of grey frames.
+
+    Raises
+    ------
+    TrainError
+        If `frames` is not uint8, or neither (T, Y, X) nor (Y, X).
+    """
+    if frames.dtype != np.uint8:
+        raise TrainError(
+            f"Frames must be uint8, grey values of 0 to 255, not {frames.dtype}",
+            "Scale them to 0..255, round, and convert with astype(numpy.uint8).",
+        )
+    if frames.ndim not in (2, 3) or not frames.size:
+        raise TrainError(
+            f"Frames must have the shape (T, Y, X), or (Y, X) for one, not {frames.shape}",
+            "Turn colours into grey first, and leave no axis empty.",
+        )
 
 
 def to_percent(share: Tensor) -> NDArray[np.uint8]:
@@ -272,16 +323,34 @@ def _write_clip(
     fresh = np.full(raters[""].rater.shape[:2], Status.UNTOUCHED, np.uint8)
     fresh[:, indices] = Status.IN_PROGRESS
     for rater in raters.values():
+        rater.rater.sweep()  # what a killed prediction left half-written
         rater.write_status(fresh)
         rater.say_made()
-    for first in range(0, clip.shape[0], _FRAMES):
-        frames = np.asarray(clip.frames[first : first + _FRAMES])
-        for name, percent in maker.maps(frames).items():
-            for t, planes in enumerate(percent):
-                for c, index in enumerate(indices):
-                    raters[name].write_plane(first + t, index, planes[c])
-        if not go_on(first + len(frames)):
-            return False
+    n_frames, stopped = clip.shape[0], False
+
+    def read(block: int) -> NDArray[np.uint8]:
+        return np.asarray(clip.frames[block * _FRAMES : (block + 1) * _FRAMES])
+
+    def planes() -> Iterator[tuple[str, int, int, NDArray[np.uint8]]]:
+        nonlocal stopped
+        n_blocks = -(-n_frames // _FRAMES)
+        with Prefetch(read, 0, n_blocks) as blocks:
+            for first in range(0, n_frames, _FRAMES):
+                frames = blocks.take()
+                for name, percent in maker.maps(frames).items():
+                    for t, c in np.ndindex(percent.shape[:2]):
+                        yield name, first + t, indices[c], percent[t, c]
+                if not go_on(first + len(frames)):
+                    stopped = True
+                    return
+
+    with ExitStack() as stack:
+        write = {name: stack.enter_context(rater.bulk()) for name, rater in raters.items()}
+        # The network works in this thread, and what it has said is written in others meanwhile.
+        for _ in map_bounded(lambda plane: write[plane[0]](*plane[1:]), planes(), ahead=_AHEAD):
+            pass
+    if stopped:
+        return False
     # Last: a crash half-way must not leave half a prediction that says it is whole.
     fresh[:, indices] = Status.REVIEWED
     for rater in raters.values():

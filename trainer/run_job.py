@@ -67,6 +67,11 @@ def _explain(error: Exception) -> Failed:
         return Failed(error=error.error, hint=error.hint)
     if isinstance(error, (StoreError, JobError)):
         return Failed(error=str(error))
+    if isinstance(error, RuntimeError):
+        from trainer.parallel import LOST, is_lost  # torch is there already
+
+        if is_lost(error):
+            return Failed(error=LOST.error, hint=LOST.hint)
     if "out of memory" in str(error).lower():
         return Failed(
             error="The device ran out of memory",

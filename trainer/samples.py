@@ -6,6 +6,8 @@ take 118 GB, compressed a hundredth of it. A plane without a mark is not stored 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from trainer.records import Records
 
 _LEVEL = 1  # of zstd: planes are a few flat areas, which no higher level packs much better
+_DIGEST = 16  # bytes
 _TOGETHER = 256  # samples that are moved to a device at a time
 
 
@@ -44,10 +47,16 @@ class PackedFrames:
         Holds frame `i` under number `i`.
     shape : tuple of int
         (N, H, W).
+
+    Attributes
+    ----------
+    digests : ndarray of uint8, shape (N, 16)
+        Hash of each frame.
     """
 
     def __init__(self, records: Records, shape: tuple[int, int, int]) -> None:
-        self._records, self.shape = records, shape
+        self.records, self.shape = records, shape
+        self.digests: NDArray[np.uint8] = np.zeros((shape[0], _DIGEST), np.uint8)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -59,14 +68,16 @@ class PackedFrames:
 
     def put(self, number: int, frame: NDArray[np.uint8]) -> None:
         """Keep one frame, ``uint8 (H, W)``."""
-        self._records.put(number, frame.tobytes())
+        data = frame.tobytes()
+        self.digests[number] = _digest(data)
+        self.records.put(number, data)
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
         """Return frames, uint8 (len(rows), H, W)."""
         wanted = _numbers(rows, len(self))
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
         for frame, number in zip(found, wanted, strict=True):
-            data = self._records.get(number)
+            data = self.records.get(number)
             assert data is not None
             frame[...] = np.frombuffer(data, np.uint8).reshape(frame.shape)
         return torch.from_numpy(found)
@@ -88,11 +99,14 @@ class PackedPlanes:
     ----------
     highest : ndarray of uint8, shape (S, C)
         The highest confidence stated on each.
+    digests : ndarray of uint8, shape (S, C, 16)
+        Hash of each plane as read, zeros where it is blank.
     """
 
     def __init__(self, records: Records, first: int, shape: tuple[int, int, int, int]) -> None:
-        self._records, self._first, self.shape = records, first, shape
+        self.records, self._first, self.shape = records, first, shape
         self.highest: NDArray[np.uint8] = np.zeros(shape[:2], np.uint8)
+        self.digests: NDArray[np.uint8] = np.zeros((*shape[:2], _DIGEST), np.uint8)
         # Unmarked planes differ by their margin alone, so by the clip's shape.
         self._blanks: list[NDArray[np.uint8]] = []
         self._blank_of = np.zeros(shape[0], np.int32)
@@ -124,7 +138,8 @@ class PackedPlanes:
         if highest > MAX_CONFIDENCE:  # something is excluded
             highest = plane[plane <= MAX_CONFIDENCE].max(initial=0)
         self.highest[row, c] = highest
-        self._records.put(self._number(row, c), bytes(zstd.compress(plane, _LEVEL)))
+        self.digests[row, c] = _digest(plane.tobytes())
+        self.records.put(self._number(row, c), bytes(zstd.compress(plane, _LEVEL)))
 
     def through(
         self, tables: Mapping[tuple[int, int], bytes], rater_of: Sequence[int]
@@ -138,7 +153,8 @@ class PackedPlanes:
         rater_of : sequence of int
             The rater of each sample.
         """
-        other = PackedPlanes(self._records, self._first, self.shape)
+        other = PackedPlanes(self.records, self._first, self.shape)
+        other.digests = self.digests
         other.highest, other._blanks, other._blank_of = self.highest, self._blanks, self._blank_of
         other._tables, other._rater_of = tables, list(rater_of)
         return other
@@ -162,7 +178,7 @@ class PackedPlanes:
         return self._first + row * self.shape[1] + c
 
     def _decode(self, row: int, c: int, out: NDArray[np.uint8]) -> None:
-        data = self._records.get(self._number(row, c))
+        data = self.records.get(self._number(row, c))
         table = self._tables.get((self._rater_of[row], c)) if self._tables else None
         if data is None:
             blank = self._blanks[self._blank_of[row]]
@@ -171,6 +187,10 @@ class PackedPlanes:
             zstd.decompress(data, out)
         else:
             out[...] = _looked_up(bytes(zstd.decompress(data)), table, out.shape)
+
+
+def _digest(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(hashlib.blake2b(data, digest_size=_DIGEST).digest(), np.uint8)
 
 
 def _looked_up(data: bytes, table: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -219,6 +239,40 @@ class Samples:
     def nbytes(self) -> int:
         """Bytes that frames and planes take as tensors."""
         return self.frames.nbytes + self.planes.nbytes
+
+    def content_sha256(self) -> str:
+        """Return the hash of everything as it was read: frames, planes, and whose they are.
+
+        Found while reading, in its threads: to hash all planes again would take as long as reading.
+        """
+        frames, planes = self.frames, self.planes
+        assert isinstance(frames, PackedFrames)
+        assert isinstance(planes, PackedPlanes)
+        facts = [
+            self.clips,
+            self.times,
+            self.raters,
+            planes.shape,
+            self.rater_of.tolist(),
+            self.frame_of.tolist(),
+            self.reviewed.tolist(),
+        ]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        digest.update(frames.digests.tobytes())
+        digest.update(planes.digests.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes that they take as they are kept."""
+        if isinstance(self.planes, PackedPlanes):
+            return self.planes.records.nbytes
+        return self.nbytes
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether they are read through a file."""
+        return isinstance(self.planes, PackedPlanes) and self.planes.records.on_disk
 
     def unpacked(self, device: torch.device) -> Samples:
         """Return the samples with frames and planes as tensors on `device`."""

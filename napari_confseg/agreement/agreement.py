@@ -51,10 +51,8 @@ VOTE = 50
 class PairScore:
     """Two raters, one class, one clip, one threshold: pixels of confidence >= threshold.
 
-    Attributes
+    Parameters
     ----------
-    clip, patient, class_name, a, b : str
-        What was compared.
     threshold : int
         Confidence in percent.
     frames : int
@@ -110,7 +108,7 @@ class SoftScore:
 class Presence:
     """Whether the class is on a frame at all (any pixel >= threshold), frame by frame.
 
-    Attributes
+    Parameters
     ----------
     tally : NDArray
         ``(n + 1)``: frames all n raters reviewed, by how many saw it.
@@ -126,7 +124,7 @@ class Presence:
 class Pixels:
     """What a clip adds to Krippendorff's alpha over pixels.
 
-    Attributes
+    Parameters
     ----------
     marginal : NDArray
         ``(101)``, pairable answers by confidence.
@@ -145,7 +143,7 @@ class Pixels:
 class Stated:
     """Votes of the others on the pixels that one rater marked.
 
-    Attributes
+    Parameters
     ----------
     votes : NDArray
         ``(101)``: for each stated confidence, how many votes of others there were on such pixels.
@@ -179,18 +177,14 @@ class ClipAgreement:
 class Agreement:
     """Agreement over a cohort.
 
-    Attributes
+    Parameters
     ----------
-    cohort : str
-        Name of the cohort.
     raters : tuple of str
-        Raters compared; second readings (``<rater>-2``) among them.
-    classes : tuple of str
-        Classes compared.
+        Second readings (``<rater>-2``) among them.
     thresholds : tuple of int
         Confidences in percent.
     clips : tuple of ClipAgreement
-        Clips that at least two of them are on.
+        Clips that at least two of the raters are on.
     """
 
     cohort: str

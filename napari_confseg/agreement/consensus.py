@@ -272,23 +272,24 @@ def _write_clip(
     status[:, [cohort.meta.class_index(c) for c in combine]] = Status.UNTOUCHED
     target.write_status(status)
     target.say_made()
-    for class_name, rule in combine.items():
-        index = cohort.meta.class_index(class_name)
-        for frame in range(clip.shape[0]):
-            planes = planes_of(present, frame, index, clip.shape[1:])
-            if len(planes) < least:
-                continue
-            status[frame, index] = Status.REVIEWED
-            report.frames += 1
-            plane = merge(names, planes, rule)
-            if plane.any():
-                target.write_plane(frame, index, plane)
-                stale.discard((frame, index))
     blank = np.zeros(clip.shape[1:], np.uint8)
-    wanted = {cohort.meta.class_index(c) for c in combine}
-    for frame, index in sorted(stale):
-        if index in wanted:
-            target.write_plane(frame, index, blank)
+    with target.bulk() as write_plane:
+        for class_name, rule in combine.items():
+            index = cohort.meta.class_index(class_name)
+            for frame in range(clip.shape[0]):
+                planes = planes_of(present, frame, index, clip.shape[1:])
+                if len(planes) < least:
+                    continue
+                status[frame, index] = Status.REVIEWED
+                report.frames += 1
+                plane = merge(names, planes, rule)
+                if plane.any():
+                    write_plane(frame, index, plane)
+                    stale.discard((frame, index))
+        wanted = {cohort.meta.class_index(c) for c in combine}
+        for frame, index in sorted(stale):
+            if index in wanted:
+                write_plane(frame, index, blank)
     target.write_status(status)
     report.clips.append(clip.name)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Region:
     """Connected pixels of one frame on which raters differ.
 
-    Attributes
+    Parameters
     ----------
     frame, y, x : int
         Which frame, and the top-left pixel of the box around it.
@@ -93,10 +93,8 @@ class Region:
 class Event:
     """One disagreement: a region on each of some frames, each overlapping the one before.
 
-    Attributes
+    Parameters
     ----------
-    class_index : int
-        Index of the class.
     regions : tuple of Region
         One a frame, frames rising.
     """
@@ -141,10 +139,8 @@ class Event:
 class Disagreements:
     """All disagreements of some raters on one clip, worst first.
 
-    Attributes
+    Parameters
     ----------
-    clip : str
-        Its name.
     raters : tuple of str
         Raters compared, those of them that are on the clip.
     threshold, narrowest : int

@@ -23,7 +23,7 @@ BIN = 10
 class Reliability:
     """Reliability of one rater in one class, by the votes of the others.
 
-    Attributes
+    Parameters
     ----------
     stated, agreed : tuple of float
         Per bin of 10 %: mean stated confidence and the share of the others' votes that were yes,

@@ -80,14 +80,10 @@ class ChanceSummary:
 class Learning:
     """One rater over time, clips in the order they were read.
 
-    Attributes
+    Parameters
     ----------
-    rater : str
-        Who.
     times : tuple of datetime
         Last stroke on each clip.
-    clips : tuple of str
-        The clips.
     values : tuple of float
         Mean soft Dice with the rest of the group over the classes defined.
     slope : float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from napari_confseg.store.errors import sentence
 
@@ -97,3 +97,25 @@ def telling(session: SessionState) -> Failed:
         session.message = f"Not all could be shown: {sentence(error)}"
 
     return tell
+
+
+@runtime_checkable
+class _Tells(Protocol):
+    def say_failed(self, error: Exception) -> None: ...
+
+
+def links_of(part: Any, *pairs: Pair) -> Links:
+    """Return links of a widget or other Qt object; what a slot raises is told by its panel.
+
+    That is the nearest of its parents that has a `say_failed`.
+    """
+    where = weakref.ref(part)
+
+    def failed(error: Exception) -> None:
+        owner = where()
+        while owner is not None and not isinstance(owner, _Tells):
+            owner = owner.parent()
+        if owner is not None:
+            owner.say_failed(error)
+
+    return Links(*pairs, failed=failed)

@@ -111,7 +111,24 @@ class Dataset:
         return zarr.open_array(self._store, path=path, mode="r", zarr_format=3)
 
     def part(self, name: str) -> list[str]:
-        """Return the clips in the part called `name`."""
+        """Return the clips in the part called `name`.
+
+        Raises
+        ------
+        StoreError
+            If there is no part of that name.
+        """
+        there = self.manifest.split.names
+        if name not in there:
+            raise StoreError(
+                Problem(
+                    "no-part",
+                    str(self.folder),
+                    "one of " + ", ".join(there),
+                    name,
+                    "Name one of these, or build the dataset with other parts.",
+                )
+            )
         return [c for c, part in self.manifest.split.of_clip.items() if part == name]
 
     def one_rater(self, name: str | None = None) -> str:

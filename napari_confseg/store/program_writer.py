@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +12,8 @@ from napari_confseg.store.identity import check_same_kind
 from napari_confseg.store.lease import Lease, LeaseLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -77,6 +80,26 @@ class ProgramWriter:
         """
         self._check()
         self.rater.write_plane(frame, class_index, data)
+
+    @contextmanager
+    def bulk(self) -> Iterator[Callable[[int, int, NDArray[np.uint8]], None]]:
+        """Give a function that replaces a plane, from any thread; one sync when the block ends.
+
+        See :meth:`Rater.bulk`.
+
+        Raises
+        ------
+        StoreError
+            If write access was lost, or a value is not 0..100 or 255.
+        """
+        with self.rater.bulk() as put:
+
+            def write(frame: int, class_index: int, data: NDArray[np.uint8]) -> None:
+                self._check()
+                put(frame, class_index, data)
+
+            yield write
+            self._check()  # before anything can be seen
 
     def write_status(self, status: NDArray[np.uint8]) -> None:
         """Replace the whole status, ``uint8 (T, C)``.

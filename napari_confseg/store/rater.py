@@ -7,6 +7,7 @@ import math
 import mmap
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from napari_confseg.store.strokes import Stroke, dump_strokes, parse_strokes
 from napari_confseg.store.threads import map_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from zarr.abc.store import Store
@@ -227,14 +228,19 @@ class Rater:
         planes : iterable of (int, int, ndarray of uint8, shape (Y, X))
             Frame, class index and plane. The arrays are not to be changed later.
         """
+        with self.bulk() as write:
+            for _ in map_bounded(lambda plane: write(*plane), planes):
+                pass
+
+    @contextmanager
+    def bulk(self) -> Iterator[Callable[[int, int, NDArray[np.uint8]], None]]:
+        """Give a function that replaces a plane, from any thread; one sync when the block ends.
+
+        In a folder nothing is to be seen before that, nor ever if it ends by an exception.
+        """
         self.bring_in_step()
         with self._keys.bulk() as put:
-
-            def write(plane: tuple[int, int, NDArray[np.uint8]]) -> None:
-                put(*self._coded(*plane))
-
-            for _ in map_bounded(write, planes):
-                pass
+            yield lambda frame, index, plane: put(*self._coded(frame, index, plane))
 
     def read_status(self) -> NDArray[np.uint8]:
         """Return the status of every frame and class, ``uint8 (T, C)`` of :class:`Status`."""

@@ -8,9 +8,9 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.store.errors import sentence
 from napari_confseg.widgets.common.docking import share_place
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.theme import stylesheet

@@ -73,7 +73,18 @@ def test_a_program_takes_no_name_of_a_person_nor_the_reverse(cohort: Cohort, cal
     add_every_kind(cohort, "model")
     add_rater(cohort, "clip-2", "human", "carl")
     # Carl has not marked clip-1; his name is his all the same.
-    refused = call("consensus", cohort.location, "--name", "carl", "--clips", "clip-1", fails=True)
+    refused = call(
+        "consensus",
+        cohort.location,
+        "--name",
+        "carl",
+        "--raters",
+        "anna",
+        "bert",
+        "--clips",
+        "clip-1",
+        fails=True,
+    )
     (problem,) = refused["problems"]
     assert problem["path"] == "clip-2/raters/carl"
     assert "'reader'" in problem["found"]

@@ -144,6 +144,34 @@ def test_unknown_rater_and_class(shared_toy):
         find_sources(shared_toy, ("b-lines",), ())
 
 
+PLACES = [
+    lambda cohort: (
+        cohort.clip("clip-1")
+        .rater("reader-a")
+        .write_plane(0, PLEURA, np.full((32, 48), 10, np.uint8))
+    ),
+    lambda cohort: (
+        cohort.clip("clip-1")
+        .rater("reader-a")
+        .write_status(np.full((5, 6), Status.REVIEWED, np.uint8) * (np.arange(5) < 4)[:, None])
+    ),
+    lambda cohort: add_toy_clip(cohort, "clip-9", "p9"),
+]
+
+
+@pytest.mark.parametrize("change", PLACES)
+def test_the_hash_of_what_was_read_tells_any_change(toy, change):
+    def found() -> str:
+        return read_samples(
+            find_sources(toy, CLASSES, ()), [PLEURA, B_LINE], (32, 48)
+        ).content_sha256()
+
+    before = found()
+    assert found() == before
+    change(toy)
+    assert found() != before
+
+
 @pytest.mark.parametrize("memory", [0, 20_000])
 def test_what_is_read_through_a_file_is_what_is_held_in_memory(toy, tmp_path, memory):
     add_toy_clip(toy, "tall", "p9", shape=(64, 40))
@@ -155,10 +183,12 @@ def test_what_is_read_through_a_file_is_what_is_held_in_memory(toy, tmp_path, me
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     filed = read_samples(sources, [PLEURA, B_LINE], canvas, scratch=scratch, memory=memory)
-    assert held.planes._records.on_disk is False
-    assert filed.planes._records.on_disk is True
+    assert not held.on_disk
+    assert filed.on_disk
+    assert held.packed_bytes == filed.packed_bytes < held.nbytes
     assert list(scratch.iterdir()) == []  # a file without a name: nothing to clean up
     tables = {(0, 0): bytes(reversed(range(256)))}
+    assert filed.content_sha256() == held.content_sha256()
     for rows in (slice(None), torch.tensor([7, 3, 3, 24])):
         assert torch.equal(filed.frames[rows], held.frames[rows])
         assert torch.equal(filed.planes[rows], held.planes[rows])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from napari_confseg.job import Failed, PredictRequest, RunFolder, Started
+from napari_confseg.job import Failed, Metrics, PredictRequest, RunFolder, Started
 from tests.trainer.conftest import run_folder
 from tests.trainer.test_fit import ARTEFACTS, names, stop_at
 from trainer import parallel
@@ -20,6 +21,8 @@ from trainer.run_job import execute
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari_confseg.job import Event
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, to spare two imports of torch"),
@@ -123,6 +126,28 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(tmp_path, shared_toy):
     last = folder.events()[0][-1]
     assert isinstance(last, Failed)
     assert last.error == "3 processes can't share a batch of 8 evenly"
+
+
+def test_a_process_that_dies_is_said_by_the_others(alone, tmp_path, shared_toy):
+    folder = run_folder(tmp_path / "run", shared_toy, **SHORT)
+
+    def until_one_dies() -> int:
+        team = parallel.meet()
+        with team.folder(folder.path, None) as own:
+
+            def listen(event: Event) -> None:
+                if team.rank == 1 and isinstance(event, Metrics) and event.step == 3:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            return 1 if execute(own, listen) is None else 0
+
+    assert together(2, until_one_dies) == [1, -signal.SIGKILL]
+    last = folder.events()[0][-1]
+    assert isinstance(last, Failed)
+    assert last.error == "Another process of this fit has ended, or can't be reached"
+    assert "gloo" not in last.error + last.hint
+    assert together(2, lambda: main(["run", str(folder.path), "--json"])) == [0, 0]
+    assert_equal_but_for_rounding(folder.path, alone)
 
 
 def test_only_a_fit_is_shared(tmp_path, shared_toy, capfd):

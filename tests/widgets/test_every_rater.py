@@ -30,7 +30,7 @@ class Panels:
     """All panels over one session, without a canvas."""
 
     def __init__(self, bench: Bench) -> None:
-        self.cohort_actions = bench
+        self.bench = bench
         viewer = bench.viewer
         self.review, self.calibrate = ReviewPanel(viewer), CalibratePanel(viewer)
         self.dataset, self.train = DatasetPanel(viewer), TrainPanel(viewer)
@@ -41,13 +41,13 @@ class Panels:
 
     def settle(self) -> None:
         """Wait until every panel has looked who is there."""
-        self.cohort_actions.until(lambda: not self.calibrate._search.busy)
-        self.cohort_actions.until(
-            lambda: self.dataset.tasks.free and self.dataset.bench.state.found
+        self.bench.until(lambda: not self.calibrate._search.busy)
+        self.bench.until(
+            lambda: self.dataset.tasks.free and self.dataset.model.state.found
         )
-        self.cohort_actions.until(lambda: self.train.training.state.plan.raters)
+        self.bench.until(lambda: self.train.training.state.plan.raters)
         review = self.review
-        self.cohort_actions.until(
+        self.bench.until(
             lambda: review.review.state.pending is None and not review.jobs.busy
         )
 
@@ -114,7 +114,7 @@ def test_a_truth_is_the_first_choice_then_a_consensus(panels: Panels, cohort: Co
         "adjudicated",
     ]
     assert chooser.currentData() == "the-truth"
-    assert set(panels.dataset.bench.state.found[0].__dict__) >= {"kind", "learnt"}
+    assert set(panels.dataset.model.state.found[0].__dict__) >= {"kind", "learnt"}
     assert len({r.label for r in panels.train.training.state.plan.raters}) == len(
         panels.train.training.state.plan.raters
     )

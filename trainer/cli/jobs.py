@@ -32,9 +32,14 @@ def carry_out_together(path: Path, request: FitRequest | None, *, as_json: bool)
     """Do it with the other processes of the team; the first of them tells."""
     from trainer import parallel
 
-    team = parallel.meet()
-    with team.folder(path, request) as folder:
-        code = carry_out(folder, as_json=as_json, quiet=team.rank > 0)
-    if code == DONE:
-        team.part()
+    try:
+        team = parallel.meet()
+        with team.folder(path, request) as folder:
+            code = carry_out(folder, as_json=as_json, quiet=team.rank > 0)
+        if code == DONE:
+            team.part()
+    except RuntimeError as error:
+        if parallel.is_lost(error):
+            raise parallel.LOST from error
+        raise
     return code

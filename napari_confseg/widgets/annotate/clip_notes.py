@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 from superqt import QFlowLayout
 
 from napari_confseg.annotate.confidence_words import QUALITY, zone_in_words
+from napari_confseg.annotate.links import links_of
 from napari_confseg.store import PATHOLOGIES
 from napari_confseg.widgets.annotate.worklist import minutes
 from napari_confseg.widgets.common.buttons import button, label
-from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ from qtpy.QtGui import QColor, QLinearGradient, QMouseEvent, QPainter, QPaintEve
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.confidence_words import stepped, word_for
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.usage import BIN, WINDOW, Reminder, histogram, stated
 from napari_confseg.widgets.common.buttons import button, label, with_key
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.layers.colormaps import alpha
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.tools.filling import run
 from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
 from napari_confseg.widgets.common.buttons import button, label, with_key
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.common.slider_row import SliderRow

@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.widgets.common.buttons import button, label, with_key
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.live_readouts import LiveReadouts
 from napari_confseg.readouts import OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 

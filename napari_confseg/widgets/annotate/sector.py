@@ -15,10 +15,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
 from napari_confseg.ingest.sector import MASKED, mask_clip
 from napari_confseg.widgets.common.buttons import label
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.layers.sector_handles import SectorHandles

@@ -15,11 +15,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.view import BAND_TOOLS, Style, Tool
 from napari_confseg.widgets.common.buttons import button, icon, with_key
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.common.slider_row import SliderRow
 

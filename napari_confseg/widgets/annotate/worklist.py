@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.confidence_words import QUALITY
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.worklist import (
     DIFFER_BELOW,
     ClipFacts,
@@ -34,7 +35,6 @@ from napari_confseg.annotate.worklist import (
 )
 from napari_confseg.widgets.annotate.worklist_reader import ListReader
 from napari_confseg.widgets.common.buttons import button, icon, label, with_key
-from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, QTimer
 
 from napari_confseg.annotate.frames import frame_at, rate
-from napari_confseg.widgets.common.guarded import links_of
+from napari_confseg.annotate.links import links_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

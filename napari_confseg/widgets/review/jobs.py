@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.review.state import CompareRequest, PendingDecision, Prefill
-from napari_confseg.widgets.common.guarded import links_of
 from napari_confseg.widgets.common.jobs import LatestJob
 
 if TYPE_CHECKING:

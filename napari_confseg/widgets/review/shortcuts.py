@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 
+from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review.actions import GROUP
 from napari_confseg.widgets.annotate.shortcuts import bindings
-from napari_confseg.widgets.common.guarded import links_of
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
