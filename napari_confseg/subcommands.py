@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -13,6 +14,18 @@ DONE, REFUSED, WRONG_USAGE = 0, 1, 2
 """Exit codes: all done; something refused, which is listed; not called correctly."""
 
 Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+def local_path(text: str) -> Path:
+    """Return `text` as a path on this machine; for ``add_argument(type=...)``.
+
+    An address such as s3://... would become a folder called ``s3:`` in the working folder.
+    """
+    if "://" in text:
+        raise argparse.ArgumentTypeError(
+            f"{text} is an address, and this has to be a file or folder on this machine"
+        )
+    return Path(text)
 
 
 def add_command(

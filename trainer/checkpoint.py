@@ -12,19 +12,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from napari_confseg.dataset.holdout import HoldOut
+from napari_confseg.job import CHECKPOINT, CONFIG
 from napari_confseg.methods import Method
 from trainer.calibrate import Calibration
 from trainer.compute import Precision
 from trainer.errors import TrainError
 from trainer.network import Segmenter
-from trainer.split import Split
+from trainer.sources import Origin
 from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CONFIG, CHECKPOINT, STATE = "config.json", "checkpoint.safetensors", "state.pt"
+STATE = "state.pt"
 
 
 class RunConfig(BaseModel):
@@ -32,8 +34,8 @@ class RunConfig(BaseModel):
 
     Attributes
     ----------
-    cohort_id, cohort : str
-        Identity and name of the cohort learnt from.
+    origin : Origin
+        What was learnt from, and the hash of it.
     classes, raters : tuple of str
         What was learnt, from whom.
     method : Method
@@ -48,7 +50,7 @@ class RunConfig(BaseModel):
         Found fastest where the fit began, and kept when it is resumed.
     seed, steps, batch : int
         Of the fit.
-    split : Split
+    split : HoldOut
         What is held out.
     calibration : Calibration or None
         What raters' confidence is worth, if the method asks.
@@ -57,9 +59,8 @@ class RunConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    schema_version: Literal[1] = 1
-    cohort_id: str
-    cohort: str
+    schema_version: Literal[2] = 2
+    origin: Origin
     classes: tuple[str, ...]
     raters: tuple[str, ...]
     method: Method
@@ -72,7 +73,7 @@ class RunConfig(BaseModel):
     seed: int
     steps: int
     batch: int
-    split: Split
+    split: HoldOut
     calibration: Calibration | None = None
     versions: dict[str, str]
 

@@ -1,9 +1,7 @@
-"""Read a cohort once into samples: frames and planes on the network's canvas.
+"""Read a cohort or a dataset once into samples: frames and planes on the network's canvas.
 
-Frames are averaged down (area): no detail is lost by chance, and speckle is calmed. Planes are
-taken at the nearest pixel: a plane's value is a confidence that a rater *stated*, and averaging
-90 with the 0 beside it would state a 45 that nobody said (and let thin lines fall below any
-threshold). So every value that reaches a method is one that a rater gave.
+:class:`napari_confseg.dataset.resample.Resampler` brings them to size; every value that reaches a
+method is one that a rater gave.
 """
 
 from __future__ import annotations
@@ -16,11 +14,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from napari_confseg.store import EXCLUDED, Status
+from napari_confseg.dataset.as_cohort import FrozenClip
+from napari_confseg.dataset.resample import Resampler, Size
+from napari_confseg.store import Status
 from napari_confseg.store.threads import map_bounded
 from trainer.errors import TrainError
 from trainer.records import MEMORY, Records
 from trainer.samples import PackedFrames, PackedPlanes, Samples
+from trainer.sources import called, teachers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,12 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_confseg.store import Clip, Cohort, Rater
+    from trainer.sources import AnyClip, AnyCohort, AnyRater
 
 _BLOCK = 32  # frames read at a time: one shard
-_FITTED = 8  # frames scaled at a time: as floats they are large
-_STRIDE = 16  # networks halve the image four times
-Canvas = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,16 @@ class Source:
 
     Attributes
     ----------
-    clip : Clip
+    clip : Clip or FrozenClip
         The clip.
-    raters : tuple of Rater
+    raters : tuple of Rater or FrozenRater
         Whose planes are learnt from.
     reviewed : ndarray of bool, shape (raters, T, C)
         What each has reviewed of the chosen classes.
     """
 
-    clip: Clip
-    raters: tuple[Rater, ...]
+    clip: AnyClip
+    raters: tuple[AnyRater, ...]
     reviewed: NDArray[np.bool_]
 
     def frames(self) -> list[int]:
@@ -77,69 +75,26 @@ class Source:
         return anyone[self.frames()]
 
 
-def choose_canvas(shapes: Sequence[tuple[int, int]], longest: int) -> Canvas:
-    """Return the (H, W) that every frame fits when its longer side is scaled to `longest`.
-
-    Multiples of 16, and no larger than needed: wide frames waste no margin, and frames smaller
-    than `longest` are not enlarged.
-    """
-    fitted = [_inner(shape, (min(longest, max(shape)),) * 2) for shape in shapes]
-    height, width = (max(sizes) for sizes in zip(*fitted, strict=True))
-    return -(-height // _STRIDE) * _STRIDE, -(-width // _STRIDE) * _STRIDE
-
-
-def _inner(shape: tuple[int, int], canvas: Canvas) -> tuple[int, int]:
-    """Return how much of the canvas, from its top-left corner, a frame of `shape` takes."""
-    scale = min(canvas[0] / shape[0], canvas[1] / shape[1])
-    return (
-        min(canvas[0], max(1, round(shape[0] * scale))),
-        min(canvas[1], max(1, round(shape[1] * scale))),
-    )
-
-
-def fit_frames(frames: NDArray[np.uint8], canvas: Canvas) -> Tensor:
-    """Scale frames, ``uint8 (T, Y, X)``, onto the canvas: uint8 tensor (T, H, W), margin 0."""
-    shape = frames.shape[1], frames.shape[2]
-    inner = _inner(shape, canvas)
-    images = torch.from_numpy(np.ascontiguousarray(frames))[:, None].float()
-    if inner[0] <= shape[0]:
-        images = F.interpolate(images, inner, mode="area")
-    else:
-        images = F.interpolate(images, inner, mode="bilinear", align_corners=False)
-    margin = (0, canvas[1] - inner[1], 0, canvas[0] - inner[0])
-    return F.pad(images.round_(), margin)[:, 0].to(torch.uint8)
-
-
-def fit_plane(plane: NDArray[np.uint8], canvas: Canvas) -> NDArray[np.uint8]:
-    """Scale a plane, ``uint8 (Y, X)``, onto the canvas: ``uint8 (H, W)``, margin excluded."""
-    fitted = np.full(canvas, EXCLUDED, np.uint8)
-    height, width = _inner((plane.shape[0], plane.shape[1]), canvas)
-    # The pixel under the centre of each new pixel.
-    y = ((np.arange(height) + 0.5) * plane.shape[0] / height).astype(np.intp)
-    x = ((np.arange(width) + 0.5) * plane.shape[1] / width).astype(np.intp)
-    fitted[:height, :width] = plane[y][:, x]  # whole rows first: eight times as fast
-    return fitted
-
-
 def unfit(images: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Scale canvases (N, C, H, W) back to frames of `shape`: the inverse of :func:`fit_frames`."""
-    height, width = _inner(shape, (images.shape[2], images.shape[3]))
-    return F.interpolate(images[:, :, :height, :width], shape, mode="bilinear", align_corners=False)
+    """Scale canvases (N, C, H, W) back to frames of `shape`: the inverse of the resampler."""
+    y, x = Resampler.into(shape, (images.shape[2], images.shape[3])).inside
+    return F.interpolate(images[:, :, y, x], shape, mode="bilinear", align_corners=False)
 
 
 def find_sources(
-    cohort: Cohort, classes: Sequence[str], raters: Sequence[str], clips: Sequence[str] = ()
+    cohort: AnyCohort, classes: Sequence[str], raters: Sequence[str], clips: Sequence[str] = ()
 ) -> list[Source]:
     """Return the clips with reviewed frames, and what is reviewed of them.
 
     Parameters
     ----------
-    cohort : Cohort
+    cohort : Cohort or FrozenCohort
         Where to look.
     classes : sequence of str
         The classes to learn.
     raters : sequence of str
-        Whose planes count; empty means every reader, but nothing that was imported.
+        Whose planes count; empty means every reader of a cohort, but nothing that was imported,
+        and everybody in a dataset.
     clips : sequence of str
         Look at these only; empty means all.
 
@@ -149,13 +104,15 @@ def find_sources(
         If a class or rater is unknown, or nobody has reviewed anything.
     """
     indices = class_indices(cohort, classes)
+    teaches = teachers(cohort)
     sources, seen = [], set()
     for name in clips or cohort.clips():
         clip = cohort.clip(name)
-        chosen = []
-        for rater in map(clip.rater, clip.raters()):
+        chosen: list[AnyRater] = []
+        for rater_name in clip.raters():
+            rater = clip.rater(rater_name)
             seen.add(rater.name)
-            if rater.name in raters if raters else rater.meta.learnt:
+            if rater.name in raters if raters else teaches(rater):
                 chosen.append(rater)
         if not chosen:
             continue
@@ -178,18 +135,20 @@ def find_sources(
     return sources
 
 
-def class_indices(cohort: Cohort, classes: Sequence[str]) -> list[int]:
+def class_indices(cohort: AnyCohort, classes: Sequence[str]) -> list[int]:
     """Return the indices of `classes` in the cohort; an unknown one is a :class:`TrainError`."""
     try:
         return [cohort.meta.class_index(name) for name in classes]
     except KeyError as error:
-        raise TrainError(str(error.args[0]), "Choose among the cohort's classes.") from error
+        raise TrainError(
+            str(error.args[0]), f"Choose among the classes of {called(cohort)}."
+        ) from error
 
 
 def read_samples(
     sources: Sequence[Source],
     indices: Sequence[int],
-    canvas: Canvas,
+    canvas: Size,
     *,
     scratch: Path | None = None,
     memory: int = MEMORY,
@@ -245,7 +204,8 @@ def read_samples(
     def jobs() -> Iterator[tuple[int, Callable[[], None]]]:
         for number, source in enumerate(sources):
             rows = slice(first_rows[number], first_rows[number + 1])
-            planes.put_blank(rows, fit_plane(np.zeros(source.clip.shape[1:], np.uint8), canvas))
+            blank = np.zeros(source.clip.shape[1:], np.uint8)
+            planes.put_blank(rows, _resampler(source, canvas).plane(blank))
             yield from ((number, job) for job in _frame_jobs(source, frames, first_frames[number]))
             yield from ((number, job) for job in _plane_jobs(source, indices, planes, rows.start))
 
@@ -272,14 +232,13 @@ def read_samples(
 
 def _frame_jobs(source: Source, frames: PackedFrames, first: int) -> Iterator[Callable[[], None]]:
     """Yield what reads the frames of a source, shard by shard, into places from `first` on."""
-    canvas = frames.shape[1], frames.shape[2]
+    resampler = _resampler(source, (frames.shape[1], frames.shape[2]))
 
     def read(wanted: Sequence[int], first: int) -> None:
         for block in read_frames(source.clip, wanted):
-            for start in range(0, len(block), _FITTED):
-                for frame in fit_frames(block[start : start + _FITTED], canvas):
-                    frames.put(first, frame.numpy())
-                    first += 1
+            for frame in block:  # one at a time: as floats they are large
+                frames.put(first, resampler.frame(frame))
+                first += 1
 
     wanted = source.frames()
     for start in range(0, len(wanted), _BLOCK):
@@ -290,13 +249,14 @@ def _plane_jobs(
     source: Source, indices: Sequence[int], planes: PackedPlanes, first: int
 ) -> Iterator[Callable[[], None]]:
     """Yield what reads the planes of a source into rows from `first` on."""
-    canvas = planes.shape[2], planes.shape[3]
+    resampler = _resampler(source, (planes.shape[2], planes.shape[3]))
 
     def read(r: int, wanted: Sequence[int], first: int) -> None:
         for row, t in enumerate(wanted, first):
             for c, index in enumerate(indices):
                 if source.stored[r][t, index]:
-                    planes.put(row, c, fit_plane(source.raters[r].read_plane(t, index), canvas))
+                    plane = source.raters[r].read_plane(t, index)
+                    planes.put(row, c, resampler.plane(plane))
 
     for r in range(len(source.raters)):
         wanted = np.flatnonzero(source.reviewed[r].any(1)).tolist()
@@ -305,8 +265,16 @@ def _plane_jobs(
         first += len(wanted)
 
 
-def read_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+def _resampler(source: Source, canvas: Size) -> Resampler:
+    shape = source.clip.shape
+    return Resampler.into((shape[1], shape[2]), canvas)
+
+
+def read_frames(clip: AnyClip, wanted: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
     """Yield blocks of the wanted frames, ``uint8 (n, Y, X)``, shard by shard, in order."""
+    if isinstance(clip, FrozenClip):
+        yield from clip.read_frames(wanted)
+        return
     for start in range(0, clip.shape[0], _BLOCK):
         inside = [t - start for t in wanted if start <= t < start + _BLOCK]
         if inside:

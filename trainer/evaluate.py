@@ -15,10 +15,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from napari_confseg.agreement.overlap import Outlines, dice, iou, joint_histogram, survival
+from napari_confseg.dataset.as_cohort import FrozenCohort
 from napari_confseg.store import EXCLUDED
 from trainer.data import class_indices, find_sources, read_frames
 from trainer.errors import TrainError
 from trainer.predict import Predictor
+from trainer.sources import called, test_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Cohort
     from trainer.checkpoint import RunConfig
     from trainer.data import Source
+    from trainer.sources import AnyClip, AnyCohort
 
 DECISION = 50
 """Percent from which the model says yes: what a calibrated probability asks for."""
 BINS = 10
 """Of the calibration error: probability cut into tenths."""
+VALIDATION = "validation"
 SCORES = ("dice", "iou", "hd95_mm", "hd95_px", "brier", "calibration_error")
 
 
@@ -94,12 +97,14 @@ class Mean(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """The scores of one model on one cohort.
+    """The scores of one model on a cohort or dataset.
 
     Attributes
     ----------
-    run, cohort : str
+    run, data : str
         Names of what was scored, and where.
+    part : str
+        Which clips: e.g. ``"part test"``, ``"fold 2"``, ``"validation"``.
     note : str
         What to bear in mind when reading the scores.
     cases, means : tuple
@@ -109,7 +114,8 @@ class Evaluation(BaseModel):
     columns: ClassVar[tuple[str, ...]] = SCORES
     model_config = ConfigDict(frozen=True)
     run: str
-    cohort: str
+    data: str
+    part: str
     note: str
     cases: tuple[Case, ...]
     means: tuple[Mean, ...]
@@ -117,7 +123,8 @@ class Evaluation(BaseModel):
     @property
     def title(self) -> str:
         """What the scores are of."""
-        return f"{self.run} on {self.cohort}: mean over clips (number of clips where defined)"
+        what = f"{self.run} on {self.data}, {self.part}"
+        return f"{what}: mean over clips (number of clips where defined)"
 
     def write_csv(self, path: Path) -> None:
         """Write one line per case; what is undefined stays empty."""
@@ -133,7 +140,7 @@ class Evaluation(BaseModel):
 
 def evaluate(
     run: Path,
-    cohort: Cohort,
+    source: AnyCohort,
     *,
     against: Sequence[str] = (),
     thresholds: Sequence[int] = (50,),
@@ -147,14 +154,17 @@ def evaluate(
     ----------
     run : Path
         Folder of a fit.
-    cohort : Cohort
+    source : Cohort or FrozenCohort
         Where the clips are.
     against : sequence of str
-        Raters to compare with; those learnt from if empty, or all readers in another cohort.
+        Raters to compare with; those learnt from if empty, or in another cohort or dataset those
+        that would be learnt from there.
     thresholds : sequence of int
         Confidences in percent, 1..100, from which a rater counts as saying yes.
     clips : sequence of str
-        Clips to score. If empty: those that the run held out, or all of another cohort.
+        Clips to score. If empty: those that the run kept for a test, else those it validated on;
+        of a dataset that it did not learn from, the part that is neither learnt from nor validated
+        on; all of another cohort.
     device : str
         Where to compute.
     tell : callable
@@ -169,24 +179,37 @@ def evaluate(
         raise TrainError(f"Thresholds {list(thresholds)} can't be used", "Give some of 1 to 100.")
     predictor = Predictor.load(run, device)
     config = predictor.config
-    same = cohort.meta.cohort_id == config.cohort_id
+    same = source.meta.cohort_id == config.origin.cohort_id
     against = tuple(against) or (config.raters if same else ())
-    held_out = same and not clips
-    wanted = tuple(clips) or (config.split.validation if same else ())
-    indices = class_indices(cohort, config.classes)
-    sources = find_sources(cohort, config.classes, against, wanted)
+    part, wanted = ("chosen clips", tuple(clips)) if clips else _part(config, source, same=same)
+    indices = class_indices(source, config.classes)
+    sources = find_sources(source, config.classes, against, wanted)
     cases: list[Case] = []
-    for done, source in enumerate(sources):
-        tell(done, len(sources), f"Scoring {source.clip.name}")
-        cases += _score_clip(predictor, source, indices, thresholds, held_out=held_out)
+    for done, found in enumerate(sources):
+        tell(done, len(sources), f"Scoring {found.clip.name}")
+        cases += _score_clip(predictor, found, indices, thresholds, late=part == VALIDATION)
     tell(len(sources), len(sources), "Scored")
     return Evaluation(
         run=run.name,
-        cohort=cohort.meta.name,
+        data=called(source),
+        part=part,
         cases=tuple(cases),
         means=_means(cases),
-        note=_note(config, same=same, held_out=held_out),
+        note=_note(config, part, [s.clip for s in sources], same=same),
     )
+
+
+def _part(config: RunConfig, source: AnyCohort, *, same: bool) -> tuple[str, tuple[str, ...]]:
+    """Return which part of `source` is scored unless clips are named, and its clips."""
+    frozen = source if isinstance(source, FrozenCohort) else None
+    foreign = frozen is not None and frozen.sha256 != config.origin.sha256
+    if frozen and foreign and (parts := test_parts(frozen)):
+        return "part " + " and ".join(dict.fromkeys(parts.values())), tuple(parts)
+    if not same:
+        return "all clips", ()
+    if config.split.test:
+        return config.split.test_name, config.split.test
+    return VALIDATION, config.split.validation
 
 
 def _score_clip(
@@ -195,12 +218,10 @@ def _score_clip(
     indices: Sequence[int],
     thresholds: Sequence[int],
     *,
-    held_out: bool,
+    late: bool,
 ) -> list[Case]:
     config, clip = predictor.config, source.clip
-    frames = [
-        t for t in source.frames() if not held_out or config.split.is_validation(clip.name, t)
-    ]
+    frames = [t for t in source.frames() if not late or config.split.is_validation(clip.name, t)]
     spacing = clip.meta.spacing
     counters = {
         (r, c): _Counter(thresholds, (spacing.y, spacing.x) if spacing else (1.0, 1.0))
@@ -309,14 +330,17 @@ def _means(cases: Sequence[Case]) -> tuple[Mean, ...]:
     return tuple(means)
 
 
-def _note(config: RunConfig, *, same: bool, held_out: bool) -> str:
+def _note(config: RunConfig, part: str, clips: Sequence[AnyClip], *, same: bool) -> str:
+    split = config.split
     if not same:
         return "Another cohort than the model learnt from."
-    if not held_out:
-        return "Clips chosen by hand: the model may have learnt from them."
-    chosen = "The checkpoint was chosen on these frames, so scores are a little optimistic."
-    return (
-        f"{config.split.warning} {chosen}"
-        if config.split.warning
-        else (f"Held-out patients: {', '.join(config.split.validation_patients)}. {chosen}")
-    )
+    if part == VALIDATION:
+        chosen = "The checkpoint was chosen on these frames, so scores are a little optimistic."
+        held = f"Held-out patients: {', '.join(split.validation_patients)}."
+        return f"{split.warning or held} {chosen}"
+    if learnt := sum(c.name in split.train for c in clips):
+        return f"The model has learnt from {learnt} of these {len(clips)} clips."
+    if chosen_by := sum(c.name in split.validation for c in clips):
+        return f"The checkpoint was chosen on {chosen_by} of these {len(clips)} clips."
+    patients = sorted({c.meta.patient for c in clips})
+    return f"Patients that took no part in the fit: {', '.join(patients)}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.dataset.as_cohort import FrozenClip
 from napari_confseg.readouts import Beams, clip_readouts
 from napari_confseg.store import RATER_KINDS, Status
 from napari_confseg.store.backend import write_durably
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.readouts import ClipReadouts
-    from napari_confseg.store import Clip
     from trainer.predict import Predictor
+    from trainer.sources import AnyClip
 
 FINDINGS_CSV = "findings.csv"
 FINDINGS = (
@@ -35,12 +36,13 @@ FINDINGS = (
 """Expected values over a clip's frames; a-lines as the probability that there are any."""
 
 
-def looked_at(clip: Clip) -> list[int]:
-    """Return the frames that a person has reviewed, or all if nobody has."""
-    people = [r for r in map(clip.rater, clip.raters()) if RATER_KINDS[r.meta.kind].compared]
+def looked_at(clip: AnyClip) -> list[int]:
+    """Return the frames that a person has reviewed, or all that there are if nobody has."""
+    raters = [clip.rater(name) for name in clip.raters()]
+    people = [r for r in raters if RATER_KINDS[r.meta.kind].compared]
     reviewed = [(r.read_status() == Status.REVIEWED).any(1) for r in people]
     if not any(r.any() for r in reviewed):
-        return list(range(clip.shape[0]))
+        return list(clip.numbers if isinstance(clip, FrozenClip) else range(clip.shape[0]))
     return [int(t) for t in np.flatnonzero(np.logical_or.reduce(reviewed))]
 
 
@@ -54,14 +56,18 @@ def findings_of(readouts: ClipReadouts) -> dict[str, float]:
     }
 
 
-def rater_findings(clip: Clip, rater: str, classes: Mapping[str, int]) -> dict[str, float]:
+def rater_findings(clip: AnyClip, rater: str, classes: Mapping[str, int]) -> dict[str, float]:
     """Return the findings of a rater's planes on the frames that somebody reviewed."""
     read = clip.rater(rater)
     planes = {name: read.read_planes(index) for name, index in classes.items()}
-    return findings_of(clip_readouts(planes, Beams.of(clip.meta, clip.shape), looked_at(clip)))
+    return findings_of(
+        clip_readouts(
+            planes, Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:]), looked_at(clip)
+        )
+    )
 
 
-def model_findings(clip: Clip, predictor: Predictor) -> dict[str, float]:
+def model_findings(clip: AnyClip, predictor: Predictor) -> dict[str, float]:
     """Return the findings of a model on the frames that somebody reviewed.
 
     Its probabilities are rounded to tens, as people state theirs: a finding is then a few regions
@@ -71,7 +77,7 @@ def model_findings(clip: Clip, predictor: Predictor) -> dict[str, float]:
     blocks = [predictor.percent(block) for block in read_frames(clip, frames)]
     percent: NDArray[np.uint8] = np.rint(np.concatenate(blocks) / 10).astype(np.uint8) * 10
     planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
-    beams = Beams.of(clip.meta, clip.shape)
+    beams = Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:])
     return findings_of(clip_readouts(planes, beams, range(len(frames))))
 
 

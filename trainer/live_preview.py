@@ -38,7 +38,7 @@ class LivePreview:
         self._folder, self._plan, self._request, self._report = folder, plan, request, report
         self._shown: dict[str, int] = {}
         self._not_before = 0.0
-        self._names = frozenset(plan.cohort.clips())
+        self._names = frozenset(plan.cohort.clips() if plan.cohort else ())
         if request.preview_clip and request.preview_clip not in self._names:
             raise TrainError(
                 f"There is no clip {request.preview_clip!r} to preview",
@@ -62,11 +62,14 @@ class LivePreview:
     def finish(self, best_step: int) -> None:
         """Mark the clip on screen, if it lacks the best model's planes."""
         name = self._folder.preview_clip()
-        if not best_step or name not in self._names or self._shown.get(name) == best_step:
+        cohort = self._plan.cohort
+        if cohort is None or not best_step or name not in self._names:
+            return
+        if self._shown.get(name) == best_step:
             return
         predictor = Predictor.load(self._folder.path, str(self._plan.device))
         try:
-            clip = self._plan.cohort.clip(name)
+            clip = cohort.clip(name)
             predict_clip(
                 predictor, clip, self._request.rater, self._folder.path.name, self._plan.indices
             )

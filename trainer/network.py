@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import nn
 
+from napari_confseg.dataset.resample import LONGEST
 from trainer import heads
 from trainer.unet import UNet
 
@@ -44,9 +45,9 @@ class Size:
 
 
 SIZES = {
-    "study": Size(96, (8, 16, 32, 64), 0, 8, 300, 2e-2),
-    "quick": Size(128, (16, 32, 64, 128, 256), 0, 8, 400, 3e-3),
-    "normal": Size(256, (32, 64, 128, 256, 512), 2, 8, 4000, 1e-3),
+    "study": Size(LONGEST["study"], (8, 16, 32, 64), 0, 8, 300, 2e-2),
+    "quick": Size(LONGEST["quick"], (16, 32, 64, 128, 256), 0, 8, 400, 3e-3),
+    "normal": Size(LONGEST["normal"], (32, 64, 128, 256, 512), 2, 8, 4000, 1e-3),
 }
 
 

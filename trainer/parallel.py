@@ -20,8 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from napari_confseg.job import RESULT, FitRequest, RunFolder
-from trainer.checkpoint import CONFIG, STATE
+from napari_confseg.job import CONFIG, RESULT, FitRequest, RunFolder
+from trainer.checkpoint import STATE
 from trainer.errors import TrainError
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class ProcessGroup(SingleProcess):
         path : Path
             The run's folder.
         request : FitRequest or None
-            What to create it with; None if it is there.
+            What to begin it with; None if it is there.
         """
         with TemporaryDirectory() as scratch:
             folder = RunFolder(path if self.rank == 0 else Path(scratch))
             if self.rank == 0 and request:
-                folder = RunFolder.create(path, request)
+                folder = RunFolder.begin(path, request)
             dist.barrier()
             wanted = RunFolder(path).request()
             if not isinstance(wanted, FitRequest):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from napari_confseg.dataset.frozen import is_dataset
+from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import ALEATORIC, EPISTEMIC, Result
 from napari_confseg.store import (
     MAX_CONFIDENCE,
@@ -22,7 +24,7 @@ from napari_confseg.store import (
 from napari_confseg.store.threads import map_bounded
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
-from trainer.data import class_indices, fit_frames, unfit
+from trainer.data import class_indices, unfit
 from trainer.errors import TrainError
 from trainer.prefetch import Prefetch
 from trainer.uncertainty import split
@@ -109,12 +111,14 @@ class Predictor:
         self.network.drop(draw is not None)
         if draw is not None:
             torch.manual_seed(draw)
-        images = fit_frames(frames, self.config.canvas).to(self.device)[:, None].float() / 255
+        shape = frames.shape[1], frames.shape[2]
+        fitted = torch.from_numpy(Resampler.into(shape, self.config.canvas).frames(frames))
+        images = fitted.to(self.device)[:, None].float() / 255
         with autocast(self.device, self.config.precision):
             probability = self.network.probability(
                 images.contiguous(memory_format=torch.channels_last)
             )
-        return unfit(probability, (frames.shape[1], frames.shape[2]))
+        return unfit(probability, shape)
 
     def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``.
@@ -367,6 +371,11 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
         If the model or the cohort can't be used as asked.
     """
     set_threads(request.threads)
+    if "://" not in request.cohort and is_dataset(request.cohort):
+        raise TrainError(
+            f"{request.cohort} is a frozen dataset: a model's marks can't be written into it",
+            "Name the cohort that it was built from, or score the model on it with evaluate.",
+        )
     cohort = Cohort.open(request.cohort)
     run = Path(request.run)
     predictor = Predictor.load(run, request.device)

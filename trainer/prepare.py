@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_confseg.dataset.as_cohort import FrozenCohort
+from napari_confseg.dataset.resample import choose_canvas
+from napari_confseg.job import CONFIG
 from napari_confseg.store import Cohort
 from trainer.calibrate import apply
-from trainer.checkpoint import CONFIG, RunConfig, library_versions, load_config, save_config
+from trainer.checkpoint import RunConfig, library_versions, load_config, save_config
 from trainer.compute import choose_device, choose_precision
 from trainer.data import (
-    choose_canvas,
     class_indices,
     find_sources,
     read_samples,
@@ -20,7 +22,7 @@ from trainer.data import (
 from trainer.errors import TrainError
 from trainer.network import SIZES
 from trainer.predict import check_same_run
-from trainer.split import make_split
+from trainer.sources import Origin, hold_out, open_source
 from trainer.targets import RECIPES, make_targets
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from trainer.data import Source
     from trainer.progress import Reporter
     from trainer.samples import Samples
+    from trainer.sources import AnyCohort
 
 _VALIDATION = {"study": 64, "quick": 64, "normal": 512}
 """Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""
@@ -45,10 +48,10 @@ class Plan:
 
     Attributes
     ----------
-    cohort : Cohort
-        Where it learns from and marks the clip on screen.
+    cohort : Cohort or None
+        Where it marks the clip on screen, if it was told any.
     indices : list of int
-        Index in the cohort of each class.
+        Index in that cohort of each class.
     config : RunConfig
         All decisions, as stored.
     samples : Samples
@@ -57,19 +60,22 @@ class Plan:
         Rows of `samples`.
     device : torch.device
         Where it computes.
+    changed : bool
+        Whether marks have changed since an earlier attempt, which is resumed.
     """
 
-    cohort: Cohort
+    cohort: Cohort | None
     indices: list[int]
     config: RunConfig
     samples: Samples
     train: Tensor
     validation: Tensor
     device: torch.device
+    changed: bool = False
 
 
 def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
-    """Read the cohort and decide about split, canvas and precision, or keep to what was decided.
+    """Read cohort or dataset; decide on hold-out, canvas, precision, or keep to the decisions.
 
     Raises
     ------
@@ -77,19 +83,24 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         If the request can't be met; says why and what to do.
     """
     device = choose_device(request.device)
-    cohort = Cohort.open(request.cohort)
-    cohort.check_name(request.rater, "model")
-    if request.preview_clip in cohort.clips():
-        check_same_run(cohort.clip(request.preview_clip), request.rater, folder.path.name)
-    indices = class_indices(cohort, request.classes)
+    cohort = Cohort.open(request.cohort) if request.cohort else None
+    if cohort is not None:
+        cohort.check_name(request.rater, "model")
+        if request.preview_clip in cohort.clips():
+            check_same_run(cohort.clip(request.preview_clip), request.rater, folder.path.name)
+    source = open_source(request.source)
     resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
-    sources = find_sources(cohort, request.classes, request.raters, sorted(set(known)))
-    if request.held_out:
-        sources = _kept_apart(cohort, sources, request.held_out)
-    config = resumed or _decide(cohort, request, sources, indices, device)
+    clips = find_sources(source, request.classes, request.raters, sorted(set(known)))
+    indices = class_indices(source, request.classes)
+    config = resumed or _decide(source, request, clips, indices, device)
+    learnt = {*config.split.train, *config.split.validation}
     samples = read_samples(
-        sources, indices, config.canvas, scratch=folder.path, tell=report.progress
+        [s for s in clips if s.clip.name in learnt],
+        indices,
+        config.canvas,
+        scratch=folder.path,
+        tell=report.progress,
     )
     where = list(zip(samples.clips, samples.times, strict=True))
     train = [i for i, at in enumerate(where) if config.split.is_train(*at)]
@@ -100,6 +111,14 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
             "Mark them again, or begin a new run.",
         )
     held = held[:: -(-len(held) // _VALIDATION[config.size])]
+    origin = _origin(source, samples, request.fold)
+    if resumed is None:
+        config = config.model_copy(update={"origin": origin})
+    elif config.origin.kind == "dataset" and config.origin != origin:
+        raise TrainError(
+            f"This run began with {config.origin}, and there is {origin} now",
+            "Bring back what it began with, or begin a new run.",
+        )
     if calibrates := RECIPES[config.method.name].calibrates:
         found = config.calibration or calibrates(samples, train, config.classes)
         config = config.model_copy(update={"calibration": found})
@@ -108,50 +127,47 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         save_config(folder.path, config)
     return Plan(
         cohort,
-        indices,
+        class_indices(cohort, request.classes) if cohort is not None else [],
         config,
         _place(samples, device),
         torch.tensor(train),
         torch.tensor(held),
         device,
+        changed=config.origin != origin,
     )
 
 
-def _kept_apart(cohort: Cohort, sources: Sequence[Source], held_out: Sequence[str]) -> list[Source]:
-    """Return the sources of all other patients than those that are kept for a test."""
-    everybody = {cohort.clip(name).meta.patient for name in cohort.clips()}
-    if unknown := sorted(set(held_out) - everybody):
-        raise TrainError(
-            f"{cohort.meta.name} has no patient called {', '.join(unknown)} to hold out",
-            f"It has {', '.join(sorted(everybody))}.",
-        )
-    left = [s for s in sources if s.clip.meta.patient not in held_out]
-    if not left:
-        raise TrainError("Every patient with reviewed frames is held out", "Hold out fewer.")
-    return left
+def _origin(source: AnyCohort, samples: Samples | None, fold: int | None) -> Origin:
+    """Return what is learnt from; of a cohort the hash is that of the samples."""
+    if isinstance(source, FrozenCohort):
+        sha256 = source.sha256
+    else:
+        sha256 = "" if samples is None else samples.content_sha256()
+    return Origin(
+        kind="dataset" if isinstance(source, FrozenCohort) else "cohort",
+        name=source.meta.name,
+        cohort_id=source.meta.cohort_id,
+        sha256=sha256,
+        fold=fold,
+    )
 
 
 def _decide(
-    cohort: Cohort,
+    source: AnyCohort,
     request: FitRequest,
-    sources: Sequence[Source],
+    clips: Sequence[Source],
     indices: Sequence[int],
     device: torch.device,
 ) -> RunConfig:
+    """Return all decisions but the hash of what is read, which is known only then."""
     size = SIZES[request.size]
-    canvas = choose_canvas([s.clip.shape[1:] for s in sources], size.longest)
-    split = make_split(
-        [s.clip.name for s in sources],
-        [s.clip.meta.patient for s in sources],
-        [s.frames() for s in sources],
-        [s.marked(indices) for s in sources],
-        seed=request.seed,
-    )
+    split = hold_out(source, clips, indices, request)
+    learnt = [s for s in clips if s.clip.name in (*split.train, *split.validation)]
+    canvas = choose_canvas([s.clip.shape[1:] for s in learnt], size.longest)
     return RunConfig(
-        cohort_id=cohort.meta.cohort_id,
-        cohort=cohort.meta.name,
+        origin=_origin(source, None, request.fold),
         classes=request.classes,
-        raters=tuple(sorted({r.name for s in sources for r in s.raters})),
+        raters=tuple(sorted({r.name for s in learnt for r in s.raters})),
         method=request.method,
         size=request.size,
         channels=size.channels,
@@ -183,12 +199,15 @@ def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
     found: dict[str, str | int | float | bool] = {}
     if config.split.warning:
         found["warning"] = config.split.warning
+    if plan.changed:
+        found["changed"] = "marks have changed since this run began: it goes on with the new ones"
     if config.calibration is not None:
         found["calibration"] = config.calibration.note
     return found | {
         "device": torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "precision": config.precision,
+        "data": str(config.origin),
         "method": str(config.method),
         "classes": ", ".join(config.classes),
         "raters": ", ".join(config.raters),

@@ -37,6 +37,7 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
         earlier = folder.result()
         if earlier is not None:
             if not earlier.stopped:
+                listen(Finished())
                 return earlier
             folder.clear_cancel()
             (folder.path / RESULT).unlink()

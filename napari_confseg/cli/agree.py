@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, slug
+from napari_confseg.cli.parsing import DONE, add_command, local_path, slug
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_confseg.agreement.agreement import Agreement
     from napari_confseg.agreement.summary import Summary
@@ -49,12 +49,15 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=local_path,
         metavar="HTML",
         help="write a page with pictures, worst disagreements first",
     )
     parser.add_argument(
-        "--per-clip", type=Path, metavar="CSV", help="write every score of every clip, one a line"
+        "--per-clip",
+        type=local_path,
+        metavar="CSV",
+        help="write every score of every clip, one a line",
     )
 
 

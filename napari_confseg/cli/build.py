@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, positive, slug
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, positive, slug
 
 if TYPE_CHECKING:
     from napari_confseg.cli.parsing import Subparsers
@@ -26,7 +25,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="DATASET",
         help="folder of the dataset; versions become v1, v2, ... in it",
@@ -44,7 +43,13 @@ def add(commands: Subparsers) -> None:
         metavar="POLICY",
         help="reviewed, every:N or disagreement:N (a clip); default: reviewed",
     )
-    parser.add_argument("--size", type=_size, metavar="YxX", help="fit into this and pad")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="SIZE",
+        help="YxX to fit into and pad; or study, quick or normal: what "
+        "confseg-train's networks of that size see",
+    )
     parser.add_argument("--spacing", type=positive, metavar="MM", help="millimetres a pixel")
     parser.add_argument(
         "--split",
@@ -72,14 +77,20 @@ def add(commands: Subparsers) -> None:
         purpose="tell what changed between two versions of a dataset",
         example="confseg diff lung-ds/v3 lung-ds/v4",
     )
-    other.add_argument("old", type=Path, metavar="OLD", help="folder of a version")
-    other.add_argument("new", type=Path, metavar="NEW", help="folder of another, or of a dataset")
+    other.add_argument("old", type=local_path, metavar="OLD", help="folder of a version")
+    other.add_argument(
+        "new", type=local_path, metavar="NEW", help="folder of another, or of a dataset"
+    )
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> tuple[int, int] | str:
+    from napari_confseg.dataset.resample import LONGEST
+
+    if text in LONGEST:
+        return text
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected e.g. 256x320, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected e.g. 256x320 or quick, found {text!r}")
     return int(height), int(width)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import REFUSED, add_command
+from napari_confseg.cli.parsing import REFUSED, add_command, local_path
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +26,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("demo-out"),
         metavar="DIR",
         help="where cohort, pictures and summary go (default: demo-out)",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, slug
+from napari_confseg.cli.parsing import DONE, add_command, local_path, slug
 
 if TYPE_CHECKING:
     import argparse
@@ -38,12 +37,12 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "dataset",
-        type=Path,
+        type=local_path,
         metavar="DATASET",
         help="folder of a dataset (newest version) or of a version",
     )
     parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="empty or new")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="empty or new")
     parser.add_argument("--rater", type=slug, help="needed if the dataset has several")
     parser.add_argument(
         "--at",

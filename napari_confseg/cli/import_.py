@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, positive, slug
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, positive, slug
 
 if TYPE_CHECKING:
     import argparse
@@ -68,13 +68,13 @@ def add(commands: Subparsers) -> None:
     )
     option(
         "--sheet",
-        type=Path,
+        type=local_path,
         metavar="PNG",
         help="draw the new clips with their sectors on one picture, to check by eye",
     )
     option(
         "--key",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="key of the patients' codes (default: in your own state folder)",
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, REFUSED, add_command, slug
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, slug
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.formats.labels import ImportReport
     from napari_confseg.store import RaterKind
@@ -28,7 +29,9 @@ def add(commands: Subparsers) -> None:
         purpose="bring labels that others made into a cohort, as planes of a rater",
         example="confseg import-labels slicer/ --cohort study.zarr --rater tom --kind human",
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or a folder of them")
+    parser.add_argument(
+        "source", type=local_path, metavar="SOURCE", help="a file or a folder of them"
+    )
     parser.add_argument("--cohort", required=True, metavar="COHORT", help="folder or s3:// address")
     parser.add_argument("--rater", type=slug, required=True, help="who it shall be")
     parser.add_argument("--label", help="what people read as their name (default: the rater)")

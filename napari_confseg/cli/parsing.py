@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from napari_confseg.subcommands import DONE, REFUSED, WRONG_USAGE, Subparsers, add_command
+from napari_confseg.subcommands import (
+    DONE,
+    REFUSED,
+    WRONG_USAGE,
+    Subparsers,
+    add_command,
+    local_path,
+)
 
-__all__ = ["DONE", "REFUSED", "WRONG_USAGE", "Subparsers", "add_command", "positive", "slug"]
+__all__ = [
+    "DONE",
+    "REFUSED",
+    "WRONG_USAGE",
+    "Subparsers",
+    "add_command",
+    "local_path",
+    "positive",
+    "slug",
+]
 
 
 def slug(text: str) -> str:

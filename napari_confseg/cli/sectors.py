@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, slug
+from napari_confseg.cli.parsing import DONE, add_command, local_path, slug
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +23,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("cohort", metavar="COHORT", help="folder, zip or s3:// address")
     parser.add_argument("clips", nargs="*", type=slug, metavar="CLIP", help="default: all")
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture")
+    parser.add_argument("--out", type=local_path, required=True, metavar="PNG", help="the picture")
 
 
 def run(arguments: argparse.Namespace) -> int:

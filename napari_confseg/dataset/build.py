@@ -20,7 +20,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from napari_confseg import __version__
-from napari_confseg.agreement.rater_view import learnt_raters
+from napari_confseg.agreement.rater_view import learnt_raters, rater_views
 from napari_confseg.dataset.card import write_card
 from napari_confseg.dataset.disk_errors import room_in
 from napari_confseg.dataset.frozen import Dataset, versions
@@ -35,6 +35,7 @@ from napari_confseg.dataset.manifest import (
 )
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
 from napari_confseg.dataset.parting import part_clips
+from napari_confseg.dataset.resample import LONGEST, choose_canvas
 from napari_confseg.store import Cohort, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -141,13 +142,30 @@ def complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
         problems.append(Problem("too-few-raters", "", "a reader, or names", "nobody"))
     if problems:
         raise StoreError(problems)
-    return request.model_copy(
+    full = request.model_copy(
         update={
             "clips": tuple(sorted(set(request.clips or there))),
             "classes": tuple(n for n in known if not request.classes or n in request.classes),
             "raters": raters,
         }
     )
+    if isinstance(full.size, str):
+        shapes = _reviewed_shapes(cohort, full)
+        # With nothing reviewed nothing comes of any size, which is said later.
+        size = choose_canvas(shapes, LONGEST[full.size]) if shapes else None
+        full = full.model_copy(update={"size": size})
+    return full
+
+
+def _reviewed_shapes(cohort: Cohort, request: BuildRequest) -> list[tuple[int, int]]:
+    """Return the (Y, X) of each clip that goes in."""
+    indices = [cohort.meta.class_index(c) for c in request.classes]
+    clips = map(cohort.clip, request.clips)
+    return [
+        clip.shape[1:]
+        for clip in clips
+        if any(r.reviewed[:, indices].any() for r in rater_views(clip, request.raters))
+    ]
 
 
 def _check_patients(cohort: Cohort, request: BuildRequest) -> None:
@@ -290,7 +308,7 @@ def _manifest(
         split=parts,
         folds=rounds,
         leakage=leakage,
-        content_sha256=content_digest(clips, request),
+        content_sha256=content_digest(clips, request, parts, rounds),
     )
 
 

@@ -1,23 +1,32 @@
-"""A frozen dataset, read: arrays by clip and rater, checked against the manifest on request."""
+"""A frozen dataset, read: arrays by clip and rater, each file checked against the manifest.
+
+A file that is missing, or not as it was when frozen, is refused by name before anything of it is
+used.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+import json
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import zarr
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, WrapperStore
 
-from napari_confseg.dataset.manifest import Manifest, read_manifest
+from napari_confseg.dataset.manifest import MANIFEST, Manifest, read_manifest
 from napari_confseg.dataset.packing import DATA
 from napari_confseg.dataset.shards import chunks_in, decode_into
 from napari_confseg.store import Problem, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 _THREADS = 4
 
@@ -27,9 +36,50 @@ def versions(folder: Path) -> list[int]:
     found = [
         int(p.name[1:])
         for p in (folder.iterdir() if folder.is_dir() else ())
-        if p.name[:1] == "v" and p.name[1:].isdigit() and (p / "manifest.json").is_file()
+        if p.name[:1] == "v" and p.name[1:].isdigit() and (p / MANIFEST).is_file()
     ]
     return sorted(found)
+
+
+def is_dataset(location: str | Path) -> bool:
+    """Whether a frozen dataset, or a version of one, is at `location`."""
+    folder = Path(location).expanduser()
+    return (folder / MANIFEST).is_file() or bool(versions(folder))
+
+
+class Layout(NamedTuple):
+    """Shape of an array, and rows of a chunk and of a shard; other axes are not cut."""
+
+    shape: tuple[int, ...]
+    chunk: int
+    shard: int
+
+    @classmethod
+    def of(cls, metadata: dict[str, Any]) -> Layout:
+        """Read the layout from the array's ``zarr.json``."""
+        (sharding,) = metadata["codecs"]
+        return cls(
+            tuple(metadata["shape"]),
+            sharding["configuration"]["chunk_shape"][0],
+            metadata["chunk_grid"]["configuration"]["chunk_shape"][0],
+        )
+
+
+class _Verified(WrapperStore[LocalStore]):
+    """A store of which each file is checked before the first byte of it is handed out."""
+
+    def __init__(self, store: LocalStore, check: Callable[[str], object]) -> None:
+        super().__init__(store)
+        self._check = check
+        self._whole: set[str] = set()
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        if key not in self._whole:
+            self._check(f"{DATA}/{key}")
+            self._whole.add(key)
+        return await super().get(key, prototype, byte_range)
 
 
 class Dataset:
@@ -46,7 +96,9 @@ class Dataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
-        self._store = LocalStore(folder / DATA, read_only=True)
+        self._layouts: dict[str, Layout] = {}
+        self._digests = {p: d for c in self.manifest.clips for p, d in c.files.items()}
+        self._store = _Verified(LocalStore(folder / DATA, read_only=True), self._bytes)
 
     @classmethod
     def open(cls, location: str | Path, version: int | None = None) -> Self:
@@ -79,32 +131,114 @@ class Dataset:
 
     def frames(self, clip: str) -> NDArray[np.uint8]:
         """Return the frames of a clip, ``uint8 (T, Y, X)``."""
-        return self._read(f"{clip}/frames")
+        return self.read(f"{clip}/frames")
 
     def planes(self, clip: str, rater: str) -> NDArray[np.uint8]:
         """Return a rater's planes of a clip, ``uint8 (T, C, Y, X)``."""
-        return self._read(f"{clip}/raters/{rater}/planes")
+        return self.read(f"{clip}/raters/{rater}/planes")
 
     def status(self, clip: str, rater: str) -> NDArray[np.uint8]:
         """Return a rater's status on a clip, ``uint8 (T, C)``."""
-        return np.asarray(self.array(f"{clip}/raters/{rater}/status")[:], np.uint8)
+        return self.read(f"{clip}/raters/{rater}/status")
 
-    def _read(self, path: str) -> NDArray[np.uint8]:
-        """Return a whole array, each chunk decoded straight into its place.
+    def marked(self, clip: str, rater: str) -> NDArray[np.bool_]:
+        """Return on which frames a rater marked anything of a class, ``bool (T, C)``."""
+        return self.read(f"{clip}/raters/{rater}/marked").astype(np.bool_)
 
-        A few threads share the work, of which a good part is the system clearing fresh memory
-        (`benchmarks.dataset`); both let go of the interpreter lock.
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """Return the whole array at `path`; of a large one, a few threads share the decoding.
+
+        A good part of that work is the system clearing fresh memory (`benchmarks.dataset`); both
+        let go of the interpreter lock.
         """
-        array = self.array(path)
-        out: NDArray[np.uint8] = np.zeros(array.shape, np.uint8)
-        step, shard = array.chunks[0], array.shards[0]
-        tail = ["0"] * (len(array.shape) - 1)
+        layout = self.layout(path)
+        out: NDArray[np.uint8] = np.zeros(layout.shape, np.uint8)
+        shards = [
+            (i, out[at : at + layout.shard])
+            for i, at in enumerate(range(0, len(out), layout.shard))
+        ]
+        if layout.shape[0] <= layout.chunk:  # one chunk
+            self.read_shard(path, *shards[0])
+            return out
         with ThreadPoolExecutor(_THREADS) as pool:
-            for start in range(0, len(out), shard):
-                file = self.folder.joinpath(DATA, path, "c", str(start // shard), *tail)
-                chunks = chunks_in(file, out[start : start + shard], step, shard)
-                list(pool.map(lambda c: decode_into(c[0], c[1], step), chunks))
+            for number, rows in shards:
+                self.read_shard(path, number, rows, pool)
         return out
+
+    def read_shard(
+        self, path: str, number: int, out: NDArray[np.uint8], pool: Executor | None = None
+    ) -> None:
+        """Read the rows of one shard of the array at `path` into `out`, which holds zeros.
+
+        Parameters
+        ----------
+        path : str
+            Of the array, e.g. ``"clip-1/frames"``.
+        number : int
+            Which shard: its first row is ``number * layout(path).shard``.
+        out : NDArray
+            ``uint8``, as many rows as the array has there.
+        pool : Executor, optional
+            Decodes several chunks at once.
+        """
+        _, step, shard = layout = self.layout(path)
+        tail = "/0" * (len(layout.shape) - 1)
+        data = self._bytes(f"{DATA}/{path}/c/{number}{tail}")
+        if data is not None:
+            # Each chunk is decoded straight into its place.
+            chunks = chunks_in(data, out, step, shard)
+            list((pool.map if pool else map)(lambda c: decode_into(c[0], c[1], step), chunks))
+
+    def layout(self, path: str) -> Layout:
+        """Return how the array at `path` is cut along its first axis.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array, or it is not as it was when frozen.
+        """
+        if path not in self._layouts:
+            file = f"{DATA}/{path}/zarr.json"
+            data = self._bytes(file)
+            if data is None:
+                raise StoreError(Problem("missing", path, "an array of the dataset", "none"))
+            self._layouts[path] = Layout.of(json.loads(data))
+        return self._layouts[path]
+
+    def _bytes(self, path: str) -> bytes | None:
+        """Return the bytes of a file of this dataset, by its path in the manifest.
+
+        None if there never was one: a shard of zeros is not written.
+
+        Raises
+        ------
+        StoreError
+            If it is missing, or not as it was when frozen.
+        """
+        data, problem = self._checked(path)
+        if problem is not None:
+            raise StoreError(problem)
+        return data
+
+    def _checked(self, path: str) -> tuple[bytes | None, Problem | None]:
+        digest = self._digests.get(path)
+        hint = "Build this version again, or bring back a copy of it."
+        try:
+            data = (self.folder / path).read_bytes()
+        except FileNotFoundError:
+            if digest is None:
+                return None, None
+            return None, Problem("file-missing", path, "a file", "none", hint)
+        found = hashlib.sha256(data).hexdigest()
+        if digest == found:
+            return data, None
+        return None, Problem(
+            "file-changed",
+            path,
+            f"SHA-256 {digest[:12]}..." if digest else "no file",
+            f"{found[:12]}..." if digest else "one",
+            hint,
+        )
 
     def array(self, path: str) -> Any:
         """Return the zarr array at `path`, to be read by slicing."""
@@ -156,20 +290,5 @@ class Dataset:
 
     def verify(self) -> list[Problem]:
         """Return a problem for each file that is missing or not as it was when frozen."""
-        problems = []
-        for record in self.manifest.clips:
-            for path, digest in record.files.items():
-                file = self.folder / path
-                if not file.is_file():
-                    problems.append(Problem("file-missing", path, "a file", "none"))
-                elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-                    problems.append(
-                        Problem(
-                            "file-changed",
-                            path,
-                            f"SHA-256 {digest[:12]}...",
-                            "another",
-                            "Build this version again.",
-                        )
-                    )
-        return problems
+        found = (self._checked(path)[1] for path in self._digests)
+        return [problem for problem in found if problem is not None]

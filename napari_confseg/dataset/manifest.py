@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from napari_confseg.store import ClassSpec, Problem, Spacing, StoreError
+from napari_confseg.dataset.resample import SizeName, covered
+from napari_confseg.store import ClassSpec, Problem, Sector, Spacing, StoreError
 from napari_confseg.store.rater_kinds import RaterKind
 from napari_confseg.store.schema import Positive, Slug, Strict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 MANIFEST = "manifest.json"
-MANIFEST_VERSION: Final = 1
+MANIFEST_VERSION: Final = 2
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=8, le=8192)]
@@ -65,9 +67,10 @@ class BuildRequest(Strict):
         rater, too.
     frames : FramePolicy
         Which frames.
-    size : tuple of int or None
+    size : tuple of int, {"study", "quick", "normal"} or None
         (Y, X) that all frames get, enlarged or shrunk to fit and padded with black; as they are if
-        None.
+        None. A name stands for what a network of that size sees of the chosen clips; in a manifest
+        it is spelt out.
     spacing : float or None
         Millimetres a pixel that all frames are brought to first; refused for clips whose spacing
         nobody knows.
@@ -84,9 +87,7 @@ class BuildRequest(Strict):
     raters: tuple[Slug, ...] = ()
     classes: tuple[Slug, ...] = ()
     frames: FramePolicy = FramePolicy()
-    size: (
-        tuple[Annotated[int, Field(ge=8, le=8192)], Annotated[int, Field(ge=8, le=8192)]] | None
-    ) = None
+    size: tuple[Side, Side] | SizeName | None = None
     spacing: Positive | None = None
     parts: dict[Slug, Positive] = Field(default={"train": 0.7, "val": 0.15, "test": 0.15})
     folds: int = Field(default=0, ge=0)
@@ -98,7 +99,16 @@ class BuildRequest(Strict):
             raise ValueError(f"the parts must add up to 1, found {self.parts}")
         if self.folds == 1:
             raise ValueError("one fold is no fold: use 0 or at least 2")
+        if isinstance(self.size, str) and self.spacing is not None:
+            raise ValueError(f"size {self.size!r} leaves no choice of spacing: give one of the two")
         return self
+
+    @property
+    def pixels(self) -> tuple[int, int] | None:
+        """The size as (Y, X), once a name has been spelt out; None if frames keep their own."""
+        if isinstance(self.size, str):
+            raise ValueError(f"size {self.size!r} depends on the clips: complete the request")
+        return self.size
 
 
 class ClassCount(Strict):
@@ -157,12 +167,18 @@ class ClipRecord(Strict):
         Their numbers in the clip, rising.
     times : tuple of float
         Seconds from the clip's first frame.
+    zone : str or None
+        Of the lung.
     shape : tuple of int
         (Y, X) here.
+    inner : tuple of int
+        (Y, X) of the clip's picture, scaled; what of `shape` it does not take is margin.
     scale : tuple of float
         Pixels here per pixel of the clip, (y, x).
     offset : tuple of int
-        Where the clip's corner lies here, (y, x).
+        Where the picture's corner lies here, (y, x); negative where it is cut off.
+    sector : Sector or None
+        The insonated area, here.
     spacing : Spacing or None
         Millimetres per pixel here.
     raters : dict
@@ -177,15 +193,23 @@ class ClipRecord(Strict):
     patient: Slug
     video_sha256: Digest
     source_sha256: Digest
+    zone: str | None
     frames: tuple[Count, ...]
     times: tuple[float, ...]
     shape: tuple[int, int]
+    inner: tuple[int, int]
     scale: tuple[float, float]
     offset: tuple[int, int]
+    sector: Sector | None
     spacing: Spacing | None
     raters: dict[Slug, RaterRecord]
     fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
     files: dict[str, Digest]
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The part of the frames that the clip's picture takes; the rest is margin."""
+        return covered(self.offset, self.inner, self.shape)
 
     def marks(self, class_name: str) -> bool:
         """Whether any rater marked the class anywhere on it."""
@@ -236,7 +260,7 @@ class Manifest(Strict):
     """``manifest.json``, written last: its presence is the proof that a version is whole."""
 
     kind: Literal["dataset"] = "dataset"
-    schema_version: Literal[1] = MANIFEST_VERSION
+    schema_version: Literal[2] = MANIFEST_VERSION
     version: int = Field(ge=1)
     cohort: Slug
     cohort_id: str
@@ -267,11 +291,18 @@ def canonical(data: object) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def content_digest(clips: tuple[ClipRecord, ...], request: BuildRequest) -> str:
-    """Return the SHA-256 of what was asked for and of all that came of it."""
+def content_digest(
+    clips: Sequence[ClipRecord],
+    request: BuildRequest,
+    split: SplitRecord,
+    folds: SplitRecord | None,
+) -> str:
+    """Return the SHA-256 of what was asked for and of all that came of it, but for the name."""
     data: dict[str, Any] = {
-        "request": request.model_dump(mode="json"),
+        "request": request.model_dump(mode="json", exclude={"name"}),
         "clips": [c.model_dump(mode="json") for c in clips],
+        "split": split.of_clip,
+        "folds": folds.of_clip if folds else None,
     }
     return hashlib.sha256(canonical(data)).hexdigest()
 
@@ -286,7 +317,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        m = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise StoreError(
             Problem(
@@ -302,3 +333,14 @@ def read_manifest(folder: Path) -> Manifest:
             Problem("manifest", str(path), e["msg"], ".".join(map(str, e["loc"])))
             for e in error.errors()
         ) from error
+    if content_digest(m.clips, m.request, m.split, m.folds) != m.content_sha256:
+        raise StoreError(
+            Problem(
+                "manifest-changed",
+                str(path),
+                f"content {m.content_sha256[:12]}...",
+                "another",
+                "It was changed after it was frozen: build this version again.",
+            )
+        )
+    return m

@@ -17,7 +17,7 @@ from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
 from napari_confseg.agreement.rater_view import rater_views
-from napari_confseg.dataset.fitting import Fit, choose_frames
+from napari_confseg.dataset.fitting import choose_frames, resampled_spacing, resampler_for
 from napari_confseg.dataset.leakage import fingerprint
 from napari_confseg.dataset.manifest import (
     ClassCount,
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.dataset.manifest import BuildRequest
-    from napari_confseg.store import Clip, Cohort
+    from napari_confseg.dataset.resample import Resampler
+    from napari_confseg.store import Clip, Cohort, Sector
 
 T = TypeVar("T")
 DATA = "data.zarr"
@@ -70,12 +71,13 @@ def pack_clip(
     if found is None:
         return None
     clip, panel, frames, indices = found
-    fit = Fit(clip, request)
+    resampler = resampler_for(clip, request)
     target = folder / DATA / clip_name
     shutil.rmtree(target, ignore_errors=True)
-    source, prints = _pack_frames(folder, clip, frames, fit)
+    source, prints = _pack_frames(folder, clip, frames, resampler)
     raters = {
-        r.name: _pack_rater(folder, clip, r, frames, indices, request.classes, fit) for r in panel
+        r.name: _pack_rater(folder, clip, r, frames, indices, request.classes, resampler)
+        for r in panel
     }
     files = {
         str(p.relative_to(folder)).replace("\\", "/"): hashlib.sha256(p.read_bytes()).hexdigest()
@@ -87,16 +89,26 @@ def pack_clip(
         patient=clip.meta.patient,
         video_sha256=clip.meta.provenance.source_sha256,
         source_sha256=source,
+        zone=clip.meta.zone,
         frames=tuple(frames),
         times=tuple(clip.meta.frame_times[f] for f in frames),
-        shape=fit.shape,
-        scale=fit.scale,
-        offset=fit.offset,
-        spacing=fit.spacing(clip.meta.spacing),
+        shape=resampler.canvas,
+        inner=resampler.inner,
+        scale=resampler.scale,
+        offset=resampler.offset,
+        sector=_resampled_sector(clip.meta.sector, resampler),
+        spacing=resampled_spacing(clip.meta.spacing, resampler.scale),
         raters=raters,
         fingerprints=tuple(prints),
         files=files,
     )
+
+
+def _resampled_sector(sector: Sector | None, resampler: Resampler) -> Sector | None:
+    if sector is None:
+        return None
+    moved = np.array(sector.polygon) * resampler.scale + resampler.offset
+    return sector.model_copy(update={"polygon": tuple(map(tuple, moved.round(3).tolist()))})
 
 
 def _batches(n_frames: int, frame_bytes: int) -> tuple[int, int]:
@@ -203,14 +215,14 @@ def find(
 
 
 def _pack_frames(
-    folder: Path, clip: Clip, frames: Sequence[int], fit: Fit
+    folder: Path, clip: Clip, frames: Sequence[int], resampler: Resampler
 ) -> tuple[str, list[str]]:
-    packed = _Packed(folder, f"{clip.name}/frames", (len(frames), *fit.shape), "tyx")
+    packed = _Packed(folder, f"{clip.name}/frames", (len(frames), *resampler.canvas), "tyx")
     digest = hashlib.sha256()
     prints: list[str] = []
     for start, batch in _batched(_frames_of(clip, frames, digest), packed.rows):
         prints += [f"{fingerprint(frame):016x}" for frame in batch]
-        packed.write(start, np.stack([fit.frame(frame) for frame in batch]))
+        packed.write(start, np.stack([resampler.frame(frame) for frame in batch]))
     return digest.hexdigest(), prints
 
 
@@ -221,15 +233,15 @@ def _pack_rater(
     frames: Sequence[int],
     indices: Sequence[int],
     classes: Sequence[str],
-    fit: Fit,
+    resampler: Resampler,
 ) -> RaterRecord:
     path = f"{clip.name}/raters/{reading.name}"
-    shape = (len(frames), len(indices), *fit.shape)
+    shape = (len(frames), len(indices), *resampler.canvas)
     array = _Packed(folder, f"{path}/planes", shape, "tcyx")
     whole = status_of(reading, frames, indices)
-    status = _Packed(folder, f"{path}/status", whole.shape, "tc")
-    for start in range(0, len(whole), status.rows):
-        status.write(start, np.ascontiguousarray(whole[start : start + status.rows]))
+    _pack_table(folder, f"{path}/status", whole)
+    # Known here for nothing; whoever reads would have to decode every plane to find out.
+    marked = np.zeros_like(whole)
     digest = hashlib.sha256()
     tally = Tally(classes, whole)
     source = planes_with_marks(reading, whole, frames, indices, digest)
@@ -237,9 +249,11 @@ def _pack_rater(
         packed = np.zeros((len(batch), *shape[1:]), np.uint8)
         for i, planes in enumerate(batch):
             for c, plane in planes.items():
-                packed[i, c] = fit.plane(plane)
+                packed[i, c] = resampler.plane(plane, margin=0)
+                marked[start + i, c] = 1
                 tally.add(start + i, c, packed[i, c])
         array.write(start, packed)
+    _pack_table(folder, f"{path}/marked", marked)
     strokes = sum(not s.undone for s in reading.rater.read_strokes())
     return RaterRecord(
         kind=reading.rater.meta.kind,
@@ -247,6 +261,13 @@ def _pack_rater(
         strokes=strokes,
         classes=tally.counts(),
     )
+
+
+def _pack_table(folder: Path, name: str, table: NDArray[np.uint8]) -> None:
+    """Pack a small array ``uint8 (T, C)``."""
+    packed = _Packed(folder, name, table.shape, "tc")
+    for start in range(0, len(table), packed.rows):
+        packed.write(start, np.ascontiguousarray(table[start : start + packed.rows]))
 
 
 def _batched(items: Iterable[T], size: int) -> Iterator[tuple[int, list[T]]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_confseg.dataset.build import complete
-from napari_confseg.dataset.fitting import Fit
+from napari_confseg.dataset.fitting import resampler_for
 from napari_confseg.dataset.leakage import find_leakage, fingerprint
 from napari_confseg.dataset.manifest import ClassCount, Leakage, SplitRecord
 from napari_confseg.dataset.packing import Tally, find, status_of
@@ -218,7 +218,7 @@ class Surveyor:
         problems: list[Problem] = []
         for survey in clips:
             try:
-                Fit(self._cohort.clip(survey.clip), request)
+                resampler_for(self._cohort.clip(survey.clip), request)
             except StoreError as error:
                 problems += error.problems
         return tuple(problems)

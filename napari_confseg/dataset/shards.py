@@ -55,15 +55,12 @@ def write_shard(file: Path, data: NDArray[np.uint8], per_chunk: int, per_shard: 
 
 
 def chunks_in(
-    file: Path, out: NDArray[np.uint8], per_chunk: int, per_shard: int
+    data: bytes, out: NDArray[np.uint8], per_chunk: int, per_shard: int
 ) -> Iterator[tuple[bytes, NDArray[np.uint8]]]:
-    """Yield each chunk of a shard that is stored, coded, and its place in `out`.
+    """Yield each chunk that is stored in a shard's bytes, coded, and its place in `out`.
 
-    What is missing, chunk or shard, is zeros.
+    What is missing is zeros.
     """
-    if not file.is_file():
-        return
-    data = file.read_bytes()
     table = np.frombuffer(data[-16 * (per_shard // per_chunk) - 4 : -4], "<u8").reshape(-1, 2)
     for number, (offset, length) in enumerate(table.tolist()):
         if length != _NO_CHUNK:

@@ -24,6 +24,7 @@ from napari_confseg.job.events import (
 )
 from napari_confseg.job.folder import (
     CHECKPOINT,
+    CONFIG,
     EVENTS,
     LOCK,
     LOG,
@@ -37,6 +38,7 @@ from napari_confseg.job.requests import ALEATORIC, EPISTEMIC, FitRequest, Predic
 __all__ = [
     "ALEATORIC",
     "CHECKPOINT",
+    "CONFIG",
     "EPISTEMIC",
     "EVENTS",
     "LOCK",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
 PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, CONFIG = "checkpoint.safetensors", "config.json"
 
 _REQUEST: Final[TypeAdapter[FitRequest | PredictRequest]] = TypeAdapter(Request)
 _EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Event)
@@ -51,6 +51,40 @@ class RunFolder:
             raise JobError(f"{path} holds a run already; choose another name or resume it")
         _replace(path / REQUEST, request.model_dump_json(indent=2))
         return cls(path)
+
+    @classmethod
+    def begin(cls, path: Path, request: FitRequest | PredictRequest) -> RunFolder:
+        """Make the folder and write the request, or find that the same was asked for before.
+
+        Raises
+        ------
+        JobError
+            If there is another request already; says in what it differs.
+        """
+        if not (path / REQUEST).exists():
+            return cls.create(path, request)
+        there = cls(path).request()
+        differs = [
+            name
+            for name in type(request).model_fields
+            if getattr(there, name, None) != getattr(request, name)
+        ]
+        if differs:
+            raise JobError(
+                f"{path} holds another run, which differs in {', '.join(differs)}: choose another "
+                f"name, or resume that one with 'confseg-train run {path}'"
+            )
+        return cls(path)
+
+    def withdraw(self) -> None:
+        """Remove request and events of a run that came to nothing, and the folder if it is empty.
+
+        Only for whoever has made the request and holds the folder no longer.
+        """
+        for name in (REQUEST, EVENTS, CANCEL, PREVIEW, LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # it holds something else
+            self.path.rmdir()
 
     def request(self) -> FitRequest | PredictRequest:
         """Return the validated request.

@@ -20,18 +20,24 @@ class Frozen(BaseModel):
 
 
 class FitRequest(Frozen):
-    """Fit a model to a cohort.
+    """Fit a model to a cohort or a frozen dataset.
 
     Attributes
     ----------
-    cohort : str
-        Location of the cohort.
+    cohort : str or None
+        Location of the cohort: learnt from unless there is a dataset, and where the clip on screen
+        is marked.
+    dataset : str or None
+        Location of a version of a frozen dataset, to learn from.
+    fold : int or None
+        Which fold of the dataset is kept for a test; its parts decide if None.
     rater : str
         Slug under which the model's planes appear in the cohort.
     classes : tuple of str
         Classes to learn.
     raters : tuple of str
-        Whose planes to learn from; empty means every reader, but nothing imported.
+        Whose planes to learn from; empty means every reader of a cohort, but nothing imported, and
+        everybody in a dataset.
     method : Method
         How confidence reaches the model, e.g. ``threshold`` with ``{"t": 60}``, or ``soft``.
     size : {"study", "quick", "normal"}
@@ -50,7 +56,9 @@ class FitRequest(Frozen):
     """
 
     kind: Literal["fit"] = "fit"
-    cohort: str
+    cohort: str | None = None
+    dataset: str | None = None
+    fold: int | None = Field(default=None, ge=0)
     rater: Slug
     classes: tuple[Slug, ...] = Field(min_length=1)
     raters: tuple[Slug, ...] = ()
@@ -65,6 +73,23 @@ class FitRequest(Frozen):
     held_out: tuple[str, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     dropout: float = Field(default=0, ge=0, lt=1, description="share of units dropped in training")
+
+    @property
+    def source(self) -> str:
+        """Location of what is learnt from."""
+        location = self.dataset or self.cohort
+        assert location is not None  # validated
+        return location
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.dataset and not self.cohort:
+            raise ValueError("name a cohort or a dataset to learn from")
+        if self.fold is not None and not self.dataset:
+            raise ValueError("only a frozen dataset has folds")
+        if self.preview_clip and not self.cohort:
+            raise ValueError("a frozen dataset can't be marked: leave the clip to preview out")
+        return self
 
 
 class PredictRequest(Frozen):

@@ -18,6 +18,7 @@ from napari_confseg.dataset.build import BuildStopped, build, changed_sources
 from napari_confseg.dataset.diff import compare
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
+from napari_confseg.formats.export import Options, export
 from napari_confseg.store import Cohort, Spacing, StoreError, Stroke
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip, clip_meta
@@ -163,6 +164,83 @@ def test_a_flipped_bit_is_found(study: Cohort, tmp_path: Path) -> None:
     files[3].unlink()
     codes = sorted(p.code for p in dataset.verify())
     assert codes == ["file-changed"] * 3 + ["file-missing"]
+
+
+@pytest.mark.parametrize("harm", ["flipped", "index", "missing", "extra"])
+def test_damage_is_refused_by_name_before_anything_is_used(
+    study: Cohort, tmp_path: Path, harm: str
+) -> None:
+    dataset = build(study, REQUEST.model_copy(update={"raters": ("anna",)}), tmp_path / "out")
+    path = "c3/raters/anna/planes/c/0/0/0/0"
+    file = dataset.folder / "data.zarr" / path
+    data = bytearray(file.read_bytes())
+    if harm == "missing":  # which plain zarr reads as zeros
+        file.unlink()
+    elif harm == "extra":
+        path = "c3/raters/anna/planes/c/1/0/0/0"
+        (dataset.folder / "data.zarr" / path).parent.mkdir(parents=True)
+        (dataset.folder / "data.zarr" / path).write_bytes(data)
+        with pytest.raises(StoreError, match="expected no file, found one"):
+            dataset.read_shard("c3/raters/anna/planes", 1, np.zeros((4, 6, 48, 64), np.uint8))
+        return
+    else:
+        at = len(data) // 2 if harm == "flipped" else len(data) - 8
+        data[at] ^= 4
+        file.write_bytes(data)
+    there = Dataset.open(tmp_path / "out")
+    code = "file-missing" if harm == "missing" else "file-changed"
+    for reading in (
+        lambda: there.planes("c3", "anna"),
+        lambda: there.array("c3/raters/anna/planes")[0],
+        lambda: export(there, "png", tmp_path / "png", Options()),
+    ):
+        with pytest.raises(StoreError) as error:
+            reading()
+        (problem,) = error.value.problems
+        assert (problem.code, problem.path) == (code, f"data.zarr/{path}")
+    assert np.array_equal(there.planes("c2", "anna"), dataset.planes("c2", "anna"))
+
+
+def test_a_changed_manifest_is_refused(study: Cohort, tmp_path: Path) -> None:
+    dataset = build(study, REQUEST, tmp_path / "out")
+    file = dataset.folder / "manifest.json"
+    text = file.read_text(encoding="utf-8")
+    part = dataset.manifest.split.of_clip["c0"]
+    other = "test" if part != "test" else "train"
+    assert f'"c0":"{part}"' in text
+    file.write_text(text.replace(f'"c0":"{part}"', f'"c0":"{other}"'), encoding="utf-8")
+    with pytest.raises(StoreError, match="manifest-changed"):
+        Dataset.open(tmp_path / "out")
+
+
+def test_the_content_hash_knows_no_name(study: Cohort, tmp_path: Path) -> None:
+    one = build(study, REQUEST, tmp_path / "one")
+    two = build(study, REQUEST.model_copy(update={"name": "other"}), tmp_path / "two")
+    assert one.manifest.content_sha256 == two.manifest.content_sha256
+    seed = build(study, REQUEST.model_copy(update={"seed": 1}), tmp_path / "three")
+    assert one.manifest.content_sha256 != seed.manifest.content_sha256
+
+
+def test_a_size_by_name_is_what_a_network_sees_of_the_chosen_clips(
+    study: Cohort, tmp_path: Path
+) -> None:
+    add_clip(study, "tall", shape=(200, 100), patient="p9")  # nobody has reviewed it
+    small = build(study, REQUEST.model_copy(update={"size": "study"}), tmp_path / "small")
+    assert small.manifest.request.size == (48, 64)  # 48 x 64 pixels are not enlarged
+    read_clip(study, "tall", RATERS)
+    both = build(study, REQUEST.model_copy(update={"size": "study"}), tmp_path / "both")
+    assert both.manifest.request.size == (96, 64)
+    record = both.manifest.record("tall")
+    assert (record.inner, record.offset) == ((96, 48), (0, 8))
+    assert record.inside == (slice(0, 96), slice(8, 56))
+    planes = both.planes("tall", "anna")
+    assert not planes[..., :8].any()
+    marked = both.marked("tall", "anna")
+    assert np.array_equal(
+        marked, study.clip("tall").rater("anna").read_classes(range(6)).any((2, 3)).T[:5]
+    )
+    with pytest.raises(ValueError, match="leaves no choice of spacing"):
+        BuildRequest(name="x", size="quick", spacing=0.5)
 
 
 def test_frame_policies(study: Cohort, tmp_path: Path) -> None:

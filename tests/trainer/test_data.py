@@ -5,22 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from torch.nn import functional as F  # noqa: N812
 
+from napari_confseg.dataset.resample import Resampler
 from napari_confseg.store import EXCLUDED, Status
 from tests.small_disk import disk_of, needs_mount
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
-from trainer.data import (
-    choose_canvas,
-    find_sources,
-    fit_frames,
-    fit_plane,
-    read_samples,
-    unfit,
-)
+from trainer.data import find_sources, read_samples, unfit
 from trainer.errors import TrainError
 from trainer.records import Records
 
@@ -77,55 +67,28 @@ def test_touched_but_not_reviewed_frames_are_left_out(toy):
     assert samples.reviewed[-6].tolist() == [True, False]
 
 
-@given(
-    plane=hnp.arrays(np.uint8, (37, 50), elements=st.sampled_from([0, 30, 60, 90, 255])),
-    canvas=st.sampled_from([(16, 32), (64, 48), (32, 32), (128, 128)]),
-)
-def test_planes_keep_to_the_values_stated_and_the_margin_is_excluded(plane, canvas):
-    fitted = fit_plane(plane, canvas)
-    assert fitted.shape == canvas
-    assert set(np.unique(fitted)) <= {*np.unique(plane), EXCLUDED}
-    empty = fit_plane(np.zeros_like(plane), canvas)
-    assert np.array_equal(empty == EXCLUDED, fit_plane(np.ones_like(plane), canvas) == EXCLUDED)
-
-
-@pytest.mark.parametrize("canvas", [(16, 32), (48, 48), (128, 128)])
-def test_planes_are_sampled_as_torch_samples_nearest_exact(canvas):
-    plane = np.random.default_rng(0).integers(0, 101, (37, 50), dtype=np.uint8)
-    fitted = fit_plane(plane, canvas)
-    rows, columns = (fitted != EXCLUDED).any(1).sum(), (fitted != EXCLUDED).any(0).sum()
-    oracle = F.interpolate(
-        torch.from_numpy(plane)[None, None], (rows, columns), mode="nearest-exact"
-    )
-    assert np.array_equal(fitted[:rows, :columns], oracle[0, 0])
-
-
 @pytest.mark.parametrize("shape", [(40, 64), (100, 60), (480, 640), (20, 20)])
 @pytest.mark.parametrize("canvas", [(64, 64), (48, 96)])
 def test_what_is_fitted_and_unfitted_lies_where_it_was(shape, canvas):
     y, x = np.mgrid[: shape[0], : shape[1]]
     cy, cx, r = shape[0] * 0.3, shape[1] * 0.6, min(shape) * 0.2
     disc = (255 * (np.hypot(y - cy, x - cx) < r)).astype(np.uint8)
-    back = unfit(fit_frames(disc[None], canvas)[:, None].float(), shape)[0, 0].numpy()
+    resampler = Resampler.into(shape, canvas)
+    fitted = torch.from_numpy(resampler.frame(disc))
+    back = unfit(fitted[None, None].float(), shape)[0, 0].numpy()
     for axis, expected in ((y, cy), (x, cx)):
         assert (axis * back).sum() / back.sum() == pytest.approx(expected, abs=0.02 * max(shape))
-    plane = fit_plane((disc > 0).astype(np.uint8), canvas)
-    frame = fit_frames(disc[None], canvas)[0].numpy() > 127
-    assert ((plane == 1) != frame).mean() < 0.04
-
-
-def test_the_canvas_is_no_larger_than_needed():
-    assert choose_canvas([(480, 640)], 128) == (96, 128)
-    assert choose_canvas([(480, 640), (600, 400)], 128) == (128, 128)
-    assert choose_canvas([(30, 50)], 128) == (32, 64)
+    plane = resampler.plane((disc > 0).astype(np.uint8))
+    assert ((plane == 1) != (fitted.numpy() > 127)).mean() < 0.04
 
 
 def test_frames_of_different_sizes_share_a_canvas(toy):
     add_toy_clip(toy, "tall", "p9", shape=(64, 40))
     samples = read(toy, canvas=(48, 48))
     assert samples.frames.shape[1:] == (48, 48)
-    assert (samples.planes[-1, :, :, 30:] == EXCLUDED).all()
-    assert (samples.planes[-1, :, :, :30] != EXCLUDED).all()
+    assert (samples.planes[-1, :, :, :9] == EXCLUDED).all()
+    assert (samples.planes[-1, :, :, 39:] == EXCLUDED).all()
+    assert (samples.planes[-1, :, :, 9:39] != EXCLUDED).all()
 
 
 def test_nobody_reviewed_anything(cohort):
@@ -198,7 +161,8 @@ def test_what_is_read_through_a_file_is_what_is_held_in_memory(toy, tmp_path, me
         assert torch.equal(turned[0][:, 1], held.planes[rows][:, 1])
     for row in range(len(held)):
         clip = toy.clip(held.clips[row])
-        plane = fit_plane(clip.rater("reader-a").read_plane(held.times[row], B_LINE), canvas)
+        marks = clip.rater("reader-a").read_plane(held.times[row], B_LINE)
+        plane = Resampler.into(marks.shape, canvas).plane(marks)
         assert np.array_equal(filed.planes.plane(row, 1), plane)
         assert held.planes.highest[row, 1] == plane[plane <= 100].max()
 

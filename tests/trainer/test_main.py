@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from napari_confseg.__main__ import main as confseg
 from napari_confseg.job import RunFolder
 from napari_confseg.store import Cohort
 from tests.trainer.conftest import request
@@ -57,8 +58,107 @@ def test_fit_predict_evaluate(tmp_path, toy, capsys):
     shown = capsys.readouterr().out
     assert "b-line" in shown
     assert "Held-out patients" in shown
-    assert main(["fit", *fit[1:]]) == 1
-    assert "holds a run already" in capsys.readouterr().err
+    assert main(fit) == 0  # all is there
+    assert [e["event"] for e in lines(capsys.readouterr().out)] == ["finished"]
+    assert main([*fit, "--steps", "5", "--seed", "3"]) == 1
+    assert "differs in seed, steps: choose another name" in capsys.readouterr().err
+
+
+def test_a_refused_fit_leaves_nothing_and_a_stopped_one_is_resumed(tmp_path, toy, capsys):
+    run = tmp_path / "runs" / "first"
+    fit = [
+        "fit",
+        toy.location,
+        "--out",
+        str(run),
+        "--classes",
+        "b-line",
+        "--steps",
+        "8",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--size",
+        "study",
+        "--json",
+    ]
+    assert main([*fit, "--raters", "nobody"]) == 1
+    assert not run.exists()
+    run.mkdir()
+    (run / "cancel").touch()
+    (run / "notes.txt").touch()  # somebody else's
+    assert main(fit) == 0
+    assert lines(capsys.readouterr().out)[-1]["event"] == "cancelled"
+    assert main(fit) == 0
+    events = lines(capsys.readouterr().out)
+    assert events[-1]["event"] == "finished"
+    assert (run / "notes.txt").exists()
+    assert main([*fit, "--held-out", "p9"]) == 1
+    assert "differs in held_out" in capsys.readouterr().err
+
+
+def test_a_dataset_from_end_to_end(tmp_path, toy, capsys):
+    """Built, fitted fold by fold and by parts, scored; prediction into it is refused."""
+    frozen, run = tmp_path / "toy-ds", tmp_path / "run"
+    build = [
+        "build",
+        toy.location,
+        "--out",
+        str(frozen),
+        "--size",
+        "study",
+        "--folds",
+        "2",
+        "--split",
+        "train=0.5",
+        "val=0.25",
+        "test=0.25",
+        "--json",
+    ]
+    assert confseg(build) == 0
+    facts = json.loads(capsys.readouterr().out)
+    short = [
+        "--classes",
+        "b-line",
+        "--steps",
+        "2",
+        "--size",
+        "study",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--json",
+    ]
+    assert main(["fit", str(frozen), "--out", str(run), *short]) == 0
+    capsys.readouterr()
+    config = json.loads((run / "config.json").read_text())
+    assert config["origin"]["sha256"] == facts["content_sha256"]
+    assert json.loads((run / "job.json").read_text())["dataset"] == str(frozen / "v1")
+    assert main(["evaluate", str(run), str(frozen), "--json"]) == 0
+    (evaluation,) = lines(capsys.readouterr().out)
+    assert (evaluation["data"], evaluation["part"]) == ("dataset toy-ds/v1", "part test")
+    assert main(["fit", str(frozen), "--out", str(tmp_path / "f1"), "--fold", "1", *short]) == 0
+    assert json.loads((tmp_path / "f1" / "config.json").read_text())["origin"]["fold"] == 1
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "f1"), str(frozen)]) == 0
+    assert "fold 1" in capsys.readouterr().out
+    assert main(["predict", str(run), str(frozen), "--json"]) == 1
+    (failed,) = [e for e in lines(capsys.readouterr().out) if e["event"] == "failed"]
+    assert "is a frozen dataset: a model's marks can't be written into it" in failed["error"]
+    assert not list((run / "predictions").iterdir())
+
+
+@pytest.mark.parametrize(
+    "command", ["fit x.zarr --out", "study x.zarr --out", "run", "predict s3://bucket/run"]
+)
+def test_an_address_where_a_folder_is_meant_is_refused(command, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main([*command.split(), "s3://bucket/run"])
+    assert exit_info.value.code == 2
+    said = "s3://bucket/run is an address, and this has to be a file or folder on this machine"
+    assert said in capsys.readouterr().err
 
 
 def test_run_tells_people_how_it_goes(tmp_path, shared_toy, capsys):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
 from napari_confseg.store import Cohort, Identity, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
-from trainer.data import fit_frames, unfit
+from trainer.data import unfit
 from trainer.predict import Predictor
 from trainer.run_job import execute
 
@@ -47,9 +48,10 @@ def test_every_frame_of_every_clip_is_marked(tmp_path, toy, model):
         status = rater.read_status()
         assert (status[:, [PLEURA, B_LINE]] == Status.REVIEWED).all()
         assert (np.delete(status, [PLEURA, B_LINE], axis=1) == Status.UNTOUCHED).all()
-        frames = np.asarray(clip.frames[:])
+        resampler = Resampler.into(clip.shape[1:], (32, 48))
+        fitted = torch.from_numpy(resampler.frames(np.asarray(clip.frames[:])))
         with torch.inference_mode(), autocast(predictor.device, predictor.config.precision):
-            logits = predictor.network(fit_frames(frames, (32, 48))[:, None].float() / 255)
+            logits = predictor.network(fitted[:, None].float() / 255)
             expected = unfit(logits.sigmoid(), clip.shape[1:]).numpy() * 100
         for c, index in enumerate((PLEURA, B_LINE)):
             assert np.abs(rater.read_planes(index) - expected[:, c]).max() <= 0.51

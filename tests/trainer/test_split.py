@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.split import make_split
+from napari_confseg.dataset.holdout import draw
 
 
 @st.composite
@@ -22,7 +22,7 @@ def cohorts(draw):
 @given(cohort=cohorts(), seed=st.integers(0, 3))
 def test_no_patient_is_in_two_parts(cohort, seed):
     clips, patients, frames, marked = cohort
-    split = make_split(clips, patients, frames, marked, seed=seed)
+    split = draw(clips, patients, frames, marked, seed=seed)
     assert sorted(split.train + split.validation) == sorted(clips)
     assert split.train
     assert split.validation
@@ -38,13 +38,11 @@ def test_no_patient_is_in_two_parts(cohort, seed):
 def test_same_seed_same_split():
     clips = [f"c{i}" for i in range(8)]
     parts = (clips, clips, [[0]] * 8, [np.ones((1, 2), bool)] * 8)
-    assert make_split(*parts, seed=5) == make_split(*parts, seed=5)
+    assert draw(*parts, seed=5) == draw(*parts, seed=5)
 
 
 def test_of_one_clip_the_end_is_held_out():
-    split = make_split(
-        ["a"], ["p"], [[2, 3, 5, 7, 11, 13, 17, 19]], [np.ones((8, 1), bool)], seed=0
-    )
+    split = draw(["a"], ["p"], [[2, 3, 5, 7, 11, 13, 17, 19]], [np.ones((8, 1), bool)], seed=0)
     assert split.level == "frame"
     assert "very optimistic" in split.warning
     assert [t for t in (2, 13, 17, 19) if split.is_validation("a", t)] == [17, 19]
@@ -52,7 +50,7 @@ def test_of_one_clip_the_end_is_held_out():
 
 
 def test_of_one_frame_nothing_is_held_out_and_that_is_said():
-    split = make_split(["a"], ["p"], [[4]], [np.ones((1, 1), bool)], seed=0)
+    split = draw(["a"], ["p"], [[4]], [np.ones((1, 1), bool)], seed=0)
     assert split.level == "none"
     assert "says nothing about other frames" in split.warning
     assert split.is_train("a", 4)

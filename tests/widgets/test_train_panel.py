@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,20 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QSlider
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QSlider,
+)
 
+from napari_confseg.annotate.train.inventory import datasets_folder
 from napari_confseg.annotate.train.run_monitor import runs_folder
 from napari_confseg.annotate.train.runs import Phase
+from napari_confseg.dataset.build import build
+from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import (
     Cancelled,
     Failed,
@@ -423,6 +434,46 @@ def test_closing_the_panel_lets_go_of_the_session(qapp: object, learnable: Cohor
 
 
 # ---- the real thing -----------------------------------------------------------------------
+
+
+def test_a_frozen_dataset_is_chosen_and_learnt_from(
+    panel: TrainPanel, learnable: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Cohort.open(learnable.location, read_only=True)
+    asked = BuildRequest(
+        name="toy", classes=("pleura", "b-line"), parts={"train": 0.5, "val": 0.25, "test": 0.25}
+    )
+    frozen = build(source, asked, datasets_folder(learnable))
+    opened(panel, learnable, "clip-1")
+    data, training = panel.form.data, panel.training
+    assert [data.itemText(i) for i in range(data.count())] == [
+        "This cohort, as it is now",
+        "toy-dataset v1",
+        "Another dataset…",
+    ]
+    QTest.keyClick(data, Qt.Key.Key_Down)
+    until(lambda: not training.counting and panel.start.isEnabled())
+    assert panel.counts.text() == "toy/v1: 4 patients, clips by part: train 2, val 1, test 1"
+
+    # A folder that is no dataset says so; leaving the question leaves the choice.
+    picked = [str(learnable.location), ""]
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: picked.pop(0))
+    for reason in ("expected a manifest.json", "expected a manifest.json"):
+        data.setCurrentIndex(data.count() - 1)
+        data.activated.emit(data.count() - 1)
+        until(lambda: not training.counting)
+        assert reason in panel.reason.text()
+        assert data.currentText() == learnable.location
+    data.activated.emit(1)
+    training.want(steps=4, size="study")
+    until(lambda: not training.counting and panel.start.isEnabled())
+    QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    until(lambda: phase(panel) is Phase.FINISHED)
+    (run,) = runs_folder(learnable).iterdir()
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    assert config["origin"]["sha256"] == frozen.manifest.content_sha256
+    assert config["split"]["test_name"] == "part test"
+    assert run.name in learnable.clip("clip-1").raters()  # the clip on screen was marked
 
 
 def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Cohort) -> None:

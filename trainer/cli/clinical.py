@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
 
-from napari_confseg.store import Cohort
-from trainer.cli.parsing import DONE, REFUSED, absolute, add_command, add_fits_options
+from trainer.cli.parsing import (
+    DATA,
+    DONE,
+    REFUSED,
+    absolute,
+    add_command,
+    add_fits_options,
+    local_path,
+)
 
 if TYPE_CHECKING:
     import argparse
 
     from trainer.cli.parsing import Subparsers
+    from trainer.sources import AnyCohort
     from trainer.study.request import StudyRequest
 
 
@@ -24,17 +32,17 @@ def add(commands: Subparsers) -> None:
         purpose="from planes to findings to outcomes of patients",
         example="confseg-train clinical lung.zarr --table lung-clinical.csv --out clinical/first",
     )
-    parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    parser.add_argument("data", metavar="DATA", help=DATA)
     parser.add_argument(
         "--table",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="CSV",
         help="one line per patient and day, as sample data has it",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="FOLDER",
         help="for models, findings and page; is gone on with",
@@ -76,18 +84,21 @@ def run(arguments: argparse.Namespace) -> int:
     from trainer.clinical.features import known
     from trainer.clinical.outcomes import foretell_all
     from trainer.clinical.report import REPORT, write_report
-    from trainer.clinical.sources import MODELS, all_raters, model_sources, people, rater_sources
+    from trainer.clinical.sources import MODELS, all_raters, model_sources, rater_sources
     from trainer.clinical.table import check_covariates, read_table, rows_before
+    from trainer.sources import open_source
 
-    cohort = absolute(arguments.cohort)
-    opened = Cohort.open(cohort, read_only=True)
-    rows = read_table(arguments.table, opened)
+    source = open_source(arguments.data)
+    rows, left_out = read_table(arguments.table, source)
+    if left_out:
+        what = "Lines of the table left out, of clips that are not frozen"
+        print(f"{what}: {left_out}", file=sys.stderr)
     names = check_covariates(tuple(arguments.covariates))
-    request = None if arguments.no_models else _request(arguments, cohort, people(opened))
+    request = None if arguments.no_models else _request(arguments, source)
     if request and not carry_on(arguments.out / MODELS, request, arguments):
         return REFUSED
     with waiting("Findings", quiet=arguments.json) as tell:
-        sources = rater_sources(arguments.out, opened, rows, tell)
+        sources = rater_sources(arguments.out, source, rows, tell)
         sources += model_sources(arguments.out, request) if request else []
         findings = {s.name: s.findings for s in sources}
         tell(0, 0, "What they foretell")
@@ -96,22 +107,29 @@ def run(arguments: argparse.Namespace) -> int:
         if any(r is not None for r in rows_before(rows)):
             today = known(rows, names, findings, over_time=False)
             alone = foretell_all(rows, {name: today[name] for name in findings})
-    write_report(arguments.out, rows, sources, told, alone, synthetic="truth" in all_raters(opened))
+    write_report(arguments.out, rows, sources, told, alone, synthetic="truth" in all_raters(source))
     if not arguments.json:
         Console().print(f"The page: {arguments.out / REPORT}")
     return DONE
 
 
-def _request(arguments: argparse.Namespace, cohort: str, teachers: tuple[str, ...]) -> StudyRequest:
-    from trainer.cli.plans import all_classes, parse_methods, parse_range
+def _request(arguments: argparse.Namespace, source: AnyCohort) -> StudyRequest:
+    from trainer.cli.plans import (
+        all_classes,
+        all_teachers,
+        folds_of,
+        parse_methods,
+        parse_range,
+    )
+    from trainer.sources import located
     from trainer.study.request import StudyRequest
 
     return StudyRequest(
-        cohort=cohort,
-        classes=all_classes(cohort),
-        panels={"panel": tuple(arguments.raters) or teachers},
+        source=located(source, absolute(arguments.data)),
+        classes=all_classes(source),
+        panels={"panel": tuple(arguments.raters) or all_teachers(source)},
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
-        folds=arguments.folds,
+        folds=folds_of(source, arguments.folds),
         size=arguments.size,
         steps=arguments.steps,
         findings=True,

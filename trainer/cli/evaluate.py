@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.store import Cohort
-from trainer.cli.parsing import DONE, add_command, add_compute_options
+from trainer.cli.parsing import DATA, DONE, add_command, add_compute_options, local_path
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +21,8 @@ def add(commands: Subparsers) -> None:
         purpose="score a fitted model against raters, clip by clip",
         example="confseg-train evaluate runs/first demo.zarr --against truth --thresholds 50 60",
     )
-    parser.add_argument("model", type=Path, metavar="RUN", help="folder of a fit")
-    parser.add_argument("cohort", metavar="COHORT")
+    parser.add_argument("model", type=local_path, metavar="RUN", help="folder of a fit")
+    parser.add_argument("data", metavar="DATA", help=DATA)
     parser.add_argument(
         "--against",
         nargs="+",
@@ -41,9 +39,13 @@ def add(commands: Subparsers) -> None:
         help="confidence from which the rater counts as saying yes",
     )
     parser.add_argument(
-        "--clips", nargs="+", default=[], help="clips to score; those held out if not given"
+        "--clips",
+        nargs="+",
+        default=[],
+        help="clips to score; if not given, those kept for a test "
+        "(a dataset's part test), else those held out",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per case")
+    parser.add_argument("--csv", type=local_path, metavar="FILE", help="write one line per case")
     add_compute_options(parser)
 
 
@@ -52,12 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
     from trainer.cli.terminal import print_evaluation, print_json, waiting
     from trainer.compute import set_threads
     from trainer.evaluate import evaluate
+    from trainer.sources import open_source
 
     set_threads(arguments.threads)
     with waiting("Scoring", quiet=arguments.json) as tell:
         evaluation = evaluate(
             arguments.model,
-            Cohort.open(arguments.cohort, read_only=True),
+            open_source(arguments.data),
             against=arguments.against,
             thresholds=arguments.thresholds,
             clips=arguments.clips,

@@ -1,15 +1,14 @@
-"""``confseg-train fit``: a model learns from a cohort."""
+"""``confseg-train fit``: a model learns from a cohort or a frozen dataset."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.job import FitRequest, RunFolder
+from napari_confseg.job import FitRequest
 from napari_confseg.methods import LEVELS, LOSSES, METHODS, Method
 from napari_confseg.store import Cohort
-from trainer.cli.jobs import carry_out, carry_out_together, is_shared
-from trainer.cli.parsing import absolute, add_command, add_compute_options
+from trainer.cli.jobs import carry_out_new, carry_out_together, is_shared
+from trainer.cli.parsing import DATA, absolute, add_command, add_compute_options, local_path
 
 if TYPE_CHECKING:
     import argparse
@@ -23,11 +22,13 @@ def add(commands: Subparsers) -> None:
         commands,
         "fit",
         run,
-        purpose="fit a model to a cohort",
+        purpose="fit a model to a cohort or dataset, or resume that fit if it was stopped",
         example="confseg-train fit demo.zarr --out runs/first --method threshold:t=60",
     )
-    parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("data", metavar="DATA", help=DATA)
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="RUN", help="folder of the run"
+    )
     parser.add_argument(
         "--rater", help="the model's name in the cohort; the run's name if not given"
     )
@@ -38,7 +39,21 @@ def add(commands: Subparsers) -> None:
         "--raters",
         nargs="+",
         default=[],
-        help="whom to learn from; all readers, but nobody imported",
+        help="whom to learn from; default: all readers of a cohort, all raters of a dataset",
+    )
+    parser.add_argument(
+        "--held-out",
+        nargs="+",
+        default=[],
+        metavar="PATIENT",
+        help="patients kept for a test: not learnt from, not validated on",
+    )
+    parser.add_argument(
+        "--fold",
+        type=int,
+        metavar="K",
+        help="fold of a dataset, from 0, kept for a test; if not given, its parts "
+        "train, val and test decide",
     )
     parser.add_argument(
         "--method",
@@ -70,9 +85,23 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, alone or as one of several processes; refused if it fails."""
-    classes = arguments.classes or [c.name for c in Cohort.open(arguments.cohort).meta.classes]
-    request = FitRequest(
-        cohort=absolute(arguments.cohort),
+    request = _request(arguments)
+    if is_shared():
+        return carry_out_together(arguments.out, request, as_json=arguments.json)
+    return carry_out_new(arguments.out, request, as_json=arguments.json)
+
+
+def _request(arguments: argparse.Namespace) -> FitRequest:
+    from trainer.sources import located, open_source
+
+    source = open_source(arguments.data)
+    frozen = not isinstance(source, Cohort)
+    classes = arguments.classes or [c.name for c in source.meta.classes]
+    return FitRequest(
+        cohort=None if frozen else absolute(arguments.data),
+        # The version, not the dataset: a newer one must not change what a resumed fit reads.
+        dataset=located(source, arguments.data) if frozen else None,
+        fold=arguments.fold,
         rater=arguments.rater or arguments.out.name,
         classes=tuple(classes),
         raters=tuple(arguments.raters),
@@ -86,7 +115,5 @@ def run(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         compile=arguments.compile,
         preview_clip=arguments.preview_clip,
+        held_out=tuple(arguments.held_out),
     )
-    if is_shared():
-        return carry_out_together(arguments.out, request, as_json=arguments.json)
-    return carry_out(RunFolder.create(arguments.out, request), as_json=arguments.json)

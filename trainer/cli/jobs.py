@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from napari_confseg.job import CONFIG, RunFolder
 from trainer.cli.parsing import DONE, REFUSED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_confseg.job import FitRequest, RunFolder
+    from napari_confseg.job import FitRequest, PredictRequest
 
 
 def is_shared() -> bool:
@@ -28,6 +29,18 @@ def carry_out(folder: RunFolder, *, as_json: bool, quiet: bool = False) -> int:
     return REFUSED if result is None else DONE
 
 
+def carry_out_new(path: Path, request: FitRequest | PredictRequest, *, as_json: bool) -> int:
+    """Do what `request` asks in a folder of its own; go on if the same was begun there before.
+
+    What is refused leaves nothing behind that would stand in the way of the next attempt.
+    """
+    folder = RunFolder.begin(path, request)
+    code = carry_out(folder, as_json=as_json)
+    if code != DONE and not (path / CONFIG).exists():
+        folder.withdraw()
+    return code
+
+
 def carry_out_together(path: Path, request: FitRequest | None, *, as_json: bool) -> int:
     """Do it with the other processes of the team; the first of them tells."""
     from trainer import parallel
@@ -38,6 +51,8 @@ def carry_out_together(path: Path, request: FitRequest | None, *, as_json: bool)
             code = carry_out(folder, as_json=as_json, quiet=team.rank > 0)
         if code == DONE:
             team.part()
+        elif request and not team.rank and not (path / CONFIG).exists():
+            RunFolder(path).withdraw()
     except RuntimeError as error:
         if parallel.is_lost(error):
             raise parallel.LOST from error

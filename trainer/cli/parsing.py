@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.subcommands import DONE, REFUSED, WRONG_USAGE, Subparsers, add_command
+from napari_confseg.subcommands import (
+    DONE,
+    REFUSED,
+    WRONG_USAGE,
+    Subparsers,
+    add_command,
+    local_path,
+)
 
 if TYPE_CHECKING:
     import argparse
 
 __all__ = [
+    "DATA",
     "DONE",
     "REFUSED",
     "WRONG_USAGE",
@@ -19,7 +27,10 @@ __all__ = [
     "add_command",
     "add_compute_options",
     "add_fits_options",
+    "local_path",
 ]
+
+DATA = "a cohort (folder or s3:// address), or a frozen dataset (folder that confseg build made)"
 
 
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +41,7 @@ def add_compute_options(parser: argparse.ArgumentParser) -> None:
 
 def add_fits_options(parser: argparse.ArgumentParser) -> None:
     """Let a command be told how it makes its many fits."""
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--folds", type=int, metavar="K", help="default: 5, or a dataset's own")
     parser.add_argument("--size", choices=("study", "quick", "normal"), default="study")
     parser.add_argument("--steps", type=int, help="optimiser steps of each fit")
     parser.add_argument("--jobs", type=int, default=2, help="fits side by side; default: 2")

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from napari_confseg.dataset.as_cohort import FrozenCohort
 from napari_confseg.job import Progress
 from napari_confseg.methods import Method
-from napari_confseg.store import Cohort
 from trainer.cli.terminal import telling
 from trainer.data import find_sources
 from trainer.errors import TrainError
+from trainer.sources import FOLDS, fold_patients
 from trainer.study.report import write_report
 from trainer.study.request import REPORT, StudyRequest
 from trainer.study.run import run_study
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
+
+    from trainer.sources import AnyCohort
 
 
 def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> bool:
@@ -44,9 +47,22 @@ def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace)
     return True
 
 
-def all_classes(cohort: str) -> tuple[str, ...]:
-    """Return the classes of a cohort."""
-    return tuple(c.name for c in Cohort.open(cohort, read_only=True).meta.classes)
+def all_classes(source: AnyCohort) -> tuple[str, ...]:
+    """Return the classes of a cohort or dataset."""
+    return tuple(c.name for c in source.meta.classes)
+
+
+def all_teachers(source: AnyCohort) -> tuple[str, ...]:
+    """Return who is learnt from if nobody is named."""
+    clips = find_sources(source, all_classes(source), ())
+    return tuple(sorted({r.name for clip in clips for r in clip.raters}))
+
+
+def folds_of(source: AnyCohort, asked: int | None) -> int:
+    """Return how many folds there are: a dataset's own, else as many as are asked for."""
+    if asked is None and isinstance(source, FrozenCohort):
+        return len(fold_patients(source))
+    return asked or FOLDS
 
 
 def parse_range(text: str) -> range:
@@ -77,7 +93,7 @@ def parse_methods(texts: Sequence[str], thresholds: Sequence[int]) -> tuple[Meth
     return tuple(methods)
 
 
-def parse_panels(texts: Sequence[str], cohort: str) -> dict[str, tuple[str, ...]]:
+def parse_panels(texts: Sequence[str], source: AnyCohort) -> dict[str, tuple[str, ...]]:
     """Read ``NAME=RATER,...``, or ``RATER`` for a panel of one; all people if nothing is given."""
     panels: dict[str, tuple[str, ...]] = {}
     for text in texts:
@@ -89,6 +105,4 @@ def parse_panels(texts: Sequence[str], cohort: str) -> dict[str, tuple[str, ...]
             raise TrainError(f"Panel {name!r} has no raters", "Write NAME=RATER,RATER.")
     if panels:
         return panels
-    opened = Cohort.open(cohort, read_only=True)
-    people = {r.name for s in find_sources(opened, all_classes(cohort), ()) for r in s.raters}
-    return {"everybody": tuple(sorted(people))}
+    return {"everybody": all_teachers(source)}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.job import PredictRequest, RunFolder
-from trainer.cli.jobs import carry_out
-from trainer.cli.parsing import absolute, add_command, add_compute_options
+from napari_confseg.job import PredictRequest
+from trainer.cli.jobs import carry_out_new
+from trainer.cli.parsing import absolute, add_command, add_compute_options, local_path
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from trainer.cli.parsing import Subparsers
 
@@ -24,14 +24,14 @@ def add(commands: Subparsers) -> None:
         purpose="let a fitted model mark clips of a cohort",
         example="confseg-train predict runs/first demo.zarr",
     )
-    parser.add_argument("model", type=Path, metavar="RUN", help="folder of a fit")
+    parser.add_argument("model", type=local_path, metavar="RUN", help="folder of a fit")
     parser.add_argument("cohort", metavar="COHORT")
     parser.add_argument("--rater", help="the model's name in the cohort; the run's if not given")
     parser.add_argument("--clips", nargs="+", default=[], help="clips to mark; all if not given")
     parser.add_argument(
         "--members",
         nargs="+",
-        type=Path,
+        type=local_path,
         default=[],
         metavar="RUN",
         help="more runs: writes their mean, and what they don't know as "
@@ -45,7 +45,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         metavar="FOLDER",
         help="folder of this job; RUN/predictions/001 and so on",
     )
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
     )
     folder = arguments.out or _unused(arguments.model / "predictions")
-    return carry_out(RunFolder.create(folder, request), as_json=arguments.json)
+    return carry_out_new(folder, request, as_json=arguments.json)
 
 
 def _unused(parent: Path) -> Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import RunFolder
 from trainer.cli.jobs import carry_out, carry_out_together, is_shared
-from trainer.cli.parsing import add_command
+from trainer.cli.parsing import add_command, local_path
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +23,9 @@ def add(commands: Subparsers) -> None:
         purpose="do what a run folder asks; resume it if it was stopped",
         example="confseg-train run runs/first",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with job.json in it")
+    parser.add_argument(
+        "folder", type=local_path, metavar="FOLDER", help="a folder with job.json in it"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.cli.parsing import DONE, REFUSED, absolute, add_command, add_fits_options
+from trainer.cli.parsing import (
+    DATA,
+    DONE,
+    REFUSED,
+    absolute,
+    add_command,
+    add_fits_options,
+    local_path,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +30,10 @@ def add(commands: Subparsers) -> None:
         example="confseg-train study lung.zarr --out studies/first --methods threshold soft "
         "--folds 3",
     )
-    parser.add_argument("cohort", metavar="COHORT", help="folder or s3:// address of a cohort")
+    parser.add_argument("data", metavar="DATA", help=DATA)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="STUDY",
         help="folder of the study; goes on with one that is there",
@@ -63,19 +70,21 @@ def run(arguments: argparse.Namespace) -> int:
     from trainer.cli.plans import (
         all_classes,
         carry_on,
+        folds_of,
         parse_methods,
         parse_panels,
         parse_range,
     )
+    from trainer.sources import located, open_source
     from trainer.study.request import StudyRequest
 
-    cohort = absolute(arguments.cohort)
+    source = open_source(arguments.data)
     request = StudyRequest(
-        cohort=cohort,
-        classes=tuple(arguments.classes) or all_classes(cohort),
-        panels=parse_panels(arguments.panels, cohort),
+        source=located(source, absolute(arguments.data)),
+        classes=tuple(arguments.classes) or all_classes(source),
+        panels=parse_panels(arguments.panels, source),
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
-        folds=arguments.folds,
+        folds=folds_of(source, arguments.folds),
         seeds=arguments.seeds,
         size=arguments.size,
         steps=arguments.steps,

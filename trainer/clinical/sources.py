@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_confseg.store import Cohort
     from trainer.clinical.table import Row
+    from trainer.sources import AnyCohort
     from trainer.study.request import StudyRequest
 
 MODELS, RATERS = "models", "raters"
@@ -42,20 +42,20 @@ class Source:
     where: tuple[str, ...]
 
 
-def all_raters(cohort: Cohort) -> set[str]:
-    """Return the names of all raters of the cohort."""
+def all_raters(cohort: AnyCohort) -> set[str]:
+    """Return the names of all raters."""
     return {r for name in cohort.clips() for r in cohort.clip(name).raters()}
 
 
-def people(cohort: Cohort) -> tuple[str, ...]:
+def people(cohort: AnyCohort) -> tuple[str, ...]:
     """Return the readers of the cohort, but nobody whose marks were imported."""
-    clips = map(cohort.clip, cohort.clips())
+    clips = [cohort.clip(name) for name in cohort.clips()]
     found = {r for c in clips for r in c.raters() if c.rater(r).meta.learnt}
     return tuple(sorted(found))
 
 
 def rater_sources(
-    out: Path, cohort: Cohort, rows: Sequence[Row], tell: Callable[[int, int, str], None]
+    out: Path, cohort: AnyCohort, rows: Sequence[Row], tell: Callable[[int, int, str], None]
 ) -> list[Source]:
     """Return the findings of truth and people, made once and kept beside the runs."""
     classes = {c.name: i for i, c in enumerate(cohort.meta.classes)}

@@ -7,9 +7,10 @@ One line per patient and day. What is known on that day may foretell; what is kn
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_confseg.dataset.as_cohort import FrozenCohort
 from napari_confseg.store import Problem
 from trainer.errors import TrainError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from napari_confseg.store import Cohort
+    from trainer.sources import AnyCohort
 
 OUTCOMES = ("sf", "sf_followup", "readmitted_30d")
 COVARIATES = ("age", "sex")
@@ -80,8 +81,15 @@ class Row:
 COLUMNS = tuple(Row.__dataclass_fields__)
 
 
-def read_table(path: Path, cohort: Cohort) -> list[Row]:
-    """Read and check the table of a cohort.
+def read_table(path: Path, source: AnyCohort) -> tuple[list[Row], int]:
+    """Read and check the table of a cohort; of a dataset, take what is of its clips.
+
+    Returns
+    -------
+    rows : list of Row
+        Of a dataset, without the clips that it does not hold.
+    left_out : int
+        Lines of which a dataset holds no clip.
 
     Raises
     ------
@@ -95,6 +103,7 @@ def read_table(path: Path, cohort: Cohort) -> list[Row]:
             lines = list(enumerate(reader, 2))
     except OSError as error:
         raise TrainError(f"The table {path} can't be read: {error}", "Name another.") from error
+    left_out = 0
     problems = list(_header_problems(header))
     rows: list[Row] = []
     if not problems:
@@ -103,7 +112,11 @@ def read_table(path: Path, cohort: Cohort) -> list[Row]:
             problems += found
             if not found:
                 rows.append(_row(line))
-        problems += _together(rows, cohort)
+        whole = len(rows)
+        if isinstance(source, FrozenCohort):
+            rows = list(_held(rows, source))
+        problems += _together(rows, source)
+        left_out = whole - len(rows)
     if not lines:
         problems.append(Problem("empty", path.name, "a line per patient and day", "none"))
     if problems:
@@ -112,7 +125,17 @@ def read_table(path: Path, cohort: Cohort) -> list[Row]:
             f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
             "Mend the table and run it again.",
         )
-    return rows
+    return rows, left_out
+
+
+def _held(rows: Sequence[Row], source: FrozenCohort) -> Iterator[Row]:
+    """Yield the rows of which the dataset holds a clip, with the clips that it holds."""
+    there = set(source.clips())
+    for row in rows:
+        kept = [(c, z) for c, z in zip(row.clips, row.zones, strict=True) if c in there]
+        if kept:
+            clips, zones = zip(*kept, strict=True)
+            yield replace(row, clips=clips, zones=zones)
 
 
 def rows_before(rows: Sequence[Row]) -> list[int | None]:
@@ -241,7 +264,7 @@ def _row(line: dict[str, str]) -> Row:
     )
 
 
-def _together(rows: list[Row], cohort: Cohort) -> Iterator[Problem]:
+def _together(rows: list[Row], cohort: AnyCohort) -> Iterator[Problem]:
     """Look for what only several lines, or table and cohort, tell together."""
     names = set(cohort.clips())
     line_of: dict[str, Row] = {}

@@ -13,10 +13,11 @@ import numpy as np
 
 from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
-from napari_confseg.store import EXCLUDED, Cohort, Status
+from napari_confseg.store import EXCLUDED, Status
 from napari_confseg.store.backend import write_durably
 from trainer.data import class_indices, read_frames
 from trainer.evaluate import DECISION
+from trainer.sources import opened
 from trainer.study.scores import LEVELS, SCORES, dice_by_level
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.predict import Predictor
+    from trainer.sources import AnyCohort
 
 TABLES, TABLE_CSV = "tables.npz", "scores.csv"
 SMALLEST = 10
@@ -106,7 +108,7 @@ class Measured:
 
 
 def measure(
-    predictor: Predictor, cohort: Cohort, clips: Sequence[str], references: Sequence[str]
+    predictor: Predictor, source: AnyCohort, clips: Sequence[str], references: Sequence[str]
 ) -> Measured:
     """Predict the clips and compare, in the frames' own pixels, with each reference's planes.
 
@@ -114,20 +116,20 @@ def measure(
     ----------
     predictor : Predictor
         The model.
-    cohort : Cohort
+    source : Cohort or FrozenCohort
         Where the clips are.
     clips, references : sequence of str
         What to predict, and the raters to compare with, on the frames that these have reviewed.
     """
     classes = predictor.config.classes
-    indices = tuple(class_indices(cohort, classes))
+    indices = tuple(class_indices(source, classes))
     shape = (len(clips), len(classes), len(references))
     tables = np.zeros((*shape, VALUES, VALUES), np.int64)
     distances, presence = np.zeros((*shape, 2)), np.zeros(shape[:2])
     for i, name in enumerate(clips):
-        clip = cohort.clip(name)
+        clip = source.clip(name)
         said = {
-            r: reading(cohort.location, name, rater, indices)
+            r: reading(source.location, name, rater, indices)
             for r, rater in enumerate(references)
             if rater in clip.raters()
         }
@@ -144,7 +146,7 @@ def measure(
                     for c in np.flatnonzero(reviewed[t]):
                         tables[i, c, r] += joint_histogram(percent[c], planes[t, c])
                         distances[i, c, r] += _distance(percent[c], planes[t, c])
-    patients = tuple(cohort.clip(name).meta.patient for name in clips)
+    patients = tuple(source.clip(name).meta.patient for name in clips)
     return Measured(tuple(clips), patients, classes, tuple(references), tables, distances, presence)
 
 
@@ -156,7 +158,7 @@ def reading(
 
     Kept, for the many fits that a worker measures on the same few clips.
     """
-    read = Cohort.open(location, read_only=True).clip(clip).rater(rater)
+    read = opened(location).clip(clip).rater(rater)
     planes = np.stack([read.read_planes(index) for index in indices], 1)
     return planes, read.read_status()[:, indices] == Status.REVIEWED
 

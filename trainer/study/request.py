@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_confseg.dataset.splits import folds
+from napari_confseg.dataset.frozen import is_dataset
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import Method
-from napari_confseg.store import Cohort
 from napari_confseg.store.schema import Slug
 from trainer.data import class_indices, find_sources
 from trainer.errors import TrainError
+from trainer.sources import FOLDS, deal_folds, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 REQUEST, RUNS, NUMBERS, REPORT = "study.json", "runs", "numbers.csv", "report.html"
@@ -30,8 +28,8 @@ class StudyRequest(BaseModel):
 
     Attributes
     ----------
-    cohort : str
-        Location of the cohort.
+    source : str
+        Location of a cohort, or of a version of a frozen dataset.
     classes : tuple of str
         Classes to learn.
     panels : dict
@@ -40,7 +38,7 @@ class StudyRequest(BaseModel):
         What to compare.
     folds, seeds : int
         Parts that the patients are dealt into, each held out once; and how often all is repeated,
-        with other parts and other initial weights.
+        with other initial weights and, on a cohort, other parts. A dataset's folds are its own.
     size : str
         Of the network.
     steps : int or None
@@ -50,11 +48,11 @@ class StudyRequest(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    cohort: str
+    source: str
     classes: tuple[Slug, ...] = Field(min_length=1)
     panels: dict[Slug, tuple[Slug, ...]] = Field(min_length=1)
     methods: tuple[Method, ...] = Field(min_length=1)
-    folds: int = Field(default=5, ge=2)
+    folds: int = Field(default=FOLDS, ge=2)
     seeds: int = Field(default=1, ge=1)
     size: Literal["study", "quick", "normal"] = "study"
     steps: int | None = Field(default=None, ge=1)
@@ -93,8 +91,11 @@ class Fit:
 
     def request(self, study: StudyRequest) -> FitRequest:
         """Return what the trainer is asked for; one thread and fp32, so that runs repeat."""
+        frozen = is_dataset(study.source)
         return FitRequest(
-            cohort=study.cohort,
+            cohort=None if frozen else study.source,
+            dataset=study.source if frozen else None,
+            fold=self.fold if frozen else None,
             rater=slug(self.method),
             classes=study.classes,
             raters=self.raters,
@@ -104,7 +105,7 @@ class Fit:
             seed=self.seed,
             steps=study.steps,
             threads=1,
-            held_out=self.held_out,
+            held_out=() if frozen else self.held_out,
             precision="fp32",
         )
 
@@ -112,17 +113,20 @@ class Fit:
 def plan(study: StudyRequest) -> list[Fit]:
     """Return all fits, fold by fold: what is there of a stopped study covers all methods.
 
-    Folds keep patients whole and classes as frequent in each as in all (by any rater's marks), and
-    are the same for all panels and methods: only so can scores be compared patient by patient.
+    A dataset's folds are the ones it was frozen with. Those of a cohort keep patients whole and
+    classes as frequent in each as in all (by any rater's marks), and are the same for all panels
+    and methods: only so can scores be compared patient by patient.
 
     Raises
     ------
     TrainError
         If a rater or class is unknown, or there are too few patients.
     """
-    cohort = Cohort.open(study.cohort, read_only=True)
+    source = open_source(study.source)
     panel_raters = sorted({r for raters in study.panels.values() for r in raters})
-    dealt = [deal(cohort, study, panel_raters, seed) for seed in range(study.seeds)]
+    clips = find_sources(source, study.classes, panel_raters)
+    indices = class_indices(source, study.classes)
+    dealt = [deal_folds(source, clips, indices, study.folds, seed) for seed in range(study.seeds)]
     return [
         Fit(panel, method, fold, seed, raters, held_out)
         for seed, parts in enumerate(dealt)
@@ -130,24 +134,6 @@ def plan(study: StudyRequest) -> list[Fit]:
         for panel, raters in study.panels.items()
         for method in study.methods
     ]
-
-
-def deal(
-    cohort: Cohort, study: StudyRequest, raters: Sequence[str], seed: int
-) -> list[tuple[str, ...]]:
-    """Return the patients of each fold."""
-    sources = find_sources(cohort, study.classes, raters)
-    indices = class_indices(cohort, study.classes)
-    patients = [s.clip.meta.patient for s in sources]
-    if len(set(patients)) < study.folds + 1:
-        raise TrainError(
-            f"{len(set(patients))} patients can't be dealt into {study.folds} folds with some left "
-            "to validate on",
-            "Ask for fewer folds, or add patients.",
-        )
-    marked = np.array([s.marked(indices).any(0) for s in sources])
-    dealt = folds(patients, marked, study.folds, seed=seed)
-    return [tuple(sorted({patients[i] for i in dealt.items(name)})) for name in dealt.names]
 
 
 def open_study(folder: Path, asked: StudyRequest | None = None) -> StudyRequest:

@@ -50,8 +50,9 @@ def run_study(
     TrainError
         If the study can't be met, or a fit failed: the others are finished first.
     """
+    # Planned before it is written down: what is refused must not stand in the way afterwards.
+    fits = plan(asked or open_study(folder))
     study = open_study(folder, asked)
-    fits = plan(study)
     left = [fit for fit in fits if not is_complete(folder, fit)]
     done = len(fits) - len(left)
     tell(done, len(fits), "Fitting" if left else "All fits are there", None)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_confseg.job import REQUEST, Failed, JobError, RunFolder
-from napari_confseg.store import Cohort, StoreError
+from napari_confseg.store import StoreError
 from trainer.checkpoint import STATE
 from trainer.errors import TrainError
 from trainer.findings import FINDINGS_CSV, model_findings, write_findings
 from trainer.predict import Predictor
 from trainer.run_job import execute
+from trainer.sources import opened
 from trainer.study.measure import TABLE_CSV, TABLES, measure, write_scores
 from trainer.study.request import RUNS, open_study
 
@@ -80,35 +81,30 @@ def carry_out(folder: Path, fit: Fit) -> str:
 
 
 def _score(run: RunFolder, study: StudyRequest, fit: Fit) -> None:
-    cohort = _cohort(study.cohort)
-    clips = [name for name in cohort.clips() if _patient(study.cohort, name) in fit.held_out]
+    source = opened(study.source)
+    clips = [name for name in source.clips() if _patient(study.source, name) in fit.held_out]
     predictor = Predictor.load(run.path, "cpu")
-    measured = measure(predictor, cohort, clips, [*truths(study.cohort), *fit.raters])
+    measured = measure(predictor, source, clips, [*truths(study.source), *fit.raters])
     measured.save(run.path / TABLES)
     if study.findings:
-        found = {name: model_findings(cohort.clip(name), predictor) for name in clips}
+        found = {name: model_findings(source.clip(name), predictor) for name in clips}
         write_findings(found, run.path / FINDINGS_CSV)
     write_scores(measured, run.path / TABLE_CSV)
 
 
-@lru_cache(maxsize=4)
-def _cohort(location: str) -> Cohort:
-    return Cohort.open(location, read_only=True)
-
-
 @lru_cache(maxsize=4096)
 def _patient(location: str, clip: str) -> str:
-    return _cohort(location).clip(clip).meta.patient
+    return opened(location).clip(clip).meta.patient
 
 
 @lru_cache(maxsize=4)
 def truths(location: str) -> tuple[str, ...]:
-    """Return the raters of the cohort that know the truth; none in a cohort of patients."""
-    cohort = _cohort(location)
+    """Return the raters that know the truth; none of patients who are not synthetic."""
+    source = opened(location)
     return tuple(
         name
         for name in TRUTHS
-        if all(name in cohort.clip(clip).raters() for clip in cohort.clips())
+        if all(name in source.clip(clip).raters() for clip in source.clips())
     )
 
 

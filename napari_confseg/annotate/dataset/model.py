@@ -33,6 +33,7 @@ from napari_confseg.annotate.dataset.results import (
     list_versions,
     preview_consensus,
 )
+from napari_confseg.annotate.train.inventory import datasets_folder
 from napari_confseg.dataset.build import BuildStopped, build, changed_sources
 from napari_confseg.dataset.diff import compare as compare_versions
 from napari_confseg.dataset.frozen import Dataset
@@ -140,8 +141,7 @@ class DatasetModel:
         if cohort is None:
             self._set(DatasetState())
             return
-        place = _beside(cohort)
-        build_wish = BuildWish(out=str(place / f"{cohort.meta.name}-dataset"))
+        build_wish = BuildWish(out=str(datasets_folder(cohort)))
         self._set(
             DatasetState(
                 clips=tuple(cohort.clips()),
@@ -413,9 +413,3 @@ class DatasetModel:
     def _set(self, state: DatasetState) -> None:
         self.state = state
         self.changed.emit(state)
-
-
-def _beside(cohort: Cohort) -> Path:
-    """Return the folder a cohort is in; the person's own where it is no folder."""
-    root = getattr(cohort.store, "root", None)
-    return Path(root).parent if root else Path.home()

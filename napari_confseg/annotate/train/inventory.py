@@ -1,21 +1,26 @@
-"""What a cohort holds to learn from: which frames who has reviewed for which class."""
+"""What a cohort or a frozen dataset holds to learn from: who has reviewed which frames."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.dataset.as_cohort import FrozenCohort
+from napari_confseg.dataset.frozen import versions
+from napari_confseg.dataset.holdout import LEARN
 from napari_confseg.store import RATER_KINDS, Status, StoreError, kind_rank
+from napari_confseg.store.backend import local_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Cohort, RaterKind
+    from napari_confseg.store import ClassSpec, Cohort, RaterKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class Reviewed:
 
 @dataclass(frozen=True, eq=False)
 class LabelInventory:
-    """All that has been reviewed in a cohort, models left out: nobody learns from himself.
+    """All that has been reviewed, a cohort's models left out: nobody learns from himself.
 
     Attributes
     ----------
@@ -92,10 +97,76 @@ class LabelInventory:
         return LabelInventory((*others, entry), tuple(sorted({*self.clips, entry.clip})))
 
 
-def survey(cohort: Cohort) -> LabelInventory:
-    """Read what has been reviewed in `cohort`. Clips and raters that cannot be read count nothing.
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """What a version of a frozen dataset holds to learn from.
 
-    A few small files for each rater of each clip: run it beside the window, not in it.
+    Attributes
+    ----------
+    location : str
+        Of the version.
+    name : str
+        For people: ``"ward-dataset/v2"``.
+    classes : tuple of ClassSpec
+        Its classes, numbered as the columns of what is reviewed.
+    learnable : LabelInventory
+        What is reviewed in it.
+    parts : tuple of (str, int)
+        Names of its parts, and the number of clips in each.
+    cohort_id : str
+        Identity of the cohort that it was built from.
+    problem : str
+        Why it can't be learnt from; empty if it can.
+    """
+
+    location: str
+    name: str = ""
+    classes: tuple[ClassSpec, ...] = ()
+    learnable: LabelInventory = LabelInventory()
+    parts: tuple[tuple[str, int], ...] = ()
+    cohort_id: str = ""
+    problem: str = ""
+
+
+def datasets_folder(cohort: Cohort) -> Path:
+    """Return where a cohort's datasets are built unless another folder is chosen: beside it."""
+    root = local_root(cohort.store)
+    return (root.parent if root else Path.home()) / f"{cohort.meta.name}-dataset"
+
+
+def frozen_versions(cohort: Cohort) -> tuple[tuple[str, str], ...]:
+    """Return (location, what people read) of the versions beside a cohort, newest first."""
+    folder = datasets_folder(cohort)
+    return tuple((str(folder / f"v{n}"), f"{folder.name} v{n}") for n in reversed(versions(folder)))
+
+
+def survey_dataset(location: str) -> Frozen:
+    """Read what a frozen dataset holds. Like :func:`survey`, run it beside the window."""
+    try:
+        source = FrozenCohort.open(location)
+        split = source.dataset.manifest.split
+        counts = tuple((p, sum(v == p for v in split.of_clip.values())) for p in split.names)
+        problem = ""
+        if not set(LEARN) & set(split.names):
+            problem = f"{source.meta.name} has no part called train: build it with one."
+        return Frozen(
+            source.location,
+            source.meta.name,
+            source.meta.classes,
+            survey(source),
+            counts,
+            source.meta.cohort_id,
+            problem,
+        )
+    except (StoreError, OSError) as error:
+        return Frozen(location, problem=str(error).splitlines()[0])
+
+
+def survey(cohort: Cohort | FrozenCohort) -> LabelInventory:
+    """Read what has been reviewed. Clips and raters that cannot be read count nothing.
+
+    Models are left out of a cohort's; a dataset's were chosen. A few small files for each rater of
+    each clip: run it beside the window, not in it.
     """
     entries = []
     clips = cohort.clips()
@@ -105,7 +176,8 @@ def survey(cohort: Cohort) -> LabelInventory:
             for rater_name in clip.raters():
                 with suppress(StoreError):
                     rater = clip.rater(rater_name)
-                    if not RATER_KINDS[rater.meta.kind].teaches:
+                    of_model = not RATER_KINDS[rater.meta.kind].teaches
+                    if of_model and not isinstance(cohort, FrozenCohort):
                         continue
                     frames = rater.read_status() == Status.REVIEWED
                     entries.append(

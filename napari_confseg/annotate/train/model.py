@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
 
-from napari_confseg.annotate.train.inventory import LabelInventory, Reviewed, survey
+from napari_confseg.annotate.train.inventory import (
+    Frozen,
+    LabelInventory,
+    Reviewed,
+    frozen_versions,
+    survey,
+    survey_dataset,
+)
 from napari_confseg.annotate.train.next_run import (
     Plan,
     Reality,
@@ -51,6 +58,8 @@ class TrainingState:
         What the person has chosen for the next run.
     plan : Plan
         What comes of it.
+    datasets : tuple of (str, str)
+        Frozen versions to choose from: where, and what people read.
     devices : tuple of (str, str)
         Devices to choose from, with what people read.
     runs : tuple of RunState
@@ -68,6 +77,7 @@ class TrainingState:
 
     wish: Wish = field(default_factory=Wish)
     plan: Plan = field(default_factory=Plan)
+    datasets: tuple[tuple[str, str], ...] = ()
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
     runs: tuple[RunState, ...] = ()
     watched: RunState | None = None
@@ -104,23 +114,26 @@ class Training:
         self._polls = 0
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
         self._surveying: Future[LabelInventory] | None = None
+        self._frozen: Frozen | None = None
+        self._thawing: Future[Frozen] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
 
     # ---- what is open ---------------------------------------------------------------------
 
     def open(self, cohort: Cohort | None) -> None:
-        """Show the runs of `cohort`; a choice of classes and raters belongs to the old one."""
+        """Show the runs of `cohort`; a choice of data, classes, raters belongs to the old one."""
         self._cohort = cohort
-        self._learnable, self._surveying = None, None
+        self._learnable = self._surveying = self._frozen = self._thawing = None
         self._watches, self._predictions, self._told = {}, {}, {}
         self._watched = self._clip = None
-        wish = replace(self.state.wish, classes=None, raters=None)
-        self.state = replace(self.state, wish=wish, shown=False, problem="")
+        wish = replace(self.state.wish, dataset=None, classes=None, raters=None)
+        self.state = replace(self.state, wish=wish, datasets=(), shown=False, problem="")
         if cohort is not None:
             if self._finding is None:
                 self._finding = self._aside.submit(find_devices)
             self.survey()
             self._look_for_runs()
+            self.state = replace(self.state, datasets=frozen_versions(cohort))
             self._watched = next(iter(self._watches), None)
         self._settle()
 
@@ -153,6 +166,12 @@ class Training:
 
     def want(self, **changes: Any) -> None:
         """Change fields of the wish; see :class:`~napari_confseg.annotate.train.next_run.Wish`."""
+        if "dataset" in changes and changes["dataset"] != self.state.wish.dataset:
+            # Classes and raters were chosen of the other data.
+            changes = {"classes": None, "raters": None} | changes
+            self._frozen = self._thawing = None
+            if changes["dataset"] is not None:
+                self._thawing = self._aside.submit(survey_dataset, changes["dataset"])
         self.state = replace(self.state, wish=replace(self.state.wish, **changes))
         self._settle(force=True)
 
@@ -249,7 +268,7 @@ class Training:
     @property
     def counting(self) -> bool:
         """Whether reviewed frames or devices are still being counted beside the window."""
-        return self._surveying is not None or self._finding is not None
+        return any(f is not None for f in (self._surveying, self._finding, self._thawing))
 
     @property
     def live(self) -> bool:
@@ -262,12 +281,16 @@ class Training:
         self._polls += 1
         if self._polls % LOOK_FOR_NEW_RUNS == 0:
             self._look_for_runs()
+            self.look_for_datasets()
         for watch in [*self._watches.values(), *self._predictions.values()]:
             if watch.state.phase.live or watch is self._watch:
                 watch.poll()
         if self._surveying is not None and self._surveying.done():
             surveying, self._surveying = self._surveying, None
             self._learnable = surveying.result()
+        if self._thawing is not None and self._thawing.done():
+            thawing, self._thawing = self._thawing, None
+            self._frozen = thawing.result()
         if self._finding is not None and self._finding.done():
             self.state = replace(self.state, devices=self._finding.result())
             self._finding = None
@@ -278,6 +301,13 @@ class Training:
         if self._cohort is not None:
             self._watches = found_runs(runs_folder(self._cohort), self._watches)
 
+    def look_for_datasets(self) -> None:
+        """List what has been frozen beside the cohort by now."""
+        if self._cohort is not None:
+            found = frozen_versions(self._cohort)
+            if found != self.state.datasets:
+                self._settle(datasets=found)
+
     def _settle(self, *, force: bool = False, **changes: Any) -> None:
         """Work out the state anew, with fields changed, and tell of it if it differs."""
         runs = tuple(w.state for w in self._watches.values())
@@ -286,6 +316,7 @@ class Training:
             location=self._cohort.location if self._cohort else "",
             read_only=self._cohort.store.read_only if self._cohort else False,
             learnable=self._learnable,
+            frozen=self._frozen,
             busy=next((r.name for r in runs if r.phase.live), ""),
             trainer=self._trainer,
         )

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import METHODS, Method
-from napari_confseg.store import rater_label
+from napari_confseg.store import RATER_KINDS, rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_confseg.annotate.train.inventory import LabelInventory
+    from napari_confseg.annotate.train.inventory import Frozen, LabelInventory
     from napari_confseg.store import CohortMeta
 
 SIZES: Final = {
@@ -30,6 +30,9 @@ SIZES: Final = {
     "normal": "The full network: best left running, or on a GPU.",
 }
 
+FROZEN_TEACHERS: Final = tuple(kind for kind in RATER_KINDS if kind != "truth")
+"""Kinds of raters in a dataset that are learnt from unless others are chosen."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -37,6 +40,8 @@ class Wish:
 
     Attributes
     ----------
+    dataset : str or None
+        Location of a version of a frozen dataset to learn from; the open cohort if None.
     classes, raters : frozenset of str or None
         What to learn, and from whom.
     method : str
@@ -50,6 +55,7 @@ class Wish:
         As in :class:`~napari_confseg.job.FitRequest`. Only scripts ask for a number of steps.
     """
 
+    dataset: str | None = None
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
     method: str = "relative-threshold"
@@ -75,6 +81,8 @@ class Reality:
         Whether nothing can be written into it.
     learnable : LabelInventory or None
         What it holds to learn from; None while that is being counted.
+    frozen : Frozen or None
+        The dataset that was wished for; None while it is being counted.
     busy : str
         Name of a run that is at work already; empty if none.
     trainer : bool
@@ -85,6 +93,7 @@ class Reality:
     location: str = ""
     read_only: bool = False
     learnable: LabelInventory | None = None
+    frozen: Frozen | None = None
     busy: str = ""
     trainer: bool = True
 
@@ -132,16 +141,24 @@ class Plan:
 def plan(wish: Wish, reality: Reality) -> Plan:
     """Return what the next run would be. Pure.
 
-    Where no choice was made, everything that people have reviewed is learnt from all of them.
+    Where no choice was made, everything that people have reviewed is learnt from all of them; of a
+    frozen dataset, from everybody in it but the truth.
     """
-    cohort, learnable = reality.cohort, reality.learnable
+    cohort, learnable, frozen = reality.cohort, reality.learnable, reality.frozen
     if cohort is None:
         return Plan(reason="Open a cohort in the Annotate panel first.")
-    if learnable is None:
+    if wish.dataset is None:
+        frozen = None
+    elif frozen is not None:
+        learnable = frozen.learnable
+        if frozen.problem:
+            return Plan(reason=frozen.problem)
+    if learnable is None or (wish.dataset and frozen is None):
         return Plan(reason="Counting reviewed frames…")
+    specs = frozen.classes if frozen else cohort.classes
     raters = _rater_choices(wish, learnable)
     chosen = [r.name for r in raters if r.chosen]
-    frames = learnable.frames_by_class(chosen, len(cohort.classes))
+    frames = learnable.frames_by_class(chosen, len(specs))
     classes = tuple(
         Choice(
             c.name,
@@ -150,16 +167,17 @@ def plan(wish: Wish, reality: Reality) -> Plan:
             int(n),
             bool(n) and (wish.classes is None or c.name in wish.classes),
         )
-        for c, n in zip(cohort.classes, frames, strict=True)
+        for c, n in zip(specs, frames, strict=True)
     )
     names = tuple(c.name for c in classes if c.chosen)
     method, wrong = _method(wish)
-    reason = _reason(reality, raters, classes) or wrong
-    counts = _counts(learnable)
+    reason = _reason(reality, raters, classes) or _strange_classes(cohort, names) or wrong
+    counts = _frozen_counts(frozen) if frozen else _counts(learnable)
     if reason or method is None:
         return Plan(classes, raters, reason=reason, counts=counts)
     request = FitRequest(
         cohort=reality.location,
+        dataset=frozen.location if frozen else None,
         rater="new",
         classes=names,
         raters=tuple(chosen),
@@ -168,14 +186,16 @@ def plan(wish: Wish, reality: Reality) -> Plan:
         device=wish.device,
         steps=wish.steps,
     )
-    indices = [c.index for c in cohort.classes if c.name in names]
-    caution = ""
+    indices = [c.index for c in specs if c.name in names]
+    cautions = []
+    if frozen and frozen.cohort_id != cohort.cohort_id:
+        cautions.append(f"{frozen.name} was built from another cohort than the open one.")
     if len(learnable.patients(chosen, indices)) < 2:
-        caution = (
+        cautions.append(
             "Only one patient is reviewed: the model is checked on the patient it learns from, "
             "so its scores will look better than they are."
         )
-    return Plan(classes, raters, request, caution=caution, counts=counts)
+    return Plan(classes, raters, request, caution=" ".join(cautions), counts=counts)
 
 
 def _method(wish: Wish) -> tuple[Method | None, str]:
@@ -200,10 +220,27 @@ def _counts(learnable: LabelInventory) -> str:
     )
 
 
+def _frozen_counts(frozen: Frozen) -> str:
+    patients = len({e.patient for e in frozen.learnable.entries})
+    parts = ", ".join(f"{name} {n}" for name, n in frozen.parts)
+    return f"{frozen.name}: {patients} patient{'s' * (patients != 1)}, clips by part: {parts}"
+
+
+def _strange_classes(cohort: CohortMeta, names: tuple[str, ...]) -> str:
+    """Return why the model could not mark the open cohort; empty if it could."""
+    there = {c.name for c in cohort.classes}
+    strange = [n for n in names if n not in there]
+    if not strange:
+        return ""
+    return f"The open cohort has no class {', '.join(strange)}: the model could not mark its clips."
+
+
 def _rater_choices(wish: Wish, learnable: LabelInventory) -> tuple[Choice, ...]:
     found = learnable.raters()
     # What came from a file is never learnt from unless it is ticked.
     default = {name for name, e in found.items() if e.learnt}
+    if wish.dataset is not None:
+        default = {name for name, e in found.items() if e.kind in FROZEN_TEACHERS} or set(found)
     chosen = default if wish.raters is None else wish.raters
     titles = {name: rater_label(name, e.label, e.kind) for name, e in found.items()}
     return tuple(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_confseg.annotate.train.next_run import SIZES
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
@@ -118,6 +127,10 @@ def _lines(label: QLabel, n: int) -> QLabel:
     return label
 
 
+THIS_COHORT: Final = "This cohort, as it is now"
+ANOTHER_FOLDER: Final = "Another dataset…"
+
+
 class PlanForm(QWidget):  # type: ignore[misc]
     """Shows a plan and asks for changes of the wish: `wished` carries its changed fields."""
 
@@ -125,6 +138,14 @@ class PlanForm(QWidget):  # type: ignore[misc]
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
+        self.data = chooser(
+            "Learn from the open cohort as it is now, or from a frozen dataset: its frames, its "
+            "raters, its parts"
+        )
+        self.data.setAccessibleName("Data")
+        self.data.activated.connect(self._on_data)
+        self._listed: tuple[tuple[str | None, str], ...] = ()
+        self._chosen = 0
         self.classes = Choices("Learn")
         self.classes.chosen.connect(lambda names: self.wished.emit({"classes": names}))
         self.raters = Choices("Learn from")
@@ -155,6 +176,10 @@ class PlanForm(QWidget):  # type: ignore[misc]
         form.addRow("&Device", self.device)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        data = QFormLayout()
+        data.setContentsMargins(0, 0, 0, 0)
+        data.addRow("D&ata", self.data)
+        layout.addLayout(data)
         self._headings = [QLabel("Classes"), QLabel("Learn from")]
         for heading, choices in zip(self._headings, (self.classes, self.raters), strict=True):
             layout.addWidget(heading)
@@ -165,6 +190,7 @@ class PlanForm(QWidget):  # type: ignore[misc]
     def show_state(self, state: TrainingState) -> None:
         """Show the wish and what comes of it."""
         wish = state.wish
+        self._show_data(state)
         self.classes.show_choices(state.plan.classes)
         self.raters.show_choices(state.plan.raters)
         self._headings[0].setVisible(bool(state.plan.classes))
@@ -177,3 +203,31 @@ class PlanForm(QWidget):  # type: ignore[misc]
             for name, text in state.devices:
                 self.device.addItem(text, name)
         select(self.device, wish.device)
+
+    def _show_data(self, state: TrainingState) -> None:
+        chosen = state.wish.dataset
+        listed: tuple[tuple[str | None, str], ...] = ((None, THIS_COHORT), *state.datasets)
+        if chosen not in [place for place, _ in listed]:
+            listed = (*listed, (chosen, str(chosen)))
+        if listed != self._listed:
+            self._listed = listed
+            self.data.clear()
+            for place, text in listed:
+                self.data.addItem(text, place)
+                self.data.setItemData(
+                    self.data.count() - 1, place or "", Qt.ItemDataRole.ToolTipRole
+                )
+            self.data.addItem(ANOTHER_FOLDER)
+        self._chosen = [place for place, _ in listed].index(chosen)
+        self.data.setCurrentIndex(self._chosen)
+
+    def _on_data(self, index: int) -> None:
+        if index < len(self._listed):
+            self.wished.emit({"dataset": self._listed[index][0]})
+            return
+        begin = str(Path(self._listed[1][0] or "").parent) if len(self._listed) > 1 else ""
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a frozen dataset", begin)
+        if folder:
+            self.wished.emit({"dataset": folder})
+        else:  # the entry that asked for it is no choice
+            self.data.setCurrentIndex(self._chosen)

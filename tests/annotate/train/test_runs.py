@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.train import run_monitor
-from napari_confseg.annotate.train.inventory import LabelInventory, Reviewed, survey
+from napari_confseg.annotate.train.inventory import (
+    LabelInventory,
+    Reviewed,
+    datasets_folder,
+    frozen_versions,
+    survey,
+    survey_dataset,
+)
 from napari_confseg.annotate.train.model import Training
 from napari_confseg.annotate.train.next_run import Reality, Wish, plan
 from napari_confseg.annotate.train.run_monitor import (
@@ -26,6 +33,8 @@ from napari_confseg.annotate.train.run_monitor import (
     runs_folder,
 )
 from napari_confseg.annotate.train.runs import Phase, Record, Signs, fold, in_words, resolve
+from napari_confseg.dataset.build import build
+from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import (
     LOG,
     REQUEST,
@@ -429,6 +438,82 @@ def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
     assert made.request.raters == ("bob",)
     assert (made.request.method, made.request.size) == (Method.parse("soft+semimetric"), "normal")
     assert "Only one patient" in made.caution
+
+
+def freeze(there: Cohort, **changes: Any) -> str:
+    fields = {
+        "name": "frozen",
+        "raters": ("ann", "bob", "truth"),
+        "classes": ("pleura", "b-line"),
+        "parts": {"train": 1.0},
+    } | changes
+    source = Cohort.open(there.location, read_only=True)
+    return str(build(source, BuildRequest(**fields), datasets_folder(there)).folder)
+
+
+def test_a_frozen_dataset_is_learnt_from_as_it_was_frozen(reviewed: Cohort) -> None:
+    location = freeze(reviewed)
+    review(reviewed, "clip-2", "zoe", [0, 1, 2], [3])  # since then
+    assert frozen_versions(reviewed) == ((location, f"{reviewed.meta.name}-dataset v1"),)
+    known = reality(reviewed, frozen=survey_dataset(location))
+    made = plan(Wish(dataset=location), known)
+    assert made.request is not None
+    assert (made.request.cohort, made.request.dataset) == (reviewed.location, location)
+    assert made.request.raters == ("ann", "bob")  # the truth is there to compare with
+    assert [(c.name, c.frames) for c in made.classes] == [("pleura", 3), ("b-line", 5)]
+    assert made.counts == "frozen/v1: 2 patients, clips by part: train 2"
+    assert made.caution == ""
+    named = plan(Wish(dataset=location, raters=frozenset({"truth"})), known)
+    assert named.request is not None
+    assert named.request.raters == ("truth",)
+    assert plan(Wish(dataset=location), reality(reviewed)).reason == "Counting reviewed frames…"
+    assert "zoe" in [r.name for r in plan(Wish(), known).raters]
+
+
+def test_a_dataset_that_cannot_be_learnt_from_says_why(reviewed: Cohort, tmp_path: Path) -> None:
+    def reason(location: str) -> str:
+        wish = Wish(dataset=location)
+        return plan(wish, reality(reviewed, frozen=survey_dataset(location))).reason
+
+    assert "expected a manifest.json, found none" in reason(str(tmp_path))
+    said = "frozen/v1 has no part called train: build it with one."
+    assert reason(freeze(reviewed, parts={"one": 0.5, "two": 0.5})) == said
+    other = Cohort.create(tmp_path / "other.zarr", name="other", classes=reviewed.meta.classes[:1])
+    known = reality(other, frozen=survey_dataset(freeze(reviewed)))
+    made = plan(Wish(dataset=known.frozen.location), known)  # type: ignore[union-attr]
+    assert "The open cohort has no class b-line" in made.reason
+    made = plan(replace(Wish(dataset="there"), classes=frozenset({"pleura"})), known)
+    assert made.caution.startswith("frozen/v2 was built from another cohort than the open one.")
+
+
+def test_choosing_a_dataset_starts_the_choice_of_classes_anew(reviewed: Cohort) -> None:
+    training = Training()
+    location = freeze(reviewed)
+    training.open(reviewed)
+
+    def settle() -> None:
+        end = time.monotonic() + 60
+        while training.counting:
+            assert time.monotonic() < end
+            training.poll()
+            time.sleep(0.01)
+
+    settle()
+    assert [place for place, _ in training.state.datasets] == [location]
+    training.want(raters=frozenset({"bob"}), dataset=None)
+    assert training.state.wish.raters == {"bob"}
+    training.want(dataset=location)
+    assert training.state.wish.raters is None
+    assert training.state.plan.request is None
+    settle()
+    assert training.state.plan.request is not None
+    assert training.state.plan.request.dataset == location
+    newer = freeze(reviewed, seed=1, folds=2)
+    training.look_for_datasets()
+    assert [place for place, _ in training.state.datasets] == [newer, location]
+    training.open(reviewed)
+    assert training.state.wish.dataset is None
+    training.close()
 
 
 @pytest.mark.parametrize(

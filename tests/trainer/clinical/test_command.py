@@ -6,13 +6,15 @@ import csv
 
 import pytest
 
+from napari_confseg.dataset.build import build
+from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.store import Cohort
 from sample_data import clinical_path, make_cohort
 from tests.trainer.clinical.test_table import GOOD, write
 from tests.trainer.conftest import add_toy_clip
 from trainer.__main__ import main
 from trainer.checkpoint import load_config
-from trainer.findings import read_findings
+from trainer.findings import rater_findings, read_findings
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,45 @@ def test_findings_of_models_are_out_of_fold_and_every_number_says_where_from(war
     capsys.readouterr()
     assert main([*command, "--covariates", "sf_followup"]) == 1
     assert "'sf_followup' can't foretell" in capsys.readouterr().err
+
+
+def test_a_dataset_gives_its_patients_and_folds(ward, tmp_path, capsys):
+    """Three of the four patients were frozen, in two folds."""
+    asked = BuildRequest(
+        name="some",
+        clips=("clip-0", "clip-1", "clip-3"),
+        folds=2,
+        classes=("pleura", "b-line"),
+        parts={"train": 1.0},
+    )
+    cohort = Cohort.open(ward / "ward.zarr", read_only=True)
+    dataset = build(cohort, asked, tmp_path / "ds")
+    command = [
+        "clinical",
+        str(tmp_path / "ds"),
+        "--table",
+        str(ward / "ward.csv"),
+        "--out",
+        str(tmp_path / "out"),
+        "--methods",
+        "threshold:t=60",
+        "--steps",
+        "2",
+        "--jobs",
+        "1",
+        "--json",
+    ]
+    assert main(command) == 0
+    assert "Lines of the table left out, of clips that are not frozen: 1" in capsys.readouterr().err
+    folds = dataset.manifest.folds
+    assert folds is not None
+    for k in range(2):
+        (found,) = (tmp_path / "out" / "models" / "runs").glob(f"*fold{k}/findings.csv")
+        held = {c for c, name in folds.of_clip.items() if name == f"fold-{k}"}
+        assert set(read_findings([found])) == held
+    of_cohort = rater_findings(cohort.clip("clip-1"), "reader-a", {"pleura": 0, "b-line": 2})
+    raters = read_findings([tmp_path / "out" / "raters" / "reader-a-findings.csv"])
+    assert raters["clip-1"] == pytest.approx(of_cohort, rel=1e-5, nan_ok=True)
 
 
 def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch):

@@ -87,7 +87,8 @@ def changed(line: int, **values: str) -> list[dict[str, str]]:
 
 
 def test_a_good_table_is_read_as_it_is(tmp_path, cohort):
-    rows = read_table(write(tmp_path / "t.csv", GOOD), cohort)
+    rows, left_out = read_table(write(tmp_path / "t.csv", GOOD), cohort)
+    assert left_out == 0
     assert [r.patient for r in rows] == ["p0", "p0", "p1"]
     assert [r.sf_counts for r in rows] == [True, False, True]
     assert [r.fio2_estimated for r in rows] == [True, False, False]

@@ -26,7 +26,7 @@ def pooled(gain: dict[str, float], noise: float, panels: tuple[str, ...] = ("p",
             cells.append(Cell(panel, method, (), {"level_dice": values}, empty, empty, empty))
     study = StudyRequest.model_validate(
         {
-            "cohort": "c",
+            "source": "c",
             "classes": ["b-line"],
             "panels": {p: ["reader-a"] for p in panels},
             "methods": [

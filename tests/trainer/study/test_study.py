@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
+from napari_confseg.dataset.build import build
+from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import RunFolder
 from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.__main__ import main
+from trainer.checkpoint import load_config
 from trainer.study.measure import Measured
 from trainer.study.request import open_study, plan
 
@@ -126,6 +129,38 @@ def test_the_page_tells_of_the_truth_and_its_figures(finished):
     assert "The cohort is <b>synthetic</b>" in page
     assert page.count("<svg") >= 4
     assert "threshold-60-*" in page
+
+
+def test_a_study_on_a_dataset_uses_its_folds_and_finds_the_same(tmp_path, cohort, finished, capsys):
+    """Dealt from the same marks by the same seed, they are the folds of the study on the cohort."""
+    asked = BuildRequest(
+        name="toy",
+        raters=("reader-a", "latent", "truth"),
+        folds=2,
+        classes=("pleura", "b-line"),
+        parts={"train": 1.0},
+    )
+    dataset = build(Cohort.open(cohort.location, read_only=True), asked, tmp_path / "ds")
+    out = tmp_path / "study"
+    on_cohort = command(cohort, out)
+    at = on_cohort.index("--folds")
+    on_dataset = ["study", str(tmp_path / "ds"), *on_cohort[2:at], *on_cohort[at + 2 :]]
+    assert main(on_dataset) == 0
+    assert (out / "numbers.csv").read_bytes() == (finished / "numbers.csv").read_bytes()
+    folds = dataset.manifest.folds
+    assert folds is not None
+    for fit in plan(open_study(out)):
+        config = load_config(out / "runs" / fit.name)
+        assert config.origin.fold == fit.fold
+        assert config.origin.sha256 == dataset.manifest.content_sha256
+        held = [c for c, name in folds.of_clip.items() if name == f"fold-{fit.fold}"]
+        assert sorted(config.split.test) == sorted(held)
+        assert config.raters == ("reader-a",)
+    capsys.readouterr()
+    out = tmp_path / "refused"
+    assert main([*on_dataset, "--out", str(out), "--folds", "3"]) == 1
+    assert not out.exists()
+    assert "Dataset toy/v1 has 2 folds, not 3" in capsys.readouterr().err
 
 
 def test_a_study_may_grow_but_not_change(tmp_path, cohort, finished, capsys):

@@ -1,4 +1,9 @@
-"""Who trains and who validates: whole patients, every class in its share."""
+"""The hold-out model: who is learnt from, who validates, and who is kept for a test.
+
+Whole patients, every class in its share. There are three ways to it: drawn from what is learnt
+from (:func:`draw`), as a frozen dataset's parts say (:func:`from_parts`), and fold by fold
+(:func:`deal`). Trainer, study and dataset all take theirs from here.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from napari_confseg.dataset.splits import split
+from napari_confseg.dataset.splits import folds, split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 VALIDATION_SHARE = 0.25
+LEARN, VALIDATE = ("train",), ("val", "validation")
+"""Names of a dataset's parts that are learnt from, and validated on; any other is a test."""
+
 Level = Literal["patient", "clip", "frame", "none"]
 WARNINGS: dict[Level, str] = {
     "patient": "",
@@ -27,7 +35,7 @@ WARNINGS: dict[Level, str] = {
 }
 
 
-class Split(BaseModel):
+class HoldOut(BaseModel):
     """Which frames are held out; stored with the run, so that scoring uses the same ones.
 
     Attributes
@@ -38,6 +46,10 @@ class Split(BaseModel):
         Clips of each part; with ``"frame"`` and ``"none"`` both name the same clip.
     validation_patients : tuple of str
         The patients held out; empty unless `level` is ``"patient"``.
+    test : tuple of str
+        Clips that are neither learnt from nor validated on.
+    test_name : str
+        What these are called: ``"part test"``, ``"fold-2"``; empty if there are none.
     first_validation_frame : int
         With ``"frame"``, frames from here on are validation; otherwise 0.
     """
@@ -47,6 +59,8 @@ class Split(BaseModel):
     train: tuple[str, ...]
     validation: tuple[str, ...]
     validation_patients: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    test_name: str = ""
     first_validation_frame: int = 0
 
     @property
@@ -64,14 +78,14 @@ class Split(BaseModel):
         return clip in self.validation and frame >= self.first_validation_frame
 
 
-def make_split(
+def draw(
     clips: Sequence[str],
     patients: Sequence[str],
     frames: Sequence[Sequence[int]],
     marked: Sequence[NDArray[np.bool_]],
     *,
     seed: int,
-) -> Split:
+) -> HoldOut:
     """Hold out a quarter of the patients; of the clips or frames if there is one of the other.
 
     Parameters
@@ -92,16 +106,57 @@ def make_split(
         shares = {"train": 1 - VALIDATION_SHARE, "validation": VALIDATION_SHARE}
         dealt = split(per_frame, np.concatenate(marked), shares, seed=seed)
         held = sorted({per_frame[i] for i in dealt.items("validation")})
-        return Split(
+        return HoldOut(
             level=level,
             train=tuple(c for c, g in zip(clips, groups, strict=True) if g not in held),
             validation=tuple(c for c, g in zip(clips, groups, strict=True) if g in held),
             validation_patients=tuple(held) if level == "patient" else (),
         )
     if len(frames[0]) == 1:
-        return Split(level="none", train=tuple(clips), validation=tuple(clips))
+        return HoldOut(level="none", train=tuple(clips), validation=tuple(clips))
     # The end of the clip, not frames drawn at random: neighbours in a cine are near copies.
     first = frames[0][-max(1, round(len(frames[0]) * VALIDATION_SHARE))]
-    return Split(
+    return HoldOut(
         level="frame", train=tuple(clips), validation=tuple(clips), first_validation_frame=first
     )
+
+
+def from_parts(part_of: Mapping[str, str], patient_of: Mapping[str, str]) -> HoldOut | None:
+    """Return what the parts of a dataset say; None if there is none to validate on.
+
+    Parameters
+    ----------
+    part_of : mapping
+        Clip -> its part, for each clip that anything is learnt from or scored on.
+    patient_of : mapping
+        Clip -> its patient.
+    """
+    train, validation = (
+        tuple(c for c, part in part_of.items() if part in names) for names in (LEARN, VALIDATE)
+    )
+    if not train or not validation:
+        return None
+    held = sorted({patient_of[c] for c in validation})
+    return HoldOut(
+        level="patient", train=train, validation=validation, validation_patients=tuple(held)
+    )
+
+
+def deal(
+    patients: Sequence[str], marked: NDArray[np.bool_], k: int, *, seed: int
+) -> list[tuple[str, ...]]:
+    """Return the patients of each of `k` folds, every class in its share.
+
+    Parameters
+    ----------
+    patients : sequence of str
+        Patient of each clip.
+    marked : ndarray of bool, shape (clips, classes)
+        Which classes are marked anywhere on it.
+    k : int
+        Number of folds, at least 2.
+    seed : int
+        Decides between equals.
+    """
+    dealt = folds(patients, marked, k, seed=seed)
+    return [tuple(sorted({patients[i] for i in dealt.items(name)})) for name in dealt.names]

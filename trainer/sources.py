@@ -1,0 +1,243 @@
+"""The door through which the trainer reads: a cohort, or a frozen dataset, by one interface.
+
+Both have clips, raters, frames, planes and what is reviewed, under the same names. What differs
+between them is decided here and nowhere else: who is learnt from if nobody is named, and who is
+held out.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from napari_confseg.dataset.as_cohort import FrozenClip, FrozenCohort, FrozenRater
+from napari_confseg.dataset.frozen import is_dataset
+from napari_confseg.dataset.holdout import LEARN, VALIDATE, HoldOut, deal, draw, from_parts
+from napari_confseg.store import Clip, Cohort, Rater
+from trainer.errors import TrainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_confseg.job import FitRequest
+    from trainer.data import Source
+
+AnyCohort: TypeAlias = Cohort | FrozenCohort
+AnyClip: TypeAlias = Clip | FrozenClip
+AnyRater: TypeAlias = Rater | FrozenRater
+
+FOLDS = 5
+"""Folds of a study on a cohort, if nobody says how many."""
+
+
+class Origin(BaseModel):
+    """What a run has learnt from; kept in ``config.json``.
+
+    Attributes
+    ----------
+    kind : {"cohort", "dataset"}
+        Which of the two.
+    name, cohort_id : str
+        Its name (with the version of a dataset), and the identity of the cohort behind it.
+    sha256 : str
+        Of a dataset, the content hash in its manifest; of a cohort, the hash of what was read.
+    fold : int or None
+        The fold of a dataset that was kept for a test.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["cohort", "dataset"]
+    name: str
+    cohort_id: str
+    sha256: str
+    fold: int | None = None
+
+    def __str__(self) -> str:
+        fold = "" if self.fold is None else f", but for fold {self.fold}"
+        return f"{self.kind} {self.name} ({self.sha256[:12]}){fold}"
+
+
+def open_source(location: str) -> AnyCohort:
+    """Open what is at `location` for reading: a cohort, or a frozen dataset's newest version.
+
+    Raises
+    ------
+    StoreError
+        If it is neither, or damaged.
+    """
+    if "://" not in location and is_dataset(location):
+        return FrozenCohort.open(location)
+    return Cohort.open(location, read_only=True)
+
+
+@lru_cache(maxsize=4)
+def opened(location: str) -> AnyCohort:
+    """Return what :func:`open_source` does, and keep it for a worker that reads it again."""
+    return open_source(location)
+
+
+def located(source: AnyCohort, location: str) -> str:
+    """Return where to find `source` again, though a dataset may get a newer version meanwhile."""
+    return source.location if isinstance(source, FrozenCohort) else location
+
+
+def called(source: AnyCohort) -> str:
+    """Return what people read: ``cohort lung`` or ``dataset lung/v2``."""
+    return f"{'dataset' if isinstance(source, FrozenCohort) else 'cohort'} {source.meta.name}"
+
+
+def teachers(source: AnyCohort) -> Callable[[AnyRater], bool]:
+    """Return what tells whether a rater is learnt from unless others are named.
+
+    Of a cohort, the readers, but nothing imported. Of a dataset, everybody whom it froze: they were
+    chosen when it was built; but the truth of synthetic data, which is there to compare with, only
+    if nobody else is.
+    """
+    if isinstance(source, Cohort):
+        return lambda rater: rater.meta.learnt
+    kinds = {r.kind for c in source.dataset.manifest.clips for r in c.raters.values()}
+    return lambda rater: rater.meta.kind != "truth" or kinds == {"truth"}
+
+
+def hold_out(
+    source: AnyCohort, clips: Sequence[Source], indices: Sequence[int], request: FitRequest
+) -> HoldOut:
+    """Decide who is learnt from, who validates and who is kept for a test.
+
+    Of a dataset its parts decide, or with ``request.fold`` that fold is the test and validation is
+    drawn from the others. Of a cohort, and of a dataset without a part to validate on, validation
+    is drawn. Patients in ``request.held_out`` are kept for the test, too.
+
+    Parameters
+    ----------
+    source : Cohort or FrozenCohort
+        What is read.
+    clips : sequence of Source
+        Its clips with anything to learn from.
+    indices : sequence of int
+        The classes' indices.
+    request : FitRequest
+        Names the fold and the patients, and the seed.
+
+    Raises
+    ------
+    TrainError
+        If nothing is left to learn from, or what is named is not there.
+    """
+    test = _kept_apart(source, request)
+    left = [s for s in clips if s.clip.name not in test]
+    if not left:
+        raise TrainError("Every patient with reviewed frames is held out", "Hold out fewer.")
+    found = None
+    if isinstance(source, FrozenCohort) and request.fold is None:
+        part_of = source.dataset.manifest.split.of_clip
+        found = from_parts(
+            {s.clip.name: part_of[s.clip.name] for s in left},
+            {s.clip.name: s.clip.meta.patient for s in left},
+        )
+    if found is None:
+        found = draw(
+            [s.clip.name for s in left],
+            [s.clip.meta.patient for s in left],
+            [s.frames() for s in left],
+            [s.marked(indices) for s in left],
+            seed=request.seed,
+        )
+    return found.model_copy(
+        update={"test": tuple(test), "test_name": ", ".join(dict.fromkeys(test.values()))}
+    )
+
+
+def _kept_apart(source: AnyCohort, request: FitRequest) -> dict[str, str]:
+    """Return the clips of the test, and what each is called after."""
+    patient_of = {name: source.clip(name).meta.patient for name in source.clips()}
+    if unknown := sorted(set(request.held_out) - set(patient_of.values())):
+        raise TrainError(
+            f"{source.meta.name} has no patient called {', '.join(unknown)} to hold out",
+            f"It has {', '.join(sorted(set(patient_of.values())))}.",
+        )
+    test: dict[str, str] = {}
+    if isinstance(source, FrozenCohort):
+        if request.fold is not None:
+            held = fold_patients(source)
+            if request.fold >= len(held):
+                raise TrainError(
+                    f"There is no fold {request.fold} in {called(source)}",
+                    f"Its {len(held)} folds are counted from 0.",
+                )
+            apart = held[request.fold]
+            test = {c: f"fold {request.fold}" for c, p in patient_of.items() if p in apart}
+        else:
+            test = {c: f"part {part}" for c, part in test_parts(source).items()}
+    return test | {c: "held-out patients" for c, p in patient_of.items() if p in request.held_out}
+
+
+def test_parts(source: FrozenCohort) -> dict[str, str]:
+    """Return the clips of a dataset in parts that are neither learnt from nor validated on.
+
+    Raises
+    ------
+    TrainError
+        If there is no part to learn from.
+    """
+    split = source.dataset.manifest.split
+    if not set(LEARN) & set(split.names):
+        raise TrainError(
+            f"{called(source).capitalize()} has no part called train: its parts are "
+            f"{', '.join(split.names)}",
+            "Name a fold, or build it with --split train=0.7 val=0.15 test=0.15.",
+        )
+    return {c: part for c, part in split.of_clip.items() if part not in (*LEARN, *VALIDATE)}
+
+
+def fold_patients(source: FrozenCohort) -> list[tuple[str, ...]]:
+    """Return the patients of each fold of a dataset.
+
+    Raises
+    ------
+    TrainError
+        If it has no folds.
+    """
+    m = source.dataset.manifest
+    if m.folds is None:
+        raise TrainError(
+            f"{called(source).capitalize()} has no folds",
+            "Build it with --folds 5, or fit without a fold.",
+        )
+    of_clip = m.folds.of_clip
+    return [
+        tuple(sorted({c.patient for c in m.clips if of_clip[c.clip] == name}))
+        for name in m.folds.names
+    ]
+
+
+def deal_folds(
+    source: AnyCohort, clips: Sequence[Source], indices: Sequence[int], k: int | None, seed: int
+) -> list[tuple[str, ...]]:
+    """Return the patients of each fold: a dataset's own, or a cohort's, dealt anew.
+
+    Raises
+    ------
+    TrainError
+        If there are too few patients, or a dataset has no folds or another number.
+    """
+    if isinstance(source, FrozenCohort):
+        dealt = fold_patients(source)
+        if k not in (None, len(dealt)):
+            raise TrainError(
+                f"{called(source).capitalize()} has {len(dealt)} folds, not {k}",
+                "Leave --folds out, or build it with as many.",
+            )
+        return dealt
+    k = k or FOLDS
+    patients = [s.clip.meta.patient for s in clips]
+    if len(set(patients)) < k + 1:
+        raise TrainError(
+            f"{len(set(patients))} patients can't be dealt into {k} folds with some left "
+            "to validate on",
+            "Ask for fewer folds, or add patients.",
+        )
+    return deal(patients, np.array([s.marked(indices).any(0) for s in clips]), k, seed=seed)
