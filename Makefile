@@ -7,7 +7,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 ||
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A screen of our own, so that windows are real and nobody's desktop is disturbed.
 XVFB := xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
-SOURCES := pyproject.toml constraints.txt
+SOURCES := pyproject.toml constraints.txt tests/nnunet-requirements.txt
 
 .PHONY: demo test lint bench clean system
 
@@ -42,6 +42,7 @@ $(BIN)/.demo: $(SOURCES) | $(BIN)/python
 
 $(BIN)/.test: $(SOURCES) | $(BIN)/.demo
 	$(PIP) --constraint constraints.txt --editable '.[test]'
+	$(PIP) --no-deps --requirement tests/nnunet-requirements.txt
 	@touch $@
 
 clean:

@@ -60,12 +60,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from napari_confseg.extras import missing
     from napari_confseg.store import StoreError  # takes a second: not for --help
+    from napari_confseg.store.errors import needs_extra
 
     try:
         code: int = arguments.run(arguments)
     except StoreError as error:
         return _refuse(arguments, error)
+    except ImportError as error:
+        found = missing(error, "this command")
+        if found is None:
+            raise
+        return _refuse(arguments, needs_extra("confseg")(found))
     except OSError as error:  # a full disk, a folder that may not be written
         return _refuse(arguments, _disk(error))
     except KeyboardInterrupt:
@@ -77,6 +84,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def _disk(error: OSError) -> StoreError:
     from napari_confseg.store import Problem, StoreError
 
+    if error.errno is None:  # raised by a library, such as a time limit: not the disk's fault
+        return StoreError(
+            Problem("failed", str(error.filename or ""), "an answer", str(error) or repr(error))
+        )
     found = error.strerror or type(error).__name__
     return StoreError(
         Problem(

@@ -1,4 +1,4 @@
-"""A synthetic lung-ultrasound cohort whose truth is known."""
+"""Synthetic lung-ultrasound cohorts of napari-confseg, whose truth is known."""
 
 from sample_data.cohort import clinical_path, make_cohort
 from sample_data.readers import READERS, ReaderKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,49 @@ from napari_confseg.store import ClipMeta, Cohort, Provenance
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_skipped: dict[str, str] = {}
+"""Tests and modules skipped, with the reason; those that need a GPU are left out."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note a skipped test."""
+    if report.skipped and not hasattr(report, "wasxfail") and "gpu" not in report.keywords:
+        _note_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Note a skipped module."""
+    if report.skipped:
+        _note_skip(report)
+
+
+def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    _skipped[report.nodeid] = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run of the CI that skipped a test: there, everything that tests use is installed."""
+    is_worker = hasattr(session.config, "workerinput")  # of pytest-xdist; the first process fails
+    if _skipped and os.environ.get("CI") and not is_worker and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what the CI may not skip."""
+    if _skipped and os.environ.get("CI"):
+        terminalreporter.section("skipped, which the CI takes for a failure", red=True)
+        for name, reason in _skipped.items():
+            terminalreporter.line(f"{name}: {reason}")
 
 
 def clip_meta(n_frames: int, *, patient: str = "p1", fps: float = 20.0) -> ClipMeta:

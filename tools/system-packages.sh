@@ -1,9 +1,10 @@
 #!/bin/sh
-# Install the system packages that a Qt window needs, where that is allowed; else say which.
+# Install the system packages that Qt windows and the tests need, where that is allowed; else say
+# which. The tests hold our DICOM against dicom3tools.
 set -u
 
 packages="xvfb xauth libegl1 libgl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 \
-libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
+libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 dicom3tools"
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

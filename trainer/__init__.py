@@ -1,1 +1,4 @@
-"""Train from confidence: read planes, learn, predict, score. Torch lives here and nowhere else."""
+"""The trainer of napari-confseg: read planes, learn, predict, score.
+
+Torch lives here and nowhere else.
+"""

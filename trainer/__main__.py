@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from napari_confseg.extras import missing
 from napari_confseg.job import JobError
 from napari_confseg.store import StoreError
 from trainer.cli import clinical, evaluate, fit, predict, run, study
@@ -33,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except (TrainError, StoreError, JobError) as error:
         print(f"confseg-train: {error}", file=sys.stderr)
+        return REFUSED
+    except ImportError as error:
+        found = missing(error, "this command")
+        if found is None:
+            raise
+        print(f"confseg-train: {found}", file=sys.stderr)
         return REFUSED
     except ValidationError as error:
         for problem in error.errors():

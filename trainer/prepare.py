@@ -84,12 +84,16 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     """
     device = choose_device(request.device)
     cohort = Cohort.open(request.cohort) if request.cohort else None
+    marks: list[int] = []
     if cohort is not None:
         cohort.check_name(request.rater, "model")
         if request.preview_clip in cohort.clips():
             check_same_run(cohort.clip(request.preview_clip), request.rater, folder.path.name)
+        marks = class_indices(cohort, request.classes)
     source = open_source(request.source)
     resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
+    if resumed is not None and isinstance(source, FrozenCohort):
+        _refuse_another(resumed.origin, _origin(source, None, request.fold))
     known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
     clips = find_sources(source, request.classes, request.raters, sorted(set(known)))
     indices = class_indices(source, request.classes)
@@ -114,11 +118,6 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
     origin = _origin(source, samples, request.fold)
     if resumed is None:
         config = config.model_copy(update={"origin": origin})
-    elif config.origin.kind == "dataset" and config.origin != origin:
-        raise TrainError(
-            f"This run began with {config.origin}, and there is {origin} now",
-            "Bring back what it began with, or begin a new run.",
-        )
     if calibrates := RECIPES[config.method.name].calibrates:
         found = config.calibration or calibrates(samples, train, config.classes)
         config = config.model_copy(update={"calibration": found})
@@ -127,7 +126,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         save_config(folder.path, config)
     return Plan(
         cohort,
-        class_indices(cohort, request.classes) if cohort is not None else [],
+        marks,
         config,
         _place(samples, device),
         torch.tensor(train),
@@ -135,6 +134,14 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         device,
         changed=config.origin != origin,
     )
+
+
+def _refuse_another(begun: Origin, found: Origin) -> None:
+    if begun != found:
+        raise TrainError(
+            f"This run began with {begun}, and there is {found} now",
+            "Bring back what it began with, or begin a new run.",
+        )
 
 
 def _origin(source: AnyCohort, samples: Samples | None, fold: int | None) -> Origin:

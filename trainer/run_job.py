@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from napari_confseg.job import RESULT, Cancelled, Failed, Finished, FitRequest, JobError, RunFolder
+from napari_confseg.extras import missing
+from napari_confseg.job import (
+    LOG,
+    RESULT,
+    Cancelled,
+    Failed,
+    Finished,
+    FitRequest,
+    JobError,
+    RunFolder,
+)
 from napari_confseg.store import StoreError
 from trainer.errors import TrainError
 from trainer.progress import Reporter
@@ -56,14 +67,14 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
             report.tell(Failed(error="Interrupted", hint="Run it again to go on."))
             return None
         except Exception as error:  # whatever it is, the panel must get a sentence
-            report.tell(_explain(error))
+            report.tell(_explain(error, folder))
             return None
         folder.finish(result)
         report.tell(Cancelled() if result.stopped else Finished())
         return result
 
 
-def _explain(error: Exception) -> Failed:
+def _explain(error: Exception, folder: RunFolder) -> Failed:
     if isinstance(error, TrainError):
         return Failed(error=error.error, hint=error.hint)
     if isinstance(error, (StoreError, JobError)):
@@ -78,5 +89,10 @@ def _explain(error: Exception) -> Failed:
             error="The device ran out of memory",
             hint="Close what else uses it, or choose size 'quick' or device 'cpu'.",
         )
-    traceback.print_exception(error)  # into the log, for whoever has to mend this
-    return Failed(error=f"{type(error).__name__}: {error}", hint="trainer.log holds the details.")
+    if isinstance(error, ImportError) and (found := missing(error, "This run")):
+        return Failed(error=found.sentence, hint=found.install)
+    # For whoever has to mend this: also where no viewer has begun the run, whose log it is.
+    with suppress(OSError), (folder.path / LOG).open("a", encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    hint = f"{LOG} in the run's folder holds the details."
+    return Failed(error=f"{type(error).__name__}: {error}", hint=hint)

@@ -100,20 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _writer(path: Path) -> Callable[[Cohort, Agreement, Summary, Path], None]:
-    from napari_confseg.store import Problem, StoreError
+    from napari_confseg.extras import needed_for
+    from napari_confseg.store.errors import needs_extra
 
-    try:
+    with needed_for("the report", needs_extra(str(path))):
         from napari_confseg.report.agreement import write_report
-    except ImportError as error:
-        raise StoreError(
-            Problem(
-                "needs-extra",
-                str(path),
-                "matplotlib for the report",
-                "not installed",
-                "pip install 'napari-confseg[dataset]'",
-            )
-        ) from error
     return write_report
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_confseg.cli.parsing import REFUSED, add_command, local_path
+from napari_confseg.extras import absent, foreign
+from napari_confseg.launcher import trainer_problem
 
 if TYPE_CHECKING:
     import argparse
@@ -40,10 +41,11 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demonstration."""
-    if importlib.util.find_spec("napari") is None:
-        print(
-            "confseg: the demo needs the viewer: pip install 'napari-confseg[all]'", file=sys.stderr
-        )
+    problem = absent("viewer", "the demonstration") or foreign("sample_data")
+    if not problem and arguments.scripted:
+        problem = trainer_problem()
+    if problem:
+        print(f"confseg: {problem}", file=sys.stderr)
         return REFUSED
     from napari_confseg.widgets.demo.scripted import run_demo
 

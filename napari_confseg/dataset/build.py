@@ -36,7 +36,9 @@ from napari_confseg.dataset.manifest import (
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
 from napari_confseg.dataset.parting import part_clips
 from napari_confseg.dataset.resample import LONGEST, choose_canvas
+from napari_confseg.extras import needed_for
 from napari_confseg.store import Cohort, Problem, StoreError
+from napari_confseg.store.errors import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -194,18 +196,8 @@ def _local(cohort: Cohort, request: BuildRequest, place: Path) -> Work:
 
 def _remote(cohort: Cohort, request: BuildRequest, place: Path, scheduler: str) -> Work:
     def work(names: Sequence[str]) -> Iterator[tuple[str, ClipRecord | None]]:
-        try:
+        with needed_for("building on a cluster", needs_extra(scheduler)):
             from distributed import Client, as_completed
-        except ImportError as error:
-            raise StoreError(
-                Problem(
-                    "needs-extra",
-                    scheduler,
-                    "the dask extra",
-                    "distributed is not installed",
-                    "pip install 'napari-confseg[dask]'",
-                )
-            ) from error
         with Client(scheduler) as client:
             futures = {
                 client.submit(

@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.dataset.disk_errors import room_in
+from napari_confseg.extras import needed_for
 from napari_confseg.store import EXCLUDED, Problem, Status, StoreError
+from napari_confseg.store.errors import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,15 +215,6 @@ FORMATS = {
     "webdataset": "webdataset",
 }
 """Name of a format -> module here."""
-EXTRAS = {
-    "coco": "coco",
-    "dicom-seg": "seg",
-    "monai": "nifti",
-    "nifti": "nifti",
-    "nrrd": "slicer",
-    "nnunet": "dataset",
-    "tiff": "dataset",
-}
 
 
 def export(
@@ -274,26 +267,16 @@ def export(
                 "Choose another folder.",
             )
         )
+    with needed_for("this export", needs_extra(name)):
+        module = import_module(f"napari_confseg.formats.{FORMATS[name]}")
     job = Export(dataset, chosen, out, progress=progress, cancelled=cancelled)
     try:
         with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
-            import_module(f"napari_confseg.formats.{FORMATS[name]}").write(job)
+            module.write(job)
             return job.finish(name)
-    except ImportError as error:
-        job.remove()
-        extra = EXTRAS.get(name, "all")
-        raise StoreError(
-            Problem(
-                "needs-extra",
-                name,
-                f"the {extra} extra",
-                f"{error.name} is not installed",
-                f"pip install 'napari-confseg[{extra}]'",
-            )
-        ) from error
     except BaseException:
         job.remove()
         raise
 
 
-__all__ = ["EXTRAS", "FORMATS", "Options", "export"]
+__all__ = ["FORMATS", "Options", "export"]

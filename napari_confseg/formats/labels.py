@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from napari_confseg.extras import needed_for
 from napari_confseg.formats.label_source import Labels, Matcher, Options, Target
 from napari_confseg.formats.origin import told_origin
 from napari_confseg.store import (
@@ -28,6 +29,7 @@ from napari_confseg.store import (
     StoreError,
     check_slug,
 )
+from napari_confseg.store.errors import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +142,6 @@ FORMATS = {
     "nrrd": "nrrd",
 }
 """Name of a format -> module here."""
-EXTRAS = {"coco": "coco", "nrrd": "slicer", "nnunet": "nifti"}
 
 
 @dataclass(frozen=True)
@@ -338,19 +339,8 @@ def _places(module: Any, source: Path, target: Target) -> list[Found]:
 
 
 def _module(name: str) -> Any:
-    try:
+    with needed_for("this import", needs_extra(name)):
         return import_module(f"napari_confseg.formats.{FORMATS[name]}")
-    except ImportError as error:
-        extra = EXTRAS.get(name, "all")
-        raise StoreError(
-            Problem(
-                "needs-extra",
-                name,
-                f"the {extra} extra",
-                f"{error.name} is not installed",
-                f"pip install 'napari-confseg[{extra}]'",
-            )
-        ) from error
 
 
 def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: bool) -> ClipImport:
@@ -362,4 +352,4 @@ def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: b
     return ClipImport(clip.name, place.name, frames, pixels, written)
 
 
-__all__ = ["EXTRAS", "FORMATS", "ClipImport", "ImportReport", "Options", "detect", "import_labels"]
+__all__ = ["FORMATS", "ClipImport", "ImportReport", "Options", "detect", "import_labels"]

@@ -81,6 +81,9 @@ def _answer(source: Source, answers: BinaryIO) -> None:
     except OSError as error:
         reason = f"it cannot be read: {(error.strerror or str(error)).lower()}"
         _send(answers, {"kind": "refused", "reason": reason})
+    except Exception as error:  # a library's, on a file that nobody has foreseen
+        reason = f"it cannot be decoded ({type(error).__name__}: {str(error)[:130]})"
+        _send(answers, {"kind": "refused", "reason": reason})
     answers.flush()
 
 

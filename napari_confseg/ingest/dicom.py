@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_confseg.extras import needed_for
 from napari_confseg.ingest.decoded import MAX_FRAMES, Frame, Head, IngestError, check_shape
 from napari_confseg.ingest.dicom_pixels import grey_of, grey_of_jpeg
 
@@ -182,12 +183,8 @@ def read_dicom(path: str) -> Iterator[Head | Frame]:
         If it is no DICOM file, holds no pixels, or they are damaged or stored in a way that
         cannot be decoded here.
     """
-    try:
+    with needed_for("it is a DICOM file; reading it", lambda m: IngestError(str(m))):
         import pydicom
-    except ImportError as error:
-        raise IngestError(
-            "it is a DICOM file; reading those needs: pip install 'napari-confseg[dicom]'"
-        ) from error
     with _plain_words():
         syntax = _transfer_syntax(Path(path))
         data = pydicom.dcmread(path, specific_tags=list(ALLOWED))

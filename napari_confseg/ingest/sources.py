@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_confseg.extras import needed_for
 from napari_confseg.ingest.decoded import IngestError, Source
 
 if TYPE_CHECKING:
@@ -236,12 +237,8 @@ def list_series(index: Path) -> list[Series]:
     IngestError
         If it cannot be read, or the extra that reads DICOM is not installed.
     """
-    try:
+    with needed_for("it is a DICOMDIR; reading it", lambda m: IngestError(str(m))):
         import pydicom
-    except ImportError as error:
-        raise IngestError(
-            "it is a DICOMDIR; reading those needs: pip install 'napari-confseg[dicom]'"
-        ) from error
     try:
         listed = list(_images(pydicom.dcmread(index)))
     except Exception as error:  # whatever pydicom raises about broken files

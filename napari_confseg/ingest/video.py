@@ -25,6 +25,10 @@ _CONTAINERS = {
     "h264,hevc"
 }
 _FROM_DISK = {"protocol_whitelist": "file"}
+# Metadata that are no UTF-8 matter to nobody here. PyAV 19 took the option away and reads them.
+_ANY_METADATA: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _PLANAR_LUMA = frozenset(
     ["gray", "nv12", "nv21", "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p"]
 )
@@ -67,7 +71,7 @@ def read_video(source: str | BinaryIO) -> Iterator[Head | Frame]:
 def _opened(source: str | BinaryIO) -> Iterator[InputContainer]:
     options = _CONTAINERS | (_FROM_DISK if isinstance(source, str) else {})
     try:
-        container = av.open(source, options=options, metadata_errors="ignore")
+        container = av.open(source, options=options, **_ANY_METADATA)
     except (av.FFmpegError, ValueError) as error:
         raise IngestError(
             "it is no video that can be read: garbage, cut short, or an unknown format"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds without a sign of life after which the decoder is ended; a frame takes milliseconds."""
+LAST_BREATH = 5.0
+"""Seconds that a decoder which closed its pipe is given to end by itself, so that its own exit
+code is told and not that of our kill."""
 
 
 class Decoder:
@@ -38,6 +43,7 @@ class Decoder:
     def __init__(self, *, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
         self._waiting_since: float | None = None
         self._closed = threading.Event()
 
@@ -107,12 +113,14 @@ class Decoder:
         return message, pixels
 
     def _start(self) -> subprocess.Popen[bytes]:
+        # A file: a pipe that nobody reads would stall it. It is closed with the process.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "napari_confseg.ingest.decoder"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pipesize=2**20,  # as much as Linux grants: a frame ahead, and few switches
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
         )
         return self._process
 
@@ -123,21 +131,37 @@ class Decoder:
                 process.kill()
 
     def _obituary(self, process: subprocess.Popen[bytes]) -> str:
-        hung = self._waiting_since and time.monotonic() - self._waiting_since > self._patience
-        process.kill()
-        code = process.wait()
-        if hung:
+        """Say how the decoder ended, with the last line it printed."""
+        if self._waiting_since and time.monotonic() - self._waiting_since > self._patience:
             return f"decoding it hung: nothing came for {self._patience:g} seconds"
-        return f"decoding it crashed the decoder (exit code {code}); the file is probably damaged"
+        try:
+            code = process.wait(LAST_BREATH)
+        except subprocess.TimeoutExpired:
+            return "its decoder stopped answering"
+        printed = _last_line(self._errors)
+        if code < 0:
+            how = signal.strsignal(-code) or f"signal {-code}"
+            return f"decoding it crashed the decoder ({how}){printed}; the file may be damaged"
+        return f"its decoder ended with exit code {code}{printed}"
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        errors, self._errors = self._errors, None
         if process is not None:
             process.kill()
             process.wait()
-            for pipe in (process.stdin, process.stdout):
+            for pipe in (process.stdin, process.stdout, errors):
                 if pipe is not None:
                     pipe.close()
+
+
+def _last_line(errors: IO[bytes] | None) -> str:
+    """Return ": " and the last line of a decoder's standard error; nothing if it is empty."""
+    if errors is None:
+        return ""
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").split("\n")
+    return next((f": {line.strip()[:130]}" for line in reversed(lines) if line.strip()), "")
 
 
 def _head(message: dict[str, Any]) -> Head:

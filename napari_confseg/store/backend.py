@@ -22,7 +22,8 @@ from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore, ZipStore
 
-from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.extras import needed_for
+from napari_confseg.store.errors import Problem, StoreError, needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -389,18 +390,8 @@ def _open_zip(path: Path, *, read_only: bool) -> Store:
 
 
 def _open_s3(url: str, *, read_only: bool) -> Store:
-    try:
+    with needed_for("a cohort in a bucket", needs_extra(url)):
         from obstore.store import S3Store
-    except ImportError as error:
-        raise StoreError(
-            Problem(
-                "needs-extra",
-                url,
-                "the s3 extra",
-                "obstore is not installed",
-                "pip install 'napari-confseg[s3]'",
-            )
-        ) from error
     # Endpoint and keys come from the usual AWS_* environment variables. The client's own patience
     # (ten tries, three minutes) would hide for that long that a bucket is gone.
     client: dict[str, Any] = {"connect_timeout": "2s", "timeout": "30s"}

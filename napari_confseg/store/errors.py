@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from napari_confseg.extras import Missing
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Problem:
     path : str
         Where, relative to the cohort's root; empty for the cohort itself.
     expected, found : str
-        What the contract asks for, and what is there.
+        What the contract asks for, and what is there; where nothing is compared, `expected` is
+        empty and `found` a sentence.
     hint : str
         What a person can do about it.
     """
@@ -33,7 +36,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = self.path or "cohort"
-        text = f"{where}: expected {self.expected}, found {self.found} [{self.code}]"
+        what = f"expected {self.expected}, found {self.found}" if self.expected else self.found
+        text = f"{where}: {what} [{self.code}]"
         return f"{text}. {self.hint}" if self.hint else text
 
     def as_dict(self) -> dict[str, str]:
@@ -53,6 +57,13 @@ class StoreError(Exception):
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+def needs_extra(where: str) -> Callable[[Missing], StoreError]:
+    """Return what makes an error of a missing optional package; for ``extras.needed_for``."""
+    return lambda missing: StoreError(
+        Problem("needs-extra", where, "", missing.sentence, missing.install)
+    )
 
 
 def sentence(error: BaseException) -> str:

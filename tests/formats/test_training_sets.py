@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -106,10 +105,7 @@ def test_nnunet_says_the_same_as_the_planes(
 
 
 def test_nnunet_integrity_check(dataset: Dataset, tmp_path: Path) -> None:
-    """nnU-Net's own ``verify_dataset_integrity``, where nnU-Net is installed."""
-    extra = os.environ.get("CONFSEG_NNUNET")  # a folder with nnunetv2 in it, else installed
-    if extra:
-        sys.path.insert(0, extra)
+    """nnU-Net's own ``verify_dataset_integrity``; ``tests/nnunet-requirements.txt`` brings it."""
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ.setdefault(name, str(tmp_path))
     verify = pytest.importorskip("nnunetv2.experiment_planning.verify_dataset_integrity")

@@ -377,3 +377,30 @@ def looped(path, n):
             packet.is_keyframe = packets[i % 50].is_keyframe
             out.mux(packet)
     return path
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        (
+            "raise ImportError('libavcodec.so: no such file')",
+            r"it cannot be decoded \(ImportError: libavcodec\.so: no such file\)",
+        ),
+        (
+            "import os; os.write(2, b'first\\nno more memory\\n\\n'); os._exit(7)",
+            r"its decoder ended with exit code 7: no more memory",
+        ),
+        (
+            "import os; os.write(2, b'assertion failed\\n'); os.abort()",
+            r"decoding it crashed the decoder \(Aborted\): assertion failed; the file may be ",
+        ),
+    ],
+)
+def test_what_the_decoder_printed_is_in_the_sentence(tmp_path, monkeypatch, broken, sentence):
+    """A library that fails in the decoder's process is no damaged file."""
+    (tmp_path / "av").mkdir()
+    (tmp_path / "av" / "__init__.py").write_text(broken)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+    with Decoder() as decoder, pytest.raises(IngestError, match=f"^{sentence}$"):
+        list(decoder.read(Source("video", (str(SHIPPED[1]),))))

@@ -139,7 +139,8 @@ def test_only_what_a_rater_reviewed_is_scored_and_any_rater_will_do(cohort, mode
     evaluation = evaluate(model, cohort, against=("truth",), clips=("clip-2",), device="cpu")
     (case,) = evaluation.cases
     assert (case.against, case.class_name, case.frames) == ("truth", "b-line", 2)
-    assert "may have learnt from them" in evaluation.note
+    assert (evaluation.part, evaluation.data) == ("chosen clips", "cohort toy")
+    assert evaluation.note == "The model has learnt from 1 of these 1 clips."
 
 
 def test_a_threshold_that_is_none_is_refused(cohort, model):

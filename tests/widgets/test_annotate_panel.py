@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from app_model.types import Action, KeyBinding
 from napari._qt._qapp_model import qactions
+from PIL import Image
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
 from qtpy.QtWidgets import QLineEdit
@@ -66,13 +67,12 @@ def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_
 def test_an_empty_cohort_asks_for_clips_and_imports_them(
     unseen_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = pytest.importorskip("PIL.Image")
     panel = unseen_bench.panel
     assert panel.cohort_actions.create(str(tmp_path / "new"), "Ada")
     assert panel.import_.isVisible()
     assert not panel.queue.isVisible()
     assert (tmp_path / "new.zarr").is_dir()
-    frames = [image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
+    frames = [Image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "b.mp4").write_bytes(b"no video at all")
     panel.cohort_actions.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")

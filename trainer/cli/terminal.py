@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -74,7 +75,7 @@ class Terminal:
             case Preview():
                 say(f"Marked {event.clip} as rater {event.rater}")
             case Failed():
-                say(f"[bold red]{event.error}[/bold red]\n{event.hint}")
+                say(f"[bold red]{escape(event.error)}[/bold red]\n{escape(event.hint)}")
             case Cancelled():
                 say("Stopped; the best checkpoint is kept. Run it again to go on.")
             case Finished():

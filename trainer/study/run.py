@@ -7,6 +7,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
+from napari_confseg.extras import needed_for
 from trainer.errors import TrainError
 from trainer.study.request import open_study, plan
 from trainer.study.work import attempt, be_a_worker, is_complete
@@ -96,14 +97,9 @@ def _in_processes(folder: Path, fits: Sequence[Fit], jobs: int) -> Outcomes:
 
 
 def _on_a_cluster(folder: Path, fits: Sequence[Fit], address: str) -> Outcomes:
-    try:
+    with needed_for("A study on a cluster", lambda m: TrainError(m.sentence, m.install)):
         from distributed import Client
         from distributed import as_completed as completed
-    except ImportError as error:
-        raise TrainError(
-            "A scheduler needs dask's 'distributed', which is not installed",
-            "pip install 'napari-confseg[dask]'",
-        ) from error
     try:
         client = Client(address, timeout=10)
     except (OSError, TimeoutError, ValueError) as error:

@@ -38,9 +38,10 @@ from napari_confseg.dataset.build import BuildStopped, build, changed_sources
 from napari_confseg.dataset.diff import compare as compare_versions
 from napari_confseg.dataset.frozen import Dataset
 from napari_confseg.dataset.preview import Preview, Surveyor
+from napari_confseg.extras import needed_for
 from napari_confseg.formats.export import ExportStopped, Options, export
 from napari_confseg.store import Problem, StoreError, check_slug
-from napari_confseg.store.errors import sentence
+from napari_confseg.store.errors import needs_extra, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,8 +244,9 @@ class DatasetModel:
             )
 
         def work(report: Report, cancelled: Cancelled) -> None:
-            from napari_confseg.report.agreement import write_report  # matplotlib takes a second
-
+            with needed_for("the report", needs_extra(str(path))):
+                # matplotlib takes a second
+                from napari_confseg.report.agreement import write_report
             write_report(cohort, last.agreement, last.summary, path)
 
         return Task("Writing the report", work, lambda _: self._change())

@@ -28,11 +28,11 @@ from napari_confseg.annotate.train.next_run import (
     Wish,
     find_devices,
     plan,
-    trainer_installed,
 )
 from napari_confseg.annotate.train.run_monitor import Watch, found_runs, run_name, runs_folder
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.job import FitRequest, PredictRequest, RunFolder
+from napari_confseg.launcher import trainer_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ class Training:
         self._cohort: Cohort | None = None
         self._clip: str | None = None
         self._learnable: LabelInventory | None = None
-        self._trainer = trainer_installed()
+        self._trainer_problem = trainer_problem()
         self._watches: dict[str, Watch] = {}
         self._predictions: dict[str, Watch] = {}
         self._watched: str | None = None
@@ -217,6 +217,9 @@ class Training:
         watch = self._watch
         if watch is None or watch.state.phase.live or watch.state.phase is Phase.FINISHED:
             return
+        if self._trainer_problem:
+            self._refuse(f"{self._trainer_problem}.")
+            return
         try:
             if self._clip is not None:
                 watch.folder.show(self._clip)
@@ -230,6 +233,9 @@ class Training:
         """Let the run on show mark `clips`; all clips of the cohort if empty."""
         watch, cohort = self._watch, self._cohort
         if watch is None or cohort is None or not isinstance(watch.state.request, FitRequest):
+            return
+        if self._trainer_problem:
+            self._refuse(f"{self._trainer_problem}.")
             return
         fit = watch.state.request
         root = watch.folder.path / PREDICTIONS
@@ -318,7 +324,7 @@ class Training:
             learnable=self._learnable,
             frozen=self._frozen,
             busy=next((r.name for r in runs if r.phase.live), ""),
-            trainer=self._trainer,
+            trainer_problem=self._trainer_problem,
         )
         job = self._predictions.get(self._watched or "")
         state = replace(

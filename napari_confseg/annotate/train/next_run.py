@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
@@ -85,8 +84,8 @@ class Reality:
         The dataset that was wished for; None while it is being counted.
     busy : str
         Name of a run that is at work already; empty if none.
-    trainer : bool
-        Whether what training needs is installed.
+    trainer_problem : str
+        Why no trainer can be started here; empty if it can.
     """
 
     cohort: CohortMeta | None = None
@@ -95,7 +94,7 @@ class Reality:
     learnable: LabelInventory | None = None
     frozen: Frozen | None = None
     busy: str = ""
-    trainer: bool = True
+    trainer_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,8 +249,8 @@ def _rater_choices(wish: Wish, learnable: LabelInventory) -> tuple[Choice, ...]:
 
 
 def _reason(reality: Reality, raters: tuple[Choice, ...], classes: tuple[Choice, ...]) -> str:
-    if not reality.trainer:
-        return "Training needs PyTorch, which is not installed: pip install 'napari-confseg[train]'"
+    if reality.trainer_problem:
+        return f"{reality.trainer_problem}."
     if reality.read_only:
         return "This cohort can only be read: open a copy that the model may write into."
     if not raters:
@@ -263,11 +262,6 @@ def _reason(reality: Reality, raters: tuple[Choice, ...], classes: tuple[Choice,
     if reality.busy:
         return f"{reality.busy} is at work: stop it, or wait until it is done."
     return ""
-
-
-def trainer_installed() -> bool:
-    """Whether what training needs is installed. Imports none of it."""
-    return all(find_spec(name) is not None for name in ("trainer", "torch", "monai"))
 
 
 def find_devices() -> tuple[tuple[str, str], ...]:

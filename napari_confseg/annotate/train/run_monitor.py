@@ -102,7 +102,7 @@ class Watch:
 
 
 def launch(folder: Path) -> subprocess.Popen[bytes]:
-    """Start ``python -m trainer run folder``, detached, at lower priority, printing to the log.
+    """Start ``confseg-train run folder``, detached, at lower priority, printing to the log.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def launch(folder: Path) -> subprocess.Popen[bytes]:
         If the process cannot be started.
     """
     # -P: a folder called "trainer" where the viewer happens to stand must not be run.
-    command = [sys.executable, "-P", "-m", "trainer", "run", str(folder)]
+    command = [sys.executable, "-P", "-m", "napari_confseg.launcher", "run", str(folder)]
     windows = sys.platform == "win32"
     flags = 0
     if sys.platform == "win32":

@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
 from napari_confseg.annotate.preferences import Preferences, account_name, slug_of, state_folder
 from napari_confseg.annotate.worklist import read_facts
-from napari_confseg.store import Cohort, StoreError, kind_at
+from napari_confseg.extras import foreign
+from napari_confseg.store import Cohort, Problem, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
 from napari_confseg.widgets.common.jobs import BackgroundJob
@@ -46,7 +47,12 @@ def make_sample(chore: BackgroundJob | None = None) -> Path:
     ------
     StoppedError
         If `chore` was cancelled; nothing is left behind.
+    StoreError
+        If another package has taken the place of the one that makes it.
     """
+    problem = foreign("sample_data")
+    if problem:
+        raise StoreError(Problem("foreign-package", "sample_data", "", problem))
     from sample_data import make_cohort
 
     place = sample_location()

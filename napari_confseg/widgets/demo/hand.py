@@ -46,18 +46,23 @@ def wait(milliseconds: int = PAUSE) -> None:
     loop.exec()
 
 
+class WaitedError(RuntimeError):
+    """Something did not come within the time it was given."""
+
+
 def wait_until(true: Callable[[], bool], timeout: float = 60.0, *, pause: int = PAUSE) -> None:
     """Let the program run until `true()`, which is asked every `pause` milliseconds.
 
     Raises
     ------
-    TimeoutError
+    WaitedError
         If that has not come within `timeout` seconds.
     """
     end = monotonic() + timeout
     while not true():
         if monotonic() > end:
-            raise TimeoutError(f"waited {timeout:g} s in vain")
+            # No TimeoutError: as an OSError it would pass for a fault of the disk.
+            raise WaitedError(f"nothing came for {timeout:g} seconds")
         wait(pause)
 
 

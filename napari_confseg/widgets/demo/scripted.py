@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from importlib.resources import as_file, files
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -88,7 +89,15 @@ def run_demo(out: Path, *, scripted: bool = False) -> int:
         shutil.rmtree(out / old, ignore_errors=True)
     # Not among the person's own settings and journals.
     os.environ["CONFSEG_STATE_DIR"] = str((out / "state").resolve())
-    return ScriptedDemo(out).run()
+    try:
+        return ScriptedDemo(out).run()
+    except StageError as error:
+        print(f"confseg: {error}", file=sys.stderr)
+        return 1
+
+
+class StageError(RuntimeError):
+    """A stage of the demonstration came to nothing; says which and why."""
 
 
 class ScriptedDemo:
@@ -119,6 +128,10 @@ class ScriptedDemo:
             self._stage("paint", self._paint)
             self._stage("train", self._train)
             self._stage("predict an unseen clip and accept", self._predict)
+        except StageError as error:
+            if not self.session.message:
+                raise
+            raise StageError(f"{error}. The window says: {self.session.message}") from error
         finally:
             self.session.close_clip()
             self.viewer.close()
@@ -130,7 +143,10 @@ class ScriptedDemo:
     def _stage(self, name: str, do: Callable[[], Any]) -> Any:
         say(f"- {name}")
         begin = monotonic()
-        result = do()
+        try:
+            result = do()
+        except RuntimeError as error:
+            raise StageError(f"could not {name}: {error}") from error
         self.facts.seconds[name] = monotonic() - begin
         return result
 
@@ -153,11 +169,14 @@ class ScriptedDemo:
     def _import(self) -> None:
         cohort = self.session.cohort
         assert cohort is not None
-        before = set(cohort.clips())
+        reports: list[Any] = []
+        self.annotate.cohort_actions.imported.connect(reports.append)
         with as_file(files("sample_data") / "clips" / CLIP) as source:
             self.annotate.cohort_actions.import_clips([str(source)], "real-1")
-            self.hand.wait_until(lambda: set(cohort.clips()) > before, 60)
-        self.clip = (set(cohort.clips()) - before).pop()
+            self.hand.wait_until(lambda: bool(reports), 60)
+        if not reports[0].imported:
+            raise RuntimeError("; ".join(reason for _, reason in reports[0].refused))
+        self.clip = reports[0].imported[0]
         self._open(self.clip)
 
     def _open(self, clip: str) -> None:

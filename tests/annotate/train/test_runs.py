@@ -522,7 +522,7 @@ def test_choosing_a_dataset_starts_the_choice_of_classes_anew(reviewed: Cohort) 
         ({"cohort": None}, Wish(), "Open a cohort"),
         ({"learnable": None}, Wish(), "Counting"),
         ({"learnable": LabelInventory()}, Wish(), "Mark frames as reviewed first"),
-        ({"trainer": False}, Wish(), "needs PyTorch"),
+        ({"trainer_problem": "Training needs PyTorch"}, Wish(), "Training needs PyTorch."),
         ({"read_only": True}, Wish(), "only be read"),
         ({"busy": "m1"}, Wish(), "m1 is at work"),
         ({}, Wish(raters=frozenset()), "at least one rater"),
