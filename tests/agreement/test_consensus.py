@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from napari_confseg.agreement.methods import METHODS, ConsensusMethod
 from napari_confseg.agreement.patterns import Collector
 from napari_confseg.store import Cohort, Identity, Rater, Status, StoreError, validate
 from tests.agreement.opinions import ambiguous_frames, read_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RATERS = {"anna": (1.0, 0.0), "bert": (0.7, 1.0), "carl": (1.2, 1.5)}
 
@@ -113,15 +117,21 @@ def test_stopped_over_an_older_one_it_does_not_count_as_reviewed(
     read: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_consensus(read, "mean", name="all", classes=["pleura", "a-line"], clips=["clip-1"])
-    write, done = Rater.write_plane, []
+    bulk, done = Rater.bulk, []
 
-    def fail_at_the_third(rater: Rater, *arguments: Any) -> None:
-        done.append(arguments)
-        if len(done) == 3:
-            raise OSError(28, "No space left on device")
-        write(rater, *arguments)
+    @contextmanager
+    def fail_at_the_third(rater: Rater) -> Iterator[Any]:
+        with bulk(rater) as write:
 
-    monkeypatch.setattr(Rater, "write_plane", fail_at_the_third)
+            def write_plane(*arguments: Any) -> None:
+                done.append(arguments)
+                if len(done) == 3:
+                    raise OSError(28, "No space left on device")
+                write(*arguments)
+
+            yield write_plane
+
+    monkeypatch.setattr(Rater, "bulk", fail_at_the_third)
     with pytest.raises(OSError, match="No space"):
         make_consensus(read, "majority", name="all", classes=["pleura"], clips=["clip-1"])
     made = read.clip("clip-1").rater("all")
