@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 PATIENTS = ("p1", "p2", "p3", "p4")
 SHAPE = (64, 96)
-LEARN_FROM_THE_DATASET = False
-"""Whether `fit` is given the frozen dataset; until it takes one, the cohort's consensus."""
-
 TRAINING = ("--device", "cpu", "--threads", "1", "--json")
 
 
@@ -202,14 +199,9 @@ class Road:
 
     def fit(self) -> None:
         """The frozen split is the one that is learnt by."""
-        source = (
-            (self.dataset,)
-            if LEARN_FROM_THE_DATASET
-            else (self.cohort, "--raters", "mean", "--classes", "pleura", "b-line")
-        )
         events = self.train(
             "fit",
-            *source,
+            self.dataset,
             "--out",
             self.run,
             "--method",
@@ -225,13 +217,12 @@ class Road:
         config = json.loads((self.run / "config.json").read_text())
         assert config["classes"] == ["pleura", "b-line"]
         assert config["raters"] == ["mean"]
-        if LEARN_FROM_THE_DATASET:
-            for ours, theirs in (("train", "train"), ("validation", "val")):
-                clips = {c for c, part in self.part.items() if part == theirs}
-                assert set(config["split"][ours]) == clips
-            manifest = json.loads((self.dataset / "v1" / "manifest.json").read_text())
-            assert config["origin"]["name"] == "lung-ds/v1"
-            assert config["origin"]["sha256"] == manifest["content_sha256"]
+        for ours, theirs in (("train", "train"), ("validation", "val")):
+            clips = {c for c, part in self.part.items() if part == theirs}
+            assert set(config["split"][ours]) == clips
+        manifest = json.loads((self.dataset / "v1" / "manifest.json").read_text())
+        assert config["origin"]["name"] == "lung-ds/v1"
+        assert config["origin"]["sha256"] == manifest["content_sha256"]
         metrics = (self.run / "metrics.csv").read_text().splitlines()
         assert metrics[-1].startswith("12,")
         assert (self.run / "checkpoint.safetensors").stat().st_size > 1000
@@ -240,11 +231,10 @@ class Road:
     def evaluate(self) -> None:
         """Scores of the clips held out, against the rater learnt from."""
         table = self.folder / "cases.csv"
-        source = self.dataset if LEARN_FROM_THE_DATASET else self.cohort
         (scores,) = self.train(
             "evaluate",
             self.run,
-            source,
+            self.dataset,
             "--against",
             "mean",
             "--thresholds",
@@ -255,9 +245,8 @@ class Road:
         )
         assert [m["threshold"] for m in scores["means"]] == [30, 60] * 2
         assert len(table.read_text().splitlines()) == 1 + len(scores["cases"])
-        if LEARN_FROM_THE_DATASET:
-            held_out = {c for c, part in self.part.items() if part == "test"}
-            assert {case["clip"] for case in scores["cases"]} == held_out
+        held_out = {c for c, part in self.part.items() if part == "test"}
+        assert {case["clip"] for case in scores["cases"]} == held_out
 
     def predict(self) -> None:
         """The model is one more rater, on every clip."""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 ADA, BO, LEAD = "Dr. Ada", "Dr. Bo", "Dr. Lead"
 ADJUDICATED = "adjudicated"
-LEARN_FROM_THE_DATASET = False
-"""Whether the Train panel is given the frozen dataset; until it takes one, the open cohort."""
 
 
 @pytest.fixture
@@ -58,7 +56,7 @@ class Road:
 
     def import_three_clips(self) -> None:
         window = self.window
-        assert window.annotate.bench.create(str(self.cohort), ADA)
+        assert window.annotate.cohort_actions.create(str(self.cohort), ADA)
         real = SHIPPED[1]
         mirrored = [f[::-1, ::-1] for f in moving(5, (96, 128))]  # or frames of two parts are alike
         self.clips = [
@@ -237,9 +235,8 @@ class Road:
         training = panel.training
         window.turn_to(panel)
         window.hand.wait_until(lambda: not training.counting)
-        if LEARN_FROM_THE_DATASET:
-            window.choose(panel.form.data, "ward-dataset v1")
-            window.hand.wait_until(lambda: not training.counting)
+        window.choose(panel.form.data, "ward-dataset v1")
+        window.hand.wait_until(lambda: not training.counting)
         window.tick(panel.form.raters.boxes, ADJUDICATED)
         window.tick(panel.form.classes.boxes, "pleura", "b-line")
         window.choose(panel.form.size, "Study")
@@ -256,10 +253,9 @@ class Road:
         assert (folder / "checkpoint.safetensors").is_file()
         config = json.loads((folder / "config.json").read_text())
         assert (config["raters"], config["classes"]) == ([ADJUDICATED], ["pleura", "b-line"])
-        if LEARN_FROM_THE_DATASET:
-            manifest = self.folder / "ward-dataset" / "v1" / "manifest.json"
-            content = json.loads(manifest.read_text())["content_sha256"]
-            assert config["origin"]["sha256"] == content
+        manifest = self.folder / "ward-dataset" / "v1" / "manifest.json"
+        content = json.loads(manifest.read_text())["content_sha256"]
+        assert config["origin"]["sha256"] == content
         events = [e["event"] for e in json_lines(folder / "events.jsonl")]
         assert events[-1] == "finished"
 

@@ -153,7 +153,7 @@ class Window:
 
     def open(self, clip: str) -> None:
         """Open a clip of the work list."""
-        assert self.annotate.bench.open_clip(clip), self.session.message
+        assert self.annotate.cohort_actions.open_clip(clip), self.session.message
         self.hand.wait(100)
 
     def stroke(self, keys: Sequence[str], *points: tuple[float, float]) -> None:
