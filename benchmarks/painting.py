@@ -108,7 +108,7 @@ def our_viewer(cohort: Cohort) -> tuple[Any, AnnotatePanel]:
 
 
 def measure(strokes: int, changes: int) -> dict[str, dict[str, float]]:
-    """Return milliseconds of each tool_action, plain and ours."""
+    """Return milliseconds of each action, plain and ours."""
     watch = ActivityTimer()
     with tempfile.TemporaryDirectory() as name:
         os.environ["CONFSEG_STATE_DIR"] = str(Path(name, "state"))

@@ -16,7 +16,7 @@ from psygnal import Signal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_confseg.agreement.exercise import choose_frames, references, score
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.store import Status
 
@@ -112,16 +112,16 @@ class CalibrationSession:
             (events.cohort, self._on_reader),
             (events.rater, self._on_reader),
             (events.clip, self._on_progress),
-            (session.progress_changed, self._on_progress),
+            (session.editor.progress_changed, self._on_progress),
             (events.frame, self._on_progress),
-            failed=telling(session),
+            failed=to_message(session),
         )
         self._on_reader()
 
     def close(self) -> None:
         """Stop listening to the session, and let others be seen again."""
         self._links.cut()
-        self._session.begin_exercise(False)
+        self._session.access.begin_exercise(False)
 
     # ---- exercises ---------------------------------------------------------------------------
 
@@ -265,7 +265,7 @@ class CalibrationSession:
         self._record = record
 
     def _announce(self) -> None:
-        self._session.begin_exercise(self.current is not None)
+        self._session.access.begin_exercise(self.current is not None)
         self.changed.emit()
 
     def _on_reader(self, *_: object) -> None:

@@ -1,101 +1,289 @@
-"""My work on one clip: planes, status, marks and strokes; each edit is saved as it is made."""
+"""Planes, review status and strokes of one rater on the open clip."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 from weakref import WeakMethod
 
 import numpy as np
+from psygnal import Signal
 
 from napari_confseg.store import Edit, Patch, Status, StatusChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, RaterWriter, SaveState, Stroke
+    from napari_confseg.store import ClassSpec, RaterMeta, RaterWriter, SaveState, Stroke
+
+NOT_WRITABLE: Final = "This clip is read-only here: nothing was changed."
 
 
-class Work:
-    """Planes ``uint8 (T, Y, X)`` by class, and what follows from them.
+class ClipEditor:
+    """Edits one rater's planes, one clip at a time; every edit is saved as it is made.
 
-    Attributes
-    ----------
-    writer : RaterWriter
-        Takes the edits; closed by :meth:`close`.
-    planes : dict of str to ndarray
-        By class name. The view shares these arrays and paints in place.
-    status : ndarray of uint8 (T, C)
-        See :class:`~napari_confseg.store.Status`.
-    marked : ndarray of bool (T, C)
-        Which planes of which frames have a mark.
-    strokes : list of Stroke
-        Oldest first, those undone among them.
+    Without an open clip there are no planes, and every edit is refused.
     """
 
-    def __init__(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
-        self.writer = writer
-        self._hear: Callable[[SaveState], None] | None = None
-        self.names = [c.name for c in classes]
+    planes_changed: ClassVar[Signal] = Signal(tuple)
+    """((class name, frame), ...) that changed other than by the view's own painting."""
+    progress_changed: ClassVar[Signal] = Signal()
+    """Status, marks or strokes changed."""
+    edited: ClassVar[Signal] = Signal(Edit)
+    """An edit is in the planes and saved: made, undone (then as its inverse) or redone."""
+    replayed: ClassVar[Signal] = Signal(Edit)
+    """An edit was undone or redone; comes before `planes_changed`."""
+    save_state_changed: ClassVar[Signal] = Signal()
+    """`save_state` is another; always emitted in the main thread."""
+    refused: ClassVar[Signal] = Signal(str)
+    """An edit was refused; emitted with the reason."""
+
+    def __init__(self) -> None:
+        self._writer: RaterWriter | None = None
+        self._on_change: Callable[[SaveState], None] | None = None
+        self._stroking: Callable[[], bool] | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._writer = None
+        self._classes: tuple[ClassSpec, ...] = ()
+        self.planes: dict[str, NDArray[np.uint8]] = {}
+        """By class name, ``uint8 (T, Y, X)``; views share these arrays and paint in place."""
+        self.status: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+        """:class:`~napari_confseg.store.Status` of every frame and class, ``uint8 (T, C)``."""
+        self.marked: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
+        """Which planes of which frames have a mark, ``bool (T, C)``."""
+        self.strokes: list[Stroke] = []
+        """Oldest first, those undone among them."""
+
+    # ---- opening and closing --------------------------------------------------------------
+
+    def open(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
+        """Take the planes of `writer`, which :meth:`close` closes.
+
+        Raises
+        ------
+        StoreError
+            If a plane cannot be read; then `writer` is still the caller's to close.
+        """
         planes = writer.load_each([c.index for c in classes])
-        self.planes = dict(zip(self.names, planes, strict=True))
-        self.status: NDArray[np.uint8] = writer.load_status()
-        self.strokes: list[Stroke] = list(writer.strokes())
-        touched = self.status != Status.UNTOUCHED
-        for stroke in self.strokes:
+        status, strokes = writer.load_status(), list(writer.strokes())
+        self._classes = tuple(classes)
+        self.planes = dict(zip([c.name for c in classes], planes, strict=True))
+        self.status, self.strokes = status, strokes
+        touched = status != Status.UNTOUCHED
+        for stroke in strokes:
             touched[stroke.frame, stroke.class_index] = True
-        self.marked: NDArray[np.bool_] = np.zeros_like(touched)
+        self.marked = np.zeros_like(touched)
         # Only planes somebody touched are looked at: looking would fetch every page of memory.
         self._note_marks((int(c), int(t)) for t, c in np.argwhere(touched))
+        self._writer = writer
+        self._follow(writer)
+
+    def _follow(self, writer: RaterWriter) -> None:
+        # psygnal raises where a queued call finds its owner gone; here that is no error.
+        weak = WeakMethod(self._on_save_state)
+
+        def on_change(state: SaveState) -> None:
+            alive = weak()
+            if alive is not None:
+                alive(state)
+
+        # From the write-behind thread into the main one, where views live.
+        writer.changed.connect(on_change, thread="main")
+        self._on_change = on_change
+
+    def _on_save_state(self, _state: SaveState) -> None:
+        # Calls from the other thread come late: what counts is the state now.
+        if self._writer is not None:
+            self.save_state_changed.emit()
+
+    def close(self) -> None:
+        """Let go of the planes; edits on their way to the store stay in the journal.
+
+        Raises
+        ------
+        StoreError
+            If there are edits that no disk could take yet; all stays open.
+        """
+        if self._writer is not None:
+            self._writer.close()
+            self._let_go(self._writer)
+
+    def abandon(self) -> None:
+        """Let go of the planes at once, although edits may not be saved."""
+        if self._writer is not None:
+            self._writer.abandon()
+            self._let_go(self._writer)
+
+    def _let_go(self, writer: RaterWriter) -> None:
+        if self._on_change is not None:
+            writer.changed.disconnect(self._on_change)
+            self._on_change = None
+        self._forget()
+
+    def retry_lock(self) -> bool:
+        """Try to become the writer of planes opened read-only; return whether it worked."""
+        return self._writer is not None and self._writer.retry_lock()
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until the store has every edit; False if it has not within `timeout` seconds."""
+        return self._writer is None or self._writer.flush(timeout)
+
+    # ---- how things stand -----------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are planes."""
+        return self._writer is not None
+
+    @property
+    def save_state(self) -> SaveState | None:
+        """What is saved, and where; None if no clip is open."""
+        return None if self._writer is None else self._writer.state
+
+    @property
+    def meta(self) -> RaterMeta | None:
+        """Who the rater is; None as long as there is none in the store."""
+        return None if self._writer is None else self._writer.meta
+
+    @property
+    def writable(self) -> bool:
+        """Whether the planes are ours to paint."""
+        return self._writer is not None and not self._writer.state.read_only
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an edit to undo, of this sitting or an earlier one."""
+        return self._may_replay() and self._open_writer().can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undone edit to redo."""
+        return self._may_replay() and self._open_writer().can_redo
+
+    def refuse_undo_while(self, stroking: Callable[[], bool]) -> None:
+        """Let undo and redo do nothing while `stroking`: a stroke under way is not saved yet."""
+        self._stroking = stroking
+
+    def _may_replay(self) -> bool:
+        return self.writable and not (self._stroking and self._stroking())
+
+    def _open_writer(self) -> RaterWriter:
+        if self._writer is None:
+            raise ValueError("open a clip first")
+        return self._writer
 
     def plane(self, class_index: int, frame: int) -> NDArray[np.uint8]:
         """Return one plane of one frame, ``uint8 (Y, X)``, shared."""
-        plane: NDArray[np.uint8] = self.planes[self.names[class_index]][frame]
+        plane: NDArray[np.uint8] = self.planes[self._classes[class_index].name][frame]
         return plane
 
-    def apply(self, patches: Iterable[Patch]) -> None:
-        """Write `patches` into the planes."""
-        for patch in patches:
-            patch.apply(self.plane(patch.class_index, patch.frame))
+    # ---- edits ----------------------------------------------------------------------------
 
-    def record(self, edit: Edit) -> Stroke:
-        """Save `edit`, whose patches are in the planes already; it is safe when this returns.
+    def commit(
+        self, edit: Edit, *, painted: bool = False, locked: Collection[str] = ()
+    ) -> Stroke | None:
+        """Apply `edit` to the planes and save it; it is safe when this returns.
 
         The first mark on a plane also puts its status to "in progress".
+
+        Parameters
+        ----------
+        edit : Edit
+            What changes.
+        painted : bool
+            The view has painted it already: it is saved only, or taken back if it is refused.
+        locked : collection of str
+            Classes that it must not change.
+
+        Returns
+        -------
+        Stroke or None
+            None if it is refused: read-only, or a locked class.
         """
-        told = {(s.frame, s.class_index) for s in edit.status}
+        reason = self._why_not(edit, locked)
+        if reason:
+            if painted and self.is_open:
+                self._apply(edit.inverted().patches)
+                self._emit_planes(edit)
+            self.refused.emit(reason)
+            return None
+        if not painted:
+            self._apply(edit.patches)
+        stroke = self._save(edit)
+        if not painted:
+            self._emit_planes(edit)
+        return stroke
+
+    def _why_not(self, edit: Edit, locked: Collection[str]) -> str:
+        if not self.writable:
+            return NOT_WRITABLE
+        for patch in edit.patches:
+            spec = self._classes[patch.class_index]
+            if spec.name in locked:
+                return f"{spec.label} is locked: nothing was changed."
+        return ""
+
+    def _save(self, edit: Edit) -> Stroke:
+        stated = {(s.frame, s.class_index) for s in edit.status}
         begun = tuple(
             StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
             for p in edit.patches
             if self.status[p.frame, p.class_index] == Status.UNTOUCHED
-            and (p.frame, p.class_index) not in told
+            and (p.frame, p.class_index) not in stated
         )
-        edit = replace(edit, status=(*edit.status, *begun))
-        stroke = self.writer.commit(edit)
-        self._settle(edit)
+        whole = replace(edit, status=(*edit.status, *begun))
+        stroke = self._open_writer().commit(whole)
+        self._follow_up(whole)
+        self._emit_progress()
+        self.edited.emit(edit)
         return stroke
 
-    def replay(self, edit: Edit) -> None:
-        """Apply what undo or redo gave, which the writer has saved already."""
-        self.apply(edit.patches)
-        self._settle(edit)
+    def undo(self) -> Edit | None:
+        """Undo the latest edit and return what that changed; None if there is none."""
+        return self._replay(self._open_writer().undo()) if self.can_undo else None
 
-    def review(self, frame: int, class_index: int | None, *, reviewed: bool) -> Edit | None:
-        """Return the edit that makes `frame` reviewed, or takes that back; None if it is so.
+    def redo(self) -> Edit | None:
+        """Redo the edit undone last and return it; None if there is none."""
+        return self._replay(self._open_writer().redo()) if self.can_redo else None
+
+    def _replay(self, edit: Edit | None) -> Edit | None:
+        if edit is not None:
+            self._apply(edit.patches)
+            self._follow_up(edit)
+            self.replayed.emit(edit)
+            self._emit_planes(edit)
+            self._emit_progress()
+            self.edited.emit(edit)
+        return edit
+
+    def mark_reviewed(
+        self, frame: int, class_index: int | None = None, *, reviewed: bool = True
+    ) -> Stroke | None:
+        """Mark `frame` reviewed: what is not marked there, is absent.
 
         Parameters
         ----------
         frame : int
             The frame.
-        class_index : int or None
-            One class, or all.
+        class_index : int, optional
+            One class; all classes if not given.
         reviewed : bool
             False puts it back to "in progress" where marked, else to "untouched".
+
+        Returns
+        -------
+        Stroke or None
+            None if nothing changes or it is refused.
         """
+        if not self.writable:
+            self.refused.emit(NOT_WRITABLE)
+            return None
         changes = []
-        for c in range(len(self.names)) if class_index is None else [class_index]:
+        for c in range(len(self._classes)) if class_index is None else [class_index]:
             begun = Status.IN_PROGRESS if self.marked[frame, c] else Status.UNTOUCHED
             after = Status.REVIEWED if reviewed else begun
             before = int(self.status[frame, c])
@@ -103,35 +291,27 @@ class Work:
                 changes.append(StatusChange(frame, c, before, int(after)))
         if not changes:
             return None
-        return Edit((), 0, "status", changes[0].class_index, frame, tuple(changes))
+        return self._save(Edit((), 0, "status", changes[0].class_index, frame, tuple(changes)))
 
-    def listen(self, method: Callable[[SaveState], None]) -> None:
-        """Call `method` in the main thread whenever saving stands differently, until closed."""
-        # psygnal raises where a queued call finds its owner gone; here that is no error.
-        weak = WeakMethod(method)
+    def _apply(self, patches: Iterable[Patch]) -> None:
+        for patch in patches:
+            patch.apply(self.plane(patch.class_index, patch.frame))
 
-        def hear(state: SaveState) -> None:
-            alive = weak()
-            if alive is not None:
-                alive(state)
-
-        # From the write-behind thread into the main one, where views live.
-        self.writer.changed.connect(hear, thread="main")
-        self._hear = hear
-
-    def close(self) -> None:
-        """Let go of the planes on disk; what still waits stays in the journal."""
-        self.writer.close()
-        if self._hear is not None:
-            self.writer.changed.disconnect(self._hear)
-            self._hear = None
-
-    def _settle(self, edit: Edit) -> None:
+    def _follow_up(self, edit: Edit) -> None:
         for change in edit.status:
             self.status[change.frame, change.class_index] = change.after
         self._note_marks((p.class_index, p.frame) for p in edit.patches)
-        self.strokes = list(self.writer.strokes())
+        self.strokes = list(self._open_writer().strokes())
 
     def _note_marks(self, where: Iterable[tuple[int, int]]) -> None:
         for c, frame in where:
             self.marked[frame, c] = self.plane(c, frame).any()
+
+    def _emit_planes(self, edit: Edit) -> None:
+        changed = {(self._classes[p.class_index].name, p.frame) for p in edit.patches}
+        if changed:
+            self.planes_changed.emit(tuple(sorted(changed)))
+
+    def _emit_progress(self) -> None:
+        self.save_state_changed.emit()
+        self.progress_changed.emit()

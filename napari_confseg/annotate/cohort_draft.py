@@ -1,4 +1,4 @@
-"""What a cohort's classes and words of confidence are to become, checked as it is typed."""
+"""Drafts of a cohort's classes and confidence words, checked while typed."""
 
 from __future__ import annotations
 
@@ -125,21 +125,11 @@ class AnchorRow:
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft and what is to be said of it.
+    """A draft with its problems and warnings."""
 
-    Attributes
-    ----------
-    meta : CohortMeta or None
-        What would be written; None if there are problems.
-    problems : tuple of str
-        What has to be put right first.
-    warnings : tuple of str
-        What may stay.
-    """
-
-    meta: CohortMeta | None
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    meta: CohortMeta | None  # what would be written; None if there are problems
+    problems: tuple[str, ...] = ()  # what has to be put right first
+    warnings: tuple[str, ...] = ()  # what may stay
 
 
 def rows_of(meta: CohortMeta) -> tuple[list[ClassRow], list[AnchorRow]]:
@@ -168,8 +158,8 @@ def drafted(
         Keys that cannot be had, and what they do.
     """
     problems = [*_class_problems(meta, classes), *_anchor_problems(anchors)]
-    wishes = [(c.key, c.label) for c in classes] + [(a.key, a.word) for a in anchors]
-    problems += _doubled(wishes)
+    keys = [(c.key, c.label) for c in classes] + [(a.key, a.word) for a in anchors]
+    problems += _doubled(keys)
     if problems:
         return Draft(None, tuple(problems))
     names = [c.name for c in classes if c.name]

@@ -1,4 +1,4 @@
-"""Confidence in words, and how the keys step through it."""
+"""Confidence in words, and steps between values."""
 
 from __future__ import annotations
 

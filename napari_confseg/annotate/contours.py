@@ -1,4 +1,4 @@
-"""Confidence read without colour: contours by level, and hatching that grows denser with it."""
+"""Confidence drawn without colour, as contours or hatching."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 FINEST = 2
-"""Distance of hatching lines in pixels at the highest level; it doubles with each level below."""
+"""Distance of hatching lines in pixels for the highest anchor; it doubles with each below."""
 
 
 APART = 2
 """Pixels from one contour to the next where both would fall together."""
 
 
-def level_index(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[np.uint8]:
-    """Return the level of every pixel, ``uint8 (Y, X)``.
+def anchor_index(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[np.uint8]:
+    """Return the anchor that every pixel reaches, ``uint8 (Y, X)``.
 
     0 not marked or excluded, 1 below the lowest anchor, 2 from it on, and so on: a pixel has
-    the word of anchor ``level - 2``.
+    the word of anchor ``index - 2``.
     """
     steps = np.array([1, *(a.value for a in anchors)])
     index = np.searchsorted(steps, plane, side="right").astype(np.uint8)
@@ -39,7 +39,7 @@ def level_index(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[
     return index
 
 
-def contoured_by_level(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
+def contoured(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> NDArray[np.bool_]:
     """Return where contours lie, ``bool (Y, X)``: as on a map, the more lines the surer.
 
     From the lowest anchor on there is a line for each that is reached. Where two would fall
@@ -59,12 +59,12 @@ def contoured_by_level(plane: NDArray[np.uint8], anchors: Sequence[Anchor]) -> N
     return np.asarray(ink)
 
 
-def hatched_by_level(
+def hatched(
     plane: NDArray[np.uint8], anchors: Sequence[Anchor], *, rising: bool = True
 ) -> NDArray[np.bool_]:
     """Return where the ink of a hatching lies that is the denser the higher the confidence.
 
-    Lines at a level run where those of the levels below run too, so that a region with a sure
+    Lines of an anchor run where those of the anchors below run too, so that a region with a sure
     core shows as lines that multiply towards it.
 
     Parameters
@@ -81,13 +81,13 @@ def hatched_by_level(
     ndarray of bool (Y, X)
         None outside of what is marked.
     """
-    level = level_index(plane, anchors)
+    index = anchor_index(plane, anchors)
     y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
     along = (y + x) if rising else (y - x)
     top = len(anchors) + 1
-    period = FINEST * 2 ** (top - level.astype(int))
-    # 1-pixel lines at the finest level would be a half-tone: there every second pixel is ink.
-    return np.asarray((level > 0) & (along % np.maximum(period, 1) == 0))
+    period = FINEST * 2 ** (top - index.astype(int))
+    # 1-pixel lines of the finest hatching would be a half-tone: there every second pixel is ink.
+    return np.asarray((index > 0) & (along % np.maximum(period, 1) == 0))
 
 
 class ContourPlanes(DrawnPlanes):
@@ -98,7 +98,7 @@ class ContourPlanes(DrawnPlanes):
     planes : sequence of ndarray of uint8 (T, Y, X)
         The confidences, one a class, shared with who paints in them.
     anchors : sequence of Anchor
-        The levels.
+        Of the cohort.
 
     Attributes
     ----------
@@ -143,6 +143,6 @@ class ContourPlanes(DrawnPlanes):
 
     def _ink(self, part: NDArray[np.uint8], *, rising: bool) -> NDArray[np.bool_]:
         if self.style is Style.CONTOURS:
-            return contoured_by_level(part, self._anchors)
-        lines = hatched_by_level(part, self._anchors, rising=rising)
+            return contoured(part, self._anchors)
+        lines = hatched(part, self._anchors, rising=rising)
         return lines | outline((part > 0) & (part != EXCLUDED))

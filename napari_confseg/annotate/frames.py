@@ -1,4 +1,4 @@
-"""A clip's frames as the viewer reads them: one at a time, kept for a while, fetched ahead."""
+"""A clip's frames, cached and prefetched for the viewer."""
 
 from __future__ import annotations
 

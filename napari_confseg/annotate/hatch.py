@@ -1,6 +1,6 @@
-"""Other raters' planes drawn as hatching with an outline, so that nobody takes them for one's own.
+"""Other raters' planes, drawn as hatching with an outline.
 
-The pattern, not the colour, says who marked: it survives colour blindness and overlap.
+The pattern, not the colour, identifies the rater: it survives colour blindness and overlap.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from psygnal import SignalGroup, SignalInstance
 
-    from napari_confseg.annotate.state import SessionState
+    from napari_confseg.annotate.session import Session
 
     Pair = tuple[SignalInstance | SignalGroup, Callable[..., Any]]
     Failed = Callable[[Exception], object]
@@ -71,7 +71,7 @@ def guard(slot: Callable[..., Any], failed: Failed | None = None) -> Callable[..
     bound = inspect.ismethod(slot)
     find = weakref.WeakMethod(slot) if bound else (lambda: slot)
     name = getattr(slot, "__qualname__", repr(slot))
-    tell = weakref.WeakMethod(failed) if inspect.ismethod(failed) else (lambda: failed)
+    find_failed = weakref.WeakMethod(failed) if inspect.ismethod(failed) else (lambda: failed)
 
     def call(*arguments: Any) -> None:
         called = find()
@@ -81,41 +81,41 @@ def guard(slot: Callable[..., Any], failed: Failed | None = None) -> Callable[..
             called(*arguments)
         except Exception as error:
             log.exception("%s failed; the session goes on", name)
-            hear = tell()
-            if hear is not None:
-                hear(error)
+            report = find_failed()
+            if report is not None:
+                report(error)
 
     # psygnal reads from it how many of a signal's arguments are wanted.
     call.__signature__ = inspect.signature(slot)  # type: ignore[attr-defined]
     return call
 
 
-def telling(session: SessionState) -> Failed:
-    """Return what tells an exception in the message of `session`."""
+def to_message(session: Session) -> Failed:
+    """Return a callable that puts an exception into the message of `session`."""
 
-    def tell(error: Exception) -> None:
+    def show(error: Exception) -> None:
         session.message = f"Not all could be shown: {sentence(error)}"
 
-    return tell
+    return show
 
 
 @runtime_checkable
-class _Tells(Protocol):
-    def say_failed(self, error: Exception) -> None: ...
+class _ShowsFailure(Protocol):
+    def show_failure(self, error: Exception) -> None: ...
 
 
 def links_of(part: Any, *pairs: Pair) -> Links:
-    """Return links of a widget or other Qt object; what a slot raises is told by its panel.
+    """Return links of a widget or other Qt object; what a slot raises is shown by its panel.
 
-    That is the nearest of its parents that has a `say_failed`.
+    That is the nearest of its parents that has a `show_failure`.
     """
     where = weakref.ref(part)
 
     def failed(error: Exception) -> None:
         owner = where()
-        while owner is not None and not isinstance(owner, _Tells):
+        while owner is not None and not isinstance(owner, _ShowsFailure):
             owner = owner.parent()
         if owner is not None:
-            owner.say_failed(error)
+            owner.show_failure(error)
 
     return Links(*pairs, failed=failed)

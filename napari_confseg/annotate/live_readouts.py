@@ -1,4 +1,4 @@
-"""Read-outs that follow the work: what an edit changed is computed anew, the rest is kept."""
+"""Read-outs of the open clip, recomputed where an edit changed it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.readouts import Beams, ClipReadouts, FrameReadouts, frame_readouts, sum_up
 from napari_confseg.store import Status
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import ClipMeta, Edit
 
 BATCH: Final = 8
-"""Frames computed between two looks at what is wanted now: a moved slider waits for no more."""
+"""Frames computed between two checks of what is wanted now: a moved slider waits for no more."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,9 @@ class LiveReadouts:
         Of the frame on show; None as long as it is not computed.
     clip : ClipReadouts or None
         Of the reviewed frames; None as long as they are not all computed, or if there is none.
-    wanted : Signal
-        Something is to be computed: the frame, the clip, the rater or the marks are others now.
     """
 
+    # something is to be computed: the frame, the clip, the rater or the marks are others now
     wanted = Signal()
 
     def __init__(self, session: Session) -> None:
@@ -103,9 +102,9 @@ class LiveReadouts:
             (events.clip, self._on_other),
             (events.overlays, self._on_overlays),
             (events.frame, self._on_frame),
-            (session.edited, self._on_edit),
+            (session.editor.edited, self._on_edit),
             (session.sector_changed, self._on_other),  # beams, and with them depths, are others
-            failed=telling(session),
+            failed=to_message(session),
         )
 
     def close(self) -> None:
@@ -194,7 +193,7 @@ class LiveReadouts:
         self._versions.clear()
         self._beams = self._blank = self.clip = None
 
-    # ---- what the session tells -----------------------------------------------------------
+    # ---- changes of the session -----------------------------------------------------------
 
     def _on_other(self, *_: object) -> None:
         self.choose(self.source)

@@ -1,4 +1,4 @@
-"""From pixels before and after to the smallest patch."""
+"""The smallest patch between pixels before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered between sessions: who reads, which cohorts were open, whose keys."""
+"""The person's preferences, kept between sessions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.view import Style
 from napari_confseg.store.journal import journal_folder
 
@@ -47,28 +47,17 @@ def slug_of(name: str) -> str:
 
 
 class Preferences(BaseModel):
-    """Kept as JSON in the state folder; a file that cannot be read counts as empty.
-
-    Attributes
-    ----------
-    reader : str
-        The reader's name as people read it; empty until chosen.
-    recent : tuple of str
-        Locations of cohorts, latest first.
-    roles : dict of str to Role
-        The role each reader (by slug) was in last; a reader if not said.
-    style : Style
-        How the person's own marks are drawn.
-    keys : dict of str to str
-        Keys that the person chose, by the id of the action; empty for none.
-    """
+    """Kept as JSON in the state folder; a file that cannot be read counts as empty."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    # The reader's name as people read it; empty until chosen.
     reader: Annotated[str, Field(max_length=80)] = ""
-    recent: tuple[str, ...] = ()
+    recent: tuple[str, ...] = ()  # locations of cohorts, latest first
+    # The role each reader (by slug) was in last.
     roles: dict[str, Role] = Field(default_factory=dict)
-    style: Style = Style.FILL
+    style: Style = Style.FILL  # how the person's own marks are drawn
+    # Keys that the person chose, by the id of the action; empty for none.
     keys: Annotated[dict[str, Annotated[str, Field(max_length=40)]], Field(max_length=500)] = {}
 
     @classmethod
@@ -79,7 +68,7 @@ class Preferences(BaseModel):
         return cls()
 
     def save(self) -> None:
-        """Remember this; a disk that refuses costs the memory, not the session."""
+        """Remember this; a disk that refuses costs the preferences, not the session."""
         file = _file()
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -98,4 +87,4 @@ class Preferences(BaseModel):
 
 
 def _file() -> Path:
-    return state_folder() / "memory.json"
+    return state_folder() / "preferences.json"

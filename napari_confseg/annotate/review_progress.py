@@ -1,4 +1,4 @@
-"""Which frames are done, and which comes next."""
+"""Review progress of a clip, frame by frame."""
 
 from __future__ import annotations
 

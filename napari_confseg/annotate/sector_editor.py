@@ -1,4 +1,4 @@
-"""Correcting the sector of the clip on show: drag, look, confirm; nothing is stored before."""
+"""Correction of the clip's sector; nothing is stored before it is confirmed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.ingest.sector import Outline, crosses_itself, outline_of, template
 from napari_confseg.store import Sector, StoreError
 
@@ -27,13 +27,9 @@ class SectorEditor:
     ----------
     session : Session
         Whose clip it is; another clip ends the correction.
-
-    Attributes
-    ----------
-    changed : Signal
-        Something to show is different: what is proposed, or whether anything is.
     """
 
+    # something to show is different: what is proposed, or whether anything is
     changed: ClassVar[Signal] = Signal()
 
     def __init__(self, session: Session) -> None:
@@ -41,7 +37,7 @@ class SectorEditor:
         self._outline: Outline | None = None
         self._polygon: Points = []
         self.kind: str = "unknown"
-        self._links = Links((session.events.clip, self._on_clip), failed=telling(session))
+        self._links = Links((session.events.clip, self._on_clip), failed=to_message(session))
 
     def close(self) -> None:
         """Follow the session no longer."""
@@ -120,7 +116,7 @@ class SectorEditor:
             self.changed.emit()
 
     def choose_kind(self, kind: str) -> None:
-        """Say what kind of probe made it; one that was drawn as another gets that kind's shape."""
+        """Set the kind of probe; a sector drawn as another kind gets this one's shape."""
         if self.active and kind in KINDS and kind != self.kind:
             self._reshape(kind)
 
@@ -142,8 +138,8 @@ class SectorEditor:
     def confirm(self) -> bool:
         """Store the proposal, or the sector as it was found, as confirmed; False if refused.
 
-        Nothing else of the clip is touched. Where it cannot be stored, the session says why and
-        the proposal stays.
+        Nothing else of the clip is touched. Where it cannot be stored, the proposal stays and
+        the session's message has the reason.
         """
         clip = self._session.clip
         if clip is None or (self.active and self.problem()):

@@ -1,93 +1,535 @@
-"""The session: the one truth about what is being annotated, without Qt.
-
-Panels show its fields, listen to its ``events`` and send requests by calling its methods; they own
-no state. Planes are plain arrays that the view shares: a stroke painted there is already in
-`planes` when `record` is told of it.
-"""
+"""The annotation session: settings of the viewer, and the open cohort and clip."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
+
+from psygnal import EventedModel, Signal
+from pydantic import ConfigDict, Field, GetPydanticSchema
+from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate import review_progress
-from napari_confseg.annotate.opening import Opening
+from napari_confseg.annotate.access import Access, BlindedError, Role
+from napari_confseg.annotate.activity import ActivityTimer
+from napari_confseg.annotate.clip_editor import NOT_WRITABLE, ClipEditor
+from napari_confseg.annotate.clip_notes import NotesEditor
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
-from napari_confseg.store import Edit, Status
+from napari_confseg.annotate.preferences import Preferences, slug_of
+from napari_confseg.annotate.tools.merging import Merge
+from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
+from napari_confseg.annotate.tools.toolkit import Toolkit
+from napari_confseg.annotate.view import Context, Style, Tool, ViewState, resolve
+from napari_confseg.annotate.worklist import WorkList, facts_of
+from napari_confseg.store import (
+    RATER_KINDS,
+    Clip,
+    Cohort,
+    Edit,
+    RaterWriter,
+    SaveState,
+    Status,
+    StoreError,
+)
 
 if TYPE_CHECKING:
-    from napari_confseg.store import Stroke
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_confseg.store import ClassSpec, Location, RaterKind, Stroke
+
+_AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
+"""For objects that are not pydantic's to validate."""
+
+_USED_BY_HAND: Final = (
+    "class_name",
+    "tool",
+    "confidence",
+    "brush_size",
+    "threshold",
+    "opacity",
+    "hidden",
+    "marks_shown",
+    "playing",
+    "overlays",
+    "merge",
+    "locked",
+    "solo",
+    "band_widths",
+    "follow_bright",
+    "reach",
+    "every_class",
+    "clipboard",
+)
+"""Settings whose change is a sign of activity."""
 
 
-class Session(Opening):
-    """The whole of it: what is open (:class:`Opening`), what is told of it, and what can be done.
+class RaterIdentity(NamedTuple):
+    """As whom a clip is open."""
 
-    Its fields and signals are those of :class:`~napari_confseg.annotate.state.SessionState`.
+    kind: RaterKind
+    label: str  # what people read
+    learnt: bool  # whether it is learnt from where nobody is named
+
+
+def _label(rater: str, adjudicator: str) -> str | None:
+    """Return what people are to read as the name of `rater`; None if only the slug is known."""
+    if adjudicator:
+        return f"Adjudicated by {adjudicator}"[:80]
+    person = Preferences.load().reader
+    return person if person and slug_of(person) == rater else None
+
+
+class Session(EventedModel):
+    """Settings of one viewer, each with an event, and the parts that work on the open clip.
+
+    Panels show its fields, listen to ``events`` and to the signals of the parts, and call its
+    methods; they own no state. Planes are plain arrays that the view shares and paints in place.
+    When the event of `clip` fires, planes, status, notes and overlays are in place.
     """
 
-    # ---- edits -----------------------------------------------------------------------------
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=True, arbitrary_types_allowed=True
+    )
 
-    def commit(self, edit: Edit) -> Stroke | None:
-        """Apply `edit` to the planes, save it and tell the view; None if read-only or locked."""
-        if not self._may_change(edit):
-            return None
-        self._mine.apply(edit.patches)
-        stroke = self._save(edit)
-        self._tell_planes(edit)
-        return stroke
+    # What is open.
+    cohort: Cohort | None = None
+    clip: Clip | None = None
+    rater: str = ""  # slug of the reader whose planes are painted; empty until chosen
+    adjudicator: str = ""  # who adjudicates, as people read it; empty while reading as oneself
+    save_state: Annotated[SaveState | None, _AS_IS] = None  # None if no clip is open
+    message: str = ""  # the latest sentence for the person: why something was refused
 
-    def record(self, edit: Edit) -> Stroke | None:
-        """Save `edit`, whose patches the view has painted already; safe when this returns.
+    # How strokes are made.
+    class_name: str = ""  # the class to paint
+    tool: Tool = Tool.BRUSH
+    confidence: int = Field(default=60, ge=1, le=100)  # percent, of the next stroke
+    brush_size: int = Field(default=12, ge=1, le=400)  # diameter in pixels
+    merge: Merge = Merge.REPLACE  # how a proposal joins the confidence that is there
+    locked: frozenset[str] = frozenset()  # classes whose marks nothing but undo may change
+    band_widths: Annotated[BandWidths, _AS_IS] = BandWidths()  # of the B-line and pleura tools
+    follow_bright: bool = True  # the pleura tool follows the brightest line between its clicks
+    reach: int = Field(default=10, ge=1, le=100_000)  # frames to carry marks through
+    every_class: bool = False  # fill and copy act on all visible classes, not the painted one
+    clipboard: Annotated[Clipboard | None, _AS_IS] = None
 
-        If read-only or locked, the patches are taken back from the planes and None is returned.
+    # What is shown.
+    frame: int = Field(default=0, ge=0)
+    playing: bool = False
+    threshold: int = Field(default=0, ge=0, le=100)  # marks of less confidence are hidden
+    opacity: float = Field(default=0.7, ge=0, le=1)  # of marks at full confidence
+    style: Style = Style.FILL  # how one's own marks are drawn
+    hidden: frozenset[str] = frozenset()  # classes that are not shown
+    solo: bool = False  # only the class to paint is shown, whatever is hidden
+    marks_shown: bool = True
+    overlays: tuple[Annotated[Overlay, _AS_IS], ...] = ()  # other raters shown, as last read
+    overlays_hidden: frozenset[str] = frozenset()  # raters that stay loaded but out of sight
+    model_threshold: int = Field(default=50, ge=1, le=100)  # as `threshold`, for models
+    model_opacity: float = Field(default=0.7, ge=0, le=1)  # as `opacity`, for models
+
+    leaving: ClassVar[Signal] = Signal()
+    """The clip is about to be closed: the last moment to hand in what is being typed."""
+    keys_changed: ClassVar[Signal] = Signal()
+    """The person gave actions other keys."""
+    sector_changed: ClassVar[Signal] = Signal()
+    """The clip's sector was confirmed or corrected."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        events = self.events
+        for name in _USED_BY_HAND:
+            events[name].connect(self._note_activity)
+        events.frame.connect(self._on_frame)
+        self.editor.save_state_changed.connect(self._on_save_state)
+        self.editor.replayed.connect(self._on_replayed)
+        self.editor.edited.connect(self._note_activity)
+        self.access.changed.connect(self._hide_unseen)
+        for part in (self.editor, self.clip_notes, self.access):
+            part.refused.connect(self._on_refused)
+        for signal in (events.clip, self.clip_notes.changed, self.editor.progress_changed):
+            signal.connect(self.update_worklist)
+
+    # ---- parts ----------------------------------------------------------------------------
+
+    @cached_property
+    def editor(self) -> ClipEditor:
+        """Planes, review status and strokes of the open clip."""
+        return ClipEditor()
+
+    @cached_property
+    def clip_notes(self) -> NotesEditor:
+        """The reader's notes on the open clip."""
+        return NotesEditor()
+
+    @cached_property
+    def access(self) -> Access:
+        """Who may be seen on the open clip."""
+        return Access(self.editor, self.clip_notes, lambda: Preferences.load().reader or self.rater)
+
+    @cached_property
+    def activity(self) -> ActivityTimer:
+        """How long the reader is active on each frame."""
+        return ActivityTimer()
+
+    @cached_property
+    def worklist(self) -> WorkList:
+        """The cohort's clips as the reader's work."""
+        return WorkList()
+
+    @cached_property
+    def toolkit(self) -> Toolkit:
+        """The tools that paint more than a stroke."""
+        return Toolkit(self)
+
+    # ---- connections of settings and parts -------------------------------------------------
+
+    def _note_activity(self, *_: object) -> None:
+        self.activity.note()
+
+    def _on_frame(self, frame: int, *_: object) -> None:
+        self.activity.turn_to(frame)
+        if not self.playing:
+            self.activity.note()
+
+    def _on_save_state(self) -> None:
+        self.save_state = self.editor.save_state
+
+    def _on_replayed(self, edit: Edit) -> None:
+        """Bring what was undone or redone into view."""
+        self.frame = edit.frame
+        if edit.patches:  # reviewing is about the frame
+            self.class_name = self.classes[edit.class_index].name
+
+    def _on_refused(self, reason: str) -> None:
+        self.message = reason
+
+    def _hide_unseen(self) -> None:
+        visibility = self.access.visibility()
+        self.overlays = tuple(o for o in self.overlays if visibility.sees(o.kind))
+
+    def update_worklist(self, *_: object) -> None:
+        """Put what is known of the open clip, pending edits included, into the work list."""
+        if self.clip is not None and self.editor.is_open:
+            facts = facts_of(
+                self.clip.name,
+                self.clip.meta,
+                self.status,
+                self.strokes,
+                self.clip_notes.current,
+            )
+            self.worklist.put([facts])
+
+    def save_activity(self) -> None:
+        """Write the active time so far; called now and then, and when a clip is closed."""
+        seconds = self.activity.due() if self.writable else None
+        if seconds is not None:
+            self.clip_notes.keep_seconds(seconds)
+
+    def _set_together(self, **values: object) -> None:
+        """Set fields so that whoever hears of one finds all of them in place."""
+        old = {name: getattr(self, name) for name in values}
+        with self.events.all.blocked():
+            for name, value in values.items():
+                setattr(self, name, value)
+        for name, value in values.items():
+            if value is not old[name] and value != old[name]:
+                self.events[name].emit(value, old[name])
+
+    # ---- cohort, reader, clip -------------------------------------------------------------
+
+    def open_cohort(self, location: Location | Cohort) -> Cohort:
+        """Open the cohort at `location` (closing the clip that was open) and return it.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it breaks the contract; what was open stays open.
         """
-        if self._may_change(edit):
-            return self._save(edit)
-        if self._work is not None:
-            self._work.apply(edit.inverted().patches)
-            self._tell_planes(edit)
-        return None
+        cohort = location if isinstance(location, Cohort) else Cohort.open(location)
+        self.close_clip()
+        self.overlays, self.overlays_hidden = (), frozenset()
+        names = [c.name for c in cohort.meta.classes]
+        self.class_name = self.class_name if self.class_name in names else names[0]
+        self.hidden = self.locked = frozenset()
+        self.worklist.clear()
+        self.access.cohort = cohort
+        self.cohort = cohort
+        Preferences.load().with_recent(cohort.location).save()
+        return cohort
 
-    def _save(self, edit: Edit) -> Stroke:
-        stroke = self._mine.record(edit)
-        self.stir()
-        self._tell_progress()
-        self.edited.emit(edit)
-        return stroke
+    def close_cohort(self) -> None:
+        """Close clip and cohort.
 
-    def _tell_progress(self) -> None:
-        self.save_state = self._mine.writer.state
-        self.progress_changed.emit()
+        Raises
+        ------
+        StoreError
+            If there are strokes that no disk could take yet; all stays open.
+        """
+        self.close_clip()
+        self.access.cohort = None
+        self._set_together(cohort=None, overlays=(), overlays_hidden=frozenset())
+
+    def choose_reader(self, name: str) -> str:
+        """Paint from now on as the reader called `name`; return the slug.
+
+        Raises
+        ------
+        ValueError
+            If no slug can be made of the name.
+        StoreError
+            If in the open cohort it is the name of a program's rater, or an adjudicated one.
+        """
+        slug = slug_of(name)
+        if self.cohort is not None:
+            self.cohort.check_name(slug, "human")
+        preferences = Preferences.load().model_copy(update={"reader": name.strip()})
+        preferences.save()
+        if slug != self.rater:
+            clip, frame = self.clip, self.frame
+            self.rater, self.adjudicator = slug, ""
+            self.access.set_role(preferences.roles.get(slug, Role.READER))
+            if clip is not None:
+                self.open_clip(clip.name)
+                self.frame = frame
+        return slug
+
+    def choose_role(self, role: Role) -> None:
+        """Be here as a reader or as a reviewer from now on; remembered for this reader."""
+        Preferences.load().with_role(self.rater, role).save()
+        self.access.set_role(role)
+
+    def open_clip(
+        self, name: str, rater: str | None = None, *, adjudicator: str | None = None
+    ) -> Clip:
+        """Open clip `name` to paint as `rater` (as on the last clip if not given).
+
+        If someone else holds these planes they open read-only, at once. Raters shown stay shown
+        where they marked this clip too.
+
+        Parameters
+        ----------
+        name : str
+            The clip.
+        rater : str, optional
+            Slug of the rater whose planes are painted.
+        adjudicator : str, optional
+            Name of a person; `rater` is then an adjudicated one.
+
+        Raises
+        ------
+        StoreError
+            If the clip cannot be read; then no clip is open.
+        ValueError
+            If no cohort is open or no reader chosen.
+        """
+        adjudicator = adjudicator or ("" if rater else self.adjudicator)
+        rater = rater or self.rater
+        if self.cohort is None or not rater:
+            raise ValueError("open a cohort and choose a reader before opening a clip")
+        clip = self.cohort.clip(name)  # before the old one is let go: this may fail
+        shown = [o.name for o in self.overlays]
+        self._close_parts()
+        try:
+            self._open_parts(self.cohort, name, rater, adjudicator)
+            overlays = tuple(self._read_overlays(self.cohort, clip, shown))
+        except Exception:
+            self.close_clip()
+            raise
+        self._set_together(
+            clip=clip,
+            rater=rater,
+            adjudicator=adjudicator,
+            frame=0,
+            overlays=overlays,
+            playing=False,
+            save_state=self.editor.save_state,
+        )
+        self.clip_notes.changed.emit(self.clip_notes.current)
+        return clip
+
+    def _open_parts(self, cohort: Cohort, clip: str, rater: str, adjudicator: str) -> None:
+        label = _label(rater, adjudicator)
+        writer = RaterWriter.open(cohort, clip, rater, label=label, adjudicator=adjudicator or None)
+        try:
+            self.editor.open(writer, cohort.meta.classes)
+        except BaseException:  # a plane that cannot be read must not keep others out
+            writer.abandon()
+            raise
+        self.clip_notes.open(writer)
+        self.activity.begin(len(self.status), self.clip_notes.current.seconds)
+
+    def _read_overlays(self, cohort: Cohort, clip: Clip, names: Sequence[str]) -> Iterable[Overlay]:
+        there = set(clip.raters()) if names else set()
+        for name in names:
+            if name not in there:
+                continue
+            overlay = load_overlay(clip, name, cohort.meta)
+            try:
+                self.access.admit(overlay.kind)
+            except BlindedError:  # shown on the clip before, not to be seen on this one
+                continue
+            yield overlay
+
+    def close_clip(self) -> None:
+        """Close the clip; edits on their way to the store stay in the journal.
+
+        Raises
+        ------
+        StoreError
+            If there are strokes that no disk could take yet; the clip stays open.
+        """
+        self._close_parts()
+        self._set_together(clip=None, playing=False, save_state=None)
+        self.clip_notes.changed.emit(self.clip_notes.current)
+
+    def _close_parts(self) -> None:
+        if self.editor.is_open:
+            self.leaving.emit()
+            self.save_activity()
+            self.editor.close()
+            self.clip_notes.close()
+            self.activity.end()
+
+    def release(self) -> None:
+        """Close the clip although strokes may not be saved: the program ends.
+
+        What the journal has is safe; what it could not take was shown as not saved.
+        """
+        try:
+            self.close_clip()
+        except StoreError:
+            self.editor.abandon()
+
+    def open_next(self, step: int = 1) -> Clip | None:
+        """Open the clip `step` places on in the work list; None at its end.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        name = self.worklist.beside(self.clip.name if self.clip else None, step)
+        if name is None:
+            self.message = f"That was the {'last' if step > 0 else 'first'} clip of the list."
+            return None
+        return self.open_clip(name)
+
+    def open_to_do(self) -> Clip | None:
+        """Open the next clip of the work list with work left; None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        name = self.worklist.to_do_after(self.clip.name if self.clip else None)
+        if name is None:
+            self.message = "Every clip of this list is finished."
+            return None
+        return self.open_clip(name)
+
+    def take_over(self) -> bool:
+        """Try to become the writer of a clip opened read-only; return whether it worked."""
+        if self.clip is None or not self.editor.retry_lock():
+            return False
+        # The other writer may have painted since: read everything anew.
+        frame = self.frame
+        self.open_clip(self.clip.name)
+        self.frame = frame
+        return self.writable
+
+    # ---- the open clip --------------------------------------------------------------------
+
+    @property
+    def classes(self) -> tuple[ClassSpec, ...]:
+        """The cohort's classes, in order; empty if none is open."""
+        return self.cohort.meta.classes if self.cohort else ()
+
+    def identity(self) -> RaterIdentity:
+        """Return as whom the open clip, or the next one, is painted."""
+        meta = self.editor.meta
+        if meta is not None:
+            return RaterIdentity(meta.kind, meta.label, meta.learnt)
+        kind: RaterKind = "adjudicated" if self.adjudicator else "human"
+        label = _label(self.rater, self.adjudicator) or self.rater
+        return RaterIdentity(kind, label, RATER_KINDS[kind].learnt)
+
+    def class_index(self, name: str | None = None) -> int:
+        """Return the index of a class, of the one being painted if `name` is not given."""
+        if self.cohort is None:
+            raise ValueError("open a cohort before asking for its classes")
+        return self.cohort.meta.class_index(name or self.class_name)
+
+    @property
+    def planes(self) -> dict[str, NDArray[np.uint8]]:
+        """Planes by class, ``uint8 (T, Y, X)``; see :class:`ClipEditor`."""
+        return self.editor.planes
+
+    @property
+    def status(self) -> NDArray[np.uint8]:
+        """Status of every frame and class, ``uint8 (T, C)``; (0, 0) if no clip is open."""
+        return self.editor.status
+
+    @property
+    def marked(self) -> NDArray[np.bool_]:
+        """Which planes of which frames have a mark, ``bool (T, C)``."""
+        return self.editor.marked
+
+    @property
+    def strokes(self) -> list[Stroke]:
+        """The reader's strokes on this clip, oldest first, those undone among them."""
+        return self.editor.strokes
+
+    @property
+    def writable(self) -> bool:
+        """Whether a clip is open and its planes are ours to paint."""
+        return self.editor.writable
+
+    def view(self) -> ViewState:
+        """Return what the view should show now."""
+        return resolve(self, self.context())
+
+    def context(self) -> Context:
+        """Return what the open clip allows to show."""
+        return Context(
+            classes=tuple(c.name for c in self.classes) if self.clip else (),
+            n_frames=len(self.status),
+            writable=self.writable,
+            overlays=tuple((o.name, frozenset(o.planes)) for o in self.overlays),
+        )
+
+    # ---- edits ----------------------------------------------------------------------------
+
+    def commit(self, edit: Edit, *, painted: bool = False) -> Stroke | None:
+        """Apply `edit` and save it; see :meth:`ClipEditor.commit`."""
+        return self.editor.commit(edit, painted=painted, locked=self.locked)
 
     def undo(self) -> Edit | None:
-        """Take back the latest edit and bring its class and frame into view."""
-        return self._show(self._mine.writer.undo()) if self.can_undo else None
+        """Undo the latest edit and bring its class and frame into view."""
+        return self.editor.undo()
 
     def redo(self) -> Edit | None:
-        """Do the latest undone edit again and bring its class and frame into view."""
-        return self._show(self._mine.writer.redo()) if self.can_redo else None
+        """Redo the edit undone last and bring its class and frame into view."""
+        return self.editor.redo()
 
-    def _show(self, edit: Edit | None) -> Edit | None:
-        if edit is not None:
-            self._mine.replay(edit)
-            self.frame = edit.frame
-            if edit.patches:  # reviewing is about the frame
-                self.class_name = self.classes[edit.class_index].name
-            self._tell_planes(edit)
-            self._tell_progress()
-            self.edited.emit(edit)
-        return edit
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until the store has every edit; False if it has not within `timeout` seconds."""
+        return self.editor.flush(timeout)
 
-    def _tell_planes(self, edit: Edit) -> None:
-        changed = {(self.classes[p.class_index].name, p.frame) for p in edit.patches}
-        if changed:
-            self.planes_changed.emit(tuple(sorted(changed)))
-
-    # ---- reviewing ------------------------------------------------------------------------
+    def describe(self, **changes: object) -> bool:
+        """Change the notes on the clip; see :meth:`NotesEditor.update`."""
+        done = self.clip_notes.update(**changes)
+        if done:
+            self.activity.note()
+        return done
 
     def mark_reviewed(
         self, frame: int | None = None, class_name: str | None = None, *, reviewed: bool = True
     ) -> Stroke | None:
-        """Say that `frame` is reviewed: what is not marked there, is not there.
+        """Mark a frame reviewed, or no longer; see :meth:`ClipEditor.mark_reviewed`.
 
         Parameters
         ----------
@@ -98,15 +540,12 @@ class Session(Opening):
         reviewed : bool
             False takes it back.
         """
-        if not self._may_write():
-            return None
         index = None if class_name is None else self.class_index(class_name)
         frame = self.frame if frame is None else frame
-        edit = self._mine.review(frame, index, reviewed=reviewed)
-        return None if edit is None else self._save(edit)
+        return self.editor.mark_reviewed(frame, index, reviewed=reviewed)
 
     def toggle_reviewed(self, class_name: str | None = None) -> Stroke | None:
-        """Say that the frame on show is reviewed, in one class or in all; or take it back."""
+        """Mark the frame on show reviewed, in one class or in all; if it is, no longer."""
         if self.clip is None:
             return None
         index = slice(None) if class_name is None else self.class_index(class_name)
@@ -115,59 +554,52 @@ class Session(Opening):
 
     def next_unreviewed(self, step: int = 1) -> int | None:
         """Go to the next frame with a class not yet reviewed and return it; None if all are."""
-        found = (
-            review_progress.next_unreviewed(self.status, self.frame, step) if self.clip else None
-        )
+        if self.clip is None:
+            return None
+        found = review_progress.next_unreviewed(self.status, self.frame, step)
         if found is not None:
             self.frame = found
-        elif self.clip:
+        else:
             self.message = "Every frame of this clip is reviewed in every class."
         return found
 
     # ---- other raters ---------------------------------------------------------------------
 
     def show_rater(self, name: str) -> None:
-        """Show the planes of rater `name` beside mine, as they are in the store now.
+        """Show the planes of rater `name`, as they are in the store now.
 
         Raises
         ------
         StoreError
             If there is no such rater on the clip.
         BlindedError
-            If I may not see them (yet).
+            If the person may not see them (yet).
         ValueError
             If no clip is open.
         """
         if self.cohort is None or self.clip is None:
             raise ValueError("open a clip before showing another rater on it")
-        self._check_sight(self.clip.rater(name).meta.kind)
-        self._show_overlay(load_overlay(self.clip, name, self.cohort.meta))
+        self.access.admit(self.clip.rater(name).meta.kind)
+        self._add_overlay(load_overlay(self.clip, name, self.cohort.meta))
 
     def show_overlay(self, overlay: Overlay) -> None:
-        """Show marks that stand in no rater's planes, such as a consensus not written yet.
+        """Show marks that are in no rater's planes, such as a consensus not written yet.
 
         Raises
         ------
         BlindedError
-            If I may not see marks of this kind (yet).
+            If the person may not see marks of this kind (yet).
         """
-        self._check_sight(overlay.kind)
-        self._show_overlay(overlay)
+        self.access.admit(overlay.kind)
+        self._add_overlay(overlay)
 
-    def _show_overlay(self, overlay: Overlay) -> None:
+    def _add_overlay(self, overlay: Overlay) -> None:
         name = overlay.name
         self.overlays_hidden -= {name}
         if any(o.name == name for o in self.overlays):
             self.overlays = tuple(overlay if o.name == name else o for o in self.overlays)
         else:
             self.overlays = (*self.overlays, overlay)
-
-    def reload_rater(self, name: str) -> None:
-        """Read the planes of rater `name` anew if they are on show, hidden or not."""
-        if self.clip is not None and any(o.name == name for o in self.overlays):
-            hidden = self.overlays_hidden
-            self.show_rater(name)
-            self.overlays_hidden = hidden
 
     def hide_rater(self, name: str) -> None:
         """Show rater `name` no longer."""
@@ -176,7 +608,7 @@ class Session(Opening):
     def accept(
         self, rater: str, class_name: str, frame: int, confidence: int, threshold: int = 50
     ) -> Stroke | None:
-        """Take the region where `rater` has at least `threshold` as mine, at `confidence`.
+        """Copy the region where `rater` has at least `threshold` to my planes, at `confidence`.
 
         One undoable edit with tool ``"accept"``, under the merge rule; None if it changes nothing
         or is refused.
@@ -184,12 +616,15 @@ class Session(Opening):
         Raises
         ------
         KeyError
-            If `rater` is not on show.
+            If `rater` is not shown.
         """
         overlay = next((o for o in self.overlays if o.name == rater), None)
         if overlay is None:
             raise KeyError(f"rater {rater!r} is not on show; call show_rater first")
-        if class_name not in overlay.planes or not self._may_write():
+        if class_name not in overlay.planes:
+            return None
+        if not self.writable:
+            self.message = NOT_WRITABLE
             return None
         index = self.class_index(class_name)
         patch = acceptance(
@@ -202,7 +637,3 @@ class Session(Opening):
             rule=self.merge,
         )
         return self.commit(Edit((patch,), confidence, "accept", index, frame)) if patch else None
-
-    def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until the store has every edit; False if it has not within `timeout` seconds."""
-        return self._work is None or self._work.writer.flush(timeout)

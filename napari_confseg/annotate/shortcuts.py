@@ -1,4 +1,4 @@
-"""Which key does what: defaults, the cohort's wishes, the person's own choice, without Qt.
+"""Actions with their default keys, and how keys are assigned.
 
 Keys are written as Qt writes them (``"Shift+PgDown"``); whoever passes some in has to do that.
 """
@@ -6,49 +6,259 @@ Keys are written as Qt writes them (``"Shift+PgDown"``); whoever passes some in 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from napari_confseg.annotate.confidence_words import stepped
+from napari_confseg.annotate.review.actions import review_actions
+from napari_confseg.annotate.tools.merging import Merge
+from napari_confseg.annotate.view import Style, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from enum import StrEnum
+
+    from napari_confseg.annotate.review.model import Review
+    from napari_confseg.annotate.session import Session
+
+STEP: Final = 5
+"""Percent that a key moves the confidence by."""
+
+CLASS, CONFIDENCE, TOOLS, FILL, FRAMES, CLIPS, VIEW, REVIEW, HELP = (
+    "Class",
+    "Confidence",
+    "Tools",
+    "Fill and copy",
+    "Frames",
+    "Clips",
+    "View",
+    "Review",
+    "Help",
+)
+"""Groups on the page of keys."""
+
+DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("surer", CONFIDENCE, f"Surer by {STEP} %", "W"),
+    ("less-sure", CONFIDENCE, f"Less sure by {STEP} %", "Q"),
+    ("reviewed", FRAMES, "Mark this frame reviewed in all classes (toggle)", "Shift+Return"),
+    ("class-reviewed", FRAMES, "Mark the current class reviewed (toggle)", "Ctrl+Return"),
+    ("next-open", FRAMES, "Next frame that is not reviewed", "PgDown"),
+    ("previous-open", FRAMES, "Previous frame that is not reviewed", "PgUp"),
+    ("play", FRAMES, "Play or stop, at the clip's true rate", "Shift+Space"),
+    ("next-clip", CLIPS, "Next clip of the list", "Ctrl+PgDown"),
+    ("previous-clip", CLIPS, "Previous clip of the list", "Ctrl+PgUp"),
+    ("peek", VIEW, "Hide or show all marks", "Shift+W"),
+    ("style", VIEW, "My marks as fill, contours, hatching, in turn", "Shift+S"),
+    ("lock", VIEW, "Lock or unlock the current class", "Shift+F"),
+    ("solo", VIEW, "Show only the current class, or all again", "Shift+Q"),
+    ("keys", HELP, "The page of keys", "F1"),
+    ("keys-too", HELP, "The page of keys", "?"),
+    ("tool.exclude", TOOLS, "Exclude tool", "Shift+X"),
+    ("tool.b-line", TOOLS, "B-line tool", "Shift+B"),
+    ("tool.pleura", TOOLS, "Pleura tool", "Shift+R"),
+    ("tool.smart-edge", TOOLS, "Smart edge tool", "Shift+E"),
+    ("merge", TOOLS, "Over marks: replace, raise only, lower only", "Shift+M"),
+    ("carry.next", FILL, "Carry marks to the next frame", "Shift+Right"),
+    ("carry.previous", FILL, "Carry marks to the previous frame", "Shift+Left"),
+    ("carry.on", FILL, "Carry marks on through the clip", "Ctrl+Shift+Right"),
+    ("carry.back", FILL, "Carry marks back through the clip", "Ctrl+Shift+Left"),
+    ("interpolate", FILL, "Fill the gap between two painted frames", "Shift+I"),
+    ("copy", FILL, "Copy the marks of this frame", "Shift+C"),
+    ("paste", FILL, "Paste them onto this frame", "Shift+D"),
+    ("clip-to-sector", FILL, "Take away what lies outside the sector", "Shift+O"),
+    ("review.next", REVIEW, "Next disagreement that is open", "."),
+    ("review.previous", REVIEW, "Previous disagreement that is open", ","),
+    ("review.mean", REVIEW, "Decide: the mean of all", "F7"),
+    ("review.reject", REVIEW, "Decide: nothing there", "F8"),
+    ("review.correct", REVIEW, "Paint it by hand; again when done", "F9"),
+    ("review.scope", REVIEW, "Decide for all frames, or for the frame on show", "F10"),
+    ("review.accept-1", REVIEW, "Decide: accept rater 1", "F2"),
+    ("review.accept-2", REVIEW, "Decide: accept rater 2", "F3"),
+    ("review.accept-3", REVIEW, "Decide: accept rater 3", "F4"),
+    ("review.accept-4", REVIEW, "Decide: accept rater 4", "F5"),
+    ("review.accept-5", REVIEW, "Decide: accept rater 5", "F6"),
+)
+"""Id, group, words and default key of each action. Ids stay: the person's own keys are kept
+under them."""
+
+NAPARI_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("undo", TOOLS, "Undo, also what was done in an earlier sitting", "Ctrl+Z"),
+    ("redo", TOOLS, "Redo", "Ctrl+Shift+Z"),
+    ("smaller-brush", TOOLS, "Smaller brush", "["),
+    ("larger-brush", TOOLS, "Larger brush", "]"),
+    ("tool.erase", TOOLS, "Erase tool", "1"),
+    ("tool.brush", TOOLS, "Brush tool", "2"),
+    ("tool.polygon", TOOLS, "Polygon tool", "3"),
+    ("tool.fill", TOOLS, "Fill tool", "4"),
+    ("tool.pan", TOOLS, "Move tool", "6"),
+)
+"""Actions whose keys are napari's own and do the same there."""
+
+CLASS_KEYS: Final = (
+    "G",
+    "H",
+    "J",
+    "K",
+    "N",
+    "U",
+    "Shift+G",
+    "Shift+H",
+    "Shift+J",
+    "Shift+K",
+    "Shift+N",
+    "Shift+U",
+)
+"""For the cohort's classes, where it prefers none or one that is taken: the first free one."""
+
+ANCHOR_KEYS: Final = ("8", "9", "0", "Shift+8", "Shift+9", "Shift+0")
+"""The same for its words of confidence."""
+
+ON_CANVAS: Final = (
+    ("Left / Right", "Previous / next frame"),
+    ("Space, held", "Move the picture"),
+    ("X", "Change between painting and erasing"),
+    ("- / =", "Confidence 1 % less / more"),
+    ("5", "Take the confidence under the mouse"),
+    ("Esc", "Drop a polygon that is not finished"),
+)
+"""What napari's own keys do on the canvas, for the page of keys."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """An action, its key, and the tool_action.
-
-    Attributes
-    ----------
-    id : str
-        Stays as it is from version to version: the person's own keys are kept under it.
-    group, words : str
-        Where the page of keys lists it, and what it says there.
-    key : str
-        The key it has by default or that the cohort wishes; after :func:`settled` the key it has,
-        empty if none.
-    do : callable
-        The tool_action.
-    pool : tuple of str
-        Keys to take the first free one of, where `key` is missing or taken.
-    napari_too : bool
-        The key is napari's and does the same there: it is bound in the panel alone, and napari's
-        own binding serves the canvas.
-    """
+    """An action and its key."""
 
     id: str
-    group: str
-    words: str
-    key: str
+    group: str  # where the page of keys lists it
+    words: str  # its line there
+    key: str  # by default or as the cohort prefers; once assigned, the key it has, or empty
     do: Callable[[], object]
-    pool: tuple[str, ...] = ()
+    pool: tuple[str, ...] = ()  # the first free one is taken where `key` is missing or taken
+    # The key is napari's and does the same there: it is bound in the panel alone, and napari's
+    # own binding serves the canvas.
     napari_too: bool = False
 
 
-def settled(
+def bindings(
+    session: Session,
+    ask: Callable[[str], object] = lambda _name: None,
+    review: Review | None = None,
+    normal: Callable[[str], str] = str,
+) -> list[Binding]:
+    """Return every action with its default key, for the cohort that is open.
+
+    Parameters
+    ----------
+    session : Session
+        What they act on.
+    ask : callable
+        Is called with the action's id for what a window does: long jobs, the page of keys.
+    review : Review, optional
+        What the actions of the group "Review" act on.
+    normal : callable
+        Returns a key of the cohort as Qt writes it.
+    """
+    do = {**_actions(session, ask), **_tool_actions(session, ask), **review_actions(review)}
+    return [
+        *_cohort_bindings(session, normal),
+        *(Binding(*row, do[row[0]]) for row in DEFAULT_KEYS),
+        *(Binding(*row, do[row[0]], napari_too=True) for row in NAPARI_KEYS),
+    ]
+
+
+def _cohort_bindings(session: Session, normal: Callable[[str], str]) -> list[Binding]:
+    anchors = session.cohort.meta.anchors if session.cohort else ()
+    return [
+        *(
+            Binding(
+                f"confidence.{a.value}",
+                CONFIDENCE,
+                f"Confidence {a.value} %: {a.word}",
+                normal(a.key or ""),
+                partial(setattr, session, "confidence", a.value),
+                ANCHOR_KEYS,
+            )
+            for a in anchors
+        ),
+        *(
+            Binding(
+                f"class.{c.name}",
+                CLASS,
+                f"Mark {c.label}",
+                normal(c.key or ""),
+                partial(setattr, session, "class_name", c.name),
+                CLASS_KEYS,
+            )
+            for c in session.classes
+        ),
+    ]
+
+
+def _actions(session: Session, ask: Callable[[str], object]) -> dict[str, Callable[[], object]]:
+    def step(by: int) -> None:
+        session.confidence = stepped(session.confidence, by)
+
+    def flip(name: str) -> None:
+        setattr(session, name, not getattr(session, name))
+
+    def turn(name: str, kind: type[StrEnum]) -> None:
+        setattr(session, name, following(getattr(session, name), kind))
+
+    return {
+        "surer": partial(step, STEP),
+        "less-sure": partial(step, -STEP),
+        "reviewed": session.toggle_reviewed,
+        "class-reviewed": lambda: session.toggle_reviewed(session.class_name),
+        "next-open": session.next_unreviewed,
+        "previous-open": partial(session.next_unreviewed, -1),
+        "play": partial(flip, "playing"),
+        "next-clip": partial(ask, "next-clip"),
+        "previous-clip": partial(ask, "previous-clip"),
+        "peek": partial(flip, "marks_shown"),
+        "style": partial(turn, "style", Style),
+        "lock": lambda: setattr(session, "locked", session.locked ^ {session.class_name}),
+        "solo": partial(flip, "solo"),
+        "keys": partial(ask, "keys"),
+        "keys-too": partial(ask, "keys"),
+        "merge": partial(turn, "merge", Merge),
+    }
+
+
+def _tool_actions(
+    session: Session, ask: Callable[[str], object]
+) -> dict[str, Callable[[], object]]:
+    toolkit = session.toolkit
+
+    def size(by: int) -> None:
+        session.brush_size = min(max(session.brush_size + by, 1), 400)
+
+    taken = {f"tool.{tool}": partial(toolkit.marker.take, tool) for tool in Tool}
+    asked = ("carry.next", "carry.previous", "carry.on", "carry.back", "interpolate")
+    return {
+        **taken,
+        **{name: partial(ask, name) for name in asked},
+        "copy": toolkit.copy,
+        "paste": toolkit.paste,
+        "clip-to-sector": toolkit.clip_to_sector,
+        "undo": session.undo,
+        "redo": session.redo,
+        "smaller-brush": partial(size, -1),
+        "larger-brush": partial(size, 1),
+    }
+
+
+def following(value: StrEnum, kind: type[StrEnum]) -> StrEnum:
+    """Return the member of `kind` after `value`, round and round."""
+    order = list(kind)
+    return order[(order.index(value) + 1) % len(order)]
+
+
+def assign_keys(
     made: Sequence[Binding], own: Mapping[str, str], napari: Iterable[str]
 ) -> list[Binding]:
     """Return `made` with the keys they get; no key twice, none that is napari's.
 
-    The person's own choice goes first, then fixed defaults, then what the cohort wishes, then
+    The person's own choice goes first, then fixed defaults, then the cohort's preferences, then
     what is left in the pools.
 
     Parameters
@@ -78,9 +288,9 @@ def settled(
         keys[b.id] = b.key
     for b in (b for b in rest if not b.pool and not b.napari_too):
         keys[b.id] = b.key if take(b, b.key) else ""
-    wishing = [b for b in rest if b.pool]
-    wishing = [b for b in wishing if not (b.key and take(b, b.key))]
-    for b in wishing:
+    flexible = [b for b in rest if b.pool]
+    flexible = [b for b in flexible if not (b.key and take(b, b.key))]
+    for b in flexible:
         next((key for key in b.pool if take(b, key)), None)
         keys.setdefault(b.id, "")
     return [
@@ -90,18 +300,10 @@ def settled(
 
 @dataclass(frozen=True)
 class Clash:
-    """Why an action cannot have a key.
+    """Why an action cannot have a key."""
 
-    Attributes
-    ----------
-    words : str
-        For the person.
-    other : str or None
-        The id of the action that has the key and might swap; None if it is napari's.
-    """
-
-    words: str
-    other: str | None = None
+    words: str  # a sentence for the person
+    other: str | None = None  # id of the action that has the key and might swap; None: napari's
 
 
 def clash(

@@ -1,4 +1,4 @@
-"""Which confidences a reader uses: counts for a small histogram, and a reminder to use more."""
+"""Confidences that a reader uses, and a reminder to vary them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def histogram(confidences: Iterable[int]) -> list[int]:
 class Reminder:
     """Decides when to remind a reader who only ever uses one value.
 
-    It looks at the strokes of this sitting, over all clips, and speaks at most once in
+    It looks at the strokes of this sitting, over all clips, and is due at most once in
     ``WINDOW`` strokes.
     """
 
@@ -53,8 +53,8 @@ class Reminder:
         self._place: object = None
         self._seq = 0
 
-    def hear(self, place: object, strokes: list[Stroke]) -> int | None:
-        """Take notice of the strokes on a clip; return the one value used, if it is time to say it.
+    def update(self, place: object, strokes: list[Stroke]) -> int | None:
+        """Take in the strokes on a clip; return the one value used, if a reminder is due.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The cohort's clips as one reader's work: facts read from the store, and what is wished."""
+"""The cohort's clips as one reader's work list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psygnal import Signal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_confseg.agreement.overlap import soft_dice_by_class
-from napari_confseg.annotate.blinding import Role, Standing
+from napari_confseg.annotate.access import Role, Visibility
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.annotate.review_progress import painted, reviewed_frames
 from napari_confseg.store import RATER_KINDS, ClipNotes, Status, StoreError
@@ -61,43 +61,24 @@ class Facet(StrEnum):
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What the list knows of one clip, for one reader.
-
-    Attributes
-    ----------
-    clip, patient : str
-        Names; the patient is empty until read.
-    reviewed : float
-        Share of (frame, class) pairs that this reader has reviewed, 0..1.
-    strokes : int
-        Strokes of this reader that stand.
-    begun : bool
-        Whether this reader has marked, reviewed or described anything.
-    seconds : float
-        Time this reader was active on it.
-    zone, quality, pathology, tags, note
-        What this reader says of it; where they say no zone, and among the tags, what the importer
-        or the lead said.
-    alike : float or None
-        The lowest soft Dice of its readers in any class; None if not known, not to be told to a
-        blinded reader, or there is one reader at most.
-    trouble : str
-        Why it can't be read; empty if it can.
-    """
+    """Facts of one clip, for one reader."""
 
     clip: str
-    patient: str = ""
-    reviewed: float = 0.0
-    strokes: int = 0
-    begun: bool = False
-    seconds: float = 0.0
+    patient: str = ""  # empty until read
+    reviewed: float = 0.0  # share of (frame, class) pairs that this reader has reviewed, 0..1
+    strokes: int = 0  # of this reader, those undone left out
+    begun: bool = False  # this reader has marked, reviewed or noted something
+    seconds: float = 0.0  # time this reader was active on it
+    # The reader's notes; zone (where they have none) and tags also from the importer or the lead.
     zone: str = ""
     quality: int = 0
     pathology: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     note: str = ""
+    # The lowest soft Dice of its readers in any class; None if unknown, hidden from a blinded
+    # reader, or where there is one reader at most.
     alike: float | None = None
-    trouble: str = ""
+    trouble: str = ""  # why it can't be read; empty if it can
 
     @property
     def done(self) -> bool:
@@ -115,25 +96,14 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class WorkListSettings:
-    """Which clips a person wants to see, and how ordered.
+    """Which clips a person wants to see, and how ordered."""
 
-    Attributes
-    ----------
-    which : Which
-        One of the four lists.
-    text : str
-        Words that must all occur in a clip's name, patient, zone, tags or note.
-    facets : frozenset of (Facet, str)
-        Of each facet named, a clip must have one of the values.
-    sort, falling : Sort, bool
-        The order, and whether it is turned round.
-    """
-
-    which: Which = Which.ALL
-    text: str = ""
+    which: Which = Which.ALL  # one of the four lists
+    text: str = ""  # words that must all occur in a clip's name, patient, zone, tags or note
+    # Of each facet named, a clip must have one of the values.
     facets: frozenset[tuple[Facet, str]] = field(default_factory=frozenset)
     sort: Sort = Sort.NAME
-    falling: bool = False
+    falling: bool = False  # the order is reversed
 
     @property
     def narrows(self) -> bool:
@@ -166,10 +136,10 @@ def _key(sort: Sort) -> Callable[[ClipFacts], float]:
     return lambda f: 0.0
 
 
-def _narrowed(facts: Iterable[ClipFacts], wish: WorkListSettings) -> list[ClipFacts]:
-    words = wish.text.casefold().split()
+def _narrowed(facts: Iterable[ClipFacts], settings: WorkListSettings) -> list[ClipFacts]:
+    words = settings.text.casefold().split()
     wanted: dict[Facet, set[str]] = {}
-    for facet, value in wish.facets:
+    for facet, value in settings.facets:
         wanted.setdefault(facet, set()).add(value)
     return [
         f
@@ -180,32 +150,32 @@ def _narrowed(facts: Iterable[ClipFacts], wish: WorkListSettings) -> list[ClipFa
 
 
 def _has(facts: ClipFacts, words: Sequence[str]) -> bool:
-    said = (facts.clip, facts.patient, facts.zone, *facts.pathology, *facts.tags, facts.note)
-    text = "\n".join(said).casefold()
+    described = (facts.clip, facts.patient, facts.zone, *facts.pathology, *facts.tags, facts.note)
+    text = "\n".join(described).casefold()
     return all(word in text for word in words)
 
 
 def ordered(
-    facts: Iterable[ClipFacts], wish: WorkListSettings, current: str | None = None
+    facts: Iterable[ClipFacts], settings: WorkListSettings, current: str | None = None
 ) -> tuple[str, ...]:
-    """Return the names of the clips that `wish` asks for, in order. Pure.
+    """Return the names of the clips that `settings` asks for, in order. Pure.
 
     `current`, the clip that is open, stays in the list though it may no longer belong there: a
     clip must not vanish at the stroke that finishes it.
     """
     facts = list(facts)
-    kept = {f.clip for f in _narrowed(facts, wish) if _TESTS[wish.which](f)} | {current}
+    kept = {f.clip for f in _narrowed(facts, settings) if _TESTS[settings.which](f)} | {current}
     found = sorted((f for f in facts if f.clip in kept), key=lambda f: natural(f.clip))
-    if wish.sort is Sort.NAME:
-        return tuple(f.clip for f in (reversed(found) if wish.falling else found))
-    key = _key(wish.sort)
-    found.sort(key=key, reverse=wish.falling)  # stable: ties stay by name
+    if settings.sort is Sort.NAME:
+        return tuple(f.clip for f in (reversed(found) if settings.falling else found))
+    key = _key(settings.sort)
+    found.sort(key=key, reverse=settings.falling)  # stable: ties stay by name
     return tuple(f.clip for f in found)
 
 
-def counts(facts: Iterable[ClipFacts], wish: WorkListSettings) -> dict[Which, int]:
+def counts(facts: Iterable[ClipFacts], settings: WorkListSettings) -> dict[Which, int]:
     """Return how many clips each of the four lists has, narrowed by text and facets."""
-    narrowed = _narrowed(facts, wish)
+    narrowed = _narrowed(facts, settings)
     return {which: sum(map(_TESTS[which], narrowed)) for which in Which}
 
 
@@ -231,28 +201,28 @@ def facts_of(
     meta: ClipMeta,
     status: NDArray[np.uint8],
     strokes: Iterable[Stroke],
-    about: ClipNotes,
+    notes: ClipNotes,
 ) -> ClipFacts:
-    """Return what a reader's `status` ``(T, C)``, strokes and words amount to."""
+    """Return what a reader's `status` ``(T, C)``, strokes and notes amount to."""
     made = sum(1 for _ in painted(strokes))
-    said = about.model_copy(update={"seconds": {}, "unblinded": None})
+    described = notes.model_copy(update={"seconds": {}, "unblinded": None})
     return ClipFacts(
         clip=clip,
         patient=meta.patient,
         reviewed=float((status == Status.REVIEWED).mean()) if status.size else 0.0,
         strokes=made,
-        begun=bool(made or status.any() or said != ClipNotes()),
-        seconds=sum(about.seconds.values()),
-        zone=about.zone or meta.zone or "",
-        quality=about.quality or 0,
-        pathology=about.pathology,
-        tags=tuple(dict.fromkeys((*about.tags, *meta.tags))),
-        note=about.note,
+        begun=bool(made or status.any() or described != ClipNotes()),
+        seconds=sum(notes.seconds.values()),
+        zone=notes.zone or meta.zone or "",
+        quality=notes.quality or 0,
+        pathology=notes.pathology,
+        tags=tuple(dict.fromkeys((*notes.tags, *meta.tags))),
+        note=notes.note,
     )
 
 
 def read_facts(cohort: Cohort, name: str, rater: str) -> ClipFacts:
-    """Return what the store knows of `rater` on a clip; `trouble` says why it can't be read.
+    """Return what the store knows of `rater` on a clip; `trouble` is why it can't be read.
 
     What waits in a journal is not in it.
     """
@@ -277,27 +247,25 @@ def _nothing(n_frames: int, cohort: Cohort) -> NDArray[np.uint8]:
 
 
 class WorkList:
-    """Facts of every clip for the reader, in the order that is wished.
+    """Facts of every clip for the reader, in the order of the settings.
 
     Attributes
     ----------
-    changed : psygnal.Signal
-        Facts or wish are others.
     facts : dict of str to ClipFacts
         By clip; those not read yet know their name alone.
-    wish : WorkListSettings
+    settings : WorkListSettings
         What is to be listed.
     """
 
-    changed = Signal()
+    changed = Signal()  # facts or settings changed
 
     def __init__(self) -> None:
         self.facts: dict[str, ClipFacts] = {}
-        self.wish = WorkListSettings()
+        self.settings = WorkListSettings()
 
     def clear(self) -> None:
-        """Know no clips and wish for nothing in particular: another cohort is opened."""
-        self.facts, self.wish = {}, WorkListSettings()
+        """Forget clips and settings: another cohort is opened."""
+        self.facts, self.settings = {}, WorkListSettings()
         self.changed.emit()
 
     def set_clips(self, names: Sequence[str], *, forget: bool = False) -> None:
@@ -321,18 +289,18 @@ class WorkList:
                 self.facts[clip] = replace(self.facts[clip], alike=alike)
         self.changed.emit()
 
-    def ask(self, **changes: object) -> None:
-        """Wish for something else."""
-        self.wish = replace(self.wish, **changes)  # type: ignore[arg-type]
+    def change(self, **changes: object) -> None:
+        """Change fields of the settings."""
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
         self.changed.emit()
 
     def names(self, current: str | None = None) -> tuple[str, ...]:
         """Return the clips to list, in order; the `current` one stays among them."""
-        return ordered(self.facts.values(), self.wish, current)
+        return ordered(self.facts.values(), self.settings, current)
 
     def counts(self) -> dict[Which, int]:
         """Return how many clips each list has."""
-        return counts(self.facts.values(), self.wish)
+        return counts(self.facts.values(), self.settings)
 
     def beside(self, current: str | None, step: int) -> str | None:
         """Return the next readable clip after `current`, or before it; None beyond the ends."""
@@ -361,7 +329,7 @@ def may_compare(cohort: Cohort, name: str, rater: str, role: Role) -> bool:
         If the clip or the rater can't be read.
     """
     rule = cohort.meta.blinding
-    if not Standing(rule, role).blinded:
+    if not Visibility(rule, role).blinded:
         return True
     clip = cohort.clip(name)
     if rater not in clip.raters():
@@ -369,24 +337,16 @@ def may_compare(cohort: Cohort, name: str, rater: str, role: Role) -> bool:
     mine = clip.rater(rater)
     complete = bool(reviewed_frames(mine.read_status()).all())
     unblinded = mine.read_clip_notes().unblinded is not None
-    return not Standing(rule, role, complete, unblinded).blinded
+    return not Visibility(rule, role, complete, unblinded).blinded
 
 
 class Score(BaseModel):
-    """One clip's score.
-
-    Attributes
-    ----------
-    stamp : str
-        What was compared; see :meth:`~napari_confseg.store.Rater.stamp`.
-    alike : float or None
-        The lowest soft Dice in any class; None if there is nothing to compare.
-    """
+    """One clip's score."""
 
     model_config = ConfigDict(frozen=True)
 
-    stamp: str
-    alike: float | None
+    stamp: str  # what was compared; see :meth:`~napari_confseg.store.Rater.stamp`
+    alike: float | None  # the lowest soft Dice in any class; None if there is nothing to compare
 
 
 class Scores(BaseModel):
@@ -402,7 +362,7 @@ class Scores(BaseModel):
         return cls()
 
     def save(self, cohort: Cohort) -> None:
-        """Remember this; a disk that refuses costs the memory only."""
+        """Remember this; a disk that refuses costs a comparison later."""
         file = _file(cohort)
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a reader says of a clip as a whole, and how long each frame took: ``about.json``.
+"""One reader's notes on a clip: ``notes.json``.
 
 Kept in the reader's own group, whose one writer writes it: readers share nothing that changes.
 What the importer or the lead says of a clip stays in :class:`ClipMeta`.
@@ -17,7 +17,7 @@ from napari_confseg.store.schema import Strict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ABOUT: Final = "about.json"
+NOTES: Final = "notes.json"
 
 Zone = Literal["L1", "L2", "L3", "L4", "L5", "L6", "R1", "R2", "R3", "R4", "R5", "R6"]
 Pathology = Literal[
@@ -55,7 +55,7 @@ class Unblinded(Strict):
 
 
 class ClipNotes(Strict):
-    """One reader's words on a clip, and their time. All of it may be missing.
+    """One reader's notes on a clip, and their active time. All of it may be missing.
 
     Attributes
     ----------
@@ -110,13 +110,13 @@ def parse_changes(text: str) -> dict[str, object]:
     return {name: getattr(part, name) for name in part.model_fields_set}
 
 
-def dump_about(about: ClipNotes) -> bytes:
-    """Return `about` as it is written."""
-    return about.model_dump_json(indent=1, exclude_defaults=True).encode()
+def dump_notes(notes: ClipNotes) -> bytes:
+    """Return `notes` as it is written."""
+    return notes.model_dump_json(indent=1, exclude_defaults=True).encode()
 
 
-def parse_about(data: bytes, path: str) -> ClipNotes:
-    """Return what `data` says.
+def parse_notes(data: bytes, path: str) -> ClipNotes:
+    """Return the notes in `data`.
 
     Raises
     ------
@@ -128,11 +128,11 @@ def parse_about(data: bytes, path: str) -> ClipNotes:
     except ValidationError as error:
         raise StoreError(
             Problem(
-                "about",
+                "notes",
                 path,
                 f"{'.'.join(map(str, e['loc'])) or 'as a whole'}: {e['msg']}",
                 repr(e["input"])[:80],
-                "Correct the field, or remove the file: its reader's words are lost then.",
+                "Correct the field, or remove the file: its reader's notes are lost then.",
             )
             for e in error.errors()
         ) from error

@@ -32,7 +32,7 @@ class History:
     next_seq: int = 1
     next_id: int = 1
 
-    def add(self, entry: Entry) -> None:
+    def append(self, entry: Entry) -> None:
         """Take one more entry into account."""
         self._turn(entry.kind, entry.edit_id)
         self.strokes[entry.stroke.seq] = entry.record()
@@ -91,7 +91,7 @@ class History:
         alone = session in {journal.fact("session"), journal.fact("next_session")}
         if alone and _follow_on(strokes, waiting):
             for entry in waiting:
-                history.add(entry)
+                history.append(entry)
             if history._agrees(edits):
                 if become:
                     journal.rewrite(session=session, next_session=become)
@@ -101,7 +101,7 @@ class History:
         strokes = {s.seq: s for s in record}
         history = cls(strokes, next_seq=max(strokes, default=0) + 1, next_id=history.next_id)
         for entry in waiting:
-            history.add(entry)
+            history.append(entry)
         if become:
             renumbered = [(e.id, e.stroke) for e in waiting if e.kind == "edit"]
             journal.rewrite(

@@ -65,7 +65,7 @@ class PendingEdits:
     Attributes
     ----------
     lock, wake : threading.RLock, threading.Condition
-        Guard everything here; whoever adds, applies or stops notifies `wake`.
+        Guard everything here; whoever appends, applies or stops notifies `wake`.
     pending : deque of Entry
         What the store has not got.
     history : History
@@ -74,8 +74,8 @@ class PendingEdits:
         Why the journal can't be written.
     saved_at : datetime or None
         When the last entry became safe, in the journal or else in the store.
-    about : ClipNotes
-        What the reader says of the clip as a whole, the store's and what still waits.
+    notes : ClipNotes
+        The reader's notes on the clip, the store's with pending changes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,9 +85,9 @@ class PendingEdits:
         self.history = History()
         self.problem: str | None = None
         self.saved_at: datetime | None = None
-        self.about = ClipNotes()
-        self._about_changes: set[str] = set()
-        self._about_number = 0
+        self.notes = ClipNotes()
+        self._notes_changes: set[str] = set()
+        self._notes_number = 0
         self._path = path
         self._journal: Journal | None = None
         self._unsaved: list[Entry] = []
@@ -126,15 +126,15 @@ class PendingEdits:
         return True
 
     def load(
-        self, record: Sequence[Stroke], about: ClipNotes, session: str | None, *, become: str | None
+        self, record: Sequence[Stroke], notes: ClipNotes, session: str | None, *, become: str | None
     ) -> None:
         """Find out what waits and what can be undone; see :meth:`History.load`."""
-        self.about, self._about_changes = about, set()
-        waits = self._journal.fact("about") if self._journal is not None else None
+        self.notes, self._notes_changes = notes, set()
+        waits = self._journal.fact("notes") if self._journal is not None else None
         if waits:
-            with suppress(ValueError):  # words of another version must not cost the strokes
+            with suppress(ValueError):  # notes of another version must not cost the strokes
                 changes = parse_changes(waits)
-                self.about, self._about_changes = about.changed(changes), set(changes)
+                self.notes, self._notes_changes = notes.changed(changes), set(changes)
         if self._journal is not None and become:
             with suppress(OSError, sqlite3.Error):
                 self._journal.prune()
@@ -142,9 +142,9 @@ class PendingEdits:
         self.pending = deque(waiting)
         self.saved_at = max((s.time for s in self.history.strokes.values()), default=None)
 
-    def add(self, entry: Entry) -> None:
-        """Take `entry`; it is safe on return unless `unsaved` counts it."""
-        self.history.add(entry)
+    def append(self, entry: Entry) -> None:
+        """Append `entry`; it is safe on return unless `unsaved` counts it."""
+        self.history.append(entry)
         self.pending.append(entry)
         self._unsaved.append(entry)
         self.save()
@@ -174,42 +174,42 @@ class PendingEdits:
             raise OSError("it holds strokes of an earlier time: open this clip anew")
         return journal
 
-    def tell(self, changes: Mapping[str, object]) -> None:
-        """Change what the reader says of the clip; the journal has it on return, if it can.
+    def change_notes(self, changes: Mapping[str, object]) -> None:
+        """Change the reader's notes; the journal has them on return, if it can.
 
         Raises
         ------
         ValueError
             If a field breaks its rule.
         """
-        self.about = self.about.changed(changes)
-        self._about_changes |= changes.keys()
-        self._about_number += 1
+        self.notes = self.notes.changed(changes)
+        self._notes_changes |= changes.keys()
+        self._notes_number += 1
         if self._journal is not None:
             # A disk that refuses costs the detour only: the store gets it in a moment.
             with suppress(OSError, sqlite3.Error):
-                self._journal.rewrite(about=self.about.excerpt(self._about_changes))
+                self._journal.rewrite(notes=self.notes.excerpt(self._notes_changes))
         self.wake.notify_all()
 
     @property
-    def untold(self) -> tuple[int, ClipNotes] | None:
-        """The number and the words that the store has not got; None if it has all."""
-        return (self._about_number, self.about) if self._about_changes else None
+    def unsaved_notes(self) -> tuple[int, ClipNotes] | None:
+        """The number and the notes that the store has not got; None if it has all."""
+        return (self._notes_number, self.notes) if self._notes_changes else None
 
-    def told(self, number: int) -> None:
-        """Strike off the words of `number`, which the store has; newer ones still wait."""
-        if number == self._about_number:
-            self._about_changes = set()
+    def notes_saved(self, number: int) -> None:
+        """Strike off the notes of `number`, which the store has; newer ones stay pending."""
+        if number == self._notes_number:
+            self._notes_changes = set()
             if self._journal is not None:
-                # Not noted, they are told once more at the next opening, which changes nothing.
+                # Not noted, they are written once more at the next opening, which changes nothing.
                 with suppress(OSError, sqlite3.Error):
-                    self._journal.rewrite(about=None)
+                    self._journal.rewrite(notes=None)
         self.wake.notify_all()
 
     @property
     def idle(self) -> bool:
         """Whether the store has everything."""
-        return not self.pending and not self._about_changes
+        return not self.pending and not self._notes_changes
 
     def find(self, edit_id: int) -> Entry:
         """Return the entry of an edit; ``KeyError`` if it was pruned."""

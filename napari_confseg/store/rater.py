@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_confseg.store.attributes import read_attributes, read_node, write_attributes
 from napari_confseg.store.backend import KeyValueStore, sweep_partials
-from napari_confseg.store.clip_notes import ABOUT, ClipNotes, dump_about, parse_about
+from napari_confseg.store.clip_notes import NOTES, ClipNotes, dump_notes, parse_notes
 from napari_confseg.store.codec import content_size, decode, encode
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_layout, stored_classes, widen_array
@@ -312,12 +312,12 @@ class Rater:
 
     def read_clip_notes(self) -> ClipNotes:
         """Return what this rater says of the clip as a whole; an empty one if nothing."""
-        data = self._keys.get(f"{self.path}/{ABOUT}")
-        return ClipNotes() if data is None else parse_about(data, f"{self.path}/{ABOUT}")
+        data = self._keys.get(f"{self.path}/{NOTES}")
+        return ClipNotes() if data is None else parse_notes(data, f"{self.path}/{NOTES}")
 
-    def write_about(self, about: ClipNotes) -> None:
+    def write_clip_notes(self, notes: ClipNotes) -> None:
         """Replace what this rater says of the clip; whole or not at all."""
-        self._keys.set(f"{self.path}/{ABOUT}", dump_about(about))
+        self._keys.set(f"{self.path}/{NOTES}", dump_notes(notes))
 
     def stamp(self) -> str:
         """Return what changes whenever a person's planes or status here do.

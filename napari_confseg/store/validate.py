@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
 from napari_confseg.store.backend import PARTIAL, KeyValueStore, is_outside, open_store
 from napari_confseg.store.clip import Frames
-from napari_confseg.store.clip_notes import ABOUT, parse_about
+from napari_confseg.store.clip_notes import NOTES, parse_notes
 from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import IMPORT_LOCK, LEASE, LOCK, read_lease
@@ -272,8 +272,8 @@ class _Validation:
             self._try(lambda: read_lease(data, f"{path}/{LEASE}"))
         if RECORD in rest:
             self._check_record(f"{path}/{RECORD}", shape, who)
-        if ABOUT in rest:
-            self._check_about(f"{path}/{ABOUT}", shape[0])
+        if NOTES in rest:
+            self._check_notes(f"{path}/{NOTES}", shape[0])
 
     def _check_rater_files(
         self, path: str, rest: list[str], shape: tuple[int, int, int, int]
@@ -284,7 +284,7 @@ class _Validation:
             "status/zarr.json",
             "status/c/0/0",
             RECORD,
-            ABOUT,
+            NOTES,
             LEASE,
             LOCK,
         }
@@ -306,12 +306,12 @@ class _Validation:
         if status is not None and status.max(initial=0) > max(Status):
             self._add("status-range", f"{rater.path}/status", "0, 1 or 2", status.max())
 
-    def _check_about(self, path: str, n_frames: int) -> None:
-        about = self._try(lambda: parse_about(self._keys.get(path) or b"", path))
-        beyond = sorted(f for f in about.seconds if f >= n_frames) if about else []
+    def _check_notes(self, path: str, n_frames: int) -> None:
+        notes = self._try(lambda: parse_notes(self._keys.get(path) or b"", path))
+        beyond = sorted(f for f in notes.seconds if f >= n_frames) if notes else []
         if beyond:
             self._add(
-                "about-frame",
+                "notes-frame",
                 path,
                 f"seconds of frames below {n_frames}",
                 beyond[:20],

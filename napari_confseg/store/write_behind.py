@@ -62,9 +62,9 @@ class BatchWriter:
         if self._rater.meta.session != session:
             self._rater.update_meta(epoch=self._rater.meta.epoch + 1, session=session)
 
-    def tell(self, about: ClipNotes) -> None:
-        """Bring the reader's words on the clip to the store."""
-        self._rater.write_about(about)
+    def write_notes(self, notes: ClipNotes) -> None:
+        """Bring the reader's notes on the clip to the store."""
+        self._rater.write_clip_notes(notes)
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Bring `entries` to the store; when this returns they are durable there.
@@ -120,7 +120,7 @@ class WriteBehind:
         Where to.
     place : str
         What people call the store.
-    tell : callable
+    emit_state : callable
         Called from this thread whenever something may have changed.
 
     Attributes
@@ -137,15 +137,15 @@ class WriteBehind:
         lease: Lease,
         rater: Rater,
         place: str,
-        tell: Callable[[], None],
+        emit_state: Callable[[], None],
     ) -> None:
         self.problem: str | None = None
         self.lost_to: Holder | None = None
-        self._pending_edits, self._lease, self._place, self._tell = (
+        self._pending_edits, self._lease, self._place, self._emit_state = (
             pending_edits,
             lease,
             place,
-            tell,
+            emit_state,
         )
         self._applier = BatchWriter(rater)
         self._stop = self._hurry = self._swept = False
@@ -172,7 +172,7 @@ class WriteBehind:
         while True:
             # At once the first time: it sweeps, and what the last crash left waiting goes out.
             pause = 0.0 if self._push() else min(max(2 * pause, 0.25), LONGEST_PAUSE)
-            self._tell()
+            self._emit_state()
             if self.lost_to is not None:
                 return
             with self._pending_edits.lock:
@@ -191,29 +191,29 @@ class WriteBehind:
             self._pending_edits.save()
             batch = list(islice(self._pending_edits.pending, BATCH))
         self._began = time.monotonic()
-        watch = threading.Timer(SLOW + 0.05, self._tell)
+        watch = threading.Timer(SLOW + 0.05, self._emit_state)
         watch.daemon = True
         watch.start()
         problem = self._attempt(lambda: self._write(batch))
         with self._pending_edits.lock:
             if problem is None and batch:
                 self._pending_edits.applied(batch, self._lease.session)
-            words = self._pending_edits.untold
-        if problem is None and words is not None:
-            number, about = words
-            problem = self._attempt(lambda: self._applier.tell(about))
+            found = self._pending_edits.unsaved_notes
+        if problem is None and found is not None:
+            number, notes = found
+            problem = self._attempt(lambda: self._applier.write_notes(notes))
         watch.cancel()
         with self._pending_edits.lock:
             self._began, self.problem = None, problem
-            if problem is None and words is not None:
-                self._pending_edits.told(number)
+            if problem is None and found is not None:
+                self._pending_edits.notes_saved(number)
             self._pending_edits.wake.notify_all()
         return problem is None
 
-    def _attempt(self, tool_action: Callable[[], None]) -> str | None:
+    def _attempt(self, action: Callable[[], None]) -> str | None:
         """Do it; return in one sentence why it failed, None if it did not."""
         try:
-            tool_action()
+            action()
         except LeaseLostError as error:
             self.lost_to = error.holder
             return str(error)

@@ -47,7 +47,7 @@ class WriteAccess:
         Who or what writes: a rater of that name that is something else is refused.
     pending_edits : PendingEdits
         What is not in the store yet.
-    tell : callable
+    emit_state : callable
         Called, from the write-behind thread too, when something to show may have changed.
 
     Attributes
@@ -67,11 +67,11 @@ class WriteAccess:
         rater: str,
         identity: Identity,
         pending_edits: PendingEdits,
-        tell: Callable[[], None],
+        emit_state: Callable[[], None],
     ) -> None:
         self._cohort, self._clip, self._name = cohort, clip, rater
         self._identity = identity
-        self._pending_edits, self._tell = pending_edits, tell
+        self._pending_edits, self._emit_state = pending_edits, emit_state
         self.path = f"{clip.name}/raters/{rater}"
         self.rater: Rater | None = None
         self.behind: WriteBehind | None = None
@@ -154,7 +154,11 @@ class WriteAccess:
             self._load_pending_edits()
         if self._lease.held and self.rater is not None:
             self.behind = WriteBehind(
-                self._pending_edits, self._lease, self.rater, self._cohort.location, self._tell
+                self._pending_edits,
+                self._lease,
+                self.rater,
+                self._cohort.location,
+                self._emit_state,
             )
 
     @property
@@ -177,9 +181,9 @@ class WriteAccess:
 
     def _load_pending_edits(self) -> None:
         record = [] if self.rater is None else self.rater.read_strokes()
-        about = ClipNotes() if self.rater is None else self.rater.read_clip_notes()
+        notes = ClipNotes() if self.rater is None else self.rater.read_clip_notes()
         become = self._lease.session if self._lease.held else None
-        self._pending_edits.load(record, about, self._session, become=become)
+        self._pending_edits.load(record, notes, self._session, become=become)
 
 
 class RaterWriter:
@@ -212,7 +216,7 @@ class RaterWriter:
         self._pending_edits = PendingEdits(journal)
         self._lock = self._pending_edits.lock
         self._write_access = WriteAccess(
-            cohort, there, rater, identity, self._pending_edits, self._tell
+            cohort, there, rater, identity, self._pending_edits, self._emit_state
         )
         self._last_state = SaveState()
 
@@ -290,7 +294,7 @@ class RaterWriter:
             if self._write_access.held:
                 return True
             self._write_access.ask()
-        self._tell()
+        self._emit_state()
         return self._write_access.held
 
     # -- what is shown
@@ -309,7 +313,7 @@ class RaterWriter:
                 holder=write_access.holder,
             )
 
-    def _tell(self) -> None:
+    def _emit_state(self) -> None:
         with self._lock:
             state, last = self.state, self._last_state
             self._last_state = state
@@ -362,18 +366,18 @@ class RaterWriter:
         return None if rater is None else rater.meta
 
     @property
-    def about(self) -> ClipNotes:
-        """What the reader says of the clip as a whole: the store's and what still waits."""
+    def clip_notes(self) -> ClipNotes:
+        """The reader's notes on the clip: the store's with pending changes."""
         with self._lock:
-            return self._pending_edits.about
+            return self._pending_edits.notes
 
     # -- edits
 
-    def tell(self, **changes: object) -> ClipNotes:
-        """Change what the reader says of the clip as a whole; return all of it.
+    def change_notes(self, **changes: object) -> ClipNotes:
+        """Change the reader's notes on the clip; return all of them.
 
         It is in the journal when this returns, like a stroke, and follows to the store; a disk
-        that takes neither loses these words only, never a stroke.
+        that takes neither loses this change only, never a stroke.
 
         Raises
         ------
@@ -384,8 +388,8 @@ class RaterWriter:
         """
         with self._lock:
             self._write_access.check()
-            self._pending_edits.tell(changes)
-            return self._pending_edits.about
+            self._pending_edits.change_notes(changes)
+            return self._pending_edits.notes
 
     def commit(self, edit: Edit) -> Stroke:
         """Make `edit` safe; return its line in the record.
@@ -404,8 +408,8 @@ class RaterWriter:
             history = self._pending_edits.history
             stroke = edit.stroke(history.next_seq, datetime.now(UTC))
             i = history.next_id
-            self._pending_edits.add(Entry(i, "edit", i, stroke, pack(edit)))
-        self._tell()
+            self._pending_edits.append(Entry(i, "edit", i, stroke, pack(edit)))
+        self._emit_state()
         return stroke
 
     @property
@@ -438,8 +442,8 @@ class RaterWriter:
                 return None
             edit = self._pending_edits.find(stack[-1])
             entry = Entry(history.next_id, kind, edit.edit_id, edit.stroke, edit.data)
-            self._pending_edits.add(entry)
-        self._tell()
+            self._pending_edits.append(entry)
+        self._emit_state()
         return entry.effect()
 
     # -- leaving

@@ -1,4 +1,4 @@
-"""What every panel of ours has: its viewer's session, napari's colours, a place, a clean end."""
+"""The base of all panels."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Panel(QWidget):  # type: ignore[misc]
     """A dock that shows the session of one viewer.
 
-    A panel makes its widgets, then calls :meth:`listen`. When Qt is about to delete it, it hears no
-    more of what it listened to, and lets go of what it holds (:meth:`let_go`).
+    A panel makes its widgets, then calls :meth:`listen`. When Qt is about to delete it, it stops
+    listening, and lets go of what it holds (:meth:`let_go`).
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ class Panel(QWidget):  # type: ignore[misc]
     def listen(self, *links: tuple[Any, Callable[..., object]]) -> None:
         """Let each psygnal signal call its slot, and wear the viewer's colours, until we go.
 
-        What a slot raises is told in this panel (:meth:`say_failed`); the session and the other
+        What a slot raises is shown in this panel (:meth:`show_failure`); the session and the other
         panels go on.
         """
         layout = self.layout()
         if layout is not None:
             layout.insertWidget(0, self._failed)
-        # First: what is told of another cohort's handlers stands after this, not before.
+        # First: failures of another cohort's handlers are shown after this, not before.
         self._links.add((self.session.events.cohort, self._forget_failure), *links)
         self._viewer.events.theme.connect(self._on_theme)
         self._on_theme()
@@ -63,13 +63,13 @@ class Panel(QWidget):  # type: ignore[misc]
         """Take the colours of a napari theme."""
         self.setStyleSheet(stylesheet(theme))
 
-    def say_failed(self, error: Exception) -> None:
-        """Tell that something raised while the panel was to show what is new."""
+    def show_failure(self, error: Exception) -> None:
+        """Show that something raised while the panel was updated."""
         what = f"This panel could not show all: {type(error).__name__}: {sentence(error)}."
         self._failed.say(
             what,
             "Nothing that was marked is lost. Open the cohort again; if it "
-            "stays, report it with what the terminal says.",
+            "stays, report it with the terminal's output.",
         )
 
     def _forget_failure(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What the panels of one viewer share: one session, shown by one set of layers."""
+"""The session and layers that the panels of one viewer share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.session import Session
 from napari_confseg.widgets.layers.session_layers import SessionLayers
@@ -49,11 +49,10 @@ def session_for(viewer: Any) -> Session:
     key = id(viewer)
     if key not in _sessions:
         _queue_timer()
-        memory = Preferences.load()
-        reader = slug_of(memory.reader) if memory.reader else ""
-        session = Session(
-            rater=reader, role=memory.roles.get(reader, Role.READER), style=memory.style
-        )
+        preferences = Preferences.load()
+        reader = slug_of(preferences.reader) if preferences.reader else ""
+        session = Session(rater=reader, style=preferences.style)
+        session.access.set_role(preferences.roles.get(reader, Role.READER))
         _sessions[key] = session, SessionLayers(session, viewer)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key][0]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from napari_confseg.store import Cohort, Stroke
+    from napari_confseg.store import ClipNotes, Cohort, Stroke
 
 
 def sit_down(cohort: Cohort, clip: str = "clip-1", *, session: Session | None = None) -> Session:
@@ -65,6 +65,14 @@ def mark_clips(cohort: Cohort, clips: Iterable[str], box: tuple[int, int, int, i
         review_all(session)
         session.flush()
     session.close_cohort()
+
+
+def stored_notes(session: Session, clip: str = "clip-1", rater: str = "dr-ada") -> ClipNotes:
+    """What a fresh opening of the store holds of a reader's notes."""
+    from napari_confseg.store import Cohort
+
+    assert session.cohort is not None
+    return Cohort.open(session.cohort.location).clip(clip).rater(rater).read_clip_notes()
 
 
 def as_stored(session: Session) -> dict[str, np.ndarray]:

@@ -132,7 +132,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     assert heard
     assert calibration.position() == 0
     assert session.overlays == ()  # the answer is hidden
-    assert "exercise" in session.standing.why()
+    assert "exercise" in session.access.visibility().why()
     with pytest.raises(ValueError, match="exercise"):
         session.show_rater("truth")
     with pytest.raises(ValueError, match="is unfinished"):
@@ -140,7 +140,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     with pytest.raises(ValueError, match="at least one frame"):
         calibration.finish()
     calibration.close()
-    assert session.standing.why() == ""
+    assert session.access.visibility().why() == ""
 
     read(session, 2)
     session.flush()
@@ -159,7 +159,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     result = calibration.finish()  # stopped early: what is done counts
     assert len(result.frames) == 3
     assert calibration.current is None
-    assert not later.in_exercise
+    assert not later.access.in_exercise
     assert result.sums("b-line")[0, 80] == result.sums()[0, 80] > 0
     assert curve(result.sums("b-line")).present[7] == 1.0
     assert [e.begun for e in CalibrationSession(later).finished] == [result.begun]

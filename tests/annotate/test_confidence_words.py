@@ -15,7 +15,7 @@ from napari_confseg.annotate.hatch import HatchedPlanes, hatching, outline
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.review_progress import next_unreviewed
-from napari_confseg.annotate.save_state import Light, say
+from napari_confseg.annotate.save_state import SaveCondition, describe
 from napari_confseg.store import DEFAULT_ANCHORS, Holder, SaveState
 
 
@@ -89,37 +89,45 @@ HOLDER = Holder("another reader", "ward-3", 4711, datetime(2026, 3, 4, 13, 40).a
 
 
 @pytest.mark.parametrize(
-    ("state", "light", "line"),
+    ("state", "condition", "line"),
     [
-        (None, Light.IDLE, "No clip open"),
-        (SaveState(), Light.SAVED, "Nothing to save yet"),
-        (SaveState(saved_at=NOON), Light.SAVED, "Saved 14:02:07"),
-        (SaveState(saved_at=NOON, waiting=2), Light.SAVED, "Saved 14:02:07"),
+        (None, SaveCondition.IDLE, "No clip open"),
+        (SaveState(), SaveCondition.SAVED, "Nothing to save yet"),
+        (SaveState(saved_at=NOON), SaveCondition.SAVED, "Saved 14:02:07"),
+        (SaveState(saved_at=NOON, waiting=2), SaveCondition.SAVED, "Saved 14:02:07"),
         (
             SaveState(saved_at=NOON, waiting=3, problem="disk full"),
-            Light.WAITING,
+            SaveCondition.WAITING,
             "3 strokes waiting: disk full",
         ),
-        (SaveState(waiting=1, problem="disk full"), Light.WAITING, "1 stroke waiting: disk full"),
-        (SaveState(problem="bucket down"), Light.WAITING, "Store out of reach: bucket down"),
-        (SaveState(unsaved=2, problem="disk full"), Light.LOST, "NOT SAVED: 2 strokes"),
+        (
+            SaveState(waiting=1, problem="disk full"),
+            SaveCondition.WAITING,
+            "1 stroke waiting: disk full",
+        ),
+        (
+            SaveState(problem="bucket down"),
+            SaveCondition.WAITING,
+            "Store out of reach: bucket down",
+        ),
+        (SaveState(unsaved=2, problem="disk full"), SaveCondition.LOST, "NOT SAVED: 2 strokes"),
         (
             SaveState(read_only=True, holder=HOLDER),
-            Light.LOCKED,
+            SaveCondition.LOCKED,
             "Read-only: another reader holds it, since 13:40",
         ),
-        (SaveState(read_only=True, problem="zip"), Light.LOCKED, "Read-only: zip"),
+        (SaveState(read_only=True, problem="zip"), SaveCondition.LOCKED, "Read-only: zip"),
     ],
 )
-def test_saving_in_words(state: SaveState | None, light: Light, line: str) -> None:
-    saying = say(state)
-    assert (saying.light, saying.line) == (light, line)
+def test_saving_in_words(state: SaveState | None, condition: SaveCondition, line: str) -> None:
+    found = describe(state)
+    assert (found.condition, found.line) == (condition, line)
 
 
 def test_what_is_not_saved_is_said_before_all_else() -> None:
     worst = SaveState(saved_at=NOON, waiting=3, unsaved=1, problem="full", read_only=True)
-    assert say(worst).light is Light.LOST
-    assert "full" in say(worst).detail
+    assert describe(worst).condition is SaveCondition.LOST
+    assert "full" in describe(worst).detail
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_memory_survives_and_forgets_the_oldest() -> None:
 
 def test_memory_that_cannot_be_read_is_empty(state_dir) -> None:
     state_dir.mkdir()
-    (state_dir / "memory.json").write_text("{ not json")
+    (state_dir / "preferences.json").write_text("{ not json")
     assert Preferences.load() == Preferences()
 
 

@@ -41,7 +41,7 @@ def test_opening_needs_a_cohort_and_a_reader(cohort: Cohort) -> None:
     assert session.cohort is not None
 
 
-def test_all_is_in_place_when_the_clip_is_told(cohort: Cohort) -> None:
+def test_all_is_in_place_when_the_clip_s_event_fires(cohort: Cohort) -> None:
     session = Session(rater="ada")
     session.open_cohort(cohort.location)
     seen = []
@@ -105,11 +105,11 @@ def test_undo_and_redo_survive_closing_and_bring_the_place_into_view(session: Se
     paint(session, BOX, confidence=30, frame=4)
     session.undo()
     session.close_clip()
-    assert not session.can_undo
+    assert not session.editor.can_undo
     session.open_clip("clip-1")
     session.class_name, session.frame = "rib", 0
-    assert session.can_undo
-    assert session.can_redo
+    assert session.editor.can_undo
+    assert session.editor.can_redo
     session.redo()
     assert (session.planes["b-line"][4, 4:10, 5:15] == 30).all()
     assert (session.class_name, session.frame) == ("b-line", 4)
@@ -123,7 +123,7 @@ def test_undo_and_redo_survive_closing_and_bring_the_place_into_view(session: Se
 def test_a_stroke_under_way_holds_undo_back(session: Session) -> None:
     paint(session, BOX)
     stroking = True
-    session.refuse_undo_while(lambda: stroking)
+    session.editor.refuse_undo_while(lambda: stroking)
     assert session.undo() is None
     stroking = False
     assert session.undo() is not None
@@ -182,12 +182,12 @@ def test_a_stroke_painted_where_one_may_not_is_taken_back(session: Session, coho
     other.open_cohort(cohort.location)
     other.open_clip("clip-1", "dr-ada")
     edit = rectangle(other, BOX, class_name="b-line")
-    edit.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it tells
-    told = []
-    other.planes_changed.connect(told.append)
-    assert other.record(edit) is None
+    edit.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it commits
+    changed = []
+    other.editor.planes_changed.connect(changed.append)
+    assert other.commit(edit, painted=True) is None
     assert not other.planes["b-line"].any()
-    assert told == [(("b-line", 0),)]
+    assert changed == [(("b-line", 0),)]
     other.close_clip()
 
 
@@ -226,19 +226,6 @@ def test_raters_on_show_stay_on_show_in_the_next_clip(session: Session, cohort: 
     assert [o.name for o in session.overlays] == ["run-1"]
 
 
-def test_reloading_reads_anew_and_keeps_hidden_what_is(session: Session, cohort: Cohort) -> None:
-    other_opinion(cohort)
-    session.reload_rater("run-1")
-    assert session.overlays == ()
-    session.show_rater("run-1")
-    session.overlays_hidden = frozenset({"run-1"})
-    rater = cohort.clip("clip-1").rater("run-1")
-    rater.write_plane(1, 0, np.full(rater.shape[2:], 80, np.uint8))
-    session.reload_rater("run-1")
-    assert set(session.overlays[0].planes) == {"pleura", "b-line"}
-    assert session.overlays_hidden == {"run-1"}
-
-
 def test_accepting_is_one_undoable_stroke(session: Session, cohort: Cohort) -> None:
     other_opinion(cohort)
     session.show_rater("run-1")
@@ -272,7 +259,7 @@ def test_accepting_is_one_undoable_stroke(session: Session, cohort: Cohort) -> N
         ("tool", "hammer"),
     ],
 )
-def test_wishes_are_checked(field: str, value: object) -> None:
+def test_settings_are_checked(field: str, value: object) -> None:
     session = Session()
     before = getattr(session, field)
     with pytest.raises(ValueError, match=field):

@@ -83,14 +83,14 @@ class Sitting(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        assert self.session.can_undo == bool(self.done)
+        assert self.session.editor.can_undo == bool(self.done)
         if self.session.undo() is not None:
             self.undone.append((self.planes, self.status))
             self.planes, self.status = self.done.pop()
 
     @rule()
     def redo(self) -> None:
-        assert self.session.can_redo == bool(self.undone)
+        assert self.session.editor.can_redo == bool(self.undone)
         if self.session.redo() is not None:
             self.done.append((self.planes, self.status))
             self.planes, self.status = self.undone.pop()

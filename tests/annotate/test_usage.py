@@ -47,35 +47,35 @@ def test_the_histogram_holds_every_stroke(values: list[int]) -> None:
     assert all(sum(5 * i < v <= 5 * i + 5 for v in values) == n for i, n in enumerate(counts))
 
 
-def said(reminder: Reminder, confidences: list[int], place: object = "clip-1") -> list[int]:
+def reminded(reminder: Reminder, confidences: list[int], place: object = "clip-1") -> list[int]:
     """After which strokes it speaks, one by one."""
     strokes: list[Stroke] = []
-    reminder.hear(place, strokes)
+    reminder.update(place, strokes)
     found = []
     for i, confidence in enumerate(confidences, 1):
         strokes.append(stroke(i, confidence))
-        if reminder.hear(place, strokes) is not None:
+        if reminder.update(place, strokes) is not None:
             found.append(i)
     return found
 
 
 def test_one_value_only_is_said_once_in_a_while() -> None:
-    assert said(Reminder(), [60] * 65) == [WINDOW, 2 * WINDOW, 3 * WINDOW]
-    assert said(Reminder(), [60, 65] * 40) == []
-    assert said(Reminder(), [60] * 10 + [61] + [60] * 19) == []
-    assert said(Reminder(), [60] * 10 + [61] + [60] * 20) == [31]
+    assert reminded(Reminder(), [60] * 65) == [WINDOW, 2 * WINDOW, 3 * WINDOW]
+    assert reminded(Reminder(), [60, 65] * 40) == []
+    assert reminded(Reminder(), [60] * 10 + [61] + [60] * 19) == []
+    assert reminded(Reminder(), [60] * 10 + [61] + [60] * 20) == [31]
 
 
 def test_undo_other_clips_and_earlier_sittings() -> None:
     reminder = Reminder()
     old = [stroke(i) for i in range(1, 50)]
-    assert reminder.hear("a", old) is None  # what was there when the clip was opened
-    assert reminder.hear("a", [*old[:-1], stroke(49, undone=True)]) is None  # undo is no stroke
-    assert said(reminder, [60] * 12, "b") == []
-    assert said(reminder, [60] * 12, "c") == [8]  # one sitting, whatever clip
+    assert reminder.update("a", old) is None  # what was there when the clip was opened
+    assert reminder.update("a", [*old[:-1], stroke(49, undone=True)]) is None  # undo is no stroke
+    assert reminded(reminder, [60] * 12, "b") == []
+    assert reminded(reminder, [60] * 12, "c") == [8]  # one sitting, whatever clip
     erasing = Reminder()
-    erasing.hear("a", [])
+    erasing.update("a", [])
     assert all(
-        erasing.hear("a", [stroke(j, 0, "erase") for j in range(1, i)]) is None
+        erasing.update("a", [stroke(j, 0, "erase") for j in range(1, i)]) is None
         for i in range(2, 60)
     )

@@ -11,7 +11,7 @@ import pytest
 from napari_confseg.agreement.agreement import agree
 from napari_confseg.agreement.overlap import soft_dice_by_class
 from napari_confseg.annotate import worklist
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.worklist import Scores, Which, may_compare, read_facts
 from tests.annotate.edits import paint, review_all
 from tests.conftest import add_clip
@@ -35,7 +35,7 @@ def test_the_list_follows_what_is_done(session: Session, cohort: Cohort) -> None
     session.flush()
     assert read_facts(cohort, "clip-1", "dr-ada") == mine
     assert work.counts()[Which.MINE] == 1
-    work.ask(which=Which.TO_DO)
+    work.change(which=Which.TO_DO)
     review_all(session)
     assert work.facts["clip-1"].done
     assert work.names("clip-1") == ("clip-1", "clip-2")  # it stays until it is left
@@ -58,7 +58,7 @@ def test_the_next_clip_is_one_call_away_and_skips_what_cannot_be_read(
     assert session.open_next() is None
     assert "last clip" in session.message
     assert session.open_next(-1).name == "clip-2"
-    session.worklist.ask(text="nothing like it")
+    session.worklist.change(text="nothing like it")
     assert session.worklist.names() == ()
 
 
@@ -143,7 +143,7 @@ def test_the_score_agrees_with_the_agreement_report(cohort: Cohort) -> None:
 def test_who_is_blinded_may_not_know_how_alike_the_others_are(
     session: Session,
 ) -> None:
-    session.set_blinding("until-reviewed")
+    session.access.set_rule("until-reviewed")
     cohort = session.cohort
 
     def may(role: Role = Role.READER) -> list[bool]:
@@ -154,5 +154,5 @@ def test_who_is_blinded_may_not_know_how_alike_the_others_are(
     review_all(session)
     session.flush()
     assert may() == [True, False]
-    session.set_blinding("none")
+    session.access.set_rule("none")
     assert may() == [True, True]

@@ -1,4 +1,4 @@
-"""The work list as a pure function of facts and a wish."""
+"""The work list as a pure function of facts and settings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_confseg.annotate.worklist import (
     Facet,
     Sort,
     Which,
+    WorkList,
     WorkListSettings,
     choices,
     counts,
@@ -52,8 +53,8 @@ def test_four_lists() -> None:
 
 
 def test_text_and_facets_narrow() -> None:
-    def found(**wish: object) -> tuple[str, ...]:
-        return ordered(FACTS, WorkListSettings(**wish))
+    def found(**settings: object) -> tuple[str, ...]:
+        return ordered(FACTS, WorkListSettings(**settings))
 
     assert found(text="TEACH") == ("c-1", "c-10")
     assert found(text="teach p1") == ("c-10",)
@@ -79,11 +80,11 @@ def test_orders() -> None:
 
 
 def test_the_open_clip_stays_at_the_stroke_that_finishes_it() -> None:
-    wish = WorkListSettings(which=Which.TO_DO)
+    settings = WorkListSettings(which=Which.TO_DO)
     finished = tuple(replace(f, reviewed=1.0) if f.clip == "c-9" else f for f in FACTS)
-    assert ordered(finished, wish) == ("c-1",)
-    assert ordered(finished, wish, "c-9") == ("c-1", "c-9")
-    assert counts(finished, wish)[Which.TO_DO] == 1
+    assert ordered(finished, settings) == ("c-1",)
+    assert ordered(finished, settings, "c-9") == ("c-1", "c-9")
+    assert counts(finished, settings)[Which.TO_DO] == 1
 
 
 def test_one_key_goes_through_the_list_and_stops_at_its_ends() -> None:
@@ -124,19 +125,19 @@ WISHES = st.builds(
 
 
 @given(CLIPS, WISHES, st.randoms())
-def test_laws(facts: list[ClipFacts], wish: WorkListSettings, random: object) -> None:
-    names = ordered(facts, wish)
+def test_laws(facts: list[ClipFacts], settings: WorkListSettings, random: object) -> None:
+    names = ordered(facts, settings)
     assert len(set(names)) == len(names)
     assert set(names) <= {f.clip for f in facts}
-    assert counts(facts, wish)[wish.which] == len(names)
+    assert counts(facts, settings)[settings.which] == len(names)
     shuffled = facts[:]
     random.shuffle(shuffled)
-    assert ordered(shuffled, wish) == names  # the order they were read in does not matter
-    turned = ordered(facts, replace(wish, falling=not wish.falling))
+    assert ordered(shuffled, settings) == names  # the order they were read in does not matter
+    turned = ordered(facts, replace(settings, falling=not settings.falling))
     assert set(turned) == set(names)
-    everything = WorkListSettings(sort=wish.sort)
+    everything = WorkListSettings(sort=settings.sort)
     assert set(names) <= set(ordered(facts, everything))
-    wide = replace(wish, text="", facets=frozenset())
+    wide = replace(settings, text="", facets=frozenset())
     assert set(names) <= set(ordered(facts, wide))
     # Walking with the key visits each once.
     walked, at = [], None
@@ -152,3 +153,19 @@ def test_who_differs_is_below_the_threshold_and_known() -> None:
         ClipFacts("c"),
     ]
     assert ordered(facts, WorkListSettings(which=Which.DIFFER)) == ("b",)
+
+
+def test_a_work_list_alone_lists_counts_and_goes_on() -> None:
+    work, changes = WorkList(), []
+    work.changed.connect(lambda: changes.append(work.names()))
+    work.set_clips(["c-1", "c-2", "c-3"])
+    work.put([ClipFacts("c-1", reviewed=1.0, begun=True), ClipFacts("c-9")])
+    work.put_alike({"c-2": 0.5})
+    work.change(which=Which.DIFFER)
+    assert changes[-1] == work.names() == ("c-2",)
+    assert work.counts() == {Which.ALL: 3, Which.TO_DO: 2, Which.MINE: 1, Which.DIFFER: 1}
+    work.change(which=Which.ALL)
+    assert (work.beside("c-1", 1), work.beside("c-3", 1)) == ("c-2", None)
+    assert work.to_do_after("c-3") == "c-2"
+    work.clear()
+    assert (work.names(), work.settings) == ((), WorkListSettings())

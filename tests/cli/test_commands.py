@@ -214,7 +214,7 @@ def test_status_for_people(capsys, marked):
 
 def test_status_tells_what_readers_say_and_how_long_they_took(capsys, marked):
     with RaterWriter.open(marked, "clip-1", "anna") as writer:
-        writer.tell(
+        writer.change_notes(
             zone="R3",
             quality=4,
             pathology=("effusion",),

@@ -54,7 +54,7 @@ def make_good(folder: Path, journal: Path) -> Path:
         for k in range(4):
             writer.commit(painter.rectangle(k, k % 2, k, k, 8, 8, 30 + 20 * k))
         writer.undo()
-        writer.tell(
+        writer.change_notes(
             zone="L3",
             quality=4,
             pathology=("effusion",),
@@ -144,9 +144,9 @@ def _narrow_status(root: Path) -> None:
     _set(*grid, to=[40, 5])(root)
 
 
-def _about(**fields: Any) -> Callable[[Path], None]:
+def _notes(**fields: Any) -> Callable[[Path], None]:
     def change(root: Path) -> None:
-        path = root / RATER / "about.json"
+        path = root / RATER / "notes.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
     return change
@@ -396,18 +396,18 @@ DEFECTS = (
             to=[{"at": "2026-01-01T12:00:00Z", "by": "", "rule": "none"}],
         ),
     ),
-    Defect("words on a clip that are no JSON", "about", _file(f"{RATER}/about.json", b"{")),
-    Defect("words on a clip nobody asked for", "about", _about(mood="good")),
-    Defect("zone beyond the lung", "about", _about(zone="L7")),
-    Defect("quality 6", "about", _about(quality=6)),
-    Defect("pathology without a word for it", "about", _about(pathology=["cough"])),
-    Defect("empty tag", "about", _about(tags=[""])),
-    Defect("note without end", "about", _about(note="x" * 4001)),
-    Defect("less than no time", "about", _about(seconds={"0": -1})),
-    Defect("time on a frame that is not there", "about-frame", _about(seconds={"40": 1.0})),
+    Defect("words on a clip that are no JSON", "notes", _file(f"{RATER}/notes.json", b"{")),
+    Defect("words on a clip nobody asked for", "notes", _notes(mood="good")),
+    Defect("zone beyond the lung", "notes", _notes(zone="L7")),
+    Defect("quality 6", "notes", _notes(quality=6)),
+    Defect("pathology without a word for it", "notes", _notes(pathology=["cough"])),
+    Defect("empty tag", "notes", _notes(tags=[""])),
+    Defect("note without end", "notes", _notes(note="x" * 4001)),
+    Defect("less than no time", "notes", _notes(seconds={"0": -1})),
+    Defect("time on a frame that is not there", "notes-frame", _notes(seconds={"40": 1.0})),
     Defect(
         "unblinded by nobody",
-        "about",
-        _about(unblinded={"at": "2026-01-01T12:00:00Z", "by": "", "why": "allowed"}),
+        "notes",
+        _notes(unblinded={"at": "2026-01-01T12:00:00Z", "by": "", "why": "allowed"}),
     ),
 )

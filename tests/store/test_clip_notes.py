@@ -22,7 +22,7 @@ from napari_confseg.store import (
     Unblinded,
     validate,
 )
-from napari_confseg.store.clip_notes import dump_about, parse_about, parse_changes
+from napari_confseg.store.clip_notes import dump_notes, parse_changes, parse_notes
 from napari_confseg.store.journal import Journal
 from tests.store.painting import Painter
 
@@ -49,11 +49,11 @@ ABOUTS = st.builds(
 
 
 @given(ABOUTS)
-def test_words_come_back(about: ClipNotes) -> None:
-    assert parse_about(dump_about(about), "about") == about
-    assert parse_about(b"{}", "about") == ClipNotes()
+def test_words_come_back(notes: ClipNotes) -> None:
+    assert parse_notes(dump_notes(notes), "notes") == notes
+    assert parse_notes(b"{}", "notes") == ClipNotes()
     some = {"note", "seconds"}
-    assert parse_changes(about.excerpt(some)) == {"note": about.note, "seconds": about.seconds}
+    assert parse_changes(notes.excerpt(some)) == {"note": notes.note, "seconds": notes.seconds}
 
 
 @given(SECONDS, SECONDS, SECONDS)
@@ -72,38 +72,38 @@ def stored(cohort: Cohort, rater: str = "ann") -> ClipNotes:
 
 def test_words_reach_the_store_beside_the_strokes(cohort: Cohort) -> None:
     with RaterWriter.open(cohort, "clip-1", "ann") as writer:
-        assert writer.about == ClipNotes()
+        assert writer.clip_notes == ClipNotes()
         painter = Painter(writer)
-        writer.tell(zone="R3", note="rib shadow")
+        writer.change_notes(zone="R3", note="rib shadow")
         writer.commit(painter.rectangle(0, 0, 2, 2, 8, 8, 60))
-        writer.tell(quality=4, seconds={0: 2.0})
-        writer.tell(seconds={1: 1.0, 0: 1.5})
+        writer.change_notes(quality=4, seconds={0: 2.0})
+        writer.change_notes(seconds={1: 1.0, 0: 1.5})
         assert writer.flush(30)
         wanted = ClipNotes(zone="R3", note="rib shadow", quality=4, seconds={0: 2.0, 1: 1.0})
-        assert writer.about == stored(cohort) == wanted
+        assert writer.clip_notes == stored(cohort) == wanted
         painter.assert_stored(cohort, "clip-1", "ann")
         with pytest.raises(ValueError, match="quality"):
-            writer.tell(quality=9)
-        assert writer.about == wanted
+            writer.change_notes(quality=9)
+        assert writer.clip_notes == wanted
     with RaterWriter.open(cohort, "clip-1", "ann") as again:
-        assert again.about == wanted
+        assert again.clip_notes == wanted
     assert validate(cohort.location) == []
 
 
 def test_who_has_nothing_to_say_leaves_no_file(cohort: Cohort) -> None:
     with RaterWriter.open(cohort, "clip-1", "ann") as writer:
         writer.commit(Painter(writer).rectangle(0, 0, 2, 2, 8, 8, 60))
-    assert not list(Path(cohort.location).rglob("about.json"))
+    assert not list(Path(cohort.location).rglob("notes.json"))
 
 
 def test_a_second_opener_may_not_tell(cohort: Cohort) -> None:
     with RaterWriter.open(cohort, "clip-1", "ann") as writer:
-        writer.tell(note="mine")
+        writer.change_notes(note="mine")
         assert writer.flush(30)
         other = RaterWriter.open(cohort, "clip-1", "ann")
-        assert other.about.note == "mine"
+        assert other.clip_notes.note == "mine"
         with pytest.raises(StoreError):
-            other.tell(note="theirs")
+            other.change_notes(note="theirs")
         other.close()
     assert stored(cohort).note == "mine"
 
@@ -124,16 +124,16 @@ def _away(location: str) -> Callable[[], None]:
 
 def test_words_wait_in_the_journal_while_the_store_is_away(cohort: Cohort) -> None:
     writer = RaterWriter.open(cohort, "clip-1", "ann")
-    writer.tell(note="before", quality=2)
+    writer.change_notes(note="before", quality=2)
     assert writer.flush(30)
     back = _away(cohort.location)
-    writer.tell(note="while away", seconds={3: 7.0})
+    writer.change_notes(note="while away", seconds={3: 7.0})
     assert not writer.flush(0.3)
     writer.abandon()  # the program is killed: nothing more is written
     back()
     assert stored(cohort).note == "before"
     with RaterWriter.open(cohort, "clip-1", "ann") as again:
-        assert again.about == ClipNotes(note="while away", quality=2, seconds={3: 7.0})
+        assert again.clip_notes == ClipNotes(note="while away", quality=2, seconds={3: 7.0})
         assert again.flush(30)
     assert stored(cohort) == ClipNotes(note="while away", quality=2, seconds={3: 7.0})
 
@@ -143,11 +143,11 @@ def test_what_waited_is_told_after_somebody_else_wrote(cohort: Cohort) -> None:
     writer = RaterWriter.open(cohort, "clip-1", "ann")
     assert writer.flush(30)
     back = _away(cohort.location)
-    writer.tell(note="mine", seconds={0: 5.0})
+    writer.change_notes(note="mine", seconds={0: 5.0})
     writer.abandon()
     back()
     theirs = ClipNotes(note="theirs", zone="L1", seconds={0: 2.0, 1: 9.0})
-    cohort.clip("clip-1").rater("ann").write_about(theirs)
+    cohort.clip("clip-1").rater("ann").write_clip_notes(theirs)
     with RaterWriter.open(cohort, "clip-1", "ann") as again:
         assert again.flush(30)
     assert stored(cohort) == ClipNotes(note="mine", zone="L1", seconds={0: 5.0, 1: 9.0})
@@ -163,7 +163,7 @@ def test_a_journal_that_refuses_words_costs_no_stroke(
             raise sqlite3.OperationalError("database or disk is full")
 
         monkeypatch.setattr(Journal, "rewrite", refuse)
-        writer.tell(note="kept in memory")
+        writer.change_notes(note="kept in memory")
         assert writer.commit(painter.rectangle(0, 0, 2, 2, 8, 8, 60)).seq == 1
         assert writer.flush(30)
         assert (writer.state.unsaved, writer.state.problem) == (0, None)
@@ -173,12 +173,12 @@ def test_a_journal_that_refuses_words_costs_no_stroke(
 
 def test_damaged_words_are_named_and_not_overwritten(cohort: Cohort) -> None:
     with RaterWriter.open(cohort, "clip-1", "ann") as writer:
-        writer.tell(note="dear")
-    file = Path(cohort.location) / "clip-1/raters/ann/about.json"
+        writer.change_notes(note="dear")
+    file = Path(cohort.location) / "clip-1/raters/ann/notes.json"
     file.write_text(json.dumps({"note": "dear", "quality": 7}))
     with pytest.raises(StoreError, match="quality") as caught:
         RaterWriter.open(cohort, "clip-1", "ann")
-    assert [p.code for p in caught.value.problems] == ["about"]
+    assert [p.code for p in caught.value.problems] == ["notes"]
     assert "dear" in file.read_text()
 
 

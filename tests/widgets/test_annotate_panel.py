@@ -16,11 +16,12 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
 from qtpy.QtWidgets import QLineEdit
 
+from napari_confseg.annotate import shortcuts
 from napari_confseg.annotate.session import Session
+from napari_confseg.annotate.shortcuts import assign_keys, bindings
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
-from napari_confseg.widgets.annotate import shortcuts
-from napari_confseg.widgets.annotate.shortcuts import bindings, napari_keys, normal
+from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys, normal
 from napari_confseg.widgets.annotate.worklist import NAME, REVIEWED
 from napari_confseg.widgets.demo.hand import press_key, wait
 from napari_confseg.widgets.layers.player import Player
@@ -48,20 +49,20 @@ def open_bench(unseen_bench: Bench, cohort: Cohort) -> Bench:
 
 def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> None:
     panel = unseen_bench.panel
-    assert panel.start.isVisible()
-    assert panel.start.reader.text()  # a first guess at the name
-    assert not panel.light.isVisible()
+    assert panel.form.start.isVisible()
+    assert panel.form.start.reader.text()  # a first guess at the name
+    assert not panel.form.save_state.isVisible()
     panel.cohort_actions.open(tmp_path / "nothing.zarr")
-    assert "expected a cohort" in panel.message.text()
-    panel.start.reader.setText("Dr. Bo")
-    panel.start.recent_wanted.emit(cohort.location)  # one click: open
+    assert "expected a cohort" in panel.form.message.text()
+    panel.form.start.reader.setText("Dr. Bo")
+    panel.form.start.recent_wanted.emit(cohort.location)  # one click: open
     assert panel.session.rater == "dr-bo"
     assert panel.session.clip.name == "clip-1"
     assert panel.session.view().tool is Tool.BRUSH  # and paint
-    assert "clip-1" in panel.clips_section.header.text()
+    assert "clip-1" in panel.form.clips_section.header.text()
     panel.cohort_actions.close_cohort()
-    assert panel.start.isVisible()
-    assert [b.toolTip() for b in panel.start.recent_buttons] == [cohort.location]
+    assert panel.form.start.isVisible()
+    assert [b.toolTip() for b in panel.form.start.recent_buttons] == [cohort.location]
 
 
 def test_an_empty_cohort_asks_for_clips_and_imports_them(
@@ -69,21 +70,21 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
 ) -> None:
     panel = unseen_bench.panel
     assert panel.cohort_actions.create(str(tmp_path / "new"), "Ada")
-    assert panel.import_.isVisible()
-    assert not panel.queue.isVisible()
+    assert panel.form.import_.isVisible()
+    assert not panel.form.queue.isVisible()
     assert (tmp_path / "new.zarr").is_dir()
     frames = [Image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "b.mp4").write_bytes(b"no video at all")
     panel.cohort_actions.import_clips([str(tmp_path / "a.gif"), str(tmp_path / "b.mp4")], "p7")
-    assert panel.work_line.busy
+    assert panel.form.progress.busy
     unseen_bench.until(lambda: panel.session.clip is not None, 60)
     assert panel.session.clip.meta.patient == "p7"
     assert panel.session.clip.shape == (4, 64, 80)
-    assert "Imported 1 clip." in panel.message.text()
-    assert "b.mp4" in panel.message.text()
-    assert not panel.import_.isVisible()
-    assert not panel.work_line.busy
+    assert "Imported 1 clip." in panel.form.message.text()
+    assert "b.mp4" in panel.form.message.text()
+    assert not panel.form.import_.isVisible()
+    assert not panel.form.progress.busy
 
 
 def test_a_folder_dropped_opens(unseen_bench: Bench, cohort: Cohort) -> None:
@@ -103,43 +104,43 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     panel, session = bench.panel, bench.session
     paint(session, (4, 4, 9, 9), confidence=90)
     paint(session, (20, 20, 30, 30), confidence=60, frame=2)
-    row = panel.palette_.rows["b-line"]
+    row = panel.form.palette_.rows["b-line"]
     assert row.count.text() == "2 fr."
     assert "2 strokes" in row.count.toolTip()
-    assert panel.light.line.text().startswith("Saved ")
-    assert panel.light.undo.isEnabled()
-    assert not panel.light.redo.isEnabled()
-    panel.light.undo.click()
+    assert panel.form.save_state.line.text().startswith("Saved ")
+    assert panel.form.save_state.undo.isEnabled()
+    assert not panel.form.save_state.redo.isEnabled()
+    panel.form.save_state.undo.click()
     assert row.count.text() == "1 fr."
-    assert panel.light.redo.isEnabled()
-    panel.light.redo.click()
+    assert panel.form.save_state.redo.isEnabled()
+    panel.form.save_state.redo.click()
     session.frame = 0
-    panel.transport.class_reviewed.click()
+    panel.form.transport.class_reviewed.click()
     assert session.status[0].tolist() == [0, 0, 2]
-    panel.transport.reviewed.click()
+    panel.form.transport.reviewed.click()
     assert (session.status[0] == Status.REVIEWED).all()
-    assert panel.transport.reviewed.text() == "Frame reviewed"
-    panel.transport.next.click()
+    assert panel.form.transport.reviewed.text() == "Frame reviewed"
+    panel.form.transport.next.click()
     assert session.frame == 1
-    assert panel.transport.where.text() == "2 / 6"
+    assert panel.form.transport.where.text() == "2 / 6"
     assert bench.viewer.dims.current_step[0] == 1
-    rows = panel.queue.clips.rows
+    rows = panel.form.queue.clips.rows
     bench.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
     assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
-    strip = panel.transport.strip
+    strip = panel.form.transport.strip
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 
 def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_bench: Bench) -> None:
     bench = open_bench
     panel, session = bench.panel, bench.session
-    panel.dial.levels[90].click()
-    assert (session.confidence, panel.dial.word.text()) == (90, "certain")
-    bar = panel.dial.bar
+    panel.form.dial.anchor_buttons[90].click()
+    assert (session.confidence, panel.form.dial.word.text()) == (90, "certain")
+    bar = panel.form.dial.bar
     assert [bar.value_at(bar.x_of(v)) for v in range(1, 101)] == list(range(1, 101))
     bar.wanted.emit(42)
-    assert (panel.dial.percent.text(), panel.dial.word.text()) == ("42 %", "possible")
-    assert not any(level.isChecked() for level in panel.dial.levels.values())
+    assert (panel.form.dial.percent.text(), panel.form.dial.word.text()) == ("42 %", "possible")
+    assert not any(level.isChecked() for level in panel.form.dial.anchor_buttons.values())
     assert bench.layer().selected_label == 42
 
 
@@ -155,15 +156,15 @@ def test_threshold_hides_what_is_less_sure_and_changes_nothing(bench: Bench) -> 
 
     assert shown() == [True, True]
     full = bench.viewer.screenshot(canvas_only=True, flash=False)
-    bench.panel.threshold.slider.setValue(60)
+    bench.panel.form.threshold.slider.setValue(60)
     assert shown() == [False, True]
-    assert bench.panel.threshold.value.text() == "60 %"
+    assert bench.panel.form.threshold.value.text() == "60 %"
     less = bench.viewer.screenshot(canvas_only=True, flash=False)
     where = [bench.hand.at(25, 25), bench.hand.at(25, 75)]
     changed = [bool((full[p.y(), p.x()] != less[p.y(), p.x()]).any()) for p in where]
     assert changed == [True, False]
-    bench.panel.threshold.slider.setValue(0)
-    assert bench.panel.threshold.value.text() == "all"
+    bench.panel.form.threshold.slider.setValue(0)
+    assert bench.panel.form.threshold.value.text() == "all"
     assert shown() == [True, True]
     assert np.array_equal(session.planes["b-line"], before)
 
@@ -175,18 +176,18 @@ def test_who_comes_second_may_look_and_later_take_over(bench: Bench, cohort: Coh
     first.open_clip("clip-2", "dr-ada")
     paint(first, (4, 4, 9, 9), class_name="b-line")
     assert panel.cohort_actions.open_clip("clip-2")
-    assert "Read-only: " in panel.light.line.text()
-    assert "since" in panel.light.line.text()
-    assert panel.light.take_over.isVisible()
-    assert not panel.tools.buttons[Tool.BRUSH].isEnabled()
+    assert "Read-only: " in panel.form.save_state.line.text()
+    assert "since" in panel.form.save_state.line.text()
+    assert panel.form.save_state.take_over.isVisible()
+    assert not panel.form.tools.buttons[Tool.BRUSH].isEnabled()
     before = session.planes["b-line"].copy()
     hand.stroke([(40, 30), (40, 60)])
     assert np.array_equal(session.planes["b-line"], before)
-    panel.light.take_over.click()
-    assert "still held" in panel.message.text()
+    panel.form.save_state.take_over.click()
+    assert "still held" in panel.form.message.text()
     first.close_clip()
-    panel.light.take_over.click()
-    assert not panel.light.take_over.isVisible()
+    panel.form.save_state.take_over.click()
+    assert not panel.form.save_state.take_over.isVisible()
     assert (session.planes["b-line"][0, 4:9, 4:9] == 60).all()
     hand.stroke([(40, 30), (40, 60)])
     bench.until(lambda: len(session.strokes) == 2)
@@ -203,14 +204,14 @@ def test_a_store_that_goes_away_is_said_and_catches_up(bench: Bench, cohort: Coh
     place.rename(away)
     place.write_text("not a folder")  # so that nobody makes a new one
     bench.hand.stroke([(40, 30), (40, 60)])
-    bench.until(lambda: "waiting" in panel.light.line.text())
-    assert "1 stroke waiting: " in panel.light.line.text()
-    assert panel.light.detail.isVisible()
+    bench.until(lambda: "waiting" in panel.form.save_state.line.text())
+    assert "1 stroke waiting: " in panel.form.save_state.line.text()
+    assert panel.form.save_state.detail.isVisible()
     bench.hand.stroke([(60, 30), (60, 60)])  # painting goes on
-    bench.until(lambda: "2 strokes waiting" in panel.light.line.text())
+    bench.until(lambda: "2 strokes waiting" in panel.form.save_state.line.text())
     place.unlink()
     away.rename(place)
-    bench.until(lambda: panel.light.line.text().startswith("Saved"), 30)
+    bench.until(lambda: panel.form.save_state.line.text().startswith("Saved"), 30)
     assert session.flush()
     stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada")
     assert np.array_equal(stored[:, 2], session.planes["b-line"])
@@ -224,7 +225,7 @@ def test_others_show_hatched_and_can_be_taken_as_mine(bench: Bench, cohort: Coho
     rater.write_plane(0, 2, plane)
     panel.cohort_actions.open_clip("clip-2")
     panel.cohort_actions.open_clip("clip-1")
-    panel.others.boxes["bo"].click()
+    panel.form.others.boxes["bo"].click()
     layer = bench.layer("B-line · Dr. Bo")
     assert not layer.editable
     drawn = np.asarray(layer.data[0])
@@ -233,15 +234,15 @@ def test_others_show_hatched_and_can_be_taken_as_mine(bench: Bench, cohort: Coho
     assert bench.viewer.layers.index(layer) < bench.viewer.layers.index(bench.layer())
     assert bench.viewer.layers.selection.active is bench.layer()  # what one paints stays so
     session.class_name, session.confidence = "b-line", 70
-    panel.others.accepts["bo"].click()
+    panel.form.others.accepts["bo"].click()
     assert np.array_equal(session.planes["b-line"][0] == 70, plane > 0)
-    panel.others.accepts["bo"].click()
-    assert "Nothing to take" in panel.message.text()
+    panel.form.others.accepts["bo"].click()
+    assert "Nothing to take" in panel.form.message.text()
     bench.hand.key("Ctrl+Z")
     assert not session.planes["b-line"].any()
-    panel.palette_.rows["b-line"].eye.click()
+    panel.form.palette_.rows["b-line"].eye.click()
     assert not layer.visible
-    panel.others.boxes["bo"].click()
+    panel.form.others.boxes["bo"].click()
     assert layer not in bench.viewer.layers
 
 
@@ -252,12 +253,12 @@ def test_a_long_name_does_not_widen_the_panel(open_bench: Bench, cohort: Cohort)
     cohort.clip("clip-1").create_rater("long", kind="human", label=name)
     bench.panel.cohort_actions.open_clip("clip-2")
     bench.panel.cohort_actions.open_clip("clip-1")
-    bench.panel.others.boxes["long"].click()
+    bench.panel.form.others.boxes["long"].click()
     wait(50)
     assert bench.panel.minimumSizeHint().width() == before
-    page = bench.panel.pages.currentWidget()
+    page = bench.panel.form.pages.currentWidget()
     assert page.viewport().width() >= page.widget().minimumSizeHint().width()  # nothing is cut
-    assert name in bench.panel.others.boxes["long"].toolTip()
+    assert name in bench.panel.form.others.boxes["long"].toolTip()
 
 
 def test_both_themes(open_bench: Bench) -> None:
@@ -293,7 +294,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     theirs |= {a.shortcut().toString() for a in window.findChildren(QAction)} - {""}
     theirs |= set(_menu_keys())
     assert {"P", "Ctrl+Z", "Space", "Ctrl+O"} <= theirs  # the test sees what it should
-    made = bindings(bench.session)
+    made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
     assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 11
@@ -314,14 +315,15 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     session = Session()
 
     def keys_of(kind: str, own: dict[str, str] | None = None) -> dict[str, str]:
-        made = {b.id: b.key for b in bindings(session, own) if b.key}
+        assigned = assign_keys(bindings(session, normal=normal), own or {}, napari_keys())
+        made = {b.id: b.key for b in assigned if b.key}
         assert len(made) == len(set(made.values()))
         return {k.removeprefix(kind): v for k, v in made.items() if k.startswith(kind)}
 
     session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
     assert keys_of("class.") == {"a": "G", "b": "H", "c": "F12", "d": "J"}
     assert keys_of("confidence.") == {"50": "8", "70": "F11"}
-    # The person's own choice goes before the cohort's wish; one that is napari's counts for nought.
+    # The person's own choice goes before the cohort's; one that is napari's does not count.
     assert keys_of("class.", {"surer": "F12", "class.d": "P"}) == {
         "a": "G",
         "b": "H",
@@ -336,7 +338,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
 def test_keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -> None:
     session, hand, panel = bench.session, bench.hand, bench.panel
     hand.activate()
-    for widget in (bench.hand.canvas, panel, panel.threshold.slider, panel.queue.clips):
+    for widget in (bench.hand.canvas, panel, panel.form.threshold.slider, panel.form.queue.clips):
         session.class_name, session.confidence = "pleura", 60
         press_key(widget, "J")
         assert session.class_name == "b-line"
@@ -363,8 +365,8 @@ def test_keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -
 def test_a_click_leaves_the_focus_on_the_canvas(bench: Bench) -> None:
     bench.hand.activate()
     bench.hand.canvas.setFocus()
-    bench.panel.dial.levels[30].click()
-    bench.panel.tools.buttons[Tool.FILL].click()
+    bench.panel.form.dial.anchor_buttons[30].click()
+    bench.panel.form.tools.buttons[Tool.FILL].click()
     assert bench.hand.canvas.hasFocus()
     hidden = bench.hand
     hidden.key("Shift+W")
@@ -411,13 +413,13 @@ def test_playing_keeps_the_clip_s_rate_and_drops_frames(
 def test_the_window_plays(bench: Bench) -> None:
     seen = []
     bench.session.events.frame.connect(seen.append)
-    bench.panel.transport.play.click()
+    bench.panel.form.transport.play.click()
     bench.until(lambda: len(set(seen)) >= 4)
     assert bench.session.playing
     bench.hand.press(40, 40)  # to paint is to stop
     assert not bench.session.playing
     bench.hand.release(40, 40)
-    assert not bench.panel.transport.play.isChecked()
+    assert not bench.panel.form.transport.play.isChecked()
 
 
 def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(bench: Bench) -> None:
@@ -441,7 +443,7 @@ def test_the_keys_are_documented() -> None:
 
     text = (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8")
     listed = dict(re.findall(r"^\| `(\S+)` \| ([^|]+) \|$", text, re.MULTILINE))
-    made = bindings(Session())
+    made = assigned_bindings(Session())
     assert listed.items() >= {b.key: b.words for b in made}.items()
     documented = set(re.findall(r"`([^`]+)`", text))
     assert set(shortcuts.CLASS_KEYS[:6]) | set(shortcuts.ANCHOR_KEYS[:3]) <= documented

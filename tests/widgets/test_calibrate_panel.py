@@ -89,4 +89,4 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
     panel.discard.click()
     assert panel.result_section.isVisible()
     let_go(panel)
-    assert not session.in_exercise
+    assert not session.access.in_exercise

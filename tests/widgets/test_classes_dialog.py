@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def dialog_of(bench: Bench) -> ClassesDialog:
-    bench.panel.bar.classes_wanted.emit()
+    bench.panel.form.bar.classes_wanted.emit()
     return [d for d in bench.panel.findChildren(ClassesDialog) if d.isVisible()][-1]
 
 
@@ -42,10 +42,10 @@ def test_classes_words_and_what_is_used(
     dialog.add_class.click()
     dialog.classes.item(6, 1).setText("Cyst")
     dialog.classes.item(2, 0).setText("#2ca02c")
-    assert "look alike" in dialog.saying.text()
+    assert "look alike" in dialog.note.text()
     dialog.anchors.item(1, 3).setText("Seen from its beginning, lost on the way down.")
     dialog.anchors.item(0, 0).setText("60")
-    assert "Two words stand for 60 %" in dialog.saying.text()
+    assert "Two words stand for 60 %" in dialog.note.text()
     assert not save(dialog).isEnabled()
     dialog.anchors.item(0, 0).setText("20")
     save(dialog).click()
@@ -55,11 +55,11 @@ def test_classes_words_and_what_is_used(
     assert (session.planes["b-line"][3] == 0).all()
     assert (session.planes["b-line"][0, 4:12, 4:12] == 60).all()
     assert [a.value for a in session.cohort.meta.anchors] == [20, 60, 90]
-    assert panel.dial.example.text().startswith("Seen from its beginning")
-    assert panel.dial.example.isVisible()
-    assert "Seen from" in panel.dial.levels[60].toolTip()
+    assert panel.form.dial.example.text().startswith("Seen from its beginning")
+    assert panel.form.dial.example.isVisible()
+    assert "Seen from" in panel.form.dial.anchor_buttons[60].toolTip()
     session.confidence = 95
-    assert not panel.dial.example.isVisible()
+    assert not panel.form.dial.example.isVisible()
     assert Cohort.open(cohort.location).meta.classes[6].name == "cyst"
     layer = bench.layer("B-line")
     assert np.allclose(layer.get_color(100)[:3], np.array([0x2C, 0xA0, 0x2C]) / 255, atol=0.01)
@@ -69,26 +69,26 @@ def test_classes_words_and_what_is_used(
     assert (cohort.clip("clip-2").raters()) == []
 
     # what is used: of the class being marked, on this clip
-    bars = panel.usage.bars
+    bars = panel.form.usage.bars
     assert sum(bars.counts) == bars.counts[6] == 1
     assert bars.toolTip() == "1 stroke of Cyst on this clip: 35 % × 1"
     session.class_name = "b-line"
     assert bars.counts[11] == 1
     for i in range(WINDOW):
-        assert not panel.usage.note.isVisible()
+        assert not panel.form.usage.note.isVisible()
         paint(session, (0, i, 3, i + 3), confidence=80, frame=1)
-    assert panel.usage.note.isVisible()
-    assert "80 %" in panel.usage.words.text()
-    panel.usage.dismiss.click()
+    assert panel.form.usage.note.isVisible()
+    assert "80 %" in panel.form.usage.words.text()
+    panel.form.usage.dismiss.click()
     paint(session, (20, 1, 23, 5), confidence=80, frame=1)
-    assert not panel.usage.note.isVisible()
+    assert not panel.form.usage.note.isVisible()
 
     # a zip is for reading: the dialog shows it, and says why nothing can be changed
     session.close_cohort()
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", cohort.location)
     session.open_cohort(Cohort.open(packed, read_only=True))
     dialog = dialog_of(bench)
-    assert "Unpack the zip" in dialog.saying.text()
+    assert "Unpack the zip" in dialog.note.text()
     assert not save(dialog).isEnabled()
     dialog.reject()
     session.close_cohort()

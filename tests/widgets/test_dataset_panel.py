@@ -136,12 +136,12 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
 
     lead.turn_to(panel.consensus)
     lead.choose(panel.consensus.method, "Mean")
-    session.set_blinding("until-reviewed")  # a reader is told why they may not see it
+    session.access.set_rule("until-reviewed")  # a reader is told why they may not see it
     lead.click(panel.consensus.preview)
     assert panel.problem.isVisible()
     assert "read blinded" in panel.model.state.problems[0].hint
     assert session.overlays == ()
-    session.set_blinding("none")
+    session.access.set_rule("none")
     lead.click(panel.consensus.preview)
     assert PREVIEW in {o.name for o in session.overlays}
     assert "mean" not in session.clip.raters()

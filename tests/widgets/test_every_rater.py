@@ -78,7 +78,7 @@ def test_every_panel_shows_a_rater_of_every_kind(
     info, words = RATER_KINDS[kind], title(kind)
     assert info.label in words.lower()
 
-    assert words in {b.text() for b in panels.bench.panel.others.boxes.values()}
+    assert words in {b.text() for b in panels.bench.panel.form.others.boxes.values()}
     compared = panels.review.compare.boxes
     assert compared[name_of(kind)].toolTip() == f"Compare {words}"
     assert compared[name_of(kind)].isChecked() is info.compared
@@ -175,7 +175,7 @@ def test_a_failing_panel_stops_nobody(
     assert bench.panel.cohort_actions.open(other.location)
     assert bench.panel.cohort_actions.open_clip("clip-9")
     assert bench.session.clip.name == "clip-9"
-    assert bench.panel.clips_section.isVisibleTo(bench.panel)
+    assert bench.panel.form.clips_section.isVisibleTo(bench.panel)
     let_go(broken)
     heard = len(broken.heard)
     bench.session.close_clip()

@@ -57,21 +57,21 @@ def test_a_disc_is_ticked_imported_and_looked_at(
         wait(100)
         dialog.grab().save(f"{shots}/dialog.png")
 
-    assert panel.sheet.isHidden()
+    assert panel.form.sheet.isHidden()
     panel.cohort_actions.import_clips(dialog.sources())
-    bench.until(lambda: not panel.sheet.isHidden())
-    assert "2 new clips" in panel.sheet.words.text()
+    bench.until(lambda: not panel.form.sheet.isHidden())
+    assert "2 new clips" in panel.form.sheet.words.text()
     if shots:
         panel.grab().save(f"{shots}/panel.png")
-    panel.sheet.look.click()
-    bench.until(lambda: panel.sheet.dialog is not None)
-    sheet = np.asarray(panel.sheet.dialog.sheet)
+    panel.form.sheet.open_sheet.click()
+    bench.until(lambda: panel.form.sheet.dialog is not None)
+    sheet = np.asarray(panel.form.sheet.dialog.sheet)
     assert sheet.shape[1] == 640  # two tiles
-    assert panel.sheet.isHidden()
+    assert panel.form.sheet.isHidden()
     if shots:
         wait(100)
-        panel.sheet.dialog.grab().save(f"{shots}/sheet.png")
-    panel.sheet.dialog.close()
+        panel.form.sheet.dialog.grab().save(f"{shots}/sheet.png")
+    panel.form.sheet.dialog.close()
     dialog.deleteLater()
 
     def ticks_masking(dialog: ImportDialog) -> bool:

@@ -49,28 +49,28 @@ def test_the_page_of_keys(bench: Bench) -> None:
 
     choose(dialog, "surer")
     press(dialog, Qt.Key.Key_P)
-    assert "napari's: Activate the paint brush" in dialog.saying.text()
+    assert "napari's: Activate the paint brush" in dialog.note.text()
     assert not dialog.swap.isVisible()
     press(dialog, Qt.Key.Key_F8)
-    assert "F8 does this already: Decide: nothing there" in dialog.saying.text()
+    assert "F8 does this already: Decide: nothing there" in dialog.note.text()
     press(dialog, Qt.Key.Key_Escape)
     assert dialog.isVisible()  # Esc left the key, not the page
     press(dialog, Qt.Key.Key_F12)
     assert Preferences.load().keys == {"surer": "F12"}
     press(dialog, Qt.Key.Key_J)
-    assert "Mark B-line" in dialog.saying.text()
+    assert "Mark B-line" in dialog.note.text()
     dialog.swap.click()
     assert Preferences.load().keys == {"surer": "J", "class.b-line": "F12"}
-    assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (F12)"
+    assert panel.form.palette_.rows["b-line"].toolTip() == "Mark B-line  (F12)"
 
     choose(dialog, "reviewed")
     press(
         dialog, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
     )
-    assert "(Ctrl+Alt+R)" in panel.transport.reviewed.toolTip()
+    assert "(Ctrl+Alt+R)" in panel.form.transport.reviewed.toolTip()
     choose(dialog, "play")
     dialog.clear.click()
-    assert panel.transport.play.toolTip() == "Play or stop"
+    assert panel.form.transport.play.toolTip() == "Play or stop"
     dialog.reject()
     bench.until(lambda: not bench.hand.window.findChildren(ShortcutsDialog))
 
@@ -83,10 +83,10 @@ def test_the_page_of_keys(bench: Bench) -> None:
     press_key(bench.hand.canvas, "W")  # the old key does nothing any more
     assert session.confidence == 65
 
-    panel.bar.keys_wanted.emit()
+    panel.form.bar.keys_wanted.emit()
     dialog = page(bench)
     dialog.all_default.click()
     assert Preferences.load().keys == {}
-    assert panel.palette_.rows["b-line"].toolTip() == "Mark B-line  (J)"
+    assert panel.form.palette_.rows["b-line"].toolTip() == "Mark B-line  (J)"
     dialog.reject()
     QApplication.processEvents()

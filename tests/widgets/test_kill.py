@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_confseg.annotate.save_state import Light, say
+from napari_confseg.annotate.save_state import SaveCondition, describe
 from napari_confseg.annotate.session import Session
 from napari_confseg.store.validate import validate
 from tests.annotate.edits import as_stored, paint
@@ -45,7 +45,7 @@ def test_kill_after_saved(tmp_path: Path, state_dir: Path, request: pytest.Fixtu
     assert second.save_state is not None
     assert second.save_state.holder is not None
     assert second.save_state.holder.pid == process.pid
-    assert say(second.save_state).light is Light.LOCKED
+    assert describe(second.save_state).condition is SaveCondition.LOCKED
     assert not second.take_over()
     assert paint(second, (0, 0, 4, 4)) is None
 

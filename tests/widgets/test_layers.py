@@ -10,7 +10,7 @@ from napari.layers import Labels
 from napari_confseg.widgets.layers.class_layer import patches_of
 from napari_confseg.widgets.layers.colormaps import alpha, ramp
 
-tool_actions = st.lists(
+actions = st.lists(
     st.tuples(
         st.sampled_from(["paint", "fill", "polygon", "set"]),
         st.integers(0, 2),
@@ -24,8 +24,8 @@ tool_actions = st.lists(
 )
 
 
-def do(layer: Labels, tool_action: tuple[str, int, int, int, int, int]) -> None:
-    what, t, y, x, value, size = tool_action
+def do(layer: Labels, action: tuple[str, int, int, int, int, int]) -> None:
+    what, t, y, x, value, size = action
     layer.brush_size = size
     if what == "paint":
         layer.paint((t, y, x), value, refresh=False)
@@ -39,9 +39,9 @@ def do(layer: Labels, tool_action: tuple[str, int, int, int, int, int]) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(tool_actions, st.booleans())
+@given(actions, st.booleans())
 def test_patches_turn_before_into_after(
-    tool_actions: list[tuple[str, int, int, int, int, int]], one_stroke: bool
+    actions: list[tuple[str, int, int, int, int, int]], one_stroke: bool
 ) -> None:
     layer = Labels(np.zeros((3, 20, 30), np.uint8))
     layer.n_edit_dimensions = 2
@@ -50,11 +50,11 @@ def test_patches_turn_before_into_after(
     layer.events.paint.connect(lambda event: items.append(patches_of(event.value, layer.data, 4)))
     if one_stroke:
         with layer.block_history():
-            for tool_action in tool_actions:
-                do(layer, tool_action)
+            for action in actions:
+                do(layer, action)
     else:
-        for tool_action in tool_actions:
-            do(layer, tool_action)
+        for action in actions:
+            do(layer, action)
     rebuilt = before.copy()
     for item in items:
         assert len({p.frame for p in item}) == len(item)  # one patch for each frame

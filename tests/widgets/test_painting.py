@@ -42,22 +42,22 @@ def test_what_the_hand_paints_is_what_the_store_holds(bench: Bench, cohort: Coho
     note(90, "brush")
     hand.key("H")  # A-line
     hand.key("9")
-    bench.panel.tools.buttons[Tool.POLYGON].click()
+    bench.panel.form.tools.buttons[Tool.POLYGON].click()
     hand.polygon([(10, 70), (10, 110), (40, 110), (40, 70)])
     note(60, "polygon")
     hand.key("8")
-    bench.panel.tools.buttons[Tool.FILL].click()
+    bench.panel.form.tools.buttons[Tool.FILL].click()
     hand.click(20, 90)
     note(30, "fill")
     session.frame = 3
-    bench.panel.tools.buttons[Tool.BRUSH].click()
+    bench.panel.form.tools.buttons[Tool.BRUSH].click()
     hand.key("W")  # surer by 5
     hand.stroke([(70, 20), (70, 100)])
     note(35, "brush")
     hand.key("1")  # napari's own key for erasing
     hand.stroke([(70, 60), (70, 80)])
     note(0, "erase")
-    bench.panel.tools.buttons[Tool.EXCLUDE].click()
+    bench.panel.form.tools.buttons[Tool.EXCLUDE].click()
     hand.stroke([(30, 30), (30, 50)])
     note(255, "exclude")
     assert set(np.unique(was)) == {0, 30, 35, 90, 255}
@@ -138,7 +138,7 @@ def test_napari_s_own_controls_are_wishes_too(bench: Bench) -> None:
     bench.viewer.layers.selection.active = bench.layer("clip-1")
     assert session.tool is Tool.PAN
     hand.key("G")
-    bench.panel.tools.buttons[Tool.BRUSH].click()
+    bench.panel.form.tools.buttons[Tool.BRUSH].click()
     assert bench.viewer.layers.selection.active is bench.layer("Pleural line")
 
 
@@ -149,10 +149,10 @@ def test_layers_taken_from_the_list_lose_nothing(bench: Bench) -> None:
     marked = session.planes["b-line"].copy()
     bench.viewer.layers.remove("B-line")
     assert session.hidden == {"b-line"}
-    bench.panel.palette_.rows["b-line"].eye.click()
+    bench.panel.form.palette_.rows["b-line"].eye.click()
     assert np.array_equal(bench.layer().data, marked)
     hand.key("J")
-    bench.panel.tools.buttons[Tool.BRUSH].click()
+    bench.panel.form.tools.buttons[Tool.BRUSH].click()
     hand.stroke([(60, 30), (60, 60)])
     bench.until(lambda: len(session.strokes) == 2)
     bench.viewer.layers.remove("clip-1")

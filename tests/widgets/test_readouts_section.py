@@ -17,12 +17,12 @@ PLEURA, B_LINE = (10, 5, 13, 55), (13, 20, 48, 26)
 def test_painting_is_read_out(cohort: Cohort, unseen_bench: Bench) -> None:
     bench = unseen_bench
     bench.open(cohort)
-    session, part = bench.session, bench.panel.readouts
+    session, part = bench.session, bench.panel.form.readouts
     paint(session, PLEURA, class_name="pleura", confidence=100)
     paint(session, B_LINE, class_name="b-line", confidence=100)
     wait(300)
     assert part.live.frame is None  # folded away: nothing is computed
-    bench.panel.readouts_section.header.click()
+    bench.panel.form.readouts_section.header.click()
     bench.until(lambda: part.live.frame is not None)
     assert part.values["b_line_count"].text() == "1"
     assert part.values["pleura_percentage"].text() == "12 %"  # 6 of 50 columns

@@ -11,7 +11,7 @@ import pytest
 
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.store import Cohort, validate
-from napari_confseg.widgets.annotate.shortcuts import bindings, napari_keys
+from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys
 from napari_confseg.widgets.layers.review_layers import MAP, OUTLINE
 from napari_confseg.widgets.review.panel import ReviewPanel
 from napari_confseg.widgets.review.shortcuts import review_bindings
@@ -185,7 +185,7 @@ def _no_key_has_two_meanings(bench: Reviewing) -> None:
     assert all(ours)
     assert len(set(ours)) == len(ours)
     assert not set(ours) & set(napari_keys())
-    every = [b.key for b in bindings(bench.session, Preferences.load().keys) if b.key]
+    every = [b.key for b in assigned_bindings(bench.session) if b.key]
     assert len(set(every)) == len(every)
     # Given another key on the page of keys, the button says so and the old key does nothing.
     Preferences.load().model_copy(update={"keys": {"review.scope": "F12"}}).save()

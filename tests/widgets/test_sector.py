@@ -30,14 +30,14 @@ def window(
     cohort.clip("clip-1").update_meta(sector=FOUND)
     made = Bench(make_napari_viewer(show=True))
     made.open(cohort)
-    made.panel.sector_section.open(True)
+    made.panel.form.sector_section.open(True)
     yield made
     made.close()
 
 
 def test_corners_are_dragged_confirmed_and_blacked_out(window: Bench) -> None:
     panel, session, hand = window.panel, window.session, window.hand
-    part, editor = panel.sector, panel.sector.editor
+    part, editor = panel.form.sector, panel.form.sector.editor
     stroke = paint(session, (20, 45, 30, 60), confidence=80)
     assert stroke is not None
     assert "not confirmed" in part.state.text()

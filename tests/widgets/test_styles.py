@@ -44,7 +44,7 @@ def test_marks_as_lines(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.until(lambda: len(session.strokes) == 1)
     assert NAME not in layers
 
-    bench.panel.style_row.buttons[Style.CONTOURS].click()
+    bench.panel.form.style_row.buttons[Style.CONTOURS].click()
     assert Preferences.load().style is Style.CONTOURS
     assert layers.selection.active is bench.layer()  # one goes on painting in one's own plane
     ink = np.asarray(layers[NAME].data[0])

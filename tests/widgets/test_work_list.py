@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import Facet, Sort, Which
 from napari_confseg.store import ClipNotes, Cohort, validate
@@ -37,11 +37,11 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
 
 
 def listed(bench: Bench) -> tuple[str, ...]:
-    return tuple(bench.panel.queue.clips.rows.names)
+    return tuple(bench.panel.form.queue.clips.rows.names)
 
 
 def cell(bench: Bench, row: int, column: int) -> str:
-    rows = bench.panel.queue.clips.rows
+    rows = bench.panel.form.queue.clips.rows
     return str(rows.data(rows.index(row, column)))
 
 
@@ -50,20 +50,20 @@ def click(widget: Any) -> None:
 
 
 def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
-    panel, session, queue, hand = bench.panel, bench.session, bench.panel.queue, bench.hand
+    panel, session, queue, hand = bench.panel, bench.session, bench.panel.form.queue, bench.hand
     bench.until(lambda: queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
     assert listed(bench) == CLIPS
     # One key goes on and back; the heading tells where.
     hand.activate()
     hand.key("Ctrl+PageDown")
     assert session.clip.name == "clip-2"
-    assert "clip-2  (2 of 3)" in panel.clips_section.header.text()
+    assert "clip-2  (2 of 3)" in panel.form.clips_section.header.text()
     hand.key("Ctrl+PageUp")
     hand.key("Ctrl+PageUp")
     assert session.clip.name == "clip-1"
     assert "first clip" in session.message
     # The mouse over the picture is a sign of activity, after however long a pause.
-    watch = session._watch
+    watch = session.activity
     watch._until = 0.0
     places = itertools.cycle([(50, 50), (60, 60)])
 
@@ -73,30 +73,30 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
 
     bench.until(moved)
     # What is said is kept as it is clicked and typed.
-    about = panel.about
-    panel.about_section.open(True)
+    about = panel.form.notes
+    panel.form.notes_section.open(True)
     click(about.zones["R3"])
     click(about.quality[4])
     click(about.pathology["effusion"])
     QTest.keyClicks(about.tags, "film, teaching")
     QTest.keyClicks(about.note, "rib 8 shadow")
-    bench.until(lambda: session.about.note == "rib 8 shadow")
+    bench.until(lambda: session.clip_notes.current.note == "rib 8 shadow")
     said = {"zone": "R3", "quality": 4, "pathology": ("effusion",), "tags": ("film", "teaching")}
-    assert session.about.model_dump(include=set(said)) == said
+    assert session.clip_notes.current.model_dump(include=set(said)) == said
     assert (session.class_name, session.confidence) == ("b-line", 60)  # letters were letters
     click(about.quality[4])  # again: taken back
-    assert session.about.quality is None
+    assert session.clip_notes.current.quality is None
     # A clip that is finished says so and leads on.
-    assert not panel.finished.isVisible()
+    assert not panel.form.finished.isVisible()
     click(queue.chips[Which.TO_DO])
     review_all(session)
     bench.until(lambda: queue.chips[Which.TO_DO].text() == "To do 2")
     assert cell(bench, 0, REVIEWED) == "100 %"
     assert listed(bench) == CLIPS  # it stays while it is open
-    click(panel.finished.go)
+    click(panel.form.finished.go)
     assert session.clip.name == "clip-2"
     assert listed(bench) == ("clip-2", "clip-10")
-    assert not panel.finished.isVisible()
+    assert not panel.form.finished.isVisible()
     # What is being typed when one leaves belongs to the clip that is left.
     QTest.keyClicks(about.note, "in a hurry")
     hand.key("Ctrl+PageDown")
@@ -104,13 +104,13 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
     assert about.note.toPlainText() == ""
     assert session.worklist.facts["clip-2"].note == "in a hurry"
     # Words find; filters narrow; both can be dropped.
-    panel.clips_section.open(True)  # a low window folds it when a clip is opened
+    panel.form.clips_section.open(True)  # a low window folds it when a clip is opened
     click(queue.chips[Which.ALL])
     QTest.keyClicks(queue.find, "teach")
     bench.until(lambda: listed(bench) == ("clip-1", "clip-10"))  # the open clip stays
     session.close_clip()
     bench.until(lambda: listed(bench) == ("clip-1",))
-    session.worklist.ask(text="nowhere")
+    session.worklist.change(text="nowhere")
     bench.until(lambda: queue.nothing.isVisible())
     assert queue.nothing.text() == "No clip matches."
     click(queue.clear)
@@ -139,7 +139,7 @@ def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
     first.describe(zone="L2", note="of an earlier day", seconds={0: 120.0})
     review_all(first)
     bench.open(cohort)  # the same reader, elsewhere
-    about = bench.panel.about
+    about = bench.panel.form.notes
     assert (about.note.toPlainText(), about.zones["L2"].isChecked()) == ("of an earlier day", True)
     assert not about.isEnabled()
     about.hand_in()
@@ -148,8 +148,8 @@ def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
     first.close_clip()
     assert bench.session.take_over()
     assert about.isEnabled()
-    assert "2.0 min" in bench.panel.about_section.header.text()
-    assert bench.panel.finished.isVisible()
+    assert "2.0 min" in bench.panel.form.notes_section.header.text()
+    assert bench.panel.form.finished.isVisible()
     bench.session.close_cohort()
     assert bench.panel.cohort_actions.open(cohort.location)
     assert bench.session.clip.name == "clip-2"  # the first with work left
@@ -162,32 +162,37 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     cohort.update_meta(blinding="until-reviewed", by="Prof. Dee")
     bench.open(cohort, clip="clip-2")
     panel, session = bench.panel, bench.session
-    bench.until(lambda: panel.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient)
-    assert panel.others.boxes == {}
-    assert "until you have reviewed" in panel.others._note.text()
-    assert panel.queue.clips.isColumnHidden(ALIKE)
+    bench.until(
+        lambda: panel.form.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient
+    )
+    assert panel.form.others.boxes == {}
+    assert "until you have reviewed" in panel.form.others._note.text()
+    assert panel.form.queue.clips.isColumnHidden(ALIKE)
     panel.roles.show_now()
     assert not any(a.isEnabled() for a in panel.roles.rules.values())  # a reader keeps the rule
     monkeypatch.setattr(
         "napari_confseg.widgets.annotate.roles.QInputDialog.getText",
         lambda *_a, **_k: ("Prof. Dee", True),
     )
-    panel.others.let.click()
-    assert (session.about.unblinded.by, session.about.unblinded.why) == ("Prof. Dee", "allowed")
-    assert set(panel.others.boxes) == {"bo", "cy"}
+    panel.form.others.let.click()
+    assert (session.clip_notes.current.unblinded.by, session.clip_notes.current.unblinded.why) == (
+        "Prof. Dee",
+        "allowed",
+    )
+    assert set(panel.form.others.boxes) == {"bo", "cy"}
     panel.cohort_actions.open_clip("clip-1")
-    assert panel.others.boxes == {}
+    assert panel.form.others.boxes == {}
     review_all(session)
-    assert "Nobody else" in panel.others._note.text()
+    assert "Nobody else" in panel.form.others._note.text()
     # A reviewer sees all, and may change the rule.
     panel.roles.roles[Role.REVIEWER].trigger()
-    bench.until(lambda: not panel.queue.clips.isColumnHidden(ALIKE))
+    bench.until(lambda: not panel.form.queue.clips.isColumnHidden(ALIKE))
     assert cell(bench, 0, REVIEWED) == "100 %"  # the open clip is known at once
     panel.roles.show_now()
     panel.roles.rules["none"].trigger()
     assert Cohort.open(cohort.location).meta.blinding == "none"
     panel.cohort_actions.open_clip("clip-2")
-    assert set(panel.others.boxes) == {"bo", "cy"}
+    assert set(panel.form.others.boxes) == {"bo", "cy"}
 
 
 def test_no_clips_unreadable_clips_and_a_zip(
@@ -199,39 +204,39 @@ def test_no_clips_unreadable_clips_and_a_zip(
     bench = unseen_bench
     empty = Cohort.create(tmp_path / "empty.zarr", name="empty")
     assert bench.panel.cohort_actions.open(empty.location, "Dr. Ada")
-    assert not bench.panel.queue.isVisible()
-    bench.panel.queue.step_wanted.emit(1)  # the key does no harm
+    assert not bench.panel.form.queue.isVisible()
+    bench.panel.form.queue.step_wanted.emit(1)  # the key does no harm
     assert bench.session.clip is None
     packed = shutil.make_archive(str(tmp_path / "cohort"), "zip", cohort.location)
     (Path(cohort.location) / "clip-2/0/zarr.json").write_text("{")
     assert bench.panel.cohort_actions.open(cohort.location)
     bench.until(lambda: cell(bench, 1, REVIEWED) == "can't be read")
-    bench.panel.queue.step_wanted.emit(1)
+    bench.panel.form.queue.step_wanted.emit(1)
     assert bench.session.clip.name == "clip-10"  # passed over
-    bench.panel.queue.wanted.emit("clip-2")
+    bench.panel.form.queue.wanted.emit("clip-2")
     assert "JSON" in bench.session.message
     assert bench.session.clip.name == "clip-10"
     bench.session.open_cohort(Cohort.open(packed, read_only=True))
     bench.panel.cohort_actions.open_first_clip()
     assert bench.session.clip.name == "clip-1"
-    assert not bench.panel.about.isEnabled()
-    assert bench.session.about == ClipNotes()
-    bench.until(lambda: bench.panel.queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
+    assert not bench.panel.form.notes.isEnabled()
+    assert bench.session.clip_notes.current == ClipNotes()
+    bench.until(lambda: bench.panel.form.queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
     assert cell(bench, 2, NAME) == "clip-10"
 
 
 def test_an_order_asked_for_twice_is_turned_round(unseen_bench: Bench, cohort: Cohort) -> None:
     bench = unseen_bench
     bench.open(cohort)
-    header = bench.panel.queue.clips.header()
+    header = bench.panel.form.queue.clips.header()
     header.sectionClicked.emit(NAME)
-    assert bench.session.worklist.wish.falling
+    assert bench.session.worklist.settings.falling
     bench.until(lambda: listed(bench) == CLIPS[::-1])
     header.sectionClicked.emit(REVIEWED)
-    assert (bench.session.worklist.wish.sort, bench.session.worklist.wish.falling) == (
+    assert (bench.session.worklist.settings.sort, bench.session.worklist.settings.falling) == (
         Sort.REVIEWED,
         False,
     )
-    bench.session.worklist.ask(facets=frozenset({(Facet.QUALITY, "4")}))
-    bench.panel.queue.show_now()
-    assert bench.panel.queue.narrowed.text() == "Only quality 4: good"
+    bench.session.worklist.change(facets=frozenset({(Facet.QUALITY, "4")}))
+    bench.panel.form.queue.show_now()
+    assert bench.panel.form.queue.narrowed.text() == "Only quality 4: good"

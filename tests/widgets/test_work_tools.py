@@ -70,7 +70,7 @@ def test_bands_and_smart_edges(bench: Bench, cohort: Cohort) -> None:
 
 
 def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
-    session, hand, kit = bench.session, bench.hand, bench.panel.saving.kit
+    session, hand, marker = bench.session, bench.hand, bench.session.toolkit.marker
     session.class_name = "a-line"
     hand.key("Shift+B")  # the tool takes its class
     assert (session.tool, session.class_name) == (Tool.B_LINE, "b-line")
@@ -78,7 +78,7 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     hand.move(30, 64)
     bench.until(lambda: preview(bench) is not None)
     hand.move(30, 70)
-    expected = kit.band(Tool.B_LINE, (30, 60), (30, 70), straight=True)
+    expected = marker.band(Tool.B_LINE, (30, 60), (30, 70), straight=True)
     bench.until(lambda: np.array_equal(preview(bench), expected > 0))
     assert not session.strokes  # shown, not painted
     hand.key("Escape")
@@ -93,17 +93,17 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     assert preview(bench) is None
     hand.stroke([(40, 30), (42, 36)])  # one drag is two points
     bench.until(lambda: len(session.strokes) == 2)
-    both = np.maximum(expected, kit.band(Tool.B_LINE, (40, 30), (42, 36), straight=True))
+    both = np.maximum(expected, marker.band(Tool.B_LINE, (40, 30), (42, 36), straight=True))
     assert np.array_equal(stored(bench, cohort)[2, 1], both)
     assert [s.tool for s in session.strokes] == ["b-line", "b-line"]
 
-    bench.panel.tools.buttons[Tool.PLEURA].click()
-    assert bench.panel.options.follow.isVisible()
+    bench.panel.form.tools.buttons[Tool.PLEURA].click()
+    assert bench.panel.form.options.follow.isVisible()
     hand.click(34, 50)
     hand.click(34, 80)
     bench.until(lambda: len(session.strokes) == 3)
     assert np.array_equal(
-        session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=False)
+        session.planes["pleura"][1], marker.band(Tool.PLEURA, (34, 50), (34, 80), straight=False)
     )
     hand.key("Ctrl+Z")
     hand.click(34, 50)
@@ -112,13 +112,13 @@ def bands_by_clicks_and_by_a_drag(bench: Bench, cohort: Cohort) -> None:
     )
     bench.until(lambda: len(session.strokes) == 4)
     assert np.array_equal(
-        session.planes["pleura"][1], kit.band(Tool.PLEURA, (34, 50), (34, 80), straight=True)
+        session.planes["pleura"][1], marker.band(Tool.PLEURA, (34, 50), (34, 80), straight=True)
     )
 
     # napari's own keys lead out of it, and Space, held, back into it.
     hand.key("4")
     assert (session.tool, bench.layer("Pleural line").mode) == (Tool.FILL, "fill")
-    bench.panel.tools.buttons[Tool.PLEURA].click()
+    bench.panel.form.tools.buttons[Tool.PLEURA].click()
     layer = bench.layer("Pleural line")
     layer.mode = "pan_zoom"
     assert session.tool is Tool.PAN
@@ -136,9 +136,13 @@ def a_smart_edge_takes_the_place_of_the_polygon(bench: Bench, cohort: Cohort) ->
     hand.key("Escape")
     hand.polygon(corners)
     bench.until(lambda: len(session.strokes) == before + 1)
-    kit = bench.panel.saving.kit
+    marker = bench.session.toolkit.marker
     expected = snapped(
-        kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60, inside=kit.beams.inside
+        marker.picture,
+        region_of(corners, SHAPE),
+        band=3.0,
+        confidence=60,
+        inside=marker.beams.inside,
     )
     assert np.array_equal(stored(bench, cohort)[2, 0], expected)
     assert np.array_equal(bench.layer().data, session.planes["b-line"])
@@ -161,12 +165,12 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
     session, hand = bench.session, bench.hand
     session.confidence = 80
     hand.stroke([(40, 40), (40, 70)])
-    bench.panel.tools.buttons[Tool.EXCLUDE].click()
+    bench.panel.form.tools.buttons[Tool.EXCLUDE].click()
     hand.stroke([(60, 40), (60, 70)])
     bench.until(lambda: len(session.strokes) == 2)
     hand.key("Shift+M")
     assert session.merge is Merge.RAISE
-    assert bench.panel.options.rules[Merge.RAISE].isChecked()
+    assert bench.panel.form.options.rules[Merge.RAISE].isChecked()
     session.confidence = 30
     hand.key("2")  # from excluding back to the brush, though napari's mode is the same
     assert session.tool is Tool.BRUSH
@@ -186,11 +190,11 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
         assert not before[changed].any()  # what was surer or excluded stays
         assert np.array_equal(bench.layer().data[0], now)
         assert np.array_equal(stored(bench, cohort)[2, 0], now)
-        bench.panel.tools.buttons[Tool.POLYGON].click()
+        bench.panel.form.tools.buttons[Tool.POLYGON].click()
     painted = session.planes["b-line"][0].copy()
     hand.polygon([(36, 42), (36, 50), (44, 50), (44, 42)])
     assert len(session.strokes) == 4  # nothing to raise: no stroke
-    assert "merge rule" in bench.panel.message.text()
+    assert "merge rule" in bench.panel.form.message.text()
     assert np.array_equal(bench.layer().data[0], painted)
     hand.key("1")
     hand.stroke([(40, 40), (40, 70)])
@@ -199,8 +203,8 @@ def the_brush_and_the_polygon_keep_to_the_rule(bench: Bench, cohort: Cohort) -> 
 
 
 def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort) -> None:
-    session, hand, saving = bench.session, bench.hand, bench.panel.saving
-    inside, frames = saving.kit.beams.inside, session.clip.frames[:]
+    session, hand, saving = bench.session, bench.hand, bench.panel.form.fill
+    inside, frames = session.toolkit.marker.beams.inside, session.clip.frames[:]
     assert not saving.buttons["carry.on"].isEnabled()
     assert saving.buttons["carry.on"].toolTip().endswith("Nothing is marked on this frame.")
     assert saving.buttons["paste"].toolTip().endswith("Nothing is copied yet.")
@@ -252,17 +256,17 @@ def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort)
 def locks_solo_and_stopping(bench: Bench) -> None:
     session, hand, panel = bench.session, bench.hand, bench.panel
     before = len(session.strokes)
-    row = panel.palette_.rows["b-line"]
+    row = panel.form.palette_.rows["b-line"]
     row.lock.click()
     assert session.locked == {"b-line"}
     assert bench.layer().mode == "pan_zoom"
     hand.stroke([(45, 50), (45, 70)])
     assert len(session.strokes) == before
-    assert not panel.saving.buttons["paste"].isEnabled()
+    assert not panel.form.fill.buttons["paste"].isEnabled()
     hand.key("Shift+F")
     assert not session.locked
     QTest.mouseClick(
-        panel.palette_.rows["pleura"].eye,
+        panel.form.palette_.rows["pleura"].eye,
         Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.AltModifier,
     )
@@ -278,13 +282,13 @@ def locks_solo_and_stopping(bench: Bench) -> None:
     bench.until(lambda: len(session.strokes) > before)
     session.playing = True
     session.frame = 0
-    panel.saving.buttons["carry.on"].click()
-    assert panel.work_line.busy
+    panel.form.fill.buttons["carry.on"].click()
+    assert panel.form.progress.busy
     assert not session.playing
-    assert panel.saving.buttons["carry.on"].toolTip().endswith("or stop it below.")
-    panel.work_line.stop.click()
+    assert panel.form.fill.buttons["carry.on"].toolTip().endswith("or stop it below.")
+    panel.form.progress.stop.click()
     hand.stroke([(60, 50), (60, 70)])  # meanwhile
-    bench.until(lambda: not panel.work_line.busy)
+    bench.until(lambda: not panel.form.progress.busy)
     tools = [s.tool for s in session.strokes[before:]]
     assert tools.count("brush") == 2
     while session.undo():

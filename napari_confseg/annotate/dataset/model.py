@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_confseg.agreement.consensus import ConsensusReport, make_consensus
-from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.dataset.requests import (
     FORMATS,
     BuildWish,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
 
-from napari_confseg.annotate.blinding import BlindedError
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.access import BlindedError
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.review.adjudication import Adjudication
 from napari_confseg.annotate.review.cohort import ClipQueue
 from napari_confseg.annotate.review.comparison import (
@@ -31,7 +31,7 @@ from napari_confseg.annotate.review.state import (
     ReviewState,
     resolve,
 )
-from napari_confseg.annotate.save_state import say
+from napari_confseg.annotate.save_state import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,12 +84,11 @@ class Review:
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
             (session.events.save_state, self._update),
-            (session.events.role, self._on_access),
-            (session.blinding_changed, self._on_access),
-            (session.progress_changed, self._on_progress),
-            (session.edited, self._on_edited),
+            (session.access.changed, self._on_access),
+            (session.editor.progress_changed, self._on_progress),
+            (session.editor.edited, self._on_edited),
             (session.leaving, self.adjudication.store_before_leaving),
-            failed=telling(session),
+            failed=to_message(session),
         )
         self._on_clip()
 
@@ -212,7 +211,7 @@ class Review:
             if view.empty or (session.adjudicator and name == session.rater):
                 continue
             with suppress(BlindedError):
-                session.look_at(view.rater.meta.kind)
+                session.access.admit(view.rater.meta.kind)
                 seen[name] = view
         self.comparison.set_views(seen)
         if not session.adjudicator:
@@ -268,12 +267,13 @@ class Review:
             return "Open a cohort in the Annotate panel first."
         if session.clip is None:
             return "Open a clip in the Annotate panel first."
-        return session.standing.why() if session.standing.blinded else ""
+        visibility = session.access.visibility()
+        return visibility.why() if visibility.blinded else ""
 
     def _read_only(self) -> str:
         session = self.session
         if session.adjudicator and not session.writable:
-            return f"{say(session.save_state).line}. You can look, but not decide."
+            return f"{describe(session.save_state).line}. You can look, but not decide."
         return ""
 
     # ---- stepping -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Frames filled from painted ones: propagation and interpolation as work that any thread can do.
+"""Frames filled from painted ones, by propagation or interpolation.
 
 What such work needs is taken from the session at one moment, so that painting can go on meanwhile;
 what it found is merged afterwards into the planes as they are then
@@ -33,45 +33,24 @@ _NEUTRAL: Final = DERIVED | {"status", "clip-to-sector"}
 
 @dataclass(frozen=True)
 class Filled:
-    """What is proposed for one frame.
-
-    Attributes
-    ----------
-    frame : int
-        Which.
-    proposals : mapping of int to Snippet or None
-        By class index; None where nothing is proposed.
-    """
+    """What is proposed for one frame."""
 
     frame: int
-    proposals: Mapping[int, Snippet | None]
+    proposals: Mapping[int, Snippet | None]  # by class index; None where nothing is proposed
 
 
 @dataclass(frozen=True, eq=False)
 class Propagation:
-    """Marks of one frame carried along with the picture.
+    """Marks of one frame carried along with the picture."""
 
-    Attributes
-    ----------
-    owner : object
-        The planes that it is for, to know them again.
-    frames : array-like of uint8 (T, Y, X)
-        The clip.
-    planes : mapping of int to ndarray of uint8 (Y, X)
-        Copies of the painted planes by class index.
-    frame, total, direction : int
-        The painted frame, how many frames to go at most, and 1 or -1.
-    inside : ndarray of bool (Y, X)
-        The sector.
-    """
-
-    owner: object
-    frames: ArrayLike
+    owner: object  # the planes that it is for, to know them again
+    frames: ArrayLike  # the clip
+    # Copies of the painted planes by class index, uint8 (Y, X).
     planes: Mapping[int, NDArray[np.uint8]]
-    frame: int
-    total: int
-    direction: int
-    inside: NDArray[np.bool_]
+    frame: int  # the painted one
+    total: int  # frames to go at most
+    direction: int  # 1 or -1
+    inside: NDArray[np.bool_]  # the sector, bool (Y, X)
     tool: str = "propagate"
 
     @property
@@ -94,42 +73,22 @@ class Propagation:
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """Two painted frames of a class with others between.
+    """Two painted frames of a class with others between."""
 
-    Attributes
-    ----------
-    start, stop : int
-        The painted frames.
-    first, last : ndarray of uint8 (Y, X)
-        Copies of their planes.
-    """
-
-    start: int
-    stop: int
-    first: NDArray[np.uint8]
-    last: NDArray[np.uint8]
+    start: int  # the first painted frame
+    stop: int  # the second
+    first: NDArray[np.uint8]  # copy of its plane, uint8 (Y, X)
+    last: NDArray[np.uint8]  # copy of the other, uint8 (Y, X)
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """Shapes between painted frames.
+    """Shapes between painted frames."""
 
-    Attributes
-    ----------
-    owner : object
-        The planes that it is for, to know them again.
-    frame : int
-        Where it was asked for.
-    gaps : mapping of int to Gap
-        By class index.
-    inside : ndarray of bool (Y, X)
-        The sector.
-    """
-
-    owner: object
-    frame: int
-    gaps: Mapping[int, Gap]
-    inside: NDArray[np.bool_]
+    owner: object  # the planes that it is for, to know them again
+    frame: int  # where it was asked for
+    gaps: Mapping[int, Gap]  # by class index
+    inside: NDArray[np.bool_]  # the sector, bool (Y, X)
     tool: str = "interpolate"
 
     @property

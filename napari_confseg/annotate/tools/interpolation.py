@@ -34,8 +34,8 @@ FARTHEST = 0.25
 """Share of the frame's longer side that a region may move from one painted frame to the next and
 still be taken for the same."""
 
-MOST_LEVELS = 10
-"""Levels of confidence that are interpolated; a model's plane is rounded down to as many."""
+MAX_CONTOURS = 10
+"""Contours of confidence that are interpolated; a model's plane is rounded down to as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def between(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the proposals for the ``gap - 1`` frames between two painted frames, in order.
 
-    Confidence goes over from that of the first to that of the last level by level, and is less
+    Confidence goes over from that of the first to that of the last contour by contour, and is less
     by ``KEPT_PER_FRAME`` for each frame to the nearer end. What is on one frame only is left
     there as it is, with a confidence that falls to 0 at the other: it ended somewhere between.
 
@@ -112,12 +112,12 @@ def _drawn(
 
 
 def _rounded(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `plane` without what is excluded and with at most ``MOST_LEVELS`` confidences."""
+    """Return `plane` without what is excluded and with at most ``MAX_CONTOURS`` confidences."""
     plane = np.where(plane == EXCLUDED, np.uint8(0), plane)
-    levels = np.unique(plane[plane > 0])
-    if len(levels) <= MOST_LEVELS:
+    contours = np.unique(plane[plane > 0])
+    if len(contours) <= MAX_CONTOURS:
         return plane
-    kept = levels[np.linspace(0, len(levels) - 1, MOST_LEVELS).astype(int)]
+    kept = contours[np.linspace(0, len(contours) - 1, MAX_CONTOURS).astype(int)]
     kept = np.append(np.uint8(0), kept)
     return kept[np.searchsorted(kept, plane, side="right") - 1]
 
@@ -165,13 +165,13 @@ def _centre(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class _Thing:
-    """One pair in the box that holds all its way: by level, distances and confidences."""
+    """One pair in the box that holds all its way: by contour, distances and confidences."""
 
     box: tuple[slice, slice]
     move: NDArray[np.float64]  # (y, x) from the first centre to the last
-    first: list[NDArray[np.float32]]  # signed distance of each level's region, inside positive
+    first: list[NDArray[np.float32]]  # signed distance of each contour's region, inside positive
     last: list[NDArray[np.float32]]
-    confidence: list[tuple[float, float]]  # of each level, on the first and the last frame
+    confidence: list[tuple[float, float]]  # of each contour, on the first and the last frame
 
     @classmethod
     def of(cls, pair: _Pair, shape: tuple[int, ...]) -> _Thing:
@@ -185,13 +185,13 @@ class _Thing:
         if pair.first is None or pair.last is None:
             plane = there[0][box]
             fades = pair.last is None
-            levels = np.unique(plane[plane > 0])
-            distances = [_signed(plane >= v) for v in levels]
-            confidence = [(float(v), 0.0) if fades else (0.0, float(v)) for v in levels]
+            contours = np.unique(plane[plane > 0])
+            distances = [_signed(plane >= v) for v in contours]
+            confidence = [(float(v), 0.0) if fades else (0.0, float(v)) for v in contours]
             return cls(box, np.zeros(2), distances, distances, confidence)
         first, last = pair.first[box], pair.last[box]
         a, b = np.unique(first[first > 0]), np.unique(last[last > 0])
-        # Levels are matched by rank: the surest part of one is the surest part of the other.
+        # Contours are matched by rank: the surest part of one is the surest part of the other.
         ranks = np.unique(np.concatenate([np.arange(len(a)) / len(a), np.arange(len(b)) / len(b)]))
         low_a = [a[int(r * len(a) + 1e-9)] for r in ranks]
         low_b = [b[int(r * len(b) + 1e-9)] for r in ranks]

@@ -1,4 +1,4 @@
-"""Tools of the mouse that need more than a brush, on a session: bands and smart edges."""
+"""Mouse tools beyond the brush: bands and smart edges."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Marker:
     @property
     def beams(self) -> Beams:
         """The beams of the clip that is open."""
-        clip = self._of_clip()
+        clip = self.clip
         if self._beams is None:
             self._beams = Beams.of(clip.meta, clip.shape)
         return self._beams
@@ -55,12 +55,14 @@ class Marker:
     @property
     def picture(self) -> NDArray[np.uint8]:
         """The frame on show, ``uint8 (Y, X)``."""
-        clip, frame = self._of_clip(), self._session.view().frame
+        clip, frame = self.clip, self._session.view().frame
         if self._picture is None or self._picture[0] != frame:
             self._picture = frame, np.asarray(clip.frames[frame])
         return self._picture[1]
 
-    def _of_clip(self) -> Clip:
+    @property
+    def clip(self) -> Clip:
+        """The open clip; ``ValueError`` if there is none."""
         clip = self._session.clip
         if clip is None:
             raise ValueError("open a clip before using a tool on it")
@@ -106,7 +108,7 @@ class Marker:
         return self._paint_here(band, Tool.B_LINE)
 
     def pleura(self, first: Point, second: Point, *, straight: bool | None = None) -> Stroke | None:
-        """Paint the pleural line between two points; `straight` as the session says, if None."""
+        """Paint the pleural line between two points; `straight` as the session has it, if None."""
         straight = not self._session.follow_bright if straight is None else straight
         return self._paint_here(
             self.band(Tool.PLEURA, first, second, straight=straight), Tool.PLEURA
@@ -115,7 +117,7 @@ class Marker:
     def snap(self, corners: Sequence[Point]) -> Stroke | None:
         """Paint the region of a rough polygon after its edge has settled on the picture's."""
         session = self._session
-        shape = self._of_clip().shape[1:]
+        shape = self.clip.shape[1:]
         if len(corners) < 3:
             session.message = "A smart edge needs at least 3 corners."
             return None
@@ -152,8 +154,10 @@ class Marker:
             for c, proposal in proposals.items()
             for before in [session.planes[session.classes[c].name][frame]]
         ]
-        about = next(iter(proposals))
-        edit = edit_from(changes, confidence=confidence, tool=tool, class_index=about, frame=frame)
+        class_index = next(iter(proposals))
+        edit = edit_from(
+            changes, confidence=confidence, tool=tool, class_index=class_index, frame=frame
+        )
         if edit is None:
             session.message = NOTHING_BY_RULE
         return session.commit(edit) if edit else None

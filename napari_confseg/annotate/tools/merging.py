@@ -1,4 +1,4 @@
-"""How a proposal and a plane become one plane, and planes before and after one edit."""
+"""Merging of a proposal into a plane, and the edit that results."""
 
 from __future__ import annotations
 
@@ -67,20 +67,12 @@ def merged(
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """One plane of one frame before and after a tool.
-
-    Attributes
-    ----------
-    class_index, frame : int
-        Which plane.
-    before, after : ndarray of uint8 (Y, X)
-        Its values.
-    """
+    """One plane of one frame before and after a tool."""
 
     class_index: int
     frame: int
-    before: NDArray[np.uint8]
-    after: NDArray[np.uint8]
+    before: NDArray[np.uint8]  # uint8 (Y, X)
+    after: NDArray[np.uint8]  # uint8 (Y, X)
 
 
 def edit_from(

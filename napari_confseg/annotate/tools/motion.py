@@ -1,4 +1,4 @@
-"""How the picture moves from frame to frame, measured on small smooth copies of the frames.
+"""Motion of the picture from frame to frame.
 
 Speckle changes from frame to frame where the tissue does not move, and a flow at full size
 follows it. Block means of a few pixels average it away, and are many times faster. Which method
@@ -62,24 +62,14 @@ TEARING = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """Where each small pixel of a frame came from in the frame that tracking began with.
+    """Where each small pixel of a frame came from in the frame that tracking began with."""
 
-    Attributes
-    ----------
-    origin, latest : ndarray of float32 (h, w)
-        The first and the latest small frame.
-    factor : int
-        Pixels of a frame per small pixel.
-    shift : ndarray of float32 (2, h, w)
-        Add it to a small pixel's (y, x) to get its place in the first frame.
-    quality : ndarray of float32 (h, w)
-        How well the place there matched, at worst, on the way; 0..1.
-    """
-
-    origin: NDArray[np.float32]
-    latest: NDArray[np.float32]
-    factor: int
+    origin: NDArray[np.float32]  # the first small frame, float32 (h, w)
+    latest: NDArray[np.float32]  # the latest one, float32 (h, w)
+    factor: int  # pixels of a frame per small pixel
+    # Added to a small pixel's (y, x) gives its place in the first frame, float32 (2, h, w).
     shift: NDArray[np.float32]
+    # The worst match of that place on the way, 0..1, float32 (h, w).
     quality: NDArray[np.float32]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Copy, paste, and keep to the sector."""
+"""Copy, paste, and clipping to the sector."""
 
 from __future__ import annotations
 
@@ -15,19 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Snippet:
-    """Marks that were copied: the smallest box that holds them.
+    """Marks that were copied: the smallest box that holds them."""
 
-    Attributes
-    ----------
-    y, x : int
-        Top-left of the box where it was copied.
-    values : ndarray of uint8 (h, w)
-        Confidences; 0 where nothing was marked.
-    """
-
-    y: int
-    x: int
-    values: NDArray[np.uint8]
+    y: int  # top of the box where it was copied
+    x: int  # its left
+    values: NDArray[np.uint8]  # confidences, uint8 (h, w); 0 where nothing was marked
 
 
 def copied(plane: NDArray[np.uint8], region: NDArray[np.bool_] | None = None) -> Snippet | None:

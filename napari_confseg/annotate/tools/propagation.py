@@ -1,4 +1,4 @@
-"""Propagation: planes carried along with the picture's motion, with less and less confidence."""
+"""Propagation of planes along the picture's motion."""
 
 from __future__ import annotations
 
@@ -28,21 +28,11 @@ LEAST = 10
 
 @dataclass(frozen=True, eq=False)
 class Carried:
-    """One frame's proposals.
-
-    Attributes
-    ----------
-    frame : int
-        Which frame.
-    proposals : mapping of int to ndarray of uint8 (Y, X)
-        By class index.
-    match : float
-        Mean match with the painted frame over all that was marked, 0..1.
-    """
+    """One frame's proposals."""
 
     frame: int
-    proposals: Mapping[int, NDArray[np.uint8]]
-    match: float
+    proposals: Mapping[int, NDArray[np.uint8]]  # by class index, uint8 (Y, X)
+    match: float  # mean match with the painted frame over all that was marked, 0..1
 
 
 def faded(

@@ -1,4 +1,4 @@
-"""What the tools are set to, and what was copied."""
+"""Settings of the tools, and the clipboard."""
 
 from __future__ import annotations
 
@@ -14,19 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BandWidths:
-    """Widths of the bands, in millimetres and, for clips whose spacing nobody knows, in pixels.
+    """Widths of the bands, in millimetres and, for clips whose spacing nobody knows, in pixels."""
 
-    Attributes
-    ----------
-    b_line_mm, b_line_px : float
-        Of a B-line across its beam where it leaves the pleura, at least.
-    pleura_mm, pleura_px : float
-        Of the pleural line along the beams.
-    """
-
-    b_line_mm: float = 3.0
+    b_line_mm: float = 3.0  # of a B-line across its beam where it leaves the pleura, at least
     b_line_px: float = 12.0
-    pleura_mm: float = 1.5
+    pleura_mm: float = 1.5  # of the pleural line along the beams
     pleura_px: float = 6.0
 
     def of(self, band: str, unit: Literal["mm", "px"]) -> float:
@@ -53,18 +45,8 @@ def _field(band: str, unit: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Clipboard:
-    """Marks copied from one frame.
+    """Marks copied from one frame."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        (Y, X) of that frame.
-    frame : int
-        Which it was.
-    snippets : mapping of str to Snippet
-        By class name.
-    """
-
-    shape: tuple[int, int]
+    shape: tuple[int, int]  # (Y, X) of that frame
     frame: int
-    snippets: Mapping[str, Snippet]
+    snippets: Mapping[str, Snippet]  # by class name

@@ -1,4 +1,4 @@
-"""Smart edge: a rough region settles on the picture's edge nearby.
+"""Smart edge: a rough region snaps to the picture's edge.
 
 The rough edge is unrolled: one column for each point along it, one row for each distance to it.
 There the cheapest path once round (scikit-image's minimum-cost path) follows the steepest edge
@@ -54,7 +54,7 @@ def snapped(
 ) -> NDArray[np.uint8]:
     """Return the proposal for a rough region, its edge drawn to the picture's within a band.
 
-    Whether the region is darker or brighter than its surroundings is told from the picture: the
+    Whether the region is darker or brighter than its surroundings is found from the picture: the
     better of the two is taken. Where there is no edge the rough one stays. Holes are filled.
 
     Parameters
@@ -100,18 +100,20 @@ def snapped(
     signed = gaussian_filter(thick - distance_transform_edt(~padded), 1.5)[1:-1, 1:-1]
     region = np.zeros_like(rough[box])
     for contour in find_contours(np.pad(signed, 1, constant_values=-1.0), 0.0):
-        region |= _settled(contour - 1, signed, smooth, (band, min(band, 0.7 * thick.max())))
+        region |= _snapped_contour(
+            contour - 1, signed, smooth, (band, min(band, 0.7 * thick.max()))
+        )
     out[box][(region if region.any() else rough[box]) & valid[box]] = confidence
     return out
 
 
-def _settled(
+def _snapped_contour(
     contour: NDArray[np.float64],
     signed: NDArray[np.float64],
     smooth: NDArray[np.float32],
     band: tuple[float, float],
 ) -> NDArray[np.bool_]:
-    """Return the region within one contour (y, x) after it has settled; `band` is out, in."""
+    """Return the region within one contour (y, x) after it has snapped; `band` is out, in."""
     points = _even(contour)
     if len(points) < LEAST_POINTS:
         return np.asarray(polygon2mask(signed.shape, contour), np.bool_)

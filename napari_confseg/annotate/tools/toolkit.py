@@ -1,4 +1,4 @@
-"""The tools that save work, on a session: each is one edit, saved and undone as one.
+"""The tools of a session; each action is one edit.
 
 Widgets ask for it here and show what comes of it. What cannot be done says why
 (:meth:`Toolkit.why_not`), before and after.
@@ -32,6 +32,7 @@ from napari_confseg.store import EXCLUDED, Edit, Patch, Status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_confseg.annotate.session import Session
     from napari_confseg.store import Stroke
 
 
@@ -45,7 +46,7 @@ class ToolAction(StrEnum):
     CLIP = "clip-to-sector"
 
 
-class Toolkit(Marker):
+class Toolkit:
     """Does on a session what each tool is for.
 
     Every method that changes planes commits one edit under the session's merge rule, touches no
@@ -59,6 +60,11 @@ class Toolkit(Marker):
         What is annotated.
     """
 
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.marker = Marker(session)
+        """The tools of the mouse."""
+
     # ---- what can be done -----------------------------------------------------------------
 
     def classes(self, *, locked_too: bool = False) -> list[str]:
@@ -68,12 +74,12 @@ class Toolkit(Marker):
         shown = session.view().visible
         return [c for c in wanted if c in shown and (locked_too or c not in session.locked)]
 
-    def why_not(self, tool_action: ToolAction, direction: int = 0) -> str:
-        """Return why `tool_action` is impossible now, in a sentence; empty if it can be done.
+    def why_not(self, action: ToolAction, direction: int = 0) -> str:
+        """Return why `action` is impossible now, in a sentence; empty if it can be done.
 
         Parameters
         ----------
-        tool_action : ToolAction
+        action : ToolAction
             What is asked for.
         direction : {0, 1, -1}
             Of a propagation: forward, backward, or either.
@@ -81,28 +87,28 @@ class Toolkit(Marker):
         session = self._session
         if session.clip is None:
             return "Open a clip first."
-        if not session.writable and tool_action is not ToolAction.COPY:
+        if not session.writable and action is not ToolAction.COPY:
             return READ_ONLY
-        if tool_action is ToolAction.PASTE:
+        if action is ToolAction.PASTE:
             return self._why_not_paste()
-        names = self.classes(locked_too=tool_action is ToolAction.COPY)
+        names = self.classes(locked_too=action is ToolAction.COPY)
         if not names:
             return "No class to work on: it is locked or hidden."
         marked = session.marked[:, [session.class_index(name) for name in names]]
         frame = session.view().frame
-        if tool_action in (ToolAction.PROPAGATE, ToolAction.COPY) and not marked[frame].any():
+        if action in (ToolAction.PROPAGATE, ToolAction.COPY) and not marked[frame].any():
             return "Nothing is marked on this frame."
-        if tool_action is ToolAction.PROPAGATE and not 0 <= frame + direction < len(marked):
+        if action is ToolAction.PROPAGATE and not 0 <= frame + direction < len(marked):
             return f"This is the {'last' if direction > 0 else 'first'} frame."
-        if tool_action is ToolAction.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
+        if action is ToolAction.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
             return "Paint two frames first: what lies between them is filled in."
-        if tool_action is ToolAction.CLIP and session.clip.meta.sector is None:
+        if action is ToolAction.CLIP and session.clip.meta.sector is None:
             return "The sector of this clip is not known."
         return ""
 
     def _why_not_paste(self) -> str:
         session = self._session
-        clip, board = self._of_clip(), session.clipboard
+        clip, board = self.marker.clip, session.clipboard
         if board is None:
             return "Nothing is copied yet."
         if board.shape != clip.shape[1:]:
@@ -112,8 +118,8 @@ class Toolkit(Marker):
         able = (session.view().visible - session.locked) & board.snippets.keys() & names
         return "" if able else "The classes that were copied are locked, hidden or not here."
 
-    def _refused(self, tool_action: ToolAction, direction: int = 0) -> bool:
-        why = self.why_not(tool_action, direction)
+    def _refused(self, action: ToolAction, direction: int = 0) -> bool:
+        why = self.why_not(action, direction)
         if why:
             self._session.message = why
         self._session.playing = False
@@ -134,7 +140,7 @@ class Toolkit(Marker):
         if not snippets:  # what is excluded is no mark
             session.message = "Nothing is marked on this frame."
             return False
-        session.clipboard = Clipboard(self._of_clip().shape[1:], frame, snippets)
+        session.clipboard = Clipboard(self.marker.clip.shape[1:], frame, snippets)
         labels = [c.label for c in session.classes if c.name in snippets]
         session.message = f"Copied from frame {frame + 1}: {', '.join(labels)}."
         return True
@@ -151,14 +157,14 @@ class Toolkit(Marker):
             for c in session.classes
             if c.name in able and c.name in session.clipboard.snippets
         }
-        return self.mark_here(proposals, highest(proposals.values()), ToolAction.PASTE.value)
+        return self.marker.mark_here(proposals, highest(proposals.values()), ToolAction.PASTE.value)
 
     def clip_to_sector(self) -> Stroke | None:
         """Take away marks outside the sector, on every frame."""
         session = self._session
         if self._refused(ToolAction.CLIP):
             return None
-        inside, names, here = self.beams.inside, self.classes(), session.view().frame
+        inside, names, here = self.marker.beams.inside, self.classes(), session.view().frame
         changes = (
             Change(c, t, plane, clipped(plane, inside))
             for name in names
@@ -205,16 +211,16 @@ class Toolkit(Marker):
         }
         return Propagation(
             session.planes,
-            self._of_clip().frames,
+            self.marker.clip.frames,
             planes,
             start,
             min(steps, room),
             direction,
-            self.beams.inside,
+            self.marker.beams.inside,
         )
 
     def interpolation(self) -> Interpolation | None:
-        """Return the work of filling the gap about this frame; None, with a message, if none."""
+        """Return the work of filling the gap around this frame; None, with a message, if none."""
         session = self._session
         if self._refused(ToolAction.INTERPOLATE):
             return None
@@ -231,14 +237,14 @@ class Toolkit(Marker):
                 "No gap to fill here: go between two frames that you painted, or onto the second."
             )
             return None
-        return Interpolation(session.planes, session.view().frame, gaps, self.beams.inside)
+        return Interpolation(session.planes, session.view().frame, gaps, self.marker.beams.inside)
 
     def propagate(self, steps: int = 1, direction: int = 1) -> Stroke | None:
         """Carry this frame's marks on, at once; for long ways run :meth:`propagation` beside."""
         return self._at_once(self.propagation(steps, direction))
 
     def interpolate(self) -> Stroke | None:
-        """Fill the gap about this frame, at once."""
+        """Fill the gap around this frame, at once."""
         return self._at_once(self.interpolation())
 
     def _at_once(self, filling: Filling | None) -> Stroke | None:
@@ -259,8 +265,10 @@ class Toolkit(Marker):
                 "Nothing was filled in: the picture moves too much, or those frames are reviewed."
             )
             return None
-        about = next(iter(found[0].proposals))
-        return session.commit(Edit(patches, filling.confidence, filling.tool, about, filling.frame))
+        class_index = next(iter(found[0].proposals))
+        return session.commit(
+            Edit(patches, filling.confidence, filling.tool, class_index, filling.frame)
+        )
 
     def _patches(self, found: Sequence[Filled]) -> Iterator[Patch]:
         session = self._session

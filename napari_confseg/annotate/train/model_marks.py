@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.job import FitRequest
 from napari_confseg.store import StoreError
 

@@ -1,4 +1,4 @@
-"""Signs that somebody is at work on the canvas, and time written down now and then."""
+"""Activity on the canvas, and saving of the active time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEEP_EVERY: Final = 60
 
 
 class Activity(QObject):  # type: ignore[misc]
-    """Tells the session of the mouse over the canvas; what changes the session, it sees itself.
+    """Notes the mouse over the canvas as activity; changes of settings the session notes itself.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class Activity(QObject):  # type: ignore[misc]
         self._timer.start()
 
     def close_part(self) -> None:
-        """Look no more."""
+        """Stop listening."""
         self._timer.stop()
         for callbacks in self._callbacks:
             callbacks.remove(self._on_mouse)
         self._callbacks = []
 
     def _on_mouse(self, _viewer: Any, _event: Any) -> None:
-        self._session.stir()
+        self._session.activity.note()
 
     def _on_time(self) -> None:
-        self._session.keep_time()
+        self._session.save_activity()

@@ -1,4 +1,4 @@
-"""What a cohort's readers mark and how sure they may be: classes, colours, words, examples."""
+"""The dialog for a cohort's classes and confidence words."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         self.anchors = _table(
             ["%", "Word", "Key", "Example: what such a mark looks like"], _EXAMPLE
         )
-        self.saying = label(role="caution")
+        self.note = label(role="caution")
         self._lay_out()
         class_rows, anchor_rows = rows_of(meta)
         self.set_classes(class_rows)
@@ -135,7 +135,7 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
         layout = QVBoxLayout(self)
         layout.addWidget(label("For everyone who reads this cohort.", role="title"))
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.saying)
+        layout.addWidget(self.note)
         layout.addWidget(self.buttons)
 
     # ---- rows -----------------------------------------------------------------------------
@@ -185,8 +185,8 @@ class ClassesDialog(QDialog):  # type: ignore[misc]
                 item.setForeground(QColor("black" if light else "white"))
         self._filling = False
         self.draft = drafted(self._meta, self.class_rows(), self.anchor_rows(), self._taken)
-        said = [self._refusal] if self._refusal else [*self.draft.problems, *self.draft.warnings]
-        self.saying.setText("\n".join(said[:4]))
+        lines = [self._refusal] if self._refusal else [*self.draft.problems, *self.draft.warnings]
+        self.note.setText("\n".join(lines[:4]))
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         save.setEnabled(not self._refusal and self.draft.meta not in (None, self._meta))
 

@@ -1,4 +1,4 @@
-"""What the reader says of the clip as a whole: zone, quality, pathology, tags, a note."""
+"""The section with the reader's notes: zone, quality, pathology, tags, text."""
 
 from __future__ import annotations
 
@@ -45,15 +45,9 @@ def small_chip(text: str, tip: str) -> QToolButton:
 
 
 class ClipNotesForm(QWidget):  # type: ignore[misc]
-    """Fields that are kept as they are filled; a second click takes a choice back.
+    """Fields that are kept as they are filled; a second click takes a choice back."""
 
-    Attributes
-    ----------
-    titled : Signal of str
-        What the section should be called.
-    """
-
-    titled = Signal(str)
+    titled = Signal(str)  # the section's new title
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -69,7 +63,7 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self.note.textChanged.connect(self._on_typed)
         self._links = links_of(
             self,
-            (session.events.about, self.show_now),
+            (session.clip_notes.changed, self.show_now),
             (session.events.clip, self._on_clip),
             (session.events.save_state, self._on_save_state),
             (session.leaving, self.hand_in),
@@ -134,33 +128,33 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self.hand_in()
         self._links.cut()
 
-    # ---- what the session tells -----------------------------------------------------------
+    # ---- changes of the session -----------------------------------------------------------
 
     def _on_clip(self, *_: object) -> None:
         self._soon.stop()
-        about = self._session.about
-        self.tags.setText(", ".join(about.tags))
-        self._set_note(about.note)
+        notes = self._session.clip_notes.current
+        self.tags.setText(", ".join(notes.tags))
+        self._set_note(notes.note)
         self.show_now()
         self._on_save_state()
 
     def show_now(self, *_: object) -> None:
-        """Show what the session says; a field that is being filled is left alone."""
-        about = self._session.about
+        """Show the notes; a field that is being filled is left alone."""
+        notes = self._session.clip_notes.current
         for zone, chip in self.zones.items():
-            chip.setChecked(zone == about.zone)
+            chip.setChecked(zone == notes.zone)
         for n, chip in self.quality.items():
-            chip.setChecked(n == about.quality)
-        self.quality_word.setText(QUALITY.get(about.quality or 0, ""))
+            chip.setChecked(n == notes.quality)
+        self.quality_word.setText(QUALITY.get(notes.quality or 0, ""))
         for name, chip in self.pathology.items():
-            chip.setChecked(name in about.pathology)
+            chip.setChecked(name in notes.pathology)
         if not self._soon.isActive():
-            if self._tags_typed() != about.tags:
-                self.tags.setText(", ".join(about.tags))
-            self._set_note(about.note)
-        spent = minutes(sum(about.seconds.values()))
-        words = [about.zone, f"{spent} min" if spent else ""]
-        self.titled.emit("  ·  ".join(["About this clip", *filter(None, words)]))
+            if self._tags_typed() != notes.tags:
+                self.tags.setText(", ".join(notes.tags))
+            self._set_note(notes.note)
+        spent = minutes(sum(notes.seconds.values()))
+        words = [notes.zone, f"{spent} min" if spent else ""]
+        self.titled.emit("  ·  ".join(["Clip notes", *filter(None, words)]))
 
     def _on_save_state(self, *_: object) -> None:
         self.setEnabled(self._session.writable)
@@ -198,8 +192,8 @@ class ClipNotesForm(QWidget):  # type: ignore[misc]
         self._soon.stop()
         if not self._session.writable:
             return
-        about = self._session.about
+        notes = self._session.clip_notes.current
         typed = {"tags": self._tags_typed(), "note": self.note.toPlainText()}
-        changes = {name: value for name, value in typed.items() if value != getattr(about, name)}
+        changes = {name: value for name, value in typed.items() if value != getattr(notes, name)}
         if changes:
             self._session.describe(**changes)

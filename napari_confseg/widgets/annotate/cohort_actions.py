@@ -40,13 +40,13 @@ def sample_location() -> Path:
     return state_folder() / "samples" / "lung-ultrasound.zarr"
 
 
-def make_sample(chore: BackgroundJob | None = None) -> Path:
+def make_sample(job: BackgroundJob | None = None) -> Path:
     """Make the sample cohort unless it is there; return its folder.
 
     Raises
     ------
     StoppedError
-        If `chore` was cancelled; nothing is left behind.
+        If `job` was cancelled; nothing is left behind.
     StoreError
         If another package has taken the place of the one that makes it.
     """
@@ -64,10 +64,10 @@ def make_sample(chore: BackgroundJob | None = None) -> Path:
     partial.parent.mkdir(parents=True, exist_ok=True)
 
     def progress(current: int, total: int, words: str) -> None:
-        if chore is not None:
-            if chore.cancelled():
+        if job is not None:
+            if job.cancelled():
                 raise StoppedError
-            chore.report(current, total, f"Making the sample cohort: {words}")
+            job.report(current, total, f"Making the sample cohort: {words}")
 
     try:
         make_cohort(partial, patients=SAMPLE_PATIENTS, clips_per_patient=1, progress=progress)
@@ -78,18 +78,10 @@ def make_sample(chore: BackgroundJob | None = None) -> Path:
 
 
 class CohortActions(QObject):  # type: ignore[misc]
-    """Carries out what the panel is asked to do with cohorts; says what goes wrong.
+    """Opens, makes and fills cohorts; what goes wrong is the session's message."""
 
-    Attributes
-    ----------
-    busy : Signal of BackgroundJob, str
-        Work began that takes a while.
-    clips_changed : Signal
-        The cohort has other clips than before.
-    """
-
-    busy = Signal(object, str)
-    clips_changed = Signal()
+    busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while
+    clips_changed = Signal()  # the cohort has other clips than before
     imported = Signal(object)
 
     def __init__(self, session: Session, window: QWidget) -> None:
@@ -108,7 +100,7 @@ class CohortActions(QObject):  # type: ignore[misc]
             session.open_cohort(str(location))
             self._read_as(name)
         except (StoreError, ValueError, OSError) as error:
-            self._say(error)
+            self._show_problem(error)
             return False
         self.open_first_clip()
         return True
@@ -152,7 +144,7 @@ class CohortActions(QObject):  # type: ignore[misc]
         try:
             do()
         except (StoreError, ValueError, OSError) as error:
-            self._say(error)
+            self._show_problem(error)
 
     def open_clip(self, name: str) -> bool:
         """Open a clip of the cohort; return whether that worked."""
@@ -161,7 +153,7 @@ class CohortActions(QObject):  # type: ignore[misc]
         try:
             self._session.open_clip(name)
         except (StoreError, ValueError, OSError) as error:
-            self._say(error)
+            self._show_problem(error)
             return False
         return True
 
@@ -187,24 +179,24 @@ class CohortActions(QObject):  # type: ignore[misc]
         try:
             Cohort.create(place, name=slug_of(place.stem))
         except (StoreError, ValueError, OSError) as error:
-            self._say(error)
+            self._show_problem(error)
             return False
         return self.open(place, reader)
 
     def make_sample(self, reader: str = "") -> None:
         """Make the sample cohort, unless it is there, and open it."""
-        chore = BackgroundJob(make_sample, self)
-        chore.done.connect(lambda place: self.open(place, reader))
-        chore.failed.connect(self._say)
-        self.busy.emit(chore, "Making the sample cohort …")
-        chore.start()
+        job = BackgroundJob(make_sample, self)
+        job.done.connect(lambda place: self.open(place, reader))
+        job.failed.connect(self._show_problem)
+        self.busy.emit(job, "Making the sample cohort …")
+        job.start()
 
     def close_cohort(self) -> None:
         """Close clip and cohort."""
         try:
             self._session.close_cohort()
         except StoreError as error:
-            self._say(error)
+            self._show_problem(error)
 
     def ask_reader(self) -> None:
         """Let the person change who reads."""
@@ -219,7 +211,7 @@ class CohortActions(QObject):  # type: ignore[misc]
             try:
                 self._session.choose_reader(name)
             except (StoreError, ValueError) as error:
-                self._say(error)
+                self._show_problem(error)
 
     # ---- classes and words ----------------------------------------------------------------
 
@@ -247,20 +239,20 @@ class CohortActions(QObject):  # type: ignore[misc]
         try:
             session.close_clip()  # its planes get a class more
         except StoreError as error:
-            self._say(error)
+            self._show_problem(error)
             return
 
-        def work(chore: BackgroundJob) -> list[str]:
+        def work(job: BackgroundJob) -> list[str]:
             same = meta.classes == cohort.meta.classes
             return cohort.update_meta(
-                classes=None if same else meta.classes, anchors=meta.anchors, progress=chore.report
+                classes=None if same else meta.classes, anchors=meta.anchors, progress=job.report
             )
 
-        chore = BackgroundJob(work, self)
-        chore.done.connect(lambda held: self._on_changed(cohort.location, place, held))
-        chore.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
-        self.busy.emit(chore, "Changing the cohort …")
-        chore.start()
+        job = BackgroundJob(work, self)
+        job.done.connect(lambda held: self._on_changed(cohort.location, place, held))
+        job.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
+        self.busy.emit(job, "Changing the cohort …")
+        job.start()
 
     def _on_changed(
         self,
@@ -275,7 +267,7 @@ class CohortActions(QObject):  # type: ignore[misc]
         if self._reopen(location, clip):
             session.frame = frame
         if error is not None:
-            self._say(error)
+            self._show_problem(error)
         elif held:
             session.message = (
                 f"Changed. {', '.join(held[:3])}: open elsewhere now, follows with "
@@ -286,7 +278,7 @@ class CohortActions(QObject):  # type: ignore[misc]
         try:
             self._session.open_cohort(location)
         except (StoreError, OSError) as error:
-            self._say(error)
+            self._show_problem(error)
             return False
         return clip is not None and self.open_clip(clip)
 
@@ -317,7 +309,7 @@ class CohortActions(QObject):  # type: ignore[misc]
         if cohort is None or not sources:
             return
 
-        def work(chore: BackgroundJob) -> Any:
+        def work(job: BackgroundJob) -> Any:
             from napari_confseg.ingest import import_sources  # loads decoders: only when needed
 
             return import_sources(
@@ -326,15 +318,15 @@ class CohortActions(QObject):  # type: ignore[misc]
                 patient=patient,
                 crop="sector" if crop else "none",
                 mask=mask,
-                progress=chore.report,
-                cancelled=chore.cancelled,
+                progress=job.report,
+                cancelled=job.cancelled,
             )
 
-        chore = BackgroundJob(work, self)
-        chore.done.connect(self._on_imported)
-        chore.failed.connect(self._say)
-        self.busy.emit(chore, f"Importing {len(sources)} …")
-        chore.start()
+        job = BackgroundJob(work, self)
+        job.done.connect(self._on_imported)
+        job.failed.connect(self._show_problem)
+        self.busy.emit(job, f"Importing {len(sources)} …")
+        job.start()
 
     def _on_imported(self, report: Any) -> None:
         self.clips_changed.emit()
@@ -346,7 +338,7 @@ class CohortActions(QObject):  # type: ignore[misc]
         if self._session.clip is None:
             self.open_first_clip()
 
-    def _say(self, error: object) -> None:
+    def _show_problem(self, error: object) -> None:
         if isinstance(error, StoppedError):
             self._session.message = "Stopped."
         elif isinstance(error, StoreError):

@@ -1,4 +1,4 @@
-"""The head of the panel: which cohort is open, who reads, and what can be opened instead."""
+"""The head of the panel: cohort, menu, reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which confidences this reader used of the chosen class on this clip, as small bars."""
+"""The section Confidence: slider, anchor buttons, histogram of use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class UsageBars(QWidget):  # type: ignore[misc]
         return QSize(200, 24)
 
     def set_counts(self, counts: Sequence[int], words: str) -> None:
-        """Show these counts, and say them in `words`."""
+        """Show these counts, and `words` for them in the tooltip."""
         self.counts = list(counts)
         self.setToolTip(words)
         self.setAccessibleDescription(words)
@@ -91,13 +91,13 @@ class UsagePart(QWidget):  # type: ignore[misc]
             self,
             (events.clip, self._on_change),
             (events.class_name, self._on_change),
-            (session.progress_changed, self._on_change),
+            (session.editor.progress_changed, self._on_change),
             (events.confidence, self._on_confidence),
         )
         self._on_change()
 
     def close_part(self) -> None:
-        """Hear no more of the session."""
+        """Follow the session no longer."""
         self._links.cut()
 
     def set_colors(self, color: str, ground: str) -> None:
@@ -111,9 +111,9 @@ class UsagePart(QWidget):  # type: ignore[misc]
             return
         index = session.class_index()
         values = stated(session.strokes, index)
-        self.bars.set_counts(histogram(values), said(values, session.classes[index].label))
+        self.bars.set_counts(histogram(values), usage_text(values, session.classes[index].label))
         place = (session.clip.name, session.rater)
-        one = self._reminder.hear(place, session.strokes)
+        one = self._reminder.update(place, session.strokes)
         if one is not None:
             self.words.setText(
                 f"Your last {WINDOW} strokes all say {one} %. Where one was clearer or fainter "
@@ -125,7 +125,7 @@ class UsagePart(QWidget):  # type: ignore[misc]
         self.note.hide()  # taken to heart
 
 
-def said(values: Sequence[int], class_label: str) -> str:
+def usage_text(values: Sequence[int], class_label: str) -> str:
     """Return how often which confidence was used, in words."""
     if not values:
         return f"No stroke of {class_label} on this clip yet"
@@ -254,7 +254,7 @@ class ConfidenceDial(QWidget):  # type: ignore[misc]
         self.word.setProperty("role", "word")
         self.bar = ConfidenceBar()
         self.bar.wanted.connect(self.wanted)
-        self.levels: dict[int, QToolButton] = {}
+        self.anchor_buttons: dict[int, QToolButton] = {}
         top = QHBoxLayout()
         top.setSpacing(8)
         top.addWidget(self.percent)
@@ -272,23 +272,23 @@ class ConfidenceDial(QWidget):  # type: ignore[misc]
         layout.addWidget(self.example)
 
     def set_anchors(self, anchors: Sequence[Anchor], keys: Mapping[int, str]) -> None:
-        """Offer these levels, with their keys by value."""
-        for old in self.levels.values():
+        """Offer these anchors, with their keys by value."""
+        for old in self.anchor_buttons.values():
             self._buttons.removeWidget(old)
             old.deleteLater()
-        self._anchors, self.levels = tuple(anchors), {}
+        self._anchors, self.anchor_buttons = tuple(anchors), {}
         self.bar.set_anchors([a.value for a in anchors])
         for anchor in anchors:
             key = keys.get(anchor.value, "")
             tip = with_key(f"{anchor.value} %", key)
-            level = button(anchor.word, tip, checkable=True)
+            made = button(anchor.word, tip, checkable=True)
             if anchor.example:
-                level.setToolTip(f"{tip}\n{anchor.example}")
-            level.setText(f"{anchor.word}  {key}" if key else anchor.word)
-            level.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            level.clicked.connect(lambda _on=False, v=anchor.value: self.wanted.emit(v))
-            self.levels[anchor.value] = level
-            self._buttons.addWidget(level)
+                made.setToolTip(f"{tip}\n{anchor.example}")
+            made.setText(f"{anchor.word}  {key}" if key else anchor.word)
+            made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            made.clicked.connect(lambda _on=False, v=anchor.value: self.wanted.emit(v))
+            self.anchor_buttons[anchor.value] = made
+            self._buttons.addWidget(made)
 
     def set_value(self, value: int) -> None:
         """Show `value`, 1..100."""
@@ -299,5 +299,5 @@ class ConfidenceDial(QWidget):  # type: ignore[misc]
         example = (reached[-1].example or "") if reached else ""
         self.example.setText(example)
         self.example.setVisible(bool(example))
-        for anchor, level in self.levels.items():
-            level.setChecked(anchor == value)
+        for anchor, made in self.anchor_buttons.items():
+            made.setChecked(anchor == value)

@@ -1,4 +1,4 @@
-"""The section of tools that save work: carry marks on, fill gaps, copy, keep to the sector."""
+"""The section Fill and copy: propagation, interpolation, copy, paste."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWi
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.tools.filling import run
-from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
+from napari_confseg.annotate.tools.toolkit import ToolAction
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
@@ -50,27 +50,22 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
     ----------
     session : Session
         What it shows and works on.
-
-    Attributes
-    ----------
-    busy : Signal of BackgroundJob, str
-        Work began that takes a while.
     """
 
-    busy = Signal(object, str)
+    busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.kit = Toolkit(session)
-        self._chore: BackgroundJob | None = None
+        self._toolkit = session.toolkit
+        self._job: BackgroundJob | None = None
         self._keys: Mapping[str, str] = {}
         self.buttons: dict[str, QToolButton] = {}
         self._make_carrying()
         self._make_rest()
         session_events = session.events
         heard = [
-            session.progress_changed,
+            session.editor.progress_changed,
             *(
                 session_events[name]
                 for name in (
@@ -109,14 +104,14 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         self._layout.addWidget(self.reach)
 
     def _make_rest(self) -> None:
-        kit = self.kit
+        toolkit = self._toolkit
         row = QHBoxLayout()
         row.setSpacing(3)
         row.addWidget(self._button("interpolate", "Fill gap", lambda _d: self.interpolate()), 1)
-        row.addWidget(self._button("copy", "Copy", lambda _d: kit.copy()), 1)
-        row.addWidget(self._button("paste", "Paste", lambda _d: kit.paste()), 1)
+        row.addWidget(self._button("copy", "Copy", lambda _d: toolkit.copy()), 1)
+        row.addWidget(self._button("paste", "Paste", lambda _d: toolkit.paste()), 1)
         row.addWidget(
-            self._button("clip-to-sector", "To sector", lambda _d: kit.clip_to_sector()), 1
+            self._button("clip-to-sector", "To sector", lambda _d: toolkit.clip_to_sector()), 1
         )
         self.every = QCheckBox("In every class that shows")
         self.every.setToolTip("Else in the class being painted; locked classes are left alone")
@@ -134,8 +129,8 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
     def close_part(self) -> None:
         """Listen no more, and stop what is under way."""
         self._links.cut()
-        if self._chore is not None:
-            self._chore.cancel()
+        if self._job is not None:
+            self._job.cancel()
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name the keys in the tooltips."""
@@ -143,12 +138,12 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Offer what can be done, and say why not where it can't."""
+        """Enable what can be done; tooltips have the reason where it can't."""
         session = self._session
         for name, made in self.buttons.items():
-            tool_action = ToolAction.PROPAGATE if name in _DIRECTION else ToolAction(name)
-            why = self.kit.why_not(tool_action, _DIRECTION.get(name, 0))
-            if self._chore is not None and tool_action in (
+            action = ToolAction.PROPAGATE if name in _DIRECTION else ToolAction(name)
+            why = self._toolkit.why_not(action, _DIRECTION.get(name, 0))
+            if self._job is not None and action in (
                 ToolAction.PROPAGATE,
                 ToolAction.INTERPOLATE,
             ):
@@ -173,38 +168,38 @@ class FillAndCopy(QWidget):  # type: ignore[misc]
         """Carry the marks to the next or the previous frame, and go there."""
         session = self._session
         at = session.view().frame
-        if self._chore is None and self.kit.propagate(1, direction) is not None:
+        if self._job is None and self._toolkit.propagate(1, direction) is not None:
             session.frame = at + direction
 
     def carry_through(self, direction: int) -> None:
-        """Carry the marks on as far as the session says."""
-        if self._chore is None:
-            self._begin(self.kit.propagation(self._session.reach, direction))
+        """Carry the marks on through the frames within reach."""
+        if self._job is None:
+            self._begin(self._toolkit.propagation(self._session.reach, direction))
 
     def interpolate(self) -> None:
         """Fill the gap about this frame."""
-        if self._chore is None:
-            self._begin(self.kit.interpolation())
+        if self._job is None:
+            self._begin(self._toolkit.interpolation())
 
     def _begin(self, filling: Filling | None) -> None:
         if filling is None:
             return
-        chore = BackgroundJob(lambda c: run(filling, c.report, c.cancelled), self)
-        self._chore = chore
-        chore.done.connect(lambda found: self._on_done(filling, found))
-        chore.failed.connect(self._on_failed)
-        self.busy.emit(chore, _WORDS[filling.tool])
+        job = BackgroundJob(lambda c: run(filling, c.report, c.cancelled), self)
+        self._job = job
+        job.done.connect(lambda found: self._on_done(filling, found))
+        job.failed.connect(self._on_failed)
+        self.busy.emit(job, _WORDS[filling.tool])
         self.refresh()
-        chore.start()
+        job.start()
 
     def _on_done(self, filling: Filling, found: list[Filled]) -> None:
-        self._chore = None
-        if self.kit.land(filling, found) is not None:
+        self._job = None
+        if self._toolkit.land(filling, found) is not None:
             self._session.message = _so_far(filling, found)
         self.refresh()
 
     def _on_failed(self, error: object) -> None:
-        self._chore = None
+        self._job = None
         self._session.message = str(error) or type(error).__name__
         self.refresh()
 

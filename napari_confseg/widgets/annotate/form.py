@@ -1,4 +1,4 @@
-"""The widgets of the Annotate panel, laid out; what they mean is the panel's business."""
+"""Widgets of the Annotate panel and their layout."""
 
 from __future__ import annotations
 
@@ -6,33 +6,49 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
-from napari_confseg.widgets.annotate.confidence import ConfidenceDial
+from napari_confseg.widgets.annotate.confidence import ConfidenceDial, UsagePart
+from napari_confseg.widgets.annotate.fill_and_copy import FillAndCopy
+from napari_confseg.widgets.annotate.notices import Finished, SheetNotice
 from napari_confseg.widgets.annotate.other_raters import OtherRaters
 from napari_confseg.widgets.annotate.palette import ClassPalette
-from napari_confseg.widgets.annotate.save_state import SaveLight
+from napari_confseg.widgets.annotate.readouts import ReadoutsPart
+from napari_confseg.widgets.annotate.save_state import SaveStateRow
+from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.start_page import StartPage
-from napari_confseg.widgets.annotate.tools import ToolBox
+from napari_confseg.widgets.annotate.tools import StyleRow, ToolBox, ToolOptions
 from napari_confseg.widgets.annotate.transport import Transport
+from napari_confseg.widgets.annotate.worklist import ClipQueue
 from napari_confseg.widgets.common.buttons import label
 from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.common.slider_row import SliderRow
-from napari_confseg.widgets.panel import Panel
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_confseg.annotate.session import Session
 
-class AnnotateForm(Panel):
-    """A page to start from and a page to work on, over a foot that says how saving stands."""
 
-    def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(napari_viewer)
-        self.setAcceptDrops(True)
+class AnnotateForm(QWidget):  # type: ignore[misc]
+    """A page to start from and a page to work on, over a footer with the state of saving.
+
+    Parameters
+    ----------
+    session : Session
+        What the parts that follow it by themselves show.
+    viewer : napari.Viewer
+        Where the sector's corners are dragged.
+    """
+
+    def __init__(self, session: Session, viewer: napari.Viewer) -> None:
+        super().__init__()
         self._make()
+        self._make_parts(session, viewer)
         self._lay_out()
+        self._add_parts()
         still_wheel(self)
 
     def _make(self) -> None:
@@ -48,27 +64,36 @@ class AnnotateForm(Panel):
         self.import_.setProperty("role", "primary")
         self.clips_section = Section("Clips", self.no_clips, self.import_)
         self.view_section = Section("View", self.opacity, self.threshold)
-        self.sure_section = Section("How sure", self.dial)
-        self.tools_section = Section("With", self.tools)
-        self.saving_section = Section("Save work")
+        self.confidence_section = Section("Confidence", self.dial)
+        self.tools_section = Section("Tool", self.tools)
+        self.fill_section = Section("Fill and copy")
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
-        self.about_section = Section("About this clip")
+        self.notes_section = Section("Clip notes")
         self.sector_section = Section("Sector")
         self.sector_section.open(False)  # looked at once a clip
         self.work_sections = [
-            Section("What", self.palette_),
-            self.sure_section,
+            Section("Class", self.palette_),
+            self.confidence_section,
             self.tools_section,
-            self.saving_section,
+            self.fill_section,
             Section("Frames", self.transport),
             self.view_section,
             Section("Others on this clip", self.others),
-            self.about_section,
+            self.notes_section,
             self.sector_section,
             self.readouts_section,
         ]
-        self.message, self.work_line, self.light = label(role="caution"), ProgressRow(), SaveLight()
+        self.message, self.progress = label(role="caution"), ProgressRow()
+        self.save_state = SaveStateRow()
+
+    def _make_parts(self, session: Session, viewer: napari.Viewer) -> None:
+        """Make the widgets that follow the session by themselves."""
+        self.queue, self.notes = ClipQueue(session), ClipNotesForm(session)
+        self.usage, self.options = UsagePart(session), ToolOptions(session)
+        self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
+        self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
+        self.finished, self.sheet = Finished(session), SheetNotice(session)
 
     def _lay_out(self) -> None:
         work = QWidget()
@@ -89,9 +114,38 @@ class AnnotateForm(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.pages, 1)
-        self.foot = foot = QVBoxLayout()
+        foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
         foot.setSpacing(4)
-        for widget in (self.message, self.work_line, self.light):
+        for widget in (self.sheet, self.finished, self.message, self.progress, self.save_state):
             foot.addWidget(widget)
         layout.addLayout(foot)
+
+    def _add_parts(self) -> None:
+        for section, part in (
+            (self.clips_section, self.queue),
+            (self.confidence_section, self.usage),
+            (self.tools_section, self.options),
+            (self.fill_section, self.fill),
+            (self.view_section, self.style_row),
+            (self.notes_section, self.notes),
+            (self.sector_section, self.sector),
+            (self.readouts_section, self.readouts),
+        ):
+            section.add(part)
+
+    def close_parts(self) -> None:
+        """Let the parts follow the session no longer."""
+        for part in (
+            self.queue,
+            self.notes,
+            self.usage,
+            self.options,
+            self.fill,
+            self.style_row,
+            self.sector,
+            self.readouts,
+            self.finished,
+            self.sheet,
+        ):
+            part.close_part()

@@ -1,4 +1,4 @@
-"""What is to be imported: files, folders, and the series of a DICOMDIR to tick."""
+"""The import dialog: files, folders, series of a DICOMDIR."""
 
 from __future__ import annotations
 

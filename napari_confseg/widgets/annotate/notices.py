@@ -1,4 +1,4 @@
-"""One line when the clip is finished: on to the next one with work left."""
+"""Notices: a finished clip, new clips to check."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Finished(QWidget):  # type: ignore[misc]
         self._links = links_of(
             self,
             (session.events.clip, self.show_now),
-            (session.progress_changed, self.show_now),
+            (session.editor.progress_changed, self.show_now),
             (session.worklist.changed, self.show_now),
         )
         self.show_now()
 
     def set_key(self, key: str) -> None:
-        """Say which key opens the next clip of the list."""
+        """Name the key in the tooltip."""
         self.go.setToolTip(with_key("Open the next clip of the list with work left", key))
 
     def close_part(self) -> None:
@@ -62,9 +62,9 @@ class Finished(QWidget):  # type: ignore[misc]
         self._links.cut()
 
     def show_now(self, *_: object) -> None:
-        """Show what is to be said now."""
+        """Show or hide the notice."""
         session = self._session
-        done = session.clip is not None and session.standing.complete
+        done = session.clip is not None and session.access.visibility().complete
         self.setVisible(done)
         if done and session.clip is not None:
             more = session.worklist.to_do_after(session.clip.name) is not None
@@ -81,15 +81,9 @@ MOST = 60
 
 
 class SheetNotice(QWidget):  # type: ignore[misc]
-    """Shows itself once clips were imported, until it is looked at or the cohort is left.
+    """Shows itself once clips were imported, until it is looked at or the cohort is left."""
 
-    Attributes
-    ----------
-    busy : Signal of BackgroundJob, str
-        The sheet is being drawn.
-    """
-
-    busy = Signal(object, str)
+    busy = Signal(object, str)  # BackgroundJob, str: the sheet is being drawn
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -97,15 +91,15 @@ class SheetNotice(QWidget):  # type: ignore[misc]
         self._names: list[str] = []
         self.dialog: SheetDialog | None = None
         self.words = label(role="note")
-        self.look: QToolButton = button(
-            "Look at the sheet",
+        self.open_sheet: QToolButton = button(
+            "Open the sheet",
             "Every new clip with the sector found: is it right, do letters show?",
         )
-        self.look.clicked.connect(lambda: self.draw())
+        self.open_sheet.clicked.connect(lambda: self.draw())
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 2, 0, 2)
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self.look)
+        row.addWidget(self.open_sheet)
         self._links = links_of(self, (session.events.cohort, self._on_cohort))
         self._on_cohort()
 
@@ -128,18 +122,18 @@ class SheetNotice(QWidget):  # type: ignore[misc]
         if cohort is None:
             return
 
-        def work(chore: BackgroundJob) -> Image:
+        def work(job: BackgroundJob) -> Image:
             from napari_confseg.ingest.contact_sheet import (
                 contact_sheet,  # loads Pillow: when needed
             )
 
-            return contact_sheet(cohort, names, progress=chore.report)
+            return contact_sheet(cohort, names, progress=job.report)
 
-        chore = BackgroundJob(work, self)
-        chore.done.connect(self._show)
-        chore.failed.connect(lambda e: setattr(self._session, "message", f"No sheet: {e}"))
-        self.busy.emit(chore, "Drawing the sheet …")
-        chore.start()
+        job = BackgroundJob(work, self)
+        job.done.connect(self._show)
+        job.failed.connect(lambda e: setattr(self._session, "message", f"No sheet: {e}"))
+        self.busy.emit(job, "Drawing the sheet …")
+        job.start()
 
     def _show(self, sheet: Image) -> None:
         self.dialog = SheetDialog(self.window(), sheet)

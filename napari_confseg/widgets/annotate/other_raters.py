@@ -1,4 +1,4 @@
-"""Other readers and models on this clip: see their marks, take them as one's own."""
+"""The section with other raters on this clip."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class OtherRaters(QWidget):  # type: ignore[misc]
     ) -> None:
         """Offer these raters (slug, label); those in `shown` are on show, in that order.
 
-        `hidden` says why some may not be offered; it is shown whether there are any or not, or
-        their number would be told.
+        `hidden` is why some may not be offered; it is shown whether there are any or not, or
+        their number would show.
         """
         for old in self._rows:
             self._layout.removeWidget(old)
@@ -84,7 +84,7 @@ class OtherRaters(QWidget):  # type: ignore[misc]
             self.boxes[name], self.accepts[name] = box, take
 
     def set_accept(self, words: str, possible: bool) -> None:
-        """Say what taking would take, and whether one may."""
+        """Describe in the tooltip what would be taken; enable the buttons if `possible`."""
         for take in self.accepts.values():
             take.setToolTip(words)
             take.setEnabled(possible)

@@ -1,4 +1,4 @@
-"""The class palette: what can be marked, in which colour, with which key, and how much is."""
+"""The class palette: colour, key, visibility, lock, counts."""
 
 from __future__ import annotations
 

@@ -1,27 +1,26 @@
-"""The Annotate panel: choose a clip, say what you see and how sure you are.
-
-Shows the session that it shares with the Train panel, and passes requests on; it owns nothing but
-its widgets.
-"""
+"""The Annotate panel: choose a clip, mark findings with a confidence."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QVBoxLayout
 
-from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.preferences import Preferences, account_name
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.annotate.activity import Activity
 from napari_confseg.widgets.annotate.cohort_actions import CohortActions
+from napari_confseg.widgets.annotate.display import SessionDisplay
+from napari_confseg.widgets.annotate.form import AnnotateForm
 from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
 from napari_confseg.widgets.annotate.shortcuts_dialog import ShortcutsDialog
-from napari_confseg.widgets.annotate.shown import ShownSession
 from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.layers.player import Player
+from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
 from napari_confseg.widgets.shared import close_with
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 MESSAGE_SECONDS: Final = 12
 
 
-class AnnotatePanel(ShownSession):
+class AnnotatePanel(Panel):
     """Mark what is seen on a clip, with a confidence, and see that it is saved.
 
     Parameters
@@ -45,98 +44,86 @@ class AnnotatePanel(ShownSession):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
+        self.setAcceptDrops(True)
+        self.form = AnnotateForm(self.session, napari_viewer)
+        self.display = SessionDisplay(self.session, self.form)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.form)
         self.cohort_actions = CohortActions(self.session, self)
         self.keys = ShortcutManager(self.session, self)
         self.player = Player(self.session, self)
         self.drops = DropCatcher(
             self, lambda p: self.cohort_actions.open_place(p, self._reader_typed())
         )
-        self.roles = Roles(self.session, self.bar.menu, self)
+        self.roles = Roles(self.session, self.form.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
         self._wire_widgets()
-        self.listen(*self._heard())
+        self.listen(
+            (self.session.events.cohort, self._on_cohort),
+            (self.session.events.message, self._on_message),
+            *self.display.links(),
+        )
         self._on_cohort()
 
     # ---- what is connected ----------------------------------------------------------------
 
     def _wire_widgets(self) -> None:
-        session, cohort_actions = self.session, self.cohort_actions
-        self.start.reader.setText(Preferences.load().reader or account_name())
-        for page in (self.start, self.bar):
+        session, form, cohort_actions = self.session, self.form, self.cohort_actions
+        form.start.reader.setText(Preferences.load().reader or account_name())
+        for page in (form.start, form.bar):
             page.open_wanted.connect(lambda: cohort_actions.ask_open(self._reader_typed()))
             page.create_wanted.connect(lambda: cohort_actions.ask_create(self._reader_typed()))
             page.sample_wanted.connect(lambda: cohort_actions.make_sample(self._reader_typed()))
             page.recent_wanted.connect(lambda at: cohort_actions.open(at, self._reader_typed()))
-        self.bar.import_wanted.connect(cohort_actions.ask_import)
-        self.bar.close_wanted.connect(cohort_actions.close_cohort)
-        self.bar.reader_wanted.connect(cohort_actions.ask_reader)
-        self.bar.classes_wanted.connect(self._on_classes_wanted)
-        self.import_.clicked.connect(lambda: cohort_actions.ask_import())
-        self.queue.wanted.connect(self._on_clip_wanted)
-        self.queue.step_wanted.connect(cohort_actions.step)
-        self.queue.titled.connect(self.clips_section.header.setText)
-        self.about.titled.connect(self.about_section.header.setText)
-        self.finished.wanted.connect(cohort_actions.open_to_do)
-        self.palette_.chosen.connect(self._on_class_wanted)
-        self.palette_.shown_wanted.connect(self._on_shown_wanted)
-        self.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
-        self.palette_.lock_wanted.connect(self._on_lock_wanted)
-        self.palette_.solo_wanted.connect(self._on_solo_wanted)
-        self.tools.wanted.connect(lambda tool: self.saving.kit.take(Tool(tool)))
-        self.tools.size_wanted.connect(lambda v: setattr(session, "brush_size", v))
-        self.opacity.wanted.connect(lambda v: setattr(session, "opacity", v / 100))
-        self.threshold.wanted.connect(lambda v: setattr(session, "threshold", v))
-        self.transport.frame_wanted.connect(lambda t: setattr(session, "frame", t))
-        self.transport.play_wanted.connect(lambda on: setattr(session, "playing", on))
-        self.transport.open_frame_wanted.connect(session.next_unreviewed)
-        self.transport.reviewed_wanted.connect(lambda on: self._on_reviewed_wanted(on, None))
-        self.transport.class_reviewed_wanted.connect(
+        form.bar.import_wanted.connect(cohort_actions.ask_import)
+        form.bar.close_wanted.connect(cohort_actions.close_cohort)
+        form.bar.reader_wanted.connect(cohort_actions.ask_reader)
+        form.bar.classes_wanted.connect(self._on_classes_wanted)
+        form.import_.clicked.connect(lambda: cohort_actions.ask_import())
+        form.queue.wanted.connect(self._on_clip_wanted)
+        form.queue.step_wanted.connect(cohort_actions.step)
+        form.queue.titled.connect(form.clips_section.header.setText)
+        form.notes.titled.connect(form.notes_section.header.setText)
+        form.finished.wanted.connect(cohort_actions.open_to_do)
+        form.palette_.chosen.connect(self._on_class_wanted)
+        form.palette_.shown_wanted.connect(self._on_shown_wanted)
+        form.dial.wanted.connect(lambda v: setattr(session, "confidence", v))
+        form.palette_.lock_wanted.connect(self._on_lock_wanted)
+        form.palette_.solo_wanted.connect(self._on_solo_wanted)
+        form.tools.wanted.connect(lambda tool: session.toolkit.marker.take(Tool(tool)))
+        form.tools.size_wanted.connect(lambda v: setattr(session, "brush_size", v))
+        form.opacity.wanted.connect(lambda v: setattr(session, "opacity", v / 100))
+        form.threshold.wanted.connect(lambda v: setattr(session, "threshold", v))
+        form.transport.frame_wanted.connect(lambda t: setattr(session, "frame", t))
+        form.transport.play_wanted.connect(lambda on: setattr(session, "playing", on))
+        form.transport.open_frame_wanted.connect(session.next_unreviewed)
+        form.transport.reviewed_wanted.connect(lambda on: self._on_reviewed_wanted(on, None))
+        form.transport.class_reviewed_wanted.connect(
             lambda on: self._on_reviewed_wanted(on, session.class_name)
         )
-        self.others.shown_wanted.connect(self._on_rater_wanted)
-        self.others.accept_wanted.connect(self._on_accept_wanted)
-        self.others.sight_wanted.connect(self.roles.ask_unblind)
-        self.light.undo_wanted.connect(session.undo)
-        self.light.redo_wanted.connect(session.redo)
-        self.light.take_over_wanted.connect(self._on_take_over_wanted)
-        self.keys.changed.connect(self._on_keys)
-        for asked in (self.keys.page_wanted, self.bar.keys_wanted):
+        form.others.shown_wanted.connect(self._on_rater_wanted)
+        form.others.accept_wanted.connect(self._on_accept_wanted)
+        form.others.sight_wanted.connect(self.roles.ask_unblind)
+        form.save_state.undo_wanted.connect(session.undo)
+        form.save_state.redo_wanted.connect(session.redo)
+        form.save_state.take_over_wanted.connect(self._on_take_over_wanted)
+        self.keys.changed.connect(self.display.show_keys)
+        for asked in (self.keys.page_wanted, form.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (cohort_actions, self.saving, self.sector, self.sheet):
+        for worker in (cohort_actions, form.fill, form.sector, form.sheet):
             worker.busy.connect(self._on_busy)
-        cohort_actions.clips_changed.connect(self._on_clips_changed)
-        cohort_actions.imported.connect(self.sheet.offer)
+        cohort_actions.clips_changed.connect(self.display.show_clips)
+        cohort_actions.imported.connect(form.sheet.offer)
 
-    def _heard(self) -> list[tuple[Any, Any]]:
-        events = self.session.events
-        return [
-            (events.cohort, self._on_cohort),
-            (events.clip, self._on_clip),
-            (events.rater, self._on_rater),
-            (events.class_name, self._on_class),
-            (events.confidence, self.dial.set_value),
-            (events.tool, self._on_tool),
-            (events.brush_size, self.tools.size.set_value),
-            (events.opacity, self._on_view),
-            (events.threshold, self._on_view),
-            (events.hidden, self._on_view),
-            (events.marks_shown, self._on_view),
-            (events.solo, self._on_view),
-            (events.locked, self._on_view),
-            (events.frame, self._on_frame),
-            (events.playing, self._on_playing),
-            (events.overlays, self._on_overlays),
-            (events.save_state, self._on_save_state),
-            (events.message, self._on_message),
-            (events.role, self._on_overlays),
-            (events.about, self._on_sight),
-            (self.session.blinding_changed, self._on_overlays),
-            (self.session.progress_changed, self._on_progress),
-        ]
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        super().show_theme(theme)
+        self.display.show_theme(theme)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Bind the keys to the window we are docked in."""
@@ -148,7 +135,7 @@ class AnnotatePanel(ShownSession):
         self.keys.release()
         self.player.close()
         self.activity.close_part()
-        self.close_parts()
+        self.form.close_parts()
 
     def _bind_keys(self) -> None:
         window = self.main_window()
@@ -160,14 +147,14 @@ class AnnotatePanel(ShownSession):
 
     def _on_cohort(self, *_: object) -> None:
         if self.session.cohort is not None:
-            self._on_keys({b.id: b.key for b in self.keys.bindings()})
+            self.display.show_keys({b.id: b.key for b in self.keys.bindings()})
         if self.isVisible():
             self._bind_keys()
-        self.show_cohort()
+        self.display.show_cohort()
 
     def _on_message(self, message: str, *_: object) -> None:
-        self.message.setText(message)
-        self.message.setVisible(bool(message))
+        self.form.message.setText(message)
+        self.form.message.setVisible(bool(message))
         if message:
             self._message_timer.start(1000 * MESSAGE_SECONDS)
         else:
@@ -176,23 +163,23 @@ class AnnotatePanel(ShownSession):
     # ---- requests -------------------------------------------------------------------------
 
     def _reader_typed(self) -> str:
-        return str(self.start.reader.text()) if self.session.cohort is None else ""
+        return str(self.form.start.reader.text()) if self.session.cohort is None else ""
 
     def _on_classes_wanted(self) -> None:
         self.cohort_actions.ask_classes(self.keys.taken(), self.styleSheet())
 
     def _on_key_asks(self, name: str) -> None:
-        (self.saving.buttons | self.queue.buttons)[name].click()
+        (self.form.fill.buttons | self.form.queue.buttons)[name].click()
 
     def _on_keys_page(self) -> None:
         ShortcutsDialog(self.keys, self.main_window(), self.styleSheet()).open()
 
-    def _on_busy(self, chore: BackgroundJob, words: str) -> None:
-        self.work_line.follow(chore, words)
+    def _on_busy(self, job: BackgroundJob, words: str) -> None:
+        self.form.progress.follow(job, words)
 
     def _on_clip_wanted(self, name: str) -> None:
         if not self.cohort_actions.open_clip(name):
-            self.queue.show_now()
+            self.form.queue.show_now()
 
     def _on_class_wanted(self, name: str) -> None:
         session = self.session
@@ -208,7 +195,7 @@ class AnnotatePanel(ShownSession):
         session = self.session
         session.solo = not (session.solo and name == session.class_name)
         self._on_class_wanted(name)
-        self._on_view()
+        self.display.show_view()
 
     def _on_lock_wanted(self, name: str, locked: bool) -> None:
         session = self.session
@@ -216,7 +203,7 @@ class AnnotatePanel(ShownSession):
 
     def _on_reviewed_wanted(self, reviewed: bool, class_name: str | None) -> None:
         self.session.mark_reviewed(class_name=class_name, reviewed=reviewed)
-        self._on_frame()
+        self.display.show_frame()
 
     def _on_rater_wanted(self, name: str, shown: bool) -> None:
         if not shown:
@@ -228,7 +215,7 @@ class AnnotatePanel(ShownSession):
             self.session.message = str(error.problems[0])
         except BlindedError as error:
             self.session.message = str(error)
-            self._on_overlays()
+            self.display.show_overlays()
 
     def _on_accept_wanted(self, name: str) -> None:
         session = self.session

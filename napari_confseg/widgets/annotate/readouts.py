@@ -1,4 +1,4 @@
-"""Live read-outs: what the marks say of the lung, frame and clip, with intervals."""
+"""The section of read-outs, with intervals."""
 
 from __future__ import annotations
 
@@ -290,10 +290,10 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
             self.bars[name].set_extent(
                 *((math.nan, math.nan, math.nan, 1.0) if value is None else extent(value))
             )
-        self.note.setText(self._say())
+        self.note.setText(self._text())
         self.note.setVisible(bool(self.note.text()))
 
-    def _say(self) -> str:
+    def _text(self) -> str:
         n, missing = len(self.live.reviewed), self.live.missing
         self.of_clip.setText(f"Clip ({n})")
         if not self._over_clip:

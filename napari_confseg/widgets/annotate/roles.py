@@ -1,4 +1,4 @@
-"""Menus for the role one is in and for who sees whom, and the question who lets a reader see."""
+"""Menus for the person's role and the cohort's blinding rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtGui import QAction, QActionGroup
 from qtpy.QtWidgets import QInputDialog, QLineEdit, QMenu, QWidget
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.store import StoreError
 
 if TYPE_CHECKING:
@@ -66,22 +66,22 @@ class Roles(QObject):  # type: ignore[misc]
     def show_now(self) -> None:
         """Show role and rule as they are; a reader reads the rule and leaves it."""
         session = self._session
-        self.roles[session.role].setChecked(True)
+        self.roles[session.access.role].setChecked(True)
         self._rules.setEnabled(session.cohort is not None)
         if session.cohort is not None:
             self.rules[session.cohort.meta.blinding].setChecked(True)
         for action in self.rules.values():
-            action.setEnabled(session.role is Role.REVIEWER)
+            action.setEnabled(session.access.role is Role.REVIEWER)
 
     def _on_rule(self, rule: Blinding) -> None:
         try:
-            self._session.set_blinding(rule)
+            self._session.access.set_rule(rule)
         except (StoreError, OSError) as error:
             problems = getattr(error, "problems", [error])
             self._session.message = f"The rule stays as it is: {problems[0]}"
 
     def ask_unblind(self) -> None:
-        """Let a reviewer say, by name, that this reader may see the others on this clip."""
+        """Ask which reviewer lets this reader see the others on this clip."""
         name, ok = QInputDialog.getText(
             self._window,
             "Show the other readers?",
@@ -91,4 +91,4 @@ class Roles(QObject):  # type: ignore[misc]
             "",
         )
         if ok:
-            self._session.unblind(name)
+            self._session.access.unblind(name)

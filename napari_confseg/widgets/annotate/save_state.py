@@ -1,4 +1,4 @@
-"""The state of saving, always in sight at the foot of the panel, with undo and redo."""
+"""The row with the state of saving, undo and redo."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.annotate.save_state import Light, Saying
+from napari_confseg.annotate.save_state import SaveCondition, SaveDescription
 from napari_confseg.widgets.common.buttons import button, icon, label, with_key
 from napari_confseg.widgets.common.theme import BAD, CALM, GOOD, WAIT
 
 _SYMBOL: Final = {
-    Light.IDLE: ("open", None),
-    Light.SAVED: ("check", GOOD),
-    Light.WAITING: ("warning", WAIT),
-    Light.LOCKED: ("lock", CALM),
-    Light.LOST: ("error", BAD),
+    SaveCondition.IDLE: ("open", None),
+    SaveCondition.SAVED: ("check", GOOD),
+    SaveCondition.WAITING: ("warning", WAIT),
+    SaveCondition.LOCKED: ("lock", CALM),
+    SaveCondition.LOST: ("error", BAD),
 }
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class SaveLight(QWidget):  # type: ignore[misc]
-    """A symbol, a line of words, undo and redo; a button to take over where that may help."""
+class SaveStateRow(QWidget):  # type: ignore[misc]
+    """A symbol, a line of text, undo and redo; a button to take over where that may help."""
 
     undo_wanted = Signal()
     redo_wanted = Signal()
@@ -34,7 +34,11 @@ class SaveLight(QWidget):  # type: ignore[misc]
         super().__init__()
         self.setProperty("role", "footer")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._saying, self._theme, self._color = Saying(Light.IDLE, ""), "dark", "#ffffff"
+        self._shown, self._theme, self._color = (
+            SaveDescription(SaveCondition.IDLE, ""),
+            "dark",
+            "#ffffff",
+        )
         self.symbol, self.line, self.detail = QLabel(), label(), label(role="note")
         self.undo = button("Undo", "")
         self.redo = button("Redo", "")
@@ -67,25 +71,26 @@ class SaveLight(QWidget):  # type: ignore[misc]
     def set_theme(self, theme: str, color: str) -> None:
         """Draw for a ``"dark"`` or ``"light"`` theme whose text has `color`."""
         self._theme, self._color = theme, color
-        self.set_saying(self._saying)
+        self.set_description(self._shown)
 
-    def set_saying(self, saying: Saying) -> None:
-        """Show how saving stands."""
-        self._saying = saying
-        name, colors = _SYMBOL[saying.light]
+    def set_description(self, description: SaveDescription) -> None:
+        """Show the state of saving."""
+        self._shown = description
+        name, colors = _SYMBOL[description.condition]
         color = self._color if colors is None else colors[self._theme]
         self.symbol.setPixmap(icon(name, color).pixmap(16, 16))
-        self.line.setText(saying.line)
-        self.line.setToolTip(saying.detail)
+        self.line.setText(description.line)
+        self.line.setToolTip(description.detail)
         self.line.setStyleSheet(
             f"color: {color}; font-weight: bold;"
-            if saying.light in (Light.LOST, Light.WAITING, Light.LOCKED)
+            if description.condition
+            in (SaveCondition.LOST, SaveCondition.WAITING, SaveCondition.LOCKED)
             else ""
         )
-        loud = saying.light not in (Light.SAVED, Light.IDLE)
-        self.detail.setText(saying.detail)
-        self.detail.setVisible(loud and bool(saying.detail))
-        self.take_over.setVisible(saying.light is Light.LOCKED)
+        loud = description.condition not in (SaveCondition.SAVED, SaveCondition.IDLE)
+        self.detail.setText(description.detail)
+        self.detail.setVisible(loud and bool(description.detail))
+        self.take_over.setVisible(description.condition is SaveCondition.LOCKED)
 
     def set_undo(self, can_undo: bool, can_redo: bool) -> None:
         """Offer undo and redo where there is something to."""

@@ -1,4 +1,4 @@
-"""The sector of the clip: look, correct it by its corners, confirm, black out what lies outside."""
+"""The section for the clip's sector: correct, confirm, black out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FOR_GOOD: Final = (
 
 
 class SectorPart(QWidget):  # type: ignore[misc]
-    """Says how the sector stands, and lets a person put it right.
+    """Shows the state of the sector, and lets a person correct it.
 
     Parameters
     ----------
@@ -42,14 +42,9 @@ class SectorPart(QWidget):  # type: ignore[misc]
         Whose clip it is.
     viewer : napari.Viewer
         Where the handles show.
-
-    Attributes
-    ----------
-    busy : Signal of BackgroundJob, str
-        Work began that takes a while.
     """
 
-    busy = Signal(object, str)
+    busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while
 
     def __init__(self, session: Session, viewer: Any) -> None:
         super().__init__()
@@ -128,7 +123,7 @@ class SectorPart(QWidget):  # type: ignore[misc]
         editor, sector = self.editor, self.editor.stored
         clip = self._session.clip
         masked = clip is not None and MASKED in clip.meta.tags
-        self.state.setText(self._say(masked))
+        self.state.setText(self._text(masked))
         problem = editor.problem() if editor.active else ""
         self.note.setText(f"{problem or _HOW}" if editor.active else "")
         self.note.setProperty("role", "caution" if problem else "note")
@@ -151,7 +146,7 @@ class SectorPart(QWidget):  # type: ignore[misc]
         for shortcut in self._keys:
             shortcut.setEnabled(editor.active)
 
-    def _say(self, masked: bool) -> str:
+    def _text(self, masked: bool) -> str:
         sector = self.editor.stored
         if self.editor.active:
             return "Correcting the sector"
@@ -196,11 +191,11 @@ class SectorPart(QWidget):  # type: ignore[misc]
         cohort, clip = session.cohort, session.clip
         if cohort is None or clip is None:
             return
-        chore = BackgroundJob(lambda _chore: mask_clip(cohort, clip.name), self)
-        chore.done.connect(lambda _: self._on_black(clip.name))
-        chore.failed.connect(lambda error: setattr(session, "message", f"Not done: {error}"))
-        self.busy.emit(chore, f"Blacking out {clip.name} outside its sector …")
-        chore.start()
+        job = BackgroundJob(lambda _job: mask_clip(cohort, clip.name), self)
+        job.done.connect(lambda _: self._on_black(clip.name))
+        job.failed.connect(lambda error: setattr(session, "message", f"Not done: {error}"))
+        self.busy.emit(job, f"Blacking out {clip.name} outside its sector …")
+        job.start()
 
     def _on_black(self, name: str) -> None:
         session = self._session

@@ -1,4 +1,4 @@
-"""The page of keys: every action with its key, to look up and to change."""
+"""The page of keys: every action with its key."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.preferences import Preferences
-from napari_confseg.annotate.review.actions import GROUP as REVIEW
-from napari_confseg.annotate.shortcuts import Clash, clash
-from napari_confseg.widgets.annotate.shortcuts import (
+from napari_confseg.annotate.shortcuts import (
+    CLASS,
+    CLIPS,
+    CONFIDENCE,
+    FILL,
     FRAMES,
-    MARK,
+    HELP,
     ON_CANVAS,
-    SURE,
+    REVIEW,
     TOOLS,
     VIEW,
-    menu_keys,
-    napari_keys,
-    normal,
+    Clash,
+    clash,
 )
+from napari_confseg.widgets.annotate.shortcuts import menu_keys, napari_keys, normal
 from napari_confseg.widgets.common.buttons import label
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ _MODIFIERS = (
     Qt.Key.Key_CapsLock,
     Qt.Key.Key_unknown,
 )
-_ORDER = (MARK, SURE, TOOLS, FRAMES, VIEW, REVIEW)
+_ORDER = (CLASS, CONFIDENCE, TOOLS, FILL, FRAMES, CLIPS, VIEW, REVIEW, HELP)
 _ID = Qt.ItemDataRole.UserRole
 
 
@@ -92,7 +94,7 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.itemDoubleClicked.connect(lambda *_: self.catch())
         self.tree.currentItemChanged.connect(lambda *_: self._on_chosen())
-        self.saying = label(role="caution")
+        self.note = label(role="caution")
         self.change = QPushButton("New key …")
         self.clear = QPushButton("No key")
         self.default = QPushButton("Default")
@@ -113,7 +115,7 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
             row.addWidget(made)
         close = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         close.rejected.connect(self.reject)
-        end.addWidget(self.saying, 1)
+        end.addWidget(self.note, 1)
         end.addWidget(self.swap)
         layout = QVBoxLayout(self)
         for part in (self.search, self.tree, end, row, close):
@@ -124,7 +126,7 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
     def _show(self) -> None:
         chosen, self._made = self._chosen(), self._keys.bindings()
         self.tree.clear()
-        for group in sorted({b.group for b in self._made}, key=_rank):
+        for group in sorted({b.group for b in self._made}, key=_ORDER.index):
             self._group(group, [(b.words, b.key, b.id) for b in self._made if b.group == group])
         self._group("napari's own, on the canvas", [(w, k, "") for k, w in ON_CANVAS])
         self.tree.expandAll()
@@ -181,17 +183,17 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
         """Wait for the key that the chosen action is to get."""
         self._catching = self._chosen()
         if self._catching:
-            self._say(
+            self._show_note(
                 f"Press the new key for “{self._binding(self._catching).words}”. Esc leaves it."
             )
             self.setFocus()
 
     def _stop_catching(self, words: str = "") -> None:
         self._catching, self._pressed = "", None
-        self._say(words)
+        self._show_note(words)
 
-    def _say(self, words: str, *, swap: bool = False) -> None:
-        self.saying.setText(words)
+    def _show_note(self, words: str, *, swap: bool = False) -> None:
+        self.note.setText(words)
         self.swap.setVisible(swap)
 
     def event(self, event: QEvent) -> bool:
@@ -222,7 +224,7 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
     def _on_clash(self, found: Clash, wanting: str, key: str) -> None:
         if found.other is not None:
             self._pressed = wanting, key, found.other
-        self._say(found.words, swap=found.other is not None)
+        self._show_note(found.words, swap=found.other is not None)
 
     def _on_swap(self) -> None:
         if self._pressed is not None:
@@ -237,13 +239,8 @@ class ShortcutsDialog(QDialog):  # type: ignore[misc]
         chosen = self._chosen()
         self._keep({k: v for k, v in Preferences.load().keys.items() if k != chosen})
         if not self._binding(chosen).key:
-            self._say("Its default key does something else now. Give that another key first.")
+            self._show_note("Its default key does something else now. Give that another key first.")
 
     def _keep(self, own: dict[str, str]) -> None:
         self._keys.keep(own)
         self._show()
-
-
-def _rank(group: str) -> tuple[int, str]:
-    """Return where a group is listed: in the order of the panel, others behind."""
-    return (_ORDER.index(group) if group in _ORDER else len(_ORDER), group)

@@ -1,4 +1,4 @@
-"""What a newcomer sees first: what to do, in one or two clicks."""
+"""The start page of the Annotate panel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DropFrame(QFrame):  # type: ignore[misc]
             event.acceptProposedAction()
 
     def dragLeaveEvent(self, event: object) -> None:  # noqa: N802
-        """Look as before."""
+        """Restore the style."""
         set_role(self, hovered="false")
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
@@ -76,8 +76,8 @@ class StartPage(QWidget):  # type: ignore[misc]
         super().__init__()
         title = label("Annotate", role="start-title")
         what = label(
-            "Paint what you see on a clip, and say how sure you are. Every stroke is saved as you "
-            "make it."
+            "Paint what you see on a clip, and state how sure you are. Every stroke is saved as "
+            "you make it."
         )
         self.reader = QLineEdit()
         self.reader.setPlaceholderText("e.g. Dr. Ada Lovelace")

@@ -1,4 +1,4 @@
-"""How one's own marks are drawn: filled, or as lines that read without colour."""
+"""The section Tool: tools, their options, the style of marks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StyleRow(QWidget):  # type: ignore[misc]
         self._show()
 
     def close_part(self) -> None:
-        """Hear no more of the session."""
+        """Follow the session no longer."""
         self._links.cut()
 
     def _on_style(self, style: Style, *_: object) -> None:
@@ -97,7 +97,7 @@ _TOOLS: Final = {
     Tool.SMART_EDGE: ("smart_edge", "Smart edge", _SMART_EDGE),
 }
 NAMED: Final = (Tool.B_LINE, Tool.PLEURA, Tool.SMART_EDGE)
-"""Tools that show their name: an icon alone would not say enough."""
+"""Tools that show their name: an icon alone would not explain them."""
 
 SIZED: Final = (Tool.BRUSH, Tool.ERASE, Tool.EXCLUDE)
 """Tools to which the brush's size matters."""
@@ -238,7 +238,7 @@ class ToolOptions(QWidget):  # type: ignore[misc]
             made.setToolTip(with_key(_RULES[rule][1], keys.get("merge")))
 
     def refresh(self, *_: object) -> None:
-        """Show what the session says."""
+        """Show the session's settings."""
         session = self._session
         tool = session.view().tool
         for rule, made in self.rules.items():

@@ -1,4 +1,4 @@
-"""The clip as a strip: which frames are marked, which reviewed, which is on show."""
+"""The section Frames: timeline, playing, reviewing."""
 
 from __future__ import annotations
 

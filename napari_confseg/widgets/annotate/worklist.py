@@ -1,4 +1,4 @@
-"""The rows of the work list: how far each clip is, how long it took, how alike its readers are."""
+"""The section Clips: the work list, filters, order."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def tip(f: ClipFacts) -> str:
         return f"{f.clip} can't be read:\n{f.trouble}"
     made = f"{f.strokes} stroke{'s' * (f.strokes != 1)} of yours" if f.strokes else ""
     lines = [f.clip, f"patient {f.patient}" if f.patient else "", made]
-    said = [f.zone, QUALITY.get(f.quality, ""), *f.pathology, *f.tags]
-    return "\n".join(line for line in (*lines, ", ".join(filter(None, said)), f.note) if line)
+    parts = [f.zone, QUALITY.get(f.quality, ""), *f.pathology, *f.tags]
+    return "\n".join(line for line in (*lines, ", ".join(filter(None, parts)), f.note) if line)
 
 
 class ClipModel(QAbstractTableModel):  # type: ignore[misc]
@@ -283,21 +283,11 @@ def shortened(name: str, longest: int) -> str:
 
 
 class ClipQueue(QWidget):  # type: ignore[misc]
-    """The session's work list, and how it is asked for another.
+    """The session's work list with its filters and order."""
 
-    Attributes
-    ----------
-    wanted : Signal of str
-        A clip is to be opened.
-    step_wanted : Signal of int
-        The next (1) or the previous (-1) clip is to be opened.
-    titled : Signal of str
-        What the section should be called.
-    """
-
-    wanted = Signal(str)
-    step_wanted = Signal(int)
-    titled = Signal(str)
+    wanted = Signal(str)  # a clip is to be opened
+    step_wanted = Signal(int)  # the next (1) or the previous (-1) clip is to be opened
+    titled = Signal(str)  # the section's new title
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -315,8 +305,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
             (session.worklist.changed, self._on_changed),
             (session.events.clip, self.show_now),
             (session.events.rater, self._on_reader),
-            (session.events.role, self._on_reader),
-            (session.blinding_changed, self._on_reader),
+            (session.access.changed, self._on_reader),
         )
 
     def _make(self) -> None:
@@ -324,7 +313,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         self.find = QLineEdit()
         self.find.setPlaceholderText("Find clip, patient, tag, note")
         self.find.setClearButtonEnabled(True)
-        self.find.textChanged.connect(lambda text: work.ask(text=text))
+        self.find.textChanged.connect(lambda text: work.change(text=text))
         self.find.returnPressed.connect(self._on_return)
         escape = QShortcut(QKeySequence("Esc"), self.find)
         escape.setContext(Qt.ShortcutContext.WidgetShortcut)
@@ -344,11 +333,11 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         for which, (words, tip) in CHIPS.items():
             chip = button(words, tip, checkable=True)
             chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            chip.clicked.connect(lambda _on=False, w=which: work.ask(which=w))
+            chip.clicked.connect(lambda _on=False, w=which: work.change(which=w))
             self.chips[which] = chip
         self.narrowed = label(role="note")
         self.widen: QToolButton = button("✕", "Narrow no longer", flat=True)
-        self.widen.clicked.connect(lambda: work.ask(facets=frozenset()))
+        self.widen.clicked.connect(lambda: work.change(facets=frozenset()))
         self.nothing = label(role="note")
         self.clear: QToolButton = button("Show all clips", "Drop words and filters")
         self.clear.clicked.connect(self._on_clear)
@@ -388,12 +377,12 @@ class ClipQueue(QWidget):  # type: ignore[misc]
     def set_clips(self, names: list[str], *, forget: bool = True) -> None:
         """List these clips, and find out how far they are."""
         self._session.worklist.set_clips(names, forget=forget)
-        self._session.note_facts()
+        self._session.update_worklist()
         self.show_now()
         self.reader.read()
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
-        """Say which keys do what the buttons do."""
+        """Show the keys in the tooltips."""
         self.previous.setToolTip(with_key("Previous clip of this list", keys.get("previous-clip")))
         self.next.setToolTip(with_key("Next clip of this list", keys.get("next-clip")))
 
@@ -417,29 +406,31 @@ class ClipQueue(QWidget):  # type: ignore[misc]
         """Show the list as it is."""
         work, clip = self._session.worklist, self._session.clip
         current = clip.name if clip else None
-        names, wish = work.names(current), work.wish
+        names, settings = work.names(current), work.settings
         self.clips.show_clips(names, work.facts, current)
-        self.clips.set_order(wish.sort, wish.falling)
+        self.clips.set_order(settings.sort, settings.falling)
         for which, n in work.counts().items():
             self.chips[which].setText(f"{CHIPS[which][0]} {n}")
-            self.chips[which].setChecked(which is wish.which)
-        said = [value_in_words(*f) for f in sorted(wish.facets, key=lambda f: (FACETS[f[0]], f[1]))]
-        self.narrowed.setText(f"Only {', '.join(said)}")
-        self._narrowed_row.setVisible(bool(said))
+            self.chips[which].setChecked(which is settings.which)
+        parts = [
+            value_in_words(*f) for f in sorted(settings.facets, key=lambda f: (FACETS[f[0]], f[1]))
+        ]
+        self.narrowed.setText(f"Only {', '.join(parts)}")
+        self._narrowed_row.setVisible(bool(parts))
         self.clips.setVisible(bool(names))
         self._nothing_row.setVisible(bool(work.facts) and not names)
-        self.nothing.setText(self._why_nothing(wish))
-        if self.find.text() != wish.text:
-            self.find.setText(wish.text)
+        self.nothing.setText(self._why_nothing(settings))
+        if self.find.text() != settings.text:
+            self.find.setText(settings.text)
         place = f"({names.index(current) + 1} of {len(names)})" if current in names else ""
         name = shortened(current or "", LONGEST)
         self.titled.emit(f"Clips  ·  {name}  {place}" if place else "Clips")
 
     @staticmethod
-    def _why_nothing(wish: WorkListSettings) -> str:
-        if wish.narrows:
+    def _why_nothing(settings: WorkListSettings) -> str:
+        if settings.narrows:
             return "No clip matches."
-        return NOTHING[wish.which]
+        return NOTHING[settings.which]
 
     def _fill_menu(self) -> None:
         work = self._session.worklist
@@ -450,7 +441,7 @@ class ClipQueue(QWidget):  # type: ignore[misc]
             for value in sorted(found, key=natural):
                 action = submenu.addAction(f"{value_in_words(facet, value)}  ({found[value]})")
                 action.setCheckable(True)
-                action.setChecked((facet, value) in work.wish.facets)
+                action.setChecked((facet, value) in work.settings.facets)
                 action.triggered.connect(lambda on, f=(facet, value): self._on_facet(f, on))
         self.menu.addSeparator()
         self.menu.addAction("Read the list anew").triggered.connect(lambda: self.reader.read())
@@ -458,15 +449,17 @@ class ClipQueue(QWidget):  # type: ignore[misc]
     # ---- requests -------------------------------------------------------------------------
 
     def _on_facet(self, facet: tuple[Facet, str], on: bool) -> None:
-        facets = self._session.worklist.wish.facets
-        self._session.worklist.ask(facets=facets | {facet} if on else facets - {facet})
+        facets = self._session.worklist.settings.facets
+        self._session.worklist.change(facets=facets | {facet} if on else facets - {facet})
 
     def _on_order(self, sort: Sort) -> None:
-        wish = self._session.worklist.wish
-        self._session.worklist.ask(sort=sort, falling=wish.sort is sort and not wish.falling)
+        settings = self._session.worklist.settings
+        self._session.worklist.change(
+            sort=sort, falling=settings.sort is sort and not settings.falling
+        )
 
     def _on_clear(self) -> None:
-        self._session.worklist.ask(which=Which.ALL, text="", facets=frozenset())
+        self._session.worklist.change(which=Which.ALL, text="", facets=frozenset())
 
     def _on_return(self) -> None:
         names = self._session.worklist.names()

@@ -44,7 +44,7 @@ class ListReader(QObject):  # type: ignore[misc]
         """Read everything anew; what is being read is dropped."""
         self.stop()
         session = self._session
-        cohort, rater, role = session.cohort, session.rater, session.role
+        cohort, rater, role = session.cohort, session.rater, session.access.role
         if cohort is None or not rater:
             return
         names = session.worklist.names() + tuple(session.worklist.facts)
@@ -67,7 +67,7 @@ class ListReader(QObject):  # type: ignore[misc]
                 if job.cancelled():
                     break
                 alike = None
-                # A clip that cannot be read says so in the list already.
+                # A clip that cannot be read shows that in the list already.
                 with suppress(StoreError, OSError):
                     if may_compare(cohort, name, rater, role):
                         alike = scores.of(cohort, name, waits)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy, QTabWidget, QVBoxLayout
 
-from napari_confseg.annotate.blinding import BlindedError
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.dataset.model import DatasetModel
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
@@ -270,13 +270,13 @@ class DatasetPanel(Panel):
 
     def _compare(self) -> None:
         """Compare, unless who reads blinded asks: the worst frames come with others' marks."""
-        if why := self.session.why_not_cohort():
+        if why := self.session.access.cohort_visibility().why():
             self.model.fail(BlindedError(why))
         else:
             self.run(self.model.compare)
 
     def _preview_consensus(self) -> None:
-        clip, standing = self.session.clip, self.session.standing
+        clip, standing = self.session.clip, self.session.access.visibility()
         if not standing.sees("consensus"):
             self.model.fail(BlindedError(standing.why()))
         elif clip is not None:

@@ -188,7 +188,7 @@ class ScriptedDemo:
         self, class_name: str, confidence: int, way: tuple[tuple[float, float], ...]
     ) -> None:
         height, width = self.session.planes[class_name].shape[1:]
-        self.annotate.palette_.rows[class_name].setFocus()
+        self.annotate.form.palette_.rows[class_name].setFocus()
         self.session.class_name = class_name
         self.session.confidence = confidence
         self.session.brush_size = max(6, width // 40)

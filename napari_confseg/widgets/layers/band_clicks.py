@@ -1,4 +1,4 @@
-"""The band tools on the canvas: two clicks, or one drag, with the band shown on the way."""
+"""Band tools on the canvas: two clicks or a drag, with a preview."""
 
 from __future__ import annotations
 
@@ -26,24 +26,15 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.annotate.tools.bands import Point
-    from napari_confseg.annotate.tools.toolkit import Toolkit
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A picture to lay over the layer.
+    """A picture to lay over the layer."""
 
-    Attributes
-    ----------
-    y, x : int
-        Its top-left pixel.
-    rgba : ndarray of float32 (h, w, 4)
-        Colours, 0..1.
-    """
-
-    y: int
-    x: int
-    rgba: NDArray[np.float32]
+    y: int  # its top pixel
+    x: int  # its left pixel
+    rgba: NDArray[np.float32]  # 0..1, float32 (h, w, 4)
 
 
 class PreviewOverlay(SceneOverlay):  # type: ignore[misc]
@@ -128,14 +119,12 @@ class BandClicks:
     Parameters
     ----------
     session : Session
-        What is annotated.
-    kit : Toolkit
-        Paints.
+        What is annotated; its toolkit paints.
     """
 
-    def __init__(self, session: Session, kit: Toolkit) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._kit = kit
+        self._marker = session.toolkit.marker
         self._first: Point | None = None
         self._latest: tuple[Point, bool] | None = None
         self._layer: weakref.ref[Any] | None = None
@@ -194,9 +183,9 @@ class BandClicks:
         first, tool = self._first, self._band_tool()
         self.drop()
         if first is not None and tool is Tool.B_LINE:
-            self._kit.b_line(first, second)
+            self._marker.b_line(first, second)
         elif first is not None and tool is Tool.PLEURA:
-            self._kit.pleura(first, second, straight=self._straight(otherwise))
+            self._marker.pleura(first, second, straight=self._straight(otherwise))
 
     def _aim(self, layer: Any, event: Any) -> None:
         """Show the band to the pointer; of many moves at once only the latest."""
@@ -211,7 +200,7 @@ class BandClicks:
         if layer is None or tool is None or self._first is None or self._latest is None:
             return
         (second, otherwise), self._latest = self._latest, None
-        band = self._kit.band(tool, self._first, second, straight=self._straight(otherwise))
+        band = self._marker.band(tool, self._first, second, straight=self._straight(otherwise))
         plane = session.planes[session.class_name][session.view().frame]
         color = session.classes[session.class_index()].color
         drawing = drawing_of(band, plane, merged(plane, band, session.merge), color)

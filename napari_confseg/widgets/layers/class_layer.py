@@ -1,4 +1,4 @@
-"""A class's layer: what a person does there becomes strokes and wishes of the session.
+"""The layer of one class: painting there becomes edits of the session.
 
 With ``layers`` and ``paint_events`` the place that touches napari's corners: a layer's own undo is
 replaced, and so is what its polygon and its fill do while another tool stands behind them.
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.annotate.tools.toolkit import Toolkit
     from napari_confseg.annotate.view import ViewState
     from napari_confseg.widgets.layers.band_clicks import BandClicks
 
@@ -40,7 +39,7 @@ def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
     item : sequence
         The event's atoms: masks within boxes, or (indices, values before, values after).
     data : ndarray of uint8 (T, Y, X)
-        The plane. napari tells of a polygon before it writes and of a drag after, so neither the
+        The plane. napari emits a polygon before it writes and of a drag after, so neither the
         values there are taken for those before nor for those after: the atoms know both.
     class_index : int
         Whose plane it is.
@@ -94,7 +93,7 @@ MODES: Final = {
     Tool.FILL: "fill",
     Tool.ERASE: "erase",
     Tool.EXCLUDE: "paint",
-    Tool.B_LINE: "fill",  # for its cross-hair: what a click fills is ours to say
+    Tool.B_LINE: "fill",  # for its cross-hair: what a click fills is ours to decide
     Tool.PLEURA: "fill",
     Tool.SMART_EDGE: "polygon",
 }
@@ -114,7 +113,6 @@ class View(Protocol):
     """What a class's layer needs of the view that it belongs to."""
 
     session: Session
-    kit: Toolkit
     clicks: BandClicks
     left_for_pan: Tool | None
     shown: ViewState | None
@@ -193,10 +191,10 @@ class ClassLayer:
     def _paint_polygon(self, layer: Labels, points: Sequence[Any], new_label: int) -> None:
         if self._session.view().tool is Tool.SMART_EDGE:
             corners = np.floor(np.asarray(points, float)[:, -2:])  # napari's lie half a pixel on
-            self._view.kit.snap([(float(y), float(x)) for y, x in corners])
+            self._session.toolkit.marker.snap([(float(y), float(x)) for y, x in corners])
             return
         Labels.paint_polygon(layer, points, new_label)
-        self._settle(layer)
+        self._finish_stroke(layer)
 
     def _fill(self, layer: Labels, *args: Any, **options: Any) -> None:
         if self._session.view().tool not in BAND_TOOLS:
@@ -211,14 +209,14 @@ class ClassLayer:
         for painted in patches_of(item, layer.data, index):
             final = ruled(painted, self._session.merge)
             _write(layer, painted, final)  # a polygon is not there yet
-            if not self._record(painted, final, value, tool):
+            if not self._commit(painted, final, value, tool):
                 final = painted.before
             if not np.array_equal(final, painted.after):
                 self._unsettled.append((painted, final))
         if self._unsettled:  # and again when napari has written, which may be after this
-            QTimer.singleShot(0, partial(self._settle, layer))
+            QTimer.singleShot(0, partial(self._finish_stroke, layer))
 
-    def _record(self, painted: Patch, final: NDArray[np.uint8], value: int, tool: Tool) -> bool:
+    def _commit(self, painted: Patch, final: NDArray[np.uint8], value: int, tool: Tool) -> bool:
         """Save what a stroke changed on one frame, also where it was dragged through several."""
         patch = patch_between(
             painted.class_index, painted.frame, painted.before, final, y=painted.y, x=painted.x
@@ -227,9 +225,9 @@ class ClassLayer:
             self._session.message = NOTHING_BY_RULE
             return True
         edit = Edit((patch,), value, tool.value, patch.class_index, patch.frame)
-        return self._session.record(edit) is not None
+        return self._session.commit(edit, painted=True) is not None
 
-    def _settle(self, layer: Labels) -> None:
+    def _finish_stroke(self, layer: Labels) -> None:
         """Bring the layer to what the rule or a refusal made of a stroke."""
         unsettled, self._unsettled = self._unsettled, []
         for painted, final in unsettled:
@@ -269,7 +267,7 @@ class ClassLayer:
             self._session.tool = Tool.EXCLUDE
         else:
             self._session.confidence = min(value, MAX_CONFIDENCE)
-        self._view.push_label()  # also where the wish stayed as it was: 100 and one more
+        self._view.push_label()  # also where the setting stayed as it was: 100 and one more
 
     def _on_brush_size(self, layer: Labels) -> None:
         if not self._view.pushing:

@@ -1,4 +1,4 @@
-"""Colours of planes: the class's colour, more opaque the surer the reader."""
+"""Colormaps of planes: the surer, the more opaque."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _table(color: str, threshold: int) -> dict[int | None, Any]:
 
 
 def faint(color: str, threshold: int = 1) -> DirectLabelColormap:
-    """Return a colormap with one faint tint for every confidence: lines over it tell which."""
+    """Return a colormap with one faint tint for every confidence: lines over it show which."""
     table: dict[int | None, Any] = dict(_table(color, threshold))
     tint = np.array([*rgb(color), FAINT], np.float32)
     table.update((v, tint) for v in list(table) if v not in (None, 0, EXCLUDED))

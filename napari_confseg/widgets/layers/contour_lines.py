@@ -1,4 +1,4 @@
-"""The layer of lines over one's own marks, where they are drawn as contours or hatching."""
+"""The layer of contours or hatching over one's own marks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
     from napari_confseg.annotate.view import ViewState
 
-NAME = "Levels of confidence"
+NAME = "Confidence contours"
 
 
 class ContourLines:
@@ -35,7 +35,7 @@ class ContourLines:
         self._data: ContourPlanes | None = None
 
     def push(self, state: ViewState, viewer: Any, axes: tuple[str, ...], scale: Any) -> None:
-        """Show what `state` says; add or remove the layer if need be."""
+        """Show `state`; add or remove the layer if need be."""
         if state.style is Style.FILL or not self._session.planes:
             self.remove(viewer)
             return

@@ -1,4 +1,4 @@
-"""Plays the clip at its true rate."""
+"""Playing of the clip at its true rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Player(QObject):  # type: ignore[misc]
-    """Moves the session's frame by the clock while the session says that it plays.
+    """Moves the session's frame by the clock while the session is set to play.
 
     Frames come from the time that has passed, so a screen too slow for the clip drops frames and
     keeps the rate.

@@ -15,7 +15,7 @@ from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
 
 from napari_confseg.agreement.maps import MAPS
 from napari_confseg.annotate.hatch import HatchedPlanes
-from napari_confseg.annotate.links import Links, telling
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.review.planes import (
     MapOfAgreement,
     OutlinedEvent,
@@ -78,7 +78,7 @@ class ReviewLayers:
             (review.changed, self.sync),
             (review.session.events.class_name, self.sync),
             (review.focused, self.zoom_to),
-            failed=telling(review.session),
+            failed=to_message(review.session),
         )
         self._viewer.layers.events.removed.connect(self._on_removed)
         self.sync()

@@ -1,4 +1,4 @@
-"""The sector under correction, on the canvas: its outline, and handles to drag."""
+"""The sector under correction on the canvas: outline and handles."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _STILL: Final = 1e-3  # pixels: less is rounding
 
 
 class SectorHandles:
-    """Shows an editor's proposal as two napari layers, and tells it what is dragged.
+    """Shows an editor's proposal as two napari layers, and passes drags on to it.
 
     Parameters
     ----------
     editor : SectorEditor
-        Says what to show.
+        Has what to show.
     session : Session
         Whose clip it is.
     viewer : napari.Viewer
@@ -161,7 +161,7 @@ class SectorHandles:
             self._update()
 
     def _while_dragged(self, _layer: Any, event: Any) -> Iterator[None]:
-        """Let the outline follow the hand; napari itself tells of a drag when it is over."""
+        """Let the outline follow the hand; napari itself emits a drag when it is over."""
         yield
         while event.type == "mouse_move":
             self._on_data()

@@ -1,4 +1,4 @@
-"""The session shown as napari layers, and painting there told to the session.
+"""The session as napari layers.
 
 Pushes the differences between two view states to napari. With ``class_layer``, ``paint_events`` and
 ``preview`` it is the one place that touches napari's corners: the private atoms of paint events, a
@@ -15,8 +15,7 @@ from napari.layers import Image, Labels
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
-from napari_confseg.annotate.links import Links, telling
-from napari_confseg.annotate.tools.toolkit import Toolkit
+from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.layers.band_clicks import BandClicks
@@ -47,8 +46,7 @@ class SessionLayers:
 
     def __init__(self, session: Session, viewer: Any) -> None:
         self.session = session
-        self.kit = Toolkit(session)
-        self.clicks = BandClicks(session, self.kit)
+        self.clicks = BandClicks(session)
         self.left_for_pan: Tool | None = None
         # Weakly: whoever keeps this must not keep a closed window alive.
         self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
@@ -62,11 +60,11 @@ class SessionLayers:
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
             (session.events, self.push),
-            (session.planes_changed, self._on_planes_changed),
-            (session.progress_changed, self._lines.refresh),  # a stroke has ended
-            failed=telling(session),
+            (session.editor.planes_changed, self._on_planes_changed),
+            (session.editor.progress_changed, self._lines.refresh),  # a stroke has ended
+            failed=to_message(session),
         )
-        session.refuse_undo_while(self.stroking)
+        session.editor.refuse_undo_while(self.stroking)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.layers.events.removed.connect(self._on_removed)

@@ -91,7 +91,7 @@ class ClipsDue(QWidget):  # type: ignore[misc]
         cohort = session.cohort
         if cohort is None or self._job.busy:
             return
-        if why := session.why_not_cohort():
+        if why := session.access.cohort_visibility().why():
             session.message = why
             return
         session.flush(2)  # what was decided just now counts

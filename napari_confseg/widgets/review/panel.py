@@ -183,7 +183,7 @@ class ReviewPanel(Panel):
         self.canvas.show_state(state)
         self.queue.show_state(state, session.classes)
         self.clips.show_due()
-        self.verdicts.show_state(state, can_undo=session.can_undo)
+        self.verdicts.show_state(state, can_undo=session.editor.can_undo)
         if self.isVisible() and session.cohort is not self._bound:
             self._bound = session.cohort
             self._bind_keys()

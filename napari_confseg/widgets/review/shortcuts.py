@@ -9,9 +9,8 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_confseg.annotate.links import links_of
-from napari_confseg.annotate.preferences import Preferences
-from napari_confseg.annotate.review.actions import GROUP
-from napari_confseg.widgets.annotate.shortcuts import bindings
+from napari_confseg.annotate.shortcuts import REVIEW
+from napari_confseg.widgets.annotate.shortcuts import assigned_bindings
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 def review_bindings(review: Review) -> list[Binding]:
     """Return every action of the panel with the key it gets beside all others."""
-    made = bindings(review.session, Preferences.load().keys, review=review)
-    return [b for b in made if b.group == GROUP]
+    made = assigned_bindings(review.session, review=review)
+    return [b for b in made if b.group == REVIEW]
 
 
 class ReviewKeys(QObject):  # type: ignore[misc]

@@ -124,7 +124,7 @@ class TrainPanel(Panel):
             (session.events.confidence, self._on_confidence),
             (session.events.model_threshold, self._on_threshold),
             (session.events.model_opacity, self._on_opacity),
-            (session.progress_changed, self._on_reviewed),
+            (session.editor.progress_changed, self._on_reviewed),
         ]
 
     def let_go(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.annotate.blinding import Role
+from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review import model
@@ -396,12 +396,12 @@ def test_who_reads_blinded_sees_nobody_until_a_reviewer(cohort: Cohort) -> None:
     session = review.session
     assert review.state.raters == ()
     assert "read blinded" in review.state.reason
-    assert "read blinded" in session.why_not_cohort()
+    assert "read blinded" in session.access.cohort_visibility().why()
     session.choose_role(Role.REVIEWER)
     finish(review)
     assert [r.name for r in review.state.raters] == ["ada", "bo"]
     assert len(review.state.items) == 2
-    assert session.why_not_cohort() == ""
+    assert session.access.cohort_visibility().why() == ""
     review.close()
     session.close_clip()
 

@@ -55,7 +55,7 @@ def session(cohort: Cohort) -> Iterator[Session]:
 
 @pytest.fixture
 def kit(session: Session) -> Toolkit:
-    return Toolkit(session)
+    return session.toolkit
 
 
 BOX = (30, 40, 40, 52)
@@ -85,7 +85,7 @@ def test_a_b_line_is_the_band_of_the_pure_function(session: Session, kit: Toolki
     paint(session, (20, 40, 70, 44), confidence=EXCLUDED)
     before = planes(session)
     beams = Beams.of(session.clip.meta, session.clip.shape)  # type: ignore[union-attr]
-    stroke = kit.b_line((20, 46), (20, 54))
+    stroke = kit.marker.b_line((20, 46), (20, 54))
     assert stroke is not None
     assert (stroke.tool, stroke.confidence, stroke.frame) == ("b-line", 60, 0)
     band = b_line_band(beams, (20, 46), (20, 54), width=3.0, confidence=60)
@@ -96,10 +96,10 @@ def test_a_b_line_is_the_band_of_the_pure_function(session: Session, kit: Toolki
 
 def test_widths_are_in_millimetres_where_they_are_known(session: Session, kit: Toolkit) -> None:
     session.band_widths = session.band_widths.changed("b-line", "mm", 8).changed("b-line", "px", 5)
-    kit.b_line((20, 50), (20, 50))
+    kit.marker.b_line((20, 50), (20, 50))
     row = session.planes["b-line"][0][21]
     session.open_clip("plain")
-    kit.b_line((20, 50), (20, 50))
+    kit.marker.b_line((20, 50), (20, 50))
     assert (session.planes["b-line"][0] > 0).sum(axis=1).max() == 5
     assert 13 <= (row > 0).sum() <= 18  # 8 mm of half a millimetre a pixel
     with pytest.raises(ValueError, match="above 0 mm"):
@@ -108,27 +108,31 @@ def test_widths_are_in_millimetres_where_they_are_known(session: Session, kit: T
 
 def test_the_pleura_tool_follows_the_picture_unless_told(session: Session, kit: Toolkit) -> None:
     session.class_name = "pleura"
-    beams, ends = kit.beams, ((26, 36), (26, 64))
-    for straight, picture in ((False, kit.picture), (True, None)):
-        kit.pleura(*ends, straight=straight)
+    beams, ends = kit.marker.beams, ((26, 36), (26, 64))
+    for straight, picture in ((False, kit.marker.picture), (True, None)):
+        kit.marker.pleura(*ends, straight=straight)
         band = pleura_band(beams, *ends, width=1.5, confidence=60, frame=picture)
         assert np.array_equal(session.planes["pleura"][0], band)
         session.undo()
     session.follow_bright = False
-    kit.pleura(*ends)
+    kit.marker.pleura(*ends)
     assert np.array_equal(session.planes["pleura"][0], band)
     check_one_edit(session, np.zeros_like(planes(session)))
 
 
 def test_a_smart_edge_is_the_snapped_polygon(session: Session, kit: Toolkit) -> None:
     corners = [(30, 35), (30, 60), (52, 60), (52, 35)]
-    assert kit.snap(corners[:2]) is None
+    assert kit.marker.snap(corners[:2]) is None
     assert "3 corners" in session.message
-    stroke = kit.snap(corners)
+    stroke = kit.marker.snap(corners)
     assert stroke is not None
     assert stroke.tool == "smart-edge"
     expected = snapped(
-        kit.picture, region_of(corners, SHAPE), band=3.0, confidence=60, inside=kit.beams.inside
+        kit.marker.picture,
+        region_of(corners, SHAPE),
+        band=3.0,
+        confidence=60,
+        inside=kit.marker.beams.inside,
     )
     assert np.array_equal(session.planes["b-line"][0], expected)
     check_one_edit(session, np.zeros_like(planes(session)))
@@ -143,7 +147,7 @@ def test_propagation_is_what_the_pure_function_carries(session: Session, kit: To
     assert stroke is not None
     assert (stroke.tool, stroke.confidence, stroke.frame) == ("propagate", 90, 2)
     assert stroke.planes == ((3, 2), (4, 2), (5, 2))
-    steps = carried(frames, {2: before[2, 2]}, 2, steps=3, inside=kit.beams.inside)
+    steps = carried(frames, {2: before[2, 2]}, 2, steps=3, inside=kit.marker.beams.inside)
     for step in steps:
         assert np.array_equal(session.planes["b-line"][step.frame], step.proposals[2])
     assert session.status[:, 2].tolist() == [0, 0, 1, 1, 1, 1, 0, 0]
@@ -189,7 +193,7 @@ def test_interpolation_fills_the_gap_and_refines_it(session: Session, kit: Toolk
     assert stroke is not None
     assert (stroke.tool, stroke.confidence, stroke.frame) == ("interpolate", 90, 4)
     first, last = before[2, 1], before[2, 6]
-    proposals = between(first, last, 5, inside=kit.beams.inside)
+    proposals = between(first, last, 5, inside=kit.marker.beams.inside)
     for t, proposal in enumerate(proposals, 2):
         assert np.array_equal(session.planes["b-line"][t], proposal)
     assert session.planes["b-line"][3].max() < 90  # lower confidence halfway
@@ -200,7 +204,7 @@ def test_interpolation_fills_the_gap_and_refines_it(session: Session, kit: Toolk
     paint(session, (0, 0, 80, 100), confidence=0)
     paint(session, (50, 50, 60, 60), confidence=80)
     kit.interpolate()
-    (expected,) = between(first, session.planes["b-line"][3], 2, inside=kit.beams.inside)
+    (expected,) = between(first, session.planes["b-line"][3], 2, inside=kit.marker.beams.inside)
     assert np.array_equal(session.planes["b-line"][2], expected)
 
 
@@ -251,7 +255,7 @@ def test_keeping_to_the_sector(session: Session, kit: Toolkit) -> None:
     stroke = kit.clip_to_sector()
     assert stroke is not None
     assert (stroke.tool, stroke.confidence) == ("clip-to-sector", 0)
-    inside, now = kit.beams.inside, planes(session)
+    inside, now = kit.marker.beams.inside, planes(session)
     for t in (1, 4):
         outside = ~inside & (before[2, t] != EXCLUDED)
         assert not now[2, t][outside].any()
@@ -272,16 +276,16 @@ def test_the_merge_rule_holds_for_every_tool(session: Session, kit: Toolkit, rul
     paint(session, (30, 40, 60, 70), confidence=90)
     kit.copy()
     session.frame, session.merge = 1, rule
-    tool_actions: list[tuple[Callable[[], object], np.ndarray]] = [
+    actions: list[tuple[Callable[[], object], np.ndarray]] = [
         (kit.paste, session.planes["b-line"][0].copy()),
         (
-            lambda: kit.b_line((20, 46), (20, 54)),
-            kit.band(Tool.B_LINE, (20, 46), (20, 54), straight=True),
+            lambda: kit.marker.b_line((20, 46), (20, 54)),
+            kit.marker.band(Tool.B_LINE, (20, 46), (20, 54), straight=True),
         ),
     ]
-    for tool_action, proposal in tool_actions:
+    for action, proposal in actions:
         before = session.planes["b-line"][1].copy()
-        tool_action()
+        action()
         assert np.array_equal(session.planes["b-line"][1], merged(before, proposal, rule))
     session.frame = 0
     before = session.planes["b-line"][1].copy()
@@ -290,7 +294,7 @@ def test_the_merge_rule_holds_for_every_tool(session: Session, kit: Toolkit, rul
         {2: session.planes["b-line"][0]},
         0,
         steps=1,  # type: ignore[union-attr]
-        inside=kit.beams.inside,
+        inside=kit.marker.beams.inside,
     )
     kit.propagate()
     assert np.array_equal(session.planes["b-line"][1], merged(before, step.proposals[2], rule))
@@ -303,17 +307,17 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
     session.locked = frozenset({"b-line"})
     assert session.view().tool is Tool.PAN
     before = planes(session)
-    for tool_action in (
+    for action in (
         kit.paste,
         kit.propagate,
         kit.interpolate,
         kit.clip_to_sector,
-        lambda: kit.b_line((20, 46), (20, 54)),
-        lambda: kit.snap([(30, 35), (30, 60), (52, 60)]),
+        lambda: kit.marker.b_line((20, 46), (20, 54)),
+        lambda: kit.marker.snap([(30, 35), (30, 60), (52, 60)]),
         lambda: paint(session, (0, 0, 5, 5)),
     ):
         session.message = ""
-        assert tool_action() is None
+        assert action() is None
         assert "locked" in session.message
     assert np.array_equal(planes(session), before)
     assert kit.copy()  # looking is free
@@ -337,18 +341,18 @@ def test_what_is_impossible_says_why(session: Session, kit: Toolkit, cohort: Coh
     assert session.message == kit.why_not(ToolAction.PROPAGATE, 1) == "This is the last frame."
     assert not session.playing
     assert kit.why_not(ToolAction.PROPAGATE, -1) == kit.why_not(ToolAction.PROPAGATE) == ""
-    assert kit.b_line((0, 0), (0, 0)) is None
+    assert kit.marker.b_line((0, 0), (0, 0)) is None
     assert "outside the sector" in session.message
     other = Session()
     other.open_cohort(cohort.location)
     other.choose_reader("Dr. Ada")
     other.open_clip("sliding")
     other.class_name, other.frame = "b-line", N - 1
-    theirs = Toolkit(other)
-    for tool_action in (theirs.propagate, theirs.paste, theirs.clip_to_sector):
-        assert tool_action() is None
+    theirs = other.toolkit
+    for action in (theirs.propagate, theirs.paste, theirs.clip_to_sector):
+        assert action() is None
         assert other.message == "This clip is read-only here."
-    assert theirs.b_line((20, 46), (20, 54)) is None
+    assert theirs.marker.b_line((20, 46), (20, 54)) is None
     other.close_clip()
     assert theirs.why_not(ToolAction.COPY) == "Open a clip first."
 
@@ -392,11 +396,11 @@ def test_filled_planes_are_known_from_the_record(session: Session, kit: Toolkit)
 
 
 def test_taking_a_band_tool_takes_its_class(session: Session, kit: Toolkit) -> None:
-    kit.take(Tool.PLEURA)
+    kit.marker.take(Tool.PLEURA)
     assert (session.tool, session.class_name) == (Tool.PLEURA, "pleura")
     session.class_name = "a-line"  # and another one, if one likes
     assert session.view().tool is Tool.PLEURA
-    kit.take(Tool.SMART_EDGE)
+    kit.marker.take(Tool.SMART_EDGE)
     assert session.class_name == "a-line"
 
 

@@ -27,7 +27,6 @@ from napari_confseg.annotate.tools.marking import SNAP_REACH
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of, snapped
-from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.readouts import Beams
 from napari_confseg.store import DEFAULT_CLASSES, Cohort, Sector
 from tests.annotate.edits import paint
@@ -137,7 +136,7 @@ class Sitting(RuleBasedStateMachine):
         self.session.choose_reader("Ada")
         self.session.open_clip("clip-1")
         self.session.show_rater("run-1")
-        self.kit = Toolkit(self.session)
+        self.toolkit = self.session.toolkit
         self.copied: dict[int, np.ndarray] = {}
         self.session.class_name = self.session.classes[0].name
         self.brush((8, 8), (15, 18), 80)  # something to carry on
@@ -239,7 +238,7 @@ class Sitting(RuleBasedStateMachine):
             )
         name = "b-line" if b_line else "pleura"
         expected = self._open(c) and self._merge(name, {(c, t): made})
-        assert (getattr(self.kit, name.replace("-", "_"))(a, b) is not None) == expected
+        assert (getattr(self.toolkit.marker, name.replace("-", "_"))(a, b) is not None) == expected
 
     @rule(corners=st.lists(points, min_size=3, max_size=5, unique=True))
     def smart_edge(self, corners: list[tuple[int, int]]) -> None:
@@ -252,7 +251,7 @@ class Sitting(RuleBasedStateMachine):
             inside=self.beams.inside,
         )
         expected = self._open(c) and self._merge("smart-edge", {(c, t): made})
-        assert (self.kit.snap(corners) is not None) == expected
+        assert (self.toolkit.marker.snap(corners) is not None) == expected
 
     def _go_to_marks(self, pick: int) -> None:
         """Most places are empty: tools that need marks begin where there are some."""
@@ -277,7 +276,7 @@ class Sitting(RuleBasedStateMachine):
             ):
                 proposals |= {(c, step.frame): p for c, p in step.proposals.items()}
         expected = self._merge("propagate", proposals)
-        assert (self.kit.propagate(steps, direction) is not None) == expected
+        assert (self.toolkit.propagate(steps, direction) is not None) == expected
 
     @rule(pick=st.integers(0, 99), direction=st.sampled_from([1, -1]))
     def propagate_over_a_reviewed_frame(self, pick: int, direction: int) -> None:
@@ -303,7 +302,7 @@ class Sitting(RuleBasedStateMachine):
                 made = between(first[a], first[b], b - a, inside=self.beams.inside)
                 proposals |= {(c, a + 1 + k): p for k, p in enumerate(made)}
         expected = self._merge("interpolate", proposals)
-        assert (self.kit.interpolate() is not None) == expected
+        assert (self.toolkit.interpolate() is not None) == expected
 
     @rule(pick=st.integers(0, 99))
     def copy(self, pick: int) -> None:
@@ -315,7 +314,7 @@ class Sitting(RuleBasedStateMachine):
             for p in [self.model.planes[c, t]]
         }
         found = {c: p for c, p in found.items() if p.any()}
-        assert self.kit.copy() == bool(found)
+        assert self.toolkit.copy() == bool(found)
         self.copied = found or self.copied
 
     @rule()
@@ -323,7 +322,7 @@ class Sitting(RuleBasedStateMachine):
         t = self.session.frame
         made = {(c, t): p for c, p in self.copied.items() if self._open(c)}
         expected = self._merge("paste", made)
-        assert (self.kit.paste() is not None) == expected
+        assert (self.toolkit.paste() is not None) == expected
 
     @rule()
     def clip_to_sector(self) -> None:
@@ -333,7 +332,7 @@ class Sitting(RuleBasedStateMachine):
                 if self._open(c) and (t == self.session.frame or self.model.status[t, c] != 2):
                     after[c, t][~self.beams.inside & (after[c, t] != 255)] = 0
         expected = self.model.edit("clip-to-sector", after)
-        assert (self.kit.clip_to_sector() is not None) == expected
+        assert (self.toolkit.clip_to_sector() is not None) == expected
 
     @rule(threshold=st.integers(1, 100))
     def accept(self, threshold: int) -> None:

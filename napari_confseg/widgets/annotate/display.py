@@ -1,0 +1,242 @@
+"""The session shown in the widgets of the Annotate panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_confseg.annotate.frames import rate
+from napari_confseg.annotate.preferences import Preferences
+from napari_confseg.annotate.review_progress import painted
+from napari_confseg.annotate.save_state import describe
+from napari_confseg.store import Status
+from napari_confseg.widgets.common.theme import CHOSEN, GOOD
+
+if TYPE_CHECKING:
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.widgets.annotate.form import AnnotateForm
+
+LOW: Final = 760
+"""Pixels of height beneath which the list of clips folds once a clip is open."""
+
+
+class SessionDisplay:
+    """Shows each change of a session in a form; decides nothing and asks for nothing.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    form : AnnotateForm
+        Where.
+    """
+
+    def __init__(self, session: Session, form: AnnotateForm) -> None:
+        self._session = session
+        self._form = form
+
+    def links(self) -> list[tuple[Any, Any]]:
+        """Return which signal of the session is to call which method here."""
+        session, events, form = self._session, self._session.events, self._form
+        return [
+            (events.clip, self._on_clip),
+            (events.rater, self._on_rater),
+            (events.class_name, self._on_class),
+            (events.confidence, form.dial.set_value),
+            (events.tool, self._on_tool),
+            (events.brush_size, form.tools.size.set_value),
+            (events.opacity, self.show_view),
+            (events.threshold, self.show_view),
+            (events.hidden, self.show_view),
+            (events.marks_shown, self.show_view),
+            (events.solo, self.show_view),
+            (events.locked, self.show_view),
+            (events.frame, self.show_frame),
+            (events.playing, self._on_playing),
+            (events.overlays, self.show_overlays),
+            (events.save_state, self._on_save_state),
+            (session.clip_notes.changed, self._on_notes),
+            (session.access.changed, self.show_overlays),
+            (session.editor.progress_changed, self._on_progress),
+        ]
+
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        form = self._form
+        text, ground = theme.text.as_hex(), theme.foreground.as_hex()
+        self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
+        form.save_state.set_theme(theme.type, self._icon)
+        form.transport.strip.set_colors(text, ground, GOOD[theme.type])
+        form.queue.set_colors(GOOD[theme.type], ground, self._icon)
+        form.readouts.set_colors(text, ground)
+        self._show_all()
+
+    def show_cohort(self) -> None:
+        """Show the cohort that is open, or the page to start from."""
+        form = self._form
+        cohort = self._session.cohort
+        form.pages.setCurrentIndex(0 if cohort is None else 1)
+        recent = Preferences.load().recent
+        form.start.set_recent(recent)
+        form.bar.set_recent(recent)
+        if cohort is not None:
+            form.bar.set_cohort(cohort.meta.name, cohort.location)
+            form.transport.strip.set_classes([c.color for c in cohort.meta.classes])
+            form.readouts.set_colors(self._theme.text.as_hex(), self._theme.foreground.as_hex())
+        self.show_clips()
+        self._show_all()
+
+    def show_keys(self, keys: dict[str, str]) -> None:
+        """Name the keys, by the id of the action, wherever they are shown."""
+        form = self._form
+        for part in (
+            form.transport,
+            form.tools,
+            form.options,
+            form.fill,
+            form.save_state,
+            form.queue,
+        ):
+            part.set_keys(keys)
+        cohort = self._session.cohort
+        if cohort is not None:
+            classes, anchors = cohort.meta.classes, cohort.meta.anchors
+            form.palette_.set_classes(classes, {c.name: keys[f"class.{c.name}"] for c in classes})
+            form.dial.set_anchors(
+                anchors, {a.value: keys[f"confidence.{a.value}"] for a in anchors}
+            )
+            self._show_all()
+
+    def show_clips(self) -> None:
+        """Show the cohort's clips, or the offer to import some."""
+        form = self._form
+        cohort = self._session.cohort
+        names = cohort.clips() if cohort else []
+        form.queue.set_clips(names)
+        for widget, on in (
+            (form.queue, names),
+            (form.no_clips, not names),
+            (form.import_, not names),
+        ):
+            widget.setVisible(bool(on))
+
+    def _on_clip(self, *_: object) -> None:
+        form = self._form
+        if self._session.clip is not None and form.height() < LOW:
+            form.clips_section.open(False)  # its header names the clip; painting needs the room
+        self._show_all()
+
+    def _show_all(self) -> None:
+        session, form = self._session, self._form
+        for section in form.work_sections:
+            section.setVisible(session.clip is not None)
+        self._on_rater()
+        self._on_class()
+        form.dial.set_value(session.confidence)
+        form.tools.size.set_value(session.brush_size)
+        self._on_tool()
+        self.show_view()
+        self._on_progress()
+        self.show_overlays()
+        self._on_playing(session.playing)
+        self._on_save_state()
+        form.save_state.setVisible(session.cohort is not None)
+
+    def _on_rater(self, *_: object) -> None:
+        form = self._form
+        adjudicator = self._session.adjudicator
+        name = f"{adjudicator}, adjudicating" if adjudicator else Preferences.load().reader
+        form.bar.set_reader(name or self._session.rater)
+
+    def _on_class(self, *_: object) -> None:
+        session, form = self._session, self._form
+        color = next((c.color for c in session.classes if c.name == session.class_name), "#888888")
+        form.palette_.set_chosen(session.class_name)
+        form.dial.bar.set_colors(color, self._theme.text.as_hex(), self._theme.foreground.as_hex())
+        form.usage.set_colors(color, self._theme.secondary.as_hex())
+        self.show_frame()
+        self._show_accept()
+
+    def _on_tool(self, *_: object) -> None:
+        form = self._form
+        tool = self._session.view().tool
+        form.tools.set_tool(tool)
+        form.tools.set_icons(self._icon, self._chosen)
+        form.tools_section.header.setText(f"Tool  ·  {form.tools.name_of(tool)}")
+
+    def show_view(self, *_: object) -> None:
+        """Show what is visible, and how."""
+        session, form = self._session, self._form
+        form.opacity.set_value(round(100 * session.opacity))
+        low = session.threshold <= 1
+        form.threshold.set_value(session.threshold, "all" if low else f"{session.threshold} %")
+        everything = frozenset(c.name for c in session.classes)
+        form.palette_.set_hidden(everything - session.view().visible, self._icon)
+        form.palette_.set_locked(session.locked, self._icon)
+        self._on_tool()
+
+    def show_frame(self, *_: object) -> None:
+        """Show which frame is on show, and whether it is reviewed."""
+        session, form = self._session, self._form
+        if session.clip is None:
+            return
+        frame = session.view().frame
+        now = session.status[frame] == Status.REVIEWED
+        index = session.class_index()
+        times = session.clip.meta.frame_times
+        form.transport.set_place(frame, len(session.status), rate(times))
+        form.transport.set_reviewed(bool(now.all()), bool(now[index]), session.classes[index].label)
+        form.transport.set_icons(self._icon, self._chosen)
+
+    def _on_playing(self, playing: bool, *_: object) -> None:
+        form = self._form
+        form.transport.set_playing(playing)
+        form.transport.set_icons(self._icon, self._chosen)
+
+    def _on_progress(self) -> None:
+        session, form = self._session, self._form
+        if session.clip is None:
+            return
+        names = [c.name for c in session.classes]
+        strokes = dict.fromkeys(names, 0)
+        for stroke in painted(session.strokes):
+            strokes[names[stroke.class_index]] += 1
+        frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
+        form.palette_.set_counts(frames, strokes)
+        form.transport.strip.set_progress(session.status, session.marked)
+        form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
+        self.show_frame()
+        self._on_notes()
+
+    def _on_notes(self, *_: object) -> None:
+        form = self._form
+        if form.others.why_hidden != self._session.access.visibility().why():
+            self.show_overlays()
+
+    def show_overlays(self, *_: object) -> None:
+        """Show who else marked the clip, and who of them is shown."""
+        session, form = self._session, self._form
+        if session.clip is None:
+            return
+        shown = [o.name for o in session.overlays]
+        others = session.access.others(session.clip, session.rater)
+        why_hidden = session.access.visibility().why()
+        form.others.set_raters(others, shown, self._icon, why_hidden)
+        self._show_accept()
+
+    def _show_accept(self) -> None:
+        session, form = self._session, self._form
+        if session.clip is not None:
+            spec = session.classes[session.class_index()]
+            form.others.set_accept(
+                f"Take what this reader marked as {spec.label} on this frame as mine, "
+                f"at {session.confidence} %. Undo takes it back.",
+                session.writable,
+            )
+
+    def _on_save_state(self, *_: object) -> None:
+        session, form = self._session, self._form
+        form.save_state.set_description(describe(session.save_state))
+        form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
+        form.tools.set_writable(session.writable)
+        form.transport.set_writable(session.writable)
+        self._on_tool()

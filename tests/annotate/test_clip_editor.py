@@ -1,0 +1,96 @@
+"""Planes and edits of one clip, without a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_confseg.annotate.clip_editor import ClipEditor
+from napari_confseg.annotate.patches import patch_between
+from napari_confseg.store import Edit, RaterWriter, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_confseg.store import Cohort
+
+
+@pytest.fixture
+def editor(cohort: Cohort) -> Iterator[ClipEditor]:
+    made = ClipEditor()
+    made.open(RaterWriter.open(cohort, "clip-1", "ada"), cohort.meta.classes)
+    yield made
+    made.close()
+
+
+def box(editor: ClipEditor, frame: int = 1) -> Edit:
+    before = editor.plane(2, frame)
+    after = before.copy()
+    after[2:5, 3:6] = 70
+    patch = patch_between(2, frame, before, after)
+    assert patch is not None
+    return Edit((patch,), 70, "brush", 2, frame)
+
+
+def heard(editor: ClipEditor) -> list[str]:
+    names: list[str] = []
+    for name in ("replayed", "planes_changed", "progress_changed", "edited", "refused"):
+        getattr(editor, name).connect(lambda *_, n=name: names.append(n), check_nargs=False)
+    return names
+
+
+def test_a_closed_editor_has_no_planes_and_refuses(cohort: Cohort) -> None:
+    editor = ClipEditor()
+    names = heard(editor)
+    assert not editor.is_open
+    assert (editor.planes, editor.strokes, editor.save_state) == ({}, [], None)
+    assert (editor.status.shape, editor.marked.shape) == ((0, 0), (0, 0))
+    assert (editor.writable, editor.can_undo, editor.can_redo) == (False, False, False)
+    assert editor.commit(Edit((), 0, "brush", 0, 0)) is None
+    assert editor.mark_reviewed(0) is None
+    assert editor.undo() is None
+    assert editor.flush()
+    editor.close()
+    assert names == ["refused", "refused"]
+
+
+def test_commit_undo_and_redo_change_planes_and_tell(editor: ClipEditor) -> None:
+    names = heard(editor)
+    stroke = editor.commit(box(editor))
+    assert editor.strokes == [stroke]
+    assert editor.status[1, 2] == Status.IN_PROGRESS
+    assert editor.marked[1, 2]
+    assert names == ["progress_changed", "edited", "planes_changed"]
+    names.clear()
+    assert editor.undo() is not None
+    assert not editor.planes["b-line"].any()
+    assert names == ["replayed", "planes_changed", "progress_changed", "edited"]
+    assert editor.can_redo
+    editor.redo()
+    assert (editor.planes["b-line"][1, 2:5, 3:6] == 70).all()
+
+
+def test_an_edit_painted_already_is_saved_or_taken_back(editor: ClipEditor) -> None:
+    edit = box(editor)
+    edit.patches[0].apply(editor.plane(2, 1))
+    names = heard(editor)
+    assert editor.commit(edit, painted=True, locked={"b-line"}) is None
+    assert not editor.planes["b-line"].any()
+    assert names == ["planes_changed", "refused"]
+    edit.patches[0].apply(editor.plane(2, 1))
+    assert editor.commit(edit, painted=True, locked={"pleura"}) is not None
+    assert editor.planes["b-line"].any()
+    assert "planes_changed" not in names[2:]  # the view has it already
+
+
+def test_reopening_finds_planes_status_and_marks(editor: ClipEditor, cohort: Cohort) -> None:
+    editor.commit(box(editor))
+    editor.mark_reviewed(3, 5)
+    before = editor.planes["b-line"].copy(), editor.status.copy(), editor.marked.copy()
+    editor.close()
+    assert not editor.is_open
+    editor.open(RaterWriter.open(cohort, "clip-1", "ada"), cohort.meta.classes)
+    after = editor.planes["b-line"], editor.status, editor.marked
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
