@@ -156,7 +156,7 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
 
 
 def measure_ahead(plan: Plan, steps: int) -> dict[str, float]:
-    """Return step and floor as in a fit: what is not on the floor may be done ahead by a thread.
+    """Return step and floor, with batches that a thread gathers ahead.
 
     The two take turns, so that whatever else runs touches both alike. Processor time counts the
     thread's, too.

@@ -100,7 +100,9 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     report.started(**facts(plan, at.step))
     begun, saved_at = at.step, time.monotonic()
-    with Prefetch(partial(gather, plan), at.step, config.steps) as batches:
+    # A GPU has its own time to augment, and no memory to give to batches that wait.
+    ahead = gather if device.type == "cuda" else draw_batch
+    with Prefetch(partial(ahead, plan), at.step, config.steps) as batches:
         while True:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
             rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
@@ -129,7 +131,9 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
                 break
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            batch = draw_batch(plan, at.step, batches.take())
+            taken = batches.take()
+            batch = taken if isinstance(taken, Batch) else draw_batch(plan, at.step, taken)
+            torch.manual_seed(step_seed(config.seed, at.step))  # dropout draws numbers itself
             loss = learn_from(batch, model, plan, optimizer, scaler, others)
             at.step += 1
             follow(average, network, at.step)
@@ -211,14 +215,17 @@ def draw_batch(plan: Plan, step: int, gathered: tuple[Tensor, ...] | None = None
         From :func:`gather`, if that has been done already.
     """
     config = plan.config
-    mixed = (config.seed * 1_000_003 + step) % 2**63
-    torch.manual_seed(mixed)  # for a network that draws numbers itself, e.g. dropout
-    generator = torch.Generator(plan.device).manual_seed(mixed)
+    generator = torch.Generator(plan.device).manual_seed(step_seed(config.seed, step))
     drawn = gathered or gather(plan, step)
     frames, planes, reviewed, rater = (t.to(plan.device, non_blocking=True) for t in drawn)
     images, planes = augment(frames, planes, generator)
     target, weight = make_targets(config.method, planes, reviewed, generator)
     return Batch(images.contiguous(memory_format=torch.channels_last), target, weight, rater)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return what all chance of a step begins with."""
+    return (seed * 1_000_003 + step) % 2**63
 
 
 def batch_rows(n: int, step: int, batch: int, seed: int) -> Tensor:

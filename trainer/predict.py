@@ -208,8 +208,12 @@ class Ensemble:
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """Return mean share, doubt and unseen in percent, each ``uint8 (T, C, Y, X)``.
 
-        Doubt and unseen are the probabilities' own, however these are written.
+        Doubt and unseen are the probabilities' own, however these are written. Of one frame
+        (Y, X), each ``uint8 (C, Y, X)``.
         """
+        check_frames(frames)
+        if frames.ndim == 2:
+            return {name: planes[0] for name, planes in self.maps(frames[None]).items()}
         mean = torch.tensor(0.0)
 
         def probabilities() -> Iterator[Tensor]:

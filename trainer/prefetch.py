@@ -1,4 +1,4 @@
-"""Gather the next batches in a thread while the network learns from this one."""
+"""Make the next batches in a thread while the network learns from this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreement over a cohort, from the records of its clips: means, kappas, curves, with intervals."""
+"""Summary of agreement over a cohort: means, kappas, curves, with intervals."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import errno
 import os
+import re
 import stat
 import sys
 import uuid
@@ -344,7 +345,36 @@ def files_under(root: str, prefix: str) -> Iterator[str]:
         return
 
 
+def chunks_under(root: str, prefix: str) -> Iterator[tuple[int, int]]:
+    """Yield (i, j) of each file ``prefix/i/j/0/0``: the chunks of planes, unsorted.
+
+    What a listing of all files says as well, in half the time: one folder a frame is opened, and
+    not two more a plane.
+    """
+    for i, frame in _numbered(os.path.join(root, prefix)):
+        for j, plane in _numbered(frame):
+            try:
+                os.lstat(f"{plane}/0/0")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            yield i, j
+
+
+def _numbered(folder: str) -> Iterator[tuple[int, str]]:
+    """Yield number and path of the folders in `folder` that are called by one; no links."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                number = name.isdecimal() and (name == "0" or name[0] != "0")
+                if number and entry.is_dir(follow_symlinks=False):
+                    yield int(name), entry.path
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
 Location = str | Path
+_CHUNK = re.compile(r"/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0")
 
 
 def open_store(location: Location | Store, *, read_only: bool, create: bool = False) -> Store:
@@ -491,6 +521,13 @@ class KeyValueStore:
         """Return the sorted names one level under `prefix`; files and folders alike."""
         names = sync(_names_in(self.store, prefix))
         return sorted({n.rstrip("/").removeprefix(prefix).strip("/") for n in names} - {""})
+
+    def chunks(self, prefix: str) -> list[tuple[int, int]]:
+        """Return the sorted (i, j) of all keys ``prefix/i/j/0/0``."""
+        if isinstance(self.store, LocalStore):
+            return sorted(chunks_under(os.fspath(self.store.root), prefix))
+        keys = (_CHUNK.fullmatch(key, len(prefix)) for key in self.under(f"{prefix}/"))
+        return sorted((int(m[1]), int(m[2])) for m in keys if m)
 
     def under(self, prefix: str) -> list[str]:
         """Return the sorted full keys anywhere under `prefix`; links are named, not followed."""

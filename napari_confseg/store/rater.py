@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import mmap
-import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _THREADS = 4
 RECORD = "strokes.jsonl"
-_CHUNK = re.compile(r"(0|[1-9]\d*)/(0|[1-9]\d*)/0/0")
 
 
 def check_plane(data: NDArray[np.uint8], path: str) -> None:
@@ -145,9 +143,7 @@ class Rater:
 
     def stored_chunks(self) -> list[tuple[int, int]]:
         """Return the sorted (frame, class index) pairs that have something on disk."""
-        prefix = f"{self.path}/0/c/"
-        keys = (_CHUNK.fullmatch(key, len(prefix)) for key in self._keys.under(prefix))
-        return sorted((int(m[1]), int(m[2])) for m in keys if m)
+        return self._keys.chunks(f"{self.path}/0/c")
 
     def _chunk_key(self, frame: int, class_index: int) -> str:
         n_frames, n_classes = self.shape[:2]

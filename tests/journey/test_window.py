@@ -278,8 +278,8 @@ class Road:
     def accept(self) -> None:
         window, panel = self.window, self.window.train
         predicted = planes(self.clip(0), self.run)[0, PLEURA]
-        panel.model.choose_class("pleura")
         panel.model.threshold.setValue(int(predicted.max()))
+        window.choose(panel.model.accept_class, "Pleural line")
         panel.model.accept_confidence.setValue(70)
         window.click(panel.model.accept_button)
         assert window.session.flush()

@@ -60,6 +60,22 @@ def test_it_equals_writing_one_by_one(cohort):
     assert validate(cohort.location) == []
 
 
+def test_what_is_stored_is_listed_alike_everywhere(cohort):
+    rater = rater_of(cohort, "model")
+    rater.write_planes(planes())
+    rater.write_plane(1, 2, np.zeros(SHAPE[2:], np.uint8))  # its folders stay
+    chunks = Path(cohort.location) / "clip-1" / "raters" / "model" / "0" / "c"
+    (chunks / "007" / "1" / "0").mkdir(parents=True)
+    (chunks / "007" / "1" / "0" / "0").touch()
+    (chunks / "2" / "stray").touch()
+    listed = rater.stored_chunks()
+    assert listed == [(t, c) for t in range(6) for c in range(6) if t % 3 and (t, c) != (1, 2)]
+    (chunks / "4").rename(chunks / "elsewhere")
+    (chunks / "4").symlink_to(chunks / "elsewhere")  # links are not followed
+    assert rater.stored_chunks() == [(t, c) for t, c in listed if t != 4]
+    assert rater_of(cohort, "other").stored_chunks() == []
+
+
 def test_frames_and_classes_may_be_chosen():
     cohort = Cohort.create(MemoryStore(), name="toy")
     add_clip(cohort)
@@ -69,6 +85,7 @@ def test_frames_and_classes_may_be_chosen():
     expected = np.zeros_like(new)
     expected[np.ix_((4, 1), (5, 0, 2))] = new[:2, :3]
     assert np.array_equal(stored(rater), expected)
+    assert rater.stored_chunks() == list(map(tuple, np.argwhere(expected.any((2, 3))).tolist()))
 
 
 @pytest.mark.parametrize("bad", [101, 254])

@@ -78,8 +78,11 @@ def models(tmp_path_factory, shared_toy) -> list[Path]:
 
 def test_one_model_thrice_has_doubt_alone(models, shared_toy):
     frames = np.asarray(shared_toy.clip("clip-0").frames[:2])
-    maps = Ensemble.load([models[0]] * 3, device="cpu").maps(frames)
+    ensemble = Ensemble.load([models[0]] * 3, device="cpu")
+    maps = ensemble.maps(frames)
     assert np.array_equal(maps[""], Predictor.load(models[0], "cpu").percent(frames))
+    for name, planes in ensemble.maps(frames[1]).items():
+        assert np.array_equal(planes, maps[name][1])
     assert maps["-epistemic"].max() == 0
     assert maps["-aleatoric"].max() > 50
 

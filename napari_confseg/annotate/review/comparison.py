@@ -1,4 +1,4 @@
-"""Comparison of the raters on a clip: views, disagreements, the one in view."""
+"""Comparison of the raters on a clip: views and disagreements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Review of the open clip: comparison, adjudication and the way through the cohort."""
+"""Review model: comparison, adjudication and queue of clips."""
 
 from __future__ import annotations
 

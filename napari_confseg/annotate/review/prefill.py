@@ -1,4 +1,4 @@
-"""Prefill of an adjudication: the edits that copy what all raters agree on."""
+"""Prefill of an adjudication: edits that copy what all raters agree on."""
 
 from __future__ import annotations
 
