@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.agreement.consensus import METHODS, fit, merge, yes_or_no
+from napari_confseg.agreement.consensus import estimate, merge, threshold_codes
 from napari_confseg.agreement.intervals import mean_estimate
+from napari_confseg.agreement.methods import METHODS
 from napari_confseg.agreement.overlap import joint_histogram, soft_dice
 from napari_confseg.agreement.patterns import CODES, Collector
-from napari_confseg.agreement.rater_view import planes_of, readings
+from napari_confseg.agreement.rater_view import planes_of, rater_views
 from sample_data import make_cohort
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def score_panel(cohort: Cohort, raters: tuple[str, ...]) -> list[dict[str, Any]]
     for index, spec in enumerate(cohort.meta.classes):
         rules = {}
         for method in METHODS:
-            collector = Collector(raters, yes_or_no(50) if method == "staple" else CODES)
+            collector = Collector(raters, threshold_codes(50) if method == "staple" else CODES)
             for clip_name in cohort.clips():
                 collector.add_clip(cohort.clip(clip_name), index, least=2)
-            rules[method], _ = fit(method, collector.patterns())
+            rules[method], _ = estimate(method, collector.patterns())
         for clip_name in cohort.clips():
             rows += score_clip(cohort, clip_name, index, spec.name, raters, rules)
     return rows
@@ -61,7 +62,7 @@ def score_clip(
 ) -> list[dict[str, Any]]:
     """Return one row per method."""
     clip = cohort.clip(clip_name)
-    panel = readings(clip, raters)
+    panel = rater_views(clip, raters)
     truth, latent = clip.rater("truth"), clip.rater("latent")
     sums = {m: np.zeros(3) for m in rules}
     tables = {m: np.zeros((101, 101), np.int64) for m in rules}

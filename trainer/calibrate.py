@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from napari_confseg.agreement.calibrated import fit_calibrated
+from napari_confseg.agreement.calibrated import estimate_calibrated
 from napari_confseg.agreement.patterns import MISSING, Collector
 from napari_confseg.store import MAX_CONFIDENCE
 
@@ -93,7 +93,7 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
         patterns = collector.patterns()
         if not patterns.counts.sum():
             continue
-        fitted = fit_calibrated(patterns)
+        fitted = estimate_calibrated(patterns)
         heard = (patterns.codes != MISSING).any(0)
         curves[name] = {
             rater: _percent(patterns.stated[r], fitted.curve(rater))

@@ -1,4 +1,4 @@
-"""How far raters agree, clip by clip and in bounded memory.
+"""Agreement of raters, clip by clip and in bounded memory.
 
 One pass over the frames of a clip fills a joint histogram per class and pair of raters; scores
 follow from it. Only what both have reviewed is compared. What a clip adds to kappa, alpha,
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.agreement.overlap import (
-    LEVELS,
+    N_VALUES,
     Outlines,
     dice,
     dice_curve,
@@ -25,7 +25,12 @@ from napari_confseg.agreement.overlap import (
     soft_dice,
     survival,
 )
-from napari_confseg.agreement.rater_view import compared_raters, first_reading, planes_of, readings
+from napari_confseg.agreement.rater_view import (
+    compared_raters,
+    first_reading,
+    planes_of,
+    rater_views,
+)
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -39,17 +44,15 @@ if TYPE_CHECKING:
 
 
 VOTE = 50
-"""From this confidence on a rater counts as saying "it is there", where a yes or no is needed."""
+"""Confidence from which a rater counts as voting yes, where a yes or no is needed."""
 
 
 @dataclass(frozen=True)
 class PairScore:
     """Two raters, one class, one clip, one threshold: pixels of confidence >= threshold.
 
-    Attributes
+    Parameters
     ----------
-    clip, patient, class_name, a, b : str
-        What was compared.
     threshold : int
         Confidence in percent.
     frames : int
@@ -105,7 +108,7 @@ class SoftScore:
 class Presence:
     """Whether the class is on a frame at all (any pixel >= threshold), frame by frame.
 
-    Attributes
+    Parameters
     ----------
     tally : NDArray
         ``(n + 1)``: frames all n raters reviewed, by how many saw it.
@@ -121,7 +124,7 @@ class Presence:
 class Pixels:
     """What a clip adds to Krippendorff's alpha over pixels.
 
-    Attributes
+    Parameters
     ----------
     marginal : NDArray
         ``(101)``, pairable answers by confidence.
@@ -138,20 +141,20 @@ class Pixels:
 
 @dataclass
 class Stated:
-    """What one rater's confidences were worth, by the votes of the others.
+    """Votes of the others on the pixels that one rater marked.
 
-    Attributes
+    Parameters
     ----------
-    asked : NDArray
+    votes : NDArray
         ``(101)``: for each stated confidence, how many votes of others there were on such pixels.
     agreed : NDArray
-        ``(101)``: how many of these said yes (their confidence is at least 50 %).
+        ``(101)``: how many of these were yes (a confidence of at least 50 %).
     moments : NDArray
         ``(6)``: n, sums of x, y, xx, yy, xy over the pixels this rater marked; x is the confidence
-        as a fraction, y the share of the others who said yes.
+        as a fraction, y the share of the others who voted yes.
     """
 
-    asked: NDArray[np.int64]
+    votes: NDArray[np.int64]
     agreed: NDArray[np.int64]
     moments: NDArray[np.float64]
 
@@ -174,18 +177,14 @@ class ClipAgreement:
 class Agreement:
     """Agreement over a cohort.
 
-    Attributes
+    Parameters
     ----------
-    cohort : str
-        Name of the cohort.
     raters : tuple of str
-        Who was compared; second readings (``<rater>-2``) among them.
-    classes : tuple of str
-        What was compared.
+        Second readings (``<rater>-2``) among them.
     thresholds : tuple of int
         Confidences in percent.
     clips : tuple of ClipAgreement
-        Clips that at least two of them are on.
+        Clips that at least two of the raters are on.
     """
 
     cohort: str
@@ -195,34 +194,34 @@ class Agreement:
     clips: tuple[ClipAgreement, ...]
 
     @property
-    def panel(self) -> tuple[str, ...]:
+    def group(self) -> tuple[str, ...]:
         """The raters without second readings: those whose agreement with each other counts."""
         return tuple(r for r in self.raters if first_reading(r, self.raters) is None)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return all pairs of the panel, then each rater with their own second reading."""
+        """Return all pairs of the group, then each rater with their own second reading."""
         own = [(f, r) for r in self.raters if (f := first_reading(r, self.raters))]
-        return [*combinations(self.panel, 2), *own]
+        return [*combinations(self.group, 2), *own]
 
 
 def compare_clip(
     clip: Clip,
-    panel: Sequence[RaterView],
+    views: Sequence[RaterView],
     raters: Sequence[str],
     cohort: Cohort,
     classes: Sequence[str],
     thresholds: Sequence[int],
 ) -> ClipAgreement:
-    """Return what one clip adds to the agreement of `raters`, of whom `panel` are on it."""
+    """Return what one clip adds to the agreement of `raters`, of whom `views` are on it."""
     result = ClipAgreement(clip.name, clip.meta.patient)
-    for reading in panel:
-        times = [s.time for s in reading.rater.read_strokes() if not s.undone]
-        result.read_at[reading.name] = max(times, default=reading.rater.meta.created)
+    for view in views:
+        times = [s.time for s in view.rater.read_strokes() if not s.undone]
+        result.read_at[view.name] = max(times, default=view.rater.meta.created)
     for class_name in classes:
         index = cohort.meta.class_index(class_name)
         counter = _Counter(clip, raters, thresholds)
         for frame in range(clip.shape[0]):
-            planes = planes_of(panel, frame, index, clip.shape[1:])
+            planes = planes_of(views, frame, index, clip.shape[1:])
             if len(planes) > 1:
                 counter.add(frame, planes)
         counter.report(result, class_name)
@@ -235,21 +234,21 @@ class _Counter:
     def __init__(self, clip: Clip, names: Sequence[str], thresholds: Sequence[int]) -> None:
         self._clip = clip
         self._thresholds = thresholds
-        self._panel = [n for n in names if first_reading(n, names) is None]
+        self._group = [n for n in names if first_reading(n, names) is None]
         self._own = [(f, n) for n in names if (f := first_reading(n, names))]
         spacing = clip.meta.spacing
         self._spacing = (spacing.y, spacing.x) if spacing else (1.0, 1.0)
-        pairs = [*combinations(self._panel, 2), *self._own]
-        self._tables = {p: np.zeros((LEVELS, LEVELS), np.int64) for p in pairs}
+        pairs = [*combinations(self._group, 2), *self._own]
+        self._tables = {p: np.zeros((N_VALUES, N_VALUES), np.int64) for p in pairs}
         self._frames = dict.fromkeys(pairs, 0)
         self._worst: dict[tuple[str, str], tuple[float, int | None]] = dict.fromkeys(
             pairs, (0.0, None)
         )
         self._hd95: dict[tuple[str, str, int], list[float]] = {}
-        n = len(self._panel)
+        n = len(self._group)
         self._presence = {t: Presence(np.zeros(n + 1, np.int64)) for t in thresholds}
-        self._coincidences = np.zeros((LEVELS, LEVELS))
-        self._moments = {name: np.zeros(6) for name in self._panel}
+        self._coincidences = np.zeros((N_VALUES, N_VALUES))
+        self._moments = {name: np.zeros(6) for name in self._group}
 
     def add(self, frame: int, planes: dict[str, NDArray[np.uint8]]) -> None:
         """Add a frame that at least two have reviewed."""
@@ -260,11 +259,11 @@ class _Counter:
         for pair in self._tables:
             if pair[0] in cut and pair[1] in cut:
                 self._add_pair(frame, pair, cut, outside)
-        jury = {n: cut[n] for n in self._panel if n in cut}
-        if len(jury) > 1:
-            self._add_presence(jury)
-            self._add_pixels(jury, outside)
-            self._add_moments(jury)
+        group_planes = {n: cut[n] for n in self._group if n in cut}
+        if len(group_planes) > 1:
+            self._add_presence(group_planes)
+            self._add_pixels(group_planes, outside)
+            self._add_moments(group_planes)
         if some[box].size:
             self._add_outlines(cut)
 
@@ -279,18 +278,18 @@ class _Counter:
         if apart > self._worst[pair][0]:
             self._worst[pair] = (apart, frame)
 
-    def _add_presence(self, jury: dict[str, NDArray[np.uint8]]) -> None:
-        highest = [int(_known(p).max(initial=0)) for p in jury.values()]
+    def _add_presence(self, group_planes: dict[str, NDArray[np.uint8]]) -> None:
+        highest = [int(_known(p).max(initial=0)) for p in group_planes.values()]
         for threshold, presence in self._presence.items():
             yes = sum(h >= threshold for h in highest)
             no = len(highest) - yes
-            if len(jury) == len(self._panel):
+            if len(group_planes) == len(self._group):
                 presence.tally[yes] += 1
             pairs = np.array([[no * (no - 1), no * yes], [no * yes, yes * (yes - 1)]])
             presence.coincidences += pairs / (len(highest) - 1)
 
-    def _add_pixels(self, jury: dict[str, NDArray[np.uint8]], outside: int) -> None:
-        planes = list(jury.values())
+    def _add_pixels(self, group_planes: dict[str, NDArray[np.uint8]], outside: int) -> None:
+        planes = list(group_planes.values())
         excluded = np.logical_or.reduce([p == EXCLUDED for p in planes])
         if excluded.any():  # a pixel that one excludes has no full set of answers: leave it out
             planes = [np.where(excluded, np.uint8(EXCLUDED), p) for p in planes]
@@ -299,15 +298,15 @@ class _Counter:
             table[0, 0] += outside
             self._coincidences += (table + table.T) / (len(planes) - 1)
 
-    def _add_moments(self, jury: dict[str, NDArray[np.uint8]]) -> None:
-        for name, plane in jury.items():
+    def _add_moments(self, group_planes: dict[str, NDArray[np.uint8]]) -> None:
+        for name, plane in group_planes.items():
             others = np.stack(
-                [p[(plane > 0) & (plane != EXCLUDED)] for n, p in jury.items() if n != name]
+                [p[(plane > 0) & (plane != EXCLUDED)] for n, p in group_planes.items() if n != name]
             )
             known = others != EXCLUDED
-            asked = known.sum(0)
-            x = plane[(plane > 0) & (plane != EXCLUDED)][asked > 0] / 100
-            y = (((others >= VOTE) & known).sum(0) / np.maximum(asked, 1))[asked > 0]
+            votes = known.sum(0)
+            x = plane[(plane > 0) & (plane != EXCLUDED)][votes > 0] / 100
+            y = (((others >= VOTE) & known).sum(0) / np.maximum(votes, 1))[votes > 0]
             self._moments[name] += [x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]
 
     def _add_outlines(self, cut: dict[str, NDArray[np.uint8]]) -> None:
@@ -370,20 +369,20 @@ class _Counter:
             float((matrix * _GAP**2).sum()),
             {t: _binary(matrix, t) for t in self._thresholds},
         )
-        for name in self._panel:
+        for name in self._group:
             result.stated[class_name, name] = self._stated(name)
 
     def _stated(self, name: str) -> Stated:
-        tables = [t for (a, _), t in self._panel_tables() if a == name]
-        tables += [t.T for (_, b), t in self._panel_tables() if b == name]
-        total = np.sum(tables, axis=0) if tables else np.zeros((LEVELS, LEVELS), np.int64)
+        tables = [t for (a, _), t in self._group_tables() if a == name]
+        tables += [t.T for (_, b), t in self._group_tables() if b == name]
+        total = np.sum(tables, axis=0) if tables else np.zeros((N_VALUES, N_VALUES), np.int64)
         return Stated(total.sum(1), total[:, VOTE:].sum(1), self._moments[name])
 
-    def _panel_tables(self) -> list[tuple[tuple[str, str], NDArray[np.int64]]]:
+    def _group_tables(self) -> list[tuple[tuple[str, str], NDArray[np.int64]]]:
         return [(p, t) for p, t in self._tables.items() if p not in self._own]
 
 
-_GAP = np.abs(np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS)))
+_GAP = np.abs(np.subtract.outer(np.arange(N_VALUES), np.arange(N_VALUES)))
 
 
 def _known(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -424,7 +423,7 @@ def agree(
     cohort : Cohort
         Read only.
     raters : sequence of str
-        Whom to compare; every reader if empty. A model or a consensus may be named, too.
+        Raters to compare; every reader if empty. A model or a consensus may be named, too.
     classes, clips : sequence of str
         All if empty.
     thresholds : sequence of int
@@ -432,7 +431,7 @@ def agree(
     progress : callable, optional
         Called with (clips done, clips, name).
     cancelled : callable, optional
-        Asked after each clip; if true, what is done so far is returned.
+        Checked before each clip; if true, what is done so far is returned.
 
     Raises
     ------
@@ -441,8 +440,8 @@ def agree(
     """
     names = tuple(raters) or tuple(compared_raters(cohort))
     wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
-    levels = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
-    _check(cohort, names, wanted, levels)
+    chosen = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
+    _check(cohort, names, wanted, chosen)
     clip_names = list(clips) or cohort.clips()
     done = []
     for number, clip_name in enumerate(clip_names):
@@ -451,14 +450,14 @@ def agree(
         if progress:
             progress(number, len(clip_names), clip_name)
         clip = cohort.clip(clip_name)
-        panel = readings(clip, names)
-        if len(panel) > 1:
-            done.append(compare_clip(clip, panel, names, cohort, wanted, levels))
-    return Agreement(cohort.meta.name, names, wanted, levels, tuple(done))
+        views = rater_views(clip, names)
+        if len(views) > 1:
+            done.append(compare_clip(clip, views, names, cohort, wanted, chosen))
+    return Agreement(cohort.meta.name, names, wanted, chosen, tuple(done))
 
 
 def _check(
-    cohort: Cohort, raters: tuple[str, ...], classes: tuple[str, ...], levels: tuple[int, ...]
+    cohort: Cohort, raters: tuple[str, ...], classes: tuple[str, ...], thresholds: tuple[int, ...]
 ) -> None:
     problems = []
     if len(set(raters)) < 2:
@@ -468,15 +467,15 @@ def _check(
                 "",
                 "at least two raters",
                 f"{list(raters)}",
-                "Name them, or let a second person read.",
+                "Name them, or have a second person review.",
             )
         )
     known = {c.name for c in cohort.meta.classes}
     for name in classes:
         if name not in known:
             problems.append(Problem("class-unknown", "", f"one of {sorted(known)}", repr(name)))
-    for level in levels:
-        if not 1 <= level <= MAX_CONFIDENCE:
-            problems.append(Problem("threshold-range", "", "1..100 percent", str(level)))
+    for threshold in thresholds:
+        if not 1 <= threshold <= MAX_CONFIDENCE:
+            problems.append(Problem("threshold-range", "", "1..100 percent", str(threshold)))
     if problems:
         raise StoreError(problems)

@@ -1,6 +1,6 @@
-"""The calibrated consensus: what each rater's confidence is worth, and the truth along with it.
+"""Calibrated consensus: raters' confidence scales and the truth, estimated together.
 
-Raters use the scale differently, and one who says nothing may have overlooked what the others saw.
+Raters use the scale differently, and one who marks nothing may have overlooked what others saw.
 Each pixel hides a state, one of a few in rising order from "surely not" to "surely there"; each
 rater has a table of how often they give which confidence in each state. States and tables are
 estimated in turn by expectation-maximisation (Dawid and Skene, Appl. Stat. 28, 1979, with
@@ -14,8 +14,8 @@ states in between the raters are nearly independent given the state. Nearly: rou
 the likelihood long after they stop improving the answer, so there are few (``ROUNDS``).
 ``docs/consensus.md`` has the figures.
 
-What a state means in percent raters alone cannot say: if all are too bold, nothing they tell gives
-it away. Here it means what the panel says there, by the interquartile mean over raters, so that no
+What a state means in percent cannot be estimated from raters alone: if all are overconfident, their
+answers don't show it. Here it is the interquartile mean of what the raters state there, so that no
 one of three or more can shift it far.
 """
 
@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
-from napari_confseg.agreement.patterns import MISSING, N_LEVELS
+from napari_confseg.agreement.patterns import MISSING, N_CODES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,12 +40,12 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A fitted panel for one class.
+    """Estimated tables of a group of raters for one class.
 
-    Attributes
+    Parameters
     ----------
     raters : tuple of str
-        The panel.
+        The group.
     prior : NDArray
         ``float (states)``, share of the pixels in each state.
     probability : NDArray
@@ -75,13 +76,13 @@ class Calibrated:
             ``float (11)``: for not marked, 1..10 %, ..., 91..100 %.
         """
         joint = self.prior[:, None] * self.answers[self.raters.index(rater)]
-        said = joint.sum(0)
-        return pava(self.probability @ joint / said, said)
+        share = joint.sum(0)
+        return isotonic(self.probability @ joint / share, share)
 
     def overlooked(self, rater: str) -> float:
-        """Return how often a rater leaves unmarked what the panel holds at 50 % or more.
+        """Return how often a rater leaves unmarked what the group holds at 50 % or more.
 
-        A lower bound: what one of few overlooks makes the panel less sure, too.
+        A lower bound: what one of few overlooks lowers the group's estimate, too.
         """
         weight = self.prior * (self.probability >= 0.5)
         missed = self.answers[self.raters.index(rater), :, 0]
@@ -102,33 +103,35 @@ class Calibrated:
         }
 
 
-def fit_calibrated(patterns: Patterns, *, states: int = STATES, rounds: int = ROUNDS) -> Calibrated:
-    """Return the panel's tables, and what its states mean, from a table of patterns.
+def estimate_calibrated(
+    patterns: Patterns, *, states: int = STATES, rounds: int = ROUNDS
+) -> Calibrated:
+    """Return raters' tables, and what the states mean, from counts of answers.
 
     Parameters
     ----------
     patterns : Patterns
-        What was said.
+        Counts of answers.
     states : int
         How many hidden states; 2 is Dawid and Skene's yes or no.
     rounds : int
-        Of expectation-maximisation. With two raters one is made: what two people say does not tell
-        a shared doubt from a disagreement.
+        Of expectation-maximisation. With two raters one is made: two answers don't tell a shared
+        doubt from a disagreement.
     """
     counts = patterns.counts.astype(float)
     marked = max(float(counts[((patterns.codes % MISSING) > 0).any(1)].sum()), 1.0)
-    heard = (patterns.codes != MISSING).any(0)
+    present = (patterns.codes != MISSING).any(0)
     weight = _start(patterns, states)
-    for _ in range(rounds if heard.sum() > 2 else 1):
+    for _ in range(rounds if present.sum() > 2 else 1):
         share = weight * counts[:, None]
         prior = share.sum(0) + 1e-9 * max(counts.sum(), 1)  # nobody may have reviewed it
         prior /= prior.sum()
         answers = _answers(patterns.codes, share)
         weight, log = _expect(patterns.codes, prior, answers)
     likelihood = float(counts @ log) / marked
-    if not heard.any():
-        heard[:] = True
-    meaning = _meaning(answers[heard], patterns.stated[heard], prior)
+    if not present.any():
+        present[:] = True
+    meaning = _meaning(answers[present], patterns.stated[present], prior)
     return Calibrated(patterns.raters, prior, meaning, answers, likelihood)
 
 
@@ -136,8 +139,8 @@ def _start(patterns: Patterns, states: int) -> NDArray[np.float64]:
     """Return first weights (patterns, states): the mean of the answers, between two states."""
     known = patterns.codes != MISSING
     code = np.where(known, patterns.codes, 0)
-    said = np.where(known, patterns.stated[np.arange(len(patterns.raters)), code], 0)
-    place = said.sum(1) / np.maximum(known.sum(1), 1) * (states - 1)
+    stated = np.where(known, patterns.stated[np.arange(len(patterns.raters)), code], 0)
+    place = stated.sum(1) / np.maximum(known.sum(1), 1) * (states - 1)
     lower = np.minimum(place.astype(int), states - 2)
     weight = np.zeros((len(place), states))
     rows = np.arange(len(place))
@@ -153,15 +156,17 @@ def _answers(codes: NDArray[np.uint8], share: NDArray[np.float64]) -> NDArray[np
     regression of each of these curves. It keeps their order, so differences are probabilities.
     """
     n_states = share.shape[1]
-    tables = np.empty((codes.shape[1], n_states, N_LEVELS))
+    tables = np.empty((codes.shape[1], n_states, N_CODES))
     for rater in range(codes.shape[1]):
-        counted = np.stack([share[codes[:, rater] == c].sum(0) for c in range(N_LEVELS)], 1)
+        counted = np.stack([share[codes[:, rater] == c].sum(0) for c in range(N_CODES)], 1)
         counted += 1e-6 * (counted.sum(0) + 1e-3) / (counted.sum() + 1e-3)
         total = counted.sum(1)
         at_least = counted[:, ::-1].cumsum(1)[:, ::-1] / total[:, None]
-        rising = np.stack([pava(at_least[:, c], total) for c in range(N_LEVELS)], 1)
+        rising = np.stack([isotonic(at_least[:, c], total) for c in range(N_CODES)], 1)
         table = rising - np.column_stack([rising[:, 1:], np.zeros(n_states)])
-        table = np.maximum(table, 1e-6)  # no answer is impossible: one slip must not veto a panel
+        table = np.maximum(
+            table, 1e-6
+        )  # no answer is impossible: one slip must not veto the others
         tables[rater] = table / table.sum(1, keepdims=True)
     return tables
 
@@ -174,7 +179,7 @@ def _expect(
     for rater, table in enumerate(answers):
         # The last row is for no answer, which says nothing.
         by_code = np.zeros((MISSING + 1, len(prior)))
-        by_code[:N_LEVELS] = np.log(table.T)
+        by_code[:N_CODES] = np.log(table.T)
         log += by_code[codes[:, rater]]
     highest = log.max(1, keepdims=True)
     weight = np.exp(log - highest)
@@ -185,28 +190,16 @@ def _expect(
 def _meaning(
     answers: NDArray[np.float64], stated: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what each state means, 0..1: interquartile mean over raters of what they say there."""
-    said = np.sort(np.einsum("rkc,rc->rk", answers, stated), axis=0)
-    n = len(said)
+    """Return the probability of each state: interquartile mean of what raters state there."""
+    means = np.sort(np.einsum("rkc,rc->rk", answers, stated), axis=0)
+    n = len(means)
     rank = np.arange(n)
     # How much of each sorted rater lies between the quartiles; one of three counts a sixth.
     inside = np.clip(np.minimum(rank + 1, 0.75 * n) - np.maximum(rank, 0.25 * n), 0, None)
-    return pava(inside @ said / inside.sum(), prior)
+    return isotonic(inside @ means / inside.sum(), prior)
 
 
-def pava(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the non-decreasing sequence nearest to `values` in weighted least squares.
-
-    Pool-adjacent-violators (Ayer et al., 1955). An entry of weight 0 takes its neighbours' value.
-    """
-    blocks: list[list[float]] = []  # mean, weight, length
-    for value, weight in zip(values, weights, strict=True):
-        blocks.append([float(value), float(weight), 1])
-        while len(blocks) > 1 and (blocks[-2][0] >= blocks[-1][0] or blocks[-1][1] == 0):
-            mean, weight_2, length = blocks.pop()
-            total = blocks[-1][1] + weight_2
-            if total:
-                blocks[-1][0] = (blocks[-1][0] * blocks[-1][1] + mean * weight_2) / total
-            blocks[-1][1] = total
-            blocks[-1][2] += length
-    return np.repeat([b[0] for b in blocks], [int(b[2]) for b in blocks])
+def isotonic(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the non-decreasing sequence nearest to `values` in weighted least squares."""
+    fitted: NDArray[np.float64] = isotonic_regression(values, weights=weights).x
+    return fitted

@@ -1,29 +1,29 @@
-"""Consensus: several raters become one more rater, which can be looked at and trained from.
+"""Consensus of several raters, written as one more rater.
 
-The methods are listed in :data:`METHODS`. "Yes" is a confidence of at least the threshold. Raters'
-reliability is estimated over all clips of a class together: it belongs to the rater, not to the
-clip.
+The methods are those of :data:`~napari_confseg.agreement.methods.METHODS`. Properties of the raters
+are estimated over all clips of a class together: they belong to the rater, not to the clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.agreement.calibrated import fit_calibrated
+from napari_confseg.agreement.calibrated import estimate_calibrated
+from napari_confseg.agreement.methods import METHODS, ConsensusMethod
 from napari_confseg.agreement.patterns import (
     CODES,
     MISSING,
-    N_LEVELS,
+    N_CODES,
     Collector,
     Patterns,
     excluded,
 )
-from napari_confseg.agreement.rater_view import learnt_raters, planes_of, readings
-from napari_confseg.agreement.staple import fit_staple
+from napari_confseg.agreement.rater_view import learnt_raters, planes_of, rater_views
+from napari_confseg.agreement.staple import estimate_staple
 from napari_confseg.request_fields import setting
 from napari_confseg.store import EXCLUDED, Clip, Identity, Problem, Status, StoreError
 from napari_confseg.store.schema import Confidence, Slug, Strict
@@ -37,19 +37,6 @@ if TYPE_CHECKING:
     from napari_confseg.store import Cohort
     from napari_confseg.store.program_writer import ProgramWriter
 
-
-ConsensusMethod = Literal["calibrated", "mean", "majority", "staple", "weighted-staple"]
-METHODS: Final[dict[ConsensusMethod, tuple[str, str]]] = {
-    "calibrated": (
-        "Calibrated",
-        "Each rater's confidence scale and omissions are estimated along with the truth.",
-    ),
-    "mean": ("Mean", "Mean of the confidences."),
-    "majority": ("Majority", "100 % where more than half of those who reviewed say yes."),
-    "staple": ("STAPLE", "STAPLE's probability, from yes and no."),
-    "weighted-staple": ("Weighted STAPLE", "STAPLE where 60 % counts as 0.6 of a yes."),
-}
-"""Name of each method, with its label and what it does; the default comes first."""
 
 Combine = Callable[["NDArray[np.uint8]"], "NDArray[np.float64]"]
 """From values ``uint8 (raters, pixels)``, 255 for no answer, to a probability 0..1 per pixel."""
@@ -66,7 +53,7 @@ class ConsensusRequest(Strict):
         "calibrated",
         "Method",
         "how the marks of several raters become one",
-        choices={name: label for name, (label, _) in METHODS.items()},
+        choices={name: info.label for name, info in METHODS.items()},
     )
     name: Slug | None = setting(
         None,
@@ -90,22 +77,10 @@ class ConsensusRequest(Strict):
 
 @dataclass
 class ConsensusReport:
-    """What was made.
+    """The consensus written: its name, method, raters and clips.
 
-    Attributes
-    ----------
-    rater : str
-        Name of the consensus.
-    method : str
-        How it was made.
-    raters : tuple of str
-        Of whom.
-    clips : list of str
-        Where it stands now.
-    frames : int
-        Frames marked as reviewed, summed over the classes.
-    fitted : dict
-        Class -> what was estimated of the raters; empty for majority and mean.
+    `frames` are those marked as reviewed, summed over the classes; `fitted` holds the estimated
+    properties of the raters by class, empty for methods that estimate none.
     """
 
     rater: str
@@ -132,9 +107,9 @@ def make_consensus(
     request : ConsensusRequest
         Whose consensus, and by which method.
     progress : callable, optional
-        Called with (steps done, steps, what).
+        Called with (steps done, steps, description).
     cancelled : callable, optional
-        Asked before each clip; if true, clips done so far stand.
+        Checked before each clip; if true, clips done so far stay.
 
     Raises
     ------
@@ -155,7 +130,7 @@ def make_consensus(
         if cancelled and cancelled():
             return report
         index = cohort.meta.class_index(class_name)
-        combine[class_name], fitted = fit_class(cohort, request, group, clip_names, index)
+        combine[class_name], fitted = estimate_class(cohort, request, group, clip_names, index)
         if fitted:
             report.fitted[class_name] = fitted
     for number, clip_name in enumerate(clip_names, len(wanted)):
@@ -164,7 +139,7 @@ def make_consensus(
         if progress:
             progress(number, steps, clip_name)
         clip = cohort.clip(clip_name)
-        present = readings(clip, group)
+        present = rater_views(clip, group)
         if len(present) >= request.least:
             label = f"{request.method} of {len(group)} raters"
             with clip.written_by_program(report.rater, Identity("consensus", label)) as target:
@@ -196,50 +171,57 @@ def _check(
         raise StoreError(problems)
 
 
-def fit_class(
+def estimate_class(
     cohort: Cohort,
     request: ConsensusRequest,
     raters: Sequence[str],
     clips: Sequence[str],
     class_index: int,
 ) -> tuple[Combine, dict[str, Any]]:
-    """Return how to combine the raters' answers for a class, and what was learnt of the raters."""
+    """Return how to combine the raters' answers for a class, and their estimated properties."""
     method, threshold = request.method, request.threshold
-    if method in ("majority", "mean"):
-        return fit(method, None, threshold)
-    collector = Collector(raters, yes_or_no(threshold) if method == "staple" else CODES)
+    if not METHODS[method].learns:
+        return estimate(method, None, threshold)
+    collector = Collector(raters, threshold_codes(threshold) if method == "staple" else CODES)
     for clip_name in clips:
         collector.add_clip(cohort.clip(clip_name), class_index, least=request.least)
-    return fit(method, collector.patterns(), threshold)
+    return estimate(method, collector.patterns(), threshold)
 
 
-def fit(
+def estimate(
     method: ConsensusMethod, patterns: Patterns | None, threshold: int = YES
 ) -> tuple[Combine, dict[str, Any]]:
-    """Return how to combine answers, and what was learnt of the raters on the way.
+    """Return how to combine answers, and the estimated properties of the raters.
 
     Parameters
     ----------
     method : str
-        One of :data:`METHODS`.
+        A key of :data:`~napari_confseg.agreement.methods.METHODS`.
     patterns : Patterns or None
-        What was said; may be None for ``"majority"`` and ``"mean"``. For ``"staple"`` counted with
-        the codes of :func:`yes_or_no`.
+        Counts of answers; may be None where nothing is estimated. For ``"staple"`` with the codes
+        of :func:`threshold_codes`.
     threshold : int
-        For majority and staple.
+        For the methods that take one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or it needs patterns.
     """
     if method == "majority":
         return lambda values: _majority(values, threshold), {}
     if method == "mean":
-        return _mean, {}
+        return combine_mean, {}
     if patterns is None:
         raise ValueError(f"{method} needs the patterns of answers")
     if method == "calibrated":
-        panel = fit_calibrated(patterns)
-        return lambda values: _by_pattern(values, panel.combine), panel.as_dict()
+        calibrated = estimate_calibrated(patterns)
+        return lambda values: _by_pattern(values, calibrated.combine), calibrated.as_dict()
+    if method not in ("staple", "weighted-staple"):
+        raise ValueError(f"there is no consensus method {method!r}; use {', '.join(METHODS)}")
     soft = method == "weighted-staple"
-    plain = np.broadcast_to(np.arange(N_LEVELS) > 0, patterns.stated.shape).astype(float)
-    staple = fit_staple(patterns, patterns.stated if soft else plain)
+    plain = np.broadcast_to(np.arange(N_CODES) > 0, patterns.stated.shape).astype(float)
+    staple = estimate_staple(patterns, patterns.stated if soft else plain)
 
     def combine(values: NDArray[np.uint8]) -> NDArray[np.float64]:
         yes = values / 100 if soft else (values >= threshold).astype(float)
@@ -255,7 +237,7 @@ def fit(
     }
 
 
-def yes_or_no(threshold: int) -> NDArray[np.uint8]:
+def threshold_codes(threshold: int) -> NDArray[np.uint8]:
     """Return codes ``uint8 (256)`` for a collector: 1 from `threshold` on, else 0."""
     codes = (np.arange(256) >= threshold).astype(np.uint8)
     codes[CODES == MISSING] = MISSING
@@ -269,7 +251,8 @@ def _majority(values: NDArray[np.uint8], threshold: int) -> NDArray[np.float64]:
     return won.astype(float)
 
 
-def _mean(values: NDArray[np.uint8]) -> NDArray[np.float64]:
+def combine_mean(values: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean of the answers, 0..1; see :data:`Combine`."""
     known = values != EXCLUDED
     mean: NDArray[np.float64] = (
         np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1) / 100
@@ -355,8 +338,8 @@ def combine_clip(
 ) -> dict[str, NDArray[np.uint8]] | None:
     """Return the planes that ``make_consensus`` would write on a clip, class -> ``(T, Y, X)``.
 
-    What raters are like is estimated over all clips, as it would be then. Classes without any mark
-    are left out; None if cancelled. Parameters are those of :func:`make_consensus`.
+    Properties of the raters are estimated over all clips, as there. Classes without any mark are
+    left out; None if cancelled. Parameters are those of :func:`make_consensus`.
 
     Raises
     ------
@@ -365,7 +348,7 @@ def combine_clip(
     """
     group, least = request.raters or tuple(learnt_raters(cohort)), request.least
     clip = cohort.clip(clip_name)
-    present = readings(clip, group)
+    present = rater_views(clip, group)
     if len(present) < least:
         raise StoreError(
             Problem(
@@ -383,11 +366,11 @@ def combine_clip(
             return None
         if progress:
             progress(index, len(names), f"estimating {class_name}")
-        rule, _ = fit_class(cohort, request, group, clips, index)
+        rule, _ = estimate_class(cohort, request, group, clips, index)
         planes = np.zeros(clip.shape, np.uint8)  # pages that nobody touches cost nothing
         for frame in range(clip.shape[0]):
-            said = planes_of(present, frame, index, clip.shape[1:])
-            if len(said) >= least and any(p.any() for p in said.values()):
-                planes[frame] = merge(group, said, rule)
+            stated = planes_of(present, frame, index, clip.shape[1:])
+            if len(stated) >= least and any(p.any() for p in stated.values()):
+                planes[frame] = merge(group, stated, rule)
                 found[class_name] = planes
     return found

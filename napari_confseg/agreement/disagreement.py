@@ -1,8 +1,8 @@
-"""Where raters differ: regions of a frame, followed from frame to frame as one event, worst first.
+"""Disagreements of raters: regions of frames, linked to events, worst first.
 
-At a threshold each rater says yes or no to every pixel. Pixels where those who reviewed the frame
-are of two minds fall into connected regions (8 neighbours); a region of the next frame that
-overlaps continues it, so a B-line that one reader overlooks for twenty frames is one event.
+At a threshold each rater votes yes or no on every pixel. Pixels on which those who reviewed the
+frame differ form connected regions (8 neighbours); a region of the next frame that overlaps
+continues it, so a B-line that one reader overlooks for twenty frames is one event.
 
 An event's size is the sum over its pixels of (highest - lowest confidence) / 100: area times gap,
 in pixels of full disagreement. The list is ranked by it.
@@ -19,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_confseg.agreement.maps import gap
-from napari_confseg.agreement.rater_view import planes_of, readings
+from napari_confseg.agreement.rater_view import planes_of, rater_views
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Connected pixels of one frame where raters are of two minds.
+    """Connected pixels of one frame on which raters differ.
 
-    Attributes
+    Parameters
     ----------
     frame, y, x : int
         Which frame, and the top-left pixel of the box around it.
@@ -48,10 +48,10 @@ class Region:
         Pixels.
     size : float
         Sum over its pixels of (highest - lowest confidence) / 100.
-    said : dict of str to float
-        Mean confidence in percent of each rater who reviewed the frame and has a say here.
+    stated : dict of str to float
+        Mean confidence in percent of each rater who reviewed the frame and doesn't exclude it.
     omitted_by : frozenset of str
-        Raters with nothing in it nor touching it: they left out the thing, not only a part.
+        Raters with no mark in it nor touching it: they omit the finding, not only a part.
     """
 
     frame: int
@@ -61,7 +61,7 @@ class Region:
     bits: NDArray[np.uint8]
     area: int
     size: float
-    said: dict[str, float]
+    stated: dict[str, float]
     omitted_by: frozenset[str]
 
     @property
@@ -93,10 +93,8 @@ class Region:
 class Event:
     """One disagreement: a region on each of some frames, each overlapping the one before.
 
-    Attributes
+    Parameters
     ----------
-    class_index : int
-        What it is about.
     regions : tuple of Region
         One a frame, frames rising.
     """
@@ -121,17 +119,17 @@ class Event:
 
     @property
     def presence(self) -> bool:
-        """Whether it is about a thing that somebody leaves out, over most of its area."""
+        """Whether somebody omits the finding, over most of its area."""
         omitted = sum(r.area for r in self.regions if r.omitted_by)
         return 2 * omitted > sum(r.area for r in self.regions)
 
     @property
-    def said(self) -> dict[str, float]:
+    def stated(self) -> dict[str, float]:
         """Mean confidence in percent of each rater over all its pixels."""
         sums: dict[str, float] = {}
         areas: dict[str, int] = {}
         for region in self.regions:
-            for name, value in region.said.items():
+            for name, value in region.stated.items():
                 sums[name] = sums.get(name, 0.0) + value * region.area
                 areas[name] = areas.get(name, 0) + region.area
         return {name: sums[name] / areas[name] for name in sums}
@@ -141,14 +139,12 @@ class Event:
 class Disagreements:
     """All disagreements of some raters on one clip, worst first.
 
-    Attributes
+    Parameters
     ----------
-    clip : str
-        Its name.
     raters : tuple of str
-        Whose planes were compared, those of them that are on the clip.
+        Raters compared, those of them that are on the clip.
     threshold, narrowest : int
-        What counted as yes, and what was too thin to count.
+        Confidence that counted as yes, and smallest width of a region.
     compared : ndarray of bool (T, C)
         Frames and classes that at least two of them reviewed.
     events : tuple of Event
@@ -181,9 +177,9 @@ _EIGHT = np.ones((3, 3), bool)
 
 
 def split_vote(planes: NDArray[np.uint8], threshold: int) -> NDArray[np.bool_]:
-    """Return where raters are of two minds, ``bool (Y, X)``, from ``uint8 (raters, Y, X)``.
+    """Return where raters differ, ``bool (Y, X)``, from ``uint8 (raters, Y, X)``.
 
-    Who excludes a pixel has no say there.
+    A pixel that a rater excludes is no vote of theirs.
     """
     known = planes != EXCLUDED
     yes = (planes >= threshold) & known
@@ -232,7 +228,7 @@ def regions_of(
     frame : int
         Its number, kept with the regions.
     threshold : int
-        Confidence in percent from which on a rater says yes, 1..100.
+        Confidence in percent that counts as yes, 1..100.
     narrowest : int
         See :func:`wide_regions`.
     """
@@ -247,7 +243,7 @@ def regions_of(
         ys, xs = place
         around = np.s_[max(ys.start - 1, 0) : ys.stop + 1, max(xs.start - 1, 0) : xs.stop + 1]
         mask = labels[place] == number
-        said, omitted = _opinions(planes, stack[:, *around], labels[around] == number, threshold)
+        stated, omitted = _opinions(planes, stack[:, *around], labels[around] == number, threshold)
         found.append(
             Region(
                 frame,
@@ -257,7 +253,7 @@ def regions_of(
                 np.packbits(mask),
                 int(mask.sum()),
                 float(gap(stack[:, *place])[mask].sum()) / 100,
-                said,
+                stated,
                 omitted,
             )
         )
@@ -270,18 +266,18 @@ def _opinions(
     mask: NDArray[np.bool_],
     threshold: int,
 ) -> tuple[dict[str, float], frozenset[str]]:
-    """Return each rater's mean confidence in `mask`, and who has nothing there nor touching it."""
+    """Return each rater's mean confidence in `mask`, and who has no mark there nor touching it."""
     near = ndimage.binary_dilation(mask, _EIGHT)
-    said, omitted = {}, set()
+    stated, omitted = {}, set()
     for name, plane in zip(names, stack, strict=True):
         inside = plane[mask]
         inside = inside[inside != EXCLUDED]
         if inside.size:
-            said[name] = float(inside.mean())
+            stated[name] = float(inside.mean())
             touching = plane[near]
             if not ((touching >= threshold) & (touching != EXCLUDED)).any():
                 omitted.add(name)
-    return said, frozenset(omitted)
+    return stated, frozenset(omitted)
 
 
 def linked(frames: Sequence[Sequence[Region]], class_index: int) -> list[Event]:
@@ -341,7 +337,7 @@ def find_disagreements(
     clip : Clip
         Read only.
     raters : sequence of str
-        Who; whoever is not on the clip is left out.
+        Raters; those not on the clip are left out.
     classes : sequence of int
         Indices of the classes.
     threshold, narrowest : int
@@ -349,23 +345,23 @@ def find_disagreements(
     progress : callable, optional
         Called with (frames done, frames).
     cancelled : callable, optional
-        Asked for each frame.
+        Checked before each frame.
 
     Raises
     ------
     StoreError
         If a plane cannot be read, or a rater vanishes meanwhile.
     """
-    panel = readings(clip, raters)
+    views = rater_views(clip, raters)
     n_frames = clip.shape[0]
-    n_classes = panel[0].reviewed.shape[1] if panel else 0
+    n_classes = views[0].reviewed.shape[1] if views else 0
     compared = np.zeros((n_frames, n_classes), np.bool_)
-    if panel:
-        twice = np.sum([r.reviewed for r in panel], axis=0) >= 2
+    if views:
+        twice = np.sum([r.reviewed for r in views], axis=0) >= 2
         compared[:, list(classes)] = twice[:, list(classes)]
     total, done = int(compared.sum()), 0
     events: list[Event] = []
-    for c in classes if panel else ():
+    for c in classes if views else ():
         found = []
         for frame in np.flatnonzero(compared[:, c]).tolist():
             if cancelled and cancelled():
@@ -373,24 +369,24 @@ def find_disagreements(
             if progress:
                 progress(done, total)
             done += 1
-            found.append(_frame_regions(panel, frame, c, clip, threshold, narrowest))
+            found.append(_frame_regions(views, frame, c, clip, threshold, narrowest))
         events += linked(found, c)
-    _still_there(clip, panel)
+    _still_there(clip, views)
     events.sort(key=lambda e: (-e.size, e.class_index, e.regions[0].frame, e.regions[0].box))
-    names = tuple(r.name for r in panel)
+    names = tuple(r.name for r in views)
     return Disagreements(clip.name, names, threshold, narrowest, compared, tuple(events))
 
 
 def _frame_regions(
-    panel: Sequence[RaterView], frame: int, c: int, clip: Clip, threshold: int, narrowest: int
+    views: Sequence[RaterView], frame: int, c: int, clip: Clip, threshold: int, narrowest: int
 ) -> list[Region]:
-    planes = planes_of(panel, frame, c, clip.shape[1:])
+    planes = planes_of(views, frame, c, clip.shape[1:])
     return regions_of(planes, frame, threshold, narrowest)
 
 
-def _still_there(clip: Clip, panel: Sequence[RaterView]) -> None:
+def _still_there(clip: Clip, views: Sequence[RaterView]) -> None:
     """Refuse a comparison with a rater who was removed meanwhile: missing chunks read as 0."""
-    gone = sorted({r.name for r in panel} - set(clip.raters()))
+    gone = sorted({r.name for r in views} - set(clip.raters()))
     if gone:
         raise StoreError(
             Problem(
@@ -404,7 +400,7 @@ def _still_there(clip: Clip, panel: Sequence[RaterView]) -> None:
 
 
 MOST = 12
-"""How many are shown."""
+"""Number of frames shown."""
 
 
 def worst_first(agreement: Agreement, number: int = MOST) -> list[SoftScore]:

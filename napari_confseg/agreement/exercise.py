@@ -1,4 +1,4 @@
-"""A calibration exercise: frames of which the answer is known, and how sure against how right."""
+"""Calibration exercises: choice of frames, scores and reliability curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_confseg.agreement.agreement import VOTE
-from napari_confseg.agreement.overlap import LEVELS, joint_histogram
+from napari_confseg.agreement.overlap import N_VALUES, joint_histogram
 from napari_confseg.agreement.rater_view import RaterView, planes_of
 from napari_confseg.agreement.reliability import BIN, binned, calibration_error
 from napari_confseg.store import RATER_KINDS, Status, rater_label
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip, Cohort, RaterKind
 
 MARKED_SHARE: Final = 0.8
-"""Of the frames asked, so many show something; on the others nothing is there to be found."""
+"""Share of the frames of an exercise on which the reference marks something."""
 
 ENOUGH: Final = 100
-"""Pixels of one bin below which nothing is said of it."""
+"""Pixels that a bin needs to be described."""
 
 CLOSE: Final = 0.05
-"""A gap between sure and right that counts as none."""
+"""Gap between stated confidence and share present that counts as none."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A rater to compare with: slug, label, kind, and how many frames it can ask."""
+    """A rater to compare with: slug, label, kind, and number of frames for an exercise."""
 
     name: str
     label: str
@@ -46,10 +46,10 @@ class Reference:
 
 
 def references(cohort: Cohort, reader: str) -> list[Reference]:
-    """Return who can be held for right in `cohort`, with the frames that `reader` never touched.
+    """Return the references in `cohort`, with the frames that `reader` has not touched.
 
-    The most trustworthy first: a truth, then a consensus, then what somebody adjudicated; those
-    with no frame to ask come last.
+    The most trustworthy first: a truth, then a consensus, then adjudicated planes; those without
+    such a frame come last.
     """
     found: dict[str, Reference] = {}
     for name in cohort.clips():
@@ -79,8 +79,8 @@ def choose_frames(
 ) -> list[tuple[str, int]]:
     """Return at most `n` frames (clip, frame) that `reference` reviewed and `reader` never touched.
 
-    They are dealt from one clip after the other, most of them such that show something; the same
-    `seed` gives the same frames. In the order of the clips, so that each is opened once.
+    They are spread over the clips, and on most of them the reference marks something; the same
+    `seed` gives the same frames. Sorted by clip, so that each is opened once.
     """
     rng = np.random.default_rng(seed)
     marked: list[list[tuple[str, int]]] = []
@@ -89,9 +89,9 @@ def choose_frames(
         clip = cohort.clip(name)
         if reference not in clip.raters():
             continue
-        reading = RaterView(clip, reference)
-        stored = {t for t, _ in reading.rater.stored_chunks()}
-        frames = rng.permutation(_open_frames(clip, reading, reader)).tolist()
+        view = RaterView(clip, reference)
+        stored = {t for t, _ in view.rater.stored_chunks()}
+        frames = rng.permutation(_open_frames(clip, view, reader)).tolist()
         marked.append([(name, int(t)) for t in frames if t in stored])
         empty.append([(name, int(t)) for t in frames if t not in stored])
     order = rng.permutation(len(marked))
@@ -108,7 +108,7 @@ def _dealt(piles: Sequence[list[tuple[str, int]]]) -> list[tuple[str, int]]:
 def score(
     cohort: Cohort, reference: str, reader: str, frames: Iterable[tuple[str, int]]
 ) -> dict[str, NDArray[np.int64]]:
-    """Return for each class what was marked at which confidence, and how much of it is there.
+    """Return counts of pixels by confidence, and of those that the reference marks, by class.
 
     Parameters
     ----------
@@ -123,22 +123,22 @@ def score(
     -------
     dict
         By class ``int64 (2, 101)``: pixels by the reader's confidence, and those of them that the
-        reference holds for likelier than not. Column 0 is what the reader did not mark.
+        reference marks with at least 50 %. Column 0 is what the reader did not mark.
     """
     classes = [c.name for c in cohort.meta.classes]
-    sums = {name: np.zeros((2, LEVELS), np.int64) for name in classes}
+    sums = {name: np.zeros((2, N_VALUES), np.int64) for name in classes}
     by_clip: dict[str, list[int]] = {}
     for name, frame in frames:
         by_clip.setdefault(name, []).append(frame)
-    for name, asked in by_clip.items():
+    for name, indices in by_clip.items():
         clip = cohort.clip(name)
         if not {reference, reader} <= set(clip.raters()):
             continue
-        panel = [RaterView(clip, reader), RaterView(clip, reference)]
-        for frame in asked:
+        views = [RaterView(clip, reader), RaterView(clip, reference)]
+        for frame in indices:
             for index, class_name in enumerate(classes):
-                planes = planes_of(panel, frame, index, clip.shape[1:])
-                if len(planes) == len(panel):
+                planes = planes_of(views, frame, index, clip.shape[1:])
+                if len(planes) == len(views):
                     table = joint_histogram(planes[reader], planes[reference])
                     sums[class_name] += [table.sum(1), table[:, VOTE:].sum(1)]
     return sums
@@ -146,23 +146,16 @@ def score(
 
 @dataclass(frozen=True)
 class Curve:
-    """How sure against how right, of one class or several together.
+    """Reliability curve of one class or several together.
 
-    Attributes
-    ----------
-    stated, right : tuple of float
-        Per bin of 10 %: mean stated confidence and the share of it that is there, 0..1; NaN for
-        an empty bin.
-    pixels : tuple of int
-        Per bin.
-    error : float
-        Calibration error; NaN where nothing was marked.
-    missed : float
-        Share of what is there that was not marked; NaN where nothing is.
+    `stated`, `present` and `pixels` are per bin of 10 %: mean stated confidence, share present in
+    the reference (both 0..1, NaN for an empty bin), and number of pixels. `error` is the
+    calibration error, NaN where nothing was marked; `missed` the share of the reference that was
+    not marked, NaN where it is empty.
     """
 
     stated: tuple[float, ...]
-    right: tuple[float, ...]
+    present: tuple[float, ...]
     pixels: tuple[int, ...]
     error: float
     missed: float
@@ -171,37 +164,37 @@ class Curve:
 def curve(sums: NDArray[np.int64]) -> Curve:
     """Return the curve of ``(2, 101)``; see :func:`score`."""
     flat = sums.astype(float).reshape(1, -1)
-    pixels, stated, right = (v[0] for v in binned(flat))
+    pixels, stated, present = (v[0] for v in binned(flat))
     there = float(sums[1].sum())
     return Curve(
         tuple(stated.tolist()),
-        tuple(right.tolist()),
+        tuple(present.tolist()),
         tuple(int(v) for v in pixels),
         float(calibration_error(flat)[0]),
         float(sums[1, 0] / there) if there else float("nan"),
     )
 
 
-def in_words(of: Curve) -> str:
-    """Return what a curve says to the reader, in a sentence or two."""
+def describe_curve(of: Curve) -> str:
+    """Return a sentence or two about a curve, for the reader."""
     marked = sum(of.pixels)
     if not marked:
         nothing = "You marked nothing"
         return f"{nothing}, and nothing was there." if np.isnan(of.missed) else f"{nothing} of it."
     bins = [
-        (s, r, n) for s, r, n in zip(of.stated, of.right, of.pixels, strict=True) if n >= ENOUGH
+        (s, r, n) for s, r, n in zip(of.stated, of.present, of.pixels, strict=True) if n >= ENOUGH
     ]
     if not bins:
-        return f"Only {marked} pixels marked: too little to tell."
+        return f"Only {marked} pixels are marked: too few for a curve."
     words = ""
-    for side, which in ((-1, "surer than right"), (1, "more often right than you say")):
+    for side, which in ((-1, "overconfident"), (1, "underconfident")):
         off = [(side * (r - s) * n, s, r) for s, r, n in bins if side * (r - s) > CLOSE]
         if off:  # what most pixels are wrong by
-            _, stated, right = max(off)
-            words += f" When you said {stated:.0%}, {right:.0%} was there: you are {which}."
-    words = (words or " You are as sure as you are right.").replace("%", " %").strip()
+            _, stated, present = max(off)
+            words += f" Of what you marked at {stated:.0%}, {present:.0%} is there: {which}."
+    words = (words or " Your confidence is well calibrated.").replace("%", " %").strip()
     if of.missed > CLOSE:
-        words += f" {of.missed:.0%}".replace("%", " %") + " of what is there you left out."
+        words += f" {of.missed:.0%}".replace("%", " %") + " of what is there is not marked."
     if sum(n > 0 for n in of.pixels) == 1:
-        words += f" All lies within one step of {BIN} %: use more of the scale to learn more."
+        words += f" All marks lie within one step of {BIN} %: use more of the scale to learn more."
     return words

@@ -23,7 +23,7 @@ RESAMPLES = 1000
 class Estimate:
     """A value with its interval.
 
-    Attributes
+    Parameters
     ----------
     value : float
         NaN if undefined.

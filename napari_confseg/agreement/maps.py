@@ -1,7 +1,7 @@
-"""Agreement on one frame, pixel by pixel: how many say yes, how far apart, how undecided.
+"""Maps of agreement on one frame: votes, spread, entropy.
 
 Each map is a pure function of the planes of those who reviewed the frame. An excluded pixel is no
-answer: whoever excludes it has no say there, and where fewer than two have one, the map is 0.
+answer; where fewer than two raters have one, the map is 0.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Map = Callable[["NDArray[np.uint8]", int], "NDArray[np.uint8]"]
 
 
 def votes(planes: Planes, threshold: int) -> Planes:
-    """Return how many raters hold the class for present: their confidence is >= `threshold`."""
+    """Return how many raters mark the class with a confidence of at least `threshold`."""
     known = planes != EXCLUDED
     yes = ((planes >= threshold) & known).sum(axis=0)
     return _where_compared(yes, known)
 
 
 def spread(planes: Planes, threshold: int = 0) -> Planes:
-    """Return highest minus lowest confidence, 0..100 percent; the threshold has no part in it."""
+    """Return highest minus lowest confidence, 0..100 percent; the threshold is not used."""
     known = planes != EXCLUDED
     return _where_compared(gap(planes), known)
 
@@ -38,7 +38,7 @@ def spread(planes: Planes, threshold: int = 0) -> Planes:
 def entropy(planes: Planes, threshold: int = 0) -> Planes:
     """Return the entropy of the mean confidence in hundredths of a bit, 0..100.
 
-    100 where the mean is 50 %, 0 where all are sure of the same; the threshold has no part in it.
+    100 where the mean is 50 %, 0 where all are certain; the threshold is not used.
     """
     known = planes != EXCLUDED
     p = np.where(known, planes, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1) / 100
@@ -48,7 +48,7 @@ def entropy(planes: Planes, threshold: int = 0) -> Planes:
 
 
 def gap(planes: Planes) -> NDArray[np.int16]:
-    """Return highest minus lowest confidence of those who have a say, ``int16 (Y, X)``."""
+    """Return highest minus lowest confidence of those who don't exclude, ``int16 (Y, X)``."""
     known = planes != EXCLUDED
     high = np.where(known, planes, 0).max(axis=0).astype(np.int16)
     low = np.where(known, planes, EXCLUDED).min(axis=0).astype(np.int16)
@@ -61,7 +61,7 @@ def _where_compared(values: NDArray[np.generic], known: NDArray[np.bool_]) -> Pl
 
 
 MAPS: Final[dict[str, tuple[str, Map]]] = {
-    "votes": ("How many say yes", votes),
+    "votes": ("Number of votes", votes),
     "spread": ("Spread of confidence", spread),
     "entropy": ("Uncertainty of the mean", entropy),
 }

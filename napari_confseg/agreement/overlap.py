@@ -1,4 +1,4 @@
-"""How alike two planes are. Everything but the surface distance follows from one small table.
+"""Overlap and distance of two planes, from their joint histogram.
 
 The joint histogram of two planes, 101 by 101 counts of (confidence here, confidence there), holds
 every overlap at every threshold: the table of frames is the sum of theirs, so a clip of any length
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_confseg.agreement.rater_view import readings
+from napari_confseg.agreement.rater_view import rater_views
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip
 
 
-LEVELS = MAX_CONFIDENCE + 1
+N_VALUES = MAX_CONFIDENCE + 1
 """Values a plane can hold, exclusion apart: 0..100."""
 
 
@@ -52,7 +52,7 @@ def joint_histogram(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.in
     kept = (x != EXCLUDED) & (y != EXCLUDED)
     if not kept.all():
         x, y = x[kept], y[kept]
-    table = np.bincount(x * LEVELS + y, minlength=LEVELS**2).reshape(LEVELS, LEVELS)
+    table = np.bincount(x * N_VALUES + y, minlength=N_VALUES**2).reshape(N_VALUES, N_VALUES)
     table[0, 0] += background
     return table
 
@@ -79,7 +79,7 @@ def soft_dice(histogram: NDArray[np.int64]) -> float:
     (Wang et al., "Dice semimetric losses", MICCAI 2023, whose score this is for soft labels).
     """
     s = survival(histogram)
-    diagonal = np.arange(1, LEVELS)
+    diagonal = np.arange(1, N_VALUES)
     return dice(float(s[diagonal, diagonal].sum()), float(s[1:, 0].sum()), float(s[0, 1:].sum()))
 
 
@@ -118,7 +118,7 @@ class Outlines:
     """Masks of one frame, and the distances between their outlines.
 
     The distance transform of each mask is made once and used for all its pairs, inside the box
-    around all masks: no distance is asked for outside it.
+    around all masks: no distance is needed outside it.
 
     Parameters
     ----------
@@ -176,13 +176,13 @@ def soft_dice_by_class(
     clip : Clip
         Read only.
     raters : sequence of str
-        Who; whoever is not on the clip is left out.
+        Raters; those not on the clip are left out.
     cancelled : callable, optional
-        Asked for each plane compared; a program with better things to do may pause in it.
+        Checked before each plane; it may pause, to let other work go first.
     """
-    panel = readings(clip, raters)
+    views = rater_views(clip, raters)
     found: dict[int, list[float]] = {}
-    for a, b in combinations(panel, 2):
+    for a, b in combinations(views, 2):
         for c in range(a.reviewed.shape[1]):
             score = _pair(a, b, c, cancelled)
             if score is None:
@@ -196,7 +196,7 @@ def _pair(
     a: RaterView, b: RaterView, class_index: int, cancelled: Callable[[], bool] | None
 ) -> float | None:
     """Return the soft Dice of two readers over the frames both reviewed; NaN if none is marked."""
-    table = np.zeros((LEVELS, LEVELS), np.int64)
+    table = np.zeros((N_VALUES, N_VALUES), np.int64)
     for frame in np.flatnonzero(a.reviewed[:, class_index] & b.reviewed[:, class_index]).tolist():
         one, other = a.plane(frame, class_index), b.plane(frame, class_index)
         if one is None and other is None:

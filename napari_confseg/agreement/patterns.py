@@ -1,6 +1,6 @@
-"""What a panel said, pixel by pixel, boiled down to how often each combination of answers occurs.
+"""Counts of the combinations of answers that raters give pixels.
 
-Estimators that look at each pixel by itself need only this table: a few thousand rows stand for
+Estimators that take each pixel by itself need only this table: a few thousand rows stand for
 billions of pixels, so a cohort of any size fits and an iteration takes milliseconds.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.agreement.rater_view import planes_of, readings
+from napari_confseg.agreement.rater_view import planes_of, rater_views
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MISSING = 15
 """Code of a rater who did not review the frame or excluded the pixel."""
-N_LEVELS = 11
+N_CODES = 11
 """Codes of answers: 0 not marked, 1 for 1..10 %, 2 for 11..20 %, ... 10 for 91..100 %."""
 MAX_RATERS = 16  # four bits each in one 64-bit word
 
@@ -37,10 +37,10 @@ CODES[101:] = MISSING
 class Patterns:
     """Combinations of answers and how often each occurs.
 
-    Attributes
+    Parameters
     ----------
     raters : tuple of str
-        Whose answers, in the order of the columns.
+        In the order of the columns.
     codes : NDArray
         ``uint8 (patterns, raters)``: 0..10, or 15 for no answer.
     counts : NDArray
@@ -75,7 +75,7 @@ class Collector:
                     "",
                     f"at most {MAX_RATERS} raters",
                     str(len(raters)),
-                    "Name those whose consensus is wanted.",
+                    "Name fewer raters.",
                 )
             )
         self._raters = tuple(raters)
@@ -85,14 +85,14 @@ class Collector:
 
     def add_clip(self, clip: Clip, class_index: int, *, least: int = 1) -> None:
         """Add the frames of a clip that at least `least` of the raters reviewed."""
-        panel = readings(clip, self._raters)
+        views = rater_views(clip, self._raters)
         for frame in range(clip.shape[0]):
-            planes = planes_of(panel, frame, class_index, clip.shape[1:])
+            planes = planes_of(views, frame, class_index, clip.shape[1:])
             if len(planes) >= least:
                 self.add(planes)
 
     def add(self, planes: dict[str, NDArray[np.uint8]]) -> None:
-        """Add the planes of one frame, name -> ``uint8 (Y, X)``; who is missing has no say."""
+        """Add the planes of one frame, name -> ``uint8 (Y, X)``; a rater may be missing."""
         size = next(iter(planes.values())).size
         marked = np.logical_or.reduce([p > 0 for p in planes.values()])
         word = np.zeros(int(marked.sum()), np.uint64)
@@ -120,8 +120,8 @@ class Collector:
         return Patterns(self._raters, shaped, counts, self._stated())
 
     def _stated(self) -> NDArray[np.float64]:
-        used = self._values[:, 1:101].reshape(len(self._raters), N_LEVELS - 1, 10)
-        sums = (used * np.arange(1, 101).reshape(N_LEVELS - 1, 10)).sum(2)
+        used = self._values[:, 1:101].reshape(len(self._raters), N_CODES - 1, 10)
+        sums = (used * np.arange(1, 101).reshape(N_CODES - 1, 10)).sum(2)
         middle = np.broadcast_to(np.arange(5.5, 100, 10), sums.shape).copy()
         means = np.divide(sums, used.sum(2), out=middle, where=used.sum(2) > 0)
         return np.column_stack([np.zeros(len(self._raters)), means / 100])

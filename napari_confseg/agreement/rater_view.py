@@ -1,4 +1,4 @@
-"""Raters of one clip, frame by frame: what may be compared, and in bounded memory."""
+"""Views of the raters on a clip, read frame by frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def first_reading(name: str, names: Iterable[str]) -> str | None:
 
 
 class RaterView:
-    """One rater on one clip: what was reviewed, and planes one at a time.
+    """One rater on one clip: reviewed frames, and planes one at a time.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class RaterView:
         return self.rater.read_plane(frame, class_index)
 
 
-def readings(clip: Clip, names: Sequence[str]) -> list[RaterView]:
+def rater_views(clip: Clip, names: Sequence[str]) -> list[RaterView]:
     """Return those of the raters called `names` who are on `clip`, in the order given."""
     present = set(clip.raters())
     return [RaterView(clip, name) for name in names if name in present]
@@ -97,7 +97,7 @@ def _named(cohort: Cohort, wanted: Callable[[RaterMeta], bool]) -> list[str]:
 
 
 def planes_of(
-    panel: Sequence[RaterView], frame: int, class_index: int, shape: tuple[int, int]
+    views: Sequence[RaterView], frame: int, class_index: int, shape: tuple[int, int]
 ) -> dict[str, NDArray[np.uint8]]:
     """Return the planes of those who reviewed this frame for this class, name -> ``(Y, X)``.
 
@@ -105,11 +105,11 @@ def planes_of(
     """
     blank: NDArray[np.uint8] | None = None
     planes = {}
-    for reading in panel:
-        if reading.reviewed[frame, class_index]:
-            plane = reading.plane(frame, class_index)
+    for view in views:
+        if view.reviewed[frame, class_index]:
+            plane = view.plane(frame, class_index)
             if plane is None:
                 blank = np.zeros(shape, np.uint8) if blank is None else blank
                 plane = blank
-            planes[reading.name] = plane
+            planes[view.name] = plane
     return planes

@@ -1,4 +1,4 @@
-"""What a rater's stated confidence is worth, by the votes of the others, over a cohort."""
+"""Reliability of stated confidence against the votes of the other raters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.agreement.intervals import Estimate, estimate
-from napari_confseg.agreement.overlap import LEVELS
+from napari_confseg.agreement.overlap import N_VALUES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,21 +21,19 @@ BIN = 10
 
 @dataclass(frozen=True)
 class Reliability:
-    """What one rater's stated confidence is worth in one class, by the votes of the others.
+    """Reliability of one rater in one class, by the votes of the others.
 
-    Attributes
+    Parameters
     ----------
-    rater, class_name : str
-        Whose, and of what.
     stated, agreed : tuple of float
-        Per bin of 10 %: mean stated confidence and the share of the others' votes that said yes,
+        Per bin of 10 %: mean stated confidence and the share of the others' votes that were yes,
         both 0..1; NaN for an empty bin.
     votes : tuple of int
         Votes per bin (a pixel with two other raters has two).
     error : Estimate
         Calibration error: mean of abs(stated - agreed) weighted by votes, over what was marked.
     correlation : Estimate
-        Pearson's, over the marked pixels, of confidence and share of the others who said yes.
+        Pearson's, over the marked pixels, of confidence and share of the others who voted yes.
     """
 
     rater: str
@@ -51,24 +49,24 @@ def reliability(agreement: Agreement) -> list[Reliability]:
     """Return the curve of each class and rater who marked any of it."""
     summaries = []
     for class_name in agreement.classes:
-        for rater in agreement.panel:
+        for rater in agreement.group:
             clips = [c for c in agreement.clips if (class_name, rater) in c.stated]
             mine = [c.stated[class_name, rater] for c in clips]
-            if not sum(int(s.asked[1:].sum()) for s in mine):
+            if not sum(int(s.votes[1:].sum()) for s in mine):
                 continue
             patients = [c.patient for c in clips]
-            curves = np.array([np.concatenate([s.asked, s.agreed]) for s in mine], float)
+            curves = np.array([np.concatenate([s.votes, s.agreed]) for s in mine], float)
             error = estimate(curves, patients, calibration_error, n=len(clips))
             moments = np.array([s.moments for s in mine])
             correlation = estimate(moments, patients, _pearson, n=int(moments[:, 0].sum()))
-            asked, stated, agreed = (v[0] for v in binned(curves.sum(0)[None]))
+            votes, stated, agreed = (v[0] for v in binned(curves.sum(0)[None]))
             summaries.append(
                 Reliability(
                     rater,
                     class_name,
                     tuple(stated.tolist()),
                     tuple(agreed.tolist()),
-                    tuple(int(v) for v in asked),
+                    tuple(int(v) for v in votes),
                     error,
                     correlation,
                 )
@@ -79,18 +77,18 @@ def reliability(agreement: Agreement) -> list[Reliability]:
 def binned(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Return votes, mean stated confidence and share of yes per bin, each (B, 10).
 
-    `sums` is ``(B, 202)``: for each confidence 0..100 the votes asked, then those that said yes.
+    `sums` is ``(B, 202)``: for each confidence 0..100 the votes, then those that were yes.
     """
-    level = np.arange(LEVELS) / 100
-    asked, agreed = sums[:, :LEVELS], sums[:, LEVELS:]
+    confidence = np.arange(N_VALUES) / 100
+    every, agreed = sums[:, :N_VALUES], sums[:, N_VALUES:]
 
     def bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
         binned: NDArray[np.float64] = values[:, 1:].reshape(len(values), -1, BIN).sum(2)
         return binned
 
-    votes = bins(asked)
+    votes = bins(every)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return votes, bins(asked * level) / votes, bins(agreed) / votes
+        return votes, bins(every * confidence) / votes, bins(agreed) / votes
 
 
 def calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:

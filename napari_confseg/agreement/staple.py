@@ -31,17 +31,7 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Staple:
-    """A fitted STAPLE: what a yes and a no of each rater are worth.
-
-    Attributes
-    ----------
-    raters : tuple of str
-        The panel.
-    prior : float
-        Share of pixels that are yes before anybody is asked.
-    sensitivity, specificity : tuple of float
-        Of each rater.
-    """
+    """Estimated sensitivity and specificity of each rater; `prior` is the share of yes."""
 
     raters: tuple[str, ...]
     prior: float
@@ -65,7 +55,7 @@ class Staple:
         return sigmoid(np.log(self.prior / (1 - self.prior)) + (evidence * known).sum(0))
 
 
-def fit_staple(
+def estimate_staple(
     patterns: Patterns, answer: NDArray[np.float64], prior: float | None = None
 ) -> Staple:
     """Return STAPLE's estimate from a table of patterns.
@@ -73,7 +63,7 @@ def fit_staple(
     Parameters
     ----------
     patterns : Patterns
-        What was said. A rater who gave no answer to a pixel has no say there.
+        Counts of answers. A rater without an answer to a pixel does not count there.
     answer : NDArray
         ``float (raters, 11)``: how much of a yes each code is. 0 or 1 is Warfield's STAPLE; the
         stated confidence itself is the confidence-weighted one, where a rater's 60 % counts as

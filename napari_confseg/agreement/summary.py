@@ -1,4 +1,4 @@
-"""Agreement over a cohort, from the records of its clips: means, kappas, curves, with intervals."""
+"""Summary of agreement over a cohort: means, kappas, curves, with intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 
 from napari_confseg.agreement.intervals import Estimate, estimate, mean_estimate
 from napari_confseg.agreement.kappa import alpha_from_sums, interval_distance, presence_kappa
-from napari_confseg.agreement.overlap import LEVELS
+from napari_confseg.agreement.overlap import N_VALUES
 from napari_confseg.agreement.rater_view import first_reading
 from napari_confseg.agreement.reliability import Reliability, reliability
 
@@ -62,7 +62,7 @@ class SoftSummary:
 
 @dataclass(frozen=True)
 class ChanceSummary:
-    """One class: agreement of the whole panel beyond chance.
+    """One class: agreement of the whole group beyond chance.
 
     `presence_kappa` (Fleiss, frames all reviewed), `presence_alpha` (Krippendorff, frames two or
     more reviewed) and `pixel_alpha` are of yes or no at `threshold`; with `threshold` None,
@@ -80,16 +80,12 @@ class ChanceSummary:
 class Learning:
     """One rater over time, clips in the order they were read.
 
-    Attributes
+    Parameters
     ----------
-    rater : str
-        Who.
     times : tuple of datetime
         Last stroke on each clip.
-    clips : tuple of str
-        The clips.
     values : tuple of float
-        Mean soft Dice with the rest of the panel over the classes defined.
+        Mean soft Dice with the rest of the group over the classes defined.
     slope : float
         Least squares, soft Dice per ten clips; NaN below three clips.
     rank_correlation : float
@@ -238,7 +234,7 @@ def _chance(agreement: Agreement) -> list[ChanceSummary]:
 
 
 def _interval_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    return alpha_from_sums(sums[:, 0], sums[:, 1:], interval_distance(LEVELS))
+    return alpha_from_sums(sums[:, 0], sums[:, 1:], interval_distance(N_VALUES))
 
 
 def _binary_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -248,9 +244,9 @@ def _binary_alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _learning(agreement: Agreement) -> list[Learning]:
     found = []
-    for rater in agreement.panel:
+    for rater in agreement.group:
         points = [
-            (clip.read_at[rater], clip.clip, _with_others(clip, rater, agreement.panel))
+            (clip.read_at[rater], clip.clip, _with_others(clip, rater, agreement.group))
             for clip in agreement.clips
             if rater in clip.read_at
         ]
@@ -274,9 +270,9 @@ def _learning(agreement: Agreement) -> list[Learning]:
     return found
 
 
-def _with_others(clip: ClipAgreement, rater: str, panel: Sequence[str]) -> float:
+def _with_others(clip: ClipAgreement, rater: str, group: Sequence[str]) -> float:
     values = [
-        s.soft_dice for s in clip.soft if rater in (s.a, s.b) and s.a in panel and s.b in panel
+        s.soft_dice for s in clip.soft if rater in (s.a, s.b) and s.a in group and s.b in group
     ]
     defined = [v for v in values if not np.isnan(v)]
     return float(np.mean(defined)) if defined else float("nan")

@@ -1,7 +1,7 @@
-"""The calibration exercise of a session: begun, stepped through, left, gone on with, seen.
+"""Calibration exercises of a reader: frames, progress and results.
 
-What was asked and how it came out is kept in the state folder, by cohort and reader. The marks are
-ordinary marks of the reader, in the cohort.
+They are kept in the state folder, by cohort and reader. The marks are ordinary marks of the reader,
+in the cohort.
 """
 
 from __future__ import annotations
@@ -32,18 +32,10 @@ Counts = Annotated[list[int], Field(min_length=101, max_length=101)]
 
 
 class Exercise(BaseModel):
-    """One exercise: which frames, and the result once it is finished.
+    """The frames (clip, index) of one exercise, and the result once it is finished.
 
-    Attributes
-    ----------
-    begun, finished : datetime
-        `finished` is None while it is under way.
-    reference : str
-        Slug of who is held for right.
-    frames : tuple of (str, int)
-        Clips and frames.
-    asked, right : dict of str to list of int
-        By class and confidence 0..100: pixels, and those of them that are there.
+    `reference` is the slug of a rater. `pixels` and `present` are counts by class and confidence
+    0..100: pixels marked by the reader, and those of them marked by the reference.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,21 +44,21 @@ class Exercise(BaseModel):
     finished: datetime | None = None
     reference: str
     frames: Annotated[tuple[tuple[str, int], ...], Field(min_length=1)]
-    asked: dict[str, Counts] = {}
-    right: dict[str, Counts] = {}
+    pixels: dict[str, Counts] = {}
+    present: dict[str, Counts] = {}
 
     def sums(self, class_name: str | None = None) -> NDArray[np.int64]:
         """Return ``int64 (2, 101)`` of one class, or of all together."""
-        names = [class_name] if class_name else list(self.asked)
+        names = [class_name] if class_name else list(self.pixels)
         total = np.zeros((2, 101), np.int64)
         for name in names:
-            if name in self.asked:
-                total += np.array([self.asked[name], self.right[name]])
+            if name in self.pixels:
+                total += np.array([self.pixels[name], self.present[name]])
         return total
 
 
 class Record(BaseModel):
-    """All exercises of one reader in one cohort, oldest first; at most the last is under way."""
+    """All exercises of one reader in one cohort, oldest first; at most the last is unfinished."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -80,7 +72,7 @@ class Record(BaseModel):
         return cls()
 
     def save(self, file: Path) -> None:
-        """Keep this, whole or not at all.
+        """Write this to `file`, whole or not at all.
 
         Raises
         ------
@@ -96,10 +88,17 @@ class Record(BaseModel):
 class CalibrationSession:
     """The exercises of the reader and cohort that a session has open.
 
+    While one is unfinished, other raters are hidden.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the viewer.
+
     Attributes
     ----------
-    changed : psygnal.Signal
-        Something to show has changed.
+    changed : Signal
+        Exercises, progress or the frame on show changed.
     """
 
     changed = Signal()
@@ -110,25 +109,25 @@ class CalibrationSession:
         self._done: set[tuple[str, int]] = set()
         events = session.events
         self._links = Links(
-            (events.cohort, self._on_place),
-            (events.rater, self._on_place),
+            (events.cohort, self._on_reader),
+            (events.rater, self._on_reader),
             (events.clip, self._on_progress),
             (session.editor.progress_changed, self._on_progress),
             (events.frame, self._on_progress),
             failed=to_message(session),
         )
-        self._on_place()
+        self._on_reader()
 
     def close(self) -> None:
-        """Hear no more of the session, and let others be seen again."""
+        """Stop listening to the session, and let others be seen again."""
         self._links.cut()
         self._session.access.begin_exercise(False)
 
-    # ---- what there is --------------------------------------------------------------------
+    # ---- exercises ---------------------------------------------------------------------------
 
     @property
     def current(self) -> Exercise | None:
-        """The exercise under way."""
+        """The unfinished exercise."""
         latest = self._record.exercises[-1:]
         return latest[0] if latest and latest[0].finished is None else None
 
@@ -138,16 +137,16 @@ class CalibrationSession:
         return [e for e in self._record.exercises if e.finished is not None]
 
     def references(self) -> list[Reference]:
-        """Return who can be the reference; reads every clip of the cohort."""
+        """Return the raters that can be the reference; reads every clip of the cohort."""
         session = self._session
         return references(session.cohort, session.rater) if session.cohort and session.rater else []
 
     def done(self) -> list[bool]:
-        """Return which of the frames asked are reviewed in every class."""
+        """Return which frames of the exercise are reviewed in every class."""
         return [tuple(f) in self._done for f in self.current.frames] if self.current else []
 
     def position(self) -> int | None:
-        """Return which of the frames asked is on show; None if another is."""
+        """Return the position of the frame on show in the exercise, or None."""
         session, current = self._session, self.current
         if current is None or session.clip is None:
             return None
@@ -157,36 +156,36 @@ class CalibrationSession:
     # ---- edits -----------------------------------------------------------------------------
 
     def begin(self, reference: str, n: int, seed: int | None = None) -> Exercise:
-        """Begin an exercise of `n` frames and go to the first.
+        """Begin an exercise of at most `n` frames and go to the first.
 
         Raises
         ------
         ValueError
-            If there is no frame to ask, or one is under way.
+            If there is no frame left, or one is unfinished.
         StoreError, OSError
-            If something cannot be read or kept.
+            If something cannot be read or written.
         """
         session = self._session
         if session.cohort is None or not session.rater:
             raise ValueError("Open a cohort and choose a reader first.")
         if self.current is not None:
-            raise ValueError("An exercise is under way: finish it, or drop it.")
+            raise ValueError("An exercise is unfinished: finish it or discard it first.")
         seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
         frames = choose_frames(session.cohort, reference, session.rater, n, seed)
         if not frames:
             raise ValueError(
-                "You have been on every frame that this reference has reviewed: "
-                "there is none left to ask."
+                "You have marked every frame that this reference has reviewed: none is left "
+                "for an exercise."
             )
         exercise = Exercise(begun=datetime.now(UTC), reference=reference, frames=tuple(frames))
-        self._keep((*self._record.exercises, exercise))
+        self._save((*self._record.exercises, exercise))
         self._done = set()
-        self._settle()
+        self._announce()
         self.go(0)
         return exercise
 
     def go(self, position: int) -> None:
-        """Show the frame asked at `position`.
+        """Show the frame at `position` of the exercise.
 
         Raises
         ------
@@ -209,46 +208,45 @@ class CalibrationSession:
         return next((i for i in order if not done[i]), None)
 
     def finish(self) -> Exercise:
-        """Compare with the reference what is reviewed so far, and keep the result.
+        """Compare what is reviewed so far with the reference, and keep the result.
 
         Raises
         ------
         ValueError
-            If none is under way, or not a single frame is reviewed.
+            If there is no unfinished exercise, or not a single frame is reviewed.
         StoreError, OSError
-            If something cannot be read or kept, or the store has not got the latest strokes.
+            If something cannot be read or written, or the latest strokes are not stored yet.
         """
         session, current = self._session, self.current
         if current is None or session.cohort is None:
-            raise ValueError("No exercise is under way.")
+            raise ValueError("There is no unfinished exercise.")
         if not any(self.done()):
             raise ValueError(
-                "Review at least one frame first: mark what you see on it, then say "
-                "that it is reviewed."
+                "Review at least one frame first: mark what you see, then mark it as reviewed."
             )
         if not session.flush():
-            raise OSError("The store has not got the latest strokes yet: try again in a moment.")
+            raise OSError("The latest strokes are not stored yet: try again in a moment.")
         frames = [f for f, done in zip(current.frames, self.done(), strict=True) if done]
         sums = score(session.cohort, current.reference, session.rater, frames)
         result = current.model_copy(
             update={
                 "finished": datetime.now(UTC),
                 "frames": tuple(frames),
-                "asked": {c: s[0].tolist() for c, s in sums.items()},
-                "right": {c: s[1].tolist() for c, s in sums.items()},
+                "pixels": {c: s[0].tolist() for c, s in sums.items()},
+                "present": {c: s[1].tolist() for c, s in sums.items()},
             }
         )
-        self._keep((*self._record.exercises[:-1], result))
-        self._settle()
+        self._save((*self._record.exercises[:-1], result))
+        self._announce()
         return result
 
-    def drop(self) -> None:
-        """Forget the exercise under way; what was marked stays marked."""
+    def discard(self) -> None:
+        """Forget the unfinished exercise; what was marked stays marked."""
         if self.current is not None:
-            self._keep(self._record.exercises[:-1])
-            self._settle()
+            self._save(self._record.exercises[:-1])
+            self._announce()
 
-    # ---- keeping --------------------------------------------------------------------------
+    # ---- record --------------------------------------------------------------------------
 
     @property
     def _file(self) -> Path | None:
@@ -259,22 +257,22 @@ class CalibrationSession:
             state_folder() / "exercises" / session.cohort.meta.cohort_id / f"{session.rater}.json"
         )
 
-    def _keep(self, exercises: tuple[Exercise, ...]) -> None:
+    def _save(self, exercises: tuple[Exercise, ...]) -> None:
         file = self._file
         record = Record(exercises=exercises)
         if file is not None:
             record.save(file)
         self._record = record
 
-    def _settle(self) -> None:
+    def _announce(self) -> None:
         self._session.access.begin_exercise(self.current is not None)
         self.changed.emit()
 
-    def _on_place(self, *_: object) -> None:
+    def _on_reader(self, *_: object) -> None:
         file = self._file
         self._record = Record() if file is None else Record.load(file)
         self._done = set(self._read_done())
-        self._settle()
+        self._announce()
 
     def _read_done(self) -> list[tuple[str, int]]:
         session, current = self._session, self.current
@@ -297,8 +295,8 @@ class CalibrationSession:
             name = session.clip.name
             for clip, t in current.frames:
                 if clip == name:
-                    keep = self._done.add if _all(session.status, t) else self._done.discard
-                    keep((clip, t))
+                    note = self._done.add if _all(session.status, t) else self._done.discard
+                    note((clip, t))
         self.changed.emit()
 
 

@@ -1,4 +1,4 @@
-"""``confseg consensus``: several raters become one more."""
+"""``confseg consensus``: the consensus of several raters."""
 
 from __future__ import annotations
 

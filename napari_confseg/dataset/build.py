@@ -20,7 +20,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from napari_confseg import __version__
-from napari_confseg.agreement.rater_view import learnt_raters, readings
+from napari_confseg.agreement.rater_view import learnt_raters, rater_views
 from napari_confseg.dataset.card import write_card
 from napari_confseg.dataset.disk_errors import room_in
 from napari_confseg.dataset.frozen import Dataset, versions
@@ -166,7 +166,7 @@ def _reviewed_shapes(cohort: Cohort, request: BuildRequest) -> list[tuple[int, i
     return [
         clip.shape[1:]
         for clip in clips
-        if any(r.reviewed[:, indices].any() for r in readings(clip, request.raters))
+        if any(r.reviewed[:, indices].any() for r in rater_views(clip, request.raters))
     ]
 
 

@@ -16,7 +16,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from napari_confseg.agreement.rater_view import readings
+from napari_confseg.agreement.rater_view import rater_views
 from napari_confseg.dataset.fitting import choose_frames, resampled_spacing, resampler_for
 from napari_confseg.dataset.leakage import fingerprint
 from napari_confseg.dataset.manifest import (
@@ -208,7 +208,7 @@ def find(
 ) -> tuple[Clip, list[RaterView], list[int], list[int]] | None:
     """Return clip, raters, frames and class indices to take; None if nothing is reviewed there."""
     clip = cohort.clip(clip_name)
-    panel = readings(clip, request.raters)
+    panel = rater_views(clip, request.raters)
     indices = [cohort.meta.class_index(c) for c in request.classes]
     frames = choose_frames(clip, panel, indices, request.frames) if panel else []
     return (clip, panel, frames, indices) if frames else None

@@ -127,7 +127,7 @@ def write_report(cohort: Cohort, agreement: Agreement, summary: Summary, path: P
         pairs=[p for p in summary.pairs if not p.repeat],
         chance=summary.chance,
         reliability=summary.reliability,
-        reliability_figure=reliability_figure(summary.reliability, agreement.panel)
+        reliability_figure=reliability_figure(summary.reliability, agreement.group)
         if summary.reliability
         else "",
         repeated=[s for s in summary.soft if s.repeat],
@@ -140,7 +140,7 @@ def _facts(agreement: Agreement) -> list[tuple[str, str]]:
     patients = len({c.patient for c in agreement.clips})
     frames = sum(max((s.frames for s in c.soft), default=0) for c in agreement.clips)
     return [
-        (str(len(agreement.panel)), "raters: " + ", ".join(agreement.panel)),
+        (str(len(agreement.group)), "raters: " + ", ".join(agreement.group)),
         (str(len(agreement.clips)), "clips read by two or more"),
         (str(frames), "frames compared"),
         (str(patients), "patients"),

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from napari_confseg.agreement.agreement import agree
-from napari_confseg.agreement.kappa import coincidences, krippendorff_alpha
+from napari_confseg.agreement.kappa import interval_distance
 from napari_confseg.agreement.summary import summarise, write_per_clip
 from napari_confseg.store import Spacing, StoreError, Stroke
+from tests.agreement.chance import coincidences, krippendorff_alpha
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip
 
@@ -74,13 +75,13 @@ def test_alpha_equals_whole_arrays(read: Cohort) -> None:
     clip = agree(read, thresholds=[50], classes=["pleura"]).clips[0]
     planes = whole(read, "clip-1", list(RATERS), 0).reshape(3, -1)
     counts = np.stack([(planes == v).sum(0) for v in range(101)], 1)
-    expected = krippendorff_alpha(coincidences(counts), "interval")
+    expected = krippendorff_alpha(coincidences(counts), interval_distance(counts.shape[1]))
     summary = summarise(agree(read, thresholds=[50], classes=["pleura"], clips=["clip-1"]))
     of_confidences, at_50 = summary.chance
     assert of_confidences.pixel_alpha.value == pytest.approx(expected)
     yes = (planes >= 50).sum(0)
     assert at_50.pixel_alpha.value == pytest.approx(
-        krippendorff_alpha(coincidences(np.stack([3 - yes, yes], 1)))
+        krippendorff_alpha(coincidences(np.stack([3 - yes, yes], 1)), 1 - np.eye(2))
     )
     assert clip.pixels["pleura"].marginal.sum() == pytest.approx(planes.size)
 
@@ -91,7 +92,7 @@ def test_reliability_equals_whole_arrays(read: Cohort) -> None:
     stated = clip.stated["pleura", "anna"]
     for level in (20, 50, 80):
         here = anna == level
-        assert stated.asked[level] == 2 * here.sum()
+        assert stated.votes[level] == 2 * here.sum()
         assert stated.agreed[level] == (bert[here] >= 50).sum() + (carl[here] >= 50).sum()
     share = ((bert >= 50).astype(float) + (carl >= 50))[anna > 0] / 2
     summary = summarise(agree(read, thresholds=[50], classes=["pleura"], clips=["clip-1"]))
@@ -155,8 +156,8 @@ def test_millimetres_when_the_spacing_is_known(read: Cohort) -> None:
 def test_second_readings_measure_repeatability_and_nothing_else(cohort: Cohort) -> None:
     read_clip(cohort, "clip-1", RATERS | {"anna-2": (0.9, 0.5)}, seed=1)
     agreement = agree(cohort, thresholds=[50], classes=["pleura"])
-    assert agreement.panel == ("anna", "bert", "carl")
-    assert agreement.pairs() == [*combinations(agreement.panel, 2), ("anna", "anna-2")]
+    assert agreement.group == ("anna", "bert", "carl")
+    assert agreement.pairs() == [*combinations(agreement.group, 2), ("anna", "anna-2")]
     summary = summarise(agreement)
     assert [(p.a, p.b) for p in summary.pairs if p.repeat] == [("anna", "anna-2")]
     without = summarise(agree(cohort, raters=list(RATERS), thresholds=[50], classes=["pleura"]))

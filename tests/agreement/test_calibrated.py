@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_confseg.agreement.calibrated import fit_calibrated, pava
-from napari_confseg.agreement.consensus import METHODS, fit, merge, yes_or_no
+from napari_confseg.agreement.calibrated import estimate_calibrated, isotonic
+from napari_confseg.agreement.consensus import estimate, merge, threshold_codes
+from napari_confseg.agreement.methods import METHODS
 from napari_confseg.agreement.patterns import CODES, MISSING, Collector, Patterns
 from tests.agreement.opinions import ambiguous_frames
 
@@ -24,26 +25,24 @@ def count(frames: Frames, codes: np.ndarray = CODES) -> Patterns:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9)), min_size=1, max_size=12))
-def test_pava_equals_scikit_learn(pairs: list[tuple[float, int]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(1e-9, 1e6)), min_size=1, max_size=25))
+def test_isotonic_equals_scikit_learn(pairs: list[tuple[float, float]]) -> None:
     from sklearn.isotonic import isotonic_regression
 
-    values = np.array([p[0] for p in pairs])
-    weights = np.array([p[1] for p in pairs], float)
-    ours = pava(values, weights)
-    assert (np.diff(ours) >= -1e-12).all()
-    if (weights > 0).all():
-        assert ours == pytest.approx(isotonic_regression(values, sample_weight=weights), abs=1e-9)
+    values, weights = (np.array(v) for v in zip(*pairs, strict=True))
+    ours = isotonic(values, weights)
+    assert (np.diff(ours) >= 0).all()
+    assert ours == pytest.approx(isotonic_regression(values, sample_weight=weights), abs=1e-9)
 
 
-def test_patterns_say_what_was_said() -> None:
+def test_patterns_count_the_answers() -> None:
     a = np.array([[0, 5, 10, 11, 100, 0, 255, 30]], np.uint8)
     b = np.array([[0, 0, 95, 20, 100, 0, 100, 30]], np.uint8)
     collector = Collector(NAMES)
     collector.add({"a": a, "b": b})
     patterns = collector.patterns()
-    said = {tuple(c): n for c, n in zip(patterns.codes.tolist(), patterns.counts, strict=True)}
-    assert said == {
+    counted = {tuple(c): n for c, n in zip(patterns.codes.tolist(), patterns.counts, strict=True)}
+    assert counted == {
         (0, 0, MISSING): 2,
         (1, 0, MISSING): 1,
         (1, 10, MISSING): 1,
@@ -58,7 +57,7 @@ def test_patterns_say_what_was_said() -> None:
 
 
 def test_curves_rise_and_tell_the_scales_apart() -> None:
-    fitted = fit_calibrated(count(ambiguous_frames(0)))
+    fitted = estimate_calibrated(count(ambiguous_frames(0)))
     assert (np.diff(fitted.probability) >= 0).all()
     assert fitted.answers.sum(2) == pytest.approx(1)
     survival = fitted.answers[:, :, ::-1].cumsum(2)[:, :, ::-1]
@@ -74,23 +73,23 @@ def test_curves_rise_and_tell_the_scales_apart() -> None:
 
 def test_one_rater_keeps_what_they_said_and_nobody_is_no_nan() -> None:
     frames = [(t, p, {"a": planes["a"]}) for t, p, planes in ambiguous_frames(0, 10)]
-    rule, _ = fit("calibrated", count(frames))
+    rule, _ = estimate("calibrated", count(frames))
     for _, _, planes in frames:
         merged = merge(NAMES, planes, rule)
         assert np.abs(merged.astype(int) - planes["a"]).max() <= 5
     blank = {n: np.zeros((4, 4), np.uint8) for n in NAMES}
-    nobody = fit_calibrated(count([(None, None, blank)]))  # type: ignore[list-item]
+    nobody = estimate_calibrated(count([(None, None, blank)]))  # type: ignore[list-item]
     assert np.isfinite(nobody.combine(np.zeros((1, 3), np.uint8))).all()
 
 
 def test_order_of_raters_does_not_matter() -> None:
     frames = ambiguous_frames(3, 10)
     turned = [(t, p, dict(reversed(planes.items()))) for t, p, planes in frames]
-    rule, _ = fit("calibrated", count(frames))
+    rule, _ = estimate("calibrated", count(frames))
     collector = Collector(NAMES[::-1])
     for _, _, planes in turned:
         collector.add(planes)
-    other, _ = fit("calibrated", collector.patterns())
+    other, _ = estimate("calibrated", collector.patterns())
     for _, _, planes in frames:
         first, second = merge(NAMES, planes, rule), merge(NAMES[::-1], planes, other)
         assert np.abs(first.astype(int) - second).max() <= 1
@@ -101,12 +100,12 @@ def test_calibrated_is_nearest_to_the_known_truth(seed: int) -> None:
     frames = ambiguous_frames(seed)
     to_latent, to_truth = {}, {}
     for method in METHODS:
-        codes = yes_or_no(50) if method == "staple" else CODES
-        rule, _ = fit(method, count(frames, codes))
+        codes = threshold_codes(50) if method == "staple" else CODES
+        rule, _ = estimate(method, count(frames, codes))
         errors: list[list[float]] = []
         for truth, latent, planes in frames:
-            said = merge(NAMES, planes, rule) / 100
-            errors.append([((said - latent) ** 2).sum(), ((said - truth) ** 2).sum()])
+            made = merge(NAMES, planes, rule) / 100
+            errors.append([((made - latent) ** 2).sum(), ((made - truth) ** 2).sum()])
         to_latent[method], to_truth[method] = np.sum(errors, 0)
     others = [m for m in METHODS if m != "calibrated"]
     assert to_latent["calibrated"] < 0.9 * min(to_latent[m] for m in others)
@@ -120,7 +119,7 @@ def test_why_not_two_states() -> None:
 
     # Where all three mark something, and all weakly, nobody should be sure.
     weak = ((patterns.codes > 0) & (patterns.codes < 5)).all(1)
-    two, many = (fit_calibrated(patterns, states=n, rounds=50) for n in (2, 11))
+    two, many = (estimate_calibrated(patterns, states=n, rounds=50) for n in (2, 11))
     low, high = two.probability
     certain = (two.combine(patterns.codes[weak]) - low) / (high - low)  # weight of its upper state
     assert np.average(certain, weights=patterns.counts[weak]) > 0.95

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
 
 from napari_confseg.agreement.agreement import agree
 from napari_confseg.agreement.consensus import (
-    METHODS,
     ConsensusRequest,
-    fit,
+    estimate,
     make_consensus,
     merge,
-    yes_or_no,
+    threshold_codes,
 )
+from napari_confseg.agreement.methods import METHODS, ConsensusMethod
 from napari_confseg.agreement.patterns import Collector
 from napari_confseg.store import Cohort, Identity, Rater, Status, StoreError, validate
 from tests.agreement.opinions import ambiguous_frames, read_clip
 
 if TYPE_CHECKING:
-    from napari_confseg.agreement.consensus import ConsensusMethod
+    from collections.abc import Iterator
 
 RATERS = {"anna": (1.0, 0.0), "bert": (0.7, 1.0), "carl": (1.2, 1.5)}
 
@@ -39,10 +41,10 @@ def test_staple_equals_simpleitk(seed: int) -> None:
 
     frames = [f for f in ambiguous_frames(seed, 12) if any(p.any() for p in f[2].values())]
     names = ("a", "b", "c")
-    collector = Collector(names, yes_or_no(30))
+    collector = Collector(names, threshold_codes(30))
     for _, _, planes in frames:
         collector.add(planes)
-    rule, fitted = fit("staple", collector.patterns(), 30)
+    rule, fitted = estimate("staple", collector.patterns(), 30)
     staple = sitk.STAPLEImageFilter()
     staple.SetForegroundValue(1)
     volumes = [np.stack([f[2][n] >= 30 for f in frames]).astype(np.uint8) for n in names]
@@ -119,15 +121,21 @@ def test_stopped_over_an_older_one_it_does_not_count_as_reviewed(
         read,
         ConsensusRequest(method="mean", name="all", classes=["pleura", "a-line"], clips=["clip-1"]),
     )
-    write, done = Rater.write_plane, []
+    bulk, done = Rater.bulk, []
 
-    def fail_at_the_third(rater: Rater, *arguments: Any) -> None:
-        done.append(arguments)
-        if len(done) == 3:
-            raise OSError(28, "No space left on device")
-        write(rater, *arguments)
+    @contextmanager
+    def fail_at_the_third(rater: Rater) -> Iterator[Any]:
+        with bulk(rater) as write:
 
-    monkeypatch.setattr(Rater, "write_plane", fail_at_the_third)
+            def write_plane(*arguments: Any) -> None:
+                done.append(arguments)
+                if len(done) == 3:
+                    raise OSError(28, "No space left on device")
+                write(*arguments)
+
+            yield write_plane
+
+    monkeypatch.setattr(Rater, "bulk", fail_at_the_third)
     with pytest.raises(OSError, match="No space"):
         make_consensus(
             read,
@@ -197,3 +205,17 @@ def test_cancel_keeps_whole_clips(read: Cohort) -> None:
     assert calls == ["0/3 estimating pleura", "1/3 clip-1"]
     assert report.clips == ["clip-1"]
     assert "mean" not in read.clip("clip-2").raters()
+
+
+def test_the_page_of_methods_is_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/consensus.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [(name.strip("| `"), purpose.removesuffix(" |")) for name, purpose in rows] == [
+        (name, about.purpose) for name, about in METHODS.items()
+    ]
+    assert tuple(METHODS) == get_args(ConsensusMethod)
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(ValueError, match="no consensus method 'median'; use calibrated, mean"):
+        estimate("median", Collector(["a"]).patterns())  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def _check_region(region: Region, mask: np.ndarray, planes: np.ndarray, threshol
     assert region.size == pytest.approx(sum(gaps) / 100)
     for name, plane in by_name(planes).items():
         inside = [int(v) for v in plane[mask] if v != EXCLUDED]
-        assert region.said.get(name) == (pytest.approx(np.mean(inside)) if inside else None)
+        assert region.stated.get(name) == (pytest.approx(np.mean(inside)) if inside else None)
         near = {
             int(plane[y + dy, x + dx])
             for (y, x), dy, dx in product(pixels.tolist(), (-1, 0, 1), (-1, 0, 1))
@@ -119,7 +119,7 @@ def test_a_moving_thing_is_one_event_and_a_jump_is_two() -> None:
     assert [e.frames for e in events] == [(0, 1, 2, 3, 4), (5,)]
     assert events[0].class_index == 2
     assert events[0].size == pytest.approx(5 * 16 * 0.8)
-    assert events[0].said == {"a": pytest.approx(80), "b": 0}
+    assert events[0].stated == {"a": pytest.approx(80), "b": 0}
 
 
 def test_a_region_that_splits_goes_on_as_its_larger_part() -> None:

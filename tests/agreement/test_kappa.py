@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_confseg.agreement.kappa import (
-    coincidences,
-    fleiss_kappa,
-    krippendorff_alpha,
-    presence_kappa,
-)
+from napari_confseg.agreement.kappa import alpha_from_sums, interval_distance, presence_kappa
+from tests.agreement.chance import coincidences, fleiss_kappa, krippendorff_alpha, value_counts
 
 # Fleiss (1971) as in the standard worked example: 10 units, 14 raters, 5 categories, kappa 0.210.
 FLEISS = np.array(
@@ -38,39 +34,8 @@ OBSERVERS = np.array(
 )
 
 
-def value_counts(answers: np.ndarray, n_values: int) -> np.ndarray:
-    """(raters, units) with -1 for missing -> (units, values)."""
-    return np.stack([(answers == v).sum(0) for v in range(n_values)], 1)
-
-
 def test_fleiss_worked_example() -> None:
     assert fleiss_kappa(FLEISS) == pytest.approx(0.210, abs=5e-4)
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)]
-)
-def test_krippendorff_worked_example(metric: str, expected: float) -> None:
-    matrix = coincidences(value_counts(OBSERVERS - 1, 5))
-    assert matrix.sum() == pytest.approx(40)  # pairable answers
-    assert krippendorff_alpha(matrix, metric) == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize("metric", ["nominal", "ordinal", "interval"])
-@pytest.mark.parametrize("seed", range(4))
-def test_alpha_equals_the_reference_package(metric: str, seed: int) -> None:
-    import krippendorff  # which only the installs of the test extra have
-
-    rng = np.random.default_rng(seed)
-    latent = rng.integers(0, 6, 40)
-    answers = np.clip(latent + rng.integers(-1, 2, (3, 40)), 0, 6)
-    answers[rng.random(answers.shape) < 0.2] = -1
-    with_nan = np.where(answers < 0, np.nan, answers)
-    ours = krippendorff_alpha(coincidences(value_counts(answers, 7)), metric)
-    theirs = krippendorff.alpha(
-        reliability_data=with_nan, level_of_measurement=metric, value_domain=list(range(7))
-    )
-    assert ours == pytest.approx(theirs, abs=1e-10)
 
 
 def test_presence_kappa_is_fleiss_of_the_same_votes() -> None:
@@ -82,11 +47,35 @@ def test_presence_kappa_is_fleiss_of_the_same_votes() -> None:
     )
 
 
+DISTANCES = {"nominal": 1 - np.eye(7), "interval": interval_distance(7)}
+
+
+def alpha(answers: np.ndarray, metric: str) -> float:
+    return krippendorff_alpha(coincidences(value_counts(answers, 7)), DISTANCES[metric])
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("nominal", 0.743), ("interval", 0.849)])
+def test_krippendorff_worked_example(metric: str, expected: float) -> None:
+    assert alpha(OBSERVERS - 1, metric) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("metric", DISTANCES)
+@pytest.mark.parametrize("seed", range(4))
+def test_alpha_equals_the_reference_package(metric: str, seed: int) -> None:
+    import krippendorff
+
+    rng = np.random.default_rng(seed)
+    latent = rng.integers(0, 6, 40)
+    answers = np.clip(latent + rng.integers(-1, 2, (3, 40)), 0, 6)
+    answers[rng.random(answers.shape) < 0.2] = -1
+    with_nan = np.where(answers < 0, np.nan, answers)
+    theirs = krippendorff.alpha(
+        reliability_data=with_nan, level_of_measurement=metric, value_domain=list(range(7))
+    )
+    assert alpha(answers, metric) == pytest.approx(theirs, abs=1e-10)
+
+
 def test_undefined_is_nan() -> None:
-    assert np.isnan(fleiss_kappa(np.array([[3, 0], [3, 0]])))  # everybody always says the same
-    assert np.isnan(fleiss_kappa(np.zeros((0, 2), int)))
-    assert np.isnan(presence_kappa(np.array([[0, 0, 7]]))[0])
+    assert np.isnan(presence_kappa(np.array([[0, 0, 7]]))[0])  # everybody always votes the same
     assert np.isnan(presence_kappa(np.array([[0, 0, 0]]))[0])
-    assert np.isnan(krippendorff_alpha(np.zeros((2, 2))))
-    with pytest.raises(ValueError, match="same number of raters"):
-        fleiss_kappa(np.array([[3, 0], [1, 1]]))
+    assert np.isnan(alpha_from_sums(np.array(0.0), np.zeros(2), 1 - np.eye(2)))

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.agreement.exercise import choose_frames, curve, in_words, references, score
+from napari_confseg.agreement.exercise import (
+    choose_frames,
+    curve,
+    describe_curve,
+    references,
+    score,
+)
 from napari_confseg.annotate.calibration import CalibrationSession
 from napari_confseg.annotate.session import Session
 from napari_confseg.store import Status
@@ -79,9 +85,9 @@ def test_only_what_both_reviewed_counts(known: Cohort) -> None:
     assert sums["a-line"][0].sum() == 48 * 64
     found = curve(sums["b-line"])
     assert (found.error, found.missed) == (pytest.approx(0.3), 0.5)
-    assert in_words(found) == (
-        "When you said 80 %, 50 % was there: you are surer than right. 50 % of what is there you "
-        "left out. All lies within one step of 10 %: use more of the scale to learn more."
+    assert describe_curve(found) == (
+        "Of what you marked at 80 %, 50 % is there: overconfident. 50 % of what is there is not "
+        "marked. All marks lie within one step of 10 %: use more of the scale to learn more."
     )
 
 
@@ -90,50 +96,50 @@ def test_only_what_both_reviewed_counts(known: Cohort) -> None:
     [
         ({}, "You marked nothing, and nothing was there."),
         ({0: (1000, 200)}, "You marked nothing of it."),
-        ({60: (50, 20)}, "too little to tell"),
-        ({60: (1000, 900), 30: (900, 280)}, "you are more often right than you say"),
-        ({60: (1000, 900), 90: (1000, 500)}, "surer than right. When you said 60 %"),
-        ({60: (1000, 620), 30: (900, 280)}, "You are as sure as you are right."),
+        ({60: (50, 20)}, "too few for a curve"),
+        ({60: (1000, 900), 30: (900, 280)}, "is there: underconfident."),
+        ({60: (1000, 900), 90: (1000, 500)}, "overconfident. Of what you marked at 60 %"),
+        ({60: (1000, 620), 30: (900, 280)}, "Your confidence is well calibrated."),
     ],
 )
-def test_in_words(marks: dict[int, tuple[int, int]], words: str) -> None:
+def test_describe_curve(marks: dict[int, tuple[int, int]], words: str) -> None:
     sums = np.zeros((2, 101), np.int64)
     for level, pair in marks.items():
         sums[:, level] = pair
-    assert words in in_words(curve(sums))
+    assert words in describe_curve(curve(sums))
 
 
 def read(session: Session, frames: int, confidence: int = 80) -> None:
     """Mark half of what is there on frames asked, and review them."""
-    exercising = CalibrationSession(session)
+    calibration = CalibrationSession(session)
     for _ in range(frames):
-        exercising.go(exercising.next_open())
+        calibration.go(calibration.next_open())
         if session.frame < 4:
             paint(session, (10, 10, 30, 25), class_name="b-line", confidence=confidence)
         session.mark_reviewed()
-    exercising.close()
+    calibration.close()
 
 
 def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: Cohort) -> None:
     session.open_clip("clip-1")
     session.show_rater("truth")
-    exercising = CalibrationSession(session)
+    calibration = CalibrationSession(session)
     heard: list[None] = []
-    exercising.changed.connect(lambda: heard.append(None))
-    with pytest.raises(ValueError, match="No exercise"):
-        exercising.finish()
-    exercising.begin("truth", 5, seed=3)
+    calibration.changed.connect(lambda: heard.append(None))
+    with pytest.raises(ValueError, match="no unfinished exercise"):
+        calibration.finish()
+    calibration.begin("truth", 5, seed=3)
     assert heard
-    assert exercising.position() == 0
+    assert calibration.position() == 0
     assert session.overlays == ()  # the answer is hidden
     assert "exercise" in session.access.visibility().why()
     with pytest.raises(ValueError, match="exercise"):
         session.show_rater("truth")
-    with pytest.raises(ValueError, match="under way"):
-        exercising.begin("truth", 5)
+    with pytest.raises(ValueError, match="is unfinished"):
+        calibration.begin("truth", 5)
     with pytest.raises(ValueError, match="at least one frame"):
-        exercising.finish()
-    exercising.close()
+        calibration.finish()
+    calibration.close()
     assert session.access.visibility().why() == ""
 
     read(session, 2)
@@ -142,46 +148,46 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     later = Session()  # another day
     later.choose_reader("Ada")
     later.open_cohort(known.location)
-    exercising = CalibrationSession(later)
-    assert exercising.current is not None
-    assert sum(exercising.done()) == 2
-    assert exercising.position() is None
-    exercising.go(exercising.next_open())
-    assert not exercising.done()[exercising.position()]
+    calibration = CalibrationSession(later)
+    assert calibration.current is not None
+    assert sum(calibration.done()) == 2
+    assert calibration.position() is None
+    calibration.go(calibration.next_open())
+    assert not calibration.done()[calibration.position()]
     later.mark_reviewed()
-    assert sum(exercising.done()) == 3
-    result = exercising.finish()  # stopped early: what is done counts
+    assert sum(calibration.done()) == 3
+    result = calibration.finish()  # stopped early: what is done counts
     assert len(result.frames) == 3
-    assert exercising.current is None
+    assert calibration.current is None
     assert not later.access.in_exercise
     assert result.sums("b-line")[0, 80] == result.sums()[0, 80] > 0
-    assert curve(result.sums("b-line")).right[7] == 1.0
+    assert curve(result.sums("b-line")).present[7] == 1.0
     assert [e.begun for e in CalibrationSession(later).finished] == [result.begun]
-    second = exercising.begin("truth", 99)
+    second = calibration.begin("truth", 99)
     assert not set(second.frames) & set(result.frames)  # new ones
-    exercising.drop()
-    assert len(exercising.finished) == 1
+    calibration.discard()
+    assert len(calibration.finished) == 1
     later.choose_reader("Bo")
-    assert exercising.finished == []
-    exercising.close()
+    assert calibration.finished == []
+    calibration.close()
     later.close_cohort()
 
 
 def test_nothing_to_ask_is_said(session: Session, cohort: Cohort) -> None:
-    exercising = CalibrationSession(session)
-    with pytest.raises(ValueError, match="none left"):
-        exercising.begin("nobody", 5)
+    calibration = CalibrationSession(session)
+    with pytest.raises(ValueError, match="none is left"):
+        calibration.begin("nobody", 5)
     session.close_cohort()
-    assert exercising.references() == []
+    assert calibration.references() == []
     with pytest.raises(ValueError, match="Open a cohort"):
-        exercising.begin("truth", 5)
-    exercising.close()
+        calibration.begin("truth", 5)
+    calibration.close()
 
 
 def test_a_spoilt_record_counts_as_none(session: Session) -> None:
-    exercising = CalibrationSession(session)
-    exercising.begin("truth", 3)
-    file = exercising._file
+    calibration = CalibrationSession(session)
+    calibration.begin("truth", 3)
+    file = calibration._file
     assert file is not None
     file.write_text('{"exercises": [{"begun": "yesterday"}]}')
     assert CalibrationSession(session).current is None

@@ -8,7 +8,7 @@ import pytest
 from zarr.storage import LocalStore
 
 from napari_confseg.__main__ import main
-from napari_confseg.agreement.consensus import METHODS
+from napari_confseg.agreement.methods import METHODS
 from napari_confseg.formats import READ, WRITTEN
 from napari_confseg.store import Cohort
 from tests.agreement.opinions import read_clip

@@ -170,7 +170,7 @@ class Window:
         self.hand.wait_until(
             lambda: (
                 review.review.state.pending is None
-                and not review.work_line.isVisible()
+                and not review.jobs.busy
                 and dataset.tasks.free
                 and not dataset.tasks.waiting
                 and not dataset._counting.isActive()

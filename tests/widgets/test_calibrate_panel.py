@@ -35,7 +35,7 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
     assert not panel.new.isVisible()
     bench.open(cohort)
     session = bench.session
-    bench.until(lambda: "held for right" in panel.note.text())
+    bench.until(lambda: "no reference yet" in panel.note.text())
     assert not panel.begin.isEnabled()
 
     known = Cohort.create(tmp_path / "known.zarr", name="known")
@@ -65,12 +65,12 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
         if k == 1 and panel.bar.value() == 1:
             panel.reviewed.click()  # it led back to the exercise first
         assert panel.bar.value() == k + 1
-    assert panel.finish.text() == "See how it came out"
+    assert panel.finish.text() == "Show result"
     panel.finish.click()
     bench.until(lambda: panel.result_section.isVisible())
-    said = panel.result.words.text()
-    assert "When you said 90 %, 0 % was there: you are surer than right." in said
-    assert "When you said 60 %, 100 % was there: you are more often right than you say." in said
+    text = panel.result.words.text()
+    assert "Of what you marked at 90 %, 0 % is there: overconfident." in text
+    assert "Of what you marked at 60 %, 100 % is there: underconfident." in text
     assert "A-line" not in panel.result.words.text()  # neither marked nor there
     x, y = panel.result.plot.points.getData()
     assert dict(zip(x.tolist(), y.tolist(), strict=True)) == {60.0: 100.0, 90.0: 0.0}
@@ -86,7 +86,7 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
     panel.frames.setValue(50)
     panel.begin.click()
     assert panel.bar.maximum() == 9  # all that is left
-    panel.drop.click()
+    panel.discard.click()
     assert panel.result_section.isVisible()
     let_go(panel)
     assert not session.access.in_exercise

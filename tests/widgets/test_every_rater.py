@@ -41,11 +41,11 @@ class Panels:
 
     def settle(self) -> None:
         """Wait until every panel has looked who is there."""
-        self.bench.until(lambda: self.calibrate._looking is None)
+        self.bench.until(lambda: not self.calibrate._search.busy)
         self.bench.until(lambda: self.dataset.tasks.free and self.dataset.model.state.found)
         self.bench.until(lambda: self.train.training.state.next_run.raters)
         review = self.review
-        self.bench.until(lambda: review.review.state.pending is None and not review.asking._chore)
+        self.bench.until(lambda: review.review.state.pending is None and not review.jobs.busy)
 
     def close(self) -> None:
         for panel in self.made:
@@ -168,7 +168,7 @@ def test_a_failing_panel_stops_nobody(
     # Who listens after it has heard, here and in the other panels.
     assert broken.heard == ["clip"]
     assert bench.session.clip is not None
-    assert "held for right" in later.note.text() or later._looking is not None
+    assert "no reference" in later.note.text() or later._search.busy
 
     other = Cohort.create(tmp_path / "other.zarr", name="other")
     add_clip(other, "clip-9")

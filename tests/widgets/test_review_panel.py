@@ -34,10 +34,10 @@ class Reviewing(Bench):
 
     def settle(self) -> None:
         """Wait until nothing is pending beside the window."""
-        asking, model = self.review.asking, self.review.review
-        self.until(lambda: model.state.pending is None and asking._chore is None)
+        jobs, model = self.review.jobs, self.review.review
+        self.until(lambda: model.state.pending is None and not jobs.busy)
         self.hand.wait(50)
-        assert not self.review.work_line.isVisible()
+        assert not self.review.progress.isVisible()
 
     def undock(self) -> None:
         self.viewer.window.remove_dock_widget(self.review.parentWidget())
@@ -78,6 +78,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
     panel.begin.click()
     bench.settle()
     assert not panel.begin.isVisible()
+    assert model.state.can_decide
     hand.key("F2")  # the clip was opened anew, and the same disagreement is on the bench
     assert session.flush()
     expected = begun_planes()
@@ -150,7 +151,7 @@ def _look_at_the_canvas(bench: Reviewing) -> None:
     assert set(np.unique(votes.data[1])) == {0, 1, 2}
     assert panel.canvas.legend.isVisible()
     viewer.layers.remove(votes)  # from napari's list: as if it were switched off
-    assert panel.review.state.wish.map == ""
+    assert panel.review.settings.map == ""
     assert not panel.canvas.legend.isVisible()
 
 
@@ -192,6 +193,6 @@ def _no_key_has_two_meanings(bench: Reviewing) -> None:
     bench.hand.activate()
     for key, whole in (("F10", True), ("F12", False), ("F12", True)):
         bench.hand.key(key)
-        assert bench.review.review.state.wish.whole is whole
+        assert bench.review.review.settings.whole is whole
     Preferences.load().model_copy(update={"keys": {}}).save()
     bench.session.keys_changed.emit()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.agreement.overlap import LEVELS as VALUES
+from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
 from napari_confseg.store import EXCLUDED, Status
 from napari_confseg.store.backend import write_durably

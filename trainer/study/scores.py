@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_confseg.agreement.overlap import LEVELS as VALUES
+from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from trainer.evaluate import BINS, DECISION
 
 if TYPE_CHECKING:

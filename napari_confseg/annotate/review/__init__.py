@@ -1,1 +1,1 @@
-"""Reviewing what several raters said of a clip, and adjudicating where they differ."""
+"""Review and adjudication of clips that several raters marked, without Qt."""

@@ -1,4 +1,4 @@
-"""What the keys of the group "Review" do."""
+"""Actions of a review that have keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def review_actions(review: Review | None = None) -> dict[str, Callable[[], objec
         "review.mean": on_review(lambda r: r.decide("mean")),
         "review.reject": on_review(lambda r: r.decide("reject")),
         "review.correct": on_review(lambda r: r.correct()),
-        "review.scope": on_review(lambda r: r.want(whole=not r.state.wish.whole)),
+        "review.scope": on_review(lambda r: r.configure(whole=not r.settings.whole)),
         **{f"review.accept-{n}": on_review(partial(_accept, n)) for n in range(1, MAX_ACCEPT + 1)},
     }
 

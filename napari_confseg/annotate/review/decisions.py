@@ -1,4 +1,4 @@
-"""From a verdict to the one edit that carries it out on the adjudicated planes. Pure."""
+"""Decisions on disagreements: the edits that store them, and their record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_confseg.agreement.consensus import fit, merge
+from napari_confseg.agreement.consensus import combine_mean, merge
 from napari_confseg.agreement.disagreement import marked_box, split_vote, wide_regions
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.store import EXCLUDED, DecidedRegion, Decision, Edit, Status, StatusChange
@@ -21,28 +21,16 @@ if TYPE_CHECKING:
     from napari_confseg.agreement.disagreement import Event, Region
     from napari_confseg.store import Patch, Stroke, Verdict
 
-
-if TYPE_CHECKING:
+    Box = tuple[int, int, int, int]
     Planes = dict[str, NDArray[np.uint8]]
-    Becoming = list[tuple[Region, NDArray[np.uint8] | None]]
+    Resolved = list[tuple[Region, NDArray[np.uint8] | None]]
 
 TOOL: Final = "adjudicate-{}"
-_MEAN: Final = fit("mean", None)[0]
 
 
 @dataclass(frozen=True)
-class Case:
-    """Who decides between whom, and what was asked.
-
-    Attributes
-    ----------
-    by : str
-        The adjudicator, as people read it.
-    raters : tuple of str
-        Who is compared.
-    threshold, narrowest : int
-        See :class:`~napari_confseg.agreement.disagreement.Disagreements`.
-    """
+class DecisionBasis:
+    """The adjudicator's name, the raters compared and the settings of the comparison."""
 
     by: str
     raters: tuple[str, ...]
@@ -67,11 +55,11 @@ class Case:
 
 
 def mean_of(planes: Planes) -> NDArray[np.uint8]:
-    """Return the mean confidence of those who have a say, ``uint8 (Y, X)``."""
-    return merge(list(planes), planes, _MEAN)
+    """Return the mean confidence of those who don't exclude the pixel, ``uint8 (Y, X)``."""
+    return merge(list(planes), planes, combine_mean)
 
 
-def agreed(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.uint8], bool]:
+def agreed_plane(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.uint8], bool]:
     """Return what needs no decision on one frame, and whether something else does.
 
     Parameters
@@ -79,13 +67,13 @@ def agreed(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.u
     planes : dict
         Name -> ``uint8 (Y, X)`` of everybody who reviewed the frame, two at least.
     threshold, narrowest : int
-        From where on a rater says yes, and how wide what is asked about must be.
+        Confidence that counts as marked, and width from which a region needs a decision.
 
     Returns
     -------
     ndarray of uint8 (Y, X)
-        The mean confidence where all say yes, and in slivers too thin to ask about; what half of
-        them exclude is excluded; 0 elsewhere.
+        The mean confidence where all mark the pixel, and in slivers too thin to need a decision;
+        what half of them exclude is excluded; 0 elsewhere.
     bool
         Whether there is a region to decide.
     """
@@ -104,15 +92,17 @@ def agreed(planes: Planes, threshold: int, narrowest: int) -> tuple[NDArray[np.u
     return out, n > 0
 
 
-def becoming(
+def resolve_regions(
     verdict: Verdict,
     regions: Sequence[Region],
     source: str | None,
     planes: Callable[[int, str | None], Planes],
     progress: Callable[[int, int], object] = lambda *_: None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Becoming | None:
-    """Return what `regions` are to become; None if cancelled. Reads a plane or more for each.
+) -> Resolved | None:
+    """Return the confidences that a verdict gives `regions`; None if cancelled.
+
+    Reads a plane or more for each region.
 
     Parameters
     ----------
@@ -121,47 +111,46 @@ def becoming(
     regions : sequence of Region
         Of one class.
     source : str or None
-        Whom to accept; regions of frames that they have not reviewed are left out.
+        The rater to accept; regions of frames that they have not reviewed are left out.
     planes : callable
-        From a frame, and who is wanted (None: everybody compared), to the planes of those of them
-        who reviewed it.
+        From a frame and a rater (None: everybody compared) to the planes of those who reviewed it.
     progress : callable
         Called with (regions done, regions).
     cancelled : callable
-        Asked for each region.
+        Checked before each region.
 
     Returns
     -------
     list of (Region, ndarray of uint8 (h, w) or None)
         The confidence within each region's box; None where it stays as it is.
     """
-    found: Becoming = []
+    found: Resolved = []
     for done, region in enumerate(regions):
         if cancelled():
             return None
         progress(done, len(regions))
-        said = planes(region.frame, source) if verdict in ("accept", "mean") else {}
-        if source is not None and source not in said:
-            continue  # who has not reviewed this frame has no say on it
-        found.append((region, None if verdict == "correct" else _wanted(region, said, source)))
+        stated = planes(region.frame, source) if verdict in ("accept", "mean") else {}
+        if source is not None and source not in stated:
+            continue  # unmarked by someone who has not reviewed the frame means nothing
+        found.append((region, None if verdict == "correct" else _values(region, stated, source)))
     return found
 
 
-def _wanted(region: Region, said: Planes, source: str | None) -> NDArray[np.uint8]:
+def _values(region: Region, stated: Planes, source: str | None) -> NDArray[np.uint8]:
     y0, x0, y1, x1 = region.box
     box = np.s_[y0:y1, x0:x1]
     if source is not None:
-        return said[source][box].copy()  # of a whole plane, only this is kept
-    if said:
-        return mean_of({n: p[box] for n, p in said.items()})
+        return stated[source][box].copy()  # of a whole plane, only this is kept
+    if stated:
+        return mean_of({n: p[box] for n, p in stated.items()})
     return np.zeros((y1 - y0, x1 - x0), np.uint8)  # rejected: nothing is there
 
 
-def rule(
+def decision_edit(
     verdict: Verdict,
-    found: Becoming,
+    found: Resolved,
     class_index: int,
-    case: Case,
+    basis: DecisionBasis,
     *,
     mine: NDArray[np.uint8],
     status: NDArray[np.uint8],
@@ -175,10 +164,10 @@ def rule(
     verdict : str
         ``"accept"`` (of `source`), ``"mean"``, ``"reject"``, or ``"correct"``: painted already.
     found : list
-        See :func:`becoming`.
+        See :func:`resolve_regions`.
     class_index : int
         Their class.
-    case : Case
+    basis : DecisionBasis
         For the record.
     mine : ndarray of uint8 (T, Y, X)
         The adjudicated plane of the class.
@@ -187,7 +176,7 @@ def rule(
     closed : collection of int
         Frames on which nothing of this class is left to decide after this.
     source : str, optional
-        Whom to accept.
+        The rater to accept.
     """
     if not found:
         return None
@@ -201,16 +190,16 @@ def rule(
         class_index,
         decided[0].frame,
         tuple(_status_changes(decided, class_index, status, closed)),
-        case.decision(verdict, decided, source),
+        basis.decision(verdict, decided, source),
     )
 
 
 def _patch(
-    region: Region, class_index: int, wanted: NDArray[np.uint8], mine: NDArray[np.uint8]
+    region: Region, class_index: int, values: NDArray[np.uint8], mine: NDArray[np.uint8]
 ) -> Patch | None:
     y0, x0, y1, x1 = region.box
     before = mine[region.frame, y0:y1, x0:x1]
-    after = np.where(region.mask, wanted, before)
+    after = np.where(region.mask, values, before)
     return patch_between(class_index, region.frame, before, after, y=y0, x=x0)
 
 
@@ -234,37 +223,30 @@ def _status_changes(
             yield StatusChange(frame, class_index, before, int(after))
 
 
-if TYPE_CHECKING:
-    Box = tuple[int, int, int, int]
-
-
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One disagreement and how it stands.
-
-    Attributes
-    ----------
-    event : Event
-        The disagreement.
-    open : tuple of Region
-        What of it is not decided.
-    decided : Stroke or None
-        The latest decision about it that stands.
-    """
+    """A disagreement, its undecided regions, and the latest decision about it."""
 
     event: Event
     open: tuple[Region, ...]
     decided: Stroke | None = None
 
 
-class Settled:
-    """The decisions that stand, by class and frame.
+class DecisionRecord:
+    """The decisions in a record of strokes, by class and frame; undone ones don't count.
 
-    A region is settled by the latest decision whose pixel lies in it and whose box shares more
-    than half with its own (intersection over union): exactly itself while raters and threshold
-    are the same, and still itself where a moved threshold changes its edge a little. Where regions
-    grow together into something much larger, that is a new question.
+    A region is decided by the latest decision whose pixel lies in it and whose box shares more
+    than half with its own (intersection over union).
+
+    Parameters
+    ----------
+    strokes : iterable of Stroke
+        Of the adjudicated rater, in order.
     """
+
+    # Exactly the region itself while raters and threshold are the same, and still itself where a
+    # moved threshold changes its edge a little. Regions that grow together into something much
+    # larger need a new decision.
 
     def __init__(self, strokes: Iterable[Stroke]) -> None:
         self._by: defaultdict[tuple[int, int], list[tuple[DecidedRegion, Stroke]]]
@@ -280,18 +262,31 @@ class Settled:
                 self._by[stroke.class_index, region.frame].append((region, stroke))
 
     def by(self, class_index: int, region: Region) -> Stroke | None:
-        """Return the decision that settles `region`, or None."""
-        for said, stroke in reversed(self._by.get((class_index, region.frame), ())):
-            if region.holds(*said.anchor) and shared(said.box, region.box) > 0.5:
+        """Return the decision on `region`, or None."""
+        for decided, stroke in reversed(self._by.get((class_index, region.frame), ())):
+            if region.holds(*decided.anchor) and shared(decided.box, region.box) > 0.5:
                 return stroke
         return None
 
     def item(self, event: Event) -> Item:
-        """Return how `event` stands."""
+        """Return `event` with its decisions."""
         strokes = [self.by(event.class_index, r) for r in event.regions]
         left = tuple(r for r, s in zip(event.regions, strokes, strict=True) if s is None)
         latest = max((s for s in strokes if s is not None), key=lambda s: s.seq, default=None)
         return Item(event, left, latest)
+
+    def changes_nothing(self, edit: Edit, regions: Iterable[Region]) -> bool:
+        """Whether `edit` leaves planes, status and the verdict on each of `regions` as they are."""
+        decision = edit.decision
+        if decision is None or edit.patches or edit.status:
+            return False
+        before = [self.by(edit.class_index, region) for region in regions]
+        return all(
+            s is not None
+            and s.decision is not None
+            and (s.decision.verdict, s.decision.source) == (decision.verdict, decision.source)
+            for s in before
+        )
 
 
 def shared(a: Box, b: Box) -> float:

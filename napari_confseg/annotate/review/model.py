@@ -1,23 +1,46 @@
-"""The review of a clip: what the adjudicator decides of it.
-
-Decisions are edits of the session, so that each is saved, undone and redone as one; which
-disagreements are decided follows from the record of strokes alone.
-"""
+"""Review model: comparison, adjudication and queue of clips."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_confseg.annotate.review.carrying import Carrying
-from napari_confseg.annotate.review.cohort import ADJUDICATED, due_of
-from napari_confseg.annotate.review.state import PendingDecision
+from psygnal import Signal
+
+from napari_confseg.annotate.access import BlindedError
+from napari_confseg.annotate.links import Links, to_message
+from napari_confseg.annotate.review.adjudication import Adjudication
+from napari_confseg.annotate.review.cohort import ClipQueue
+from napari_confseg.annotate.review.comparison import (
+    ADJUDICATED,
+    Comparison,
+    RatersOnClip,
+    compare,
+    read_raters,
+)
+from napari_confseg.annotate.review.decisions import DecisionBasis, DecisionRecord
+from napari_confseg.annotate.review.state import (
+    CompareRequest,
+    Context,
+    PendingDecision,
+    Prefill,
+    ReadRaters,
+    ReviewSettings,
+    ReviewState,
+    resolve,
+)
+from napari_confseg.annotate.save_state import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_confseg.agreement.disagreement import Region
+    from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.annotate.review.cohort import ClipDue
-    from napari_confseg.annotate.review.decisions import Becoming, Item
+    from napari_confseg.annotate.review.comparison import Job
+    from napari_confseg.annotate.review.decisions import Item, Resolved
     from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import Edit, Stroke, Verdict
@@ -26,22 +49,239 @@ AT_ONCE: Final = 12
 """Frames whose planes are read while the person waits: more would stop the window."""
 
 
-class Review(Carrying):
-    """What several raters said of the clip that is open, and what becomes of it."""
+class Review:
+    """Comparison and adjudication of the clip that a session has open.
+
+    Reading and comparing take a while, so they are jobs: `state.pending` names the next one,
+    :meth:`job` returns it as a function to be called in any thread, and :meth:`finish_job` or
+    :meth:`fail_job` take its outcome.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the viewer.
+
+    Attributes
+    ----------
+    changed : Signal of ReviewState
+        The state is another.
+    focused : Signal of Region
+        Another disagreement, or another frame of it, came into view.
+    """
+
+    changed = Signal(object)
+    focused = Signal(object)
 
     def __init__(self, session: Session) -> None:
-        self._due: tuple[ClipDue, ...] = ()
-        super().__init__(session)
-        self._links.add(
-            (session.editor.edited, self._on_edited), (session.events.cohort, self._forget_due)
+        self.session = session
+        self.settings = ReviewSettings()
+        self.state = ReviewState()
+        self.comparison = Comparison()
+        self.adjudication = Adjudication(session, self.comparison)
+        self.queue = ClipQueue()
+        self._focus_first = False
+        self._links = Links(
+            (session.events.cohort, self._on_cohort),
+            (session.events.clip, self._on_clip),
+            (session.events.save_state, self._update),
+            (session.access.changed, self._on_access),
+            (session.editor.progress_changed, self._on_progress),
+            (session.editor.edited, self._on_edited),
+            (session.leaving, self.adjudication.store_before_leaving),
+            failed=to_message(session),
         )
+        self._on_clip()
+
+    def close(self) -> None:
+        """Stop listening to the session."""
+        self._links.cut()
+
+    @property
+    def views(self) -> dict[str, RaterView]:
+        """Raters on the clip, as last read; a new dictionary each time."""
+        return self.comparison.views
+
+    # ---- settings -------------------------------------------------------------------------
+
+    def configure(self, **changes: Any) -> None:
+        """Change fields of the settings."""
+        self.settings = replace(self.settings, **changes)
+        self._update()
+
+    def refresh(self) -> None:
+        """Have the raters read and compared anew."""
+        self.comparison.compare_again()
+        self._update()
+
+    # ---- what the session has open --------------------------------------------------------
+
+    def _on_cohort(self, *_: object) -> None:
+        self.comparison.open_cohort()
+        self.queue.clear()
+        self.settings = replace(self.settings, raters=None, classes=None)
+        self._on_clip()
+
+    def _on_clip(self, *_: object) -> None:
+        session = self.session
+        self.comparison.open_clip(session.clip.name if session.clip else None)
+        self.adjudication.reset()
+        if session.adjudicator:
+            self.comparison.set_decisions(session.strokes)
+            self._restore_settings()
+        self._update()
+
+    def _on_access(self, *_: object) -> None:
+        self.adjudication.store_before_leaving()  # its raters may be out of sight from now on
+        self._on_clip()
+
+    def _restore_settings(self) -> None:
+        """Compare as it was compared when the adjudication of this clip began."""
+        begun = list(DecisionRecord(self.session.strokes).begun.values())
+        if begun:
+            self.settings = replace(
+                self.settings,
+                raters=frozenset(begun[-1].raters),
+                threshold=begun[-1].threshold,
+                narrowest=begun[-1].narrowest,
+            )
+
+    def _on_progress(self) -> None:
+        if self.session.adjudicator:
+            self.comparison.set_decisions(self.session.strokes)
+        self._update()
+
+    def _on_edited(self, edit: Edit) -> None:
+        """Bring a decision that was undone or redone back into view."""
+        if edit.decision is not None and edit.decision.regions and not self.adjudication.storing:
+            region = edit.decision.regions[0]
+            index = self.comparison.index_of(edit.class_index, region)
+            if index is not None:
+                self.go(index, region.frame)
+
+    # ---- jobs -----------------------------------------------------------------------------
+
+    def job(self) -> Job | None:
+        """Return the pending job as a function to be called in any thread, or None."""
+        clip, pending = self.session.clip, self.state.pending
+        if clip is None or pending is None:
+            return None
+        if isinstance(pending, PendingDecision):
+            return self.adjudication.decision_job(pending)
+        if isinstance(pending, CompareRequest):
+            return partial(compare, clip, pending)
+        if isinstance(pending, Prefill):
+            return self.adjudication.prefill_job(self.basis())
+        return partial(read_raters, clip)
+
+    def finish_job(self, pending: Pending, result: Any) -> None:
+        """Take the result of the job `pending`; nothing if it is no longer pending."""
+        if pending != self.state.pending:
+            return
+        if isinstance(pending, PendingDecision):
+            self.adjudication.decision = None
+            self._update()
+            self._store(pending, result)
+            return
+        if isinstance(pending, ReadRaters):
+            self._take_raters(result)
+        elif isinstance(pending, Prefill):
+            self.adjudication.store_prefill(result)
+        else:
+            self.comparison.set_disagreements(pending, result)
+        self._update()
+
+    def fail_job(self, pending: Pending, error: BaseException) -> None:
+        """Take the exception of the job `pending`; nothing if it is no longer pending."""
+        if pending != self.state.pending:
+            return
+        if isinstance(pending, PendingDecision):
+            self.adjudication.decision = None
+            self._update()
+            self.session.message = f"Not decided: {error}"
+        else:
+            self.session.message = f"Comparing failed: {error}"
+            self.finish_job(pending, RatersOnClip() if isinstance(pending, ReadRaters) else None)
+
+    def _take_raters(self, found: RatersOnClip) -> None:
+        session = self.session
+        for name, problem in found.problems.items():
+            session.message = f"{name} cannot be compared: {problem}"
+        seen: dict[str, RaterView] = {}
+        for name, view in found.views.items():
+            if view.empty or (session.adjudicator and name == session.rater):
+                continue
+            with suppress(BlindedError):
+                session.access.admit(view.rater.meta.kind)
+                seen[name] = view
+        self.comparison.set_views(seen)
+        if not session.adjudicator:
+            self.comparison.set_decisions(found.decisions if ADJUDICATED in seen else ())
+
+    def basis(self) -> DecisionBasis:
+        """Return the basis of decisions made now."""
+        names = tuple(r.name for r in self.state.compared)
+        settings = self.settings
+        return DecisionBasis(
+            self.session.adjudicator, names, settings.threshold, settings.narrowest
+        )
+
+    # ---- the state ------------------------------------------------------------------------
+
+    def _update(self, *_: object) -> None:
+        """Resolve the state and announce it."""
+        found = self.comparison.disagreements
+        if found is not None:
+            self.queue.update(found.clip, self.comparison.items)
+        self.state = resolve(self.settings, self._context())
+        self.changed.emit(self.state)
+        if self._focus_first and self.state.pending is None:
+            self._focus_first = False
+            if self.state.item is None or not self.state.item.open:
+                self.step()
+
+    def _context(self) -> Context:
+        session, comparison, adjudication = self.session, self.comparison, self.adjudication
+        return Context(
+            clip=session.clip.name if session.clip else None,
+            classes=session.classes,
+            hindrance=self._hindrance(),
+            read_only=self._read_only(),
+            raters=comparison.raters(),
+            revision=comparison.revision,
+            raters_read=comparison.raters_read,
+            answered=comparison.answered,
+            disagreements=comparison.disagreements,
+            items=comparison.items,
+            current=comparison.current,
+            adjudicating=bool(session.adjudicator) and session.clip is not None,
+            correcting=adjudication.correcting,
+            decision=adjudication.decision,
+            prefill=adjudication.prefill,
+            prefill_left=len(adjudication.parts),
+            untouched=int(adjudication.untouched().sum()),
+        )
+
+    def _hindrance(self) -> str:
+        session = self.session
+        if session.cohort is None:
+            return "Open a cohort in the Annotate panel first."
+        if session.clip is None:
+            return "Open a clip in the Annotate panel first."
+        visibility = session.access.visibility()
+        return visibility.why() if visibility.blinded else ""
+
+    def _read_only(self) -> str:
+        session = self.session
+        if session.adjudicator and not session.writable:
+            return f"{describe(session.save_state).line}. You can look, but not decide."
+        return ""
 
     # ---- stepping -------------------------------------------------------------------------
 
     def go(self, index: int, frame: int | None = None) -> None:
-        """Put the disagreement of this rank onto the desk, at `frame` or at its worst open one."""
+        """Bring the disagreement of this rank into view, at `frame` or at its worst open one."""
         self.finish_correcting()
-        item = self.state.items[index]
+        item = self.comparison.items[index]
         regions = item.open or item.event.regions
         if frame is not None:
             regions = tuple(r for r in item.event.regions if r.frame == frame) or regions
@@ -50,54 +290,30 @@ class Review(Carrying):
         session.playing = False
         session.class_name = session.classes[item.event.class_index].name
         session.frame = region.frame
-        self._at = index
-        self._settle()
-        self.went.emit(region)
+        self.comparison.current = index
+        self._update()
+        self.focused.emit(region)
 
     def step(self, by: int = 1) -> bool:
         """Go to the next disagreement with something to decide (`by` -1: the one before).
 
         Returns False if there is none.
         """
-        items, n = self.state.items, len(self.state.items)
-        start = self.state.current if self.state.current is not None else (-1 if by > 0 else 0)
-        for i in range(1, n + 1):
-            index = (start + by * i) % n
-            if items[index].open:
-                self.go(index)
-                return True
-        if n:
+        if not self.state.items:
+            return False
+        index = self.comparison.next_open(by)
+        if index is None:
             self.session.message = "Every disagreement of this clip is decided."
-        return False
-
-    def _on_edited(self, edit: Edit) -> None:
-        """Bring a decision that was undone or redone back onto the desk."""
-        if edit.decision is not None and edit.decision.regions and not self._deciding:
-            region = edit.decision.regions[0]
-            index = self._index_of(edit.class_index, region)
-            if index is not None:
-                self.go(index, region.frame)
-
-    def _forget_due(self, *_: object) -> None:
-        self._due = ()
+            return False
+        self.go(index)
+        return True
 
     # ---- from clip to clip ----------------------------------------------------------------
 
     def take_due(self, due: Sequence[ClipDue]) -> None:
-        """Take in what :func:`~napari_confseg.annotate.review.cohort.look_through` found."""
-        self._due = tuple(due)
-        self._settle()
-
-    @property
-    def due(self) -> tuple[ClipDue, ...]:
-        """What is due on the clips of the cohort, most first when it was looked through."""
-        return self._due
-
-    def _settle(self, *_: object) -> None:
-        if self._found is not None:
-            now = due_of(self._found.clip, self._items)
-            self._due = tuple(now if d.clip == now.clip else d for d in self._due)
-        super()._settle()
+        """Take what :func:`~napari_confseg.annotate.review.cohort.find_due` found."""
+        self.queue.clips = tuple(due)
+        self._update()
 
     def turn(self, step: int = 1) -> str | None:
         """Open the next clip that several have marked (`step` -1: the one before), return its name.
@@ -114,11 +330,8 @@ class Review(Carrying):
         if session.cohort is None:
             return None
         here = session.clip.name if session.clip else None
-        names = [d.clip for d in self.due if d.open or d.clip == here] or session.cohort.clips()
-        at = names.index(here) if here in names else -1 if step > 0 else 0
-        for i in range(1, len(names) + 1):
-            name = names[(at + step * i) % len(names)]
-            if name != here and len(session.cohort.clip(name).raters()) > 1:
+        for name in self.queue.others(here, session.cohort.clips(), step):
+            if len(session.cohort.clip(name).raters()) > 1:
                 self.open(name)
                 return name
         session.message = "No other clip has something to decide."
@@ -129,12 +342,15 @@ class Review(Carrying):
         self.finish_correcting()
         self.session.open_clip(clip)
         if self.session.adjudicator:
-            self.copy_agreed()
+            self._start_adjudicating()
 
-    # ---- deciding -------------------------------------------------------------------------
+    # ---- adjudicating ---------------------------------------------------------------------
 
     def begin(self, by: str) -> None:
         """Open the clip to adjudicate, in the name of the person `by`.
+
+        What all agree on is copied; then the first open disagreement comes into view, unless one
+        is in view already.
 
         Raises
         ------
@@ -149,66 +365,77 @@ class Review(Carrying):
         frame = session.frame
         session.open_clip(session.clip.name, ADJUDICATED, adjudicator=by.strip())
         session.frame = frame
+        self._start_adjudicating()
+
+    def _start_adjudicating(self) -> None:
+        self._focus_first = True
         self.copy_agreed()
 
     def copy_agreed(self) -> None:
         """Have what all agree on copied, wherever the adjudicator has touched nothing yet."""
-        self._agree = True
-        self._settle()
+        self.adjudication.prefill = True
+        self._update()
 
     def end(self, reader: str) -> None:
         """Go back to reading this clip as oneself, the reader of this slug."""
         session = self.session
         self.finish_correcting()
+        self._focus_first = False
         if session.clip is not None:
             frame = session.frame
+            session.flush(2)  # what was decided just now is shown as decided
             session.open_clip(session.clip.name, reader)
             session.frame = frame
 
     def decide(self, verdict: Verdict, source: str | None = None) -> Stroke | None:
-        """Decide the disagreement on the desk and go on to the next; None if that is refused.
+        """Decide the disagreement in view and go on to the next; None if that is refused.
 
-        For all frames of it that are open, or for the frame on show alone, as was wished. What is
+        For all frames of it that are open, or for the frame on show alone, by the settings. What is
         decided already may be decided anew. Where many frames have to be read it is pending
-        first, and None is returned; whoever leaves the clip meanwhile waits for it.
+        first, and None is returned; leaving the clip meanwhile waits for it.
         """
         self.finish_correcting()
-        item = self.state.item
-        if item is None or not self.state.can_decide or not self._all_there():
+        item = self._item_to_decide()
+        if item is None or not self._all_there():
             return None
-        regions = self._asked(item)
+        regions = self._regions(item)
         if not regions:
             self.session.message = "This disagreement is on other frames than the one on show."
             return None
-        ruling = PendingDecision(verdict, source, item.event, regions, self.case())
+        pending = PendingDecision(verdict, source, item.event, regions, self.basis())
         if verdict != "reject" and len(regions) > AT_ONCE:
-            self._ruling = ruling
-            self._settle()
+            self.adjudication.decision = pending
+            self._update()
             return None
-        return self._carry_out(ruling, self._read_now(ruling))
+        return self._store(pending, self.adjudication.resolve_now(pending))
 
-    def _carry_out(self, ruling: PendingDecision, found: Becoming | None) -> Stroke | None:
-        """Decide what `found` is to become, and go on to the next."""
+    def _item_to_decide(self) -> Item | None:
+        """Return the item in view; if there is none, step to the first instead."""
+        if not self.state.can_adjudicate:
+            return None
+        if self.state.item is None and self.step():
+            self.session.message = "This is the first open disagreement: decide it now."
+            return None
+        return self.state.item
+
+    def _store(self, pending: PendingDecision, found: Resolved | None) -> Stroke | None:
+        """Store a verdict and go on to what is open."""
         if found is None:
             self.session.message = "Stopped: this disagreement is still open."
             return None
-        stroke = self._rule(ruling, found)
+        stroke = self.adjudication.store(pending, found)
         item = self.state.item
-        if stroke is None:
-            who = ruling.source
-            self.session.message = f"{who} has not reviewed these frames: nothing to accept."
-        elif item is None or item.event is not ruling.event:
-            pass  # the person has gone on meanwhile
+        if stroke is None or item is None or item.event is not pending.event:
+            pass  # nothing was stored, or the person has gone on meanwhile
         elif item.open:
             self.go(self.state.current or 0)  # frames of it are left
         else:
             self.step()
         return stroke
 
-    def _asked(self, item: Item) -> tuple[Region, ...]:
-        regions = item.open or item.event.regions
-        if self.state.wish.whole:
-            return regions
+    def _regions(self, item: Item) -> tuple[Region, ...]:
+        if self.settings.whole:
+            return item.open or item.event.regions
         return tuple(r for r in item.event.regions if r.frame == self.session.frame)
 
     def _all_there(self) -> bool:
@@ -221,20 +448,20 @@ class Review(Carrying):
             self.session.message = f"{', '.join(gone)} is no longer on this clip: compare anew."
         return not gone
 
-    def take(self, pending: Pending, result: Any) -> None:
-        """Take in what the work on `pending` has returned; nothing if it is no longer that."""
-        if self._ruling is None or pending is not self._ruling:
-            super().take(pending, result)
+    def correct(self) -> None:
+        """Let the disagreement in view be painted by hand, until this is called again."""
+        if self.adjudication.correcting:
+            self.finish_correcting()
             return
-        self._ruling = None
-        self._settle()
-        self._carry_out(pending, result)
+        item = self._item_to_decide()
+        if item is not None:
+            self.adjudication.begin_painting(item)
+            self._update()
 
-    def fail(self, pending: Pending, error: BaseException) -> None:
-        """Take in that the work on `pending` came to nothing."""
-        if pending is not self._ruling:
-            super().fail(pending, error)
-            return
-        self._ruling = None
-        self._settle()
-        self.session.message = f"Not decided: {error}"
+    def finish_correcting(self) -> Stroke | None:
+        """Store what was painted by hand as the decision on those frames; None if nothing was."""
+        if not self.adjudication.correcting:
+            return None
+        stroke = self.adjudication.finish_painting(self.state.item, self.basis())
+        self._update()
+        return stroke

@@ -1,8 +1,7 @@
-"""Planes of raters as the viewer reads them: one frame of one class at a time, the latest kept."""
+"""Planes drawn in a review: raters' marks, agreement maps, outlines."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -25,16 +24,21 @@ KEPT: Final = 16
 """Frames kept of each rater: stepping to and fro reads nothing twice."""
 
 
-class KeptPlanes(DrawnPlanes):
-    """Planes whose frames are made when they are looked at, and kept for a while."""
+class FrameCache:
+    """Frames made on demand; the latest ones are kept.
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(shape)
+    Parameters
+    ----------
+    make : callable
+        From an index to a frame, ``uint8 (Y, X)``.
+    """
+
+    def __init__(self, make: Callable[[int], NDArray[np.uint8]]) -> None:
+        self._make = make
         self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return one frame, ``uint8 (Y, X)``, read-only."""
-        index = range(self.shape[0])[index]
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
@@ -45,46 +49,47 @@ class KeptPlanes(DrawnPlanes):
             self._kept.popitem(last=False)
         return made
 
-    @abstractmethod
-    def _make(self, index: int) -> NDArray[np.uint8]:
-        """Make one frame, ``uint8 (Y, X)``."""
 
-
-class StoredPlanes(KeptPlanes):
-    """What one rater marked of one class, as it is in the store.
+class StoredPlanes(DrawnPlanes):
+    """One rater's marks of one class, as stored.
 
     Parameters
     ----------
-    reading : RaterView
+    view : RaterView
         The rater on the clip.
     class_index : int
-        Of which class.
-    tell : callable
-        Told in a sentence why a plane cannot be read; it then shows as not marked.
+        The class.
+    report : callable
+        Called with a sentence if a plane cannot be read; it then shows as not marked.
     """
 
-    def __init__(self, reading: RaterView, class_index: int, tell: Callable[[str], None]) -> None:
-        t, _, y, x = reading.rater.shape
+    def __init__(self, view: RaterView, class_index: int, report: Callable[[str], None]) -> None:
+        t, _, y, x = view.rater.shape
         super().__init__((t, y, x))
-        self._reading = reading
+        self._frames = FrameCache(self._draw)
+        self._view = view
         self._class = class_index
-        self._tell = tell
+        self._report = report
 
-    def _make(self, index: int) -> NDArray[np.uint8]:
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return one frame, ``uint8 (Y, X)``, read-only."""
+        return self._frames.frame(range(self.shape[0])[index])
+
+    def _draw(self, index: int) -> NDArray[np.uint8]:
         blank = np.zeros(self.shape[1:], np.uint8)
         try:
-            plane = self._reading.plane(index, self._class)
+            plane = self._view.plane(index, self._class)
         except (StoreError, OSError) as error:
-            self._tell(f"{self._reading.name}, frame {index + 1} cannot be read: {error}")
+            self._report(f"{self._view.name}, frame {index + 1} cannot be read: {error}")
             return blank
         return blank if plane is None else plane
 
     def reviewed(self, frame: int) -> bool:
         """Whether the rater has reviewed this frame for this class."""
-        return bool(self._reading.reviewed[frame, self._class])
+        return bool(self._view.reviewed[frame, self._class])
 
 
-class MapOfAgreement(KeptPlanes):
+class MapOfAgreement(DrawnPlanes):
     """A map of :data:`~napari_confseg.agreement.maps.MAPS` over the raters who reviewed each frame.
 
     Parameters
@@ -99,19 +104,24 @@ class MapOfAgreement(KeptPlanes):
 
     def __init__(self, planes: Sequence[StoredPlanes], make: Map, threshold: int) -> None:
         super().__init__(planes[0].shape)
+        self._frames = FrameCache(self._draw)
         self._planes = tuple(planes)
         self._map = make
         self._threshold = threshold
 
-    def _make(self, index: int) -> NDArray[np.uint8]:
-        said = [p.frame(index) for p in self._planes if p.reviewed(index)]
-        if len(said) < 2:
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return one frame, ``uint8 (Y, X)``, read-only."""
+        return self._frames.frame(range(self.shape[0])[index])
+
+    def _draw(self, index: int) -> NDArray[np.uint8]:
+        stated = [p.frame(index) for p in self._planes if p.reviewed(index)]
+        if len(stated) < 2:
             return np.zeros(self.shape[1:], np.uint8)
-        return self._map(np.stack(said), self._threshold)
+        return self._map(np.stack(stated), self._threshold)
 
 
-class OutlinedEvent(KeptPlanes):
-    """A disagreement's outline on each of its frames: 1 is the line around it, 2 a rim of that.
+class OutlinedEvent(DrawnPlanes):
+    """A disagreement's outline on each of its frames: 1 is the line, 2 a rim around it.
 
     Parameters
     ----------
@@ -123,9 +133,14 @@ class OutlinedEvent(KeptPlanes):
 
     def __init__(self, event: Event | None, shape: tuple[int, int, int]) -> None:
         super().__init__(shape)
+        self._frames = FrameCache(self._draw)
         self._regions = {r.frame: r for r in event.regions} if event else {}
 
-    def _make(self, index: int) -> NDArray[np.uint8]:
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return one frame, ``uint8 (Y, X)``, read-only."""
+        return self._frames.frame(range(self.shape[0])[index])
+
+    def _draw(self, index: int) -> NDArray[np.uint8]:
         out = np.zeros(self.shape[1:], np.uint8)
         region = self._regions.get(index)
         if region is None:

@@ -1,26 +1,24 @@
-"""How an adjudication begins: what all agree on is copied, and needs no decision."""
+"""Prefill of an adjudication: edits that copy what all raters agree on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import ndimage
 
-from napari_confseg.agreement.disagreement import find_disagreements
-from napari_confseg.agreement.rater_view import RaterView, planes_of, readings
+from napari_confseg.agreement.rater_view import planes_of, rater_views
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.annotate.review.decisions import TOOL, agreed
-from napari_confseg.store import Edit, Patch, Status, StatusChange, StoreError
+from napari_confseg.annotate.review.decisions import TOOL, agreed_plane
+from napari_confseg.store import Edit, Patch, Status, StatusChange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.disagreement import Disagreements
-    from napari_confseg.annotate.review.decisions import Case
-    from napari_confseg.annotate.review.state import Question
+    from napari_confseg.annotate.review.decisions import DecisionBasis
     from napari_confseg.store import Clip
 
 
@@ -28,15 +26,15 @@ LARGEST: Final = 16 * 2**20
 """Bytes of patches from which on a further edit is begun: one is packed as a whole."""
 
 
-def agreed_edits(
+def prefill_edits(
     clip: Clip,
-    case: Case,
+    basis: DecisionBasis,
     frames: NDArray[np.bool_],
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Edit] | None:
-    """Return the edits that copy what all agree on, class by class; None if cancelled.
+    """Return the edits that copy what all raters agree on, by class; None if cancelled.
 
     Frames with nothing to decide become reviewed, the others "in progress".
 
@@ -44,35 +42,36 @@ def agreed_edits(
     ----------
     clip : Clip
         Read only.
-    case : Case
-        Whom to compare, and what is asked.
+    basis : DecisionBasis
+        Raters and settings of the comparison.
     frames : ndarray of bool (T, C)
         Where to: compared, and not touched by the adjudicator yet.
     progress : callable, optional
         Called with (frames done, frames).
     cancelled : callable, optional
-        Asked for each frame.
+        Checked before each frame.
     """
-    panel = readings(clip, case.raters)
+    views = rater_views(clip, basis.raters)
     total, done = int(frames.sum()), 0
     edits: list[Edit] = []
     for c in np.flatnonzero(frames.any(axis=0)).tolist():
-        gathered = _Gathered(case, c)
+        builder = _EditBuilder(basis, c)
         for frame in np.flatnonzero(frames[:, c]).tolist():
             if cancelled and cancelled():
                 return None
             if progress:
                 progress(done, total)
             done += 1
-            planes = planes_of(panel, frame, c, clip.shape[1:])
-            plane, asks = agreed(planes, case.threshold, case.narrowest)
-            gathered.add(frame, _patches(c, frame, plane), asks)
-        edits += gathered.edits()
+            planes = planes_of(views, frame, c, clip.shape[1:])
+            plane, undecided = agreed_plane(planes, basis.threshold, basis.narrowest)
+            builder.add(frame, _patches(c, frame, plane), undecided)
+        edits += builder.edits()
     return edits
 
 
 def _patches(c: int, frame: int, plane: NDArray[np.uint8]) -> list[Patch]:
-    """Return a patch for each thing: things far apart would make one patch of mostly nothing."""
+    """Return a patch for each connected part."""
+    # Parts far apart would make one patch of mostly nothing.
     whole = patch_between(c, frame, np.zeros_like(plane), plane)
     if whole is None:
         return []
@@ -85,19 +84,19 @@ def _patches(c: int, frame: int, plane: NDArray[np.uint8]) -> list[Patch]:
     return found
 
 
-class _Gathered:
-    """Patches and statuses of one class, cut into edits of bearable size."""
+class _EditBuilder:
+    """Collects patches and statuses of one class into edits of limited size."""
 
-    def __init__(self, case: Case, class_index: int) -> None:
-        self._decision = case.decision("begin")
+    def __init__(self, basis: DecisionBasis, class_index: int) -> None:
+        self._decision = basis.decision("begin")
         self._class = class_index
         self._edits: list[Edit] = []
         self._patches: list[Patch] = []
         self._status: list[StatusChange] = []
         self._bytes = 0
 
-    def add(self, frame: int, patches: list[Patch], asks: bool) -> None:
-        after = Status.IN_PROGRESS if asks else Status.REVIEWED
+    def add(self, frame: int, patches: list[Patch], undecided: bool) -> None:
+        after = Status.IN_PROGRESS if undecided else Status.REVIEWED
         self._status.append(StatusChange(frame, self._class, Status.UNTOUCHED, after))
         self._patches += patches
         self._bytes += 2 * sum(p.after.size for p in patches)
@@ -124,54 +123,9 @@ class _Gathered:
         return self._edits
 
 
-def still_untouched(edit: Edit, status: NDArray[np.uint8]) -> Edit | None:
+def only_untouched(edit: Edit, status: NDArray[np.uint8]) -> Edit | None:
     """Return `edit` without frames that were touched since it was made; None if none is left."""
     changes = tuple(s for s in edit.status if status[s.frame, s.class_index] == Status.UNTOUCHED)
     frames = {s.frame for s in changes}
     patches = tuple(p for p in edit.patches if p.frame in frames)
     return replace(edit, patches=patches, status=changes, frame=min(frames)) if frames else None
-
-
-Progress = Callable[[int, int], None]
-Work = Callable[[Progress, Callable[[], bool]], Any]
-Raters = dict[str, "RaterView | str"]
-"""Everybody on a clip; of whom cannot be read, why."""
-
-
-def read_raters(clip: Clip, _progress: object, cancelled: Callable[[], bool]) -> Raters:
-    """Read who is on `clip`; of whom cannot be read, why."""
-    found: Raters = {}
-    for name in clip.raters():
-        if cancelled():
-            break
-        try:
-            found[name] = RaterView(clip, name)
-        except (StoreError, OSError) as error:
-            found[name] = str(error)
-    return found
-
-
-def compare(
-    clip: Clip, question: Question, progress: Progress, cancelled: Callable[[], bool]
-) -> Disagreements | None:
-    """Return where raters differ on `clip`; None if cancelled."""
-    return find_disagreements(
-        clip,
-        question.raters,
-        question.classes,
-        question.threshold,
-        narrowest=question.narrowest,
-        progress=progress,
-        cancelled=cancelled,
-    )
-
-
-def agree(
-    clip: Clip,
-    case: Case,
-    frames: NDArray[np.bool_],
-    progress: Progress,
-    cancelled: Callable[[], bool],
-) -> list[Edit] | None:
-    """Return the edits that copy what all agree on to `frames`; None if cancelled."""
-    return agreed_edits(clip, case, frames, progress=progress, cancelled=cancelled)

@@ -1,4 +1,4 @@
-"""How raters are told apart on the canvas: a colour and a hatching each."""
+"""Review state: settings, context and their resolution."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_confseg.store import RATER_KINDS, rater_label
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_confseg.agreement.disagreement import Event, Region
-    from napari_confseg.annotate.review.decisions import Case, Item
+    from napari_confseg.agreement.disagreement import Disagreements, Event, Region
+    from napari_confseg.annotate.review.decisions import DecisionBasis, Item
     from napari_confseg.store import ClassSpec, RaterKind, Verdict
 
 
@@ -21,47 +21,48 @@ COLORS: Final = ("#77aadd", "#ee8866", "#bbcc33", "#ffaabb", "#44bb99", "#eedd88
 
 DIRECTIONS: Final = 4
 
+PUBLISHED: Final = 60
+"""Default threshold in percent, recommended by the published study."""
+
 
 @dataclass(frozen=True)
-class Look:
-    """A colour ``"#rrggbb"`` and a direction of :func:`~napari_confseg.annotate.hatch.hatching`."""
+class RaterStyle:
+    """A rater's colour ``"#rrggbb"`` and direction of hatching on the canvas."""
 
     color: str
     direction: int
 
 
-def look_of(number: int) -> Look:
-    """Return the look of the rater of this number: the first twelve all differ."""
-    return Look(COLORS[number % len(COLORS)], number % DIRECTIONS)
+def rater_style(number: int) -> RaterStyle:
+    """Return the style of the rater of this number: the first twelve all differ."""
+    return RaterStyle(COLORS[number % len(COLORS)], number % DIRECTIONS)
 
 
-PUBLISHED: Final = 60
-"""The threshold to begin with, in percent: the one that the published study recommends."""
+# ---- settings -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the person has chosen.
+class ReviewSettings:
+    """The person's choices in a review.
 
-    Attributes
+    Parameters
     ----------
     raters, classes : frozenset of str or None
-        Whom and what to compare; None for everybody who reads, and for all classes.
+        Names to compare; None for all human raters, and for all classes.
     threshold : int
-        From which confidence on a rater says yes, 1..100 percent.
+        Confidence from which a rater counts as marking a pixel, 1..100 percent.
     narrowest : int
-        Regions narrower than this many pixels are not asked about.
+        Regions narrower than this many pixels need no decision.
     hidden : frozenset of str
         Raters whose marks are not drawn.
     map : str
-        Which map of agreement is drawn, a key of :data:`~napari_confseg.agreement.maps.MAPS`; empty
-        for none.
+        Key of :data:`~napari_confseg.agreement.maps.MAPS`; empty for no map.
     opacity : float
         Of the raters' marks, 0..1.
     whole : bool
         Whether a decision is for all frames of a disagreement, or for the frame on show.
     follow : bool
-        Whether the canvas zooms to the disagreement one steps to.
+        Whether the canvas zooms to each disagreement.
     """
 
     raters: frozenset[str] | None = None
@@ -75,41 +76,19 @@ class Wish:
     follow: bool = True
 
 
-@dataclass(frozen=True)
-class RaterRow:
-    """A rater that can be compared.
-
-    Attributes
-    ----------
-    name, label : str
-        Slug, and what people read.
-    kind : str
-        As in the rater's attributes.
-    look : Look
-        How it is drawn.
-    frames : int
-        Frames reviewed on this clip, in one class at least.
-    compared, shown : bool
-        Whether it is compared, and drawn.
-    """
-
-    name: str
-    label: str
-    kind: RaterKind
-    look: Look
-    frames: int
-    compared: bool
-    shown: bool
-
-    @property
-    def title(self) -> str:
-        """What lists call it."""
-        return rater_label(self.name, self.label, self.kind)
+# ---- pending jobs -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of a clip: all that its disagreements depend on, but for the planes."""
+class ReadRaters:
+    """Job: read the raters of the clip; `revision` tells one reading from the next."""
+
+    revision: int
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """Job: find the disagreements of a clip; all that they depend on, but for the planes."""
 
     clip: str
     raters: tuple[str, ...]
@@ -119,81 +98,148 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Reread:
-    """That raters are to be read anew; `tick` tells one such wish from the next."""
+class Prefill:
+    """Job: copy what all raters agree on; `left` edits are computed and not stored yet."""
 
-    tick: int
-
-
-@dataclass(frozen=True)
-class Agree:
-    """That what all agree on is to be copied, now that `question` is answered.
-
-    `left` parts of it have been found out and wait to be copied.
-    """
-
-    question: Question
+    request: CompareRequest
     left: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class PendingDecision:
-    """A verdict on a disagreement, whose planes have to be read before it is carried out.
+    """Job: read the planes that a verdict on a disagreement needs.
 
-    Attributes
+    Parameters
     ----------
     verdict : str
         See :class:`~napari_confseg.store.Decision`.
     source : str or None
-        Whom to accept.
+        The rater to accept.
     event : Event
         The disagreement.
     regions : tuple of Region
-        What of it.
-    case : Case
-        Who decided, and what was asked, when the verdict was given.
+        Its regions that are decided.
+    basis : DecisionBasis
+        For the record, as it was when the verdict was given.
     """
 
     verdict: Verdict
     source: str | None
     event: Event
     regions: tuple[Region, ...]
-    case: Case
+    basis: DecisionBasis
 
 
-Pending = Question | Reread | Agree | PendingDecision
-"""What is to be found out beside the window."""
+Pending = ReadRaters | CompareRequest | Prefill | PendingDecision
+"""A job to be run beside the event loop."""
+
+
+# ---- context and state --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RaterFacts:
+    """A rater on the open clip; `frames` are those reviewed in one class at least."""
+
+    name: str
+    label: str
+    kind: RaterKind
+    style: RaterStyle
+    frames: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """What session, comparison and adjudication hold, as far as the state depends on it.
+
+    Parameters
+    ----------
+    clip : str or None
+        Name of the open clip.
+    classes : tuple of ClassSpec
+        Of the cohort.
+    hindrance : str
+        Why the clip cannot be reviewed at all, and what to do; empty if it can.
+    read_only : str
+        Why decisions cannot be stored; empty if they can.
+    raters : tuple of RaterFacts
+        In the order they are listed.
+    revision : int
+        Of the raters on the clip.
+    raters_read : bool
+        Whether `raters` are those of `revision`.
+    answered : CompareRequest or None
+        The request that `disagreements` answer.
+    disagreements : Disagreements or None
+        None if comparing was stopped, too.
+    items : tuple of Item
+        The disagreements and their decisions.
+    current : int or None
+        Index of the item in view.
+    adjudicating, correcting : bool
+        Whether an adjudicated rater is open, and whether an item is being painted by hand.
+    decision : PendingDecision or None
+        A verdict that has been given.
+    prefill : bool
+        Whether what all agree on is to be copied.
+    prefill_left : int
+        Edits computed for that and not stored yet.
+    untouched : int
+        (frame, class) pairs to which it could be copied.
+    """
+
+    clip: str | None = None
+    classes: tuple[ClassSpec, ...] = ()
+    hindrance: str = ""
+    read_only: str = ""
+    raters: tuple[RaterFacts, ...] = ()
+    revision: int = 0
+    raters_read: bool = False
+    answered: CompareRequest | None = None
+    disagreements: Disagreements | None = None
+    items: tuple[Item, ...] = ()
+    current: int | None = None
+    adjudicating: bool = False
+    correcting: bool = False
+    decision: PendingDecision | None = None
+    prefill: bool = False
+    prefill_left: int = 0
+    untouched: int = 0
+
+
+@dataclass(frozen=True)
+class RaterRow:
+    """A rater as listed; `compared` and `shown` by the settings."""
+
+    name: str
+    label: str
+    kind: RaterKind
+    style: RaterStyle
+    frames: int
+    compared: bool
+    shown: bool
+
+    @property
+    def title(self) -> str:
+        """Its name in lists."""
+        return rater_label(self.name, self.label, self.kind)
 
 
 @dataclass(frozen=True)
 class ReviewState:
-    """All that the panel shows.
+    """Everything the panel shows.
 
-    Attributes
+    Parameters
     ----------
-    wish : Wish
-        What the person has chosen.
-    raters : tuple of RaterRow
-        Who is on the clip.
-    classes : tuple of ClassSpec
-        What is compared.
-    pending : Question, Reread, Agree, PendingDecision or None
-        What is to be found out beside the window before all here holds.
     items : tuple of Item
-        Disagreements, worst first; those of the last answer while another is pending.
-    current : int or None
-        The one on the desk.
-    adjudicating : bool
-        Whether the planes that are open are adjudicated ones.
-    correcting : bool
-        Whether the one on the desk is being painted by hand.
+        Disagreements, worst first; the previous ones while a comparison is pending.
     reason : str
         Why nothing can be compared, or decided, and what to do; empty if all can.
     untouched : int
-        On how many (frame, class) what all agree on has not been copied yet.
+        (frame, class) pairs to which what all agree on has not been copied yet.
     """
 
-    wish: Wish = field(default_factory=Wish)
+    settings: ReviewSettings = field(default_factory=ReviewSettings)
     raters: tuple[RaterRow, ...] = ()
     classes: tuple[ClassSpec, ...] = ()
     pending: Pending | None = None
@@ -211,31 +257,114 @@ class ReviewState:
 
     @property
     def item(self) -> Item | None:
-        """The disagreement on the desk."""
+        """The disagreement in view."""
         return None if self.current is None else self.items[self.current]
 
     @property
     def decided(self) -> int:
-        """How many disagreements are decided as a whole."""
+        """Number of disagreements decided on all their frames."""
         return sum(1 for i in self.items if not i.open)
 
     @property
+    def can_adjudicate(self) -> bool:
+        """Whether verdicts can be given now: one after the other."""
+        deciding = isinstance(self.pending, PendingDecision)
+        return self.adjudicating and not self.reason and not deciding
+
+    @property
     def can_decide(self) -> bool:
-        """Whether the disagreement on the desk can be decided now: one after the other."""
-        free = (
-            self.adjudicating and not self.reason and not isinstance(self.pending, PendingDecision)
+        """Whether the disagreement in view can be decided now."""
+        return self.can_adjudicate and self.item is not None
+
+
+def resolve(settings: ReviewSettings, context: Context) -> ReviewState:
+    """Return the state that `settings` give in `context`; pure."""
+    rows = _rows(settings, context.raters)
+    classes = tuple(
+        c for c in context.classes if settings.classes is None or c.name in settings.classes
+    )
+    nothing = why_nothing(rows, classes)
+    items = () if nothing else context.items
+    return ReviewState(
+        settings,
+        rows,
+        classes,
+        context.decision or _pending(settings, context, rows, classes),
+        items,
+        context.current if items else None,
+        adjudicating=context.adjudicating,
+        correcting=context.correcting,
+        reason=_reason(context, nothing),
+        untouched=context.untouched,
+    )
+
+
+def _rows(settings: ReviewSettings, raters: Sequence[RaterFacts]) -> tuple[RaterRow, ...]:
+    chosen = chosen_raters(settings, [(r.name, r.kind, r.frames) for r in raters])
+    return tuple(
+        RaterRow(
+            r.name,
+            r.label,
+            r.kind,
+            r.style,
+            r.frames,
+            compared=r.name in chosen,
+            shown=r.name in chosen and r.name not in settings.hidden,
         )
-        return free and self.item is not None
+        for r in raters
+    )
 
 
-def chosen_raters(wish: Wish, found: Sequence[tuple[str, RaterKind, int]]) -> frozenset[str]:
-    """Return who is compared, of (name, kind, frames reviewed) of all who are on the clip.
+def _pending(
+    settings: ReviewSettings,
+    context: Context,
+    rows: Sequence[RaterRow],
+    classes: Sequence[ClassSpec],
+) -> Pending | None:
+    if context.clip is None or context.hindrance:
+        return None
+    if not context.raters_read:
+        return ReadRaters(context.revision)
+    if why_nothing(rows, classes):
+        return None
+    request = CompareRequest(
+        context.clip,
+        tuple(r.name for r in rows if r.compared),
+        tuple(c.index for c in classes),
+        settings.threshold,
+        settings.narrowest,
+    )
+    if request != context.answered:
+        return request
+    if context.prefill_left or (context.prefill and context.untouched):
+        return Prefill(request, context.prefill_left)
+    return None
 
-    Without a choice it is the people who have reviewed something, and if they are fewer than two,
-    models, consensus and imported marks too.
+
+def _reason(context: Context, nothing: str) -> str:
+    if context.hindrance or context.read_only:
+        return context.hindrance or context.read_only
+    if not context.raters_read:
+        return ""
+    if nothing or context.answered is None:
+        return nothing
+    if context.disagreements is None:
+        return "Stopped before all was compared: look again."
+    if not context.disagreements.compared.any():
+        return "No frame of this clip was reviewed by two of them: nothing can be compared."
+    return ""
+
+
+def chosen_raters(
+    settings: ReviewSettings, found: Sequence[tuple[str, RaterKind, int]]
+) -> frozenset[str]:
+    """Return the raters compared, of (name, kind, frames reviewed) of all on the clip.
+
+    Without a choice these are the people who have reviewed something, and if they are fewer than
+    two, models, consensus and imported marks too.
     """
-    if wish.raters is not None:
-        return wish.raters & frozenset(n for n, _, _ in found)
+    if settings.raters is not None:
+        return settings.raters & frozenset(n for n, _, _ in found)
     people = frozenset(n for n, kind, frames in found if RATER_KINDS[kind].compared and frames)
     others = frozenset(n for n, kind, frames in found if RATER_KINDS[kind].fills_in and frames)
     return people if len(people) > 1 else people | others
@@ -255,12 +384,12 @@ def why_nothing(rows: Sequence[RaterRow], classes: Sequence[ClassSpec]) -> str:
     return ""
 
 
-def worded(item: Item, labels: dict[str, str], threshold: int) -> str:
-    """Return a disagreement in words: who says it is there, who not, with mean confidences."""
-    said = item.event.said
-    words = {n: f"{labels.get(n, n)} {v:.0f}\N{NO-BREAK SPACE}%" for n, v in said.items()}
-    yes = [words[n] for n, v in said.items() if v >= threshold / 2]
-    no = [words[n] for n, v in said.items() if v < threshold / 2]
+def describe_item(item: Item, labels: dict[str, str], threshold: int) -> str:
+    """Return the raters for and against a disagreement, with their mean confidences."""
+    stated = item.event.stated
+    words = {n: f"{labels.get(n, n)} {v:.0f}\N{NO-BREAK SPACE}%" for n, v in stated.items()}
+    yes = [words[n] for n, v in stated.items() if v >= threshold / 2]
+    no = [words[n] for n, v in stated.items() if v < threshold / 2]
     if item.event.presence and yes and no:
         return f"{', '.join(yes)} · not {', '.join(no)}"
     return " · ".join(words.values())

@@ -207,7 +207,7 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         """Follow the session no longer."""
         self._timer.stop()
         if self._job is not None:
-            self._job.cancel()
+            self._job.drop()
         self._links.cut()
         self.live.close()
 
@@ -256,19 +256,14 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
         self._job.start()
 
     def _on_done(self, task: Task, computed: Computed | None) -> None:
-        self._drop_chore()
+        self._job = None
         self.live.take(task, computed)
         self._show()
         self._compute()
 
     def _on_failed(self, error: Exception) -> None:
-        self._drop_chore()
+        self._job = None
         self.note.setText(f"The read-outs could not be computed: {error}")
-
-    def _drop_chore(self) -> None:
-        if self._job is not None:
-            self._job.deleteLater()
-            self._job = None
 
     # ---- showing --------------------------------------------------------------------------
 

@@ -1,29 +1,31 @@
-"""Reading of a work list's facts in the background."""
+"""Background reading of the work list: progress of clips, agreement of readers."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject
 
 from napari_confseg.annotate.worklist import Scores, may_compare, read_facts
 from napari_confseg.store import StoreError
-from napari_confseg.widgets.common.jobs import BackgroundJob
+from napari_confseg.widgets.common.jobs import LatestJob
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
+    from napari_confseg.annotate.worklist import ClipFacts
+    from napari_confseg.widgets.common.jobs import BackgroundJob
 
 BATCH: Final = 100
-"""Clips emitted at a time: a list of 2,000 fills while it is read."""
+"""Clips delivered at a time: a list of 2,000 fills while it is read."""
 
 _PAUSE: Final = 0.001
 """Seconds of rest after each compared plane: who paints meanwhile goes before."""
 
 
 class ListReader(QObject):  # type: ignore[misc]
-    """Fills a session's work list.
+    """Fills a session's work list in the background.
 
     Parameters
     ----------
@@ -33,16 +35,10 @@ class ListReader(QObject):  # type: ignore[misc]
         Owner.
     """
 
-    _found = Signal(object, object)
-    _compared = Signal(object, object)
-
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
-        self._job: BackgroundJob | None = None
-        # Emitted in the job's thread, received in ours.
-        self._found.connect(self._on_found)
-        self._compared.connect(self._on_compared)
+        self._latest = LatestJob(self)
 
     def read(self) -> None:
         """Read everything anew; what is being read is dropped."""
@@ -59,7 +55,7 @@ class ListReader(QObject):  # type: ignore[misc]
                 batch = [read_facts(cohort, name, rater) for name in names[start : start + BATCH]]
                 if job.cancelled():
                     return
-                self._emit(self._found, job, batch)
+                job.send(batch)
             scores = Scores.load(cohort)
 
             def waits() -> bool:
@@ -77,34 +73,25 @@ class ListReader(QObject):  # type: ignore[misc]
                         alike = scores.of(cohort, name, waits)
                 found[name] = alike
                 if len(found) == BATCH:
-                    self._emit(self._compared, job, found)
+                    job.send(found)
                     found = {}
-            self._emit(self._compared, job, found)
+            job.send(found)
             scores.save(cohort)
 
-        self._job = BackgroundJob(work, self).start()
+        self._latest.run(work, lambda _: None, parted=self._on_part)
 
     def stop(self) -> None:
         """Read no more."""
-        if self._job is not None:
-            self._job.cancel()
-            self._job = None
+        self._latest.drop()
 
     def wait(self, seconds: float) -> bool:
         """Wait until all is read; return whether it is."""
-        return self._job is None or self._job.wait(seconds)
+        return self._latest.wait(seconds)
 
-    @staticmethod
-    def _emit(signal: Any, job: BackgroundJob, found: object) -> None:
-        with suppress(RuntimeError):  # the window has gone meanwhile
-            signal.emit(job, found)
-
-    def _on_found(self, job: BackgroundJob, facts: Any) -> None:
-        if job is self._job:
-            open_ = self._session.clip.name if self._session.clip else None
-            # Of the open clip the session knows more: what still waits for the store.
-            self._session.worklist.put(f for f in facts if f.clip != open_)
-
-    def _on_compared(self, job: BackgroundJob, scores: Any) -> None:
-        if job is self._job:
-            self._session.worklist.put_alike(scores)
+    def _on_part(self, part: list[ClipFacts] | dict[str, float | None]) -> None:
+        if isinstance(part, dict):
+            self._session.worklist.put_alike(part)
+            return
+        open_ = self._session.clip.name if self._session.clip else None
+        # Of the open clip the session knows more: what still waits for the store.
+        self._session.worklist.put(f for f in part if f.clip != open_)

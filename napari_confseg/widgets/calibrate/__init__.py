@@ -1,1 +1,1 @@
-"""The Calibrate panel: how sure a reader is against how right."""
+"""Calibrate panel."""

@@ -1,4 +1,4 @@
-"""The reliability plot: stated confidence against the share of it that is there."""
+"""Result of an exercise: reliability plot, sentences and history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_confseg.agreement.exercise import curve, in_words
+from napari_confseg.agreement.exercise import curve, describe_curve
 from napari_confseg.widgets.common.plot import StillPlot
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ _SMALL, _LARGE = 6.0, 22.0
 
 
 class ReliabilityPlot(QWidget):  # type: ignore[misc]
-    """Points as large as there are pixels, joined; the diagonal is who is as sure as right."""
+    """Reliability curve: larger points have more pixels, the diagonal is perfect calibration."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.plot = StillPlot("Was there, %", "You said, %")
+        self.plot = StillPlot("Present, %", "Stated confidence, %")
         self.plot.setMinimumHeight(HEIGHT)
         self.plot.setMaximumHeight(HEIGHT + 80)
         self.plot.setRange(xRange=(0, 100), yRange=(0, 100), padding=0.08)
@@ -41,7 +41,7 @@ class ReliabilityPlot(QWidget):  # type: ignore[misc]
         self._line = self.plot.plot([], [])
         self.points = pg.ScatterPlotItem()
         self.plot.addItem(self.points)
-        above, below = pg.TextItem("less sure than right"), pg.TextItem("surer than right")
+        above, below = pg.TextItem("underconfident"), pg.TextItem("overconfident")
         above.setPos(3, 99)
         below.setPos(97, 12)
         below.setAnchor((1, 0))
@@ -53,8 +53,8 @@ class ReliabilityPlot(QWidget):  # type: ignore[misc]
         layout.addWidget(self.plot)
         self.setAccessibleName("Reliability plot")
         self.setToolTip(
-            "Each point: marks of about this confidence, and how much of them was there.\n"
-            "The larger, the more pixels. On the dashed line you are as sure as you are right.\n"
+            "Each point: marks of about this confidence, and the share present in the reference.\n"
+            "Larger points have more pixels. The dashed line is perfect calibration.\n"
             "Dotted: the exercise before."
         )
 
@@ -82,11 +82,11 @@ def _points(curve: Curve | None) -> tuple[Any, Any, Any]:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     pixels = np.array(curve.pixels)
     some = pixels > 0
-    return 100 * np.array(curve.stated)[some], 100 * np.array(curve.right)[some], pixels[some]
+    return 100 * np.array(curve.stated)[some], 100 * np.array(curve.present)[some], pixels[some]
 
 
 class ResultView(QWidget):  # type: ignore[misc]
-    """Shows one finished exercise, against the one before it."""
+    """One finished exercise beside the one before it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class ResultView(QWidget):  # type: ignore[misc]
         self._show()
 
     def set_classes(self, classes: Sequence[ClassSpec]) -> None:
-        """Say which classes there are."""
+        """Set the classes to choose from."""
         if tuple(classes) == self._classes:
             return
         self._classes = tuple(classes)
@@ -156,20 +156,20 @@ class ResultView(QWidget):  # type: ignore[misc]
             return ""  # neither marked nor there
         return (
             f'<p style="margin:3px 0"><span style="color:{spec.color}">■</span> '
-            f"<b>{escape(spec.label)}</b>: {escape(in_words(curve(sums)))}</p>"
+            f"<b>{escape(spec.label)}</b>: {escape(describe_curve(curve(sums)))}</p>"
         )
 
     def _history(self, name: str | None) -> str:
         errors = [curve(e.sums(name)).error for e in self._exercises]
-        said = ["nothing marked" if np.isnan(e) else f"{100 * e:.0f} points" for e in errors]
+        texts = ["nothing marked" if np.isnan(e) else f"{100 * e:.0f} points" for e in errors]
         rows = "".join(
             f"<br>{number}: {_when(e)}: {words}"
-            for number, (e, words) in enumerate(zip(self._exercises, said, strict=True), 1)
+            for number, (e, words) in enumerate(zip(self._exercises, texts, strict=True), 1)
         )
         what = "all classes" if name is None else self.class_name.currentText()
         return (
-            f"Calibration error of {escape(what)} (how far what you say is from what is "
-            f"there, in percent points, over all you marked):{rows}"
+            f"Calibration error of {escape(what)} (mean distance of stated confidence from share "
+            f"present, in percent points, over all you marked):{rows}"
         )
 
 

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.agreement.consensus import METHODS, ConsensusRequest
+from napari_confseg.agreement.consensus import ConsensusRequest
+from napari_confseg.agreement.methods import METHODS
 from napari_confseg.annotate.dataset.requests import learnt, rater_choices, raters_of_consensus
 from napari_confseg.widgets.common.choices import Choices
 from napari_confseg.widgets.common.icons import note
@@ -96,7 +97,7 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
             self._ticks.show_ticked(chosen, learnt(state.found))
             self.raters.show_choices(rater_choices(state.found, chosen))
         self.form.set_request(request)
-        self.form.notes["method"].setText(METHODS[request.method][1])
+        self.form.notes["method"].setText(METHODS[request.method].purpose)
         self.form.show_row("threshold", request.method in ("majority", "staple"))
         name = self.form["name"]
         if isinstance(name, QLineEdit):

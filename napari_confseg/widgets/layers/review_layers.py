@@ -1,7 +1,6 @@
-"""What is reviewed, on the canvas: raters in their own colours, a map, the disagreement's outline.
+"""Layers of a review: raters' marks, agreement map, outline of a disagreement.
 
-Layers of its own between the frames and the marks that are painted. One class at a time: the one
-being marked, which is that of the disagreement on the cohort_actions.
+They lie between the frames and the marks that are painted, and show the current class.
 """
 
 from __future__ import annotations
@@ -73,12 +72,12 @@ class ReviewLayers:
         self._sources: dict[str, object] = {}
         self._colored: dict[str, tuple[Any, object]] = {}
         self._planes: dict[tuple[str, int], StoredPlanes] = {}
-        self._readings: object = None
+        self._views: object = None
         self._in_sight = True
         self._links = Links(
             (review.changed, self.sync),
             (review.session.events.class_name, self.sync),
-            (review.went, self.zoom_to),
+            (review.focused, self.zoom_to),
             failed=to_message(review.session),
         )
         self._viewer.layers.events.removed.connect(self._on_removed)
@@ -111,8 +110,8 @@ class ReviewLayers:
     def sync(self, *_: object) -> None:
         """Show what the review says now."""
         review, session = self._review, self._review.session
-        if self._readings is not review.readings:
-            self._readings, self._planes = review.readings, {}
+        if self._views is not review.views:
+            self._views, self._planes = review.views, {}
         with self._view.undisturbed() as above:
             fits = session.clip is not None
             for name, layer in list(self._layers.items()):
@@ -125,7 +124,7 @@ class ReviewLayers:
     def _show(self, state: ReviewState, class_index: int, above: int) -> None:
         item = state.item
         event = item.event if item and item.event.class_index == class_index else None
-        source = (event, state.wish.threshold)
+        source = (event, state.settings.threshold)
         clip = self._review.session.clip
         assert clip is not None
         self._put(
@@ -137,36 +136,38 @@ class ReviewLayers:
         self._show_map(state, class_index, above)
 
     def _show_rater(self, row: RaterRow, class_index: int, state: ReviewState, above: int) -> None:
-        source = (self._readings, class_index, row.look, state.wish.threshold)
+        source = (self._views, class_index, row.style, state.settings.threshold)
         self._put(
             row.name,
             row.shown,
             source,
             above,
             lambda: HatchedPlanes(
-                self._stored(row.name, class_index), row.look.direction, state.wish.threshold
+                self._stored(row.name, class_index), row.style.direction, state.settings.threshold
             ),
         )
-        self._color(row.name, row.look.color, lambda: ramp(row.look.color))
+        self._color(row.name, row.style.color, lambda: ramp(row.style.color))
         if row.name in self._layers:
             self._layers[row.name].name = row.label
-            self._layers[row.name].opacity = state.wish.opacity
+            self._layers[row.name].opacity = state.settings.opacity
 
     def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
-        wish = state.wish
+        settings = state.settings
         compared = tuple(r.name for r in state.compared)
-        on = bool(wish.map) and len(compared) > 1
-        source = (self._readings, class_index, wish.map, compared, wish.threshold)
+        on = bool(settings.map) and len(compared) > 1
+        source = (self._views, class_index, settings.map, compared, settings.threshold)
         self._put(
             MAP,
             on,
             source,
             above,
             lambda: MapOfAgreement(
-                [self._stored(n, class_index) for n in compared], MAPS[wish.map][1], wish.threshold
+                [self._stored(n, class_index) for n in compared],
+                MAPS[settings.map][1],
+                settings.threshold,
             ),
         )
-        levels = len(compared) if wish.map == "votes" else 100
+        levels = len(compared) if settings.map == "votes" else 100
         self._color(MAP, levels, lambda: DirectLabelColormap(color_dict=dict(map_colors(levels))))
         if MAP in self._layers:
             self._layers[MAP].opacity = MAP_OPACITY
@@ -181,11 +182,11 @@ class ReviewLayers:
     def _stored(self, rater: str, class_index: int) -> StoredPlanes:
         key = rater, class_index
         if key not in self._planes:
-            reading = self._review.readings[rater]
-            self._planes[key] = StoredPlanes(reading, class_index, self._tell)
+            view = self._review.views[rater]
+            self._planes[key] = StoredPlanes(view, class_index, self._show_message)
         return self._planes[key]
 
-    def _tell(self, words: str) -> None:
+    def _show_message(self, words: str) -> None:
         self._review.session.message = words
 
     def _put(
@@ -224,17 +225,17 @@ class ReviewLayers:
             if layer is event.value:
                 del self._layers[name]
                 self._sources.pop(name, None)
-                wish = self._review.state.wish
                 if name == MAP:
-                    self._review.want(map="")
+                    self._review.configure(map="")
                 elif name != OUTLINE:
-                    self._review.want(hidden=wish.hidden | {name})
+                    hidden = self._review.settings.hidden | {name}
+                    self._review.configure(hidden=hidden)
 
     # ---- where to look --------------------------------------------------------------------
 
     def zoom_to(self, region: Region) -> None:
         """Bring a region to the middle of the canvas, large enough to judge, with its surround."""
-        if not self._review.state.wish.follow:
+        if not self._review.state.settings.follow:
             return
         clip = self._review.session.clip
         assert clip is not None

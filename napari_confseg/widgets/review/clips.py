@@ -1,4 +1,4 @@
-"""The cohort's clips by what is to be decided on them, most first."""
+"""List of clips with undecided disagreements."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.review.cohort import look_through
+from napari_confseg.annotate.review.cohort import find_due
 from napari_confseg.widgets.common.buttons import button
-from napari_confseg.widgets.common.jobs import BackgroundJob, ProgressRow
+from napari_confseg.widgets.common.jobs import LatestJob, ProgressRow
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.review.model import Review
 
 
 class ClipsDue(QWidget):  # type: ignore[misc]
-    """Looks through the cohort when asked, lists what is due, opens what is clicked.
+    """Lists what is due on the clips of the cohort; a click opens one.
 
     Parameters
     ----------
     review : Review
-        Says what to compare, and takes what was found.
+        Takes what was found.
     """
 
     turn_wanted = Signal(int)
@@ -38,11 +38,11 @@ class ClipsDue(QWidget):  # type: ignore[misc]
     def __init__(self, review: Review) -> None:
         super().__init__()
         self._review = review
-        self._chore: BackgroundJob | None = None
         self.previous = button("Previous clip", "Open the clip before this")
         self.next = button("Next clip", "Open the next clip that several have reviewed")
         self.look = button("Look through the cohort", "Count what is to be decided on every clip")
-        self.line = ProgressRow()
+        self.progress = ProgressRow()
+        self._job = LatestJob(self, row=self.progress)
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["Clip", "Open", "Size"])
         self.tree.setRootIsDecorated(False)
@@ -65,12 +65,12 @@ class ClipsDue(QWidget):  # type: ignore[misc]
         layout.addLayout(row)
         for made in (self.previous, self.next, self.look):
             made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        for widget in (self.look, self.line, self.tree):
+        for widget in (self.look, self.progress, self.tree):
             layout.addWidget(widget)
 
     def show_due(self) -> None:
         """List what is due on the clips."""
-        due = self._review.due
+        due = self._review.queue.clips
         here = self._review.session.clip
         wanted = [(d.clip, f"{d.open} of {d.events}", f"{d.size:,.0f}") for d in due]
         rows = [self.tree.topLevelItem(i) for i in range(self.tree.topLevelItemCount())]
@@ -83,33 +83,24 @@ class ClipsDue(QWidget):  # type: ignore[misc]
         self.tree.setVisible(bool(due))
 
     def close_down(self) -> None:
-        """Stop what is going on."""
-        if self._chore is not None:
-            self._chore.cancel()
-            self._chore = None
+        """Drop the job."""
+        self._job.drop()
 
     def _begin(self) -> None:
-        cohort, wish = self._review.session.cohort, self._review.state.wish
-        if cohort is None or self._chore is not None:
+        session, settings = self._review.session, self._review.settings
+        cohort = session.cohort
+        if cohort is None or self._job.busy:
             return
-        if why := self._review.session.access.cohort_visibility().why():
-            self._review.session.message = why
+        if why := session.access.cohort_visibility().why():
+            session.message = why
             return
-        self._review.session.flush(2)  # what was decided just now counts
-        chore = BackgroundJob(
-            lambda c: look_through(cohort, wish, progress=c.report, cancelled=c.cancelled), self
+        session.flush(2)  # what was decided just now counts
+        self._job.run(
+            lambda job: find_due(cohort, settings, progress=job.report, cancelled=job.cancelled),
+            self._review.take_due,
+            failed=self._on_failed,
+            words="Looking through the cohort …",
         )
-        self._chore = chore
-        chore.done.connect(self._on_done)
-        chore.failed.connect(self._on_failed)
-        self.line.follow(chore, "Looking through the cohort …")
-        chore.start()
-
-    def _on_done(self, due: object) -> None:
-        if self._chore is not None:
-            self._chore = None
-            self._review.take_due(due)  # type: ignore[arg-type]
 
     def _on_failed(self, error: object) -> None:
-        self._chore = None
         self._review.session.message = f"Looking through the cohort failed: {error}"

@@ -1,4 +1,4 @@
-"""What the colours of a map of agreement mean."""
+"""Forms of the comparison: raters, classes, threshold, map and legend."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ class NameBox(QCheckBox):  # type: ignore[misc]
 
 
 class CompareForm(QWidget):  # type: ignore[misc]
-    """A box to tick for each rater and class; `wished` carries the changed fields of the wish."""
+    """A box to tick for each rater and class; `edited` carries changed fields of the settings."""
 
-    wished = Signal(dict)
+    edited = Signal(dict)
     refresh_wanted = Signal()
 
     def __init__(self) -> None:
@@ -127,18 +127,18 @@ class CompareForm(QWidget):  # type: ignore[misc]
             grid.setVerticalSpacing(2)
         self._raters.setColumnStretch(0, 1)
         self.threshold = SliderRow(
-            "Yes from", 1, 100, "%", "From this confidence on a rater says that it is there"
+            "Yes from", 1, 100, "%", "Confidence from which a rater counts as marking a pixel"
         )
-        self.threshold.wanted.connect(lambda v: self.wished.emit({"threshold": v}))
+        self.threshold.wanted.connect(lambda v: self.edited.emit({"threshold": v}))
         self.narrowest = SliderRow(
             "At least",
             1,
             15,
             "px",
-            "Narrower regions are not asked about: no two outlines by hand are the same. "
+            "Narrower regions need no decision: no two outlines by hand are the same. "
             "They get the mean.",
         )
-        self.narrowest.wanted.connect(lambda v: self.wished.emit({"narrowest": v}))
+        self.narrowest.wanted.connect(lambda v: self.edited.emit({"narrowest": v}))
         self.again = button("Look again", "Read anew what the raters have marked", flat=True)
         self.again.clicked.connect(self.refresh_wanted)
         layout = QVBoxLayout(self)
@@ -172,8 +172,8 @@ class CompareForm(QWidget):  # type: ignore[misc]
         for name, box in self.class_boxes.items():
             _check(box, name in {c.name for c in state.classes})
         self._draw_eyes()
-        self.threshold.set_value(state.wish.threshold)
-        self.narrowest.set_value(state.wish.narrowest)
+        self.threshold.set_value(state.settings.threshold)
+        self.narrowest.set_value(state.settings.narrowest)
 
     def _draw_eyes(self) -> None:
         for eye in self.eyes.values():
@@ -185,12 +185,12 @@ class CompareForm(QWidget):  # type: ignore[misc]
         for i, row in enumerate(rows):
             box = NameBox(row.title)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            box.setIcon(hatch_icon(row.look.direction, row.look.color))
+            box.setIcon(hatch_icon(row.style.direction, row.style.color))
             box.setToolTip(f"Compare {row.title}")
             box.toggled.connect(self._on_rater)
             frames = QLabel(f"{row.frames} frames" if row.frames else "none reviewed")
             frames.setProperty("role", "note")
-            eye = button("", f"Show what {row.title} marked", flat=True, checkable=True)
+            eye = button("", f"Show the marks of {row.title}", flat=True, checkable=True)
             eye.setAccessibleName(f"Show {row.title}")
             eye.toggled.connect(self._on_eye)
             for column, widget in enumerate((box, frames, eye)):
@@ -211,21 +211,21 @@ class CompareForm(QWidget):  # type: ignore[misc]
             self.class_boxes[spec.name] = box
 
     def _on_rater(self) -> None:
-        self.wished.emit({"raters": frozenset(n for n, b in self.boxes.items() if b.isChecked())})
+        self.edited.emit({"raters": frozenset(n for n, b in self.boxes.items() if b.isChecked())})
 
     def _on_eye(self) -> None:
         hidden = frozenset(n for n, e in self.eyes.items() if e.isEnabled() and not e.isChecked())
-        self.wished.emit({"hidden": hidden})
+        self.edited.emit({"hidden": hidden})
 
     def _on_class(self) -> None:
         chosen = frozenset(n for n, b in self.class_boxes.items() if b.isChecked())
-        self.wished.emit({"classes": chosen})
+        self.edited.emit({"classes": chosen})
 
 
 class CanvasForm(QWidget):  # type: ignore[misc]
     """How what is compared is drawn: the raters' opacity, the map and its legend."""
 
-    wished = Signal(dict)
+    edited = Signal(dict)
 
     def __init__(self) -> None:
         super().__init__()
@@ -234,12 +234,12 @@ class CanvasForm(QWidget):  # type: ignore[misc]
         for name, (words, _) in MAPS.items():
             self.map.addItem(words, name)
         self.map.setToolTip("Colours each pixel by how far the raters agree on it")
-        self.map.activated.connect(lambda _: self.wished.emit({"map": self.map.currentData()}))
+        self.map.activated.connect(lambda _: self.edited.emit({"map": self.map.currentData()}))
         self.opacity = SliderRow("Opacity", 0, 100, "%", "Of the raters' marks")
-        self.opacity.wanted.connect(lambda v: self.wished.emit({"opacity": v / 100}))
+        self.opacity.wanted.connect(lambda v: self.edited.emit({"opacity": v / 100}))
         self.follow = QCheckBox("Zoom to each disagreement")
         self.follow.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.follow.toggled.connect(lambda on: self.wished.emit({"follow": on}))
+        self.follow.toggled.connect(lambda on: self.edited.emit({"follow": on}))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -248,11 +248,11 @@ class CanvasForm(QWidget):  # type: ignore[misc]
 
     def show_state(self, state: ReviewState) -> None:
         """Show how it is drawn."""
-        wish = state.wish
-        self.map.setCurrentIndex(max(self.map.findData(wish.map), 0))
-        self.legend.set_map(wish.map, len(state.compared))
-        self.opacity.set_value(round(100 * wish.opacity))
-        _check(self.follow, wish.follow)
+        settings = state.settings
+        self.map.setCurrentIndex(max(self.map.findData(settings.map), 0))
+        self.legend.set_map(settings.map, len(state.compared))
+        self.opacity.set_value(round(100 * settings.opacity))
+        _check(self.follow, settings.follow)
 
 
 def _check(box: QCheckBox | QToolButton, on: bool) -> None:

@@ -1,8 +1,4 @@
-"""The Review panel: see where raters differ, step from one to the next, and decide.
-
-Shows the state of a :class:`~napari_confseg.annotate.review.model.Review` over the session that
-all panels share, and passes requests on; it owns nothing but its widgets.
-"""
+"""Review panel: disagreements between raters, and decisions on them."""
 
 from __future__ import annotations
 
@@ -22,8 +18,8 @@ from napari_confseg.widgets.layers.review_layers import ReviewLayers
 from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.review.clips import ClipsDue
 from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
+from napari_confseg.widgets.review.jobs import ReviewJobs
 from napari_confseg.widgets.review.queue import DisagreementList
-from napari_confseg.widgets.review.reader import ReviewReader
 from napari_confseg.widgets.review.shortcuts import ReviewKeys
 from napari_confseg.widgets.review.verdicts import Verdicts
 from napari_confseg.widgets.shared import close_with, layers_for
@@ -38,7 +34,7 @@ MIN_WIDTH: Final = 300
 
 
 class ReviewPanel(Panel):
-    """Compare raters on the clip that is open, and adjudicate.
+    """Shows a :class:`~napari_confseg.annotate.review.model.Review` and passes requests on.
 
     Parameters
     ----------
@@ -50,12 +46,12 @@ class ReviewPanel(Panel):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self._sight_told = False
+        self._sight_linked = False
         self.review = Review(self.session)
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
         self._build()
         self.keys = ReviewKeys(self.review, self)
-        self.asking = ReviewReader(self.review, self.work_line, self)
+        self.jobs = ReviewJobs(self.review, self.progress, self)
         for part in (self.queue, self.verdicts):
             self.keys.changed.connect(part.set_keys)
         self._bound: object = None
@@ -80,7 +76,7 @@ class ReviewPanel(Panel):
         self.copy = button("Copy what all agree on", "", flat=True)
         self.clips = ClipsDue(self.review)
         self.compare, self.canvas = CompareForm(), CanvasForm()
-        self.queue, self.verdicts, self.work_line = DisagreementList(), Verdicts(), ProgressRow()
+        self.queue, self.verdicts, self.progress = DisagreementList(), Verdicts(), ProgressRow()
         self.sections = [
             Section("Compare", self.compare),
             Section("Disagreements", self.queue),
@@ -113,7 +109,7 @@ class ReviewPanel(Panel):
         layout.addWidget(Page(body), 1)
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
-        for widget in (self.message, self.work_line):
+        for widget in (self.message, self.progress):
             foot.addWidget(widget)
         layout.addLayout(foot)
         self.setMinimumWidth(MIN_WIDTH)
@@ -121,7 +117,7 @@ class ReviewPanel(Panel):
     def _connect(self) -> None:
         review, session = self.review, self.session
         for form in (self.compare, self.canvas):
-            form.wished.connect(lambda changes: review.want(**changes))
+            form.edited.connect(lambda changes: review.configure(**changes))
         self.compare.refresh_wanted.connect(review.refresh)
         self.queue.picked.connect(review.go)
         self.queue.step_wanted.connect(review.step)
@@ -130,7 +126,7 @@ class ReviewPanel(Panel):
         verdicts.correct_wanted.connect(review.correct)
         verdicts.skip_wanted.connect(review.step)
         verdicts.undo_wanted.connect(session.undo)
-        verdicts.whole_wanted.connect(lambda whole: review.want(whole=whole))
+        verdicts.whole_wanted.connect(lambda whole: review.configure(whole=whole))
         self.begin.clicked.connect(self._on_begin)
         self.end.clicked.connect(self._on_end)
         self.copy.clicked.connect(review.copy_agreed)
@@ -141,14 +137,14 @@ class ReviewPanel(Panel):
         """Bind the keys to the window we are docked in."""
         super().showEvent(event)
         self._bind_keys()
-        if not self._sight_told:
+        if not self._sight_linked:
             tell_sight(self, self.layers.set_in_sight)
-            self._sight_told = True
+            self._sight_linked = True
 
     def let_go(self) -> None:
         """Free the keys, take the layers away; what was decided is saved already."""
         self.keys.release()
-        self.asking.close()
+        self.jobs.close()
         self.clips.close_down()
         self.layers.close()
         self.review.finish_correcting()
@@ -159,7 +155,7 @@ class ReviewPanel(Panel):
         close_with(window, self.session)
         self.keys.bind(window)
 
-    # ---- what the review tells ------------------------------------------------------------
+    # ---- state ----------------------------------------------------------------------------
 
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
@@ -196,13 +192,13 @@ class ReviewPanel(Panel):
         self.message.setText(words)
         self.message.setVisible(bool(words))
 
-    # ---- what a person asks for -----------------------------------------------------------
+    # ---- requests -------------------------------------------------------------------------
 
     def _on_begin(self) -> None:
         try:
             self.review.begin(Preferences.load().reader or self.session.rater)
         except (StoreError, ValueError) as error:
-            self._say(error)
+            self._show_error(error)
         else:
             self.sections[0].open(False)  # chosen: deciding needs the room
 
@@ -210,21 +206,21 @@ class ReviewPanel(Panel):
         try:
             self.review.end(slug_of(Preferences.load().reader))
         except (StoreError, ValueError) as error:
-            self._say(error)
+            self._show_error(error)
 
     def turn(self, step: int) -> None:
         """Open the next clip (`step` -1: the one before)."""
         try:
             self.review.turn(step)
         except (StoreError, OSError) as error:
-            self._say(error)
+            self._show_error(error)
 
     def _on_clip_wanted(self, name: str) -> None:
         try:
             self.review.open(name)
         except (StoreError, OSError) as error:
-            self._say(error)
+            self._show_error(error)
 
-    def _say(self, error: Exception) -> None:
+    def _show_error(self, error: Exception) -> None:
         known = isinstance(error, StoreError)
         self.session.message = str(error.problems[0] if known else error)  # type: ignore[attr-defined]

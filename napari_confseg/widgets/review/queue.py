@@ -1,4 +1,4 @@
-"""The list of disagreements, worst first, and how far one is with it."""
+"""List of disagreements with decisions and progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.review.state import worded
+from napari_confseg.annotate.review.state import describe_item
 from napari_confseg.widgets.common.buttons import button, icon, label, with_key
 from napari_confseg.widgets.common.icons import swatch
 
@@ -57,7 +57,7 @@ def who_and_when(stroke: Stroke) -> str:
 
 
 class DisagreementList(QWidget):  # type: ignore[misc]
-    """Worst first; a click puts one onto the cohort_actions."""
+    """Disagreements, worst first; a click brings one into view."""
 
     picked = Signal(int)
     step_wanted = Signal(int)
@@ -150,7 +150,7 @@ class DisagreementList(QWidget):  # type: ignore[misc]
         self.tree.scrollToItem(row)
         item = state.item
         kind = "Left out by some" if item.event.presence else "Edges differ"
-        words = f"{kind}: {worded(item, dict(labels), state.wish.threshold)}"
+        words = f"{kind}: {describe_item(item, dict(labels), state.settings.threshold)}"
         if item.decided is not None:
             words += f"\n{verdict_in_words(item.decided, labels)} · {who_and_when(item.decided)}"
         self.about.setText(words)
@@ -165,7 +165,7 @@ class DisagreementList(QWidget):  # type: ignore[misc]
             row = QTreeWidgetItem([spec.label, frames_in_words(item.event.frames), size, ""])
             row.setIcon(0, swatch(spec.color))
             row.setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
-            row.setToolTip(0, worded(item, labels, state.wish.threshold))
+            row.setToolTip(0, describe_item(item, labels, state.settings.threshold))
             row.setData(0, _RANK, rank)
             rows.append(row)
         self.tree.addTopLevelItems(rows)

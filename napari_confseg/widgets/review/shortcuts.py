@@ -1,4 +1,4 @@
-"""The Review panel's keys, bound while it is open; the page of keys lists and changes them."""
+"""Key bindings of the Review panel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be decided of the disagreement on the cohort_actions: one button each, and one key."""
+"""Buttons for the verdicts on the disagreement in view."""
 
 from __future__ import annotations
 
@@ -93,9 +93,14 @@ class Verdicts(QWidget):  # type: ignore[misc]
         """Show the keys, by the id of the action, on the buttons."""
         self._keys = keys
         for made, text, tip, action in (
-            (self.mean, "Mean of all", "Everybody's mean confidence within the outline", "mean"),
+            (self.mean, "Mean of all", "Mean confidence of all raters within the outline", "mean"),
             (self.reject, "Nothing there", "Take away all marks within the outline", "reject"),
-            (self.correct, "Paint it", "Paint it by hand; again, or go on, when done", "correct"),
+            (
+                self.correct,
+                "Paint it",
+                "Paint it by hand; press again or go on when done",
+                "correct",
+            ),
             (self.skip, "Skip", "Leave it open and go to the next", "next"),
         ):
             made.setText(f"{text}  {keys.get(f'review.{action}', '')}".rstrip())
@@ -109,24 +114,24 @@ class Verdicts(QWidget):  # type: ignore[misc]
             text = f"{row.label}  {key}".rstrip()
             room = max(self.width() // 2 - 40, 90)
             made.setText(made.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room))
-            made.setToolTip(with_key(f"Accept what {row.label} says within the outline", key))
+            made.setToolTip(with_key(f"Accept the marks of {row.label} within the outline", key))
 
     def show_state(self, state: ReviewState, *, can_undo: bool) -> None:
         """Offer what can be decided now."""
         if state.compared != self._rows:
             self._rebuild(state.compared)
         item, ready = state.item, state.can_decide
-        said = item.event.said if item else {}
+        stated = item.event.stated if item else {}
         for name, made in self.accepts.items():
-            made.setEnabled(ready and not state.correcting and name in said)
+            made.setEnabled(ready and not state.correcting and name in stated)
         for made in (self.mean, self.reject):
             made.setEnabled(ready and not state.correcting)
         self.correct.setEnabled(ready)
         self.correct.setChecked(state.correcting)
         self.skip.setEnabled(bool(state.items))
         self.undo.setEnabled(can_undo)
-        self.whole.setChecked(state.wish.whole)
-        self.frame.setChecked(not state.wish.whole)
+        self.whole.setChecked(state.settings.whole)
+        self.frame.setChecked(not state.settings.whole)
         frames = len(item.open or item.event.regions) if item else 0
         self.whole.setText(f"All {frames} frames" if frames > 1 else "All frames")
         self.note.setText(_note(state))
@@ -140,7 +145,7 @@ class Verdicts(QWidget):  # type: ignore[misc]
             self.accepts = {}
             for row in rows:
                 made = button("", "")
-                made.setIcon(hatch_icon(row.look.direction, row.look.color))
+                made.setIcon(hatch_icon(row.style.direction, row.style.color))
                 made.setIconSize(QSize(14, 14))
                 made.clicked.connect(lambda _on=False, n=row.name: self.decided.emit("accept", n))
                 _stretch(made)

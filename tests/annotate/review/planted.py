@@ -61,6 +61,6 @@ def begun_planes() -> np.ndarray:
 def finish(review: Review) -> None:
     """Do in this thread what is pending."""
     while (pending := review.state.pending) is not None:
-        work = review.work()
-        assert work is not None
-        review.take(pending, work(lambda *_: None, lambda: False))
+        job = review.job()
+        assert job is not None
+        review.finish_job(pending, job(lambda *_: None, lambda: False))

@@ -12,16 +12,23 @@ from skimage.measure import label
 
 from napari_confseg.agreement.disagreement import linked, regions_of
 from napari_confseg.agreement.maps import MAPS
-from napari_confseg.agreement.rater_view import readings
-from napari_confseg.annotate.review.decisions import Case, Settled, agreed, becoming, rule, shared
+from napari_confseg.agreement.rater_view import rater_views
+from napari_confseg.annotate.review.decisions import (
+    DecisionBasis,
+    DecisionRecord,
+    agreed_plane,
+    decision_edit,
+    resolve_regions,
+    shared,
+)
 from napari_confseg.annotate.review.planes import MapOfAgreement, OutlinedEvent, StoredPlanes
-from napari_confseg.annotate.review.prefill import agreed_edits, still_untouched
-from napari_confseg.annotate.review.state import COLORS, look_of
+from napari_confseg.annotate.review.prefill import only_untouched, prefill_edits
+from napari_confseg.annotate.review.state import COLORS, rater_style
 from napari_confseg.store import EXCLUDED, Cohort, Status, Stroke
 from tests.agreement.test_disagreement import by_name, some_planes
 from tests.annotate.review.planted import B_LINE, MISSED, SHAPE, begun_planes, planted_cohort
 
-CASE = Case("Dr. Lead", ("a", "b", "c"), 60, 2)
+BASIS = DecisionBasis("Dr. Lead", ("a", "b", "c"), 60, 2)
 
 
 def mean_by_hand(values: list[int]) -> int:
@@ -36,9 +43,9 @@ def mean_by_hand(values: list[int]) -> int:
 @given(st.integers(0, 10_000), st.integers(1, 3))
 def test_what_needs_no_decision(seed: int, narrowest: int) -> None:
     planes = some_planes(seed)
-    found, asks = agreed(by_name(planes), 60, narrowest)
+    found, undecided = agreed_plane(by_name(planes), 60, narrowest)
     regions = regions_of(by_name(planes), 0, 60, narrowest)
-    assert asks == bool(regions)
+    assert undecided == bool(regions)
     asked = np.zeros(planes.shape[1:], bool)
     for r in regions:
         asked[r.y : r.box[2], r.x : r.box[3]] |= r.mask
@@ -61,18 +68,18 @@ def test_a_verdict_writes_its_regions_and_nothing_else(seed: int, verdict: str) 
     mine = np.random.default_rng(seed).integers(0, 101, (1, *planes.shape[1:]), np.uint8)
     after = mine.copy()
     source = "b" if verdict == "accept" else None
-    found = becoming(
+    found = resolve_regions(
         verdict,
         regions,
         source,  # type: ignore[arg-type]
         lambda _frame, who: {n: p for n, p in by_name(planes).items() if who in (None, n)},
     )
     assert found is not None
-    edit = rule(
+    edit = decision_edit(
         verdict,
         found,
         2,
-        CASE,
+        BASIS,
         source=source,
         mine=mine,  # type: ignore[arg-type]
         status=np.zeros(1, np.uint8),
@@ -98,8 +105,8 @@ def test_what_was_touched_meanwhile_is_left_alone(tmp_path, state_dir) -> None: 
     clip = planted_cohort(tmp_path, clips=1).clip("clip-1")
     frames = np.zeros((6, 3), bool)
     frames[:5, B_LINE] = True
-    case = Case("Dr. Lead", ("ada", "bo"), 60, 3)
-    (edit,) = agreed_edits(clip, case, frames) or []
+    basis = DecisionBasis("Dr. Lead", ("ada", "bo"), 60, 3)
+    (edit,) = prefill_edits(clip, basis, frames) or []
     planes = np.zeros((6, *SHAPE), np.uint8)
     for patch in edit.patches:
         patch.apply(planes[patch.frame])
@@ -109,11 +116,11 @@ def test_what_was_touched_meanwhile_is_left_alone(tmp_path, state_dir) -> None: 
     assert label(planes[4] > 0).max() == 2
     status = np.zeros((6, 3), np.uint8)
     status[4, B_LINE] = Status.IN_PROGRESS
-    left = still_untouched(edit, status)
+    left = only_untouched(edit, status)
     assert left is not None
     assert {p.frame for p in left.patches} == {0, 1, 2, 3}
-    assert still_untouched(edit, np.full((6, 3), 1, np.uint8)) is None
-    assert agreed_edits(clip, case, frames, cancelled=lambda: True) is None
+    assert only_untouched(edit, np.full((6, 3), 1, np.uint8)) is None
+    assert prefill_edits(clip, basis, frames, cancelled=lambda: True) is None
 
 
 def test_a_region_is_settled_by_its_own_decision_alone() -> None:
@@ -128,16 +135,16 @@ def test_a_region_is_settled_by_its_own_decision_alone() -> None:
         frame=0,
         confidence=0,
         tool="adjudicate-reject",
-        decision=CASE.decision("reject", [near]),
+        decision=BASIS.decision("reject", [near]),
     )  # type: ignore[arg-type]
-    assert Settled([stroke]).by(2, near) is stroke
-    assert Settled([stroke]).by(2, far) is None
-    assert Settled([stroke]).by(1, near) is None
-    assert Settled([stroke.model_copy(update={"undone": True})]).by(2, near) is None
+    assert DecisionRecord([stroke]).by(2, near) is stroke
+    assert DecisionRecord([stroke]).by(2, far) is None
+    assert DecisionRecord([stroke]).by(1, near) is None
+    assert DecisionRecord([stroke.model_copy(update={"undone": True})]).by(2, near) is None
     planes["a"][5:30, 5:38] = 90  # has grown into something else
     (grown,) = regions_of(planes, 0, 60)
-    assert Settled([stroke]).by(2, grown) is None
-    item = Settled([stroke]).item(linked([[near]], 2)[0])
+    assert DecisionRecord([stroke]).by(2, grown) is None
+    item = DecisionRecord([stroke]).item(linked([[near]], 2)[0])
     assert (item.open, item.decided) == ((), stroke)
 
 
@@ -160,7 +167,8 @@ def test_what_is_drawn(tmp_path, state_dir) -> None:  # type: ignore[no-untyped-
     cohort: Cohort = planted_cohort(tmp_path, clips=1)
     told: list[str] = []
     ada, bo = (
-        StoredPlanes(r, B_LINE, told.append) for r in readings(cohort.clip("clip-1"), ["ada", "bo"])
+        StoredPlanes(r, B_LINE, told.append)
+        for r in rater_views(cohort.clip("clip-1"), ["ada", "bo"])
     )
     assert ada[2][MISSED[2]].min() == 80
     assert not bo[2][MISSED[2]].any()
@@ -216,5 +224,5 @@ def test_colour_blind_readers_tell_the_raters_apart() -> None:
         for i, j in product(range(4), repeat=2):
             if i < j:
                 assert deltaE_ciede2000(lab[i], lab[j]) > 8
-    looks = [look_of(n) for n in range(12)]
-    assert len(set(looks)) == 12
+    styles = [rater_style(n) for n in range(12)]
+    assert len(set(styles)) == 12

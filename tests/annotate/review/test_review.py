@@ -13,7 +13,8 @@ from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review import model
-from napari_confseg.annotate.review.cohort import ADJUDICATED, ClipDue, look_through
+from napari_confseg.annotate.review.cohort import ClipDue, find_due
+from napari_confseg.annotate.review.comparison import ADJUDICATED
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.annotate.review.state import PendingDecision
 from napari_confseg.annotate.session import Session
@@ -156,13 +157,13 @@ def test_a_verdict_on_many_frames_is_worked_out_first(slow: Review) -> None:
     assert isinstance(slow.state.pending, PendingDecision)
     assert not slow.state.can_decide  # one after the other
     assert slow.decide("reject") is None
-    slow.want(threshold=70)  # asked meanwhile: it waits
+    slow.configure(threshold=70)  # asked meanwhile: it waits
     said: list[tuple[int, int]] = []
-    work, ruling = slow.work(), slow.state.pending
-    assert work is not None
-    found = work(lambda *now: said.append(now), lambda: False)
+    job, pending = slow.job(), slow.state.pending
+    assert job is not None
+    found = job(lambda *now: said.append(now), lambda: False)
     assert said == [(0, 3), (1, 3), (2, 3)]
-    slow.take(ruling, found)
+    slow.finish_job(pending, found)
     expect_mean(slow)
     assert slow.session.strokes[-1].decision.threshold == 60  # as asked when it was given
     finish(slow)
@@ -174,24 +175,24 @@ def test_a_verdict_on_many_frames_is_worked_out_first(slow: Review) -> None:
 def test_a_verdict_can_be_stopped(slow: Review) -> None:
     before = len(slow.session.strokes)
     slow.decide("accept", "ada")
-    work, ruling = slow.work(), slow.state.pending
-    assert work is not None
-    slow.take(ruling, work(lambda *_: None, lambda: True))
+    job, pending = slow.job(), slow.state.pending
+    assert job is not None
+    slow.finish_job(pending, job(lambda *_: None, lambda: True))
     assert len(slow.session.strokes) == before
     assert "Stopped" in slow.session.message
     assert slow.state.can_decide
     assert slow.state.current == 0
     slow.decide("accept", "ada")
-    slow.fail(slow.state.pending, OSError("the drive is gone"))
+    slow.fail_job(slow.state.pending, OSError("the drive is gone"))
     assert "the drive is gone" in slow.session.message
     assert slow.state.pending is None
 
 
 def test_who_leaves_the_clip_meanwhile_loses_no_verdict(slow: Review) -> None:
     slow.decide("mean")
-    ruling = slow.state.pending
+    pending = slow.state.pending
     slow.open("clip-2")
-    slow.take(ruling, [])  # what comes late is nobody's
+    slow.finish_job(pending, [])  # what comes late is nobody's
     assert slow.session.clip.name == "clip-2"
     slow.open("clip-1")
     expect_mean(slow)
@@ -207,7 +208,7 @@ def test_an_edge_is_decided_within_its_region_alone(review: Review) -> None:
 
 
 def test_a_frame_alone_may_be_decided_and_the_rest_stays_open(review: Review) -> None:
-    review.want(whole=False)
+    review.configure(whole=False)
     review.go(0, 2)
     assert review.decide("accept", "ada")
     assert [r.frame for r in review.state.items[0].open] == [1, 3]
@@ -251,14 +252,14 @@ def test_correcting_counts_once_something_was_painted(review: Review) -> None:
 
 
 def test_a_restart_goes_on_where_it_was(review: Review, cohort: Cohort) -> None:
-    review.want(threshold=50)
+    review.configure(threshold=50)
     finish(review)
     review.go(0)
     review.decide("reject")
     review.close()
     review.session.close_clip()
     again = open_review(cohort)
-    assert again.state.wish.threshold == 60  # what was asked when this clip was begun
+    assert again.settings.threshold == 60  # what was asked when this clip was begun
     assert again.state.decided == 1
     assert again.state.items[0].decided is not None
     again.session.undo()
@@ -271,7 +272,7 @@ def test_a_moved_threshold_keeps_what_is_decided(review: Review) -> None:
     review.go(0)
     review.decide("reject")
     for threshold, decided, left in ((75, 1, 3), (85, 0, 2), (60, 1, 2)):
-        review.want(threshold=threshold)
+        review.configure(threshold=threshold)
         finish(review)
         # At 75 bo's 70 says no where both agreed; at 85 nobody says yes to what was rejected.
         assert (review.state.decided, len(review.state.items)) == (decided, left)
@@ -322,22 +323,22 @@ def test_somebody_else_adjudicates(cohort: Cohort) -> None:
 
 def test_one_rater_no_common_frame_and_nothing_to_decide(cohort: Cohort) -> None:
     review = open_review(cohort, adjudicate=False)
-    review.want(raters=frozenset({"ada"}))
+    review.configure(raters=frozenset({"ada"}))
     finish(review)
     assert "at least two" in review.state.reason
     other = cohort.clip("clip-1").create_rater("cy", kind="human")
     other.write_status(np.array([[0] * 3] * 5 + [[2] * 3], np.uint8))
     review.refresh()
-    review.want(raters=frozenset({"bo", "cy"}))
+    review.configure(raters=frozenset({"bo", "cy"}))
     finish(review)
     assert "No frame" in review.state.reason
     assert review.state.items == ()
-    review.want(raters=None, classes=frozenset({"pleura"}))
+    review.configure(raters=None, classes=frozenset({"pleura"}))
     finish(review)
     assert (review.state.reason, review.state.items) == ("", ())
     assert not review.step()
     shutil.rmtree(Path(cohort.location, "clip-2", "raters", "ada"))
-    review.want(classes=None)
+    review.configure(classes=None)
     review.session.open_clip("clip-2", "bo")
     finish(review)
     assert "Only Dr. Bo" in review.state.reason
@@ -359,22 +360,22 @@ def test_another_clip_stays_in_the_adjudicator_s_hands(review: Review) -> None:
 
 def test_the_cohort_s_worst_clip_comes_first(review: Review, cohort: Cohort) -> None:
     add_clip(cohort, "clip-3", shape=SHAPE, patient="p3")  # nobody has read it
-    session, wish = review.session, review.state.wish
+    session, settings = review.session, review.settings
     review.go(0)
     review.decide("reject")
     session.flush()
     steps: list[tuple[int, int, str]] = []
-    due = look_through(cohort, wish, progress=lambda *s: steps.append(s))
+    due = find_due(cohort, settings, progress=lambda *s: steps.append(s))
     whole = 3 * 200 * 0.8 + (900 - 196) * 0.6
     assert due == [
         ClipDue("clip-2", 2, 2, pytest.approx(whole)),
         ClipDue("clip-1", 2, 1, pytest.approx(704 * 0.6)),
     ]
     assert steps == [(0, 3, "clip-1"), (1, 3, "clip-2"), (2, 3, "clip-3")]
-    assert look_through(cohort, wish, cancelled=lambda: True) == []
+    assert find_due(cohort, settings, cancelled=lambda: True) == []
     review.take_due(due)
     session.undo()
-    assert [d.open for d in review.due] == [2, 2]
+    assert [d.open for d in review.queue.clips] == [2, 2]
     assert review.turn() == "clip-2"
     finish(review)
     assert session.rater == ADJUDICATED
@@ -384,7 +385,7 @@ def test_the_cohort_s_worst_clip_comes_first(review: Review, cohort: Cohort) -> 
         assert review.decide("mean")
     assert review.turn() == "clip-1"
     finish(review)
-    assert [(d.clip, d.open) for d in review.due] == [("clip-2", 0), ("clip-1", 2)]
+    assert [(d.clip, d.open) for d in review.queue.clips] == [("clip-2", 0), ("clip-1", 2)]
     assert review.turn() is None
     assert "No other clip" in session.message
 
@@ -407,3 +408,52 @@ def test_who_reads_blinded_sees_nobody_until_a_reviewer(cohort: Cohort) -> None:
 
 def test_the_agreed_box_is_where_it_was_planted() -> None:
     assert begun_planes()[0, B_LINE][AGREED].min() == 80
+
+
+def test_adjudicating_begins_with_the_first_open_disagreement(review: Review) -> None:
+    assert (review.state.current, review.session.frame) == (0, 1)
+    assert review.decide("reject") is not None  # no stepping first
+    review.decide("reject")
+    review.open("clip-2")
+    finish(review)
+    assert review.state.current == 0
+
+
+def test_a_verdict_with_nothing_in_view_brings_something_into_view(review: Review) -> None:
+    review.comparison.current = None
+    review.refresh()
+    finish(review)
+    assert review.state.item is None
+    assert review.decide("reject") is None
+    assert "first open disagreement" in review.session.message
+    assert review.state.current == 0
+    assert review.decide("reject") is not None
+
+
+def test_what_was_decided_still_is_after_stopping(review: Review, cohort: Cohort) -> None:
+    review.go(0)
+    review.decide("accept", "ada")
+    review.end("dr-lead")
+    finish(review)
+    assert not review.state.adjudicating
+    assert (review.state.decided, len(review.state.items)) == (1, 2)
+    review.close()
+    review.session.close_clip()
+    later = open_review(cohort, adjudicate=False)  # another day, without adjudicating
+    assert later.state.decided == 1
+    assert later.state.items[0].decided is not None
+    later.close()
+    later.session.close_clip()
+
+
+def test_the_same_verdict_again_leaves_undo_its_effect(review: Review) -> None:
+    review.go(0)
+    assert review.decide("mean")
+    before = stored(review)
+    review.go(0)
+    assert review.decide("mean") is None
+    assert "already decided" in review.session.message
+    assert np.array_equal(stored(review), before)
+    review.session.undo()
+    assert np.array_equal(stored(review), begun_planes())
+    assert review.state.decided == 0
