@@ -98,7 +98,7 @@ class ConsensusPage(QWidget):  # type: ignore[misc]
             self.raters.show_choices(rater_choices(state.found, chosen))
         self.form.set_request(request)
         self.form.notes["method"].setText(METHODS[request.method].purpose)
-        self.form.show_row("threshold", request.method in ("majority", "staple"))
+        self.form.show_row("threshold", METHODS[request.method].threshold)
         name = self.form["name"]
         if isinstance(name, QLineEdit):
             name.setPlaceholderText(request.method)
