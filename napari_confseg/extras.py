@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 EXTRAS: Final = {
     "viewer": ("napari", "qtpy", "superqt", "vispy", "magicgui"),
-    "train": ("torch", "monai", "safetensors", "sklearn", "threadpoolctl"),
     "dataset": ("matplotlib",),
     "dicom": ("pydicom", "pylibjpeg", "openjpeg", "rle"),
     "s3": ("obstore",),
@@ -25,7 +24,6 @@ EXTRAS: Final = {
 }
 """Extra -> the packages it brings, by the names they are imported by."""
 
-_NAMES: Final = {"torch": "PyTorch", "sklearn": "scikit-learn", "monai": "MONAI", "nrrd": "pynrrd"}
 """Packages that people know by another name than that of their import."""
 
 

@@ -85,6 +85,7 @@ class Training:
         self._cohort: Cohort | None = None
         self._clip: str | None = None
         self._inventory: LabelInventory | None = None
+        self._latest: Reviewed | None = None
         self._trainer_problem = trainer_problem()
         self._monitors: dict[str, RunMonitor] = {}
         self._predictions: dict[str, RunMonitor] = {}
@@ -104,7 +105,7 @@ class Training:
         self._cohort = cohort
         self._inventory = self._surveying = self._frozen = self._surveying_dataset = None
         self._monitors, self._predictions, self._reported = {}, {}, {}
-        self._watched = self._clip = None
+        self._watched = self._clip = self._latest = None
         settings = replace(self.state.settings, dataset=None, classes=None, raters=None)
         self.state = replace(self.state, settings=settings, datasets=(), shown=False, problem="")
         if cohort is not None:
@@ -118,11 +119,12 @@ class Training:
 
     def survey(self) -> None:
         """Count anew what has been reviewed, beside the window."""
-        if self._cohort is not None:
+        if self._cohort is not None and self._surveying is None:
             self._surveying = self._executor.submit(survey, self._cohort)
 
     def note_reviewed(self, entry: Reviewed) -> None:
         """Take in what the reader has just reviewed, before it is even in the store."""
+        self._latest = entry
         if self._inventory is not None:
             self._inventory = self._inventory.replaced(entry)
             self._settle()
@@ -273,6 +275,8 @@ class Training:
         if self._surveying is not None and self._surveying.done():
             surveying, self._surveying = self._surveying, None
             self._inventory = surveying.result()
+            if self._latest is not None:  # reviewed while the survey read the store
+                self._inventory = self._inventory.replaced(self._latest)
         if self._surveying_dataset is not None and self._surveying_dataset.done():
             surveyed, self._surveying_dataset = self._surveying_dataset, None
             self._frozen = surveyed.result()

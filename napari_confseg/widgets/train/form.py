@@ -10,8 +10,10 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QSpinBox,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -19,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.train.next_run import SIZES
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
+from napari_confseg.widgets.common.buttons import button
 from napari_confseg.widgets.common.choices import Choices, chooser, select
 from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.request_form import ComboEditor, RequestForm
@@ -131,7 +134,6 @@ def _lines(label: QLabel, n: int) -> QLabel:
 
 
 THIS_COHORT: Final = "This cohort, as it is now"
-ANOTHER_FOLDER: Final = "Another dataset…"
 
 
 class FitForm(QWidget):  # type: ignore[misc]
@@ -147,8 +149,11 @@ class FitForm(QWidget):  # type: ignore[misc]
         )
         self.data.setAccessibleName("Data")
         self.data.activated.connect(self._on_data)
+        self.other_data: QToolButton = button(
+            "Other…", "Choose the folder of another frozen dataset"
+        )
+        self.other_data.clicked.connect(lambda: self._ask_for_dataset())
         self._listed: tuple[tuple[str | None, str], ...] = ()
-        self._chosen = 0
         self.classes = Choices("Learn")
         self.classes.chosen.connect(lambda names: self.edited.emit({"classes": names}))
         self.raters = Choices("Learn from")
@@ -169,7 +174,10 @@ class FitForm(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(0, 0, 0, 0)
         data = QFormLayout()
         data.setContentsMargins(0, 0, 0, 0)
-        data.addRow("D&ata", self.data)
+        row = QHBoxLayout()
+        row.addWidget(self.data, 1)
+        row.addWidget(self.other_data)
+        data.addRow("D&ata", row)
         layout.addLayout(data)
         self._headings = [QLabel("Classes"), QLabel("Learn from")]
         for heading, choices in zip(self._headings, (self.classes, self.raters), strict=True):
@@ -204,17 +212,13 @@ class FitForm(QWidget):  # type: ignore[misc]
                 self.data.setItemData(
                     self.data.count() - 1, place or "", Qt.ItemDataRole.ToolTipRole
                 )
-            self.data.addItem(ANOTHER_FOLDER)
-        self._chosen = [place for place, _ in listed].index(chosen)
-        self.data.setCurrentIndex(self._chosen)
+        self.data.setCurrentIndex([place for place, _ in listed].index(chosen))
 
     def _on_data(self, index: int) -> None:
-        if index < len(self._listed):
-            self.edited.emit({"dataset": self._listed[index][0]})
-            return
+        self.edited.emit({"dataset": self._listed[index][0]})
+
+    def _ask_for_dataset(self) -> None:
         begin = str(Path(self._listed[1][0] or "").parent) if len(self._listed) > 1 else ""
         folder = QFileDialog.getExistingDirectory(self, "Folder of a frozen dataset", begin)
         if folder:
             self.edited.emit({"dataset": folder})
-        else:  # the entry that asked for it is no choice
-            self.data.setCurrentIndex(self._chosen)

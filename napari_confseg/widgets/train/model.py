@@ -93,6 +93,7 @@ class ModelOnClip(QWidget):  # type: ignore[misc]
         layout.addWidget(self.problem)
 
     def _accept_row(self) -> QWidget:
+        self._class = ""  # the class being painted
         self.accept_class, self.accept_confidence = QComboBox(), QSpinBox()
         self.accept_class.setAccessibleName("Class to accept")
         self.accept_class.setToolTip("Whose marks to take over")
@@ -175,7 +176,7 @@ class ModelOnClip(QWidget):  # type: ignore[misc]
         if [self.accept_class.itemData(i) for i in range(self.accept_class.count())] != [
             c.name for c in classes
         ]:
-            chosen = self.accept_class.currentData()
+            chosen = self.accept_class.currentData() or self._class
             self.accept_class.clear()
             for spec in classes:
                 self.accept_class.addItem(swatch(spec.color), spec.label, spec.name)
@@ -187,6 +188,7 @@ class ModelOnClip(QWidget):  # type: ignore[misc]
 
     def choose_class(self, name: str) -> None:
         """Choose the class that is being painted, if the model knows it."""
+        self._class = name
         index = self.accept_class.findData(name)
         if index >= 0:
             self.accept_class.setCurrentIndex(index)

@@ -27,6 +27,7 @@ from napari_confseg.widgets.train.run_follower import RunFollower
 if TYPE_CHECKING:
     import napari
     from numpy.typing import NDArray
+    from qtpy.QtGui import QShowEvent
 
 FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
@@ -132,6 +133,13 @@ class TrainPanel(Panel):
         self.follower.stop()
         self.training.close()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Look anew at what other panels have made meanwhile: raters and datasets."""
+        super().showEvent(event)
+        self.training.survey()
+        self.training.look_for_datasets()
+        self.follower.hurry()
+
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
         super().show_theme(theme)
@@ -222,7 +230,6 @@ class TrainPanel(Panel):
     def _show_marks(self, *_: object) -> None:
         if self.marks.run is not None:
             self.model.show_marks(self.marks.classes(), self.marks.in_words())
-            self.model.choose_class(self.session.class_name)
 
     # ---- requests -------------------------------------------------------------------------
 
