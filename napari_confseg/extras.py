@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EXTRAS: Final = {
     "viewer": ("napari", "qtpy", "superqt", "vispy", "magicgui"),
+    "train": ("torch", "safetensors", "sklearn", "threadpoolctl"),
     "dataset": ("matplotlib",),
     "dicom": ("pydicom", "pylibjpeg", "openjpeg", "rle"),
     "s3": ("obstore",),
@@ -24,6 +25,7 @@ EXTRAS: Final = {
 }
 """Extra -> the packages it brings, by the names they are imported by."""
 
+_NAMES: Final = {"torch": "PyTorch", "sklearn": "scikit-learn", "nrrd": "pynrrd"}
 """Packages that people know by another name than that of their import."""
 
 

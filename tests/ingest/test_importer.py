@@ -398,7 +398,10 @@ def looped(path, n):
         ),
         (
             "import os; os.write(2, b'assertion failed\\n'); os.abort()",
-            r"decoding it crashed the decoder \(Aborted\): assertion failed; the file may be ",
+            (
+                r"decoding it crashed the decoder \(Aborted\): assertion failed; "
+                "the file may be damaged"
+            ),
         ),
     ],
 )
