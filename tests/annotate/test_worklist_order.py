@@ -112,7 +112,7 @@ CLIPS = st.lists(
     max_size=12,
     unique_by=lambda f: f.clip,
 )
-WISHES = st.builds(
+SETTINGS = st.builds(
     WorkListSettings,
     which=st.sampled_from(Which),
     text=st.sampled_from(["", "a", "p1", "zz"]),
@@ -124,7 +124,7 @@ WISHES = st.builds(
 )
 
 
-@given(CLIPS, WISHES, st.randoms())
+@given(CLIPS, SETTINGS, st.randoms())
 def test_laws(facts: list[ClipFacts], settings: WorkListSettings, random: object) -> None:
     names = ordered(facts, settings)
     assert len(set(names)) == len(names)

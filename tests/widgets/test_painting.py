@@ -107,7 +107,7 @@ def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(bench: Bench
     assert (session.strokes[1].class_index, session.strokes[1].confidence) == (1, 30)
 
 
-def test_napari_s_own_controls_are_wishes_too(bench: Bench) -> None:
+def test_napari_s_own_controls_change_the_session(bench: Bench) -> None:
     session, hand, layer = bench.session, bench.hand, bench.layer()
     session.confidence = 99
     hand.key("Equal")

@@ -44,7 +44,7 @@ from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.store import Cohort, Status
 from napari_confseg.widgets.shared import session_for
 from napari_confseg.widgets.train.panel import TrainPanel
-from tests.widgets import learnable_cohort
+from tests.widgets import trainable_cohort
 from tests.widgets.bench import let_go
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def learnable(tmp_path: Path, state_dir: Path) -> Cohort:
-    return learnable_cohort.make(tmp_path / "toy.zarr", shape=(48, 64))
+def trainable(tmp_path: Path, state_dir: Path) -> Cohort:
+    return trainable_cohort.make(tmp_path / "toy.zarr", shape=(48, 64))
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ def test_with_nothing_reviewed_it_says_so_until_something_is(
 
 
 def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
-    panel: TrainPanel, learnable: Cohort
+    panel: TrainPanel, trainable: Cohort
 ) -> None:
-    opened(panel, learnable)
+    opened(panel, trainable)
     form = panel.form
     ticked = {n for n, box in form.classes.boxes.items() if box.isChecked()}
     assert ticked == {"pleura", "b-line"}
@@ -185,9 +185,9 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
 
 
 def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
-    panel: TrainPanel, learnable: Cohort
+    panel: TrainPanel, trainable: Cohort
 ) -> None:
-    opened(panel, learnable)
+    opened(panel, trainable)
     rows, training = panel.form.method, panel.training
     for name, about in METHODS.items():
         training.change_settings(method=name)
@@ -215,11 +215,11 @@ def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
 
 
 def test_a_run_at_work_elsewhere_is_followed_through_all_its_states(
-    panel: TrainPanel, learnable: Cohort
+    panel: TrainPanel, trainable: Cohort
 ) -> None:
-    run = write_run(learnable)
+    run = write_run(trainable)
     with run.hold():
-        opened(panel, learnable)
+        opened(panel, trainable)
         assert phase(panel) is Phase.STARTING
         assert panel.run.bar.maximum() == 0  # busy: nobody knows yet how long
         run.append(Started())
@@ -230,7 +230,7 @@ def test_a_run_at_work_elsewhere_is_followed_through_all_its_states(
         assert "about 2 min left" in panel.run.message.text()
         assert panel.run.stop.isVisibleTo(panel)
         assert not panel.start.isEnabled()
-        _assert_curves(panel, learnable, best=10)
+        _assert_curves(panel, trainable, best=10)
         QTest.mouseClick(panel.run.stop, Qt.MouseButton.LeftButton)
         assert run.cancelled()
         assert phase(panel) is Phase.STOPPING
@@ -269,12 +269,12 @@ def _assert_curves(panel: TrainPanel, cohort: Cohort, best: int) -> None:
     ids=["failed", "ended"],
 )
 def test_what_went_wrong_is_a_sentence_and_a_hint(
-    panel: TrainPanel, learnable: Cohort, events: list[Any], words: list[str]
+    panel: TrainPanel, trainable: Cohort, events: list[Any], words: list[str]
 ) -> None:
-    run = write_run(learnable)
+    run = write_run(trainable)
     for event in events:
         run.append(event)
-    opened(panel, learnable)
+    opened(panel, trainable)
     box = panel.run.problem
     assert box.isVisibleTo(panel)
     said = f"{box._error.text()} {box._hint.text()}"
@@ -283,15 +283,15 @@ def test_what_went_wrong_is_a_sentence_and_a_hint(
     assert panel.run.resume.isVisibleTo(panel)
 
 
-def test_earlier_runs_can_be_watched_again(panel: TrainPanel, learnable: Cohort) -> None:
+def test_earlier_runs_can_be_watched_again(panel: TrainPanel, trainable: Cohort) -> None:
     for i, name in enumerate(("first", "second")):
-        run = write_run(learnable, name)
+        run = write_run(trainable, name)
         run.append(Started())
         learn(run, range(1, 5 + i))
         run.finish(Result(steps=20, best_step=3, scores={"val_dice": 0.5}))
         run.append(Finished())
         os.utime(run.path / "job.json", (1e9 + i,) * 2)
-    opened(panel, learnable, "clip-1")
+    opened(panel, trainable, "clip-1")
     items = [panel.runs.topLevelItem(i) for i in range(panel.runs.topLevelItemCount())]
     assert [i.text(0) for i in items] == ["second", "first"]
     assert all("finished" in i.text(1) for i in items)
@@ -304,22 +304,22 @@ def test_earlier_runs_can_be_watched_again(panel: TrainPanel, learnable: Cohort)
 
 
 def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
-    panel: TrainPanel, learnable: Cohort
+    panel: TrainPanel, trainable: Cohort
 ) -> None:
-    session, b_line = panel.session, learnable.meta.class_index("b-line")
-    run = write_run(learnable)
+    session, b_line = panel.session, trainable.meta.class_index("b-line")
+    run = write_run(trainable)
     with run.hold():
-        opened(panel, learnable, "clip-1")
+        opened(panel, trainable, "clip-1")
         run.append(Started())
         learn(run, range(1, 3))
-        model_marks(learnable, "clip-1", "m1", 40)
+        model_marks(trainable, "clip-1", "m1", 40)
         run.append(Preview(step=2, clip="clip-1", rater="m1"))
         until(lambda: panel.training.state.watched.record.previews)  # type: ignore[union-attr]
         assert session.overlays == ()
         QTest.mouseClick(panel.model.show, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
         assert [o.name for o in session.overlays] == ["m1"]
         assert "nothing" in panel.model.state.text()  # 40 % is below the threshold
-        model_marks(learnable, "clip-1", "m1", 80)
+        model_marks(trainable, "clip-1", "m1", 80)
         run.append(Preview(step=3, clip="clip-1", rater="m1"))
         until(lambda: "As of step 3" in panel.model.state.text())
         until(lambda: int(session.overlays[0].planes["b-line"].max()) == 80)
@@ -341,7 +341,7 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
         assert mine.sum() == 70 * mine[2, :, : width // 2].size  # this frame alone
         assert "frame 3 is yours at 70 %" in panel.model.accepted.text()
         assert session.flush()
-        stored = learnable.clip("clip-1").rater("me")
+        stored = trainable.clip("clip-1").rater("me")
         assert (stored.read_plane(2, b_line) == mine[2]).all()
         assert stored.read_strokes()[-1].tool == "accept"
         QTest.mouseClick(panel.model.undo, Qt.MouseButton.LeftButton)
@@ -352,7 +352,7 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
         assert run.preview_clip() == "clip-2"
         assert "has not marked this clip yet" in panel.model.state.text()
         assert not panel.model.accept.isVisibleTo(panel)
-        model_marks(learnable, "clip-2", "m1", 90)
+        model_marks(trainable, "clip-2", "m1", 90)
         run.append(Preview(step=3, clip="clip-2", rater="m1"))
         until(lambda: [o.name for o in session.overlays] == ["m1"])
 
@@ -361,13 +361,13 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
 
 
 def test_everything_is_reached_by_keyboard_and_explains_itself(
-    panel: TrainPanel, learnable: Cohort
+    panel: TrainPanel, trainable: Cohort
 ) -> None:
-    run = write_run(learnable)
+    run = write_run(trainable)
     run.append(Started())
     learn(run, range(1, 3))
     run.append(Cancelled())
-    opened(panel, learnable)
+    opened(panel, trainable)
     for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider):
         for widget in panel.page.widget().findChildren(kind):
             inner = isinstance(widget.parent(), (QComboBox, QAbstractSpinBox))
@@ -380,8 +380,8 @@ def test_everything_is_reached_by_keyboard_and_explains_itself(
                 assert label
 
 
-def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Cohort) -> None:
-    opened(panel, learnable)
+def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, trainable: Cohort) -> None:
+    opened(panel, trainable)
     panel.training.change_settings(method="ordinal")
     panel.training.change_settings(method="ordinal")
     box = panel.form.method.params["n"]
@@ -401,14 +401,14 @@ def test_the_wheel_scrolls_and_changes_nothing(panel: TrainPanel, learnable: Coh
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, theme: str) -> None:
+def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, trainable: Cohort, theme: str) -> None:
     panel._viewer.theme = theme
-    run = write_run(learnable, "threshold60-1123-1402-as-long-as-the-name-of-a-run-ever-gets-999")
+    run = write_run(trainable, "threshold60-1123-1402-as-long-as-the-name-of-a-run-ever-gets-999")
     run.append(Started())
     learn(run, range(1, 12))
     run.append(Failed(error="Something long went wrong here. " * 3, hint="Do this. " * 9))
-    model_marks(learnable, "clip-1", run.path.name, 80)
-    opened(panel, learnable, "clip-1")
+    model_marks(trainable, "clip-1", run.path.name, 80)
+    opened(panel, trainable, "clip-1")
     panel.training.show(True)
     assert panel.model.accept.isVisibleTo(panel)
     body = panel.page.widget()
@@ -416,10 +416,10 @@ def test_a_narrow_window_cuts_nothing_off(panel: TrainPanel, learnable: Cohort, 
     assert body.minimumSizeHint().width() <= panel.minimumWidth() - bar
 
 
-def test_closing_the_panel_lets_go_of_the_session(qapp: object, learnable: Cohort) -> None:
+def test_closing_the_panel_lets_go_of_the_session(qapp: object, trainable: Cohort) -> None:
     viewer = ViewerModel()
     panel = TrainPanel(viewer)
-    opened(panel, learnable, "clip-1")
+    opened(panel, trainable, "clip-1")
     session, timer = session_for(viewer), panel.follower._timer
     stopped: list[object] = []
     panel.training.changed.connect(stopped.append)
@@ -437,14 +437,14 @@ def test_closing_the_panel_lets_go_of_the_session(qapp: object, learnable: Cohor
 
 
 def test_a_frozen_dataset_is_chosen_and_learnt_from(
-    panel: TrainPanel, learnable: Cohort, monkeypatch: pytest.MonkeyPatch
+    panel: TrainPanel, trainable: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Cohort.open(learnable.location, read_only=True)
+    source = Cohort.open(trainable.location, read_only=True)
     asked = BuildRequest(
         name="toy", classes=("pleura", "b-line"), parts={"train": 0.5, "val": 0.25, "test": 0.25}
     )
-    frozen = build(source, asked, datasets_folder(learnable))
-    opened(panel, learnable, "clip-1")
+    frozen = build(source, asked, datasets_folder(trainable))
+    opened(panel, trainable, "clip-1")
     data, training = panel.form.data, panel.training
     assert [data.itemText(i) for i in range(data.count())] == [
         "This cohort, as it is now",
@@ -455,29 +455,29 @@ def test_a_frozen_dataset_is_chosen_and_learnt_from(
     assert panel.counts.text() == "toy/v1: 4 patients, clips by part: train 2, val 1, test 1"
 
     # A folder that is no dataset says so; leaving the question leaves the choice.
-    picked = [str(learnable.location), ""]
+    picked = [str(trainable.location), ""]
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: picked.pop(0))
     for _ in range(2):
         panel.form.other_data.click()
         until(lambda: not training.counting)
         assert "manifest.json" in panel.reason.text()
-        assert data.currentText() == learnable.location
+        assert data.currentText() == trainable.location
     data.activated.emit(1)
     training.change_settings(steps=4, size="study")
     until(lambda: not training.counting and panel.start.isEnabled())
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     until(lambda: phase(panel) is Phase.FINISHED)
-    (run,) = runs_folder(learnable).iterdir()
+    (run,) = runs_folder(trainable).iterdir()
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     assert config["origin"]["sha256"] == frozen.manifest.content_sha256
     assert config["split"]["test_name"] == "part test"
-    assert run.name in learnable.clip("clip-1").raters()  # the clip on screen was marked
+    assert run.name in trainable.clip("clip-1").raters()  # the clip on screen was marked
 
 
-def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Cohort) -> None:
+def test_a_real_run_from_start_to_prediction(docked: TrainPanel, trainable: Cohort) -> None:
     panel = docked
     session, training = panel.session, panel.training
-    opened(panel, learnable, "clip-1")
+    opened(panel, trainable, "clip-1")
     training.change_settings(steps=120)
     QTest.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     name = training.state.runs[0].name
@@ -495,7 +495,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     # Stop: the best is kept, and what stands on disk is a checkpoint.
     QTest.mouseClick(panel.run.stop, Qt.MouseButton.LeftButton)
     until(lambda: phase(panel) is Phase.STOPPED)
-    assert (runs_folder(learnable) / name / "checkpoint.safetensors").exists()
+    assert (runs_folder(trainable) / name / "checkpoint.safetensors").exists()
     stopped_at = run().result.steps
     assert 0 < stopped_at < 120
     assert panel.run.curves._star.getData()[0][0] == run().result.best_step
@@ -520,8 +520,8 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     assert [step for step, _ in run().record.curves["loss"]][-1] == 120
     QTest.mouseClick(panel.model.predict_all, Qt.MouseButton.LeftButton)
     until(lambda: training.state.predicting.phase is Phase.FINISHED)  # type: ignore[union-attr]
-    assert all(name in learnable.clip(c).raters() for c in learnable.clips())
-    assert learnable.clip("clip-1").rater("ann").read_status().max() == Status.REVIEWED
+    assert all(name in trainable.clip(c).raters() for c in trainable.clips())
+    assert trainable.clip("clip-1").rater("ann").read_status().max() == Status.REVIEWED
 
     # The panel closes; another one, later, knows all of it.
     viewer, curves = panel._viewer, run().record.curves
@@ -529,7 +529,7 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, learnable: Coho
     viewer.window.remove_dock_widget(panel)
     again = TrainPanel(viewer)
     viewer.window.add_dock_widget(again, name="Train again", area="right")
-    opened(again, learnable, "clip-1")
+    opened(again, trainable, "clip-1")
     assert again.run.name.text() == name
     assert again.training.state.watched is not None
     assert again.training.state.watched.record.curves == curves

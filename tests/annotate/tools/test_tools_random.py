@@ -197,14 +197,14 @@ class Sitting(RuleBasedStateMachine):
             after[c, t] = joined(plane, proposal, self.session.merge)
         return self.model.edit(tool, after)
 
-    # ---- wishes ----
+    # ---- settings ----
 
     @rule(t=st.integers(0, N - 1), c=st.integers(0, C - 1))
     def go(self, t: int, c: int) -> None:
         self.session.frame, self.session.class_name = t, self.session.classes[c].name
 
     @rule(merge=st.sampled_from(Merge), every=st.booleans(), confidence=st.integers(1, 100))
-    def wish(self, merge: Merge, every: bool, confidence: int) -> None:
+    def configure(self, merge: Merge, every: bool, confidence: int) -> None:
         self.session.merge, self.session.every_class = merge, every
         self.session.confidence = confidence
 
