@@ -396,9 +396,8 @@ def _still_there(clip: Clip, panel: Sequence[RaterView]) -> None:
             Problem(
                 "missing",
                 f"{clip.name}/raters/{gone[0]}",
-                "a rater",
-                "removed meanwhile",
-                "Compare the raters that are left.",
+                "This rater was removed meanwhile",
+                hint="Compare the raters that are left.",
             )
         )
 

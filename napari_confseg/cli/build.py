@@ -147,11 +147,13 @@ def _request(arguments: argparse.Namespace) -> BuildRequest:
         )
     except ValidationError as error:
         raise StoreError(
-            Problem("request", ".".join(map(str, e["loc"])), e["msg"], repr(e["input"]))
+            Problem("request", ".".join(map(str, e["loc"])), f"{e['msg']}, given {e['input']!r}")
             for e in error.errors()
         ) from error
     except ValueError as error:
-        raise StoreError(Problem("request", "frames", str(error), arguments.frames)) from error
+        raise StoreError(
+            Problem("request", "frames", f"{error}, given {arguments.frames!r}")
+        ) from error
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:

@@ -256,16 +256,12 @@ def export(
     """
     chosen = options or Options()
     if not 1 <= chosen.threshold <= 100:
-        raise StoreError(Problem("threshold-range", "", "1..100 percent", str(chosen.threshold)))
+        raise StoreError(
+            Problem.mismatch("threshold-range", "", "1..100 percent", str(chosen.threshold))
+        )
     if out.exists() and any(out.iterdir()):
         raise StoreError(
-            Problem(
-                "exists",
-                str(out),
-                "a new or empty folder",
-                "something is there",
-                "Choose another folder.",
-            )
+            Problem("exists", str(out), "The folder is not empty", hint="Choose another folder.")
         )
     with needed_for("this export", needs_extra(name)):
         module = import_module(f"napari_confseg.formats.{FORMATS[name]}")

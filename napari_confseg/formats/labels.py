@@ -66,7 +66,9 @@ def write_labels(
     """
     _check_untouched(clip, rater)
     if not labels.planes and not labels.reviewed:
-        raise StoreError(Problem("nothing-found", clip.name, "a mark or a reviewed frame", "none"))
+        raise StoreError(
+            Problem("nothing-found", clip.name, "It has neither a mark nor a reviewed frame")
+        )
     edit = _edit(labels)
     writer = RaterWriter.open(
         cohort,
@@ -85,9 +87,8 @@ def write_labels(
                 Problem(
                     "disk",
                     f"{clip.name}/raters/{rater}",
-                    "a store that takes it",
-                    found,
-                    "What the journal holds comes in when the clip is opened next.",
+                    f"The store cannot be written: {found}",
+                    hint="What the journal holds comes in when the clip is opened next.",
                 )
             )
     finally:
@@ -103,9 +104,8 @@ def _check_untouched(clip: Clip, rater: str) -> None:
             Problem(
                 "exists",
                 f"{clip.name}/raters/{rater}",
-                "nothing of this rater yet",
-                "marks or reviewed frames",
-                "Import under another name.",
+                "This rater has marks or reviewed frames already",
+                hint="Import under another name.",
             )
         )
 
@@ -179,7 +179,7 @@ def detect(source: Path) -> str:
         If it is none that is known.
     """
     if not source.exists():
-        raise StoreError(Problem("missing", str(source), "a file or folder", "nothing"))
+        raise StoreError(Problem("missing", str(source), "There is no such file or folder"))
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     if any(p.name == "dataset.json" for p in files):
         return "nnunet"
@@ -196,9 +196,8 @@ def detect(source: Path) -> str:
         Problem(
             "format",
             str(source),
-            f"one of {', '.join(FORMATS)}",
-            "none of them",
-            "Say which with --format.",
+            f"The format is not recognised as one of {', '.join(FORMATS)}",
+            hint="Name it with --format.",
         )
     )
 
@@ -267,7 +266,7 @@ def import_labels(
     chosen = options or Options()
     if not 1 <= chosen.confidence <= MAX_CONFIDENCE:
         found = str(chosen.confidence)
-        raise StoreError(Problem("confidence-range", "", "1..100 percent", found))
+        raise StoreError(Problem.mismatch("confidence-range", "", "1..100 percent", found))
     name = format or detect(source)
     report = ImportReport(name, check_slug(rater))
     identity = _identity(source, name, label, kind, made_by)
@@ -305,9 +304,8 @@ def _identity(
             Problem(
                 "made-by",
                 str(source),
-                "the name of who adjudicated",
-                "none",
-                "Say it with --made-by.",
+                "Nothing says who adjudicated these labels",
+                hint="Name the person with --made-by.",
             )
         )
     adjudicator = who[:80] if known == "adjudicated" and who else None
@@ -322,8 +320,7 @@ def _malformed(where: str, error: BaseException) -> Problem:
     return Problem(
         "malformed",
         where,
-        "a file as its format wants it",
-        f"{type(error).__name__}: {str(error)[:120]}",
+        f"The file does not follow its format: {type(error).__name__}: {str(error)[:120]}",
     )
 
 
@@ -334,7 +331,7 @@ def _places(module: Any, source: Path, target: Target) -> list[Found]:
     except MALFORMED as error:
         target.problems.append(_malformed(str(source), error))
     if not places and not target.problems:
-        target.problems.append(Problem("nothing-found", str(source), "labels", "none"))
+        target.problems.append(Problem("nothing-found", str(source), "There are no labels"))
     return places
 
 

@@ -39,7 +39,7 @@ def write(job: Export) -> None:
     """
     band = job.options.band
     if band is not None and not 1 <= band[0] < band[1] <= 101:
-        raise StoreError(Problem("band-range", "", "1 <= LOW < HIGH <= 101", str(band)))
+        raise StoreError(Problem.mismatch("band-range", "", "1 <= LOW < HIGH <= 101", str(band)))
     labels = _Labels(job)
     splits: dict[str, list[str]] = {}
     cases: dict[str, list[str]] = {}
@@ -80,7 +80,7 @@ class _Labels:
             self._number.setdefault(word, len(self._number))
         if len(self._number) > MOST:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "too-many-combinations",
                     "",
                     f"at most {MOST} combinations of classes",
@@ -150,9 +150,8 @@ def _finish(
             Problem(
                 "nothing-reviewed",
                 "",
-                "frames with all classes reviewed",
-                "none",
-                "Build the dataset with the reviewed classes alone.",
+                "No frame has all classes reviewed",
+                hint="Build the dataset with the reviewed classes alone.",
             )
         )
     for path in (root / "labelsTr", root / "labelsTs"):
@@ -279,7 +278,9 @@ def _frames(path: Path, frame: int | None) -> Iterator[tuple[int, NDArray[Any]]]
         data = np.asarray(nibabel.load(path).dataobj).squeeze()
         volume = data.T if data.ndim == 3 else data.T[None]  # (x, y, t) -> (t, y, x)
         if frame is not None and len(volume) > 1:
-            raise StoreError(Problem("case", path.name, "one frame a case", f"{len(volume)}"))
+            raise StoreError(
+                Problem.mismatch("case", path.name, "one frame a case", f"{len(volume)}")
+            )
         yield from enumerate(volume, frame or 0)
     else:
         yield frame or 0, np.asarray(Image.open(path))

@@ -165,7 +165,7 @@ def test_stopped_or_refused_exports_leave_nothing(dataset: Dataset, tmp_path: Pa
         export(dataset, "png", tmp_path / "out", Options(rater="bert"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
-    with pytest.raises(StoreError, match="empty folder"):
+    with pytest.raises(StoreError, match="The folder is not empty"):
         export(dataset, "png", tmp_path / "full")
     assert (tmp_path / "full" / "x").exists()
     with pytest.raises(StoreError, match="threshold-range"):

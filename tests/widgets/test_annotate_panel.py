@@ -52,7 +52,7 @@ def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_
     assert panel.start.reader.text()  # a first guess at the name
     assert not panel.light.isVisible()
     panel.cohort_actions.open(tmp_path / "nothing.zarr")
-    assert "expected a cohort" in panel.message.text()
+    assert "There is no such cohort" in panel.message.text()
     panel.start.reader.setText("Dr. Bo")
     panel.start.recent_wanted.emit(cohort.location)  # one click: open
     assert panel.session.rater == "dr-bo"

@@ -458,7 +458,7 @@ def test_a_frozen_dataset_is_chosen_and_learnt_from(
     # A folder that is no dataset says so; leaving the question leaves the choice.
     picked = [str(learnable.location), ""]
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: picked.pop(0))
-    for reason in ("expected a manifest.json", "expected a manifest.json"):
+    for reason in ("has no manifest.json", "has no manifest.json"):
         data.setCurrentIndex(data.count() - 1)
         data.activated.emit(data.count() - 1)
         until(lambda: not training.counting)

@@ -186,9 +186,8 @@ class DatasetModel:
                     Problem(
                         "blinded",
                         "",
-                        "somebody who may see what others marked",
-                        "a reader who reads blinded",
-                        str(error),
+                        "Readers who read blinded cannot see what others marked",
+                        hint=str(error),
                     ),
                 )
             )
@@ -203,13 +202,12 @@ class DatasetModel:
             full = Problem(
                 "disk",
                 where,
-                "a place that can be written",
-                sentence(error),
-                "Free some space or choose another place.",
+                f"The disk refused: {sentence(error)}",
+                hint="Free some space or choose another place.",
             )
             self._change(problems=(full,))
         else:
-            self._change(problems=(Problem("failed", "", "an answer", sentence(error)),))
+            self._change(problems=(Problem("failed", "", sentence(error)),))
 
     # ---- tasks ----------------------------------------------------------------------------
 
@@ -240,7 +238,9 @@ class DatasetModel:
         cohort, last = self._open(), self.state.compared
         if last is None:
             raise StoreError(
-                Problem("nothing-compared", "", "a comparison", "none", "Compare raters first.")
+                Problem(
+                    "nothing-compared", "", "No raters were compared", hint="Compare raters first."
+                )
             )
 
         def work(report: Report, cancelled: Cancelled) -> None:
@@ -277,7 +277,7 @@ class DatasetModel:
                 check_slug(name)
             except ValueError as error:
                 raise StoreError(
-                    Problem("name", "consensus", "a legal name", str(error))
+                    Problem("name", "consensus", f"The consensus cannot have this name: {error}")
                 ) from error
 
         def work(report: Report, cancelled: Cancelled) -> ConsensusReport:
@@ -396,7 +396,7 @@ class DatasetModel:
             check_slug(name)
         except ValueError as error:
             raise StoreError(
-                Problem("name", self.state.build.out, "a folder whose name is legal", str(error))
+                Problem("name", self.state.build.out, f"The folder cannot have this name: {error}")
             ) from error
         return request_of(self.state.build, self.state.found, name)
 
@@ -404,7 +404,7 @@ class DatasetModel:
         if self.cohort is None:
             raise StoreError(
                 Problem(
-                    "no-cohort", "", "an open cohort", "none", "Open one in the Annotate panel."
+                    "no-cohort", "", "No cohort is open", hint="Open one in the Annotate panel."
                 )
             )
         return self.cohort

@@ -180,11 +180,11 @@ def request_of(wish: BuildWish, found: Sequence[RaterFound], name: str) -> Build
     problems = []
     if not raters:
         problems.append(
-            Problem("too-few-raters", "", "at least one rater", "none", "Tick whose marks go in.")
+            Problem("too-few-raters", "", "No rater is ticked", hint="Tick whose marks go in.")
         )
     if sum(wish.shares) != 100:
         problems.append(
-            Problem(
+            Problem.mismatch(
                 "split",
                 "",
                 "shares that add up to 100 %",
@@ -194,7 +194,9 @@ def request_of(wish: BuildWish, found: Sequence[RaterFound], name: str) -> Build
         )
     for what, choice in (("classes", wish.classes), ("clips", wish.clips)):
         if choice is not None and not choice:
-            problems.append(Problem(what, "", f"at least one of the {what}", "none"))
+            problems.append(
+                Problem(what, "", f"None of the {what} is ticked", hint="Tick at least one.")
+            )
     if problems:
         raise StoreError(problems)
     parts = {p: s / 100 for p, s in zip(PARTS, wish.shares, strict=True) if s}
@@ -213,6 +215,6 @@ def request_of(wish: BuildWish, found: Sequence[RaterFound], name: str) -> Build
         )
     except ValidationError as error:
         raise StoreError(
-            Problem("request", ".".join(map(str, e["loc"])), e["msg"], repr(e["input"]))
+            Problem("request", ".".join(map(str, e["loc"])), f"{e['msg']}, given {e['input']!r}")
             for e in error.errors()
         ) from error
