@@ -1,4 +1,4 @@
-"""A disk that fills up: said in words, with what to do."""
+"""Plain-sentence report of a full disk, with what to do."""
 
 from __future__ import annotations
 

@@ -345,7 +345,7 @@ def test_refusals_name_every_problem(study: Cohort, tmp_path: Path) -> None:
     assert {p.code for p in error.value.problems} == {"class-unknown", "missing"}
     with pytest.raises(StoreError, match="3 parts need as many patients, and there are 2"):
         build(study, REQUEST.model_copy(update={"clips": ("c0", "c1")}), tmp_path / "few")
-    with pytest.raises(StoreError, match="reviewed frames"):
+    with pytest.raises(StoreError, match="No frame is reviewed"):
         build(study, REQUEST.model_copy(update={"raters": ("nobody",)}), tmp_path / "none")
     with pytest.raises(StoreError, match="confseg build"):
         Dataset.open(tmp_path)
