@@ -259,13 +259,13 @@ def check_same_run(clip: Clip, name: str, run: str) -> None:
     rater = clip.rater(name)
     made_here = rater.meta.run == run and rater.meta.imported is None
     if not made_here and (rater.stored_chunks() or rater.read_status().any()):
+        other = f"run {rater.meta.run!r}" if rater.meta.run else "another program"
         raise StoreError(
             Problem(
                 "other-run",
                 rater.path,
-                f"marks of run {run!r}, or none",
-                f"those of {rater.meta.run or 'another program'!r}",
-                "Choose another name with --rater, or replace them with --replace.",
+                f"Its planes come from {other}, not from run {run!r}",
+                hint="Choose another name with --rater, or replace them with --replace.",
             )
         )
 

@@ -79,9 +79,8 @@ def resampler_for(clip: Clip, request: BuildRequest) -> Resampler:
             Problem(
                 "spacing-unknown",
                 clip.name,
-                "a known spacing",
-                "none",
-                "Set it, leave the clip out, or build without a spacing.",
+                "The spacing of its pixels is unknown",
+                hint="Set it, leave the clip out, or build without a spacing.",
             )
         )
     inner = (

@@ -2,7 +2,7 @@
 
 scikit-learn's ``StratifiedGroupKFold`` knows one label per item; clips carry several. The method
 is greedy: patients with the most of what is rare are placed first, each where the worst gap to the
-wished-for share becomes smallest, and then single moves and exchanges are tried until none helps
+requested share becomes smallest, and then single moves and exchanges are tried until none helps
 (iterative stratification after Sechidis et al., ECML PKDD 2011, with groups).
 """
 
@@ -34,7 +34,7 @@ class Split:
     deviation : float
         Worst absolute difference between a part's prevalence and that of all items.
     size_deviation : float
-        Worst absolute difference between a part's share of the items and the share wished for.
+        Worst absolute difference between a part's share of the items and the share requested.
     """
 
     parts: tuple[int, ...]
@@ -77,7 +77,7 @@ def split(
     labels : NDArray
         ``bool (items, classes)``, whether the item carries the class.
     fractions : dict
-        Name of each part and its wished-for share; they must add up to 1.
+        Name of each part and its requested share; they must add up to 1.
     seed : int
         Order in which equals are placed. Same seed, same split.
 
@@ -149,16 +149,16 @@ def _greedy(
     rarity[0] *= 0.5  # a large patient is hard to place late, too
     order = np.random.default_rng(seed).permutation(len(content))
     order = order[np.argsort(-(content @ rarity)[order], kind="stable")]
-    wished = shares[:, None] * total
-    sums = np.zeros_like(wished)
+    requested = shares[:, None] * total
+    sums = np.zeros_like(requested)
     placed = np.zeros(len(content), np.intp)
     weight = rarity * np.maximum(total > 0, 0)
     for patient in order:
         # Where adding it takes away most of what is still missing, counted in shares of the total.
-        before = np.abs(wished - sums) @ weight
-        after = np.abs(wished - sums - content[patient]) @ weight
+        before = np.abs(requested - sums) @ weight
+        after = np.abs(requested - sums - content[patient]) @ weight
         empty = (sums[:, 0] == 0) & (shares > 0)
-        part = int(np.lexsort((-wished[:, 0], after - before - empty))[0])
+        part = int(np.lexsort((-requested[:, 0], after - before - empty))[0])
         placed[patient] = part
         sums[part] += content[patient]
     return placed

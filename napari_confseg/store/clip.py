@@ -127,7 +127,7 @@ class Frames:
             # zstd grows what it can't compress by less than this.
             if length > out.nbytes + out.nbytes // 128 + 1024:
                 raise StoreError(
-                    Problem(
+                    Problem.mismatch(
                         "chunk-size",
                         f"{key} frame {frame}",
                         f"about {out.nbytes} bytes",
@@ -160,9 +160,8 @@ class Frames:
                 Problem(
                     "chunk-corrupt",
                     key,
-                    f"a shard of {n} frames",
-                    "a damaged shard index",
-                    "Restore this file from a copy, or import the clip again.",
+                    f"The index of this shard of {n} frames is damaged",
+                    hint="Restore this file from a copy, or import the clip again.",
                 )
             )
         index = np.frombuffer(data[:-4], "<u8").reshape(n, 2)
@@ -203,7 +202,7 @@ class Clip:
             raise StoreError(problems)
         if len(self.meta.frame_times) != shape[0]:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "frame-times",
                     name,
                     f"{shape[0]} frame times, one a frame",
@@ -295,7 +294,7 @@ class Clip:
         """
         path = f"{self.name}/raters/{check_slug(name)}"
         if is_whole(self._keys, path):
-            raise StoreError(Problem("exists", path, "no rater of that name", "one"))
+            raise StoreError(Problem("exists", path, "A rater of this name exists already"))
         meta = RaterMeta(
             kind=kind,
             label=label or name,
@@ -385,7 +384,7 @@ class ClipWriter:
         """
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "frame-shape",
                     f"{self._name} frame {self._written + len(self._buffer)}",
                     f"uint8 {self._shape}",
@@ -428,7 +427,7 @@ class ClipWriter:
         self._wait()
         if self._written != len(meta.frame_times):
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "frame-count",
                     self._name,
                     f"{len(meta.frame_times)} frames (one a time)",

@@ -53,7 +53,7 @@ def make_sample(job: BackgroundJob | None = None) -> Path:
     """
     problem = foreign("sample_data")
     if problem:
-        raise StoreError(Problem("foreign-package", "sample_data", "", problem))
+        raise StoreError(Problem("foreign-package", "sample_data", problem))
     from sample_data import make_cohort
 
     place = sample_location()

@@ -99,9 +99,7 @@ class PreviewView(QWidget):  # type: ignore[misc]
             else ""
         )
         self.problem.say(
-            f"{first.path or 'This'}: expected {first.expected}, found {first.found}.{more}"
-            if first
-            else "",
+            f"{first.path or 'This'}: {first.message}.{more}" if first else "",
             first.hint if first else "",
         )
         self.facts.setText("Not counted yet." if preview is None else _facts(preview))
