@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.dataset.as_cohort import FrozenClip
 from napari_confseg.dataset.resample import Resampler, Size
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from trainer.sources import AnyClip, AnyCohort, AnyRater
 
@@ -73,12 +71,6 @@ class Source:
         marked = np.stack(self.stored)[:, :, list(indices)]
         anyone: NDArray[np.bool_] = np.logical_or.reduce(marked & self.reviewed)
         return anyone[self.frames()]
-
-
-def unfit(images: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Scale canvases (N, C, H, W) back to frames of `shape`: the inverse of the resampler."""
-    y, x = Resampler.into(shape, (images.shape[2], images.shape[3])).inside
-    return F.interpolate(images[:, :, y, x], shape, mode="bilinear", align_corners=False)
 
 
 def find_sources(
@@ -152,7 +144,7 @@ def read_samples(
     *,
     scratch: Path | None = None,
     memory: int = MEMORY,
-    tell: Callable[[int, int, str], None] = lambda *_: None,
+    on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Samples:
     """Decode the reviewed frames of each source, and the planes on them, in a few threads.
 
@@ -168,8 +160,8 @@ def read_samples(
         Folder for a file of what is more than `memory`.
     memory : int
         Bytes to hold in memory. The samples are the same either way.
-    tell : callable
-        Told (clips done, clips, message).
+    on_progress : callable
+        Called with (clips done, clips, message).
 
     Raises
     ------
@@ -217,7 +209,7 @@ def read_samples(
     for number in map_bounded(work, jobs()):
         if number > at:
             at = number
-            tell(at, len(sources), f"Reading {sources[at].clip.name}")
+            on_progress(at, len(sources), f"Reading {sources[at].clip.name}")
     return Samples(
         frames,
         planes,

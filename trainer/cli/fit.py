@@ -1,4 +1,4 @@
-"""``confseg-train fit``: a model learns from a cohort or a frozen dataset."""
+"""``confseg-train fit``: fit a model to a cohort or a frozen dataset."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--method",
         default="relative-threshold",
-        help="NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
+        help="NAME[:PARAMETER=NUMBER,...][+LOSS][+OUTPUT], e.g. soft, "
         f"threshold:t=60, soft+semimetric. NAME is {', '.join(METHODS)}. LOSS is "
-        f"{', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.",
+        f"{', '.join(LOSSES)}. OUTPUT is {' or '.join(LEVELS)}.",
     )
     parser.add_argument("--size", choices=("study", "quick", "normal"), default="quick")
     parser.add_argument("--steps", type=int, help="optimiser steps; the size's own number")
@@ -84,7 +84,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit, alone or as one of several processes; refused if it fails."""
+    """Fit, in one process or as one of several."""
     request = _request(arguments)
     if is_shared():
         return carry_out_together(arguments.out, request, as_json=arguments.json)

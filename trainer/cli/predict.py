@@ -1,4 +1,4 @@
-"""``confseg-train predict``: a fitted model marks clips."""
+"""``confseg-train predict``: predictions of a fitted model as planes of a cohort."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add(commands: Subparsers) -> None:
         type=local_path,
         default=[],
         metavar="RUN",
-        help="more runs: writes their mean, and what they don't know as "
+        help="more runs: writes their mean, and their uncertainty as "
         "RATER-aleatoric and RATER-epistemic",
     )
     parser.add_argument(
@@ -53,7 +53,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict into a job folder; refused if it fails."""
+    """Predict, with a job folder of its own."""
     request = PredictRequest(
         run=str(arguments.model.absolute()),
         cohort=absolute(arguments.cohort),
