@@ -228,10 +228,10 @@ def dice(weights: nn.Module, context: FitContext) -> float:
     for rows in torch.split(context.validation, 16):
         frames, planes, _, _ = (t.to(context.device) for t in context.samples.batch(rows))
         known = planes != EXCLUDED
-        said = (weights(frames.float() / 255) > 0) & known
+        predicted = (weights(frames.float() / 255) > 0) & known
         meant = (planes >= CUT) & known
-        both = both + (said & meant).sum((0, 2, 3)).cpu()
-        total = total + (said.sum((0, 2, 3)) + meant.sum((0, 2, 3))).cpu()
+        both = both + (predicted & meant).sum((0, 2, 3)).cpu()
+        total = total + (predicted.sum((0, 2, 3)) + meant.sum((0, 2, 3))).cpu()
         present |= meant.any(0).any(-1).any(-1).cpu()
     weights.train(was)
     return float((2 * both / total.clamp_min(1))[present].mean())

@@ -81,7 +81,7 @@ def tune(folder: Path, jobs: int) -> None:
 
 
 def develop(folder: Path, jobs: int) -> None:
-    """Fewer methods, on four more kinds: where the output scaling of `relative-threshold` were found."""
+    """Fewer methods, on four more kinds: where `relative-threshold` was developed."""
     cohort = _cohort(folder / "develop.zarr", 30, 29, SEEN)
     _study(
         folder / "develop",

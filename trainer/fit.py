@@ -108,7 +108,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
             values: dict[str, float | None] = {}
             if due or (at.step > begun and at.step % log_every == 0):
-                values = {"loss": _finite(smooth, at.step), "learning_rate": rate}
+                values = {"loss": finite(smooth, at.step), "learning_rate": rate}
                 report.progress(at.step, config.steps, "Learning")
             if due:
                 counts = (
@@ -275,7 +275,8 @@ def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
     torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], share)
 
 
-def _finite(loss: Tensor, step: int) -> float:
+def finite(loss: Tensor, step: int) -> float:
+    """Return the loss as a number; NaN or infinity is a :class:`TrainError`."""
     value = float(loss)
     if not math.isfinite(value):
         raise TrainError(

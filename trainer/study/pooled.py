@@ -179,7 +179,7 @@ def _presence(measured: Sequence[Measured], group: Sequence[str], weights: Float
 def _average(group: str, method: str, runs: tuple[str, ...], parts: Sequence[_Part]) -> Cell:
     """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are.
 
-    So an interval holds what chance did to the training, as far as the seeds tell.
+    So an interval includes the variation of training, as far as there are seeds.
     """
     values, matrix, curve, calibration = zip(*parts, strict=True)
     weights = draw(len(parts), seed=1) / len(parts)  # (1 + B, seeds)
