@@ -28,7 +28,8 @@ from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer import data
 from trainer import fit as fitting
-from trainer.fit import batch_rows, learning_rate
+from trainer.errors import TrainError
+from trainer.fit import batch_rows, finite, learning_rate
 from trainer.run_job import execute
 
 if TYPE_CHECKING:
@@ -258,7 +259,13 @@ def test_a_finished_run_stays_as_it_is(uninterrupted):
     assert {p: p.read_bytes() for p in uninterrupted.iterdir()} == before
 
 
-def test_a_wish_to_stop_from_before_the_start_is_obeyed(tmp_path, shared_toy):
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_fit_with_its_step(loss):
+    with pytest.raises(TrainError, match=r"^Loss became NaN at step 12; training stopped\. Begin"):
+        finite(torch.tensor(loss), 12)
+
+
+def test_a_cancel_request_from_before_the_start_is_obeyed(tmp_path, shared_toy):
     folder = run_folder(tmp_path / "run", shared_toy)
     folder.cancel()
     result = execute(folder)

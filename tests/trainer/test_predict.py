@@ -14,8 +14,7 @@ from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progr
 from napari_confseg.store import Cohort, Identity, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
-from trainer.data import unfit
-from trainer.predict import Predictor
+from trainer.predict import Predictor, to_frame_size
 from trainer.run_job import execute
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def test_every_frame_of_every_clip_is_marked(tmp_path, toy, model):
         fitted = torch.from_numpy(resampler.frames(np.asarray(clip.frames[:])))
         with torch.inference_mode(), autocast(predictor.device, predictor.config.precision):
             logits = predictor.network(fitted[:, None].float() / 255)
-            expected = unfit(logits.sigmoid(), clip.shape[1:]).numpy() * 100
+            expected = to_frame_size(logits.sigmoid(), clip.shape[1:]).numpy() * 100
         for c, index in enumerate((PLEURA, B_LINE)):
             assert np.abs(rater.read_planes(index) - expected[:, c]).max() <= 0.51
     events, _ = folder.events()

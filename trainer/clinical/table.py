@@ -1,7 +1,7 @@
-"""The clinical table, checked on entry: units, ranges, who and when, and nothing from the future.
+"""The clinical table, with units, ranges, patients and days checked.
 
-One line per patient and day. What is known on that day may foretell; what is known only later
-(:data:`OUTCOMES`) may only be foretold.
+One line per patient and day. What is known on that day may be a predictor; what is known only later
+(:data:`OUTCOMES`) may only be predicted.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def read_table(path: Path, source: AnyCohort) -> tuple[list[Row], int]:
         listed = "\n".join(f"  {p}" for p in problems)
         raise TrainError(
             f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
-            "Mend the table and run it again.",
+            "Correct the table and run it again.",
         )
     return rows, left_out
 
@@ -155,7 +155,7 @@ def rows_before(rows: Sequence[Row]) -> list[int | None]:
 
 
 def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what may foretell; what is known only later is refused.
+    """Return the covariates; what is known only later is refused.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name in OUTCOMES or name in ("spo2", "fio2", "fio2_source"):
             raise TrainError(
-                f"{name!r} can't foretell: it is an outcome or what the outcome is made of",
+                f"{name!r} can't be a covariate: it is an outcome or part of one",
                 f"Use {', '.join(COVARIATES)}.",
             )
         if name not in COVARIATES:
@@ -276,7 +276,7 @@ def _row(line: dict[str, str]) -> Row:
 
 
 def _together(rows: list[Row], cohort: AnyCohort) -> Iterator[Problem]:
-    """Look for what only several lines, or table and cohort, tell together."""
+    """Yield the problems of several lines, or of table and cohort, together."""
     names = set(cohort.clips())
     line_of: dict[str, Row] = {}
     first: dict[str, Row] = {}
