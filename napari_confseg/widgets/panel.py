@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import napari
 
 
-class Panel(QWidget):  # type: ignore[misc]
+class Panel(QWidget):
     """A dock that shows the session of one viewer.
 
     A panel makes its widgets, then calls :meth:`listen`. When Qt is about to delete it, it stops
@@ -93,7 +93,7 @@ class Panel(QWidget):  # type: ignore[misc]
             widget = widget.parentWidget()
         return widget or self.window()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return the size to begin with."""
         return QSize(*self.SIZE) if self.SIZE else super().sizeHint()
 

@@ -78,7 +78,7 @@ def make_sample(job: BackgroundJob | None = None) -> Path:
     return place
 
 
-class CohortActions(QObject):  # type: ignore[misc]
+class CohortActions(QObject):
     """Opens, makes and fills cohorts; what goes wrong is the session's message."""
 
     busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while

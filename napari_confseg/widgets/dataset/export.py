@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.results import VersionLine
 
 
-class ExportPage(QWidget):  # type: ignore[misc]
+class ExportPage(QWidget):
     """Form of an export.
 
     `requested` carries the request, the version (None: the newest) and the folder (empty: beside

@@ -134,7 +134,7 @@ class DatasetPanel(Panel):
         )
         self.versions.check_wanted.connect(lambda v: self.run(lambda: model.check(v)))
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Hear from now on when the panel comes to the front."""
         super().showEvent(event)
         if not self._sight_told:

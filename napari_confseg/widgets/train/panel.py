@@ -133,7 +133,7 @@ class TrainPanel(Panel):
         self.follower.stop()
         self.training.close()
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Look anew at what other panels have made meanwhile: raters and datasets."""
         super().showEvent(event)
         self.training.survey()
