@@ -7,8 +7,7 @@ the network's canvas (:class:`napari_confseg.dataset.resample.Resampler`). What 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,7 @@ from napari_confseg.store.threads import map_bounded
 from trainer.errors import TrainError
 from trainer.records import MEMORY, Records
 from trainer.samples import PackedFrames, PackedPlanes, Samples
-from trainer.sources import called, teachers
+from trainer.sources import Source, called, teachers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,46 +31,6 @@ if TYPE_CHECKING:
     from trainer.sources import AnyClip, AnyCohort, AnyRater
 
 _BLOCK = 32  # frames read at a time: one shard
-
-
-@dataclass(frozen=True)
-class Source:
-    """The reviewed frames of one clip, before anything is decoded.
-
-    Attributes
-    ----------
-    clip : Clip or FrozenClip
-        The clip.
-    raters : tuple of Rater or FrozenRater
-        Raters whose planes are learnt from.
-    reviewed : ndarray of bool, shape (raters, T, C)
-        Review status of each for the chosen classes.
-    """
-
-    clip: AnyClip
-    raters: tuple[AnyRater, ...]
-    reviewed: NDArray[np.bool_]
-
-    def frames(self) -> list[int]:
-        """Return the frames that any rater has reviewed for some class."""
-        return [int(t) for t in np.flatnonzero(self.reviewed.any((0, 2)))]
-
-    @cached_property
-    def stored(self) -> list[NDArray[np.bool_]]:
-        """Stored planes of each rater, (T, C) by the cohort's class indices."""
-        found = []
-        for rater in self.raters:
-            stored = np.zeros(rater.shape[:2], np.bool_)
-            for t, index in rater.stored_chunks():
-                stored[t, index] = True
-            found.append(stored)
-        return found
-
-    def marked(self, indices: Sequence[int]) -> NDArray[np.bool_]:
-        """Return the classes that any rater marked on each of :meth:`frames`, (frames, C)."""
-        marked = np.stack(self.stored)[:, :, list(indices)]
-        anyone: NDArray[np.bool_] = np.logical_or.reduce(marked & self.reviewed)
-        return anyone[self.frames()]
 
 
 def find_sources(

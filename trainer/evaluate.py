@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.checkpoint import RunConfig
-    from trainer.data import Source
-    from trainer.sources import AnyClip, AnyCohort
+    from trainer.sources import AnyClip, AnyCohort, Source
 
 DECISION = 50
 """Percent from which the model's pixels count as present, right for a calibrated probability."""

@@ -19,6 +19,7 @@ from napari_confseg.store import (
     Cohort,
     Identity,
     Problem,
+    ProgramWriter,
     Status,
     StoreError,
 )
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from napari_confseg.job import PredictRequest, RunFolder
     from napari_confseg.store import Clip
-    from napari_confseg.store.program_writer import ProgramWriter
     from trainer.network import Segmenter
     from trainer.progress import Reporter
 
@@ -326,7 +326,7 @@ def predict_clip(
     with ExitStack() as stack:
         me = Identity("model", run=run)
         raters = {
-            name: stack.enter_context(clip.written_by_program(rater_name + name, me))
+            name: stack.enter_context(ProgramWriter(clip, rater_name + name, me))
             for name in maker.names
         }
         return _write_clip(maker, clip, raters, indices, keep_going)

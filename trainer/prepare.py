@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_confseg.job import FitRequest, RunFolder
-    from trainer.data import Source
     from trainer.progress import Reporter
     from trainer.samples import Samples
-    from trainer.sources import AnyCohort
+    from trainer.sources import AnyCohort, Source
 
 _VALIDATION = {"study": 64, "quick": 64, "normal": 512}
 """Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""

@@ -7,7 +7,8 @@ patients are held out. :mod:`trainer.data` reads samples through it.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -22,8 +23,9 @@ from trainer.errors import TrainError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_confseg.job import FitRequest
-    from trainer.data import Source
 
 AnyCohort: TypeAlias = Cohort | FrozenCohort
 AnyClip: TypeAlias = Clip | FrozenClip
@@ -58,6 +60,46 @@ class Origin(BaseModel):
     def __str__(self) -> str:
         fold = "" if self.fold is None else f", but for fold {self.fold}"
         return f"{self.kind} {self.name} ({self.sha256[:12]}){fold}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The reviewed frames of one clip, before anything is decoded.
+
+    Attributes
+    ----------
+    clip : Clip or FrozenClip
+        The clip.
+    raters : tuple of Rater or FrozenRater
+        Raters whose planes are learnt from.
+    reviewed : ndarray of bool, shape (raters, T, C)
+        Review status of each for the chosen classes.
+    """
+
+    clip: AnyClip
+    raters: tuple[AnyRater, ...]
+    reviewed: NDArray[np.bool_]
+
+    def frames(self) -> list[int]:
+        """Return the frames that any rater has reviewed for some class."""
+        return [int(t) for t in np.flatnonzero(self.reviewed.any((0, 2)))]
+
+    @cached_property
+    def stored(self) -> list[NDArray[np.bool_]]:
+        """Stored planes of each rater, (T, C) by the cohort's class indices."""
+        found = []
+        for rater in self.raters:
+            stored = np.zeros(rater.shape[:2], np.bool_)
+            for t, index in rater.stored_chunks():
+                stored[t, index] = True
+            found.append(stored)
+        return found
+
+    def marked(self, indices: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the classes that any rater marked on each of :meth:`frames`, (frames, C)."""
+        marked = np.stack(self.stored)[:, :, list(indices)]
+        anyone: NDArray[np.bool_] = np.logical_or.reduce(marked & self.reviewed)
+        return anyone[self.frames()]
 
 
 def open_source(location: str) -> AnyCohort:

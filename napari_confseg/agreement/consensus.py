@@ -25,7 +25,15 @@ from napari_confseg.agreement.patterns import (
 from napari_confseg.agreement.rater_view import learnt_raters, planes_of, rater_views
 from napari_confseg.agreement.staple import estimate_staple
 from napari_confseg.request_fields import setting
-from napari_confseg.store import EXCLUDED, Clip, Identity, Problem, Status, StoreError
+from napari_confseg.store import (
+    EXCLUDED,
+    Clip,
+    Identity,
+    Problem,
+    ProgramWriter,
+    Status,
+    StoreError,
+)
 from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
@@ -35,7 +43,6 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Cohort
-    from napari_confseg.store.program_writer import ProgramWriter
 
 
 Combine = Callable[["NDArray[np.uint8]"], "NDArray[np.float64]"]
@@ -142,7 +149,7 @@ def make_consensus(
         present = rater_views(clip, group)
         if len(present) >= request.least:
             label = f"{request.method} of {len(group)} raters"
-            with clip.written_by_program(report.rater, Identity("consensus", label)) as target:
+            with ProgramWriter(clip, report.rater, Identity("consensus", label)) as target:
                 _write_clip(cohort, clip, present, target, combine, request.least, report)
     return report
 

@@ -27,8 +27,9 @@ from napari_confseg.store.schema import Strict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zarr.abc.store import Store
+
     from napari_confseg.store.backend import KeyValueStore
-    from napari_confseg.store.cohort import Cohort
 
 
 LEASE, LOCK = "lease.json", "lease.lock"
@@ -285,8 +286,8 @@ IMPORT_LOCK = "import.lock"
 
 
 @contextmanager
-def only_import(cohort: Cohort) -> Iterator[None]:
-    """Keep other imports out of `cohort` meanwhile; the system lets go when a program dies.
+def only_import(store: Store, location: str) -> Iterator[None]:
+    """Keep other imports out of a cohort meanwhile; the system lets go when a program dies.
 
     Folders only: an object store has no such lock.
 
@@ -295,7 +296,7 @@ def only_import(cohort: Cohort) -> Iterator[None]:
     StoreError
         If another import is under way.
     """
-    root = local_root(cohort.store)
+    root = local_root(store)
     if root is None:
         yield
         return
@@ -306,7 +307,7 @@ def only_import(cohort: Cohort) -> Iterator[None]:
         raise StoreError(
             Problem(
                 "held",
-                cohort.location,
+                location,
                 "Another import into this cohort is under way",
                 hint="Import again when it is done.",
             )

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import check_same_kind
 from napari_confseg.store.lease import Lease, LeaseLostError
+from napari_confseg.store.schema import check_slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.store.backend import KeyValueStore
     from napari_confseg.store.clip import Clip
     from napari_confseg.store.identity import Identity
     from napari_confseg.store.lease import Holder
@@ -30,8 +31,10 @@ CHECK_AFTER = 3.0
 class ProgramWriter:
     """Write access of a program to one rater's planes on a clip, while entered.
 
-    Obtained from :meth:`Clip.written_by_program`. The rater is made, as `identity` says, if there
-    is none of its name.
+    The rater is made, as `identity` says, if there is none of its name.
+
+    >>> with ProgramWriter(clip, "mean", Identity("consensus")) as writer:  # doctest: +SKIP
+    ...     writer.write_plane(0, 2, plane)
 
     Attributes
     ----------
@@ -41,10 +44,11 @@ class ProgramWriter:
 
     rater: Rater
 
-    def __init__(self, keys: KeyValueStore, clip: Clip, name: str, identity: Identity) -> None:
+    def __init__(self, clip: Clip, name: str, identity: Identity) -> None:
+        check_slug(name)
         self._clip, self._name, self._identity = clip, name, identity
         self._path = f"{clip.name}/raters/{name}"
-        self._lease = Lease(keys, self._path)
+        self._lease = Lease(KeyValueStore(clip.store), self._path)
         self._checked = 0.0
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ import torch
 
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
-from napari_confseg.store import Cohort, Identity, Status, validate
+from napari_confseg.store import Cohort, Identity, ProgramWriter, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
 from trainer.predict import Predictor, to_frame_size
@@ -116,7 +116,7 @@ def test_another_runs_marks_are_not_overwritten_unasked(tmp_path, toy, model):
 
 
 def test_a_name_that_somebody_writes_is_left_alone(tmp_path, toy, model):
-    with toy.clip("clip-2").written_by_program("model-a", Identity("model", run="fitted")):
+    with ProgramWriter(toy.clip("clip-2"), "model-a", Identity("model", run="fitted")):
         folder, result = predict(tmp_path / "job", model, toy)
     assert result is None
     assert "the right to write" in folder.events()[0][-1].error

@@ -299,7 +299,8 @@ class DatasetModel:
         """Write a version in another format."""
         state = self.state
         dataset = self.dataset(state.export_version)
-        rater = rater_of_export(state.export, self.version_to_export())
+        version = self.version_to_export()
+        rater = rater_of_export(state.export, version.raters if version else ())
         request = state.export.model_copy(update={"rater": rater})
         out = Path(state.export_folder or str(self.export_place())).expanduser()
         self._change(exported=())
