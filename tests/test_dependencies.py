@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 OURS = {"napari_confseg", "trainer", "sample_data"}
 WITHOUT_AN_IMPORT = {
-    "magicgui": "forms generated from requests",
     "pylibjpeg": "pydicom finds it",
     "pylibjpeg-openjpeg": "pydicom finds it",
     "pylibjpeg-rle": "pydicom finds it",

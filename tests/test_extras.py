@@ -66,9 +66,9 @@ def test_the_demonstration_asks_for_the_viewer(tmp_path: Path) -> None:
     code, text = run(tmp_path / "p", *demo, blocked=OPTIONAL)
     assert code == 1
     assert asks_for(text, "napari", "viewer")
-    code, text = run(tmp_path / "p", *demo, "--scripted", blocked=["monai"])
+    code, text = run(tmp_path / "p", *demo, "--scripted", blocked=["torch"])
     assert code == 1
-    assert asks_for(text, "MONAI", "train")
+    assert asks_for(text, "PyTorch", "train")
 
 
 def test_what_needs_no_extra_works_without_any(tmp_path: Path, cohort: Cohort) -> None:

@@ -18,7 +18,7 @@ from napari_confseg.dataset.build import BuildStopped, build, changed_sources
 from napari_confseg.dataset.diff import compare
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
-from napari_confseg.formats.export import Options, export
+from napari_confseg.formats.export import ExportRequest, export
 from napari_confseg.store import Cohort, Spacing, StoreError, Stroke
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip, clip_meta
@@ -192,7 +192,7 @@ def test_damage_is_refused_by_name_before_anything_is_used(
     for reading in (
         lambda: there.planes("c3", "anna"),
         lambda: there.array("c3/raters/anna/planes")[0],
-        lambda: export(there, "png", tmp_path / "png", Options()),
+        lambda: export(there, ExportRequest(format="png"), tmp_path / "png"),
     ):
         with pytest.raises(StoreError) as error:
             reading()

@@ -93,7 +93,8 @@ class Window:
         while not chooser.currentText().startswith(text):
             before = chooser.currentIndex()
             QTest.keyClick(chooser, Qt.Key.Key_Down)
-            assert chooser.currentIndex() > before, f"{text} is not offered"
+            offered = [chooser.itemText(i) for i in range(chooser.count())]
+            assert chooser.currentIndex() > before, f"{text} is not among {offered}"
         self.hand.wait()
 
     def answer(
