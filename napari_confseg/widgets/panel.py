@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.store.errors import sentence
-from napari_confseg.widgets.common.docking import share_place
+from napari_confseg.widgets.common.docking import share_place, tell_sight
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.theme import stylesheet
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
+    from qtpy.QtGui import QShowEvent
 
 
 class Panel(QWidget):
@@ -42,6 +43,7 @@ class Panel(QWidget):
         self._viewer = napari_viewer
         self._links = links_of(self)
         self._failed = ProblemBox()
+        self._watches_sight = False
         self.session = session_for(napari_viewer)
         share_place(self)
 
@@ -74,6 +76,20 @@ class Panel(QWidget):
 
     def _forget_failure(self, *_: object) -> None:
         self._failed.say("")
+
+    def came_to_front(self) -> None:
+        """Bring up to date what other panels may have changed; called when its tab is raised."""
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Notice from now on when the panel's tab comes to the front."""
+        super().showEvent(event)
+        if not self._watches_sight:  # there is no dock around it before
+            tell_sight(self, self._on_sight)
+            self._watches_sight = True
+
+    def _on_sight(self, in_front: bool) -> None:
+        if in_front:
+            self.came_to_front()
 
     def let_go(self) -> None:
         """Stop what would outlive the panel; the session itself stays with the viewer."""

@@ -124,7 +124,7 @@ def test_nobody_reads_under_a_name_that_is_taken(
     name, bench = name_of(kind), unseen_bench
     assert not bench.panel.cohort_actions.open(cohort.location, name)
     assert bench.session.cohort is None
-    assert f"which is of kind '{RATER_KINDS[kind].label}'" in bench.session.message
+    assert f"is of kind '{RATER_KINDS[kind].label}'" in bench.session.message
     bench.open(cohort, reader="Dr. Ada")
     with pytest.raises(StoreError, match="Choose another name"):
         bench.session.choose_reader(name)

@@ -14,7 +14,6 @@ from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.dataset.model import DatasetModel
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
-from napari_confseg.widgets.common.docking import tell_sight
 from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
-    from qtpy.QtGui import QShowEvent
 
     from napari_confseg.annotate.dataset.model import DatasetState, Task
     from napari_confseg.annotate.dataset.results import Disagreement
@@ -64,7 +62,6 @@ class DatasetPanel(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.model = DatasetModel()
-        self._sight_told = False
         self._build()
         self._connect()
         events = self.session.events
@@ -134,13 +131,6 @@ class DatasetPanel(Panel):
         )
         self.versions.check_wanted.connect(lambda v: self.run(lambda: model.check(v)))
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Hear from now on when the panel comes to the front."""
-        super().showEvent(event)
-        if not self._sight_told:
-            tell_sight(self, self._on_sight)
-            self._sight_told = True
-
     def let_go(self) -> None:
         """Ask the task that is on to stop."""
         self.tasks.drop()
@@ -166,9 +156,9 @@ class DatasetPanel(Panel):
     def _on_clip(self, *_: object) -> None:
         self._on_model(self.model.state)
 
-    def _on_sight(self, in_front: bool) -> None:
-        # People marked and reviewed elsewhere in the window meanwhile.
-        if in_front and self.session.cohort is not None and self.tasks.free:
+    def came_to_front(self) -> None:
+        """Look anew: people marked and reviewed elsewhere in the window meanwhile."""
+        if self.session.cohort is not None and self.tasks.free:
             self._look()
 
     def _on_tab(self, _: int) -> None:

@@ -27,7 +27,6 @@ from napari_confseg.widgets.train.run_follower import RunFollower
 if TYPE_CHECKING:
     import napari
     from numpy.typing import NDArray
-    from qtpy.QtGui import QShowEvent
 
 FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
@@ -133,9 +132,8 @@ class TrainPanel(Panel):
         self.follower.stop()
         self.training.close()
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def came_to_front(self) -> None:
         """Look anew at what other panels have made meanwhile: raters and datasets."""
-        super().showEvent(event)
         self.training.survey()
         self.training.look_for_datasets()
         self.follower.hurry()
