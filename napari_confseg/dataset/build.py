@@ -34,8 +34,8 @@ from napari_confseg.dataset.manifest import (
     content_digest,
 )
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
-from napari_confseg.dataset.parting import part_clips
 from napari_confseg.dataset.resample import LONGEST, choose_canvas
+from napari_confseg.dataset.splits import part_clips
 from napari_confseg.extras import needed_for
 from napari_confseg.store import Cohort, Problem, StoreError
 from napari_confseg.store.errors import needs_extra

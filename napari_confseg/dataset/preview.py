@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_confseg.dataset.build import complete
-from napari_confseg.dataset.fitting import resampler_for
+from napari_confseg.dataset.frames import resampler_for
 from napari_confseg.dataset.leakage import find_leakage, fingerprint
 from napari_confseg.dataset.manifest import ClassCount, Leakage, SplitRecord
 from napari_confseg.dataset.packing import Tally, find, status_of
-from napari_confseg.dataset.parting import part_clips
+from napari_confseg.dataset.splits import part_clips
 from napari_confseg.store import Problem, StoreError
 
 if TYPE_CHECKING:

@@ -96,7 +96,7 @@ def test_it_reads_alike_in_workers_and_after_pickling(place):
 
 
 def test_what_is_not_there_is_named(place):
-    with pytest.raises(StoreError, match=r"train, val.*validation"):
+    with pytest.raises(StoreError, match=r"no part 'validation', only train, val"):
         ConfidenceDataset(place / "lung-dataset", "validation")
     with pytest.raises(TrainError, match=r"no rater called reader-z\. It has reader-a"):
         ConfidenceDataset(place / "lung-dataset", raters=["reader-z"])

@@ -328,7 +328,7 @@ def test_a_class_that_nobody_holds_out_has_no_score(tmp_path, toy):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rater": "reader-a"}, "'reader-a', which is of kind 'reader'"),
+        ({"rater": "reader-a"}, "'reader-a' is of kind 'reader'"),
         ({"classes": ("rib",)}, "Nobody has reviewed any frame of toy for rib"),
         ({"classes": ("ribs",)}, "no class 'ribs'"),
         ({"device": "cuda:7"}, "There is no device cuda:7"),

@@ -92,7 +92,7 @@ def test_a_person_is_never_overwritten(tmp_path, toy, model):
     assert result is None
     last = folder.events()[0][-1]
     assert isinstance(last, Failed)
-    assert "'reader-a', which is of kind 'reader'" in last.error
+    assert "'reader-a' is of kind 'reader'" in last.error
     assert np.array_equal(toy.clip("clip-1").rater("reader-a").read_plane(0, B_LINE), before)
 
 
@@ -119,7 +119,7 @@ def test_a_name_that_somebody_writes_is_left_alone(tmp_path, toy, model):
     with ProgramWriter(toy.clip("clip-2"), "model-a", Identity("model", run="fitted")):
         folder, result = predict(tmp_path / "job", model, toy)
     assert result is None
-    assert "the right to write" in folder.events()[0][-1].error
+    assert "Read-only: " in folder.events()[0][-1].error
 
 
 def break_checkpoint(run: Path) -> None:

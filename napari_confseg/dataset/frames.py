@@ -1,4 +1,4 @@
-"""Which frames of a clip go into a dataset, and how they come to its spacing and size."""
+"""Choice of a clip's frames for a dataset, and how they are brought to size."""
 
 from __future__ import annotations
 
