@@ -73,10 +73,10 @@ def score_clip(
         exact, likely = truth.read_plane(frame, index), latent.read_plane(frame, index)
         where = np.logical_or.reduce([p > 0 for p in planes.values()]) | (likely > 5) | (exact > 0)
         for method, rule in rules.items():
-            said = merge(raters, planes, rule)
-            x, t, p = (v[where] / 100 for v in (said, exact, likely))
+            combined = merge(raters, planes, rule)
+            x, t, p = (v[where] / 100 for v in (combined, exact, likely))
             sums[method] += [x.size, ((x - p) ** 2).sum(), ((x - t) ** 2).sum()]
-            tables[method] += joint_histogram(said, likely)
+            tables[method] += joint_histogram(combined, likely)
     return [
         {
             "method": m,

@@ -28,11 +28,11 @@ from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
 from napari_confseg.store import Cohort
 from sample_data import make_cohort
-from trainer.fit import draw_batch, follow, learning_rate
+from trainer.fit import draw_batch, learning_rate, update_average
 from trainer.losses import cross_entropy_and_dice
 from trainer.network import SIZES
 from trainer.optimizer import AdamW
-from trainer.prepare import Plan, prepare, prevalence
+from trainer.prepare import FitContext, prepare, prevalence
 from trainer.progress import Reporter
 from trainer.validate import validate
 
@@ -72,20 +72,20 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def learn_for(
-    plan: Plan, make: Callable[[int], nn.Module], seconds: float, rate: float
+    context: FitContext, make: Callable[[int], nn.Module], seconds: float, rate: float
 ) -> dict[str, Any]:
     """Learn for so many processor seconds; return steps and the validation score."""
-    network = plan.config.network()
-    torch.manual_seed(plan.config.seed)
-    network.net = make(len(plan.config.classes))
-    network.set_statistics(plan.samples.frames, prevalence(plan))
-    network.place(plan.device)
+    network = context.config.network()
+    torch.manual_seed(context.config.seed)
+    network.net = make(len(context.config.classes))
+    network.set_statistics(context.samples.frames, prevalence(context))
+    network.place(context.device)
     average = deepcopy(network).eval()
     optimizer = AdamW(network.parameters())
     begin, step, done = time.process_time(), 0, 0.0
     while done < 1:
-        batch = draw_batch(plan, step)
-        for group in optimizer.param_groups:  # the schedule follows the time, not the steps
+        batch = draw_batch(context, step)
+        for group in optimizer.param_groups:  # the schedule update_averages the time, not the steps
             group["lr"] = learning_rate(int(1000 * done), 1000, rate)
         loss = cross_entropy_and_dice(network(batch.images), batch.target, batch.weight)
         loss.backward()
@@ -93,9 +93,9 @@ def learn_for(
         optimizer.step()
         optimizer.zero_grad()
         step += 1
-        follow(average, network, step)
+        update_average(average, network, step)
         done = (time.process_time() - begin) / seconds
-    scores = validate(average, plan)
+    scores = validate(average, context)
     size = sum(p.numel() for p in network.parameters())
     return {"parameters": size, "steps": step, **scores}
 
@@ -126,14 +126,16 @@ def main() -> None:
             method=Method(name="threshold", params={"t": 60}),
         )
         run = RunFolder.create(Path(folder) / "run", request)
-        plan = prepare(run, request, Reporter(run))
+        context = prepare(run, request, Reporter(run))
     if arguments.batch:
-        plan = replace(plan, config=plan.config.model_copy(update={"batch": arguments.batch}))
+        context = replace(
+            context, config=context.config.model_copy(update={"batch": arguments.batch})
+        )
     rate = arguments.rate or SIZES[arguments.size].learning_rate
     rows = []
     for name, make in NETWORKS.items():
         if any(word in name for word in arguments.only):
-            found = learn_for(plan, make, arguments.seconds, rate)
+            found = learn_for(context, make, arguments.seconds, rate)
             rows.append({"network": name, **found})
             if arguments.json:
                 print(json.dumps(rows[-1]), flush=True)

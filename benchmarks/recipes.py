@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trainer.network import Segmenter
-    from trainer.prepare import Plan
+    from trainer.prepare import FitContext
 
 CUT = 60  # percent
 CLASSES = ("pleura", "a-line", "b-line", "consolidation", "effusion", "rib")
@@ -56,37 +56,37 @@ class Recipe:
     weights: nn.Module
 
 
-def start(plan: Plan) -> Segmenter:
+def start(context: FitContext) -> Segmenter:
     """Return the network that all begin with, the grey values' statistics and prevalence known."""
-    network = plan.config.network()
-    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network = context.config.network()
+    network.set_statistics(context.samples.frames, prevalence(context))
     return network
 
 
-def ours(plan: Plan) -> Recipe:
+def ours(context: FitContext) -> Recipe:
     """Do in a step what ``trainer.fit`` does."""
-    network = start(plan).place(plan.device)
+    network = start(context).place(context.device)
     average = deepcopy(network).eval()
     optimizer = AdamW(network.parameters())
-    scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.config.precision == "fp16")
-    peak = SIZES[plan.config.size].learning_rate
+    scaler = torch.amp.GradScaler(context.device.type, enabled=context.config.precision == "fp16")
+    peak = SIZES[context.config.size].learning_rate
 
     def step(i: int) -> None:
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(i, plan.config.steps, peak)
-        learn_from(draw_batch(plan, i), network, plan, optimizer, scaler)
+            group["lr"] = learning_rate(i, context.config.steps, peak)
+        learn_from(draw_batch(context, i), network, context, optimizer, scaler)
         follow(average, network, i + 1)
 
     return Recipe(step, average)
 
 
-def cut_samples(plan: Plan) -> tuple[Tensor, Tensor]:
+def cut_samples(context: FitContext) -> tuple[Tensor, Tensor]:
     """Return frames (N, 1, H, W) and labels (N, C, H, W), uint8, of what is learnt from."""
-    frames, planes, _, _ = plan.samples.batch(plan.train)
+    frames, planes, _, _ = context.samples.batch(context.train)
     return frames.cpu(), ((planes >= CUT) & (planes != EXCLUDED)).to(torch.uint8).cpu()
 
 
-def monai(plan: Plan) -> Recipe:
+def monai(context: FitContext) -> Recipe:
     """MONAI as its tutorials have it: CacheDataset, DataLoader, Adam, Dice plus cross-entropy.
 
     Its DiceCELoss takes classes to exclude each other (a softmax). Ours overlap, so its DiceLoss
@@ -97,8 +97,8 @@ def monai(plan: Plan) -> Recipe:
     from monai.losses import DiceLoss
 
     both = ["image", "label"]
-    frames, labels = cut_samples(plan)
-    height, width = plan.config.canvas
+    frames, labels = cut_samples(context)
+    height, width = context.config.canvas
     transform = mt.Compose(
         [
             mt.ScaleIntensityRanged("image", 0, 255, 0, 1),
@@ -118,21 +118,21 @@ def monai(plan: Plan) -> Recipe:
             mt.RandGaussianNoised("image", std=0.03, prob=0.5),
         ]
     )
-    transform.set_random_state(plan.config.seed)
+    transform.set_random_state(context.config.seed)
     items = [{"image": f, "label": p} for f, p in zip(frames, labels, strict=True)]
     dataset = CacheDataset(items, transform, progress=False)
-    loader = DataLoader(dataset, batch_size=plan.config.batch, shuffle=True, drop_last=True)
-    network = start(plan).to(plan.device)
-    optimizer = torch.optim.Adam(network.parameters(), SIZES[plan.config.size].learning_rate)
+    loader = DataLoader(dataset, batch_size=context.config.batch, shuffle=True, drop_last=True)
+    network = start(context).to(context.device)
+    optimizer = torch.optim.Adam(network.parameters(), SIZES[context.config.size].learning_rate)
     dice, entropy = DiceLoss(sigmoid=True), nn.BCEWithLogitsLoss()
-    scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.device.type == "cuda")
+    scaler = torch.amp.GradScaler(context.device.type, enabled=context.device.type == "cuda")
     batches = endless(loader)
 
     def step(_: int) -> None:
         batch = next(batches)
-        image, label = (batch[name].to(plan.device) for name in both)
+        image, label = (batch[name].to(context.device) for name in both)
         optimizer.zero_grad()
-        with autocast(plan.device, "fp16" if plan.device.type == "cuda" else "fp32"):
+        with autocast(context.device, "fp16" if context.device.type == "cuda" else "fp32"):
             logits = network(image)
         loss = dice(logits, label) + entropy(logits, label)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -142,7 +142,7 @@ def monai(plan: Plan) -> Recipe:
     return Recipe(step, network)
 
 
-def nnunet(plan: Plan) -> Recipe:
+def nnunet(context: FitContext) -> Recipe:
     """nnU-Net v2's transforms, loss, optimiser and training step, as its trainer has them.
 
     Classes overlap, so a label is a set of classes (one bit each), and its regions are all sets
@@ -153,21 +153,23 @@ def nnunet(plan: Plan) -> Recipe:
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    n_classes = len(plan.config.classes)
+    n_classes = len(context.config.classes)
     sets = range(1, 2**n_classes)
     regions = [tuple(s for s in sets if s >> c & 1) for c in range(n_classes)]
-    turn = (-np.pi, np.pi) if plan.config.canvas[0] == plan.config.canvas[1] else (-0.26, 0.26)
-    transform = nnUNetTrainer.get_training_transforms(
-        plan.config.canvas, turn, None, (0, 1), False, [False], regions=regions
+    turn = (
+        (-np.pi, np.pi) if context.config.canvas[0] == context.config.canvas[1] else (-0.26, 0.26)
     )
-    frames, labels = cut_samples(plan)
+    transform = nnUNetTrainer.get_training_transforms(
+        context.config.canvas, turn, None, (0, 1), False, [False], regions=regions
+    )
+    frames, labels = cut_samples(context)
     bits = (2 ** torch.arange(n_classes))[:, None, None]
     encoded = (labels.to(torch.int16) * bits).sum(1, keepdim=True).to(torch.int16)
     images = (frames.float() - frames.float().mean()) / frames.float().std()
-    network = start(plan)
+    network = start(context)
     network.mean.zero_()  # it normalises itself, before its transforms
     network.std.fill_(1)
-    network.to(plan.device)
+    network.to(context.device)
     optimizer = torch.optim.SGD(
         network.parameters(), 1e-2, weight_decay=3e-5, momentum=0.99, nesterov=True
     )
@@ -176,18 +178,18 @@ def nnunet(plan: Plan) -> Recipe:
         {"batch_dice": True, "do_bg": True, "smooth": 1e-5, "ddp": False},
         dice_class=MemoryEfficientSoftDiceLoss,
     )
-    scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.device.type == "cuda")
-    generator = np.random.default_rng(plan.config.seed)
+    scaler = torch.amp.GradScaler(context.device.type, enabled=context.device.type == "cuda")
+    generator = np.random.default_rng(context.config.seed)
 
     def step(i: int) -> None:
         for group in optimizer.param_groups:
-            group["lr"] = 1e-2 * max(0, 1 - i / plan.config.steps) ** 0.9
-        rows = generator.integers(0, len(images), plan.config.batch)
+            group["lr"] = 1e-2 * max(0, 1 - i / context.config.steps) ** 0.9
+        rows = generator.integers(0, len(images), context.config.batch)
         drawn = [transform(image=images[r], segmentation=encoded[r]) for r in rows]
-        image = torch.stack([d["image"] for d in drawn]).to(plan.device)
-        target = torch.stack([d["segmentation"] for d in drawn]).to(plan.device)
+        image = torch.stack([d["image"] for d in drawn]).to(context.device)
+        target = torch.stack([d["segmentation"] for d in drawn]).to(context.device)
         optimizer.zero_grad(set_to_none=True)
-        with autocast(plan.device, "fp16" if plan.device.type == "cuda" else "fp32"):
+        with autocast(context.device, "fp16" if context.device.type == "cuda" else "fp32"):
             loss = loss_of(network(image), target)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
@@ -217,40 +219,42 @@ def endless(loader: Any) -> Iterator[dict[str, Tensor]]:
 
 
 @torch.inference_mode()
-def dice(weights: nn.Module, plan: Plan) -> float:
+def dice(weights: nn.Module, context: FitContext) -> float:
     """Return the Dice from 50 % against held-out planes cut at 60 %, mean over their classes."""
     was = weights.training
     weights.eval()
-    both = total = torch.zeros(len(plan.config.classes), dtype=torch.float64)
-    present = torch.zeros(len(plan.config.classes), dtype=torch.bool)
-    for rows in torch.split(plan.validation, 16):
-        frames, planes, _, _ = (t.to(plan.device) for t in plan.samples.batch(rows))
+    both = total = torch.zeros(len(context.config.classes), dtype=torch.float64)
+    present = torch.zeros(len(context.config.classes), dtype=torch.bool)
+    for rows in torch.split(context.validation, 16):
+        frames, planes, _, _ = (t.to(context.device) for t in context.samples.batch(rows))
         known = planes != EXCLUDED
-        said = (weights(frames.float() / 255) > 0) & known
+        predicted = (weights(frames.float() / 255) > 0) & known
         meant = (planes >= CUT) & known
-        both = both + (said & meant).sum((0, 2, 3)).cpu()
-        total = total + (said.sum((0, 2, 3)) + meant.sum((0, 2, 3))).cpu()
+        both = both + (predicted & meant).sum((0, 2, 3)).cpu()
+        total = total + (predicted.sum((0, 2, 3)) + meant.sum((0, 2, 3))).cpu()
         present |= meant.any(0).any(-1).any(-1).cpu()
     weights.train(was)
     return float((2 * both / total.clamp_min(1))[present].mean())
 
 
-def compare(recipes: dict[str, Recipe], plan: Plan, aim: float) -> dict[str, dict[str, Any]]:
+def compare(
+    recipes: dict[str, Recipe], context: FitContext, aim: float
+) -> dict[str, dict[str, Any]]:
     """Let all learn, turn about; return pace, time to the Dice aimed at, and the last Dice."""
     taken: dict[str, list[float]] = {name: [] for name in recipes}
     reached: dict[str, float | None] = dict.fromkeys(recipes)
     last = dict.fromkeys(recipes, 0.0)
-    every = max(1, plan.config.steps // 20)
-    for i in range(plan.config.steps):
+    every = max(1, context.config.steps // 20)
+    for i in range(context.config.steps):
         for name, recipe in recipes.items():
-            taken[name].append(seconds(lambda r=recipe: r.step(i), plan.device))  # type: ignore[misc]  # noqa: B023
+            taken[name].append(seconds(lambda r=recipe: r.step(i), context.device))  # type: ignore[misc]  # noqa: B023
             if (i + 1) % every == 0:
-                last[name] = dice(recipe.weights, plan)
+                last[name] = dice(recipe.weights, context)
                 if reached[name] is None and last[name] >= aim:
                     reached[name] = sum(taken[name])
     return {
         name: {
-            "samples_per_second": plan.config.batch / median(taken[name][1:]),
+            "samples_per_second": context.config.batch / median(taken[name][1:]),
             "seconds_to_dice": reached[name],
             "last_dice": last[name],
             "seconds": sum(taken[name]),
@@ -282,19 +286,19 @@ def main() -> None:
         if not torch.cuda.is_available():
             request = request.model_copy(update={"precision": "fp32"})
         run = RunFolder.create(Path(folder) / "run", request)
-        plan = prepare(run, request, Reporter(run))
-    ways: dict[str, Callable[[Plan], Recipe]] = {"ours": ours, "MONAI's recipe": monai}
+        context = prepare(run, request, Reporter(run))
+    ways: dict[str, Callable[[FitContext], Recipe]] = {"ours": ours, "MONAI's recipe": monai}
     if find_spec("nnunetv2"):
         ways["nnU-Net v2's step"] = nnunet
-    found = compare({name: way(plan) for name, way in ways.items()}, plan, arguments.dice)
+    found = compare({name: way(context) for name, way in ways.items()}, context, arguments.dice)
     if arguments.json:
         print(json.dumps(found))
         return
-    show(found, plan, arguments.dice)
+    show(found, context, arguments.dice)
 
 
-def show(found: dict[str, dict[str, Any]], plan: Plan, aim: float) -> None:
-    config, console = plan.config, Console()
+def show(found: dict[str, dict[str, Any]], context: FitContext, aim: float) -> None:
+    config, console = context.config, Console()
     table = Table(
         "recipe",
         "samples/s",
@@ -302,7 +306,7 @@ def show(found: dict[str, dict[str, Any]], plan: Plan, aim: float) -> None:
         "Dice at the end",
         title=(
             f"{config.size}, batch {config.batch}, {config.canvas[1]} x {config.canvas[0]}, "
-            f"{config.steps} steps, {config.precision} on {plan.device}, one thread"
+            f"{config.steps} steps, {config.precision} on {context.device}, one thread"
         ),
     )
     for name, row in found.items():
@@ -316,7 +320,7 @@ def show(found: dict[str, dict[str, Any]], plan: Plan, aim: float) -> None:
     console.print(table)
     if not find_spec("nnunetv2"):
         console.print("nnU-Net v2 is not installed here (pip install nnunetv2): left out.")
-    if plan.device.type != "cuda":
+    if context.device.type != "cuda":
         console.print("There is no GPU here: no figures for one.")
 
 

@@ -1,4 +1,4 @@
-"""What a stroke costs until it is safe, until it is in the store, and how soon trouble is told."""
+"""Time until a stroke is safe, until it is stored, and until a failure is reported."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def measure(folder: Path) -> dict[str, dict[str, float]]:
     writer.commit(stroke(planes, rng, 7))
     while writer.state.problem is None:
         time.sleep(0.001)
-    told = time.perf_counter() - began
+    reported = time.perf_counter() - began
     place.unlink()
     writer.close(10)
     began = time.perf_counter()
@@ -86,8 +86,8 @@ def measure(folder: Path) -> dict[str, dict[str, float]]:
         "commit: safe in the journal": _milliseconds(safe),
         "undo: safe in the journal": _milliseconds(undone),
         "commit until durable in the store": _milliseconds(stored),
-        "second opener is told who holds it": _milliseconds([refused]),
-        "a store that fails is told of after": _milliseconds([told]),
+        "until a second writer is refused": _milliseconds([refused]),
+        "until a failing store is reported": _milliseconds([reported]),
         "close, and open with 100 strokes": _milliseconds([opened]),
     }
 

@@ -32,7 +32,7 @@ SIZE = (96, 128)
 TUNED_ON = ("calibrated", "over-inclusive", "over-confident")
 SEEN = ("one-value", "lazy", "school-deep", "school-visible")
 NEW = ("hesitant", "hasty", "sparing")
-PANELS = (
+GROUPS = (
     "one-value=reader-a",
     "lazy=reader-b",
     "schools=reader-c,reader-d",
@@ -70,7 +70,7 @@ def tune(folder: Path, jobs: int) -> None:
         [
             "--methods",
             *METHODS,
-            "--panels",
+            "--groups",
             "calibrated=reader-a",
             "over-inclusive=reader-b",
             "over-confident=reader-c",
@@ -81,7 +81,7 @@ def tune(folder: Path, jobs: int) -> None:
 
 
 def develop(folder: Path, jobs: int) -> None:
-    """Fewer methods, on four more kinds: where the levels of `relative-threshold` were found."""
+    """Fewer methods, on four more kinds: where `relative-threshold` was developed."""
     cohort = _cohort(folder / "develop.zarr", 30, 29, SEEN)
     _study(
         folder / "develop",
@@ -95,7 +95,7 @@ def develop(folder: Path, jobs: int) -> None:
             "relative-threshold",
             "--thresholds",
             "10:90:20",
-            "--panels",
+            "--groups",
             "one-value=reader-a",
             "lazy=reader-b",
             "schools=reader-c,reader-d",
@@ -118,8 +118,8 @@ def test(folder: Path, jobs: int) -> None:
             "relative-threshold",
             "--seeds",
             "2",
-            "--panels",
-            *PANELS,
+            "--groups",
+            *GROUPS,
         ],
         jobs,
     )
@@ -141,8 +141,8 @@ def confirm(folder: Path, jobs: int) -> None:
             "400",
             "--folds",
             "2",
-            "--panels",
-            PANELS[-1],
+            "--groups",
+            GROUPS[-1],
         ],
         jobs,
     )
@@ -227,7 +227,7 @@ def _study(out: Path, cohort: Path, options: list[str], jobs: int) -> None:
     save_png(figures.rank_plot(ranks(pooled)), pictures / "ranks.png")
     for baseline in ("threshold-50", "threshold-60"):
         found = [d for d in differences(pooled) if d.baseline == baseline]
-        figure = figures.forest(found, f"gain over {baseline} in Dice over levels")
+        figure = figures.forest(found, f"gain over {baseline} in Dice over thresholds")
         save_png(figure, pictures / f"gain-{baseline}.png")
 
 

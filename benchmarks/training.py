@@ -53,7 +53,7 @@ from trainer.targets import make_targets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer.prepare import Plan
+    from trainer.prepare import FitContext
 
 CLASSES = ("pleura", "a-line", "b-line", "consolidation", "effusion", "rib")
 LARGE_BATCH, LARGE_SIDES = 64, (256, 512)  # measured on a GPU
@@ -82,16 +82,16 @@ def make_cohort(folder: Path) -> Cohort:
     return cohort
 
 
-def enlarged(plan: Plan, side: int, batch: int) -> Plan:
-    """Return `plan` with its samples on a square canvas, in larger batches."""
-    whole = plan.samples.unpacked(plan.device)
+def enlarged(context: FitContext, side: int, batch: int) -> FitContext:
+    """Return `context` with its samples on a square canvas, in larger batches."""
+    whole = context.samples.unpacked(context.device)
     assert isinstance(whole.frames, torch.Tensor)
     assert isinstance(whole.planes, torch.Tensor)
     frames = F.interpolate(whole.frames[:, None].float(), (side, side))[:, 0]
     planes = F.interpolate(whole.planes.float(), (side, side))
     samples = replace(whole, frames=frames.to(torch.uint8), planes=planes.to(torch.uint8))
     changes = {"canvas": (side, side), "batch": batch}
-    return replace(plan, samples=samples, config=plan.config.model_copy(update=changes))
+    return replace(context, samples=samples, config=context.config.model_copy(update=changes))
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -106,20 +106,20 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return clock() - begin
 
 
-def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
+def measure(context: FitContext, folder: RunFolder, steps: int) -> dict[str, Any]:
     """Return medians in seconds: floor, whole step, and the parts of what is between them."""
-    config, device = plan.config, plan.device
+    config, device = context.config, context.device
     network = config.network()
-    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.set_statistics(context.samples.frames, prevalence(context))
     network.place(device)
     average = deepcopy(network).eval()
     optimizer = AdamW(network.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     curve, report = Curve(folder.path, ["loss"], 0), Reporter(folder)
-    fixed = draw_batch(plan, 0)
+    fixed = draw_batch(context, 0)
     smooth = torch.zeros((), device=device)
     frames, planes, reviewed, _ = (
-        t.to(device) for t in plan.samples.batch(plan.train[: config.batch])
+        t.to(device) for t in context.samples.batch(context.train[: config.batch])
     )
     generator = torch.Generator(device).manual_seed(0)
 
@@ -130,14 +130,16 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
         folder.cancelled()
 
     def whole(step: int) -> None:
-        smooth.lerp_(learn_from(draw_batch(plan, step), network, plan, optimizer, scaler), 0.05)
+        smooth.lerp_(
+            learn_from(draw_batch(context, step), network, context, optimizer, scaler), 0.05
+        )
         follow(average, network, step + 1)
         if step % LOG_EVERY == 0:
             log()
 
     parts: dict[str, Callable[[], object]] = {
-        "floor": lambda: learn_from(fixed, network, plan, optimizer, scaler),
-        "gather": lambda: plan.samples.batch(plan.train[: config.batch]),
+        "floor": lambda: learn_from(fixed, network, context, optimizer, scaler),
+        "gather": lambda: context.samples.batch(context.train[: config.batch]),
         "augment": lambda: augment(frames, planes, generator),
         "targets": lambda: make_targets(config.method, planes, reviewed),
         "average": lambda: follow(average, network, 5),
@@ -155,35 +157,35 @@ def measure(plan: Plan, folder: RunFolder, steps: int) -> dict[str, Any]:
     return found
 
 
-def measure_ahead(plan: Plan, steps: int) -> dict[str, float]:
+def measure_ahead(context: FitContext, steps: int) -> dict[str, float]:
     """Return step and floor, with batches that a thread gathers ahead.
 
     The two take turns, so that whatever else runs touches both alike. Processor time counts the
     thread's, too.
     """
-    config, device = plan.config, plan.device
+    config, device = context.config, context.device
     network = config.network()
-    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.set_statistics(context.samples.frames, prevalence(context))
     network.place(device)
     average = deepcopy(network).eval()
     optimizer = AdamW(network.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    fixed = draw_batch(plan, 0)
-    learn_from(fixed, network, plan, optimizer, scaler)
+    fixed = draw_batch(context, 0)
+    learn_from(fixed, network, context, optimizer, scaler)
     taken: dict[str, list[float]] = {"whole": [], "floor": []}
-    with Prefetch(partial(gather, plan), 0, steps) as batches:
+    with Prefetch(partial(gather, context), 0, steps) as batches:
         for step in range(steps):
 
             def whole(step: int = step) -> None:
-                batch = draw_batch(plan, step, batches.take())
-                learn_from(batch, network, plan, optimizer, scaler)
+                batch = draw_batch(context, step, batches.take())
+                learn_from(batch, network, context, optimizer, scaler)
                 follow(average, network, step + 1)
 
             taken["whole"].append(seconds(whole, device))
             taken["floor"].append(
-                seconds(lambda: learn_from(fixed, network, plan, optimizer, scaler), device)
+                seconds(lambda: learn_from(fixed, network, context, optimizer, scaler), device)
             )
-    ahead = [seconds(lambda s=s: gather(plan, s), device) for s in range(steps)]  # type: ignore[misc]
+    ahead = [seconds(lambda s=s: gather(context, s), device) for s in range(steps)]  # type: ignore[misc]
     return {name: median(values) for name, values in taken.items()} | {"gather": median(ahead)}
 
 
@@ -206,18 +208,18 @@ def measure_many(location: str, folder: Path, arguments: argparse.Namespace) -> 
     )
     torch.set_num_threads(1)
     run = RunFolder.create(folder / "run", request)
-    plan = prepare(run, request, Reporter(run))
+    context = prepare(run, request, Reporter(run))
     read = time.perf_counter() - begin
-    found = measure_ahead(plan, arguments.steps)
-    samples = plan.samples
+    found = measure_ahead(context, arguments.steps)
+    samples = context.samples
     return {
         "size": request.size,
         "method": str(request.method),
-        "device": str(plan.device),
+        "device": str(context.device),
         "frames": len(samples.frames),
         "samples": len(samples),
-        "canvas": list(plan.config.canvas),
-        "batch": plan.config.batch,
+        "canvas": list(context.config.canvas),
+        "batch": context.config.batch,
         "data_gib": samples.nbytes / 2**30,
         "packed_gib": samples.packed_bytes / 2**30,
         "on_disk": samples.on_disk,
@@ -264,17 +266,17 @@ def many(arguments: argparse.Namespace) -> None:
     Console().print(table)
 
 
-def row_of(plan: Plan, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
-    found = measure(plan, run, steps)
+def row_of(context: FitContext, run: RunFolder, size: str, steps: int) -> dict[str, Any]:
+    found = measure(context, run, steps)
     return {
         "size": size,
-        "method": str(plan.config.method),
-        "device": str(plan.device),
-        "precision": plan.config.precision,
-        "canvas": list(plan.config.canvas),
-        "batch": plan.config.batch,
+        "method": str(context.config.method),
+        "device": str(context.device),
+        "precision": context.config.precision,
+        "canvas": list(context.config.canvas),
+        "batch": context.config.batch,
         "ratio": found["whole"] / found["floor"],
-        "samples_per_second": plan.config.batch / found["whole"],
+        "samples_per_second": context.config.batch / found["whole"],
         **found,
     }
 
@@ -308,10 +310,10 @@ def main() -> None:
             )
             torch.set_num_threads(1)
             run = RunFolder.create(Path(folder) / str(number), request)
-            plan = prepare(run, request, Reporter(run))
-            rows.append(row_of(plan, run, size, arguments.steps))
-            if plan.device.type == "cuda":
-                larger = (enlarged(plan, side, LARGE_BATCH) for side in LARGE_SIDES)
+            context = prepare(run, request, Reporter(run))
+            rows.append(row_of(context, run, size, arguments.steps))
+            if context.device.type == "cuda":
+                larger = (enlarged(context, side, LARGE_BATCH) for side in LARGE_SIDES)
                 rows += [row_of(p, run, size, arguments.steps) for p in larger]
     if arguments.json:
         print(json.dumps(rows))

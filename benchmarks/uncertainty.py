@@ -1,4 +1,4 @@
-"""Whether doubt and unseen tell what readers disagree about from what was not in training.
+"""Aleatoric and epistemic maps against disagreement and against what training lacked.
 
 ``python -m benchmarks.uncertainty FOLDER [--members 4] [--patients 40] [--json]``
 
@@ -37,7 +37,7 @@ from trainer.run_job import execute
 from trainer.study.compare import Interval
 from trainer.study.pooled import draw
 from trainer.study.scores import presence_auroc
-from trainer.uncertainty import entropy, split
+from trainer.uncertainty import decompose, entropy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,10 +50,14 @@ if TYPE_CHECKING:
 
 READER, HELD_OUT, LEAST = "reader-a", 0.4, 0.05
 DROPOUT, DRAWS = 0.1, 10
-PLAIN, SHARE = "entropy of the mean", "unseen / entropy"
-FOLLOWS, FOLLOWS_THERE, RISES = "follows doubt", "follows doubt where marked", "rises on the new"
+PLAIN, SHARE = "entropy of the mean", "epistemic / entropy"
+FOLLOWS, FOLLOWS_THERE, RISES = (
+    "follows entropy",
+    "follows entropy where marked",
+    "rises on the new",
+)
 GAIN = ", gain over the entropy"
-MAPS = ("doubt", "unseen", SHARE, PLAIN, "entropy of one model")
+MAPS = ("aleatoric", "epistemic", SHARE, PLAIN, "entropy of one model")
 
 
 def _is_linear(clip: Clip) -> bool:
@@ -110,20 +114,20 @@ def learn(
 def maps(members: Sequence[Predictor], frames: NDArray[np.uint8], draws: int) -> dict[str, Array]:
     """Return every map of :data:`MAPS`, and the mean probability, (T, C, Y, X)."""
 
-    def said() -> Iterator[torch.Tensor]:
+    def probabilities() -> Iterator[torch.Tensor]:
         for member in members:
             for draw_number in range(draws) if draws else [None]:
                 yield member.probability(frames, draw_number)
 
-    mean, doubt, unseen = (m.numpy() for m in split(said()))
+    mean, aleatoric, epistemic = (m.numpy() for m in decompose(probabilities()))
     whole = entropy(torch.from_numpy(mean)).numpy()
     one = entropy(members[0].probability(frames).double()).numpy()
-    share = unseen / np.maximum(whole, 1e-6)
-    return dict(zip((*MAPS, "mean"), (doubt, unseen, share, whole, one, mean), strict=True))
+    share = epistemic / np.maximum(whole, 1e-6)
+    return dict(zip((*MAPS, "mean"), (aleatoric, epistemic, share, whole, one, mean), strict=True))
 
 
 def look(clip: Clip, members: Sequence[Predictor], draws: int) -> dict[str, dict[str, float]]:
-    """Return by map the mean within the sector, and its rank correlation with the true doubt."""
+    """Return by map the mean within the sector, and its rank correlation with the true entropy."""
     frames = np.asarray(clip.frames[:])
     latent = clip.rater("latent")
     classes = range(latent.shape[1])
@@ -136,7 +140,9 @@ def look(clip: Clip, members: Sequence[Predictor], draws: int) -> dict[str, dict
     sector = polygon2mask(clip.shape[1:], clip.meta.sector.polygon)
     return {
         name: {
-            "level": float(found["unseen"][..., sector].mean() / found[PLAIN][..., sector].mean())
+            "level": float(
+                found["epistemic"][..., sector].mean() / found[PLAIN][..., sector].mean()
+            )
             if name == SHARE
             else float(m[..., sector].mean()),
             FOLLOWS: float(spearmanr(m[..., sector].ravel(), true[..., sector].ravel()).statistic),

@@ -85,17 +85,14 @@ def _disk(error: OSError) -> StoreError:
     from napari_confseg.store import Problem, StoreError
 
     if error.errno is None:  # raised by a library, such as a time limit: not the disk's fault
-        return StoreError(
-            Problem("failed", str(error.filename or ""), "an answer", str(error) or repr(error))
-        )
+        return StoreError(Problem("failed", str(error.filename or ""), str(error) or repr(error)))
     found = error.strerror or type(error).__name__
     return StoreError(
         Problem(
             "disk",
             str(error.filename or ""),
-            "a place that can be written",
-            found.lower(),
-            "Free some space or choose another place; what is finished stays.",
+            f"The disk refused: {found.lower()}",
+            hint="Free some space or choose another place; what is finished stays.",
         )
     )
 

@@ -143,7 +143,7 @@ def request_from(arguments: argparse.Namespace, model: type[BaseModel], **more: 
         return model(**given)
     except ValidationError as error:
         raise StoreError(
-            Problem("request", name, text, str(given.get(name, "")))
+            Problem("request", name, f"{text}, given {given.get(name)!r}")
             for name, text in errors_of(error, model).items()
         ) from error
 

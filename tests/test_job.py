@@ -135,7 +135,7 @@ def test_an_event_of_a_newer_trainer_is_passed_over(run: RunFolder) -> None:
     assert run.events()[0] == EVERY_EVENT[:1]
 
 
-def test_the_wish_to_stop_can_be_withdrawn(run: RunFolder) -> None:
+def test_a_request_to_stop_can_be_withdrawn(run: RunFolder) -> None:
     assert not run.cancelled()
     run.cancel()
     run.cancel()

@@ -1,4 +1,1 @@
-"""The trainer of napari-confseg: read planes, learn, predict, score.
-
-Torch lives here and nowhere else.
-"""
+"""The trainer of napari-confseg: reading, fitting, prediction and scores, all with torch."""

@@ -1,4 +1,4 @@
-"""The ``confseg-train`` command: one subcommand a module of :mod:`trainer.cli`."""
+"""The ``confseg-train`` command: its subcommands are modules of :mod:`trainer.cli`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from napari_confseg import __version__
 from napari_confseg.extras import missing
 from napari_confseg.job import JobError
 from napari_confseg.store import StoreError
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="confseg-train", description="Train from confidence, predict, score."
     )
+    parser.add_argument("--version", action="version", version=f"confseg-train {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
@@ -44,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         for problem in error.errors():
             field = ".".join(map(str, problem["loc"]))
-            said = problem["msg"].removeprefix("Value error, ")
-            print(f"confseg-train: {field or error.title.lower()}: {said}", file=sys.stderr)
+            message = problem["msg"].removeprefix("Value error, ")
+            where = f"{field}: " if field else ""
+            print(f"confseg-train: {where}{message}", file=sys.stderr)
         return WRONG_USAGE
     except ValueError as error:
         print(f"confseg-train: {error}", file=sys.stderr)

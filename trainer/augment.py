@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, on its device: frames and planes through one warp."""
+"""Augmentation of a batch on its device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROTATION = math.radians(12)
 ZOOM = math.log(1.25)
 SHIFT = 0.1
 GAIN, GAMMA, NOISE = 0.25, 0.3, 0.03
-"""Probes are tilted, shifted, set to another depth and gain; none is held upside down."""
+"""Ranges: probes are tilted, shifted, set to another depth and gain, but never turned over."""
 
 
 def augment(frames: Tensor, planes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,12 @@
-"""Calibrated: what each rater's confidence is worth, found out before anything is learnt.
+"""Calibration of each rater's confidence before the fit.
 
 Per class, on the training frames that at least two raters marked, the calibrated consensus
 (``napari_confseg.agreement.calibrated``) estimates a hidden state per pixel along with each rater's
 use of the scale. Out of it comes a monotone curve for
 each, from stated confidence to probability, and the network learns from that.
 
-Where no other rater can bear somebody out, a confidence means what it is beside the highest that
-they ever state: who knows one value only, 80 %, says by it no more than "there".
+For a rater who shares no frame with another, a confidence counts relative to the highest that
+they ever state: who only ever states 80 % means by it no more than "present".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Calibration(BaseModel):
-    """What stated confidence is worth; kept in ``config.json``.
+    """Curves from stated confidence to probability; kept in ``config.json``.
 
     Attributes
     ----------
@@ -50,26 +50,26 @@ class Calibration(BaseModel):
 
     @property
     def note(self) -> str:
-        """What came of it, in a sentence."""
+        """Summary in a sentence."""
         if self.frames is None:
-            return "each rater's confidence counts in parts of the highest that they ever state"
+            return "each rater's confidence counts relative to the highest that they ever state"
         if not self.frames:
             return (
-                "no training frame is marked by two raters, so nobody's confidence can be "
-                "checked: raters are taken at their word, in parts of the highest they ever state"
+                "no training frame is marked by two raters, so no rater can be calibrated: "
+                "each confidence counts relative to the highest that its rater ever states"
             )
         return f"from {self.frames} training frames that two or more raters marked"
 
 
 def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) -> Calibration:
-    """Find out what each rater's confidence is worth, from the training samples alone.
+    """Estimate each rater's calibration curve from the training samples alone.
 
     Parameters
     ----------
     samples : Samples
         As read, on the CPU.
     train : sequence of int
-        Rows to learn from: what is held out has no say.
+        Rows to learn from; held-out rows are not used.
     classes : sequence of str
         The planes' classes.
     """
@@ -78,10 +78,10 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
         by_frame.setdefault(int(samples.frame_of[row]), []).append(row)
     shared = [rows for rows in by_frame.values() if len(rows) > 1]
     rater_of = samples.rater_of.tolist()
-    panel = sorted({rater_of[row] for rows in shared for row in rows})
+    together = sorted({rater_of[row] for rows in shared for row in rows})
     curves: dict[str, dict[str, tuple[int, ...]]] = {}
     for c, name in enumerate(classes):
-        collector = Collector([samples.raters[r] for r in panel])
+        collector = Collector([samples.raters[r] for r in together])
         for rows in shared:
             planes = {
                 samples.raters[rater_of[row]]: _packed(samples).plane(row, c)
@@ -94,11 +94,11 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
         if not patterns.counts.sum():
             continue
         fitted = estimate_calibrated(patterns)
-        heard = (patterns.codes != MISSING).any(0)
+        present = (patterns.codes != MISSING).any(0)
         curves[name] = {
             rater: _percent(patterns.stated[r], fitted.curve(rater))
             for r, rater in enumerate(patterns.raters)
-            if heard[r]
+            if present[r]
         }
     for name, own in relative_thresholds(samples, train, classes).curves.items():
         curves[name] = own | curves.get(name, {})
@@ -108,9 +108,9 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
 def relative_thresholds(
     samples: Samples, train: Sequence[int], classes: Sequence[str]
 ) -> Calibration:
-    """Read each rater's confidence beside the highest that they ever state, on the same samples.
+    """Scale each rater's confidence by the highest that they ever state.
 
-    A person's highest word means "there", be it 100 % or 80; who uses the scale to its end has no
+    A rater's highest value means "present", be it 100 % or 80; who uses the whole scale has no
     curve. See :func:`calibrate` for the arguments.
     """
     curves = {
@@ -142,7 +142,7 @@ def _percent(stated: NDArray[np.float64], curve: NDArray[np.float64]) -> tuple[i
 
 
 def apply(calibration: Calibration, samples: Samples, classes: Sequence[str]) -> Samples:
-    """Return the samples with each stated confidence replaced by what it is worth."""
+    """Return the samples with each stated confidence replaced by its calibrated value."""
     tables: dict[tuple[int, int], bytes] = {}
     for c, name in enumerate(classes):
         for rater, curve in calibration.curves.get(name, {}).items():
@@ -154,6 +154,6 @@ def apply(calibration: Calibration, samples: Samples, classes: Sequence[str]) ->
 
 
 def _packed(samples: Samples) -> PackedPlanes:
-    """Return the planes as read; on a device they are what has been found out already."""
+    """Return the planes as read; on a device they are calibrated already."""
     assert not isinstance(samples.planes, torch.Tensor)
     return samples.planes

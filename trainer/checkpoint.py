@@ -1,4 +1,4 @@
-"""What a run keeps: the best weights, what is needed to use them, and where the fit stood."""
+"""Files of a run: configuration, best weights and state to resume from."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ STATE = "state.pt"
 
 
 class RunConfig(BaseModel):
-    """``config.json``: everything that predicting, scoring and resuming need to know.
+    """Content of ``config.json``, for prediction, scores and resuming.
 
     Attributes
     ----------
     origin : Origin
-        What was learnt from, and the hash of it.
+        Source of the samples, with its hash.
     classes, raters : tuple of str
-        What was learnt, from whom.
+        What was learnt, and from which raters.
     method : Method
         How confidence reached the model.
     size : str
@@ -47,15 +47,15 @@ class RunConfig(BaseModel):
     canvas : (int, int)
         Height and width of the network's input.
     precision : {"fp32", "bf16", "fp16"}
-        Found fastest where the fit began, and kept when it is resumed.
+        Chosen where the fit began, and kept when it is resumed.
     seed, steps, batch : int
         Of the fit.
     split : HoldOut
-        What is held out.
+        The hold-out.
     calibration : Calibration or None
-        What raters' confidence is worth, if the method asks.
+        Calibration of the raters, if the method has one.
     versions : dict
-        Of the libraries that decide about numbers.
+        Of the libraries that affect results.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,13 +95,13 @@ class RunConfig(BaseModel):
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions that decide about numbers."""
+    """Return the versions of the libraries that affect results."""
     return {name: version(name) for name in ("napari-confseg", "torch")}
 
 
 @dataclass
 class Progressed:
-    """Where a fit stands, the tensors apart.
+    """Progress of a fit, without its tensors.
 
     Attributes
     ----------
@@ -181,18 +181,16 @@ def load_checkpoint(folder: Path, config: RunConfig) -> tuple[Segmenter, int]:
 
 
 def save_state(folder: Path, progressed: Progressed, tensors: dict[str, Any]) -> None:
-    """Write all that resuming needs, whole or not at all.
-
-    Augmentation and data order are functions of seed and step (see ``fit``), so the step stands
-    for all generators and for the place in the data.
-    """
+    """Write the state to resume from, whole or not at all."""
+    # Augmentation and data order are functions of seed and step (see fit.py), so the step stands
+    # for all generators and for the place in the data.
     _atomically(
         folder / STATE, lambda path: torch.save({"progressed": asdict(progressed), **tensors}, path)
     )
 
 
 def load_state(folder: Path, device: torch.device) -> tuple[Progressed, dict[str, Any]] | None:
-    """Return what :func:`save_state` wrote, or None if the fit has not got that far."""
+    """Return the saved state, or None if there is none yet."""
     try:
         tensors = torch.load(folder / STATE, map_location=device, weights_only=True)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where and how precisely to compute, by what this very machine can do."""
+"""Choice of device, threads and precision."""
 
 from __future__ import annotations
 
@@ -42,10 +42,9 @@ def set_threads(threads: int) -> None:
 
 
 def choose_precision(device: torch.device, *, small: bool) -> Precision:
-    """Return what is fastest here, by what the machine says it can do.
+    """Return the fastest precision by the machine's instruction set.
 
-    Not by a stopwatch: where the two are close, noise would decide, and the same seed would no
-    longer give the same bits. Measured in bf16 against fp32: with AMX or AVX512-BF16 0.43 of the
+    Measured in bf16 against fp32: with AMX or AVX512-BF16 0.43 of the
     time for size ``normal``, 0.67 for ``quick``, 0.88 for ``study``; with AVX2 alone 11 times it.
 
     Parameters
@@ -55,6 +54,8 @@ def choose_precision(device: torch.device, *, small: bool) -> Precision:
     small : bool
         Whether the network is too small for bf16 to be worth anything on a CPU.
     """
+    # Not by a stopwatch: where the two are close, noise would decide, and the same seed would no
+    # longer give the same bits.
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if device.type != "cpu" or small:

@@ -1,18 +1,17 @@
-"""Read a cohort or a dataset once into samples: frames and planes on the network's canvas.
+"""Reading of reviewed frames and their planes, from a source into samples.
 
-:class:`napari_confseg.dataset.resample.Resampler` brings them to size; every value that reaches a
-method is one that a rater gave.
+:func:`find_sources` lists what is reviewed, :func:`read_samples` decodes it once and brings it onto
+the network's canvas (:class:`napari_confseg.dataset.resample.Resampler`). What is read is kept by
+:mod:`trainer.samples`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.dataset.as_cohort import FrozenClip
 from napari_confseg.dataset.resample import Resampler, Size
@@ -21,82 +20,35 @@ from napari_confseg.store.threads import map_bounded
 from trainer.errors import TrainError
 from trainer.records import MEMORY, Records
 from trainer.samples import PackedFrames, PackedPlanes, Samples
-from trainer.sources import called, teachers
+from trainer.sources import Source, called, teachers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from trainer.sources import AnyClip, AnyCohort, AnyRater
 
 _BLOCK = 32  # frames read at a time: one shard
 
 
-@dataclass(frozen=True)
-class Source:
-    """The reviewed frames of one clip, before anything is decoded.
-
-    Attributes
-    ----------
-    clip : Clip or FrozenClip
-        The clip.
-    raters : tuple of Rater or FrozenRater
-        Whose planes are learnt from.
-    reviewed : ndarray of bool, shape (raters, T, C)
-        What each has reviewed of the chosen classes.
-    """
-
-    clip: AnyClip
-    raters: tuple[AnyRater, ...]
-    reviewed: NDArray[np.bool_]
-
-    def frames(self) -> list[int]:
-        """Return the frames that somebody has reviewed for some class."""
-        return [int(t) for t in np.flatnonzero(self.reviewed.any((0, 2)))]
-
-    @cached_property
-    def stored(self) -> list[NDArray[np.bool_]]:
-        """For each rater which planes there are, (T, C) by the cohort's class indices."""
-        found = []
-        for rater in self.raters:
-            stored = np.zeros(rater.shape[:2], np.bool_)
-            for t, index in rater.stored_chunks():
-                stored[t, index] = True
-            found.append(stored)
-        return found
-
-    def marked(self, indices: Sequence[int]) -> NDArray[np.bool_]:
-        """Return which classes somebody marked on each of :meth:`frames`, shape (frames, C)."""
-        marked = np.stack(self.stored)[:, :, list(indices)]
-        anyone: NDArray[np.bool_] = np.logical_or.reduce(marked & self.reviewed)
-        return anyone[self.frames()]
-
-
-def unfit(images: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Scale canvases (N, C, H, W) back to frames of `shape`: the inverse of the resampler."""
-    y, x = Resampler.into(shape, (images.shape[2], images.shape[3])).inside
-    return F.interpolate(images[:, :, y, x], shape, mode="bilinear", align_corners=False)
-
-
 def find_sources(
     cohort: AnyCohort, classes: Sequence[str], raters: Sequence[str], clips: Sequence[str] = ()
 ) -> list[Source]:
-    """Return the clips with reviewed frames, and what is reviewed of them.
+    """Return the clips with reviewed frames, and their raters.
 
     Parameters
     ----------
     cohort : Cohort or FrozenCohort
-        Where to look.
+        The source.
     classes : sequence of str
         The classes to learn.
     raters : sequence of str
-        Whose planes count; empty means every reader of a cohort, but nothing that was imported,
-        and everybody in a dataset.
+        Raters to learn from; empty means every reader of a cohort, but nothing that was
+        imported, and every rater of a dataset.
     clips : sequence of str
-        Look at these only; empty means all.
+        Clips to read; empty means all.
 
     Raises
     ------
@@ -130,7 +82,7 @@ def find_sources(
         raise TrainError(
             f"Nobody has reviewed any frame of {cohort.meta.name} for {', '.join(classes)}",
             "Mark frames in the Annotate panel and press 'Reviewed' on each: only reviewed frames "
-            "are learnt from, since an unmarked frame may just not have been looked at.",
+            "are learnt from, since an unmarked frame may not have been read yet.",
         )
     return sources
 
@@ -152,7 +104,7 @@ def read_samples(
     *,
     scratch: Path | None = None,
     memory: int = MEMORY,
-    tell: Callable[[int, int, str], None] = lambda *_: None,
+    on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Samples:
     """Decode the reviewed frames of each source, and the planes on them, in a few threads.
 
@@ -168,13 +120,13 @@ def read_samples(
         Folder for a file of what is more than `memory`.
     memory : int
         Bytes to hold in memory. The samples are the same either way.
-    tell : callable
-        Told (clips done, clips, message).
+    on_progress : callable
+        Called with (clips done, clips, message).
 
     Raises
     ------
     TrainError
-        If there is no room for the file.
+        If the disk is too full for the file.
     """
     names = tuple(sorted({r.name for s in sources for r in s.raters}))
     reviewed: list[NDArray[np.bool_]] = []
@@ -217,7 +169,7 @@ def read_samples(
     for number in map_bounded(work, jobs()):
         if number > at:
             at = number
-            tell(at, len(sources), f"Reading {sources[at].clip.name}")
+            on_progress(at, len(sources), f"Reading {sources[at].clip.name}")
     return Samples(
         frames,
         planes,
@@ -231,7 +183,7 @@ def read_samples(
 
 
 def _frame_jobs(source: Source, frames: PackedFrames, first: int) -> Iterator[Callable[[], None]]:
-    """Yield what reads the frames of a source, shard by shard, into places from `first` on."""
+    """Yield jobs that read the frames of a source, by shard, into places from `first` on."""
     resampler = _resampler(source, (frames.shape[1], frames.shape[2]))
 
     def read(wanted: Sequence[int], first: int) -> None:
@@ -248,7 +200,7 @@ def _frame_jobs(source: Source, frames: PackedFrames, first: int) -> Iterator[Ca
 def _plane_jobs(
     source: Source, indices: Sequence[int], planes: PackedPlanes, first: int
 ) -> Iterator[Callable[[], None]]:
-    """Yield what reads the planes of a source into rows from `first` on."""
+    """Yield jobs that read the planes of a source into rows from `first` on."""
     resampler = _resampler(source, (planes.shape[2], planes.shape[3]))
 
     def read(r: int, wanted: Sequence[int], first: int) -> None:

@@ -1,4 +1,7 @@
-"""A frozen dataset as torch's data loaders read it."""
+"""A frozen dataset as a torch ``Dataset``, for training outside this project.
+
+The trainer itself reads through :mod:`trainer.sources` and :mod:`trainer.data`.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,31 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from napari_confseg.dataset.frozen import Dataset
-from napari_confseg.store import Status
+from napari_confseg.store import EXCLUDED, Status
 from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
 class Sample(TypedDict):
-    """One rater's word on one frame.
+    """One rater's planes on one frame.
 
     Attributes
     ----------
     frame : float32 tensor, shape (1, H, W)
         Grey values in 0..1.
     planes : uint8 tensor, shape (C, H, W)
-        Confidence in percent that each class is there; 255 where nothing is to be learnt.
+        Confidence in percent that each class is present; 255 where nothing is to be learnt:
+        excluded pixels, and the margin beside the clip's picture.
     reviewed : bool tensor, shape (C,)
-        Whether the rater looked for the class: only then does a 0 mean that it is not there.
+        Whether the rater has reviewed the class: only then does a 0 mean absent.
     clip, rater, patient : str
-        Where the frame is from, and whose word it is.
+        Where the frame is from, and who marked it.
     number : int
         The frame's number in that clip.
     """
@@ -51,6 +56,7 @@ class _Row(NamedTuple):
     rater: str
     row: int
     number: int
+    inside: tuple[slice, slice]
 
 
 class ConfidenceDataset(TorchDataset[Sample]):
@@ -77,14 +83,14 @@ class ConfidenceDataset(TorchDataset[Sample]):
     part : str or None
         Part of the split, such as ``"train"``; None for all clips.
     raters : sequence of str
-        Whose planes; everybody in the dataset if empty.
+        Raters to read; all of the dataset if empty.
 
     Attributes
     ----------
     classes : tuple of str
         Classes, in the order of the planes.
     raters : tuple of str
-        Whose planes there are.
+        Raters that are read.
 
     Raises
     ------
@@ -116,7 +122,7 @@ class ConfidenceDataset(TorchDataset[Sample]):
                 reviewed = dataset.status(clip, rater) == Status.REVIEWED
                 self._reviewed[clip, rater] = torch.from_numpy(reviewed)
                 self._rows += [
-                    _Row(clip, record.patient, rater, row, record.frames[row])
+                    _Row(clip, record.patient, rater, row, record.frames[row], record.inside)
                     for row in np.flatnonzero(reviewed.any(1)).tolist()
                 ]
 
@@ -130,7 +136,7 @@ class ConfidenceDataset(TorchDataset[Sample]):
         planes = self._array(f"{at.clip}/raters/{at.rater}/planes")[at.row]
         return {
             "frame": torch.from_numpy(np.asarray(frame, np.float32) / 255)[None],
-            "planes": torch.from_numpy(np.asarray(planes, np.uint8)),
+            "planes": torch.from_numpy(_without_margin(planes, at.inside)),
             "reviewed": self._reviewed[at.clip, at.rater][at.row].clone(),
             "clip": at.clip,
             "rater": at.rater,
@@ -149,3 +155,12 @@ class ConfidenceDataset(TorchDataset[Sample]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state | {"_dataset": Dataset(state["_dataset"])})
+
+
+def _without_margin(planes: Any, inside: tuple[slice, slice]) -> NDArray[np.uint8]:
+    """Return planes (C, H, W) with everything outside the clip's picture excluded."""
+    # The dataset stores 0 there, which for a reviewed class would mean that it is absent.
+    y, x = inside
+    found: NDArray[np.uint8] = np.full(planes.shape, EXCLUDED, np.uint8)
+    found[:, y, x] = planes[:, y, x]
+    return found

@@ -1,17 +1,17 @@
-"""What the trainer refuses, said so that a person can act on it."""
+"""The error of the trainer."""
 
 from __future__ import annotations
 
 
 class TrainError(Exception):
-    """The trainer can't go on: the one exception of this door.
+    """A request that the trainer can't meet, with a hint.
 
     Attributes
     ----------
     error : str
-        What is wrong, in one sentence.
+        The fault, in one sentence.
     hint : str
-        What to do about it.
+        The remedy.
     """
 
     def __init__(self, error: str, hint: str = "") -> None:

@@ -1,8 +1,8 @@
-"""Score a fitted model against raters: per clip, and the mean over clips where it is defined.
+"""Scores of a fitted model against raters, per clip and averaged over clips.
 
-The model says yes from 50 % on; a rater says yes from the threshold asked for. All but the surface
-distance follows from one table per clip and class: how often each percentage of the model meets
-each confidence of the rater.
+The model's pixels are present from 50 % on, a rater's from the requested threshold. All scores but
+the surface distance follow from one table per clip and class: the joint histogram of the model's
+percent and the rater's confidence.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from napari_confseg.agreement.overlap import Outlines, dice, iou, joint_histogram, survival
 from napari_confseg.dataset.as_cohort import FrozenCohort
 from napari_confseg.store import EXCLUDED
+from napari_confseg.store.rater_kinds import RaterKind
 from trainer.data import class_indices, find_sources, read_frames
 from trainer.errors import TrainError
 from trainer.predict import Predictor
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.checkpoint import RunConfig
-    from trainer.data import Source
-    from trainer.sources import AnyClip, AnyCohort
+    from trainer.sources import AnyClip, AnyCohort, Source
 
 DECISION = 50
-"""Percent from which the model says yes: what a calibrated probability asks for."""
+"""Percent from which the model's pixels count as present, right for a calibrated probability."""
 BINS = 10
-"""Of the calibration error: probability cut into tenths."""
+"""Bins of the calibration error: probability in tenths."""
 VALIDATION = "validation"
 SCORES = ("dice", "iou", "hd95_mm", "hd95_px", "brier", "calibration_error")
 
@@ -46,9 +46,11 @@ class Case(BaseModel):
     Attributes
     ----------
     clip, patient, against, class_name : str
-        What was compared.
+        What was compared; `against` is the rater's slug.
+    label, kind : str
+        What people call that rater, and its kind.
     threshold : int
-        Confidence in percent from which the rater counts as saying yes.
+        Confidence in percent from which the rater's pixels count as present.
     frames : int
         Frames of the clip that the rater has reviewed for the class.
     dice, iou : float
@@ -58,7 +60,7 @@ class Case(BaseModel):
         none. Millimetres if the clip's spacing is known, else pixels; the other is NaN.
     brier, calibration_error : float
         Over all pixels: mean squared error of the probability, and the mean over tenths of
-        probability, weighted by pixels, of |mean probability - share of yes|. Most pixels are
+        probability, weighted by pixels, of |mean probability - share present|. Most pixels are
         background, so both are small by nature: compare models, not classes.
     """
 
@@ -66,6 +68,8 @@ class Case(BaseModel):
     clip: str
     patient: str
     against: str
+    label: str
+    kind: RaterKind
     class_name: str
     threshold: int
     frames: int
@@ -90,6 +94,8 @@ class Mean(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     against: str
+    label: str
+    kind: RaterKind
     class_name: str
     threshold: int
     values: dict[str, float]
@@ -106,7 +112,7 @@ class Evaluation(BaseModel):
     part : str
         Which clips: e.g. ``"part test"``, ``"fold 2"``, ``"validation"``.
     note : str
-        What to bear in mind when reading the scores.
+        A caution about the scores.
     cases, means : tuple
         One clip each; and the means over clips.
     """
@@ -122,7 +128,7 @@ class Evaluation(BaseModel):
 
     @property
     def title(self) -> str:
-        """What the scores are of."""
+        """Heading of the scores."""
         what = f"{self.run} on {self.data}, {self.part}"
         return f"{what}: mean over clips (number of clips where defined)"
 
@@ -146,7 +152,7 @@ def evaluate(
     thresholds: Sequence[int] = (50,),
     clips: Sequence[str] = (),
     device: str = "auto",
-    tell: Callable[[int, int, str], None] = lambda *_: None,
+    on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Evaluation:
     """Score the model of the run folder `run`.
 
@@ -160,15 +166,15 @@ def evaluate(
         Raters to compare with; those learnt from if empty, or in another cohort or dataset those
         that would be learnt from there.
     thresholds : sequence of int
-        Confidences in percent, 1..100, from which a rater counts as saying yes.
+        Confidences in percent, 1..100, from which a rater's pixels count as present.
     clips : sequence of str
         Clips to score. If empty: those that the run kept for a test, else those it validated on;
         of a dataset that it did not learn from, the part that is neither learnt from nor validated
         on; all of another cohort.
     device : str
         Where to compute.
-    tell : callable
-        Told (clips done, clips, message).
+    on_progress : callable
+        Called with (clips done, clips, message).
 
     Raises
     ------
@@ -186,9 +192,9 @@ def evaluate(
     sources = find_sources(source, config.classes, against, wanted)
     cases: list[Case] = []
     for done, found in enumerate(sources):
-        tell(done, len(sources), f"Scoring {found.clip.name}")
+        on_progress(done, len(sources), f"Scoring {found.clip.name}")
         cases += _score_clip(predictor, found, indices, thresholds, late=part == VALIDATION)
-    tell(len(sources), len(sources), "Scored")
+    on_progress(len(sources), len(sources), "Scored")
     return Evaluation(
         run=run.name,
         data=called(source),
@@ -239,6 +245,8 @@ def _score_clip(
             clip=clip.name,
             patient=clip.meta.patient,
             against=source.raters[r].name,
+            label=source.raters[r].meta.label,
+            kind=source.raters[r].meta.kind,
             class_name=config.classes[c],
             **counter.scores(t, in_mm=spacing is not None),
         )
@@ -249,7 +257,7 @@ def _score_clip(
 
 
 class _Counter:
-    """What one clip, rater and class come to, frame by frame."""
+    """Sums of one clip, rater and class over frames."""
 
     def __init__(self, thresholds: Sequence[int], spacing: tuple[float, float]) -> None:
         self.frames = 0
@@ -294,7 +302,7 @@ def probability_scores(table: NDArray[np.int64], threshold: int) -> tuple[float,
     table : ndarray of int64, shape (101, 101)
         Pixels by the model's percent (row) and the rater's confidence (column).
     threshold : int
-        Confidence from which the rater says yes.
+        Confidence from which the rater's pixels count as present.
     """
     pixels, yes = table.sum(1), table[:, threshold:].sum(1)
     total = int(pixels.sum())
@@ -321,6 +329,8 @@ def _means(cases: Sequence[Case]) -> tuple[Mean, ...]:
         means.append(
             Mean(
                 against=against,
+                label=members[0].label,
+                kind=members[0].kind,
                 class_name=class_name,
                 threshold=threshold,
                 values=values,

@@ -1,4 +1,4 @@
-"""Clinical findings of clips, from anybody's planes, as numbers in a table."""
+"""Clinical findings of clips, from the planes of raters or models."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FINDINGS = (
 """Expected values over a clip's frames; a-lines as the probability that there are any."""
 
 
-def looked_at(clip: AnyClip) -> list[int]:
-    """Return the frames that a person has reviewed, or all that there are if nobody has."""
+def reviewed_frames(clip: AnyClip) -> list[int]:
+    """Return the frames that a reader has reviewed, or all frames if none has."""
     raters = [clip.rater(name) for name in clip.raters()]
     people = [r for r in raters if RATER_KINDS[r.meta.kind].compared]
     reviewed = [(r.read_status() == Status.REVIEWED).any(1) for r in people]
@@ -62,7 +62,9 @@ def rater_findings(clip: AnyClip, rater: str, classes: Mapping[str, int]) -> dic
     planes = {name: read.read_planes(index) for name, index in classes.items()}
     return findings_of(
         clip_readouts(
-            planes, Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:]), looked_at(clip)
+            planes,
+            Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:]),
+            reviewed_frames(clip),
         )
     )
 
@@ -71,9 +73,9 @@ def model_findings(clip: AnyClip, predictor: Predictor) -> dict[str, float]:
     """Return the findings of a model on the frames that somebody reviewed.
 
     Its probabilities are rounded to tens, as people state theirs: a finding is then a few regions
-    of a few levels, not a hundred terraces.
+    of a few values, not a hundred terraces.
     """
-    frames = looked_at(clip)
+    frames = reviewed_frames(clip)
     blocks = [predictor.percent(block) for block in read_frames(clip, frames)]
     percent: NDArray[np.uint8] = np.rint(np.concatenate(blocks) / 10).astype(np.uint8) * 10
     planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
@@ -93,7 +95,7 @@ def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> N
 
 
 def read_findings(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Read what :func:`write_findings` wrote, of several folds."""
+    """Read the findings of several folds, as written by :func:`write_findings`."""
     findings: dict[str, dict[str, float]] = {}
     for path in paths:
         with path.open(newline="", encoding="utf-8") as f:

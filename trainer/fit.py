@@ -1,4 +1,4 @@
-"""Fit a network: one straight loop - log, evaluate, keep the best, preview, save, stop?, step.
+"""The fit: one loop of logging, validation, checkpoint, preview and optimiser step.
 
 Each step's randomness (which samples, how augmented) is a function of the seed and the step, so
 there is no hidden state: same seed, same bits; and a fit that was killed and resumed equals one
@@ -26,8 +26,8 @@ from trainer.losses import loss_of
 from trainer.metrics_log import MetricsLog
 from trainer.network import SIZES
 from trainer.optimizer import AdamW
-from trainer.output_scaling import Seen
-from trainer.parallel import ALONE, SingleProcess, team
+from trainer.output_scaling import ProbabilityCounts
+from trainer.parallel import SINGLE, SingleProcess, current_group
 from trainer.prefetch import Prefetch
 from trainer.prepare import facts, prepare, prevalence
 from trainer.targets import make_targets
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_confseg.job import FitRequest, RunFolder
-    from trainer.prepare import Plan
+    from trainer.prepare import FitContext
     from trainer.progress import Reporter
 
 _EVALUATIONS, _LOGS = 12, 150  # per fit
 _AVERAGE = 0.99  # what the averaged weights keep of themselves per step
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _LARGEST_GRADIENT = 5.0
-_SAVE_SECONDS = 30.0  # so much at most is lost when a fit is killed between two evaluations
+_SAVE_SECONDS = 30.0  # at most so much is lost when a fit is killed between two evaluations
 
 
 def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
-    """Learn what `request` asks for, from the beginning or from where an earlier attempt stood.
+    """Execute `request`: fit a network, or resume the fit.
 
     Leaves ``config.json``, ``checkpoint.safetensors`` (the averaged weights with the best
     validation score), ``state.pt`` (to resume from) and ``metrics.csv`` in the folder.
@@ -59,14 +59,14 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
         If the request can't be met.
     """
     set_threads(request.threads)
-    plan = prepare(folder, request, report)
-    config, device = plan.config, plan.device
+    context = prepare(folder, request, report)
+    config, device = context.config, context.device
     network = config.network()
-    network.set_statistics(plan.samples.frames, prevalence(plan))
+    network.set_statistics(context.samples.frames, prevalence(context))
     network.place(device)
     average = deepcopy(network).eval()
-    others = team()
-    others.join(network, config.batch)
+    group = current_group()
+    group.prepare(network, config.batch)
     optimizer = AdamW(network.parameters())
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
     smooth = torch.zeros((), device=device)
@@ -85,7 +85,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     model: nn.Module = network
     if request.compile:
         model.compile()
-    curve = MetricsLog(
+    log = MetricsLog(
         folder.path,
         [
             "loss",
@@ -96,76 +96,80 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
         ],
         at.step,
     )
-    screen = LivePreview(folder, plan, request, report)
+    preview = LivePreview(folder, context, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
-    report.started(**facts(plan, at.step))
+    report.started(**facts(context, at.step))
     begun, saved_at = at.step, time.monotonic()
     # A GPU has its own time to augment, and no memory to give to batches that wait.
     ahead = gather if device.type == "cuda" else draw_batch
-    with Prefetch(partial(ahead, plan), at.step, config.steps) as batches:
+    with Prefetch(partial(ahead, context), at.step, config.steps) as batches:
         while True:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
             rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
             values: dict[str, float | None] = {}
             if due or (at.step > begun and at.step % log_every == 0):
-                values = {"loss": _finite(smooth), "learning_rate": rate}
+                values = {"loss": finite(smooth, at.step), "learning_rate": rate}
                 report.progress(at.step, config.steps, "Learning")
             if due:
-                seen = Seen(len(config.classes)) if config.method.written_as == "overlap" else None
-                values |= validate(average, plan, seen)
-                if seen is not None:
-                    average.set_levels(seen.stretch())
+                counts = (
+                    ProbabilityCounts(len(config.classes))
+                    if config.method.written_as == "overlap"
+                    else None
+                )
+                values |= validate(average, context, counts)
+                if counts is not None:
+                    average.set_output_scaling(counts.output_scaling())
                 if score(values) > at.best_score:
                     at.best_score, at.best_step, at.best = score(values), at.step, values
                     save_checkpoint(folder.path, average, at.step)
             if values:
-                curve.add(at.step, values)
+                log.add(at.step, values)
                 report.metrics(at.step, values)
-                screen.refresh(at.best_step)
-            stop = others.any(folder.cancelled())
+                preview.refresh(at.best_step)
+            stop = group.any(folder.cancelled())
             if due or stop or (at.step > begun and time.monotonic() - saved_at > _SAVE_SECONDS):
                 parts = {name: part.state_dict() for name, part in resumable.items()}
                 save_state(folder.path, at, parts | {"smooth": smooth})
                 saved_at = time.monotonic()
             if stop or at.step == config.steps:
                 break
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = rate
             taken = batches.take()
-            batch = taken if isinstance(taken, Batch) else draw_batch(plan, at.step, taken)
+            batch = taken if isinstance(taken, Batch) else draw_batch(context, at.step, taken)
             torch.manual_seed(step_seed(config.seed, at.step))  # dropout draws numbers itself
-            loss = learn_from(batch, model, plan, optimizer, scaler, others)
+            loss = learn_from(batch, model, context, optimizer, scaler, group)
             at.step += 1
-            follow(average, network, at.step)
+            update_average(average, network, at.step)
             smooth.lerp_(loss, max(0.05, 1 / at.step))
     if at.best is None:  # stopped before the first validation: better these weights than none
         save_checkpoint(folder.path, average, at.step)
     if not stop:
-        screen.finish(at.best_step)
+        preview.finish(at.best_step)
     return Result(
         stopped=stop,
         steps=at.step,
         best_step=at.best_step or at.step,
         scores=at.best or {},
-        clips=screen.clips,
+        clips=preview.clips,
     )
 
 
 def learn_from(
     batch: Batch,
     model: nn.Module,
-    plan: Plan,
+    context: FitContext,
     optimizer: AdamW,
     scaler: torch.amp.GradScaler,
-    others: SingleProcess = ALONE,
+    group: SingleProcess = SINGLE,
 ) -> Tensor:
     """Take one optimiser step and return its loss, detached and still on the device."""
-    images, rater = others.share(batch.images, batch.rater)
-    with autocast(plan.device, plan.config.precision):
-        logits = others.gather(model(images, rater))
-    loss = loss_of(plan.config.method)(logits, batch.target, batch.weight)
+    images, rater = group.share(batch.images, batch.rater)
+    with autocast(context.device, context.config.precision):
+        logits = group.gather(model(images, rater))
+    loss = loss_of(context.config.method)(logits, batch.target, batch.weight)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    others.add_gradients(model)
+    group.add_gradients(model)
     scaler.unscale_(optimizer)  # type: ignore[arg-type]
     torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
     scaler.step(optimizer)  # type: ignore[arg-type]
@@ -175,7 +179,7 @@ def learn_from(
 
 
 class Batch(NamedTuple):
-    """What one step learns from.
+    """The batch of one step.
 
     Attributes
     ----------
@@ -184,7 +188,7 @@ class Batch(NamedTuple):
     target, weight : float tensors, shape (B, C * L, H, W)
         As the method has them.
     rater : int64 tensor, shape (B,)
-        Whose word each sample is.
+        Rater of each sample.
     """
 
     images: Tensor
@@ -193,43 +197,45 @@ class Batch(NamedTuple):
     rater: Tensor
 
 
-def gather(plan: Plan, step: int) -> tuple[Tensor, ...]:
+def gather(context: FitContext, step: int) -> tuple[Tensor, ...]:
     """Return frames, planes, reviewed and rater of one step's samples, as they are."""
-    rows = plan.train[batch_rows(len(plan.train), step, plan.config.batch, plan.config.seed)]
-    drawn = plan.samples.batch(rows)
-    if plan.device.type == "cuda" and drawn[0].device.type == "cpu":
+    rows = context.train[
+        batch_rows(len(context.train), step, context.config.batch, context.config.seed)
+    ]
+    drawn = context.samples.batch(rows)
+    if context.device.type == "cuda" and drawn[0].device.type == "cpu":
         return tuple(t.pin_memory() for t in drawn)  # else the copy to the GPU would be waited for
     return drawn
 
 
-def draw_batch(plan: Plan, step: int, gathered: tuple[Tensor, ...] | None = None) -> Batch:
+def draw_batch(context: FitContext, step: int, gathered: tuple[Tensor, ...] | None = None) -> Batch:
     """Return the batch of one step, augmented; a function of the seed and the step.
 
     Parameters
     ----------
-    plan : Plan
+    context : FitContext
         The fit.
     step : int
         Which.
     gathered : tuple of tensor or None
         From :func:`gather`, if that has been done already.
     """
-    config = plan.config
-    generator = torch.Generator(plan.device).manual_seed(step_seed(config.seed, step))
-    drawn = gathered or gather(plan, step)
-    frames, planes, reviewed, rater = (t.to(plan.device, non_blocking=True) for t in drawn)
+    config = context.config
+    generator = torch.Generator(context.device).manual_seed(step_seed(config.seed, step))
+    drawn = gathered or gather(context, step)
+    frames, planes, reviewed, rater = (t.to(context.device, non_blocking=True) for t in drawn)
     images, planes = augment(frames, planes, generator)
     target, weight = make_targets(config.method, planes, reviewed, generator)
     return Batch(images.contiguous(memory_format=torch.channels_last), target, weight, rater)
 
 
 def step_seed(seed: int, step: int) -> int:
-    """Return what all chance of a step begins with."""
+    """Return the seed of a step's random numbers."""
     return (seed * 1_000_003 + step) % 2**63
 
 
 def batch_rows(n: int, step: int, batch: int, seed: int) -> Tensor:
-    """Return which of `n` samples the step learns from: one shuffled pass after another.
+    """Return the rows of `n` samples in the batch of a step, from shuffled passes.
 
     Passes follow each other without a gap, so no batch is smaller and no sample is left out.
     """
@@ -244,7 +250,8 @@ def batch_rows(n: int, step: int, batch: int, seed: int) -> Tensor:
 
 @lru_cache(maxsize=2)
 def _order(n: int, epoch: int, seed: int) -> Tensor:
-    """Return the order of one pass; kept, for to shuffle 300,000 samples takes milliseconds."""
+    """Return the order of one pass."""
+    # Cached: to shuffle 300,000 samples takes milliseconds.
     generator = torch.Generator().manual_seed((seed * 7919 + epoch) % 2**63)
     return torch.randperm(n, generator=generator)
 
@@ -259,19 +266,21 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, step: int) -> None:
-    """Let the averaged weights follow, quickly at first: an old average lags behind."""
+def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
+    """Update the averaged weights."""
+    # Quickly at first: an old average lags behind.
     share = 1 - min(_AVERAGE, (1 + step) / (10 + step))
     mine, theirs = average.state_dict(), network.state_dict()
     floats = [name for name, value in mine.items() if value.is_floating_point()]
     torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], share)
 
 
-def _finite(loss: Tensor) -> float:
+def finite(loss: Tensor, step: int) -> float:
+    """Return the loss as a number; NaN or infinity is a :class:`TrainError`."""
     value = float(loss)
     if not math.isfinite(value):
         raise TrainError(
-            "The loss is no longer a number: the fit has gone astray",
+            f"Loss became NaN at step {step}; training stopped",
             "Begin a new run with another seed; the best checkpoint so far is kept.",
         )
     return value

@@ -1,4 +1,4 @@
-"""Heads: what a network's outputs mean. Pure functions of the raw outputs.
+"""Heads: pure functions from raw outputs to logits.
 
 A head turns ``K`` outputs per class, ``(N, C * K, H, W)``, into the logits that the loss sees,
 ``(N, C * L, H, W)`` in the order of the target. The model's probability of a class is the mean of
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Head:
-    """How many outputs a class has, and what they come to.
+    """A function from raw outputs to logits, and its number of outputs.
 
     Attributes
     ----------
     logits : callable
         ``(raw, K) -> logits``.
     outputs : int
-        Outputs per class; 0 if the method's parameter ``n`` says how many.
+        Outputs per class; 0 if the method's parameter ``n`` is the number.
     """
 
     logits: Callable[[Tensor, int], Tensor]
@@ -43,8 +43,8 @@ def plain(raw: Tensor, _: int) -> Tensor:
 def cumulative(raw: Tensor, n: int) -> Tensor:
     """Return logits of P(confidence >= t) for `n` rising t, falling by construction.
 
-    The first output is the logit at the lowest t; each further one says, through a softplus and so
-    never below zero, by how much the logit falls to the next t. So no threshold can contradict a
+    The first output is the logit at the lowest t; each further one is, through a softplus and so
+    never below zero, the fall of the logit to the next t. So no threshold can contradict a
     lower one, whatever the weights.
     """
     # Contiguous, for a network's channels-last outputs are slow to add up over the thresholds.
@@ -58,7 +58,7 @@ def noisy(raw: Tensor, _: int) -> Tensor:
     """Return the logit of the mean probability under Gaussian noise on the logit.
 
     Kendall and Gal (*What uncertainties do we need*, NeurIPS 2017, eq. 12): per class and pixel
-    the network says a mean logit and the log variance of its noise, and the likelihood is averaged
+    the network gives a mean logit and the log variance of its noise, and the likelihood is averaged
     over the noise. They draw samples; here MacKay's closed form takes their place (Neural
     Computation 4, 1992), ``mean / sqrt(1 + pi / 8 * variance)``, which is within 2 % of
     probability, needs no chance and costs a tenth of drawing. Without noise it is the mean itself.

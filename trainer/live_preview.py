@@ -1,4 +1,4 @@
-"""Keep the clip that somebody looks at marked by the best model so far."""
+"""Live preview: the best model's planes for the clip on screen."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from trainer.predict import Predictor, predict_clip
 
 if TYPE_CHECKING:
     from napari_confseg.job import FitRequest, RunFolder
-    from trainer.prepare import Plan
+    from trainer.prepare import FitContext
     from trainer.progress import Reporter
 
-_SHARE = 0.15  # of the time at most: a long clip must not slow the learning down
+_SHARE = 0.15  # of the time at most: a long clip must not slow the fit down
 
 
 class LivePreview:
@@ -23,22 +23,22 @@ class LivePreview:
     Parameters
     ----------
     folder : RunFolder
-        The run; says which clip it is.
-    plan : Plan
+        The run, which names the clip on screen.
+    context : FitContext
         The fit.
     request : FitRequest
-        Under which rater's name, on which device.
+        Rater to write as.
     report : Reporter
-        Is told of each preview.
+        Gets an event for each preview.
     """
 
     def __init__(
-        self, folder: RunFolder, plan: Plan, request: FitRequest, report: Reporter
+        self, folder: RunFolder, context: FitContext, request: FitRequest, report: Reporter
     ) -> None:
-        self._folder, self._plan, self._request, self._report = folder, plan, request, report
+        self._folder, self._context, self._request, self._report = folder, context, request, report
         self._shown: dict[str, int] = {}
         self._not_before = 0.0
-        self._names = frozenset(plan.cohort.clips() if plan.cohort else ())
+        self._names = frozenset(context.cohort.clips() if context.cohort else ())
         if request.preview_clip and request.preview_clip not in self._names:
             raise TrainError(
                 f"There is no clip {request.preview_clip!r} to preview",
@@ -47,11 +47,11 @@ class LivePreview:
 
     @property
     def clips(self) -> tuple[str, ...]:
-        """Clips marked so far."""
+        """Clips predicted so far."""
         return tuple(sorted(self._shown))
 
     def refresh(self, best_step: int) -> None:
-        """Mark the clip on screen, if it lacks the best model's planes and time allows."""
+        """Predict the clip on screen, if the best model is new and time allows."""
         if time.monotonic() < self._not_before:
             return
         begin = time.monotonic()
@@ -60,22 +60,22 @@ class LivePreview:
         self._not_before = end + (end - begin) / _SHARE
 
     def finish(self, best_step: int) -> None:
-        """Mark the clip on screen, if it lacks the best model's planes."""
+        """Predict the clip on screen, if the best model is new."""
         name = self._folder.preview_clip()
-        cohort = self._plan.cohort
+        cohort = self._context.cohort
         if cohort is None or not best_step or name not in self._names:
             return
         if self._shown.get(name) == best_step:
             return
-        predictor = Predictor.load(self._folder.path, str(self._plan.device))
+        predictor = Predictor.load(self._folder.path, str(self._context.device))
         try:
             clip = cohort.clip(name)
             predict_clip(
-                predictor, clip, self._request.rater, self._folder.path.name, self._plan.indices
+                predictor, clip, self._request.rater, self._folder.path.name, self._context.indices
             )
-        except (OSError, StoreError) as error:  # a picture less is no reason to stop learning
+        except (OSError, StoreError) as error:  # no reason to stop the fit
             self._report.progress(
-                best_step, self._plan.config.steps, f"The preview could not be written: {error}"
+                best_step, self._context.config.steps, f"The preview could not be written: {error}"
             )
             return
         self._shown[name] = best_step

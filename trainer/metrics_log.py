@@ -1,4 +1,4 @@
-"""``metrics.csv``: one row at a time, the same bytes whether or not a fit was interrupted."""
+"""Log of a run's metrics in ``metrics.csv``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network: a U-Net that downsamples first and so learns fastest (docs/networks.md)."""
+"""The network: a U-Net with buffers for input, prior and output scaling."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from trainer.unet import UNet
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.output_scaling import Stretch
+    from trainer.output_scaling import OutputScaling
     from trainer.samples import PackedFrames
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a network, and how long a fit.
+    """Size of a network, and length of its fit.
 
     Attributes
     ----------
@@ -61,13 +61,13 @@ class Segmenter(nn.Module):
     units : int
         Residual units per level.
     n_classes : int
-        Classes to find.
+        Number of classes.
     head : Head
-        What the U-Net's outputs mean.
+        Meaning of the U-Net's outputs.
     outputs : int
-        How many of them a class has.
+        Outputs per class.
     n_raters : int
-        Raters whose scales are learnt along with the rest; 0 if none are.
+        Raters whose bias and scale are learnt; 0 for none.
     dropout : float
         Share of units dropped in training.
     """
@@ -98,18 +98,16 @@ class Segmenter(nn.Module):
         self.register_buffer("shift", torch.zeros(n_classes, 1, 1))
         self.n_classes = n_classes
         self._head, self._outputs = head, outputs
-        # Of each rater and class; zero is taking them at their word.
-        self.boldness = nn.Parameter(torch.zeros(n_raters, n_classes)) if n_raters else None
-        self.freedom = nn.Parameter(torch.zeros(n_raters, n_classes)) if n_raters else None
+        # Of each rater and class; zero leaves the logit as it is.
+        self.log_scale = nn.Parameter(torch.zeros(n_raters, n_classes)) if n_raters else None
+        self.bias = nn.Parameter(torch.zeros(n_raters, n_classes)) if n_raters else None
 
     def place(self, device: torch.device) -> Self:
         """Move to `device`, in the memory format that convolutions like best there."""
         return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def set_statistics(self, frames: Tensor | PackedFrames, prevalence: Tensor) -> None:
-        """Take the grey values' mean and spread, and each class's share of pixels, as known.
-
-        A network that starts at the prevalence spends no steps on learning what is background.
+        """Set the grey values' mean and spread, and each class's prevalence.
 
         Parameters
         ----------
@@ -118,30 +116,31 @@ class Segmenter(nn.Module):
         prevalence : float tensor, shape (C,)
             Mean target of each class.
         """
+        # A network that starts at the prevalence spends no steps on learning the background.
         images = frames[:: max(1, len(frames) // 256)].float() / 255
         self.mean.copy_(images.mean())
         self.std.copy_(images.std().clamp_min(1e-3))
         # What else a class has outputs for begins at zero.
         self.prior[:: self._outputs] = torch.logit(prevalence.clamp(1e-3, 0.5))[:, None, None]
 
-    def set_levels(self, stretch: Stretch) -> None:
-        """Take what makes written percents of probabilities."""
-        self.slope.copy_(stretch.slope[:, None, None])
-        self.shift.copy_(stretch.shift[:, None, None])
+    def set_output_scaling(self, scaling: OutputScaling) -> None:
+        """Set the map from probabilities to the percent that is written."""
+        self.slope.copy_(scaling.slope[:, None, None])
+        self.shift.copy_(scaling.shift[:, None, None])
 
     def forward(self, images: Tensor, rater: Tensor | None = None) -> Tensor:
         """Return logits (N, C * L, H, W), as the head has them, of images (N, 1, H, W) in 0..1.
 
-        Given the rater (N,) of each image, of what that rater would say, if scales are learnt.
+        Given the rater (N,) of each image: those of that rater, if scales are learnt.
         """
         raw = self.net((images - self.mean) / self.std).float() + self.prior
         logits = self._head.logits(raw, self._outputs)
-        if rater is None or self.boldness is None or self.freedom is None:
+        if rater is None or self.log_scale is None or self.bias is None:
             return logits
-        return as_rater(logits, self.boldness, self.freedom, rater)
+        return as_rater(logits, self.log_scale, self.bias, rater)
 
     def drop(self, on: bool) -> None:
-        """Drop units at random in evaluation mode too, or no longer."""
+        """Switch dropout on or off, also in evaluation mode."""
         for module in self.net.modules():
             if isinstance(module, nn.Dropout):
                 module.train(on)
@@ -151,29 +150,29 @@ class Segmenter(nn.Module):
         return heads.probability(self(images), self.n_classes)
 
     def written(self, probability: Tensor) -> Tensor:
-        """Return the share that is written as percent, (N, C, H, W): rising in the probability."""
+        """Return the probability after output scaling, (N, C, H, W)."""
         # Float32 knows no log odds of 0 and 1, nor of what is nearer to 1 than this.
         odds = torch.logit(probability, eps=1e-6)
         return torch.sigmoid(odds * self.slope + self.shift)
 
 
-def as_rater(logits: Tensor, boldness: Tensor, freedom: Tensor, rater: Tensor) -> Tensor:
-    """Return the logits of what each image's rater would say, given those of the panel.
+def as_rater(logits: Tensor, log_scale: Tensor, bias: Tensor, rater: Tensor) -> Tensor:
+    """Return each rater's logits, given those common to all raters.
 
     One curve per rater and class, learnt with the network in the place of Zhang et al.'s confusion
     (*Disentangling human error*, NeurIPS 2020), for here raters answer in percent:
-    ``logit * exp(boldness) + freedom``. Both are taken less their mean over raters, so that the
-    panel as a whole is taken at its word, and a rater alone exactly.
+    ``logit * exp(log_scale) + bias``. Both are taken less their mean over raters, so that the
+    raters as a whole are unbiased, and a single rater exactly.
 
     Parameters
     ----------
     logits : tensor, shape (N, C, H, W)
         Of the hidden probability.
-    boldness, freedom : tensor, shape (R, C)
-        How far from 50 % a rater goes, and how readily a rater marks; 0 is taken at their word.
+    log_scale, bias : tensor, shape (R, C)
+        How far from 50 % a rater goes, and how readily a rater marks; 0 is no difference.
     rater : int64 tensor, shape (N,)
-        Whose image each is.
+        Rater of each image.
     """
-    slope = (boldness - boldness.mean(0)).exp()[rater]
-    shift = (freedom - freedom.mean(0))[rater]
+    slope = (log_scale - log_scale.mean(0)).exp()[rater]
+    shift = (bias - bias.mean(0))[rater]
     return logits * slope[:, :, None, None] + shift[:, :, None, None]

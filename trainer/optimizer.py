@@ -1,4 +1,4 @@
-"""AdamW without what torch's optimiser class imports.
+"""AdamW by torch's functional form.
 
 The first call of any ``torch.optim.Optimizer`` imports the compiler (``torch._dynamo``), which
 takes longer than torch itself. The arithmetic is torch's own fused kernel, by the functional form.
@@ -46,7 +46,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Follow the gradients once."""
+        """Take one optimiser step."""
         learnt = [i for i, p in enumerate(self._parameters) if p.grad is not None]
         for i in learnt:
             if i not in self.state:
@@ -76,7 +76,7 @@ class AdamW:
         )
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -85,7 +85,7 @@ class AdamW:
         return {"state": {i: dict(moments) for i, moments in self.state.items()}}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned."""
         self.state = {
             i: {name: value.to(self._parameters[i].device) for name, value in moments.items()}
             for i, moments in saved["state"].items()

@@ -1,9 +1,8 @@
-"""One fit by several processes: the same global batch, the same loss, the same weights.
+"""Data-parallel fitting: several processes share each batch of one fit.
 
-Every process draws the very same batch, runs its own share through the network, and gets the
-others' logits; so the loss, whatever it divides by what, is that of the whole batch. Batch norm
-takes its statistics over all shares, and gradients are added. That leaves rounding as the only
-difference from one process.
+Every process draws the same global batch, runs its share through the network and gathers the
+other shares' logits, so the loss is that of the whole batch. Batch norm takes its statistics over
+all shares, and gradients are added. The result equals that of one process but for rounding.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ _PIXELS = (0, 2, 3)
 
 
 class SingleProcess:
-    """The one process of an ordinary fit: nobody to share with."""
+    """The one process of an ordinary fit."""
 
-    def join(self, network: nn.Module, batch: int) -> None:
-        """Make `network` one that learns together with those of the other processes."""
+    def prepare(self, network: nn.Module, batch: int) -> None:
+        """Synchronise the batch norms of `network` over all processes."""
 
     def share(self, images: Tensor, rater: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what of the batch goes through this process's network."""
+        """Return this process's share of the batch."""
         return images, rater
 
     def gather(self, logits: Tensor) -> Tensor:
@@ -45,32 +44,32 @@ class SingleProcess:
         return logits
 
     def add_gradients(self, network: nn.Module) -> None:
-        """Add up what each process's share says about the weights."""
+        """Sum the gradients over all processes."""
 
-    def any(self, wish: bool) -> bool:
-        """Whether any process wishes so; the same answer in each."""
-        return wish
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set in any process; the same answer in each."""
+        return flag
 
 
-ALONE = SingleProcess()
+SINGLE = SingleProcess()
 
 
 @dataclass(frozen=True)
 class ProcessGroup(SingleProcess):
-    """One of several processes, equal but for their share of the batch.
+    """One of several processes that share each batch.
 
     Attributes
     ----------
     rank : int
-        Which process this is; the first alone works in the run's folder.
+        Number of this process; 0 is the one that works in the run's folder.
     size : int
-        How many there are.
+        Number of processes.
     """
 
     rank: int
     size: int
 
-    def join(self, network: nn.Module, batch: int) -> None:  # noqa: D102
+    def prepare(self, network: nn.Module, batch: int) -> None:  # noqa: D102
         if batch % self.size:
             raise TrainError(
                 f"{self.size} processes can't share a batch of {batch} evenly",
@@ -92,7 +91,7 @@ class ProcessGroup(SingleProcess):
             for _ in range(self.size)
         ]
         dist.all_gather(parts, logits.detach().contiguous())
-        parts[self.rank] = logits  # gradients flow to one's own share; others see to theirs
+        parts[self.rank] = logits  # gradients flow to the own share only; the others compute theirs
         return torch.cat(parts)
 
     def add_gradients(self, network: nn.Module) -> None:  # noqa: D102
@@ -100,34 +99,32 @@ class ProcessGroup(SingleProcess):
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
         parts = torch.split(flat, [g.numel() for g in gradients])
-        for mine, total in zip(gradients, parts, strict=True):
-            mine.copy_(total.view_as(mine))
+        for own, total in zip(gradients, parts, strict=True):
+            own.copy_(total.view_as(own))
 
-    def any(self, wish: bool) -> bool:  # noqa: D102
-        flag = torch.tensor(int(wish), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(flag, dist.ReduceOp.MAX)
-        return bool(flag)
+    def any(self, flag: bool) -> bool:  # noqa: D102
+        total = torch.tensor(int(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(total, dist.ReduceOp.MAX)
+        return bool(total)
 
-    def part(self) -> None:
-        """Take leave after a fit that went well.
-
-        Who failed just exits: the others wait at another place, and ``torchrun`` ends them.
-        """
+    def leave(self) -> None:
+        """Leave the group after a successful fit."""
+        # A process that failed just exits: the others wait elsewhere, and torchrun ends them.
         dist.barrier()  # without it gloo aborts a process now and then
         dist.destroy_process_group()
 
     @contextmanager
     def folder(self, path: Path, request: FitRequest | None) -> Iterator[RunFolder]:
-        """Give the first process the run's folder, and each other one a copy to throw away.
+        """Yield the run's folder in the first process, a temporary copy in the others.
 
-        So none but the first writes what is kept, and all go on from the same place.
+        So only the first writes what is kept, and all resume from the same state.
 
         Parameters
         ----------
         path : Path
             The run's folder.
         request : FitRequest or None
-            What to begin it with; None if it is there.
+            The request of a new run; None if the folder exists.
         """
         with TemporaryDirectory() as scratch:
             folder = RunFolder(path if self.rank == 0 else Path(scratch))
@@ -153,7 +150,7 @@ class ProcessGroup(SingleProcess):
 
 
 class _SynchronisedNorm(nn.BatchNorm2d):
-    """Batch norm over the shares of all processes; torch has one for GPUs only."""
+    """Batch norm over the shares of all processes; torch's own runs on GPUs only."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -165,14 +162,14 @@ class _SynchronisedNorm(nn.BatchNorm2d):
         values = x.float()
         n = x.numel() // x.shape[1] * dist.get_world_size()
         mean = _total(values.sum(_PIXELS)) / n
-        apart = values - mean[:, None, None]
-        variance = _total(apart.square().sum(_PIXELS)) / n
+        centred = values - mean[:, None, None]
+        variance = _total(centred.square().sum(_PIXELS)) / n
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * n / (n - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (apart * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
 def _synchronised(norm: nn.BatchNorm2d) -> nn.Module:
@@ -185,11 +182,11 @@ def _synchronised(norm: nn.BatchNorm2d) -> nn.Module:
 
 
 class _Total(torch.autograd.Function):
-    """Sum over processes; what flows back is summed as well, for each has used the sum."""
+    """Sum over processes; gradients are summed too, since every process used the sum."""
 
     @staticmethod
-    def forward(_: object, mine: Tensor) -> Tensor:
-        total = mine.clone()
+    def forward(_: object, own: Tensor) -> Tensor:
+        total = own.clone()
         dist.all_reduce(total)
         return total
 
@@ -200,28 +197,28 @@ class _Total(torch.autograd.Function):
         return total
 
 
-def _total(mine: Tensor) -> Tensor:
-    total: Tensor = _Total.apply(mine)  # type: ignore[no-untyped-call]
+def _total(own: Tensor) -> Tensor:
+    total: Tensor = _Total.apply(own)  # type: ignore[no-untyped-call]
     return total
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether `error` says that another process can no longer be reached."""
+    """Whether `error` means that another process can no longer be reached."""
     if not isinstance(error, RuntimeError) or not dist.is_available():
         return False
-    # Gloo's own errors are plain RuntimeErrors, told apart by where they come from.
+    # Gloo's own errors are plain RuntimeErrors, recognised by where they come from.
     named = any(word in str(error) for word in ("gloo/", "NCCL", "Connection closed by peer"))
     return isinstance(error, dist.DistError) or named
 
 
 LOST = TrainError(
     "Another process of this fit has ended, or can't be reached",
-    "Its own message says why. Start all of them again: they go on where the fit stood.",
+    "Its own message gives the reason. Start all of them again: they resume the fit.",
 )
 
 
-def meet() -> ProcessGroup:
-    """Meet the other processes, by what ``torchrun`` has put into the environment."""
+def join() -> ProcessGroup:
+    """Join the process group that ``torchrun`` describes in the environment."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl")
@@ -230,10 +227,10 @@ def meet() -> ProcessGroup:
     return ProcessGroup(dist.get_rank(), dist.get_world_size())
 
 
-def team() -> SingleProcess:
-    """Return the processes that this one learns with."""
+def current_group() -> SingleProcess:
+    """Return the process group of this fit, or the single process."""
     return (
         ProcessGroup(dist.get_rank(), dist.get_world_size())
         if dist.is_available() and dist.is_initialized()
-        else ALONE
+        else SINGLE
     )

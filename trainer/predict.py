@@ -1,4 +1,4 @@
-"""Let a fitted network mark clips: its probabilities, in percent, become a rater's planes."""
+"""Prediction: a fitted network's probabilities as planes of a rater."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.dataset.frozen import is_dataset
 from napari_confseg.dataset.resample import Resampler
@@ -18,16 +19,17 @@ from napari_confseg.store import (
     Cohort,
     Identity,
     Problem,
+    ProgramWriter,
     Status,
     StoreError,
 )
 from napari_confseg.store.threads import map_bounded
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
-from trainer.data import class_indices, unfit
+from trainer.data import class_indices
 from trainer.errors import TrainError
 from trainer.prefetch import Prefetch
-from trainer.uncertainty import split
+from trainer.uncertainty import decompose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from napari_confseg.job import PredictRequest, RunFolder
     from napari_confseg.store import Clip
-    from napari_confseg.store.program_writer import ProgramWriter
     from trainer.network import Segmenter
     from trainer.progress import Reporter
 
@@ -47,7 +48,7 @@ _AHEAD = 200  # planes that wait to be written while the network works: two bloc
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network and what it takes to use it on frames of any size.
+    """A fitted network that predicts frames of any size.
 
     >>> import numpy as np
     >>> from trainer.predict import Predictor
@@ -95,7 +96,7 @@ class Predictor:
         Parameters
         ----------
         frames : ndarray of uint8, shape (T, Y, X) or (Y, X)
-            What to look at.
+            Grey values.
         draw : int or None
             Drop units at random as in training, by this seed; None drops none.
 
@@ -118,7 +119,7 @@ class Predictor:
             probability = self.network.probability(
                 images.contiguous(memory_format=torch.channels_last)
             )
-        return unfit(probability, shape)
+        return to_frame_size(probability, shape)
 
     def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``.
@@ -128,17 +129,23 @@ class Predictor:
         return to_percent(self.written(self.probability(frames)))
 
     def written(self, probability: Tensor) -> Tensor:
-        """Return the share that is written as percent for probabilities (T, C, Y, X)."""
+        """Return the probabilities (T, C, Y, X) after output scaling, in 0..1."""
         stated = self.config.method.written_as == "stated"
         return probability if stated else self.network.written(probability)
 
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return what is to be written by the ends of the raters' names: the percent alone."""
+        """Return the planes to write, by suffix of the rater's name: the percent alone."""
         return {"": self.percent(frames)}
 
 
+def to_frame_size(images: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Scale canvases (N, C, H, W) back to frames of `shape`: the inverse of the resampler."""
+    y, x = Resampler.into(shape, (images.shape[2], images.shape[3])).inside
+    return F.interpolate(images[:, :, y, x], shape, mode="bilinear", align_corners=False)
+
+
 def check_frames(frames: NDArray[np.uint8]) -> None:
-    """Refuse what is no array of grey frames.
+    """Refuse anything but an array of grey frames.
 
     Raises
     ------
@@ -166,12 +173,12 @@ def to_percent(share: Tensor) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several fitted models, or one that drops units at random, as one predictor with two maps.
+    """Several models, or one with dropout, that predict with uncertainty maps.
 
     Attributes
     ----------
     members : tuple of Predictor
-        One of each run, the one that gives its name first.
+        One per run; the first gives the rater its name.
     draws : int
         Passes of each member with units dropped at random; 0 is one pass with none dropped.
     """
@@ -206,9 +213,9 @@ class Ensemble:
         return cls(members, draws)
 
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return mean share, doubt and unseen in percent, each ``uint8 (T, C, Y, X)``.
+        """Return mean, aleatoric and epistemic maps in percent, each ``uint8 (T, C, Y, X)``.
 
-        Doubt and unseen are the probabilities' own, however these are written. Of one frame
+        The uncertainties are those of the probabilities, before any output scaling. Of one frame
         (Y, X), each ``uint8 (C, Y, X)``.
         """
         check_frames(frames)
@@ -218,15 +225,19 @@ class Ensemble:
 
         def probabilities() -> Iterator[Tensor]:
             nonlocal mean
-            for n, (probability, written) in enumerate(self._said(frames), 1):
+            for n, (probability, written) in enumerate(self._member_outputs(frames), 1):
                 mean = mean + (written - mean) / n
                 yield probability
 
-        _, doubt, unseen = split(probabilities())
-        return {"": to_percent(mean), ALEATORIC: to_percent(doubt), EPISTEMIC: to_percent(unseen)}
+        _, aleatoric, epistemic = decompose(probabilities())
+        return {
+            "": to_percent(mean),
+            ALEATORIC: to_percent(aleatoric),
+            EPISTEMIC: to_percent(epistemic),
+        }
 
-    def _said(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each member's probabilities and what it would write for them."""
+    def _member_outputs(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each member's probabilities, and the same after its output scaling."""
         classes = self.members[0].config.classes
         for member in self.members:
             order = [member.config.classes.index(c) for c in classes]
@@ -235,19 +246,19 @@ class Ensemble:
                 yield probability[:, order], member.written(probability)[:, order]
 
 
-class Maker(Protocol):
-    """Whoever makes planes from frames: one network, or several."""
+class PlaneMaker(Protocol):
+    """A source of planes for frames: one network, or several."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Ends of the names of the raters that it writes as."""
+        """Suffixes of the raters' names that it writes as."""
 
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return planes in percent, ``uint8 (T, C, Y, X)``, by the ends of the names."""
+        """Return planes in percent, ``uint8 (T, C, Y, X)``, by suffix of the rater's name."""
 
 
 def check_same_run(clip: Clip, name: str, run: str) -> None:
-    """Refuse to overwrite what another run marked on `clip`.
+    """Refuse to overwrite the planes of another run on `clip`.
 
     Raises
     ------
@@ -259,32 +270,32 @@ def check_same_run(clip: Clip, name: str, run: str) -> None:
     rater = clip.rater(name)
     made_here = rater.meta.run == run and rater.meta.imported is None
     if not made_here and (rater.stored_chunks() or rater.read_status().any()):
+        other = f"run {rater.meta.run!r}" if rater.meta.run else "another program"
         raise StoreError(
             Problem(
                 "other-run",
                 rater.path,
-                f"marks of run {run!r}, or none",
-                f"those of {rater.meta.run or 'another program'!r}",
-                "Choose another name with --rater, or replace them with --replace.",
+                f"Its planes come from {other}, not from run {run!r}",
+                hint="Choose another name with --rater, or replace them with --replace.",
             )
         )
 
 
 def predict_clip(
-    maker: Maker,
+    maker: PlaneMaker,
     clip: Clip,
     rater_name: str,
     run: str,
     indices: list[int],
     *,
     replace: bool = False,
-    go_on: Callable[[int], bool] = lambda _: True,
+    keep_going: Callable[[int], bool] = lambda _: True,
 ) -> bool:
     """Write the model's planes for every frame of `clip`; an earlier prediction is replaced.
 
     Parameters
     ----------
-    maker : Maker
+    maker : PlaneMaker
         The network, or several.
     clip : Clip
         The clip to mark.
@@ -294,7 +305,7 @@ def predict_clip(
         Index in the cohort of each class of the network. All other classes stay untouched.
     replace : bool
         Overwrite what another run marked under that name.
-    go_on : callable
+    keep_going : callable
         Asked after each block with the frames done; False stops, leaving the clip's status at
         'in progress' on what has been written.
 
@@ -315,18 +326,18 @@ def predict_clip(
     with ExitStack() as stack:
         me = Identity("model", run=run)
         raters = {
-            name: stack.enter_context(clip.written_by_program(rater_name + name, me))
+            name: stack.enter_context(ProgramWriter(clip, rater_name + name, me))
             for name in maker.names
         }
-        return _write_clip(maker, clip, raters, indices, go_on)
+        return _write_clip(maker, clip, raters, indices, keep_going)
 
 
 def _write_clip(
-    maker: Maker,
+    maker: PlaneMaker,
     clip: Clip,
     raters: Mapping[str, ProgramWriter],
     indices: list[int],
-    go_on: Callable[[int], bool],
+    keep_going: Callable[[int], bool],
 ) -> bool:
     fresh = np.full(raters[""].rater.shape[:2], Status.UNTOUCHED, np.uint8)
     fresh[:, indices] = Status.IN_PROGRESS
@@ -348,18 +359,18 @@ def _write_clip(
                 for name, percent in maker.maps(frames).items():
                     for t, c in np.ndindex(percent.shape[:2]):
                         yield name, first + t, indices[c], percent[t, c]
-                if not go_on(first + len(frames)):
+                if not keep_going(first + len(frames)):
                     stopped = True
                     return
 
     with ExitStack() as stack:
         write = {name: stack.enter_context(rater.bulk()) for name, rater in raters.items()}
-        # The network works in this thread, and what it has said is written in others meanwhile.
+        # The network runs in this thread while finished planes are written in others.
         for _ in map_bounded(lambda plane: write[plane[0]](*plane[1:]), planes(), ahead=_AHEAD):
             pass
     if stopped:
         return False
-    # Last: a crash half-way must not leave half a prediction that says it is whole.
+    # Last: a crash half-way must not leave half a prediction that counts as whole.
     fresh[:, indices] = Status.REVIEWED
     for rater in raters.values():
         rater.write_status(fresh)
@@ -367,7 +378,7 @@ def _write_clip(
 
 
 def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Result:
-    """Carry out `request`: mark its clips, or all.
+    """Execute `request`: predict its clips, or all.
 
     Raises
     ------
@@ -383,13 +394,13 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     cohort = Cohort.open(request.cohort)
     run = Path(request.run)
     predictor = Predictor.load(run, request.device)
-    maker: Maker = predictor
+    maker: PlaneMaker = predictor
     if request.maps:
         runs = (run, *map(Path, request.members))
         maker = Ensemble.load(runs, request.draws, request.device)
     indices = class_indices(cohort, predictor.config.classes)
     clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
-    for end in maker.names:  # before hours of work: a name that is not free says so now
+    for end in maker.names:  # before hours of work: refuse a name that is taken
         cohort.check_name(request.rater + end, "model")
         for clip in clips if not request.replace else ():
             check_same_run(clip, request.rater + end, run.name)
@@ -404,12 +415,18 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     before = 0
     for clip in clips:
 
-        def go_on(frames: int, clip: Clip = clip, before: int = before) -> bool:
+        def keep_going(frames: int, clip: Clip = clip, before: int = before) -> bool:
             report.progress(before + frames, total, f"Marking {clip.name}")
             return not folder.cancelled()
 
         if not predict_clip(
-            maker, clip, request.rater, run.name, indices, replace=request.replace, go_on=go_on
+            maker,
+            clip,
+            request.rater,
+            run.name,
+            indices,
+            replace=request.replace,
+            keep_going=keep_going,
         ):
             return Result(stopped=True, clips=tuple(done))
         before += clip.shape[0]

@@ -1,4 +1,4 @@
-"""Make the next batches in a thread while the network learns from this one."""
+"""Prefetching of the next batches in a thread."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 _AHEAD = 2
-"""Batches made before they are asked for: one is learnt from, the next one waits."""
+"""Results computed ahead: one is in use, the next one waits."""
 
 
 class Prefetch(Generic[Made]):
-    """What a function makes of each step, made before it is asked for.
+    """Results of a function of the step, computed before they are needed.
 
     Use as a context manager, which ends the thread.
 
@@ -39,7 +39,7 @@ class Prefetch(Generic[Made]):
         self._thread.shutdown(cancel_futures=True)
 
     def take(self) -> Made:
-        """Return what was made for the next step; what went wrong with it is raised here."""
+        """Return the result of the next step; its exception is raised here."""
         while self._next < self._end and len(self._pending) <= _AHEAD:
             self._pending.append(self._thread.submit(self._make, self._next))
             self._next += 1

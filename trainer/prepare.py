@@ -1,4 +1,4 @@
-"""Everything a fit needs before its first step, read and decided once."""
+"""Preparation of a fit: samples read, hold-out and network decided."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from napari_confseg.store import Cohort
 from trainer.calibrate import apply
 from trainer.checkpoint import RunConfig, library_versions, load_config, save_config
 from trainer.compute import choose_device, choose_precision
-from trainer.data import (
-    class_indices,
-    find_sources,
-    read_samples,
-)
+from trainer.data import class_indices, find_sources, read_samples
 from trainer.errors import TrainError
 from trainer.network import SIZES
 from trainer.predict import check_same_run
@@ -31,10 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_confseg.job import FitRequest, RunFolder
-    from trainer.data import Source
     from trainer.progress import Reporter
     from trainer.samples import Samples
-    from trainer.sources import AnyCohort
+    from trainer.sources import AnyCohort, Source
 
 _VALIDATION = {"study": 64, "quick": 64, "normal": 512}
 """Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""
@@ -43,25 +38,25 @@ _AT_ONCE = 16  # samples whose targets are counted together: as floats they are 
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a fit works with.
+class FitContext:
+    """Everything that a fit works with.
 
     Attributes
     ----------
     cohort : Cohort or None
-        Where it marks the clip on screen, if it was told any.
+        Where the clip on screen is predicted, if the request names a cohort.
     indices : list of int
         Index in that cohort of each class.
     config : RunConfig
         All decisions, as stored.
     samples : Samples
-        All that is learnt from and validated on, on the device if it fits there.
+        Training and validation samples, on the device if they fit there.
     train, validation : int64 tensor
         Rows of `samples`.
     device : torch.device
         Where it computes.
     changed : bool
-        Whether marks have changed since an earlier attempt, which is resumed.
+        Whether marks have changed since the run that is resumed began.
     """
 
     cohort: Cohort | None
@@ -74,13 +69,15 @@ class Plan:
     changed: bool = False
 
 
-def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
-    """Read cohort or dataset; decide on hold-out, canvas, precision, or keep to the decisions.
+def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitContext:
+    """Read cohort or dataset, and decide on hold-out, canvas and precision.
+
+    A resumed run keeps its decisions.
 
     Raises
     ------
     TrainError
-        If the request can't be met; says why and what to do.
+        If the request can't be met.
     """
     device = choose_device(request.device)
     cohort = Cohort.open(request.cohort) if request.cohort else None
@@ -104,7 +101,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         indices,
         config.canvas,
         scratch=folder.path,
-        tell=report.progress,
+        on_progress=report.progress,
     )
     where = list(zip(samples.clips, samples.times, strict=True))
     train = [i for i, at in enumerate(where) if config.split.is_train(*at)]
@@ -124,7 +121,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> Plan:
         samples = apply(found, samples, config.classes)
     if resumed is None:
         save_config(folder.path, config)
-    return Plan(
+    return FitContext(
         cohort,
         marks,
         config,
@@ -140,12 +137,12 @@ def _refuse_another(begun: Origin, found: Origin) -> None:
     if begun != found:
         raise TrainError(
             f"This run began with {begun}, and there is {found} now",
-            "Bring back what it began with, or begin a new run.",
+            "Restore the original dataset, or begin a new run.",
         )
 
 
 def _origin(source: AnyCohort, samples: Samples | None, fold: int | None) -> Origin:
-    """Return what is learnt from; of a cohort the hash is that of the samples."""
+    """Return the origin of the samples; a cohort's hash is that of the samples."""
     if isinstance(source, FrozenCohort):
         sha256 = source.sha256
     else:
@@ -166,7 +163,7 @@ def _decide(
     indices: Sequence[int],
     device: torch.device,
 ) -> RunConfig:
-    """Return all decisions but the hash of what is read, which is known only then."""
+    """Return all decisions; the hash of the samples is filled in after reading."""
     size = SIZES[request.size]
     split = hold_out(source, clips, indices, request)
     learnt = [s for s in clips if s.clip.name in (*split.train, *split.validation)]
@@ -199,27 +196,29 @@ def _place(samples: Samples, device: torch.device) -> Samples:
     return samples
 
 
-def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
-    """Return what a person should know of a fit that begins, the warning first."""
-    config, samples = plan.config, plan.samples
-    clips = {samples.clips[i] for i in plan.train.tolist()}
+def facts(context: FitContext, step: int) -> dict[str, str | int | float | bool]:
+    """Return the facts that the start of a fit reports, warnings first."""
+    config, samples = context.config, context.samples
+    clips = {samples.clips[i] for i in context.train.tolist()}
     found: dict[str, str | int | float | bool] = {}
     if config.split.warning:
         found["warning"] = config.split.warning
-    if plan.changed:
-        found["changed"] = "marks have changed since this run began: it goes on with the new ones"
+    if context.changed:
+        found["changed"] = "marks have changed since this run began: it resumes with the new ones"
     if config.calibration is not None:
         found["calibration"] = config.calibration.note
     return found | {
-        "device": torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(context.device)
+        if context.device.type == "cuda"
+        else "cpu",
         "threads": torch.get_num_threads(),
         "precision": config.precision,
         "data": str(config.origin),
         "method": str(config.method),
         "classes": ", ".join(config.classes),
         "raters": ", ".join(config.raters),
-        "train": f"{len(plan.train)} samples of {len(clips)} clips",
-        "validation": f"{len(plan.validation)} samples of {len(config.split.validation)} clips, "
+        "train": f"{len(context.train)} samples of {len(clips)} clips",
+        "validation": f"{len(context.validation)} samples of {len(config.split.validation)} clips, "
         f"split by {config.split.level}",
         "canvas": f"{config.canvas[1]} x {config.canvas[0]}",
         "steps": config.steps,
@@ -227,13 +226,13 @@ def facts(plan: Plan, step: int) -> dict[str, str | int | float | bool]:
     }
 
 
-def prevalence(plan: Plan) -> Tensor:
+def prevalence(context: FitContext) -> Tensor:
     """Return each class's mean target over what is known of it in the training samples, (C,)."""
-    config = plan.config
-    rows = plan.train[:: max(1, len(plan.train) // 256)]
+    config = context.config
+    rows = context.train[:: max(1, len(context.train) // 256)]
     present, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for some in torch.split(rows, _AT_ONCE):
-        _, planes, reviewed, _ = plan.samples.batch(some)
+        _, planes, reviewed, _ = context.samples.batch(some)
         target, weight = make_targets(config.method, planes, reviewed)
         present = present + (target * weight).sum((0, 2, 3), dtype=torch.float64).cpu()
         known = known + weight.sum((0, 2, 3), dtype=torch.float64).cpu()

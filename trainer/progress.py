@@ -1,4 +1,4 @@
-"""Tell whoever listens what is going on: the run's events, and how long it will still take."""
+"""Reporter of a run: its events, and the time that is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.job import Event, RunFolder
 
-_EVERY = 0.25  # seconds between two events of progress: enough for a bar, little to read
+_EVERY = 0.25  # seconds between two progress events
 
 
 class Reporter:
@@ -29,36 +29,36 @@ class Reporter:
     def __init__(self, folder: RunFolder, listen: Callable[[Event], None] = lambda _: None) -> None:
         self._folder = folder
         self._listen = listen
-        self._told = 0.0
+        self._emitted = 0.0
         self._begin: tuple[float, int] | None = None
 
-    def tell(self, event: Event) -> None:
-        """Append `event`."""
+    def emit(self, event: Event) -> None:
+        """Append `event` and pass it on."""
         self._folder.append(event)
         self._listen(event)
 
     def started(self, **facts: str | int | float | bool) -> None:
-        """Tell what the work begins with."""
-        self.tell(Started(facts=facts))
+        """Report the facts at the start."""
+        self.emit(Started(facts=facts))
         self._begin = None
 
     def progress(self, current: int, maximum: int, message: str) -> None:
-        """Tell how far it is, and what is left by the pace since the first call."""
+        """Report progress, and the time left by the pace since the first call."""
         now = time.monotonic()
         if self._begin is None or current < self._begin[1]:
             self._begin = (now, current)
         done = current - self._begin[1]
         left = (now - self._begin[0]) / done * (maximum - current) if done > 0 else None
-        if now - self._told >= _EVERY or current in (0, maximum):
-            self._told = now
-            self.tell(
+        if now - self._emitted >= _EVERY or current in (0, maximum):
+            self._emitted = now
+            self.emit(
                 Progress(current=current, maximum=maximum, message=message, seconds_left=left)
             )
 
     def metrics(self, step: int, values: dict[str, float | None]) -> None:
-        """Tell measured values."""
-        self.tell(Metrics(step=step, values=values))
+        """Report measured values."""
+        self.emit(Metrics(step=step, values=values))
 
     def preview(self, step: int, clip: str, rater: str) -> None:
-        """Tell that the model's planes for `clip` are in the cohort."""
-        self.tell(Preview(step=step, clip=clip, rater=rater))
+        """Report that the model's planes for `clip` are in the cohort."""
+        self.emit(Preview(step=step, clip=clip, rater=rater))

@@ -1,4 +1,4 @@
-"""Byte strings by number: in memory as long as they are few, else in a scratch file."""
+"""Numbered byte strings, in memory or in a scratch file."""
 
 from __future__ import annotations
 
@@ -16,25 +16,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMORY = 2 * 2**30
-"""Bytes that are held in memory; more goes into a file. What is learnt is the same either way."""
+"""Bytes that are held in memory; with more, all go into a file."""
 
 
 class Records:
     """Numbered byte strings, each written once and read often, from any thread.
 
-    The file has no name (on Windows it is removed on closing), so that nothing is left behind
-    however the process ends.
-
     Parameters
     ----------
     n : int
-        How many there may be.
+        Highest number, plus one.
     folder : Path or None
-        Where the file is made; None for the system's place for such files.
+        Folder of the file; None for the system's temporary folder.
     memory : int
-        Bytes to hold before it is made.
+        Bytes to hold before the file is made.
     expected : int
-        Bytes known to come; if these alone are too many, the file is made at once.
+        Bytes known to come; if more than `memory`, the file is made at once.
     """
 
     def __init__(
@@ -57,12 +54,12 @@ class Records:
 
     @property
     def on_disk(self) -> bool:
-        """Whether they are in a file."""
+        """Whether the records are in a file."""
         return self._file is not None
 
     @property
     def nbytes(self) -> int:
-        """How many bytes all of them take."""
+        """Total size in bytes."""
         return self._size
 
     def put(self, number: int, data: bytes) -> None:
@@ -97,7 +94,8 @@ class Records:
         """Move what is held into a file."""
         self._begin = np.zeros(len(self._held), np.int64)
         self._length = np.full(len(self._held), -1, np.int32)
-        # Unbuffered: a full disk is noticed at the write, and reads are large enough.
+        # It has no name (Windows removes it on closing), so nothing is left behind however the
+        # process ends. Unbuffered: a full disk is noticed at the write, and reads are large enough.
         self._file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115
         for number, data in enumerate(self._held):
             if data is not None:

@@ -1,4 +1,4 @@
-"""Carry out the request of a run folder, from the first event to ``result.json``."""
+"""Execution of a run folder's request, from its first event to ``result.json``."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None) -> Result | None:
-    """Do what ``job.json`` asks, going on where an earlier attempt stopped.
+    """Execute ``job.json``, resuming an earlier attempt.
 
-    A run that was stopped (``result.json`` says so) is resumed, and the wish to stop counts as
-    fulfilled; a wish to stop that nobody has obeyed yet stands. A run that was finished stays so.
+    A run that ``result.json`` names as stopped is resumed, and its cancel request is cleared; a
+    cancel request that has not been obeyed yet stays. A finished run stays finished.
 
     Returns
     -------
     Result or None
-        What it came to; None if it failed, which the last event explains.
+        The result; None if it failed, which the last event explains.
 
     Raises
     ------
@@ -64,13 +64,13 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
 
                 result = predict(folder, request, report)
         except KeyboardInterrupt:
-            report.tell(Failed(error="Interrupted", hint="Run it again to go on."))
+            report.emit(Failed(error="Interrupted", hint="Run it again to resume."))
             return None
-        except Exception as error:  # whatever it is, the panel must get a sentence
-            report.tell(_explain(error, folder))
+        except Exception as error:  # of any kind: the panel must get a sentence
+            report.emit(_explain(error, folder))
             return None
         folder.finish(result)
-        report.tell(Cancelled() if result.stopped else Finished())
+        report.emit(Cancelled() if result.stopped else Finished())
         return result
 
 
@@ -91,7 +91,7 @@ def _explain(error: Exception, folder: RunFolder) -> Failed:
         )
     if isinstance(error, ImportError) and (found := missing(error, "This run")):
         return Failed(error=found.sentence, hint=found.install)
-    # For whoever has to mend this: also where no viewer has begun the run, whose log it is.
+    # For the developer: also where no viewer started the run, which would keep its log.
     with suppress(OSError), (folder.path / LOG).open("a", encoding="utf-8") as log:
         traceback.print_exception(error, file=log)
     hint = f"{LOG} in the run's folder holds the details."

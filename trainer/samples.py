@@ -1,7 +1,8 @@
-"""All that a fit learns from: frames as they are, planes compressed, gathered batch by batch.
+"""Samples of a fit: packed frames and planes, gathered batch by batch.
 
-Planes are mostly empty: of a hundred thousand frames with six classes and three raters they would
-take 118 GB, compressed a hundredth of it. A plane without a mark is not stored at all.
+Planes are compressed, since most of them are empty: those of a hundred thousand frames with six
+classes and three raters would take 118 GB, and take a hundredth of it. A plane without a mark is
+not stored at all. The bytes are kept by :mod:`trainer.records`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _TOGETHER = 256  # samples that are moved to a device at a time
 
 
 def _numbers(rows: Tensor | slice, n: int) -> list[int]:
-    """Return the rows that an index asks for."""
+    """Return the row numbers of an index."""
     if isinstance(rows, slice):
         return list(range(*rows.indices(n)))
     found: list[int] = rows.tolist()
@@ -122,7 +123,7 @@ class PackedPlanes:
         return int(np.prod(self.shape, dtype=np.int64))
 
     def put_blank(self, rows: slice, blank: NDArray[np.uint8]) -> None:
-        """Say what is on those planes of some samples that are not kept, ``uint8 (H, W)``."""
+        """Set the blank plane ``uint8 (H, W)`` of some samples, which stands for those not kept."""
         for number, known in enumerate(self._blanks):
             if np.array_equal(known, blank):
                 self._blank_of[rows] = number
@@ -200,15 +201,15 @@ def _looked_up(data: bytes, table: bytes, shape: tuple[int, ...]) -> NDArray[np.
 
 @dataclass(frozen=True)
 class Samples:
-    """Everything there is to learn from; a sample is one rater's word on one frame.
+    """The samples of a fit; each is one rater's planes on one frame.
 
     Attributes
     ----------
     frames : PackedFrames or uint8 tensor, shape (N, H, W)
         Each frame once, however many raters marked it.
     planes : PackedPlanes or uint8 tensor, shape (S, C, H, W)
-        Confidence in percent; ``255`` where nothing is to be learnt, the margin of the canvas
-        included.
+        Confidence in percent; ``255`` where nothing is to be learnt, as on the margin
+        of the canvas.
     reviewed : bool tensor, shape (S, C)
         Whether the rater has reviewed that class on that frame. Not reviewed weighs nothing.
     frame_of : int64 tensor, shape (S,)
@@ -218,9 +219,9 @@ class Samples:
     times : tuple of int
         Its frame number in that clip.
     rater_of : int64 tensor, shape (S,)
-        Whose word each sample is.
+        Rater of each sample, as its place in `raters`.
     raters : tuple of str
-        Their names.
+        Names of the raters.
     """
 
     frames: PackedFrames | Tensor
@@ -241,10 +242,8 @@ class Samples:
         return self.frames.nbytes + self.planes.nbytes
 
     def content_sha256(self) -> str:
-        """Return the hash of everything as it was read: frames, planes, and whose they are.
-
-        Found while reading, in its threads: to hash all planes again would take as long as reading.
-        """
+        """Return the SHA-256 of frames, planes, clips and raters as they were read."""
+        # Frames and planes are hashed while they are read: later it would take as long again.
         frames, planes = self.frames, self.planes
         assert isinstance(frames, PackedFrames)
         assert isinstance(planes, PackedPlanes)
@@ -264,14 +263,14 @@ class Samples:
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes that they take as they are kept."""
+        """Bytes that they take packed."""
         if isinstance(self.planes, PackedPlanes):
             return self.planes.records.nbytes
         return self.nbytes
 
     @property
     def on_disk(self) -> bool:
-        """Whether they are read through a file."""
+        """Whether they are read from a file."""
         return isinstance(self.planes, PackedPlanes) and self.planes.records.on_disk
 
     def unpacked(self, device: torch.device) -> Samples:

@@ -1,13 +1,14 @@
-"""The door through which the trainer reads: a cohort, or a frozen dataset, by one interface.
+"""Common interface to cohorts and frozen datasets, with default raters and hold-out.
 
-Both have clips, raters, frames, planes and what is reviewed, under the same names. What differs
-between them is decided here and nowhere else: who is learnt from if nobody is named, and who is
-held out.
+Both have clips, raters, frames, planes and review status under the same names. What differs
+between them is decided here and nowhere else: which raters are learnt from by default, and which
+patients are held out. :mod:`trainer.data` reads samples through it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -22,24 +23,25 @@ from trainer.errors import TrainError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_confseg.job import FitRequest
-    from trainer.data import Source
 
 AnyCohort: TypeAlias = Cohort | FrozenCohort
 AnyClip: TypeAlias = Clip | FrozenClip
 AnyRater: TypeAlias = Rater | FrozenRater
 
 FOLDS = 5
-"""Folds of a study on a cohort, if nobody says how many."""
+"""Default number of folds of a study on a cohort."""
 
 
 class Origin(BaseModel):
-    """What a run has learnt from; kept in ``config.json``.
+    """Origin of a run's samples; kept in ``config.json``.
 
     Attributes
     ----------
     kind : {"cohort", "dataset"}
-        Which of the two.
+        Kind of source.
     name, cohort_id : str
         Its name (with the version of a dataset), and the identity of the cohort behind it.
     sha256 : str
@@ -60,6 +62,46 @@ class Origin(BaseModel):
         return f"{self.kind} {self.name} ({self.sha256[:12]}){fold}"
 
 
+@dataclass(frozen=True)
+class Source:
+    """The reviewed frames of one clip, before anything is decoded.
+
+    Attributes
+    ----------
+    clip : Clip or FrozenClip
+        The clip.
+    raters : tuple of Rater or FrozenRater
+        Raters whose planes are learnt from.
+    reviewed : ndarray of bool, shape (raters, T, C)
+        Review status of each for the chosen classes.
+    """
+
+    clip: AnyClip
+    raters: tuple[AnyRater, ...]
+    reviewed: NDArray[np.bool_]
+
+    def frames(self) -> list[int]:
+        """Return the frames that any rater has reviewed for some class."""
+        return [int(t) for t in np.flatnonzero(self.reviewed.any((0, 2)))]
+
+    @cached_property
+    def stored(self) -> list[NDArray[np.bool_]]:
+        """Stored planes of each rater, (T, C) by the cohort's class indices."""
+        found = []
+        for rater in self.raters:
+            stored = np.zeros(rater.shape[:2], np.bool_)
+            for t, index in rater.stored_chunks():
+                stored[t, index] = True
+            found.append(stored)
+        return found
+
+    def marked(self, indices: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the classes that any rater marked on each of :meth:`frames`, (frames, C)."""
+        marked = np.stack(self.stored)[:, :, list(indices)]
+        anyone: NDArray[np.bool_] = np.logical_or.reduce(marked & self.reviewed)
+        return anyone[self.frames()]
+
+
 def open_source(location: str) -> AnyCohort:
     """Open what is at `location` for reading: a cohort, or a frozen dataset's newest version.
 
@@ -75,22 +117,22 @@ def open_source(location: str) -> AnyCohort:
 
 @lru_cache(maxsize=4)
 def opened(location: str) -> AnyCohort:
-    """Return what :func:`open_source` does, and keep it for a worker that reads it again."""
+    """Return the source at `location`, cached for a worker that reads it again."""
     return open_source(location)
 
 
 def located(source: AnyCohort, location: str) -> str:
-    """Return where to find `source` again, though a dataset may get a newer version meanwhile."""
+    """Return the location of `source`; of a dataset that of its version."""
     return source.location if isinstance(source, FrozenCohort) else location
 
 
 def called(source: AnyCohort) -> str:
-    """Return what people read: ``cohort lung`` or ``dataset lung/v2``."""
+    """Return the source's kind and name: ``cohort lung`` or ``dataset lung/v2``."""
     return f"{'dataset' if isinstance(source, FrozenCohort) else 'cohort'} {source.meta.name}"
 
 
 def teachers(source: AnyCohort) -> Callable[[AnyRater], bool]:
-    """Return what tells whether a rater is learnt from unless others are named.
+    """Return the test of whether a rater is learnt from by default.
 
     Of a cohort, the readers, but nothing imported. Of a dataset, everybody whom it froze: they were
     chosen when it was built; but the truth of synthetic data, which is there to compare with, only
@@ -105,7 +147,7 @@ def teachers(source: AnyCohort) -> Callable[[AnyRater], bool]:
 def hold_out(
     source: AnyCohort, clips: Sequence[Source], indices: Sequence[int], request: FitRequest
 ) -> HoldOut:
-    """Decide who is learnt from, who validates and who is kept for a test.
+    """Return the hold-out: clips for training, validation and test.
 
     Of a dataset its parts decide, or with ``request.fold`` that fold is the test and validation is
     drawn from the others. Of a cohort, and of a dataset without a part to validate on, validation
@@ -120,12 +162,12 @@ def hold_out(
     indices : sequence of int
         The classes' indices.
     request : FitRequest
-        Names the fold and the patients, and the seed.
+        Fold, held-out patients and seed.
 
     Raises
     ------
     TrainError
-        If nothing is left to learn from, or what is named is not there.
+        If nothing is left to learn from, or a fold or patient is unknown.
     """
     test = _kept_apart(source, request)
     left = [s for s in clips if s.clip.name not in test]
@@ -152,7 +194,7 @@ def hold_out(
 
 
 def _kept_apart(source: AnyCohort, request: FitRequest) -> dict[str, str]:
-    """Return the clips of the test, and what each is called after."""
+    """Return the clips of the test, with the name of each clip's part."""
     patient_of = {name: source.clip(name).meta.patient for name in source.clips()}
     if unknown := sorted(set(request.held_out) - set(patient_of.values())):
         raise TrainError(
@@ -176,7 +218,7 @@ def _kept_apart(source: AnyCohort, request: FitRequest) -> dict[str, str]:
 
 
 def test_parts(source: FrozenCohort) -> dict[str, str]:
-    """Return the clips of a dataset in parts that are neither learnt from nor validated on.
+    """Return the clips of a dataset's test parts, with the part of each.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Methods: how confidence reaches the model.
+"""Targets: what each method learns from a confidence.
 
 A target is a pure function ``(confidence, known) -> (target, weight)`` and one line in
 :data:`RECIPES`. `confidence` is float in 0..1, `known` is 1 where something is to be learnt and
@@ -100,15 +100,15 @@ def ordinal(confidence: Tensor, known: Tensor, *, n: float) -> tuple[Tensor, Ten
     So the mean over thresholds is the confidence, to half a step.
     """
     count = round(n)
-    levels = (torch.arange(count, device=confidence.device) + 0.5) / count
-    reached = confidence[:, :, None] >= levels[:, None, None] - _SLACK / MAX_CONFIDENCE
+    thresholds = (torch.arange(count, device=confidence.device) + 0.5) / count
+    reached = confidence[:, :, None] >= thresholds[:, None, None] - _SLACK / MAX_CONFIDENCE
     weight = known[:, :, None].expand(reached.shape)
     return reached.flatten(1, 2).to(confidence.dtype), weight.flatten(1, 2)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method's target, and what the network's outputs mean.
+    """A method's target and head.
 
     Attributes
     ----------
@@ -121,8 +121,7 @@ class Recipe:
     per_rater : bool
         Whether the network learns each rater's scale along with the rest.
     calibrates : callable or None
-        What finds out what each rater's confidence is worth, before anything is learnt
-        (``trainer.calibrate``).
+        Estimates each rater's calibration before the fit (``trainer.calibrate``).
     """
 
     target: Target
@@ -152,7 +151,7 @@ RECIPES: dict[str, Recipe] = {
 def make_targets(
     method: Method, planes: Tensor, reviewed: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Turn planes into what to learn, and how much it weighs.
+    """Turn planes into targets and weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The score that chooses the checkpoint."""
+"""Validation: the score that chooses the checkpoint."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainer.network import Segmenter
-    from trainer.output_scaling import Seen
-    from trainer.prepare import Plan
+    from trainer.output_scaling import ProbabilityCounts
+    from trainer.prepare import FitContext
 
 _BATCH = 16
 
 
 @torch.inference_mode()
-def validate(network: Segmenter, plan: Plan, seen: Seen | None = None) -> dict[str, float | None]:
+def validate(
+    network: Segmenter, context: FitContext, counts: ProbabilityCounts | None = None
+) -> dict[str, float | None]:
     """Score `network` on the held-out samples.
 
     The score is the soft Dice between the probability and the method's own target, over all known
     validation pixels of a class together, then the mean over classes. It needs no threshold, so a
     checkpoint is not chosen for how it happens to be calibrated at 50 %; and it asks for exactly
-    what the method was asked to learn. It says nothing across methods: `evaluate` does.
+    what the method was asked to learn. It does not compare methods: `evaluate` does.
 
     Parameters
     ----------
     network : Segmenter
         In evaluation mode.
-    plan : Plan
-        What is held out.
-    seen : Seen or None
-        Is shown the panel's probabilities along the way.
+    context : FitContext
+        The held-out samples.
+    counts : ProbabilityCounts or None
+        Counts the probabilities along the way, without any rater's bias.
 
     Returns
     -------
@@ -46,19 +48,19 @@ def validate(network: Segmenter, plan: Plan, seen: Seen | None = None) -> dict[s
         ``val_loss``, ``val_dice`` and ``val_dice/<class>``; None for a class that no held-out
         frame shows, and for the mean if there is none at all.
     """
-    config, device = plan.config, plan.device
+    config, device = context.config, context.device
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     loss, loss_by = torch.zeros((), device=device), loss_of(config.method)
-    for rows in torch.split(plan.validation, _BATCH):
-        drawn = plan.samples.batch(rows)
+    for rows in torch.split(context.validation, _BATCH):
+        drawn = context.samples.batch(rows)
         frames, planes, reviewed, rater = (t.to(device, non_blocking=True) for t in drawn)
         target, weight = make_targets(config.method, planes, reviewed)
         images = (frames.float() / 255).contiguous(memory_format=torch.channels_last)
         with autocast(device, config.precision):
             logits = network(images, rater)
-            if seen is not None:
-                panel = logits if network.boldness is None else network(images)
-                seen.add(heads.probability(panel, network.n_classes))
+            if counts is not None:
+                unbiased = logits if network.log_scale is None else network(images)
+                counts.add(heads.probability(unbiased, network.n_classes))
         present = (target * weight).sum((0, 2, 3))
         parts.append((*dice_parts(logits.sigmoid(), target, weight), present))
         loss += loss_by(logits, target, weight) * len(rows)
@@ -71,7 +73,7 @@ def validate(network: Segmenter, plan: Plan, seen: Seen | None = None) -> dict[s
     named = {f"val_dice/{c}": s for c, s in zip(config.classes, scores, strict=True)}
     known = [s for s in scores if s is not None]
     mean = sum(known) / len(known) if known else None
-    return {"val_loss": float(loss) / len(plan.validation), "val_dice": mean, **named}
+    return {"val_loss": float(loss) / len(context.validation), "val_dice": mean, **named}
 
 
 def _defined(dice: Tensor, present: Tensor) -> list[float | None]:

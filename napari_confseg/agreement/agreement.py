@@ -465,17 +465,20 @@ def _check(
             Problem(
                 "too-few-raters",
                 "",
-                "at least two raters",
-                f"{list(raters)}",
-                "Name them, or have a second person review.",
+                f"Agreement needs at least two raters, given: {', '.join(raters) or 'none'}",
+                hint="Name them, or let a second person read.",
             )
         )
     known = {c.name for c in cohort.meta.classes}
     for name in classes:
         if name not in known:
-            problems.append(Problem("class-unknown", "", f"one of {sorted(known)}", repr(name)))
+            problems.append(
+                Problem.mismatch("class-unknown", "", f"one of {sorted(known)}", repr(name))
+            )
     for threshold in thresholds:
         if not 1 <= threshold <= MAX_CONFIDENCE:
-            problems.append(Problem("threshold-range", "", "1..100 percent", str(threshold)))
+            problems.append(
+                Problem.mismatch("threshold-range", "", "1..100 percent", str(threshold))
+            )
     if problems:
         raise StoreError(problems)

@@ -25,7 +25,15 @@ from napari_confseg.agreement.patterns import (
 from napari_confseg.agreement.rater_view import learnt_raters, planes_of, rater_views
 from napari_confseg.agreement.staple import estimate_staple
 from napari_confseg.request_fields import setting
-from napari_confseg.store import EXCLUDED, Clip, Identity, Problem, Status, StoreError
+from napari_confseg.store import (
+    EXCLUDED,
+    Clip,
+    Identity,
+    Problem,
+    ProgramWriter,
+    Status,
+    StoreError,
+)
 from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
@@ -35,7 +43,6 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.store import Cohort
-    from napari_confseg.store.program_writer import ProgramWriter
 
 
 Combine = Callable[["NDArray[np.uint8]"], "NDArray[np.float64]"]
@@ -142,7 +149,7 @@ def make_consensus(
         present = rater_views(clip, group)
         if len(present) >= request.least:
             label = f"{request.method} of {len(group)} raters"
-            with clip.written_by_program(report.rater, Identity("consensus", label)) as target:
+            with ProgramWriter(clip, report.rater, Identity("consensus", label)) as target:
                 _write_clip(cohort, clip, present, target, combine, request.least, report)
     return report
 
@@ -152,16 +159,25 @@ def _check(
 ) -> None:
     problems = []
     if not report.raters:
-        problems.append(Problem("too-few-raters", "", "at least one rater", "none"))
+        problems.append(Problem("too-few-raters", "", "No rater is named for the consensus"))
     if report.rater in report.raters:
-        problems.append(Problem("rater-itself", "", "a name of its own", repr(report.rater)))
+        problems.append(
+            Problem(
+                "rater-itself",
+                "",
+                f"The consensus cannot go under the name of one of its raters, {report.rater!r}",
+                hint="Choose another name.",
+            )
+        )
     known = {c.name for c in cohort.meta.classes}
     for class_name in classes:
         if class_name not in known:
-            problems.append(Problem("class-unknown", "", f"one of {sorted(known)}", class_name))
+            problems.append(
+                Problem.mismatch("class-unknown", "", f"one of {sorted(known)}", class_name)
+            )
     there = set(cohort.clips())
     problems += [
-        Problem("missing", n, "a clip of the cohort", "none") for n in clips if n not in there
+        Problem("missing", n, "The cohort has no such clip") for n in clips if n not in there
     ]
     try:
         cohort.check_name(report.rater, "consensus")
@@ -354,9 +370,8 @@ def combine_clip(
             Problem(
                 "too-few-raters",
                 clip_name,
-                f"at least {least} of {list(group)}",
-                f"{[r.name for r in present]}",
-                "Open a clip that they have marked.",
+                f"{least} of {', '.join(group)} must mark this clip, and {len(present)} did",
+                hint="Open a clip that they have marked.",
             )
         )
     found = {}

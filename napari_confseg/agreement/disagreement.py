@@ -392,9 +392,8 @@ def _still_there(clip: Clip, views: Sequence[RaterView]) -> None:
             Problem(
                 "missing",
                 f"{clip.name}/raters/{gone[0]}",
-                "a rater",
-                "removed meanwhile",
-                "Compare the raters that are left.",
+                "This rater was removed meanwhile",
+                hint="Compare the raters that are left.",
             )
         )
 

@@ -70,7 +70,7 @@ class Collector:
     def __init__(self, raters: Sequence[str], codes: NDArray[np.uint8] = CODES) -> None:
         if len(raters) > MAX_RATERS:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "too-many-raters",
                     "",
                     f"at most {MAX_RATERS} raters",

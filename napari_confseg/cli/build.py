@@ -134,7 +134,9 @@ def _request(arguments: argparse.Namespace) -> BuildRequest:
     try:
         frames = FramePolicy.parse(arguments.frames)
     except ValueError as error:
-        raise StoreError(Problem("request", "frames", str(error), arguments.frames)) from error
+        raise StoreError(
+            Problem("request", "frames", f"{error}, given {arguments.frames!r}")
+        ) from error
     request: BuildRequest = request_from(
         arguments,
         BuildRequest,

@@ -109,9 +109,8 @@ def _kind(source: Path, format: str, *, quiet: bool) -> RaterKind | None:
             Problem(
                 "kind",
                 str(source),
-                "who or what made these labels",
-                "nothing that says it",
-                f"Say it with --kind: one of {', '.join(RATER_KINDS)}.",
+                "Nothing says who or what made these labels",
+                hint=f"Name it with --kind: one of {', '.join(RATER_KINDS)}.",
             )
         )
     return answer

@@ -77,5 +77,10 @@ def unreadable(source: str) -> Iterator[None]:
         yield
     except IngestError as error:
         raise StoreError(
-            Problem("dicomdir", source, "one DICOMDIR, or a folder that holds one", str(error))
+            Problem(
+                "dicomdir",
+                source,
+                str(error),
+                hint="Give one DICOMDIR, or a folder that holds one.",
+            )
         ) from error

@@ -60,8 +60,8 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str
 
 def print_problems(problems: Sequence[Problem]) -> None:
     """Print `problems` as a table on standard output."""
-    headings = ("where", "code", "expected", "found", "what to do")
-    rows = [(p.path or "cohort", p.code, p.expected, p.found, p.hint) for p in problems]
+    headings = ("where", "code", "problem", "what to do")
+    rows = [(p.path or "cohort", p.code, p.message, p.hint) for p in problems]
     print_table(f"{len(rows)} problem{'s' * (len(rows) != 1)}", headings, rows)
 
 

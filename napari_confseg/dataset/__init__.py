@@ -1,1 +1,1 @@
-"""From opinions to a dataset: agreement, consensus, splits, frozen datasets, exports."""
+"""Frozen datasets: build, split, leakage, preview, comparison of versions."""

@@ -116,7 +116,7 @@ class FrozenCohort:
             If there is none.
         """
         if name not in self._records:
-            raise StoreError(Problem("missing", name, f"a clip of {self.meta.name}", "none"))
+            raise StoreError(Problem("missing", name, f"{self.meta.name} has no such clip"))
         return FrozenClip(self._records[name], self.dataset, self._block)
 
     def _read_block(self, path: str, number: int) -> NDArray[np.uint8]:
@@ -165,7 +165,13 @@ class FrozenClip:
         """
         if name not in self._record.raters:
             where = f"{self.name}/raters/{name}"
-            raise StoreError(Problem("missing", where, f"one of {self.raters()}", "none"))
+            raise StoreError(
+                Problem(
+                    "missing",
+                    where,
+                    f"The dataset has no such rater, only {', '.join(self.raters())}",
+                )
+            )
         return FrozenRater(name, self._record.raters[name], self)
 
     def read_frames(self, wanted: Sequence[int]) -> Iterator[NDArray[np.uint8]]:

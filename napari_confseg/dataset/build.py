@@ -34,8 +34,8 @@ from napari_confseg.dataset.manifest import (
     content_digest,
 )
 from napari_confseg.dataset.packing import DATA, pack_clip, source_digests
-from napari_confseg.dataset.parting import part_clips
 from napari_confseg.dataset.resample import LONGEST, choose_canvas
+from napari_confseg.dataset.splits import part_clips
 from napari_confseg.extras import needed_for
 from napari_confseg.store import Cohort, Problem, StoreError
 from napari_confseg.store.errors import needs_extra
@@ -130,18 +130,25 @@ def complete(cohort: Cohort, request: BuildRequest) -> BuildRequest:
     known = [c.name for c in cohort.meta.classes]
     there = cohort.clips()
     problems = [
-        Problem("class-unknown", "", f"one of {known}", name)
+        Problem.mismatch("class-unknown", "", f"one of {known}", name)
         for name in request.classes
         if name not in known
     ]
     problems += [
-        Problem("missing", name, "a clip of the cohort", "none")
+        Problem("missing", name, "The cohort has no such clip")
         for name in request.clips
         if name not in there
     ]
     raters = request.raters or tuple(learnt_raters(cohort))
     if not raters:
-        problems.append(Problem("too-few-raters", "", "a reader, or names", "nobody"))
+        problems.append(
+            Problem(
+                "too-few-raters",
+                "",
+                "Nobody has marked these clips",
+                hint="Name raters, or mark a clip first.",
+            )
+        )
     if problems:
         raise StoreError(problems)
     full = request.model_copy(
@@ -179,9 +186,9 @@ def _check_patients(cohort: Cohort, request: BuildRequest) -> None:
             Problem(
                 "split",
                 "",
-                f"at least {wanted} patients for as many parts",
-                f"{len(there)}: {', '.join(sorted(there))}",
-                "Import more patients or ask for fewer parts: --split train=1 makes one.",
+                f"{wanted} parts need as many patients, and there are {len(there)}: "
+                + ", ".join(sorted(there)),
+                hint="Import more patients or ask for fewer parts: --split train=1 makes one.",
             )
         )
 
@@ -263,9 +270,8 @@ def _manifest(
             Problem(
                 "nothing-reviewed",
                 "",
-                "reviewed frames",
-                "none",
-                "Mark frames as reviewed, or name other raters, classes or clips.",
+                "No frame is reviewed",
+                hint="Mark frames as reviewed, or name other raters, classes or clips.",
             )
         )
     try:
@@ -275,9 +281,8 @@ def _manifest(
             Problem(
                 "split",
                 "",
-                "a split by patient",
-                str(error),
-                "Mark more patients, or ask for fewer parts: --split train=1 makes one.",
+                f"No split by patient is possible: {error}",
+                hint="Mark more patients, or ask for fewer parts: --split train=1 makes one.",
             )
         ) from error
     packed = LocalStore(place / DATA, read_only=True)

@@ -67,7 +67,7 @@ def markdown(manifest: Manifest) -> str:
     fairness = (
         "By patient; no patient is in two parts. Worst difference between a part's share of clips "
         f"with a class and that of all clips: {m.split.worst_prevalence_deviation:.3f}; worst "
-        f"difference from the wished-for size: {m.split.worst_size_deviation:.3f}."
+        f"difference from the requested size: {m.split.worst_size_deviation:.3f}."
     )
     title = (
         f"{frames} frames of {len(m.clips)} clips of {patients} patients, from cohort "

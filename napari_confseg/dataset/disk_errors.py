@@ -1,4 +1,4 @@
-"""A disk that fills up: said in words, with what to do."""
+"""Plain-sentence report of a full disk, with what to do."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def room_in(place: Path, what_to_do: Callable[[], str]) -> Iterator[None]:
             raise
         found = (error.strerror or "the disk is full").lower()
         raise StoreError(
-            Problem("disk-full", str(place), "room to write", found, what_to_do())
+            Problem("disk-full", str(place), f"Nothing can be written: {found}", hint=what_to_do())
         ) from error

@@ -119,8 +119,7 @@ class Dataset:
                 Problem(
                     "no-version",
                     str(folder),
-                    "one of " + ", ".join(f"v{v}" for v in there),
-                    f"v{number}",
+                    f"There is no v{number}, only {', '.join(f'v{v}' for v in there)}",
                 )
             )
         return cls(folder / f"v{number}")
@@ -201,7 +200,7 @@ class Dataset:
             file = f"{DATA}/{path}/zarr.json"
             data = self._bytes(file)
             if data is None:
-                raise StoreError(Problem("missing", path, "an array of the dataset", "none"))
+                raise StoreError(Problem("missing", path, "The dataset has no such array"))
             self._layouts[path] = Layout.of(json.loads(data))
         return self._layouts[path]
 
@@ -228,16 +227,17 @@ class Dataset:
         except FileNotFoundError:
             if digest is None:
                 return None, None
-            return None, Problem("file-missing", path, "a file", "none", hint)
+            return None, Problem("file-missing", path, "The file is missing", hint=hint)
         found = hashlib.sha256(data).hexdigest()
         if digest == found:
             return data, None
         return None, Problem(
             "file-changed",
             path,
-            f"SHA-256 {digest[:12]}..." if digest else "no file",
-            f"{found[:12]}..." if digest else "one",
-            hint,
+            f"The file has changed: its SHA-256 was {digest[:12]}... and is {found[:12]}..."
+            if digest
+            else "This file was not there when the dataset was frozen",
+            hint=hint,
         )
 
     def array(self, path: str) -> Any:
@@ -258,9 +258,8 @@ class Dataset:
                 Problem(
                     "no-part",
                     str(self.folder),
-                    "one of " + ", ".join(there),
-                    name,
-                    "Name one of these, or build the dataset with other parts.",
+                    f"The dataset has no part {name!r}, only {', '.join(there)}",
+                    hint="Name one of these, or build the dataset with other parts.",
                 )
             )
         return [c for c, part in self.manifest.split.of_clip.items() if part == name]
@@ -281,9 +280,10 @@ class Dataset:
                 Problem(
                     "which-rater",
                     str(self.folder),
-                    f"one of {list(raters)}",
-                    str(name),
-                    "Say which with --rater, or build the dataset from a consensus.",
+                    f"The dataset has several raters: {', '.join(raters)}"
+                    if name is None
+                    else f"The dataset has no rater {name!r}, only {', '.join(raters)}",
+                    hint="Name one with --rater, or build the dataset from a consensus.",
                 )
             )
         return name

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from napari_confseg.dataset.resample import SizeName, covered
 from napari_confseg.request_fields import setting
 from napari_confseg.store import ClassSpec, Problem, Sector, Spacing, StoreError
+from napari_confseg.store.errors import field_problems
 from napari_confseg.store.rater_kinds import RaterKind
 from napari_confseg.store.schema import Positive, Slug, Strict
 
@@ -324,24 +325,19 @@ def read_manifest(folder: Path) -> Manifest:
             Problem(
                 "not-a-dataset",
                 str(folder),
-                f"a {MANIFEST}",
-                "none",
-                "Give the folder that `confseg build` made.",
+                f"The folder has no {MANIFEST}",
+                hint="Give the folder that `confseg build` made.",
             )
         ) from error
     except ValidationError as error:
-        raise StoreError(
-            Problem("manifest", str(path), e["msg"], ".".join(map(str, e["loc"])))
-            for e in error.errors()
-        ) from error
+        raise StoreError(field_problems(error, "manifest", str(path))) from error
     if content_digest(m.clips, m.request, m.split, m.folds) != m.content_sha256:
         raise StoreError(
             Problem(
                 "manifest-changed",
                 str(path),
-                f"content {m.content_sha256[:12]}...",
-                "another",
-                "It was changed after it was frozen: build this version again.",
+                "The manifest was changed after the dataset was frozen",
+                hint="Build this version again.",
             )
         )
     return m

@@ -17,7 +17,7 @@ from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
 from napari_confseg.agreement.rater_view import rater_views
-from napari_confseg.dataset.fitting import choose_frames, resampled_spacing, resampler_for
+from napari_confseg.dataset.frames import choose_frames, resampled_spacing, resampler_for
 from napari_confseg.dataset.leakage import fingerprint
 from napari_confseg.dataset.manifest import (
     ClassCount,

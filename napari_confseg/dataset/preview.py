@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_confseg.dataset.build import complete
-from napari_confseg.dataset.fitting import resampler_for
+from napari_confseg.dataset.frames import resampler_for
 from napari_confseg.dataset.leakage import find_leakage, fingerprint
 from napari_confseg.dataset.manifest import ClassCount, Leakage, SplitRecord
 from napari_confseg.dataset.packing import Tally, find, status_of
-from napari_confseg.dataset.parting import part_clips
+from napari_confseg.dataset.splits import part_clips
 from napari_confseg.store import Problem, StoreError
 
 if TYPE_CHECKING:
@@ -192,13 +192,13 @@ class Surveyor:
     def _arrange(self, request: BuildRequest, clips: tuple[ClipSurvey, ...]) -> Preview:
         preview = Preview(request, clips)
         if not clips:
-            nothing = Problem("nothing-reviewed", "", "reviewed frames", "none", _MARK)
+            nothing = Problem("nothing-reviewed", "", "No frame is reviewed", hint=_MARK)
             return replace(preview, problems=(nothing,))
         problems = self._fitting_problems(request, clips)
         try:
             split, folds = part_clips(clips, request)
         except ValueError as error:
-            few = Problem("split", "", "a split by patient", str(error))
+            few = Problem("split", "", f"No split by patient is possible: {error}")
             return replace(preview, problems=(*problems, few))
         leakage = find_leakage(clips, split.of_clip, self._frame(clips))
         return replace(preview, split=split, folds=folds, leakage=leakage, problems=problems)

@@ -2,21 +2,25 @@
 
 scikit-learn's ``StratifiedGroupKFold`` knows one label per item; clips carry several. The method
 is greedy: patients with the most of what is rare are placed first, each where the worst gap to the
-wished-for share becomes smallest, and then single moves and exchanges are tried until none helps
+requested share becomes smallest, and then single moves and exchanges are tried until none helps
 (iterative stratification after Sechidis et al., ECML PKDD 2011, with groups).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from napari_confseg.dataset.manifest import SplitRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from napari_confseg.dataset.manifest import BuildRequest
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Split:
     deviation : float
         Worst absolute difference between a part's prevalence and that of all items.
     size_deviation : float
-        Worst absolute difference between a part's share of the items and the share wished for.
+        Worst absolute difference between a part's share of the items and the share requested.
     """
 
     parts: tuple[int, ...]
@@ -77,7 +81,7 @@ def split(
     labels : NDArray
         ``bool (items, classes)``, whether the item carries the class.
     fractions : dict
-        Name of each part and its wished-for share; they must add up to 1.
+        Name of each part and its requested share; they must add up to 1.
     seed : int
         Order in which equals are placed. Same seed, same split.
 
@@ -149,16 +153,16 @@ def _greedy(
     rarity[0] *= 0.5  # a large patient is hard to place late, too
     order = np.random.default_rng(seed).permutation(len(content))
     order = order[np.argsort(-(content @ rarity)[order], kind="stable")]
-    wished = shares[:, None] * total
-    sums = np.zeros_like(wished)
+    requested = shares[:, None] * total
+    sums = np.zeros_like(requested)
     placed = np.zeros(len(content), np.intp)
     weight = rarity * np.maximum(total > 0, 0)
     for patient in order:
         # Where adding it takes away most of what is still missing, counted in shares of the total.
-        before = np.abs(wished - sums) @ weight
-        after = np.abs(wished - sums - content[patient]) @ weight
+        before = np.abs(requested - sums) @ weight
+        after = np.abs(requested - sums - content[patient]) @ weight
         empty = (sums[:, 0] == 0) & (shares > 0)
-        part = int(np.lexsort((-wished[:, 0], after - before - empty))[0])
+        part = int(np.lexsort((-requested[:, 0], after - before - empty))[0])
         placed[patient] = part
         sums[part] += content[patient]
     return placed
@@ -224,4 +228,57 @@ def _judge(
         prevalence,
         deviation,
         float(np.abs(sizes - shares).max()),
+    )
+
+
+class Counted(Protocol):
+    """A clip of which is known who was filmed and which classes are on it."""
+
+    @property
+    def clip(self) -> str:
+        """Its name."""
+
+    @property
+    def patient(self) -> str:
+        """Whose it is."""
+
+    def marks(self, class_name: str) -> bool:
+        """Whether anybody marked the class anywhere on it."""
+
+
+def part_clips(
+    clips: Sequence[Counted], request: BuildRequest
+) -> tuple[SplitRecord, SplitRecord | None]:
+    """Return the split and, if the request wants any, the folds.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patients than parts or folds.
+    """
+    parts = _record(clips, request, dict(request.parts))
+    if not request.folds:
+        return parts, None
+    shares = {f"fold-{i}": 1 / request.folds for i in range(request.folds)}
+    return parts, _record(clips, request, shares)
+
+
+def _record(
+    clips: Sequence[Counted], request: BuildRequest, shares: dict[str, float]
+) -> SplitRecord:
+    labels = np.array([[clip.marks(c) for c in request.classes] for clip in clips])
+    result: Split = split([c.patient for c in clips], labels, shares, seed=request.seed)
+    prevalence = {
+        name: {
+            c: None if np.isnan(v) else round(float(v), 6)
+            for c, v in zip(request.classes, row, strict=True)
+        }
+        for name, row in zip(result.names, result.prevalence, strict=True)
+    }
+    return SplitRecord(
+        names=result.names,
+        of_clip={c.clip: result.names[p] for c, p in zip(clips, result.parts, strict=True)},
+        prevalence=prevalence,
+        worst_prevalence_deviation=round(result.deviation, 6),
+        worst_size_deviation=round(result.size_deviation, 6),
     )

@@ -96,7 +96,7 @@ class _Reader:
         if not fits:
             expected = f"a picture that {crop} was cut from" if crop else f"{self._clip.shape[1:]}"
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "image-size",
                     self._where,
                     expected,
@@ -118,9 +118,8 @@ class _Reader:
                 Problem(
                     "several-raters",
                     self._where,
-                    "one rater's lines",
-                    f"{sorted(authors)}",
-                    "Say whose to take with --author.",
+                    f"The file holds the lines of several raters: {', '.join(sorted(authors))}",
+                    hint="Choose one with --author.",
                 )
             )
 
@@ -149,7 +148,9 @@ class _Reader:
         points = np.asarray(line["line"]["points"], float)
         if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
             raise StoreError(
-                Problem("line", where, "two points (x, y, z) or more", f"an array {points.shape}")
+                Problem.mismatch(
+                    "line", where, "two points (x, y, z) or more", f"an array {points.shape}"
+                )
             )
         sign = -1 if mirrored else 1  # RAS and LPS point against each other in x and y
         flat: NDArray[np.float64] = sign * points[:, 1::-1] / self._spacing - self._corner
@@ -158,7 +159,7 @@ class _Reader:
         if not inside.all():
             worst = flat[~inside.all(1)][0].round(1).tolist()
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "outside",
                     where,
                     f"points inside {height} x {width} pixels",

@@ -151,7 +151,7 @@ def _pictures(path: Path, data: dict[str, Any], target: Target) -> Iterator[_Pic
         picture = by_id[image["id"]] = _Picture(path, image, classes)
         if not picture.clip:
             target.problems.append(
-                Problem(
+                Problem.mismatch(
                     "clip-unknown",
                     picture.where,
                     "a file name as clip/000012.png",
@@ -164,7 +164,7 @@ def _pictures(path: Path, data: dict[str, Any], target: Target) -> Iterator[_Pic
         else:
             where = f"{path.name} annotation {note.get('id')}"
             target.problems.append(
-                Problem("image-unknown", where, "an image of the file", str(note["image_id"]))
+                Problem("image-unknown", where, f"The file has no image {note['image_id']}")
             )
     yield from (p for p in by_id.values() if p.clip)
 
@@ -202,7 +202,7 @@ def _value(note: dict[str, Any], stated: int, where: str) -> int:
     value = note.get("confidence", round(100 * note["score"]) if "score" in note else stated)
     if not 1 <= value <= MAX_CONFIDENCE:
         what = f"{where}, annotation {note.get('id')}"
-        raise StoreError(Problem("confidence-range", what, "1..100 percent", str(value)))
+        raise StoreError(Problem.mismatch("confidence-range", what, "1..100 percent", str(value)))
     return int(value)
 
 
@@ -219,8 +219,16 @@ def _mask(note: dict[str, Any], size: tuple[int, int], where: str) -> NDArray[np
     except (TypeError, ValueError, KeyError, IndexError) as error:
         what = f"{where}, annotation {note.get('id')}"
         raise StoreError(
-            Problem("segmentation", what, "polygons or run lengths", str(error)[:80] or "neither")
+            Problem(
+                "segmentation",
+                what,
+                f"The segmentation is neither polygons nor run lengths: {str(error)[:80]}"
+                if str(error)
+                else "The segmentation is neither polygons nor run lengths",
+            )
         ) from error
     if mask.shape != size:
-        raise StoreError(Problem("segmentation", where, f"a mask of {size}", str(mask.shape)))
+        raise StoreError(
+            Problem.mismatch("segmentation", where, f"a mask of {size}", str(mask.shape))
+        )
     return mask

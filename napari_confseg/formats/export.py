@@ -265,13 +265,7 @@ def export(
     """
     if out.exists() and any(out.iterdir()):
         raise StoreError(
-            Problem(
-                "exists",
-                str(out),
-                "a new or empty folder",
-                "something is there",
-                "Choose another folder.",
-            )
+            Problem("exists", str(out), "The folder is not empty", hint="Choose another folder.")
         )
     module = FORMATS[request.format].load()
     job = Export(dataset, request, out, progress=progress, cancelled=cancelled)

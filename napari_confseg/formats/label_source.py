@@ -155,10 +155,9 @@ class Target:
                 Problem(
                     "class-unknown",
                     where,
-                    f"one of {self._names}",
-                    repr(name),
-                    f"Say what it is with --classes '{name}=CLASS', or leave it out with "
-                    f"'{name}='.",
+                    f"The cohort has no class {name!r}, only {', '.join(self._names)}",
+                    hint=f"Name its class with --classes '{name}=CLASS', "
+                    f"or leave it out with '{name}='.",
                 )
             )
         return index
@@ -168,10 +167,14 @@ class Target:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            self.problems.append(Problem("json", str(path), "a JSON file", str(error)[:120]))
+            self.problems.append(
+                Problem("json", str(path), f"This is not a JSON file: {str(error)[:120]}")
+            )
             return None
         if not isinstance(data, dict):
-            self.problems.append(Problem("json", str(path), "an object", type(data).__name__))
+            self.problems.append(
+                Problem.mismatch("json", str(path), "an object", type(data).__name__)
+            )
             return None
         return data
 
@@ -184,7 +187,7 @@ def check_frame(clip: Clip, frame: int, where: str) -> None:
     """Refuse a frame that the clip does not have."""
     if not 0 <= frame < clip.shape[0]:
         raise StoreError(
-            Problem(
+            Problem.mismatch(
                 "frame-range",
                 where,
                 f"frames 0..{clip.shape[0] - 1} of {clip.name}",
@@ -198,7 +201,7 @@ def check_size(clip: Clip, size: tuple[int, ...], where: str) -> None:
     """Refuse a picture (Y, X) that is not as large as the clip's frames."""
     if tuple(size) != clip.shape[1:]:
         raise StoreError(
-            Problem(
+            Problem.mismatch(
                 "image-size",
                 where,
                 f"{clip.shape[1:]} pixels (y, x) as in {clip.name}",
@@ -244,9 +247,10 @@ class Matcher:
                 Problem(
                     "clip-unknown",
                     found.name,
-                    "the name of a clip, or its file beside it",
-                    name or "neither",
-                    f"Say which it is with --clips '{found.name}=CLIP'.",
+                    f"There is no clip {name!r}"
+                    if name
+                    else "No clip has this name, and no file of a clip lies beside it",
+                    hint=f"Name its clip with --clips '{found.name}=CLIP'.",
                 )
             )
         if name in self._taken:
@@ -254,8 +258,8 @@ class Matcher:
                 Problem(
                     "clip-twice",
                     found.name,
-                    "one source for a clip",
-                    f"{self._taken[name]} is {name}, too",
+                    f"{self._taken[name]} holds labels of {name}, too",
+                    hint="Import one of them at a time.",
                 )
             )
         self._taken[name] = found.name

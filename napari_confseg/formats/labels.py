@@ -63,7 +63,9 @@ def write_labels(
     """
     _check_untouched(clip, rater)
     if not labels.planes and not labels.reviewed:
-        raise StoreError(Problem("nothing-found", clip.name, "a mark or a reviewed frame", "none"))
+        raise StoreError(
+            Problem("nothing-found", clip.name, "It has neither a mark nor a reviewed frame")
+        )
     edit = _edit(labels)
     writer = RaterWriter.open(
         cohort,
@@ -82,9 +84,8 @@ def write_labels(
                 Problem(
                     "disk",
                     f"{clip.name}/raters/{rater}",
-                    "a store that takes it",
-                    found,
-                    "What the journal holds comes in when the clip is opened next.",
+                    f"The store cannot be written: {found}",
+                    hint="What the journal holds comes in when the clip is opened next.",
                 )
             )
     finally:
@@ -100,9 +101,8 @@ def _check_untouched(clip: Clip, rater: str) -> None:
             Problem(
                 "exists",
                 f"{clip.name}/raters/{rater}",
-                "nothing of this rater yet",
-                "marks or reviewed frames",
-                "Import under another name.",
+                "This rater has marks or reviewed frames already",
+                hint="Import under another name.",
             )
         )
 
@@ -167,7 +167,7 @@ def detect(source: Path) -> str:
         If it is none that is known.
     """
     if not source.exists():
-        raise StoreError(Problem("missing", str(source), "a file or folder", "nothing"))
+        raise StoreError(Problem("missing", str(source), "There is no such file or folder"))
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     for name in READ:
         if any(fnmatchcase(p.name, FORMATS[name].marker) for p in files):
@@ -181,9 +181,8 @@ def detect(source: Path) -> str:
         Problem(
             "format",
             str(source),
-            f"one of {', '.join(READ)}",
-            "none of them",
-            "Say which with --format.",
+            f"The format is not recognised as one of {', '.join(READ)}",
+            hint="Name it with --format.",
         )
     )
 
@@ -270,9 +269,8 @@ def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportI
             Problem(
                 "made-by",
                 str(source),
-                "the name of who adjudicated",
-                "none",
-                "Say it with --made-by.",
+                "Nothing says who adjudicated these labels",
+                hint="Name the person with --made-by.",
             )
         )
     adjudicator = who[:80] if known == "adjudicated" and who else None
@@ -287,8 +285,7 @@ def _malformed(where: str, error: BaseException) -> Problem:
     return Problem(
         "malformed",
         where,
-        "a file as its format wants it",
-        f"{type(error).__name__}: {str(error)[:120]}",
+        f"The file does not follow its format: {type(error).__name__}: {str(error)[:120]}",
     )
 
 
@@ -299,7 +296,7 @@ def _places(module: Any, source: Path, target: Target) -> list[Found]:
     except MALFORMED as error:
         target.problems.append(_malformed(str(source), error))
     if not places and not target.problems:
-        target.problems.append(Problem("nothing-found", str(source), "labels", "none"))
+        target.problems.append(Problem("nothing-found", str(source), "There are no labels"))
     return places
 
 

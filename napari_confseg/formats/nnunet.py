@@ -77,7 +77,7 @@ class _Labels:
             self._number.setdefault(word, len(self._number))
         if len(self._number) > MOST:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "too-many-combinations",
                     "",
                     f"at most {MOST} combinations of classes",
@@ -147,9 +147,8 @@ def _finish(
             Problem(
                 "nothing-reviewed",
                 "",
-                "frames with all classes reviewed",
-                "none",
-                "Build the dataset with the reviewed classes alone.",
+                "No frame has all classes reviewed",
+                hint="Build the dataset with the reviewed classes alone.",
             )
         )
     for path in (root / "labelsTr", root / "labelsTs"):
@@ -276,7 +275,9 @@ def _frames(path: Path, frame: int | None) -> Iterator[tuple[int, NDArray[Any]]]
         data = np.asarray(nibabel.load(path).dataobj).squeeze()
         volume = data.T if data.ndim == 3 else data.T[None]  # (x, y, t) -> (t, y, x)
         if frame is not None and len(volume) > 1:
-            raise StoreError(Problem("case", path.name, "one frame a case", f"{len(volume)}"))
+            raise StoreError(
+                Problem.mismatch("case", path.name, "one frame a case", f"{len(volume)}")
+            )
         yield from enumerate(volume, frame or 0)
     else:
         yield frame or 0, np.asarray(Image.open(path))

@@ -144,11 +144,7 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
     except (KeyError, ValueError) as error:
         raise StoreError(
             Problem(
-                "header",
-                path.name,
-                "confseg_classes, confseg_frames, confseg_reviewed",
-                f"no {error}",
-                "Export the dataset again.",
+                "header", path.name, f"The header has no {error}", hint="Export the dataset again."
             )
         ) from error
     check_size(clip, volume.shape[2:], path.name)
@@ -187,7 +183,7 @@ def _check_axes(ijk_to_lps: NDArray[Any], where: str) -> None:
     axes = np.asarray(ijk_to_lps)[:3, :3]
     if not np.allclose(axes, np.diag(np.diag(axes))) or (np.diag(axes) <= 0).any():
         raise StoreError(
-            Problem(
+            Problem.mismatch(
                 "orientation",
                 where,
                 "axes x, y, frame in this order",

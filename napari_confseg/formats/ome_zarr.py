@@ -56,7 +56,10 @@ def _array(store: LocalStore, name: str, data: NDArray[Any]) -> None:
         compressors=_CODEC,
         dimension_names=("t", "y", "x"),
     )
-    array[:] = data
+    # One chunk at a time: writes that zarr has started side by side go on after one has failed, and
+    # would put files back that a refused export has removed.
+    for t, picture in enumerate(data):
+        array[t] = picture
 
 
 def _group(folder: Path, attributes: dict[str, Any]) -> None:

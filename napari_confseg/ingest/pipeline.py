@@ -151,7 +151,7 @@ def import_sources(
     found, refused = find_sources(sources)
     report = ImportReport(refused=refused)
     pseudonyms = Pseudonyms(cohort.meta.cohort_id, chosen.key_file)
-    with only_import(cohort), Decoder() as decoder:
+    with only_import(cohort.store, cohort.location), Decoder() as decoder:
         work = _Import(cohort, decoder, pseudonyms, chosen, cancelled or (lambda: False))
         for i, one in enumerate(found):
             label = f"{i + 1} of {len(found)}: {one.path.name}"

@@ -14,7 +14,6 @@ from scipy import ndimage
 
 from napari_confseg.ingest.decoded import IngestError
 from napari_confseg.ingest.sector_fit import Points, clip_to_frame, fit_shape, hull_polygon
-from napari_confseg.store.clip import change_frames
 from napari_confseg.store.schema import Sector
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ def mask_clip(cohort: Cohort, name: str) -> None:
             f"the sector of {name} is not confirmed: open the clip, correct the outline, confirm it"
         )
     keep = inside_mask(sector, clip.shape[1:])
-    change_frames(cohort, name, lambda frames: frames * keep)
+    cohort.clip(name).change_frames(lambda frames: frames * keep)
     if MASKED not in clip.meta.tags:
         clip.update_meta(tags=(*clip.meta.tags, MASKED))
 

@@ -181,7 +181,7 @@ class RunFolder:
         return (self.path / CANCEL).exists()
 
     def clear_cancel(self) -> None:
-        """Withdraw the wish to stop, so that the run can be resumed."""
+        """Withdraw the request to stop, so that the run can be resumed."""
         (self.path / CANCEL).unlink(missing_ok=True)
 
     def has_checkpoint(self) -> bool:

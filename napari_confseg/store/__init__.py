@@ -9,6 +9,7 @@ from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import Identity
 from napari_confseg.store.lease import Holder
 from napari_confseg.store.pending import SaveState
+from napari_confseg.store.program_writer import ProgramWriter
 from napari_confseg.store.rater import Rater
 from napari_confseg.store.rater_kinds import (
     RATER_KINDS,
@@ -66,6 +67,7 @@ __all__ = [
     "Location",
     "Patch",
     "Problem",
+    "ProgramWriter",
     "Provenance",
     "Rater",
     "RaterKind",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.errors import Problem, StoreError, field_problems
 
 if TYPE_CHECKING:
     from napari_confseg.store.backend import KeyValueStore
@@ -36,24 +37,22 @@ def read_node(keys: KeyValueStore, path: str) -> dict[str, Any]:
     if data is None:
         raise StoreError(
             Problem(
-                "missing",
-                path,
-                "a zarr v3 group",
-                "no zarr.json",
-                "Is this the folder of a cohort?",
+                "missing", path, "There is no zarr.json", hint="Is this the folder of a cohort?"
             )
         )
     if len(data) > MAX_METADATA_BYTES:
         raise StoreError(
-            Problem("metadata-size", key, f"at most {MAX_METADATA_BYTES} bytes", f"{len(data)}")
+            Problem.mismatch(
+                "metadata-size", key, f"at most {MAX_METADATA_BYTES} bytes", f"{len(data)}"
+            )
         )
     try:
         node = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise StoreError(Problem("metadata-json", key, "JSON", str(error))) from error
+        raise StoreError(Problem("metadata-json", key, f"This is not JSON: {error}")) from error
     if not isinstance(node, dict) or node.get("zarr_format") != 3:
         found = node.get("zarr_format") if isinstance(node, dict) else type(node).__name__
-        raise StoreError(Problem("zarr-format", key, "zarr_format 3", repr(found)))
+        raise StoreError(Problem.mismatch("zarr-format", key, "zarr_format 3", repr(found)))
     return node
 
 
@@ -81,9 +80,8 @@ def read_attributes(keys: KeyValueStore, path: str, model: type[M]) -> M:
             Problem(
                 "not-confseg",
                 path,
-                f'attributes["{NAMESPACE}"]',
-                "none",
-                "This zarr was not written by napari-confseg.",
+                f'Its zarr.json has no attributes["{NAMESPACE}"]',
+                hint="This zarr was not written by napari-confseg.",
             )
         )
     return parse_attributes(attributes[NAMESPACE], path, model)
@@ -95,14 +93,10 @@ def parse_attributes(data: object, path: str, model: type[M]) -> M:
     try:
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
+        version = f"{model.__name__}.schema_version:"
         raise StoreError(
-            Problem(
-                "schema-version" if e["loc"] == ("schema_version",) else "attributes",
-                path,
-                f"{model.__name__}.{'.'.join(map(str, e['loc'])) or 'as a whole'}: {e['msg']}",
-                repr(e["input"])[:80],
-            )
-            for e in error.errors()
+            replace(p, code="schema-version") if p.message.startswith(version) else p
+            for p in field_problems(error, "attributes", path, within=model.__name__)
         ) from error
 
 

@@ -211,9 +211,8 @@ class DurableLocalStore(LocalStore):
                 Problem(
                     "outside",
                     key,
-                    "a path inside the cohort",
-                    "a link out of it",
-                    "Remove the link; nothing was read or written there.",
+                    "A link leads out of the cohort",
+                    hint="Remove the link; nothing was read or written there.",
                 )
             )
 
@@ -404,7 +403,7 @@ def open_store(location: Location | Store, *, read_only: bool, create: bool = Fa
         return _open_zip(path, read_only=read_only)
     if not create and not path.is_dir():
         raise StoreError(
-            Problem("missing", text, "a cohort folder", "nothing there", "Check the path.")
+            Problem("missing", text, "There is no such cohort folder", hint="Check the path.")
         )
     return DurableLocalStore(path, read_only=read_only)
 
@@ -412,10 +411,17 @@ def open_store(location: Location | Store, *, read_only: bool, create: bool = Fa
 def _open_zip(path: Path, *, read_only: bool) -> Store:
     if not read_only:
         raise StoreError(
-            Problem("zip-read-only", str(path), "reading", "writing", "Unpack the zip to edit it.")
+            Problem(
+                "zip-read-only",
+                str(path),
+                "Read-only: a cohort in a zip cannot be edited",
+                hint="Unpack the zip to edit it.",
+            )
         )
     if not path.is_file():
-        raise StoreError(Problem("missing", str(path), "a zip file", "nothing there"))
+        raise StoreError(
+            Problem("missing", str(path), "There is no such zip file", hint="Check the path.")
+        )
     return sync(ZipStore.open(path, mode="r", read_only=True))
 
 

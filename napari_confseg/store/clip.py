@@ -19,7 +19,6 @@ from napari_confseg.store.codec import decode
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
-from napari_confseg.store.program_writer import ProgramWriter
 from napari_confseg.store.rater import Rater
 from napari_confseg.store.schema import ClipMeta, CohortMeta, Imported, RaterMeta, check_slug
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from zarr.abc.store import Store
 
-    from napari_confseg.store.cohort import Cohort
-    from napari_confseg.store.identity import Identity
     from napari_confseg.store.rater_kinds import RaterKind
 
 
@@ -127,7 +124,7 @@ class Frames:
             # zstd grows what it can't compress by less than this.
             if length > out.nbytes + out.nbytes // 128 + 1024:
                 raise StoreError(
-                    Problem(
+                    Problem.mismatch(
                         "chunk-size",
                         f"{key} frame {frame}",
                         f"about {out.nbytes} bytes",
@@ -160,9 +157,8 @@ class Frames:
                 Problem(
                     "chunk-corrupt",
                     key,
-                    f"a shard of {n} frames",
-                    "a damaged shard index",
-                    "Restore this file from a copy, or import the clip again.",
+                    f"The index of this shard of {n} frames is damaged",
+                    hint="Restore this file from a copy, or import the clip again.",
                 )
             )
         index = np.frombuffer(data[:-4], "<u8").reshape(n, 2)
@@ -203,7 +199,7 @@ class Clip:
             raise StoreError(problems)
         if len(self.meta.frame_times) != shape[0]:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "frame-times",
                     name,
                     f"{shape[0]} frame times, one a frame",
@@ -250,13 +246,28 @@ class Clip:
     def _open_rater(self, path: str) -> Rater:
         return Rater(self._store, path, self.shape, self._cohort.classes)
 
-    def written_by_program(self, name: str, identity: Identity) -> ProgramWriter:
-        """Return what lets a program write rater `name`, once it is entered.
+    def change_frames(self, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> None:
+        """Replace every frame with what `change` makes of it.
 
-        >>> with clip.written_by_program("mean", Identity("consensus")) as writer:  # doctest: +SKIP
-        ...     writer.write_plane(0, 2, plane)
+        Goes file by file, each replaced whole, with a bounded memory. Interrupted, it leaves the
+        first part changed: `change` must do no harm when it is applied once more.
+
+        Parameters
+        ----------
+        change : callable
+            Takes frames ``uint8 (n, Y, X)`` and returns as many of the same shape.
         """
-        return ProgramWriter(self._keys, self, check_slug(name), identity)
+        n_frames = self.shape[0]
+        array = zarr.open_array(self._store, path=f"{self.name}/0", mode="r+", zarr_format=3)
+        for start in range(0, n_frames, FRAMES_PER_SHARD):
+            stop = min(start + FRAMES_PER_SHARD, n_frames)
+            frames: NDArray[np.uint8] = array[start:stop]  # type: ignore[assignment]
+            array[start:stop] = change(frames)
+
+    @property
+    def store(self) -> Store:
+        """The zarr store of the cohort."""
+        return self._store
 
     def create_rater(
         self,
@@ -295,7 +306,7 @@ class Clip:
         """
         path = f"{self.name}/raters/{check_slug(name)}"
         if is_whole(self._keys, path):
-            raise StoreError(Problem("exists", path, "no rater of that name", "one"))
+            raise StoreError(Problem("exists", path, "A rater of this name exists already"))
         meta = RaterMeta(
             kind=kind,
             label=label or name,
@@ -385,7 +396,7 @@ class ClipWriter:
         """
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "frame-shape",
                     f"{self._name} frame {self._written + len(self._buffer)}",
                     f"uint8 {self._shape}",
@@ -428,7 +439,7 @@ class ClipWriter:
         self._wait()
         if self._written != len(meta.frame_times):
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "frame-count",
                     self._name,
                     f"{len(meta.frame_times)} frames (one a time)",
@@ -450,28 +461,3 @@ class ClipWriter:
         if not self._finished:
             with suppress(OSError):  # the disk that failed the write may fail this too
                 self._keys.delete_tree(self._name)
-
-
-def change_frames(
-    cohort: Cohort, clip: str, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-) -> None:
-    """Replace every frame of `clip` with what `change` makes of it.
-
-    Goes file by file, each replaced whole, with a bounded memory. Interrupted, it leaves the first
-    part changed: `change` must do no harm when it is applied once more.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        Where; opened for writing.
-    clip : str
-        Name of the clip.
-    change : callable
-        Takes frames ``uint8 (n, Y, X)`` and returns as many of the same shape.
-    """
-    n_frames = cohort.clip(clip).shape[0]  # checks the layout before anything is decoded
-    array = zarr.open_array(cohort.store, path=f"{clip}/0", mode="r+", zarr_format=3)
-    for start in range(0, n_frames, FRAMES_PER_SHARD):
-        stop = min(start + FRAMES_PER_SHARD, n_frames)
-        frames: NDArray[np.uint8] = array[start:stop]  # type: ignore[assignment]
-        array[start:stop] = change(frames)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 from pydantic import Field, ValidationError
 
-from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.errors import StoreError, field_problems
 from napari_confseg.store.schema import Strict
 
 if TYPE_CHECKING:
@@ -126,13 +126,5 @@ def parse_notes(data: bytes, path: str) -> ClipNotes:
     try:
         return ClipNotes.model_validate_json(data)
     except ValidationError as error:
-        raise StoreError(
-            Problem(
-                "notes",
-                path,
-                f"{'.'.join(map(str, e['loc'])) or 'as a whole'}: {e['msg']}",
-                repr(e["input"])[:80],
-                "Correct the field, or remove the file: its reader's notes are lost then.",
-            )
-            for e in error.errors()
-        ) from error
+        hint = "Correct the field, or remove the file: its reader's notes are lost then."
+        raise StoreError(field_problems(error, "notes", path, hint)) from error

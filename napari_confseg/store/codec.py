@@ -50,7 +50,7 @@ def decode(data: bytes, out: Plane, key: str) -> None:
     claimed = content_size(data)
     if claimed is not None and claimed != out.nbytes:
         raise StoreError(
-            Problem(
+            Problem.mismatch(
                 "chunk-size",
                 key,
                 f"{out.nbytes} bytes once decoded",
@@ -67,9 +67,8 @@ def decode(data: bytes, out: Plane, key: str) -> None:
             Problem(
                 "chunk-corrupt",
                 key,
-                f"a zstd chunk of {out.nbytes} bytes",
-                str(error),
-                "Restore this file from a copy, or delete it to lose only it.",
+                f"The chunk cannot be decoded to {out.nbytes} bytes: {error}",
+                hint="Restore this file from a copy, or delete it to lose only it.",
             )
         ) from error
 

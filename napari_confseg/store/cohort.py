@@ -109,9 +109,8 @@ class Cohort:
                 Problem(
                     "exists",
                     str(location),
-                    "an empty place",
-                    "something is there",
-                    "Choose another name, or open the cohort that is there.",
+                    "The folder is not empty",
+                    hint="Choose another name, or open the cohort that is there.",
                 )
             )
         fields = {"cohort_id": cohort_id} if cohort_id else {}
@@ -173,9 +172,8 @@ class Cohort:
                 Problem(
                     "changed-meanwhile",
                     self.location,
-                    "classes and anchors as when opened",
-                    "others",
-                    "Someone changed them: open the cohort anew and change it then.",
+                    "Classes or anchors have changed since the cohort was opened",
+                    hint="Open the cohort again and change it then.",
                 )
             )
         if not swap_attributes(self._keys, "", before, meta):
@@ -183,9 +181,8 @@ class Cohort:
                 Problem(
                     "changed-meanwhile",
                     self.location,
-                    "nobody else who changes it",
-                    "someone",
-                    "Open the cohort anew and change it then.",
+                    "Somebody else is changing the cohort",
+                    hint="Open the cohort again and change it then.",
                 )
             )
         self.meta = meta
@@ -198,16 +195,15 @@ class Cohort:
                 Problem(
                     "read-only",
                     self.location,
-                    "a cohort that can be written",
-                    "one opened for reading only",
-                    "Unpack the zip, or copy the cohort.",
+                    "Read-only: the cohort was opened for reading",
+                    hint="Unpack the zip, or copy the cohort.",
                 )
             )
         for old in self.meta.classes:
             found = meta.classes[old.index].name if old.index < len(meta.classes) else "none"
             if found != old.name:
                 problems.append(
-                    Problem(
+                    Problem.mismatch(
                         "class-changed",
                         self.location,
                         f"class {old.index} {old.name!r}",
@@ -293,7 +289,12 @@ class Cohort:
         """
         if is_whole(self._keys, check_slug(name)):
             raise StoreError(
-                Problem("exists", name, "no clip of that name", "one", "Choose another name.")
+                Problem(
+                    "exists",
+                    name,
+                    "A clip of this name exists already",
+                    hint="Choose another name.",
+                )
             )
         return ClipWriter(self.store, name, shape)
 

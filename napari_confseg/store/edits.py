@@ -117,14 +117,16 @@ class Edit:
             With one problem for each patch and status that is wrong.
         """
         problems = [
-            Problem("edit", f"patch {i}", expected, found)
+            Problem.mismatch("edit", f"patch {i}", expected, found)
             for i, p in enumerate(self.patches)
             for expected, found in _patch_faults(p, shape)
         ]
         for s in self.status:
             inside = 0 <= s.frame < shape[0] and 0 <= s.class_index < shape[1]
             if not inside or s.after not in set(Status) or s.before not in set(Status):
-                problems.append(Problem("edit", "status", f"0, 1 or 2 inside {shape[:2]}", str(s)))
+                problems.append(
+                    Problem.mismatch("edit", "status", f"0, 1 or 2 inside {shape[:2]}", str(s))
+                )
         if problems:
             raise StoreError(problems)
 

@@ -55,8 +55,7 @@ def check_same_kind(clip: str, rater: Rater, wanted: RaterKind) -> None:
         Problem(
             "rater-kind",
             rater.path,
-            f"a rater of kind {mine.label!r}, or none",
-            f"{rater.name!r}, which is of kind {theirs.label!r} ({theirs.meaning})",
-            f"Choose another name: on {clip} this one is taken.",
+            f"{rater.name!r} is of kind {theirs.label!r} ({theirs.meaning}), not {mine.label!r}",
+            hint=f"Choose another name: on {clip} this one is taken.",
         )
     )

@@ -60,7 +60,9 @@ def check_frames(keys: KeyValueStore, path: str) -> tuple[tuple[int, int, int], 
         where = inner.get("index_location", "end")
         if index != ["bytes", "crc32c"] or where != "end":
             problems.append(
-                Problem("codec", path, "a shard index at the end with crc32c", f"{index} {where}")
+                Problem.mismatch(
+                    "codec", path, "a shard index at the end with crc32c", f"{index} {where}"
+                )
             )
         return (t, y, x), per_shard, problems
     if chunk != [1, y, x]:
@@ -120,7 +122,7 @@ def _check_plain(keys: KeyValueStore, path: str, shape: list[int]) -> list[Probl
     n_classes = found[1] if len(found) == len(shape) else 0
     if [*found[:1], *found[2:]] != [*shape[:1], *shape[2:]] or not 1 <= n_classes <= shape[1]:
         problems.append(
-            Problem(
+            Problem.mismatch(
                 "shape-mismatch",
                 path,
                 f"{shape} or fewer classes, as clip and cohort say",
@@ -140,7 +142,7 @@ def _array_node(keys: KeyValueStore, path: str) -> tuple[dict[str, Any], list[Pr
     except StoreError as error:
         return {}, list(error.problems)
     if node.get("node_type") != "array":
-        return {}, [Problem("node-type", path, "an array", repr(node.get("node_type")))]
+        return {}, [Problem.mismatch("node-type", path, "an array", repr(node.get("node_type")))]
     return node, []
 
 
@@ -149,25 +151,27 @@ def _shape_fault(path: str, shape: list[int], limits: Sequence[int], words: str)
         0 < n <= limit for n, limit in zip(shape, limits, strict=True)
     ):
         return []
-    return [Problem("shape-limit", path, f"{words}, each 1 to {tuple(limits)}", str(shape))]
+    return [
+        Problem.mismatch("shape-limit", path, f"{words}, each 1 to {tuple(limits)}", str(shape))
+    ]
 
 
 def _common(node: dict[str, Any], path: str) -> list[Problem]:
     """Check what all our arrays have in common."""
     problems = []
     if node.get("data_type") != "uint8":
-        problems.append(Problem("dtype", path, "uint8", repr(node.get("data_type"))))
+        problems.append(Problem.mismatch("dtype", path, "uint8", repr(node.get("data_type"))))
     if node.get("fill_value") != 0 or isinstance(node.get("fill_value"), bool):
-        problems.append(Problem("fill-value", path, "0", repr(node.get("fill_value"))))
+        problems.append(Problem.mismatch("fill-value", path, "0", repr(node.get("fill_value"))))
     if node.get("storage_transformers"):
-        problems.append(Problem("codec", path, "no storage transformers", "some"))
+        problems.append(Problem.mismatch("codec", path, "no storage transformers", "some"))
     encoding = node.get("chunk_key_encoding")
     name = encoding.get("name") if isinstance(encoding, dict) else encoding
     given = encoding.get("configuration") if isinstance(encoding, dict) else None
     separator = (given or {}).get("separator", "/")
     if name != "default" or separator != "/":
         problems.append(
-            Problem(
+            Problem.mismatch(
                 "chunk-keys", metadata_key(path), "default with '/'", f"{name} with {separator!r}"
             )
         )
@@ -188,10 +192,14 @@ def _codec_faults(path: str, codecs: object) -> list[Problem]:
     if names != ["bytes", "zstd"]:
         strange = [n for n in names if n not in _CODECS]
         hint = f"{strange} is not on the list of allowed codecs." if strange else ""
-        return [Problem("codec", path, "bytes, zstd", ", ".join(map(str, names)) or "none", hint)]
+        return [
+            Problem.mismatch(
+                "codec", path, "bytes, zstd", ", ".join(map(str, names)) or "none", hint
+            )
+        ]
     if not (found[1].get("configuration") or {}).get("checksum"):
         hint = "Flipped bits would pass unseen: copy the planes into a new rater."
-        return [Problem("checksum-off", path, "zstd with checksum", "without", hint)]
+        return [Problem.mismatch("checksum-off", path, "zstd with checksum", "without", hint)]
     return []
 
 
@@ -209,4 +217,6 @@ def _ints(value: object) -> list[int]:
 
 
 def _grid_problem(path: str, expected: str, found: str) -> Problem:
-    return Problem("chunk-grid", path, expected, found, "Rewrite it with the layout of the docs.")
+    return Problem.mismatch(
+        "chunk-grid", path, expected, found, "Rewrite it with the layout of the docs."
+    )

@@ -21,14 +21,15 @@ from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from napari_confseg.store.backend import local_root, make_folders
-from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.errors import Problem, StoreError, field_problems
 from napari_confseg.store.schema import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zarr.abc.store import Store
+
     from napari_confseg.store.backend import KeyValueStore
-    from napari_confseg.store.cohort import Cohort
 
 
 LEASE, LOCK = "lease.json", "lease.lock"
@@ -61,6 +62,12 @@ class Holder:
 
     def __str__(self) -> str:
         return f"{self.name} on {self.host} since {self.since.astimezone():%H:%M}"
+
+    @property
+    def refusal(self) -> str:
+        """Why others cannot write, as a sentence."""
+        who, since = f"{self.name} on {self.host}", f"{self.since.astimezone():%H:%M}"
+        return f"Read-only: {who} is editing this clip since {since}"
 
 
 class LeaseFile(Strict):
@@ -107,7 +114,7 @@ def _process_is_gone(pid: int) -> bool:
 
 
 class Lease:
-    """The right to write one rater's group.
+    """Write access to one rater's group.
 
     Parameters
     ----------
@@ -271,25 +278,16 @@ def read_lease(data: bytes, path: str) -> LeaseFile:
     try:
         return LeaseFile.model_validate_json(data)
     except ValidationError as error:
-        e = error.errors()[0]
-        where = ".".join(map(str, e["loc"])) or "as a whole"
-        raise StoreError(
-            Problem(
-                "lease",
-                path,
-                f"{where}: {e['msg']}",
-                repr(e["input"])[:80],
-                "Delete it when nobody has this clip open.",
-            )
-        ) from error
+        hint = "Delete it when nobody has this clip open."
+        raise StoreError(next(field_problems(error, "lease", path, hint))) from error
 
 
 IMPORT_LOCK = "import.lock"
 
 
 @contextmanager
-def only_import(cohort: Cohort) -> Iterator[None]:
-    """Keep other imports out of `cohort` meanwhile; the system lets go when a program dies.
+def only_import(store: Store, location: str) -> Iterator[None]:
+    """Keep other imports out of a cohort meanwhile; the system lets go when a program dies.
 
     Folders only: an object store has no such lock.
 
@@ -298,7 +296,7 @@ def only_import(cohort: Cohort) -> Iterator[None]:
     StoreError
         If another import is under way.
     """
-    root = local_root(cohort.store)
+    root = local_root(store)
     if root is None:
         yield
         return
@@ -309,10 +307,9 @@ def only_import(cohort: Cohort) -> Iterator[None]:
         raise StoreError(
             Problem(
                 "held",
-                cohort.location,
-                "one import into a cohort at a time",
-                "another one under way",
-                "Import again when it is done.",
+                location,
+                "Another import into this cohort is under way",
+                hint="Import again when it is done.",
             )
         ) from None
     try:

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import check_same_kind
 from napari_confseg.store.lease import Lease, LeaseLostError
+from napari_confseg.store.schema import check_slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.store.backend import KeyValueStore
     from napari_confseg.store.clip import Clip
     from napari_confseg.store.identity import Identity
+    from napari_confseg.store.lease import Holder
     from napari_confseg.store.rater import Rater
 
 CHECK_AFTER = 3.0
@@ -27,10 +29,12 @@ CHECK_AFTER = 3.0
 
 
 class ProgramWriter:
-    """The right of a program to write a rater's planes on a clip, while it is entered.
+    """Write access of a program to one rater's planes on a clip, while entered.
 
-    Obtained from :meth:`Clip.written_by_program`. The rater is made, as `identity` says, if there
-    is none of its name.
+    The rater is made, as `identity` says, if there is none of its name.
+
+    >>> with ProgramWriter(clip, "mean", Identity("consensus")) as writer:  # doctest: +SKIP
+    ...     writer.write_plane(0, 2, plane)
 
     Attributes
     ----------
@@ -40,10 +44,11 @@ class ProgramWriter:
 
     rater: Rater
 
-    def __init__(self, keys: KeyValueStore, clip: Clip, name: str, identity: Identity) -> None:
+    def __init__(self, clip: Clip, name: str, identity: Identity) -> None:
+        check_slug(name)
         self._clip, self._name, self._identity = clip, name, identity
         self._path = f"{clip.name}/raters/{name}"
-        self._lease = Lease(keys, self._path)
+        self._lease = Lease(KeyValueStore(clip.store), self._path)
         self._checked = 0.0
 
     def __enter__(self) -> Self:
@@ -57,7 +62,7 @@ class ProgramWriter:
         self._find()
         holder = self._lease.acquire()
         if holder is not None:
-            raise self._refused(f"{holder} writes it")
+            raise self._refused(holder)
         try:
             self._checked = time.monotonic()
             self.rater = self._find() or self._make()  # somebody may have made it meanwhile
@@ -76,7 +81,7 @@ class ProgramWriter:
         Raises
         ------
         StoreError
-            If the right to write was lost, or a value is not 0..100 or 255.
+            If write access was lost, or a value is not 0..100 or 255.
         """
         self._check()
         self.rater.write_plane(frame, class_index, data)
@@ -107,7 +112,7 @@ class ProgramWriter:
         Raises
         ------
         StoreError
-            If the right to write was lost, or a value is no :class:`Status`.
+            If write access was lost, or a value is no :class:`Status`.
         """
         self._check()
         self.rater.write_status(status)
@@ -139,16 +144,15 @@ class ProgramWriter:
         try:
             self._lease.check()
         except LeaseLostError as error:
-            raise self._refused(str(error)) from error
+            raise self._refused(error.holder) from error
         self._checked = time.monotonic()
 
-    def _refused(self, why: str) -> StoreError:
+    def _refused(self, holder: Holder) -> StoreError:
         return StoreError(
             Problem(
                 "read-only",
                 self._path,
-                "the right to write",
-                why,
-                "Wait until it is free, or choose another name.",
+                holder.refusal,
+                hint="Wait until it is free, or choose another name.",
             )
         )

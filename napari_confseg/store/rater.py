@@ -42,11 +42,13 @@ def check_plane(data: NDArray[np.uint8], path: str) -> None:
         If `data` is not uint8 or holds a value outside 0..100 and 255.
     """
     if data.dtype != np.uint8:
-        raise StoreError(Problem("dtype", path, "uint8", str(data.dtype)))
+        raise StoreError(Problem.mismatch("dtype", path, "uint8", str(data.dtype)))
     bad = data[(data > MAX_CONFIDENCE) & (data != EXCLUDED)]
     if bad.size:
         raise StoreError(
-            Problem("value-range", path, "0..100 or 255", f"{bad.size} pixels of value {bad[0]}")
+            Problem.mismatch(
+                "value-range", path, "0..100 or 255", f"{bad.size} pixels of value {bad[0]}"
+            )
         )
 
 
@@ -180,7 +182,9 @@ class Rater:
         path = f"{self.path}/0/{frame}/{class_index}"
         check_plane(data, path)
         if data.shape != self.shape[2:]:
-            raise StoreError(Problem("plane-shape", path, str(self.shape[2:]), str(data.shape)))
+            raise StoreError(
+                Problem.mismatch("plane-shape", path, str(self.shape[2:]), str(data.shape))
+            )
         return self._chunk_key(frame, class_index), encode(data) if data.any() else None
 
     def write_planes(
@@ -208,7 +212,7 @@ class Rater:
         expected = (len(frames), len(classes), *self.shape[2:])
         if planes.shape != expected:
             raise StoreError(
-                Problem("plane-shape", f"{self.path}/0", str(expected), str(planes.shape))
+                Problem.mismatch("plane-shape", f"{self.path}/0", str(expected), str(planes.shape))
             )
         self.write_each(
             (frame, index, planes[t, c])
@@ -264,7 +268,7 @@ class Rater:
         wrong = status.dtype != np.uint8 or status.shape != self.shape[:2]
         if wrong or status.max(initial=0) > max(Status):
             raise StoreError(
-                Problem(
+                Problem.mismatch(
                     "status-range",
                     f"{self.path}/status",
                     f"uint8 {self.shape[:2]} of 0, 1 or 2",

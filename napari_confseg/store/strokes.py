@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.errors import StoreError, field_problems
 from napari_confseg.store.schema import Confidence, Slug, Strict
 
 if TYPE_CHECKING:
@@ -149,16 +149,7 @@ def parse_strokes(data: bytes, path: str) -> list[Stroke]:
         try:
             strokes.append(Stroke.model_validate_json(line))
         except ValidationError as error:
-            e = error.errors()[0]
-            where = ".".join(map(str, e["loc"])) or "line"
-            problems.append(
-                Problem(
-                    "stroke-record",
-                    f"{path}:{number}",
-                    f"{where}: {e['msg']}",
-                    repr(e["input"])[:80],
-                )
-            )
+            problems.append(next(field_problems(error, "stroke-record", f"{path}:{number}")))
     if problems:
         raise StoreError(problems)
     return strokes

@@ -62,7 +62,7 @@ def validate(
     except StoreError as error:
         found.extend(error.problems)
     except Exception as error:  # no zip, no permission, bucket gone half-way: a problem as well
-        found.append(Problem("unreadable", "", "a cohort that can be read", sentence(error)))
+        found.append(Problem("unreadable", "", f"The cohort cannot be read: {sentence(error)}"))
     return sorted(found, key=lambda p: (p.path, p.code))
 
 
@@ -96,15 +96,19 @@ class _Validation:
             self._problems.extend(error.problems)
         return None
 
+    def _report(self, code: str, path: str, message: str, hint: str = "") -> None:
+        """Keep the problem that `message` states."""
+        self._problems.append(Problem(code, path, message, hint=hint))
+
     def _add(self, code: str, path: str, expected: str, found: object, hint: str = "") -> None:
-        self._problems.append(Problem(code, path, expected, str(found), hint))
+        """Keep the problem of two things that differ."""
+        self._problems.append(Problem.mismatch(code, path, expected, str(found), hint))
 
     def _unlisted(self, key: str) -> None:
-        self._add(
+        self._report(
             "unlisted",
             key,
-            "only what the contract names",
-            "a file nobody listed",
+            "No file of this name belongs into a cohort",
             "Move it out of the cohort.",
         )
 
@@ -114,19 +118,12 @@ class _Validation:
         for key in keys:
             name = key.rsplit("/", 1)[-1]
             if is_outside(self._store, key):
-                self._add(
-                    "outside",
-                    key,
-                    "a path inside the cohort",
-                    "a link out of it",
-                    "Remove the link.",
-                )
+                self._report("outside", key, "A link leads out of the cohort", "Remove the link.")
             elif name.endswith(PARTIAL):
-                self._add(
+                self._report(
                     "stray-partial",
                     key,
-                    "nothing half-written",
-                    "a file left by a crash",
+                    "A crash left this file half-written",
                     "Open the clip with that rater once, or delete the file.",
                 )
             elif name in {".zgroup", ".zarray", ".zattrs", ".zmetadata"}:
@@ -147,12 +144,11 @@ class _Validation:
     def _check_clip(self, name: str, rest: list[str]) -> None:
         self._check_name(name, name)
         if "zarr.json" not in rest or self._is_bare(name):
-            self._add(
+            self._report(
                 "orphan",
                 name,
-                "a clip's attributes",
-                "a folder without",
-                "Left by an interrupted import: delete the folder.",
+                "An interrupted import left this folder without the attributes of a clip",
+                "Delete the folder.",
             )
             return
         meta = self._try(lambda: read_attributes(self._keys, name, ClipMeta))
@@ -168,7 +164,7 @@ class _Validation:
             elif key not in {"zarr.json", "0/zarr.json", "raters/zarr.json"}:
                 self._unlisted(f"{name}/{key}")
         if raters and "raters/zarr.json" not in rest:
-            self._add("missing", f"{name}/raters", "a zarr v3 group", "no zarr.json")
+            self._report("missing", f"{name}/raters", "There is no zarr.json")
         if meta is not None and shape[0]:
             self._check_clip_meta(name, meta, shape)
         if not problems:
@@ -180,15 +176,14 @@ class _Validation:
         try:
             check_slug(name)
         except ValueError as error:
-            self._add("name", path, "a legal name", error, "Rename the folder.")
+            self._report("name", path, f"This is no legal name: {error}", "Rename the folder.")
 
     def _check_inside(self, key: str, inside: bool) -> None:
         if not inside:
-            self._add(
+            self._report(
                 "chunk-outside",
                 key,
-                "a chunk of the array's grid",
-                "one beyond it",
+                "The chunk lies beyond the array",
                 "The array was cut, or the file was copied here: remove it.",
             )
 
@@ -211,12 +206,11 @@ class _Validation:
     def _check_pixels(self, frames: Frames, path: str) -> None:
         missing = self._try(frames.missing)
         if missing:
-            self._add(
+            self._report(
                 "frame-missing",
                 path,
-                f"{len(frames)} frames",
-                f"none at {missing[:20]}",
-                "These read as black: import the clip again.",
+                f"Of {len(frames)} frames these are missing: {missing[:20]}",
+                "They read as black: import the clip again.",
             )
         seen: set[Problem] = set()
         for t in range(len(frames)):
@@ -234,12 +228,11 @@ class _Validation:
         name = path.rsplit("/", 1)[-1]
         self._check_name(name, path)
         if "zarr.json" not in rest or self._is_bare(path):
-            self._add(
+            self._report(
                 "orphan",
                 path,
-                "a rater's attributes",
-                "a folder without",
-                "Left by a crash: open the clip with that rater once.",
+                "A crash left this folder without the attributes of a rater",
+                "Open the clip with that rater once.",
             )
             return
         who = self._try(lambda: read_attributes(self._keys, path, RaterMeta))
@@ -338,11 +331,10 @@ class _Validation:
             for code, expected, wrong_value in _stroke_faults(stroke, shape):
                 self._add(code, f"{path}:{number}", expected, wrong_value)
             if stroke.decision and who and who.kind != "adjudicated":
-                self._add(
+                self._report(
                     "decision-rater",
                     f"{path}:{number}",
-                    "no decision of a disagreement",
-                    f"one, though the rater is of kind {who.kind!r}",
+                    f"A rater of kind {who.kind!r} cannot decide a disagreement",
                     "Restore the record, or the rater's attributes.",
                 )
 

@@ -115,14 +115,17 @@ class WriteAccess:
             If another writer has this rater.
         """
         if self.behind is None:
-            why = f"held by {self._holder}" if self._holder else self._refusal or "closed"
+            why = (
+                self._holder.refusal
+                if self._holder
+                else f"Read-only: {self._refusal or 'the clip is closed'}"
+            )
             raise StoreError(
                 Problem(
                     "read-only",
                     self.path,
-                    "the right to write",
                     why,
-                    "Wait until it is free, or paint under another name.",
+                    hint="Wait until it is free, or paint under another name.",
                 )
             )
 
@@ -469,9 +472,8 @@ class RaterWriter:
                 Problem(
                     "unsaved",
                     self._write_access.path,
-                    "a journal or store that can be written",
-                    self._pending_edits.problem or "none",
-                    "Free some disk space and close again.",
+                    self._pending_edits.problem or "Some edits could not be saved",
+                    hint="Free some disk space and close again.",
                 )
             )
         self.abandon()

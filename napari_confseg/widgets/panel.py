@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
 
-class Panel(QWidget):  # type: ignore[misc]
+class Panel(QWidget):
     """A dock that shows the session of one viewer.
 
     A panel makes its widgets, then calls :meth:`listen`. When Qt is about to delete it, it stops
@@ -80,7 +80,7 @@ class Panel(QWidget):  # type: ignore[misc]
     def came_to_front(self) -> None:
         """Bring up to date what other panels may have changed; called when its tab is raised."""
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Notice from now on when the panel's tab comes to the front."""
         super().showEvent(event)
         if not self._watches_sight:  # there is no dock around it before
@@ -109,7 +109,7 @@ class Panel(QWidget):  # type: ignore[misc]
             widget = widget.parentWidget()
         return widget or self.window()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return the size to begin with."""
         return QSize(*self.SIZE) if self.SIZE else super().sizeHint()
 

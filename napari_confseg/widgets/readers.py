@@ -174,7 +174,7 @@ def drop_targets(window: QObject) -> list[QObject]:
     return [w for w in widgets if w.metaObject().className() in ("QtViewer", "QtWelcomeWidget")]
 
 
-class DropCatcher(QObject):  # type: ignore[misc]
+class DropCatcher(QObject):
     """Opens cohorts and clips dropped on napari's canvas without asking which plugin shall.
 
     Every zarr plugin claims every folder, so napari would ask; what bears our mark is ours.
@@ -199,7 +199,7 @@ class DropCatcher(QObject):  # type: ignore[misc]
                 target.installEventFilter(self)
                 self._watched.append(target)
 
-    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
         """Take the drop of one cohort or clip; leave all else to napari."""
         if event.type() != QEvent.Type.Drop:
             return False

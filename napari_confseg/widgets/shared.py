@@ -72,7 +72,7 @@ def _close(session: Session) -> None:
     session.release()
 
 
-class _CloseWith(QObject):  # type: ignore[misc]
+class _CloseWith(QObject):
     def __init__(self, window: QWidget, session: Session) -> None:
         super().__init__(window)
         self._session = session
@@ -81,7 +81,7 @@ class _CloseWith(QObject):  # type: ignore[misc]
         if app is not None:  # the last window goes without being deleted
             app.aboutToQuit.connect(self._on_quit)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DeferredDelete:
             _close(self._session)
         return False

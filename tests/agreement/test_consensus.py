@@ -19,7 +19,15 @@ from napari_confseg.agreement.consensus import (
 )
 from napari_confseg.agreement.methods import METHODS, ConsensusMethod
 from napari_confseg.agreement.patterns import Collector
-from napari_confseg.store import Cohort, Identity, Rater, Status, StoreError, validate
+from napari_confseg.store import (
+    Cohort,
+    Identity,
+    ProgramWriter,
+    Rater,
+    Status,
+    StoreError,
+    validate,
+)
 from tests.agreement.opinions import ambiguous_frames, read_clip
 
 if TYPE_CHECKING:
@@ -155,8 +163,8 @@ def test_stopped_over_an_older_one_it_does_not_count_as_reviewed(
 
 def test_a_consensus_that_is_being_written_is_left_alone(read: Cohort) -> None:
     clip = read.clip("clip-1")
-    with clip.written_by_program("all", Identity("consensus")) as writer:
-        with pytest.raises(StoreError, match="the right to write"):
+    with ProgramWriter(clip, "all", Identity("consensus")) as writer:
+        with pytest.raises(StoreError, match="Read-only: "):
             make_consensus(read, ConsensusRequest(method="mean", name="all", clips=["clip-1"]))
         assert not writer.rater.read_status().any()
     make_consensus(read, ConsensusRequest(method="mean", name="all", clips=["clip-1"]))

@@ -83,7 +83,7 @@ def test_import_refuses_what_is_no_clip_and_takes_the_rest(capsys, location, tmp
 def test_import_without_cohort_says_what_to_do(capsys, location):
     code, _, err = run(capsys, "import", SHIPPED[1], "--cohort", location)
     assert code == 1
-    assert "expected a cohort folder, found nothing there" in err
+    assert "There is no such cohort folder" in err
     assert not location.exists()
 
 
@@ -274,7 +274,7 @@ def test_validate_lists_problems_for_people_and_machines(capsys, marked, tmp_pat
     code, out, _ = run(capsys, "validate", marked.location, "--json")
     assert code == 1
     problem = json.loads(out)["problems"][0]
-    assert set(problem) == {"code", "path", "expected", "found", "hint"}
+    assert set(problem) == {"code", "path", "message", "hint"}
     assert "surprise.txt" in problem["path"]
 
 

@@ -87,7 +87,7 @@ def test_a_program_takes_no_name_of_a_person_nor_the_reverse(cohort: Cohort, cal
     )
     (problem,) = refused["problems"]
     assert problem["path"] == "clip-2/raters/carl"
-    assert "'reader'" in problem["found"]
+    assert "'reader'" in problem["message"]
     assert "carl" not in cohort.clip("clip-1").raters()
 
 

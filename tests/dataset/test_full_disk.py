@@ -44,7 +44,7 @@ def test_a_build_says_it_and_goes_on_where_it_was(
                 refused += 1
                 (problem,) = error.problems
                 assert (problem.code, problem.path) == ("disk-full", str(disk / "ds"))
-                assert "no space left" in problem.found
+                assert "no space left" in problem.message
                 assert "Free some space and build again" in problem.hint
                 assert versions(disk / "ds") == []
                 enlarge(disk, LARGE)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_confseg.dataset.splits import folds, split
 
-WISHED = np.array([0.5, 0.25, 0.25])
+SHARES = np.array([0.5, 0.25, 0.25])
 
 
 def toy(seed: int, n_patients: int, per_patient: int = 3) -> tuple[list[str], np.ndarray]:
@@ -48,9 +48,9 @@ def test_near_the_best_of_all_splits() -> None:
             size = np.bincount(parts, minlength=3) / n
             beyond = [
                 max(np.abs(labels[parts == p].mean(0) - labels.mean(0)).max() - 0.5 / (w * n), 0)
-                for p, w in enumerate(WISHED)
+                for p, w in enumerate(SHARES)
             ]
-            return float(max(np.abs(size - WISHED).max(), *beyond))
+            return float(max(np.abs(size - SHARES).max(), *beyond))
 
         best = min(
             cost(np.array(a)[group])

@@ -164,7 +164,7 @@ def test_stopped_or_refused_exports_leave_nothing(dataset: Dataset, tmp_path: Pa
         export(dataset, ExportRequest(format="png", rater="bert"), tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
-    with pytest.raises(StoreError, match="empty folder"):
+    with pytest.raises(StoreError, match="The folder is not empty"):
         export(dataset, ExportRequest(format="png"), tmp_path / "full")
     assert (tmp_path / "full" / "x").exists()
     for wrong in ({"threshold": 0}, {"band": (70, 30)}, {"format": "annotate-ultrasound"}):

@@ -78,7 +78,7 @@ def test_a_variable_rate_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stated", "rate", "wished", "times", "tags"),
+    ("stated", "rate", "requested", "times", "tags"),
     [
         ([5.0, 5.1, 5.3], 25, None, (0, 0.1, 0.3), ()),
         ([5.0, 5.1, 5.1], 20, None, (0, 0.05, 0.1), (NOT_FROM_SOURCE,)),
@@ -88,8 +88,8 @@ def test_a_variable_rate_is_kept(tmp_path):
         ([7.0], 25, None, (0,), ()),
     ],
 )
-def test_frame_times(stated, rate, wished, times, tags):
-    assert frame_times(stated, rate, wished) == (times, tags)
+def test_frame_times(stated, rate, requested, times, tags):
+    assert frame_times(stated, rate, requested) == (times, tags)
 
 
 def test_grey_pixels_keep_their_value():

@@ -202,7 +202,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert clinical_path(place).is_file()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 1
-    assert "something is there" in again.stderr
+    assert "The folder is not empty" in again.stderr
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

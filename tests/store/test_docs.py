@@ -30,9 +30,10 @@ def test_its_code_runs(
 
 def test_every_code_is_explained() -> None:
     sources = "\n".join(p.read_text() for p in (ROOT / "napari_confseg/store").glob("*.py"))
-    raised = set(re.findall(r'(?:Problem|_add)\(\s*"([a-z0-9-]+)"', sources))
+    raised = set(re.findall(r'(?:Problem|mismatch|_add|_report)\(\s*"([a-z0-9-]+)"', sources))
+    raised |= set(re.findall(r'field_problems\(error, "([a-z-]+)"', sources))
     raised |= set(re.findall(r'\(\s*"(ome-[a-z]+)"', sources))
-    raised |= set(re.findall(r'yield "([a-z-]+)"', sources)) | {"attributes", "schema-version"}
+    raised |= set(re.findall(r'yield "([a-z-]+)"', sources)) | {"schema-version"}
     explained = set(re.findall(r"`([a-z0-9-]+)`", TEXT.split("## Codes")[1].split("###")[0]))
     assert raised - explained == set()
     assert {d.code for d in DEFECTS} <= raised

@@ -139,7 +139,7 @@ def test_second_opener_is_read_only_at_once_and_names_the_holder(cohort: Cohort)
         assert second.state.holder is not None
         assert second.state.holder.pid == os.getpid()
         assert not second.can_undo
-        with pytest.raises(StoreError, match="held by"):
+        with pytest.raises(StoreError, match=r"Read-only: .* is editing this clip since \d\d:\d\d"):
             second.commit(Edit((), 0, "status", 0, 0, ()))
         assert not second.retry_lock()
         painter = Painter(first)

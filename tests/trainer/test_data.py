@@ -10,8 +10,9 @@ from napari_confseg.dataset.resample import Resampler
 from napari_confseg.store import EXCLUDED, Status
 from tests.small_disk import disk_of, needs_mount
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
-from trainer.data import find_sources, read_samples, unfit
+from trainer.data import find_sources, read_samples
 from trainer.errors import TrainError
+from trainer.predict import to_frame_size
 from trainer.records import Records
 
 CLASSES = ("pleura", "b-line")
@@ -75,7 +76,7 @@ def test_what_is_fitted_and_unfitted_lies_where_it_was(shape, canvas):
     disc = (255 * (np.hypot(y - cy, x - cx) < r)).astype(np.uint8)
     resampler = Resampler.into(shape, canvas)
     fitted = torch.from_numpy(resampler.frame(disc))
-    back = unfit(fitted[None, None].float(), shape)[0, 0].numpy()
+    back = to_frame_size(fitted[None, None].float(), shape)[0, 0].numpy()
     for axis, expected in ((y, cy), (x, cx)):
         assert (axis * back).sum() / back.sum() == pytest.approx(expected, abs=0.02 * max(shape))
     plane = resampler.plane((disc > 0).astype(np.uint8))

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from napari_confseg.dataset import build
 from napari_confseg.dataset.frozen import Dataset
 from napari_confseg.dataset.manifest import BuildRequest
-from napari_confseg.store import Status, StoreError
+from napari_confseg.store import EXCLUDED, Status, StoreError
 from tests.trainer.conftest import B_LINE, run_folder
 from trainer import dataset, predict
 from trainer.dataset import ConfidenceDataset
@@ -68,6 +68,21 @@ def test_every_sample_is_what_the_dataset_holds(place, shared_toy):
         assert sample["patient"] == frozen.manifest.record(sample["clip"]).patient
 
 
+def test_the_margin_beside_the_picture_is_excluded(tmp_path, shared_toy):
+    """Frames of 32 x 48 on a square: the dataset holds 0 in the margin, where nobody looked."""
+    request = BuildRequest(name="square", classes=("b-line",), size=(48, 48), parts={"train": 1})
+    frozen = build.build(shared_toy, request, tmp_path / "square")
+    y, x = frozen.manifest.clips[0].inside
+    assert (y.start, y.stop, x.start, x.stop) == (8, 40, 0, 48)
+    for sample in ConfidenceDataset(tmp_path / "square"):
+        planes = sample["planes"].numpy()
+        outside = np.ones(planes.shape[1:], bool)
+        outside[y, x] = False
+        assert (planes[:, outside] == EXCLUDED).all()
+        plane = shared_toy.clip(sample["clip"]).rater("reader-a").read_plane(sample["number"], 2)
+        assert np.array_equal(planes[0, y, x], plane)
+
+
 def test_it_reads_alike_in_workers_and_after_pickling(place):
     whole = ConfidenceDataset(place / "lung-dataset", part=None)
     whole[0]
@@ -81,7 +96,7 @@ def test_it_reads_alike_in_workers_and_after_pickling(place):
 
 
 def test_what_is_not_there_is_named(place):
-    with pytest.raises(StoreError, match=r"train, val.*validation"):
+    with pytest.raises(StoreError, match=r"no part 'validation', only train, val"):
         ConfidenceDataset(place / "lung-dataset", "validation")
     with pytest.raises(TrainError, match=r"no rater called reader-z\. It has reader-a"):
         ConfidenceDataset(place / "lung-dataset", raters=["reader-z"])

@@ -28,7 +28,8 @@ from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer import data
 from trainer import fit as fitting
-from trainer.fit import batch_rows, learning_rate
+from trainer.errors import TrainError
+from trainer.fit import batch_rows, finite, learning_rate
 from trainer.run_job import execute
 
 if TYPE_CHECKING:
@@ -258,7 +259,13 @@ def test_a_finished_run_stays_as_it_is(uninterrupted):
     assert {p: p.read_bytes() for p in uninterrupted.iterdir()} == before
 
 
-def test_a_wish_to_stop_from_before_the_start_is_obeyed(tmp_path, shared_toy):
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_fit_with_its_step(loss):
+    with pytest.raises(TrainError, match=r"^Loss became NaN at step 12; training stopped\. Begin"):
+        finite(torch.tensor(loss), 12)
+
+
+def test_a_cancel_request_from_before_the_start_is_obeyed(tmp_path, shared_toy):
     folder = run_folder(tmp_path / "run", shared_toy)
     folder.cancel()
     result = execute(folder)
@@ -321,7 +328,7 @@ def test_a_class_that_nobody_holds_out_has_no_score(tmp_path, toy):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rater": "reader-a"}, "'reader-a', which is of kind 'reader'"),
+        ({"rater": "reader-a"}, "'reader-a' is of kind 'reader'"),
         ({"classes": ("rib",)}, "Nobody has reviewed any frame of toy for rib"),
         ({"classes": ("ribs",)}, "no class 'ribs'"),
         ({"device": "cuda:7"}, "There is no device cuda:7"),
@@ -341,7 +348,7 @@ def test_a_cohort_that_is_gone_fails_in_words(tmp_path):
     gone = FitRequest(cohort=str(tmp_path / "gone.zarr"), rater="m", classes=("rib",))
     folder = RunFolder.create(tmp_path / "run", gone)
     assert execute(folder) is None
-    assert "expected a cohort folder, found nothing there" in folder.events()[0][-1].error
+    assert "There is no such cohort folder" in folder.events()[0][-1].error
 
 
 def test_frames_unreviewed_since_are_said_on_resuming(tmp_path, toy):

@@ -119,37 +119,37 @@ def test_raters_taken_at_their_word_are_no_raters_at_all(generator):
 
 def test_a_common_habit_of_all_raters_is_nobodys(generator):
     logits, rater = torch.randn(4, 2, 3, 3, generator=generator), torch.tensor([0, 1, 2, 0])
-    boldness, freedom = torch.randn(2, 3, 2, generator=generator)
+    log_scale, bias = torch.randn(2, 3, 2, generator=generator)
     common = torch.tensor([0.7, -2.0])
     torch.testing.assert_close(
-        as_rater(logits, boldness + common, freedom + common, rater),
-        as_rater(logits, boldness, freedom, rater),
+        as_rater(logits, log_scale + common, bias + common, rater),
+        as_rater(logits, log_scale, bias, rater),
     )
 
 
 def test_a_raters_curve_rises():
     logits = torch.linspace(-5, 5, 50).view(1, 1, 1, 50)
-    boldness, freedom = torch.tensor([[-3.0], [2.0]]), torch.tensor([[4.0], [0.0]])
+    log_scale, bias = torch.tensor([[-3.0], [2.0]]), torch.tensor([[4.0], [0.0]])
     for r in (0, 1):
-        assert (as_rater(logits, boldness, freedom, torch.tensor([r])).diff(dim=3) > 0).all()
+        assert (as_rater(logits, log_scale, bias, torch.tensor([r])).diff(dim=3) > 0).all()
 
 
 def test_known_habits_are_found_again(generator):
     """Two raters answer about the same hidden probabilities, one bold, one free with marks."""
     hidden = 2 * torch.randn(64, 1, 8, 8, generator=generator)
-    true_boldness, true_freedom = torch.tensor([[0.5], [-0.5]]), torch.tensor([[-0.8], [0.8]])
+    true_log_scale, true_bias = torch.tensor([[0.5], [-0.5]]), torch.tensor([[-0.8], [0.8]])
     rater = torch.arange(64) % 2
-    said = as_rater(hidden, true_boldness, true_freedom, rater).sigmoid()
-    boldness = torch.zeros(2, 1, requires_grad=True)
-    freedom = torch.zeros(2, 1, requires_grad=True)
-    optimizer = torch.optim.Adam([boldness, freedom], lr=0.05)
+    said = as_rater(hidden, true_log_scale, true_bias, rater).sigmoid()
+    log_scale = torch.zeros(2, 1, requires_grad=True)
+    bias = torch.zeros(2, 1, requires_grad=True)
+    optimizer = torch.optim.Adam([log_scale, bias], lr=0.05)
     for _ in range(150):
         optimizer.zero_grad()
-        found = as_rater(hidden, boldness, freedom, rater)
+        found = as_rater(hidden, log_scale, bias, rater)
         losses.cross_entropy(found, said, torch.ones_like(said)).backward()
         optimizer.step()
-    torch.testing.assert_close(boldness.detach(), true_boldness, atol=0.03, rtol=0)
-    torch.testing.assert_close(freedom.detach(), true_freedom, atol=0.03, rtol=0)
+    torch.testing.assert_close(log_scale.detach(), true_log_scale, atol=0.03, rtol=0)
+    torch.testing.assert_close(bias.detach(), true_bias, atol=0.03, rtol=0)
 
 
 def test_a_network_of_every_method_begins_at_the_prevalence():

@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
+from napari_confseg import __version__
 from napari_confseg.__main__ import main as confseg
 from napari_confseg.job import RunFolder
-from napari_confseg.store import Cohort
-from tests.trainer.conftest import request
+from napari_confseg.store import Cohort, rater_label
+from tests.trainer.conftest import request, run_folder
 from trainer.__main__ import main
+from trainer.run_job import execute
 
 
 def lines(text: str) -> list[dict]:
@@ -188,6 +190,50 @@ def test_wrong_usage_and_refusals(tmp_path, shared_toy, capsys):
     assert "no run folder" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path), shared_toy.location]) == 1
     assert "holds no fitted model" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--version"])
+    assert exit_info.value.code == 0
+    assert capsys.readouterr().out == f"confseg-train {__version__}\n"
+
+
+def test_scores_name_each_rater_and_its_kind_in_80_columns(tmp_path, toy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for i in range(4):
+        clip = toy.clip(f"clip-{i}")
+        for name, kind, label in (
+            ("reader-over-inclusive", "human", "Reader who marks too much"),
+            ("truth", "truth", "truth"),
+        ):
+            other = clip.create_rater(name, kind=kind, label=label)
+            other.write_status(clip.rater("reader-a").read_status())
+    assert execute(run_folder(tmp_path / "run", toy, steps=1, size="study"))
+    assert (
+        main(
+            [
+                "evaluate",
+                str(tmp_path / "run"),
+                toy.location,
+                "--against",
+                "reader-a",
+                "reader-over-inclusive",
+                "truth",
+            ]
+        )
+        == 0
+    )
+    shown = capsys.readouterr().out
+    for name, label, kind in (
+        ("reader-a", toy.clip("clip-0").rater("reader-a").meta.label, "human"),
+        ("reader-over-inclusive", "Reader who marks too much", "human"),
+        ("truth", "truth", "truth"),
+    ):
+        assert f"Against {rater_label(name, label, kind)}" in shown
+    assert shown.count("b-line") == 3
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert max(map(len, shown.splitlines()[1:])) <= 80
 
 
 def imported_by(code: str) -> set[str]:

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from napari_confseg.methods import LEVELS, METHODS, Method
 from tests.trainer.conftest import run_folder
 from trainer.network import Segmenter
-from trainer.output_scaling import LOWEST, Seen
+from trainer.output_scaling import LOWEST, ProbabilityCounts
 from trainer.predict import Predictor
 from trainer.run_job import execute
 
@@ -23,8 +23,8 @@ def meant() -> tuple[torch.Tensor, np.ndarray]:
     return torch.from_numpy(said)[None].float(), rng.random(said.shape) < said
 
 
-def seen(probability: torch.Tensor) -> Seen:
-    counted = Seen(probability.shape[1])
+def seen(probability: torch.Tensor) -> ProbabilityCounts:
+    counted = ProbabilityCounts(probability.shape[1])
     for part in probability.split(1):
         counted.add(part)
     return counted
@@ -32,7 +32,7 @@ def seen(probability: torch.Tensor) -> Seen:
 
 def written(probability: torch.Tensor) -> torch.Tensor:
     network = Segmenter((4, 8), 0, probability.shape[1])
-    network.set_levels(seen(probability).stretch())
+    network.set_output_scaling(seen(probability).output_scaling())
     return network.written(probability)
 
 
@@ -63,12 +63,12 @@ def test_order_is_kept_and_frames_may_come_in_parts(meant):
         order = probability[0, c].flatten().argsort()
         assert (share[0, c].flatten()[order].diff() >= 0).all()
     parts = probability.view(1, 2, 4, 50, 200).transpose(0, 2)[:, :, 0]
-    torch.testing.assert_close(seen(parts).stretch(), seen(probability).stretch())
+    torch.testing.assert_close(seen(parts).output_scaling(), seen(probability).output_scaling())
 
 
 def test_a_sure_model_is_cut_at_half_and_a_blind_one_sees_no_more():
     sure = torch.tensor([0.0, 1.0]).repeat(1, 1, 8, 4)
-    assert float(seen(sure).stretch().shift) == pytest.approx(0, abs=1e-9)
+    assert float(seen(sure).output_scaling().shift) == pytest.approx(0, abs=1e-9)
     blind = torch.full((1, 1, 8, 8), 0.02)
     assert float(written(blind).max()) < LOWEST
     nothing = torch.zeros(1, 1, 8, 8)

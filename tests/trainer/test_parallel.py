@@ -102,11 +102,11 @@ def test_all_stop_at_the_same_step_and_go_on_from_it(alone, tmp_path, shared_toy
     folder = run_folder(tmp_path / "run", shared_toy, **SHORT)
 
     def until_told() -> int:
-        team = parallel.meet()
-        with team.folder(folder.path, None) as own:
-            listen = stop_at(folder, 3) if team.rank == 0 else (lambda _: None)
+        group = parallel.join()
+        with group.folder(folder.path, None) as own:
+            listen = stop_at(folder, 3) if group.rank == 0 else (lambda _: None)
             result = execute(own, listen)
-        team.part()
+        group.leave()
         return result.steps if result and result.stopped else 99
 
     assert together(2, until_told) == [3, 3]
@@ -132,11 +132,11 @@ def test_a_process_that_dies_is_said_by_the_others(alone, tmp_path, shared_toy):
     folder = run_folder(tmp_path / "run", shared_toy, **SHORT)
 
     def until_one_dies() -> int:
-        team = parallel.meet()
-        with team.folder(folder.path, None) as own:
+        group = parallel.join()
+        with group.folder(folder.path, None) as own:
 
             def listen(event: Event) -> None:
-                if team.rank == 1 and isinstance(event, Metrics) and event.step == 3:
+                if group.rank == 1 and isinstance(event, Metrics) and event.step == 3:
                     os.kill(os.getpid(), signal.SIGKILL)
 
             return 1 if execute(own, listen) is None else 0

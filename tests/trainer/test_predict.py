@@ -11,11 +11,10 @@ import torch
 
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
-from napari_confseg.store import Cohort, Identity, Status, validate
+from napari_confseg.store import Cohort, Identity, ProgramWriter, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
-from trainer.data import unfit
-from trainer.predict import Predictor
+from trainer.predict import Predictor, to_frame_size
 from trainer.run_job import execute
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def test_every_frame_of_every_clip_is_marked(tmp_path, toy, model):
         fitted = torch.from_numpy(resampler.frames(np.asarray(clip.frames[:])))
         with torch.inference_mode(), autocast(predictor.device, predictor.config.precision):
             logits = predictor.network(fitted[:, None].float() / 255)
-            expected = unfit(logits.sigmoid(), clip.shape[1:]).numpy() * 100
+            expected = to_frame_size(logits.sigmoid(), clip.shape[1:]).numpy() * 100
         for c, index in enumerate((PLEURA, B_LINE)):
             assert np.abs(rater.read_planes(index) - expected[:, c]).max() <= 0.51
     events, _ = folder.events()
@@ -93,7 +92,7 @@ def test_a_person_is_never_overwritten(tmp_path, toy, model):
     assert result is None
     last = folder.events()[0][-1]
     assert isinstance(last, Failed)
-    assert "'reader-a', which is of kind 'reader'" in last.error
+    assert "'reader-a' is of kind 'reader'" in last.error
     assert np.array_equal(toy.clip("clip-1").rater("reader-a").read_plane(0, B_LINE), before)
 
 
@@ -117,10 +116,10 @@ def test_another_runs_marks_are_not_overwritten_unasked(tmp_path, toy, model):
 
 
 def test_a_name_that_somebody_writes_is_left_alone(tmp_path, toy, model):
-    with toy.clip("clip-2").written_by_program("model-a", Identity("model", run="fitted")):
+    with ProgramWriter(toy.clip("clip-2"), "model-a", Identity("model", run="fitted")):
         folder, result = predict(tmp_path / "job", model, toy)
     assert result is None
-    assert "the right to write" in folder.events()[0][-1].error
+    assert "Read-only: " in folder.events()[0][-1].error
 
 
 def break_checkpoint(run: Path) -> None:

@@ -15,7 +15,7 @@ from napari_confseg.store import Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
 from trainer.predict import Ensemble, Predictor
 from trainer.run_job import execute
-from trainer.uncertainty import entropy, split
+from trainer.uncertainty import decompose, entropy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,35 +35,35 @@ def test_the_entropy_is_scipys(members):
 
 
 def test_the_mean_s_entropy_is_doubt_plus_unseen(members):
-    mean, doubt, unseen = split(members)
+    mean, aleatoric, epistemic = decompose(members)
     torch.testing.assert_close(mean, members.double().mean(0))
-    torch.testing.assert_close(entropy(mean), doubt + unseen)
-    assert (doubt >= 0).all()
-    assert (unseen > 0).all()
+    torch.testing.assert_close(entropy(mean), aleatoric + epistemic)
+    assert (aleatoric >= 0).all()
+    assert (epistemic > 0).all()
 
 
 def test_unseen_is_how_far_the_members_are_from_their_mean(members):
     """The mutual information by its other definition, as a mean Kullback-Leibler divergence."""
-    mean, _, unseen = split(members)
+    mean, _, epistemic = decompose(members)
     p, m = members.double().numpy(), mean.numpy()
     two = (
         np.stack([p, 1 - p]),
         np.stack([np.broadcast_to(m, p.shape), np.broadcast_to(1 - m, p.shape)]),
     )
     expected = scipy_entropy(*two, base=2, axis=0).mean(0)
-    np.testing.assert_allclose(unseen, expected, atol=1e-9)
+    np.testing.assert_allclose(epistemic, expected, atol=1e-9)
 
 
 def test_members_who_agree_have_seen_it_all(members):
-    _, doubt, unseen = split([members[0]] * 4)
-    assert unseen.max() < 1e-9
-    torch.testing.assert_close(doubt, entropy(members[0].double()))
+    _, aleatoric, epistemic = decompose([members[0]] * 4)
+    assert epistemic.max() < 1e-9
+    torch.testing.assert_close(aleatoric, entropy(members[0].double()))
 
 
 def test_sure_members_who_contradict_each_other_have_no_doubt():
-    _, doubt, unseen = split([torch.tensor([0.0, 1.0]), torch.tensor([1.0, 1.0])])
-    assert doubt.tolist() == [0, 0]
-    assert unseen.tolist() == [1, 0]
+    _, aleatoric, epistemic = decompose([torch.tensor([0.0, 1.0]), torch.tensor([1.0, 1.0])])
+    assert aleatoric.tolist() == [0, 0]
+    assert epistemic.tolist() == [1, 0]
 
 
 @pytest.fixture(scope="module")

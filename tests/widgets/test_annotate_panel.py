@@ -54,7 +54,7 @@ def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_
     assert panel.form.start.reader.text()  # a first guess at the name
     assert not panel.form.save_state.isVisible()
     panel.cohort_actions.open(tmp_path / "nothing.zarr")
-    assert "expected a cohort" in panel.form.message.text()
+    assert "There is no such cohort" in panel.form.message.text()
     panel.form.start.reader.setText("Dr. Bo")
     panel.form.start.recent_wanted.emit(cohort.location)  # one click: open
     assert panel.session.rater == "dr-bo"

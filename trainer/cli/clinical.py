@@ -1,4 +1,4 @@
-"""``confseg-train clinical``: models out of fold, findings, outcomes, one page."""
+"""``confseg-train clinical``: findings of raters and models, and outcomes predicted from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add(commands: Subparsers) -> None:
         commands,
         "clinical",
         run,
-        purpose="from planes to findings to outcomes of patients",
+        purpose="derive findings from planes and predict outcomes of patients",
         example="confseg-train clinical lung.zarr --table lung-clinical.csv --out clinical/first",
     )
     parser.add_argument("data", metavar="DATA", help=DATA)
@@ -45,7 +45,7 @@ def add(commands: Subparsers) -> None:
         type=local_path,
         required=True,
         metavar="FOLDER",
-        help="for models, findings and page; is gone on with",
+        help="for models, findings and report; resumed if it exists",
     )
     parser.add_argument(
         "--methods", nargs="+", default=["threshold", "soft"], metavar="METHOD", help="as in study"
@@ -60,30 +60,32 @@ def add(commands: Subparsers) -> None:
         "--raters",
         nargs="+",
         default=[],
-        help="whom to learn from; all readers, but nobody imported",
+        help="raters to learn from; all readers, but nobody imported, by default",
     )
     parser.add_argument(
-        "--no-models", action="store_true", help="fit nothing: what findings of the raters foretell"
+        "--no-models",
+        action="store_true",
+        help="fit nothing: predict from the findings of the raters alone",
     )
     parser.add_argument(
         "--covariates",
         nargs="*",
         default=["age", "sex"],
         metavar="COLUMN",
-        help="what else may foretell; default: age sex",
+        help="predictors beside the findings; default: age sex",
     )
     add_fits_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is left of it and write its page; 1 if it was stopped."""
+    """Do the remaining work and write the report; 1 if stopped."""
     from rich.console import Console
 
-    from trainer.cli.plans import carry_on
-    from trainer.cli.terminal import waiting
-    from trainer.clinical.features import known
-    from trainer.clinical.outcomes import foretell_all
-    from trainer.clinical.report import REPORT, write_report
+    from trainer.cli.studies import run_remaining
+    from trainer.cli.terminal import print_json, progress_bar
+    from trainer.clinical.features import feature_sets
+    from trainer.clinical.outcomes import predict_all
+    from trainer.clinical.report import write_report
     from trainer.clinical.sources import MODELS, all_raters, model_sources, rater_sources
     from trainer.clinical.table import check_covariates, read_table, rows_before
     from trainer.sources import open_source
@@ -95,26 +97,35 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{what}: {left_out}", file=sys.stderr)
     names = check_covariates(tuple(arguments.covariates))
     request = None if arguments.no_models else _request(arguments, source)
-    if request and not carry_on(arguments.out / MODELS, request, arguments):
+    if request and not run_remaining(arguments.out / MODELS, request, arguments):
         return REFUSED
-    with waiting("Findings", quiet=arguments.json) as tell:
-        sources = rater_sources(arguments.out, source, rows, tell)
+    with progress_bar("Findings", quiet=arguments.json) as update:
+        sources = rater_sources(arguments.out, source, rows, update)
         sources += model_sources(arguments.out, request) if request else []
         findings = {s.name: s.findings for s in sources}
-        tell(0, 0, "What they foretell")
-        told = foretell_all(rows, known(rows, names, findings))
-        alone = {}
+        update(0, 0, "Predicting outcomes")
+        predictions = predict_all(rows, feature_sets(rows, names, findings))
+        same_day = {}
         if any(r is not None for r in rows_before(rows)):
-            today = known(rows, names, findings, over_time=False)
-            alone = foretell_all(rows, {name: today[name] for name in findings})
-    write_report(arguments.out, rows, sources, told, alone, synthetic="truth" in all_raters(source))
-    if not arguments.json:
-        Console().print(f"The page: {arguments.out / REPORT}")
+            today = feature_sets(rows, names, findings, over_time=False)
+            same_day = predict_all(rows, {name: today[name] for name in findings})
+    result = write_report(
+        arguments.out,
+        rows,
+        sources,
+        predictions,
+        same_day,
+        synthetic="truth" in all_raters(source),
+    )
+    if arguments.json:
+        print_json(result)
+    else:
+        Console().print(f"Report: {result.report}")
     return DONE
 
 
 def _request(arguments: argparse.Namespace, source: AnyCohort) -> StudyRequest:
-    from trainer.cli.plans import (
+    from trainer.cli.studies import (
         all_classes,
         all_teachers,
         folds_of,
@@ -127,7 +138,7 @@ def _request(arguments: argparse.Namespace, source: AnyCohort) -> StudyRequest:
     return StudyRequest(
         source=located(source, absolute(arguments.data)),
         classes=all_classes(source),
-        panels={"panel": tuple(arguments.raters) or all_teachers(source)},
+        groups={"everybody": tuple(arguments.raters) or all_teachers(source)},
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
         folds=folds_of(source, arguments.folds),
         size=arguments.size,

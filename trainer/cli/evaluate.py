@@ -1,4 +1,4 @@
-"""``confseg-train evaluate``: how far a fitted model agrees with raters."""
+"""``confseg-train evaluate``: scores of a fitted model against raters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add(commands: Subparsers) -> None:
         type=int,
         default=[50],
         metavar="PERCENT",
-        help="confidence from which the rater counts as saying yes",
+        help="confidence from which a rater's pixel counts as present",
     )
     parser.add_argument(
         "--clips",
@@ -51,13 +51,13 @@ def add(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score it, and show or write the scores."""
-    from trainer.cli.terminal import print_evaluation, print_json, waiting
+    from trainer.cli.terminal import print_evaluation, print_json, progress_bar
     from trainer.compute import set_threads
     from trainer.evaluate import evaluate
     from trainer.sources import open_source
 
     set_threads(arguments.threads)
-    with waiting("Scoring", quiet=arguments.json) as tell:
+    with progress_bar("Scoring", quiet=arguments.json) as update:
         evaluation = evaluate(
             arguments.model,
             open_source(arguments.data),
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             thresholds=arguments.thresholds,
             clips=arguments.clips,
             device=arguments.device,
-            tell=tell,
+            on_progress=update,
         )
     if arguments.csv:
         evaluation.write_csv(arguments.csv)

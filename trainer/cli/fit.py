@@ -1,4 +1,4 @@
-"""``confseg-train fit``: a model learns from a cohort or a frozen dataset."""
+"""``confseg-train fit``: fit a model to a cohort or a frozen dataset."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit, alone or as one of several processes; refused if it fails."""
+    """Fit, in one process or as one of several."""
     request = _request(arguments)
     if is_shared():
         return carry_out_together(arguments.out, request, as_json=arguments.json)

@@ -1,4 +1,4 @@
-"""Declaration of subcommands of ``confseg-train``, and options that several take."""
+"""Options that several subcommands of ``confseg-train`` share."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ DATA = "a cohort (folder or s3:// address), or a frozen dataset (folder that con
 
 
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told where it computes."""
+    """Add the options for the device and its threads."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")
 
 
 def add_fits_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told how it makes its many fits."""
+    """Add the options of commands that make many fits."""
     parser.add_argument("--folds", type=int, metavar="K", help="default: 5, or a dataset's own")
     parser.add_argument("--size", choices=("study", "quick", "normal"), default="study")
     parser.add_argument("--steps", type=int, help="optimiser steps of each fit")
@@ -53,5 +53,5 @@ def add_fits_options(parser: argparse.ArgumentParser) -> None:
 
 
 def absolute(location: str) -> str:
-    """Return an address that holds in another working folder, too."""
+    """Return `location` as one that is valid in any working folder."""
     return location if "://" in location else str(Path(location).expanduser().absolute())

@@ -1,4 +1,4 @@
-"""``confseg-train predict``: a fitted model marks clips."""
+"""``confseg-train predict``: predictions of a fitted model as planes of a cohort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``confseg-train run``: whatever the folder of a run asks."""
+"""``confseg-train run``: the request in a run folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, alone or as one of several processes; refused if it fails."""
+    """Execute the folder's request, in one process or as one of several."""
     if is_shared():
         return carry_out_together(arguments.folder, None, as_json=arguments.json)
     return carry_out(RunFolder(arguments.folder), as_json=arguments.json)

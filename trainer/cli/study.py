@@ -1,4 +1,4 @@
-"""``confseg-train study``: every method, every panel of readers, compared."""
+"""``confseg-train study``: comparison of methods and rater groups."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add(commands: Subparsers) -> None:
         commands,
         "study",
         run,
-        purpose="fit every method to every panel of readers, and compare",
+        purpose="fit every method to every rater group, and compare",
         example="confseg-train study lung.zarr --out studies/first --methods threshold soft "
         "--folds 3",
     )
@@ -36,7 +36,7 @@ def add(commands: Subparsers) -> None:
         type=local_path,
         required=True,
         metavar="STUDY",
-        help="folder of the study; goes on with one that is there",
+        help="folder of the study; resumed if it exists",
     )
     parser.add_argument(
         "--methods",
@@ -52,28 +52,30 @@ def add(commands: Subparsers) -> None:
         help="training thresholds, percent; default: %(default)s",
     )
     parser.add_argument(
-        "--panels",
+        "--groups",
         nargs="+",
         default=[],
         metavar="NAME=RATER,...",
-        help="whom to learn from at a time; all people if not given",
+        help="rater groups, each learnt from on its own; all readers if not given",
     )
     parser.add_argument(
         "--classes", nargs="+", default=[], help="classes to learn; all if not given"
     )
-    parser.add_argument("--seeds", type=int, default=1, help="how often all is repeated")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="repetitions, with other initial weights"
+    )
     add_fits_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is left of it and write its page; 1 if it was stopped."""
-    from trainer.cli.plans import (
+    """Do the remaining fits and write the page; 1 if stopped."""
+    from trainer.cli.studies import (
         all_classes,
-        carry_on,
         folds_of,
+        parse_groups,
         parse_methods,
-        parse_panels,
         parse_range,
+        run_remaining,
     )
     from trainer.sources import located, open_source
     from trainer.study.request import StudyRequest
@@ -82,11 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
     request = StudyRequest(
         source=located(source, absolute(arguments.data)),
         classes=tuple(arguments.classes) or all_classes(source),
-        panels=parse_panels(arguments.panels, source),
+        groups=parse_groups(arguments.groups, source),
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
         folds=folds_of(source, arguments.folds),
         seeds=arguments.seeds,
         size=arguments.size,
         steps=arguments.steps,
     )
-    return DONE if carry_on(arguments.out, request, arguments) else REFUSED
+    return DONE if run_remaining(arguments.out, request, arguments) else REFUSED

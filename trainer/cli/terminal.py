@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a run, and what a machine reads."""
+"""Output of ``confseg-train``: progress, tables and lines of JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -13,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from napari_confseg.job import Cancelled, Failed, Finished, Metrics, Preview, Progress, Started
+from napari_confseg.store import rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,10 +54,10 @@ class Terminal:
 
     def show(self, event: Event) -> None:
         """Show one event."""
-        say = self._bar.console.print
+        show = self._bar.console.print
         match event:
             case Started():
-                say(
+                show(
                     "\n".join(f"[bold]{name}[/bold] {value}" for name, value in event.facts.items())
                 )
             case Progress():
@@ -68,32 +70,32 @@ class Terminal:
                     left="" if left is None else f"{left:.0f} s left",
                 )
             case Metrics() if "val_dice" in event.values:
-                say(
+                show(
                     f"step {event.step}: "
                     + ", ".join(f"{k} {v:.3g}" for k, v in event.values.items() if v is not None)
                 )
             case Preview():
-                say(f"Marked {event.clip} as rater {event.rater}")
+                show(f"Marked {event.clip} as rater {event.rater}")
             case Failed():
-                say(f"[bold red]{escape(event.error)}[/bold red]\n{escape(event.hint)}")
+                show(f"[bold red]{escape(event.error)}[/bold red]\n{escape(event.hint)}")
             case Cancelled():
-                say("Stopped; the best checkpoint is kept. Run it again to go on.")
+                show("Stopped; the best checkpoint is kept. Run it again to resume.")
             case Finished():
-                say("Finished.")
+                show("Finished.")
             case _:
                 pass
 
 
 @contextmanager
-def telling(*, as_json: bool, quiet: bool = False) -> Iterator[Callable[[Event], None]]:
-    """Yield what to call with each event: lines of JSON for machines, a bar for people.
+def report_events(*, as_json: bool, quiet: bool = False) -> Iterator[Callable[[Event], None]]:
+    """Yield a listener of events: it prints lines of JSON, or a progress bar.
 
     Parameters
     ----------
     as_json : bool
-        Which.
+        Lines of JSON, for machines.
     quiet : bool
-        Neither: of several processes that work together, one tells.
+        Print nothing: of the processes of one fit only the first reports.
     """
     if quiet:
         yield lambda _: None
@@ -105,33 +107,37 @@ def telling(*, as_json: bool, quiet: bool = False) -> Iterator[Callable[[Event],
 
 
 @contextmanager
-def waiting(what: str, *, quiet: bool) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar on standard error; yields what to call with (done, all, message)."""
+def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on standard error; yields its update (done, total, message)."""
     with Bar(console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task(what, total=None)
 
-        def tell(done: int, total: int, message: str) -> None:
+        def update(done: int, total: int, message: str) -> None:
             bar.update(task, completed=done, total=total, description=message)
 
-        yield tell
+        yield update
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the means, one row per rater, class and threshold."""
+    """Print the means, a table for each rater with one row per class and threshold."""
     console = Console()
-    table = Table(title=evaluation.title, caption=evaluation.note)
-    for heading in ("against", "class", "t"):
-        table.add_column(heading)
-    for heading in evaluation.columns:
-        table.add_column(heading, justify="right")
-    for row in evaluation.means:
-        table.add_row(
-            row.against,
-            row.class_name,
-            str(row.threshold),
-            *(_cell(row.values[c], row.defined[c]) for c in evaluation.columns),
-        )
-    console.print(table)
+    console.print(evaluation.title, highlight=False)
+    # Without the unit of length that no clip has: the others need the width.
+    scores = [c for c in evaluation.columns if any(m.defined[c] for m in evaluation.means)]
+    raters = {m.against: (m.label, m.kind) for m in evaluation.means}
+    for name, (label, kind) in raters.items():
+        title = escape(f"Against {rater_label(name, label, kind)}")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+        table.add_column("class", no_wrap=True)
+        table.add_column("t", no_wrap=True)
+        for score in scores:
+            table.add_column(score.replace("_", " "), justify="right")
+        for row in evaluation.means:
+            if row.against == name:
+                cells = [_cell(row.values[c], row.defined[c]) for c in scores]
+                table.add_row(row.class_name, str(row.threshold), *cells)
+        console.print(table)
+    console.print(evaluation.note, highlight=False)
 
 
 def _cell(value: float | None, defined: int) -> str:

@@ -1,1 +1,1 @@
-"""From planes to the bedside: findings by clip and patient, and what they foretell."""
+"""Clinical findings of clips and patients, and outcomes predicted from them."""

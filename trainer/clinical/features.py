@@ -1,4 +1,4 @@
-"""From findings of clips to what is known of a patient on a day."""
+"""Features of a patient on a day, from the findings of clips."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def patient_findings(
     return np.hstack([table, change])
 
 
-def known(
+def feature_sets(
     rows: Sequence[Row],
     names: Sequence[str],
     findings: Mapping[str, Mapping[str, Mapping[str, float]]],
     *,
     over_time: bool = True,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what may foretell: the covariates alone, and with the findings of each source.
+    """Return the predictors: the covariates alone, and with the findings of each source.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The figures of the clinical page."""
+"""Figures of the clinical report."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from trainer.clinical.outcomes import Foretold, Outcome
+    from trainer.clinical.outcomes import Outcome, Prediction
 
-    Told = Mapping[str, Mapping[str, Foretold | None]]
-
-
-def told_outcomes(told: Told) -> list[Outcome]:
-    """Return the outcomes that the table could tell, in their order."""
-    return [o for o in OUTCOMES if o.name in told]
+    Predictions = Mapping[str, Mapping[str, Prediction | None]]
 
 
-def by_threshold(told: Told, others: Sequence[str]) -> Figure:
+def predicted_outcomes(predictions: Predictions) -> list[Outcome]:
+    """Return the outcomes that could be predicted, in their order."""
+    return [o for o in OUTCOMES if o.name in predictions]
+
+
+def by_threshold(predictions: Predictions, others: Sequence[str]) -> Figure:
     """Draw each outcome's score by the threshold that the model was trained at."""
-    outcomes = told_outcomes(told)
+    outcomes = predicted_outcomes(predictions)
     with drawing(3.4 * len(outcomes), 3.3) as figure:
         axes = np.atleast_1d(figure.subplots(1, len(outcomes)))
     for ax, outcome in zip(axes, outcomes, strict=True):
-        here = {n: interval(outcome, f) for n, f in told[outcome.name].items() if f is not None}
+        here = {
+            n: interval(outcome, f) for n, f in predictions[outcome.name].items() if f is not None
+        }
         cut = sorted((t, i) for n, i in here.items() if (t := trained_at(n)) is not None)
         at = [t for t, _ in cut]
         ax.fill_between(
@@ -50,18 +52,18 @@ def by_threshold(told: Told, others: Sequence[str]) -> Figure:
     return figure
 
 
-def sources_plot(told: Told) -> Figure:
+def sources_plot(predictions: Predictions) -> Figure:
     """Draw the score of every source of findings, with intervals, one plot an outcome."""
-    outcomes = told_outcomes(told)
-    names = list(told[outcomes[0].name])
+    outcomes = predicted_outcomes(predictions)
+    names = list(predictions[outcomes[0].name])
     with drawing(3.5 * len(outcomes), 0.9 + 0.22 * len(names)) as figure:
         axes = np.atleast_1d(figure.subplots(1, len(outcomes), sharey=True))
     for ax, outcome in zip(axes, outcomes, strict=True):
         for y, name in enumerate(names):
-            foretold = told[outcome.name][name]
-            if foretold is None:
+            predicted = predictions[outcome.name][name]
+            if predicted is None:
                 continue
-            i = interval(outcome, foretold)
+            i = interval(outcome, predicted)
             color = INK if trained_at(name) is not None else PALETTE[0] if y else SOFT
             ax.plot([i.low, i.high], [y, y], color=color, lw=1.6)
             ax.plot(i.value, y, "o", color=color, ms=4)
@@ -73,17 +75,17 @@ def sources_plot(told: Told) -> Figure:
     return figure
 
 
-def calibration(told: Told, names: Sequence[str], bins: int = 5) -> Figure | None:
-    """Draw foretold against observed readmission in equal groups of patients; None without."""
-    foretold = told["readmission"]
-    there = [n for n in names if foretold.get(n) is not None]
+def calibration(predictions: Predictions, names: Sequence[str], bins: int = 5) -> Figure | None:
+    """Draw predicted against observed readmission in equal groups of patients; None without."""
+    predicted = predictions["readmission"]
+    there = [n for n in names if predicted.get(n) is not None]
     if not there:
         return None
     with drawing(4.2, 4.0) as figure:
         ax = figure.subplots()
     ax.plot([0, 1], [0, 1], color=LINE, lw=1, ls="--")
     for i, name in enumerate(there):
-        f = foretold[name]
+        f = predicted[name]
         assert f is not None
         parts = np.array_split(np.argsort(f.predicted[:, 1], kind="stable"), bins)
         ax.plot(
@@ -95,6 +97,6 @@ def calibration(told: Told, names: Sequence[str], bins: int = 5) -> Figure | Non
             color=PALETTE[i % len(PALETTE)],
             label=name,
         )
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="foretold", ylabel="readmitted")
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="predicted", ylabel="readmitted")
     ax.legend(frameon=False, fontsize=8)
     return figure

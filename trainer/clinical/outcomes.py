@@ -1,4 +1,4 @@
-"""What findings foretell: nested cross-validation, patients kept whole, scores with intervals."""
+"""Prediction of outcomes from findings by nested cross-validation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHANGED = 0.10
 
 @dataclass(frozen=True)
 class Outcome:
-    """Something to foretell.
+    """An outcome to predict.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Outcome:
     kind : {"number", "class"}
         Which pipeline.
     of : callable
-        The outcome of a row and the patient's row before it, if any; None where it can't be told.
+        The outcome of a row and the patient's row before it, if any; None where undefined.
     score : str
         What is reported of it, and with :data:`BETTER` which way is better.
     """
@@ -96,20 +96,20 @@ OUTCOMES = (
 LOWER = {"mean absolute error"}
 
 
-def tellable(rows: Sequence[Row]) -> tuple[Outcome, ...]:
-    """Return the outcomes that the table can tell: a change needs an examination before it."""
+def predictable(rows: Sequence[Row]) -> tuple[Outcome, ...]:
+    """Return the outcomes that the table holds: a change needs an examination before it."""
     followed = any(before is not None for before in rows_before(rows))
     return tuple(o for o in OUTCOMES if followed or o.of is not sf_since)
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """Predictions for patients that no part of the model has seen.
+class Prediction:
+    """Out-of-fold predictions of one outcome.
 
     Attributes
     ----------
     y : float (n,)
-        What happened.
+        The observed outcomes.
     predicted : float (n,) or (n, classes)
         A number, or a probability of each class; mean over repeats.
     patients : tuple of str
@@ -121,7 +121,7 @@ class Foretold:
     patients: tuple[str, ...]
 
 
-def foretell(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Foretold | None:
+def predict(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Prediction | None:
     """Predict an outcome by nested, patient-grouped cross-validation.
 
     The strength of regularisation is chosen within each training part; imputation and scaling are
@@ -130,16 +130,16 @@ def foretell(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Foretol
     Parameters
     ----------
     outcome : Outcome
-        What to foretell.
+        The outcome to predict.
     rows : sequence of Row
         Of the table.
     features : float (rows, columns)
         What is known on the day.
     """
     before = [None if i is None else rows[i] for i in rows_before(rows)]
-    told = [outcome.of(*pair) for pair in zip(rows, before, strict=True)]
-    use = [i for i, y in enumerate(told) if y is not None]
-    y = np.array([told[i] for i in use], float)
+    observed = [outcome.of(*pair) for pair in zip(rows, before, strict=True)]
+    use = [i for i, y in enumerate(observed) if y is not None]
+    y = np.array([observed[i] for i in use], float)
     groups = np.array([rows[i].patient for i in use])
     if len(set(groups)) < 4 * OUTER:
         return None
@@ -150,15 +150,16 @@ def foretell(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Foretol
     x = features[use]
     with threadpool_limits(1):  # matrices this small are five times slower on two threads
         repeats = [_once(outcome, x, y, groups, repeat) for repeat in range(REPEATS)]
-    return Foretold(y, np.mean(repeats, 0), tuple(groups))
+    return Prediction(y, np.mean(repeats, 0), tuple(groups))
 
 
-def foretell_all(
-    rows: Sequence[Row], known: Mapping[str, Floats]
-) -> dict[str, dict[str, Foretold | None]]:
-    """Foretell every outcome from each kind of what is `known`; by outcome, then by kind."""
+def predict_all(
+    rows: Sequence[Row], features: Mapping[str, Floats]
+) -> dict[str, dict[str, Prediction | None]]:
+    """Predict every outcome from each set of features; by outcome, then by set."""
     return {
-        o.name: {name: foretell(o, rows, x) for name, x in known.items()} for o in tellable(rows)
+        o.name: {name: predict(o, rows, x) for name, x in features.items()}
+        for o in predictable(rows)
     }
 
 
@@ -194,29 +195,30 @@ def _search(outcome: Outcome, classes: Floats, repeat: int) -> GridSearchCV:
     return GridSearchCV(steps, grid, scoring=scoring, cv=_folds(outcome, INNER, repeat))
 
 
-def replicates(outcome: Outcome, told: Foretold) -> Floats:
+def replicates(outcome: Outcome, prediction: Prediction) -> Floats:
     """Return the outcome's score over all patients, then over resamplings of patients."""
-    names = sorted(set(told.patients))
-    whose = np.array([names.index(p) for p in told.patients])
+    names = sorted(set(prediction.patients))
+    whose = np.array([names.index(p) for p in prediction.patients])
     weights = draw(len(names))[:, whose]
     if outcome.kind == "number":
-        error = np.abs(told.predicted - told.y)
+        error = np.abs(prediction.predicted - prediction.y)
         return np.asarray(weights @ error / weights.sum(1))
-    classes = np.unique(told.y)
+    classes = np.unique(prediction.y)
     if len(classes) == 2:
-        return presence_auroc(told.predicted[:, 1], told.y == classes[1], weights)
+        return presence_auroc(prediction.predicted[:, 1], prediction.y == classes[1], weights)
     each = [
-        presence_auroc(told.predicted[:, i], told.y == c, weights) for i, c in enumerate(classes)
+        presence_auroc(prediction.predicted[:, i], prediction.y == c, weights)
+        for i, c in enumerate(classes)
     ]
     return np.asarray(np.mean(each, 0))
 
 
-def interval(outcome: Outcome, told: Foretold) -> Interval:
+def interval(outcome: Outcome, prediction: Prediction) -> Interval:
     """Return the outcome's score with its interval."""
-    return Interval.of(replicates(outcome, told))
+    return Interval.of(replicates(outcome, prediction))
 
 
-def gain(outcome: Outcome, told: Foretold, baseline: Foretold) -> Interval:
+def gain(outcome: Outcome, prediction: Prediction, baseline: Prediction) -> Interval:
     """Return how much better than `baseline`, on the same patients."""
     sign = -1 if outcome.score in LOWER else 1
-    return Interval.of(sign * (replicates(outcome, told) - replicates(outcome, baseline)))
+    return Interval.of(sign * (replicates(outcome, prediction) - replicates(outcome, baseline)))

@@ -1,4 +1,4 @@
-"""The clinical report: whether training at higher confidence helps to foretell outcomes."""
+"""The clinical report: prediction of outcomes by source of findings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel
 
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from trainer.clinical.figures import Told
-    from trainer.clinical.outcomes import Foretold, Outcome
+    from trainer.clinical.figures import Predictions
+    from trainer.clinical.outcomes import Outcome, Prediction
     from trainer.clinical.sources import Source
     from trainer.clinical.table import Row
 
@@ -44,12 +45,12 @@ def write_report(
     folder: Path,
     rows: Sequence[Row],
     sources: Sequence[Source],
-    told: Told,
-    alone: Told,
+    predictions: Predictions,
+    same_day: Predictions,
     *,
     synthetic: bool,
-) -> None:
-    """Write ``numbers.csv`` and then ``report.html``.
+) -> ClinicalResult:
+    """Write ``numbers.csv`` and then ``report.html``, and return what is in them.
 
     Parameters
     ----------
@@ -59,29 +60,30 @@ def write_report(
         Of the table.
     sources : sequence of Source
         Whose findings.
-    told, alone : mapping
-        Outcome, then source: what all findings foretell, and what those of the day alone do;
+    predictions, same_day : mapping
+        Outcome, then source: predictions from all findings, and from those of the day alone;
         the latter is empty where everybody has one day.
     synthetic : bool
         Whether the truth is known; the page then warns.
     """
-    write_numbers(sources, told, alone, folder / NUMBERS)
-    outcomes = figures.told_outcomes(told)
-    calibration = figures.calibration(told, ["age and sex", "truth", NAIVE, "threshold-60"])
-    comparisons, verdicts = _verdicts(told)
+    scores = score_outcomes(sources, predictions, same_day)
+    write_numbers(scores, folder / NUMBERS)
+    outcomes = figures.predicted_outcomes(predictions)
+    calibration = figures.calibration(predictions, ["age and sex", "truth", NAIVE, "threshold-60"])
+    comparisons, verdicts = _verdicts(predictions)
     write_page(
         folder / REPORT,
         "clinical.html.j2",
         synthetic=synthetic,
         naive=NAIVE,
-        by_threshold=_by_threshold(told, sources),
+        by_threshold=_by_threshold(predictions, sources),
         comparisons=comparisons,
         verdicts=verdicts,
-        sources=svg(figures.sources_plot(told)),
-        all_findings=_against_naive(told),
+        sources=svg(figures.sources_plot(predictions)),
+        all_findings=_against_naive(predictions),
         score_titles=["findings of"]
         + [t for o in outcomes for t in (f"{o.title}: {o.score}", f"gain over {NAIVE}")],
-        day_alone=_against_the_day(told, alone) if alone else [],
+        day_alone=_against_the_day(predictions, same_day) if same_day else [],
         change_titles=["findings of"]
         + [
             t
@@ -91,27 +93,28 @@ def write_report(
         calibration=svg(calibration) if calibration else "",
         **_counts(rows),
     )
+    return ClinicalResult(report=str(folder / REPORT), numbers=str(folder / NUMBERS), scores=scores)
 
 
-def _by_threshold(told: Told, sources: Sequence[Source]) -> str:
-    if all(trained_at(name) is None for name in told[OUTCOMES[0].name]):
+def _by_threshold(predictions: Predictions, sources: Sequence[Source]) -> str:
+    if all(trained_at(name) is None for name in predictions[OUTCOMES[0].name]):
         return ""
     uncut = (s.name for s in sources if s.kind == "model" and trained_at(s.name) is None)
-    return svg(figures.by_threshold(told, ["age and sex", "truth", *uncut]))
+    return svg(figures.by_threshold(predictions, ["age and sex", "truth", *uncut]))
 
 
-def _verdicts(told: Told) -> tuple[int, list[dict[str, object]]]:
+def _verdicts(predictions: Predictions) -> tuple[int, list[dict[str, object]]]:
     """Return how many comparisons with the naive labels there are, and those beyond chance."""
     tests = []
-    for outcome in figures.told_outcomes(told):
-        here = {n: f for n, f in told[outcome.name].items() if f is not None}
+    for outcome in figures.predicted_outcomes(predictions):
+        here = {n: f for n, f in predictions[outcome.name].items() if f is not None}
         naive = here.get(NAIVE)
         if naive is None:
             continue
-        for name, foretold in here.items():
+        for name, predicted in here.items():
             if name != NAIVE and (trained_at(name) is not None or name == "age and sex"):
-                tests.append((outcome, name, gain(outcome, foretold, naive)))
-    corrected = list(holm([_p(told, o.name, n) for o, n, _ in tests])) if tests else []
+                tests.append((outcome, name, gain(outcome, predicted, naive)))
+    corrected = list(holm([_p(predictions, o.name, n) for o, n, _ in tests])) if tests else []
     return len(tests), [
         {
             "outcome": outcome.title,
@@ -124,43 +127,45 @@ def _verdicts(told: Told) -> tuple[int, list[dict[str, object]]]:
     ]
 
 
-def _p(told: Told, outcome: str, name: str) -> float:
+def _p(predictions: Predictions, outcome: str, name: str) -> float:
     """Return how rare no difference from the naive labels is."""
     which = next(o for o in OUTCOMES if o.name == outcome)
-    mine, naive = told[outcome][name], told[outcome][NAIVE]
+    mine, naive = predictions[outcome][name], predictions[outcome][NAIVE]
     assert mine is not None
     assert naive is not None
     return two_sided((replicates(which, mine) - replicates(which, naive))[1:])
 
 
-def _against_naive(told: Told) -> list[dict[str, object]]:
+def _against_naive(predictions: Predictions) -> list[dict[str, object]]:
     """Return for each source the score of each outcome, and its gain over the naive labels."""
     rows: list[dict[str, object]] = []
-    for name in told[OUTCOMES[0].name]:
+    for name in predictions[OUTCOMES[0].name]:
         pairs = []
-        for outcome in figures.told_outcomes(told):
-            foretold, naive = told[outcome.name][name], told[outcome.name].get(NAIVE)
+        for outcome in figures.predicted_outcomes(predictions):
+            predicted, naive = predictions[outcome.name][name], predictions[outcome.name].get(NAIVE)
             compared = naive if name != NAIVE else None
-            pairs.append(None if foretold is None else _pair(outcome, foretold, foretold, compared))
+            pairs.append(
+                None if predicted is None else _pair(outcome, predicted, predicted, compared)
+            )
         rows.append({"name": name, "pairs": pairs})
     return rows
 
 
-def _against_the_day(told: Told, alone: Told) -> list[dict[str, object]]:
+def _against_the_day(predictions: Predictions, same_day: Predictions) -> list[dict[str, object]]:
     """Return what the change between examinations adds to the findings of the day."""
-    outcomes = figures.told_outcomes(told)
+    outcomes = figures.predicted_outcomes(predictions)
     rows: list[dict[str, object]] = []
-    for name in alone[outcomes[0].name]:
+    for name in same_day[outcomes[0].name]:
         pairs = []
         for outcome in outcomes:
-            both, day = told[outcome.name][name], alone[outcome.name][name]
+            both, day = predictions[outcome.name][name], same_day[outcome.name][name]
             pairs.append(None if both is None or day is None else _pair(outcome, day, both, day))
         rows.append({"name": name, "pairs": pairs})
     return rows
 
 
 def _pair(
-    outcome: Outcome, shown: Foretold, better: Foretold, baseline: Foretold | None
+    outcome: Outcome, shown: Prediction, better: Prediction, baseline: Prediction | None
 ) -> dict[str, object]:
     return {
         "score": interval(outcome, shown),
@@ -191,32 +196,72 @@ def _counts(rows: Sequence[Row]) -> dict[str, object]:
     }
 
 
-ALONE = ", that day alone"
-"""What follows a source's name in ``numbers.csv`` where the change is left out."""
+SAME_DAY = ", that day alone"
+"""Suffix of a source's name in ``numbers.csv`` where the change is left out."""
 
 
-def write_numbers(sources: Sequence[Source], told: Told, alone: Told, path: Path) -> None:
-    """Write every score with its interval and where its findings come from."""
+class OutcomeScore(BaseModel):
+    """Score of one outcome predicted from one source of findings.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The score with its 95 % interval over patients.
+    made_from : str
+        Files or run folders of the findings.
+    """
+
+    outcome: str
+    score: str
+    findings: str
+    value: float
+    low: float
+    high: float
+    patients: int
+    made_from: str
+
+
+class ClinicalResult(BaseModel):
+    """Files of a clinical analysis, and all its scores."""
+
+    report: str
+    numbers: str
+    scores: tuple[OutcomeScore, ...]
+
+
+def score_outcomes(
+    sources: Sequence[Source], predictions: Predictions, same_day: Predictions
+) -> tuple[OutcomeScore, ...]:
+    """Return the score of every outcome and source; without those that had too few patients."""
     where = {s.name: " ".join(s.where) for s in sources}
+    scores = []
+    for outcome in figures.predicted_outcomes(predictions):
+        less = {name + SAME_DAY: p for name, p in same_day.get(outcome.name, {}).items()}
+        for name, predicted in {**predictions[outcome.name], **less}.items():
+            if predicted is None:
+                continue
+            i = interval(outcome, predicted)
+            scores.append(
+                OutcomeScore(
+                    outcome=outcome.name,
+                    score=outcome.score,
+                    findings=name,
+                    value=i.value,
+                    low=i.low,
+                    high=i.high,
+                    patients=len(set(predicted.patients)),
+                    made_from=where.get(name.removesuffix(SAME_DAY), "the table"),
+                )
+            )
+    return tuple(scores)
+
+
+def write_numbers(scores: Sequence[OutcomeScore], path: Path) -> None:
+    """Write every score with its interval and where its findings come from."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["outcome", "score", "findings", "value", "low", "high", "patients", "from"])
-    for outcome in figures.told_outcomes(told):
-        less = {name + ALONE: f for name, f in alone.get(outcome.name, {}).items()}
-        for name, foretold in {**told[outcome.name], **less}.items():
-            if foretold is None:
-                continue
-            i = interval(outcome, foretold)
-            shown = ("" if np.isnan(v) else f"{v:.6g}" for v in (i.value, i.low, i.high))
-            n = len(set(foretold.patients))
-            writer.writerow(
-                [
-                    outcome.name,
-                    outcome.score,
-                    name,
-                    *shown,
-                    n,
-                    where.get(name.removesuffix(ALONE), "the table"),
-                ]
-            )
+    for s in scores:
+        shown = ("" if np.isnan(v) else f"{v:.6g}" for v in (s.value, s.low, s.high))
+        writer.writerow([s.outcome, s.score, s.findings, *shown, s.patients, s.made_from])
     write_durably(path, out.getvalue().encode())

@@ -1,4 +1,4 @@
-"""Whose planes findings come from: truth and people, and models out of fold."""
+"""Sources of findings: truth, readers, and models out of fold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from trainer.findings import FINDINGS_CSV, rater_findings, read_findings, write_findings
-from trainer.study.request import RUNS, plan, slug
+from trainer.study.request import RUNS, plan_fits, slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ MODELS, RATERS = "models", "raters"
 
 @dataclass(frozen=True)
 class Source:
-    """Whose planes findings come from.
+    """A source of findings: a rater or a method.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def people(cohort: AnyCohort) -> tuple[str, ...]:
 
 
 def rater_sources(
-    out: Path, cohort: AnyCohort, rows: Sequence[Row], tell: Callable[[int, int, str], None]
+    out: Path, cohort: AnyCohort, rows: Sequence[Row], on_progress: Callable[[int, int, str], None]
 ) -> list[Source]:
     """Return the findings of truth and people, made once and kept beside the runs."""
     classes = {c.name: i for i, c in enumerate(cohort.meta.classes)}
@@ -71,7 +71,7 @@ def rater_sources(
                 if rater in cohort.clip(name).raters()
             }
             write_findings(found, path)
-        tell(0, 0, f"Findings of {rater}")
+        on_progress(0, 0, f"Findings of {rater}")
         sources.append(Source(rater, "rater", read_findings([path]), (f"{RATERS}/{path.name}",)))
     return sources
 
@@ -79,7 +79,7 @@ def rater_sources(
 def model_sources(out: Path, request: StudyRequest) -> list[Source]:
     """Return the findings of each method, of each patient from the fit that did not see them."""
     sources = []
-    fits = plan(request)
+    fits = plan_fits(request)
     for method in request.methods:
         runs = [f.name for f in fits if f.method == method]
         paths = [out / MODELS / RUNS / run / FINDINGS_CSV for run in runs]

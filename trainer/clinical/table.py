@@ -1,7 +1,7 @@
-"""The clinical table, checked on entry: units, ranges, who and when, and nothing from the future.
+"""The clinical table, with units, ranges, patients and days checked.
 
-One line per patient and day. What is known on that day may foretell; what is known only later
-(:data:`OUTCOMES`) may only be foretold.
+One line per patient and day. What is known on that day may be a predictor; what is known only later
+(:data:`OUTCOMES`) may only be predicted.
 """
 
 from __future__ import annotations
@@ -118,12 +118,19 @@ def read_table(path: Path, source: AnyCohort) -> tuple[list[Row], int]:
         problems += _together(rows, source)
         left_out = whole - len(rows)
     if not lines:
-        problems.append(Problem("empty", path.name, "a line per patient and day", "none"))
+        problems.append(
+            Problem(
+                "empty",
+                path.name,
+                "The table has no line",
+                hint="give one line for each patient and day",
+            )
+        )
     if problems:
         listed = "\n".join(f"  {p}" for p in problems)
         raise TrainError(
             f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
-            "Mend the table and run it again.",
+            "Correct the table and run it again.",
         )
     return rows, left_out
 
@@ -148,7 +155,7 @@ def rows_before(rows: Sequence[Row]) -> list[int | None]:
 
 
 def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what may foretell; what is known only later is refused.
+    """Return the covariates; what is known only later is refused.
 
     Raises
     ------
@@ -158,7 +165,7 @@ def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name in OUTCOMES or name in ("spo2", "fio2", "fio2_source"):
             raise TrainError(
-                f"{name!r} can't foretell: it is an outcome or what the outcome is made of",
+                f"{name!r} can't be a covariate: it is an outcome or part of one",
                 f"Use {', '.join(COVARIATES)}.",
             )
         if name not in COVARIATES:
@@ -169,18 +176,19 @@ def check_covariates(names: tuple[str, ...]) -> tuple[str, ...]:
 def _header_problems(header: tuple[str, ...]) -> Iterator[Problem]:
     for name in COLUMNS:
         if name not in header:
-            yield Problem("column-missing", "header", name, ", ".join(header) or "nothing")
+            yield Problem("column-missing", "header", f"The column {name} is missing")
     for name in header:
         if name not in COLUMNS:
             yield Problem(
                 "column-unknown",
                 "header",
-                f"only {', '.join(COLUMNS)}",
-                name,
-                "nobody can tell whether it was known on the day; take it out",
+                f"The column {name} is none of {', '.join(COLUMNS)}",
+                hint="take it out: it may not have been known on the day",
             )
     for name in sorted({n for n in header if header.count(n) > 1}):
-        yield Problem("column-twice", "header", f"{name} once", f"{header.count(name)} times")
+        yield Problem(
+            "column-twice", "header", f"The column {name} stands {header.count(name)} times"
+        )
 
 
 def _is_fraction(text: str) -> str:
@@ -209,27 +217,30 @@ def _line_problems(line: dict[str, str], where: str) -> Iterator[Problem]:
         try:
             numbers[name] = float(text)
         except ValueError:
-            yield Problem("number", f"{where}, {name}", "a number", text or "nothing")
+            yield Problem.mismatch("number", f"{where}, {name}", "a number", text or "nothing")
             continue
         if not low <= numbers[name] <= high:
-            yield Problem("range", f"{where}, {name}", f"{low:g} to {high:g}", text, hint(text))
+            yield Problem.mismatch(
+                "range", f"{where}, {name}", f"{low:g} to {high:g}", text, hint(text)
+            )
     if not (line["patient"] or "").strip():
-        yield Problem("patient", f"{where}, patient", "a name", "nothing")
+        yield Problem("patient", f"{where}, patient", "No patient is named")
     if line["sex"] not in ("f", "m"):
-        yield Problem("sex", f"{where}, sex", "f or m", line["sex"] or "nothing")
+        yield Problem.mismatch("sex", f"{where}, sex", "f or m", line["sex"] or "nothing")
     if line["readmitted_30d"] not in ("0", "1"):
-        yield Problem("readmitted", f"{where}, readmitted_30d", "0 or 1", line["readmitted_30d"])
+        yield Problem.mismatch(
+            "readmitted", f"{where}, readmitted_30d", "0 or 1", line["readmitted_30d"]
+        )
     if not (line["fio2_source"] or "").strip():
         yield Problem(
             "fio2-source",
             f"{where}, fio2_source",
-            "the device",
-            "nothing",
-            "end it in -estimate where FiO2 was estimated from a flow",
+            "The device that gave FiO2 is not named",
+            hint="end it in -estimate where FiO2 was estimated from a flow",
         )
     clips, zones = line["clips"].split(), line["zones"].split()
     if not clips or len(clips) != len(zones):
-        yield Problem(
+        yield Problem.mismatch(
             "clips",
             f"{where}, clips",
             "a zone for each of one or more clips",
@@ -238,7 +249,7 @@ def _line_problems(line: dict[str, str], where: str) -> Iterator[Problem]:
     if {"sf", "spo2", "fio2"} <= numbers.keys() and numbers["fio2"]:
         ratio = numbers["spo2"] / numbers["fio2"]
         if abs(ratio - numbers["sf"]) > _SLACK:
-            yield Problem(
+            yield Problem.mismatch(
                 "sf",
                 f"{where}, sf",
                 f"SpO2 / FiO2 = {ratio:.1f}",
@@ -265,7 +276,7 @@ def _row(line: dict[str, str]) -> Row:
 
 
 def _together(rows: list[Row], cohort: AnyCohort) -> Iterator[Problem]:
-    """Look for what only several lines, or table and cohort, tell together."""
+    """Yield the problems of several lines, or of table and cohort, together."""
     names = set(cohort.clips())
     line_of: dict[str, Row] = {}
     first: dict[str, Row] = {}
@@ -276,31 +287,28 @@ def _together(rows: list[Row], cohort: AnyCohort) -> Iterator[Problem]:
             earlier.sex,
             earlier.readmitted_30d,
         ):
-            yield Problem("differs", where, "sex and readmission as on the first day", "others")
+            yield Problem("differs", where, "Sex or readmission differs from that on the first day")
         for clip, zone in zip(row.clips, row.zones, strict=True):
             if clip not in names:
-                yield Problem("clip-unknown", where, f"a clip of {cohort.meta.name}", clip)
+                yield Problem.mismatch("clip-unknown", where, f"a clip of {cohort.meta.name}", clip)
                 continue
             meta = cohort.clip(clip).meta
             if meta.patient != row.patient:
-                yield Problem(
+                yield Problem.mismatch(
                     "clip-patient", where, f"a clip of {row.patient}", f"{clip}, of {meta.patient}"
                 )
             if meta.zone and meta.zone != zone:
-                yield Problem("clip-zone", where, f"{meta.zone} for {clip}", zone)
+                yield Problem.mismatch("clip-zone", where, f"{meta.zone} for {clip}", zone)
             if clip in line_of:
                 yield Problem(
                     "future",
                     where,
-                    "clips of that day alone",
-                    f"{clip}, which day {line_of[clip].day} has too",
-                    "a clip seen on a later day must not foretell for an earlier one",
+                    f"The clip {clip} belongs to day {line_of[clip].day}, too",
+                    hint="a clip seen on a later day must not predict an earlier one",
                 )
             line_of[clip] = row
     seen: set[tuple[str, int]] = set()
     for row in rows:
         if (row.patient, row.day) in seen:
-            yield Problem(
-                "twice", f"patient {row.patient}", "one line a day", f"day {row.day} twice"
-            )
+            yield Problem("twice", f"patient {row.patient}", f"Day {row.day} has two lines")
         seen.add((row.patient, row.day))

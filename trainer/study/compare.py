@@ -1,4 +1,4 @@
-"""Compare methods patient by patient: differences, corrected for being many, and ranks."""
+"""Paired comparison of methods: differences with corrected p-values, and ranks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from trainer.study.scores import Floats
 
 BASELINES = ("threshold-50", "threshold-60")
-"""The naive rule, and the one that the paper's abstract recommends."""
-EVERYBODY = "all panels"
+"""The naive threshold, and the one that the paper's abstract recommends."""
+EVERYBODY = "all groups"
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Difference:
 
     Attributes
     ----------
-    panel, method, baseline : str
-        What is compared; `panel` may be all together, each counting the same.
+    group, method, baseline : str
+        What is compared; `group` may be all together, each counting the same.
     gain : Interval
         How much better (positive) the method is, in the score's own unit.
     p : float
@@ -55,7 +55,7 @@ class Difference:
         After Holm, over all differences of the study.
     """
 
-    panel: str
+    group: str
     method: str
     baseline: str
     gain: Interval
@@ -64,22 +64,22 @@ class Difference:
 
 
 def differences(pooled: Pooled, score: str = PRIMARY) -> list[Difference]:
-    """Return all methods against both baselines, for each panel and for all together."""
+    """Return all methods against both baselines, for each group and for all together."""
     sign = 1 if score in HIGHER else -1
-    panels = list(pooled.study.panels)
-    groups = {panel: _means(pooled.of(panel), score) for panel in panels}
-    if len(panels) > 1:
-        groups[EVERYBODY] = {
-            m: np.mean([groups[p][m] for p in panels], 0) for m in groups[panels[0]]
+    groups = list(pooled.study.groups)
+    means_of = {group: _means(pooled.of(group), score) for group in groups}
+    if len(groups) > 1:
+        means_of[EVERYBODY] = {
+            m: np.mean([means_of[p][m] for p in groups], 0) for m in means_of[groups[0]]
         }
     found = []
-    for panel, means in groups.items():
+    for group, means in means_of.items():
         for baseline in (b for b in BASELINES if b in means):
             for method in (m for m in means if m != baseline):
                 gain = sign * (means[method] - means[baseline])
                 found.append(
                     Difference(
-                        panel, method, baseline, Interval.of(gain), two_sided(gain[1:]), np.nan
+                        group, method, baseline, Interval.of(gain), two_sided(gain[1:]), np.nan
                     )
                 )
     corrected = holm([d.p for d in found])
@@ -91,7 +91,7 @@ def _means(cells: Sequence[Cell], score: str) -> dict[str, Floats]:
 
 
 def two_sided(drawn: Floats) -> float:
-    """Return how rare a difference of 0 is among the resamplings, both sides counted."""
+    """Return the two-sided p-value of a difference of 0 among the resamplings."""
     n = len(drawn)
     return float(min(1.0, 2 * (min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1) / (n + 1)))
 
@@ -107,20 +107,20 @@ def holm(p: Sequence[float]) -> Floats:
 
 
 def ranks(pooled: Pooled, score: str = PRIMARY) -> dict[str, Interval]:
-    """Return each method's rank, mean over panels, 1 the best; ties share theirs.
+    """Return each method's rank, mean over groups, 1 the best; ties share theirs.
 
-    The interval is that of the rank over resamplings: it tells how sure the order is.
+    The interval is that of the rank over resamplings: how certain the order is.
     """
     sign = -1 if score in HIGHER else 1
     totals = None
     methods: list[str] = []
-    for panel in pooled.study.panels:
-        means = _means(pooled.of(panel), score)
+    for group in pooled.study.groups:
+        means = _means(pooled.of(group), score)
         methods = list(means)
         values = sign * np.stack([means[m] for m in methods], 1)  # (1 + B, methods)
         placed = 1 + (values[:, :, None] > values[:, None]).sum(2)
         placed = placed + ((values[:, :, None] == values[:, None]).sum(2) - 1) / 2
         totals = placed if totals is None else totals + placed
     assert totals is not None
-    mean = totals / len(pooled.study.panels)
+    mean = totals / len(pooled.study.groups)
     return {m: Interval.of(mean[:, i]) for i, m in enumerate(methods)}

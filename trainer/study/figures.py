@@ -10,7 +10,7 @@ from napari_confseg.report.figures import INK, LINE, PALETTE, SOFT, drawing
 from trainer.evaluate import BINS
 from trainer.study.compare import Interval
 from trainer.study.pooled import HIGHER, TITLES
-from trainer.study.scores import LEVELS, PRIMARY
+from trainer.study.scores import PRIMARY, THRESHOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +43,11 @@ def _small_multiples(n: int, width: float, height: float) -> tuple[Figure, list[
 
 
 def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str] = ()) -> Figure:
-    """Draw a score by training threshold, one small plot a panel; `others` as level lines."""
-    panels = list(pooled.study.panels)
-    figure, axes = _small_multiples(len(panels), 3.4, 2.7)
-    for ax, panel in zip(axes, panels, strict=True):
-        cells = {c.method: c for c in pooled.of(panel)}
+    """Draw a score by training threshold, one small plot a group; `others` as level lines."""
+    groups = list(pooled.study.groups)
+    figure, axes = _small_multiples(len(groups), 3.4, 2.7)
+    for ax, group in zip(axes, groups, strict=True):
+        cells = {c.method: c for c in pooled.of(group)}
         cut = {
             t: Interval.of(c.mean(score))
             for m, c in cells.items()
@@ -63,7 +63,7 @@ def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str]
             ax.axhline(
                 cells[name].mean(score)[0], color=PALETTE[i % len(PALETTE)], lw=1.4, label=name
             )
-        ax.set_title(panel)
+        ax.set_title(group)
         # What fails altogether would squeeze all else into one line: it is off the plot.
         worth = [v for v in (low.min(), *low) if v > 0.6 * np.nanmax(middle)]
         lines = [cells[n].mean(score)[0] for n in others if n in cells]
@@ -82,28 +82,28 @@ def threshold_curves(pooled: Pooled, score: str = PRIMARY, others: Sequence[str]
 
 def matrices(pooled: Pooled) -> Figure | None:
     """Draw Dice of the mask of a model trained at t with the reference cut at u; None without t."""
-    panels = list(pooled.study.panels)
+    groups = list(pooled.study.groups)
     cut = {
         p: {t: c.matrix for c in pooled.of(p) if (t := trained_at(c.method)) is not None}
-        for p in panels
+        for p in groups
     }
     if not all(cut.values()):
         return None
     highest = max(float(np.nanmax(m)) for rows in cut.values() for m in rows.values())
-    figure, axes = _small_multiples(len(panels), 3.2, 2.9)
+    figure, axes = _small_multiples(len(groups), 3.2, 2.9)
     images = []
-    for ax, panel in zip(axes, panels, strict=True):
-        rows = cut[panel]
+    for ax, group in zip(axes, groups, strict=True):
+        rows = cut[group]
         at = sorted(rows)
         grid = np.stack([rows[t] for t in at])
         images.append(
             ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=highest)
         )
         best = grid.argmax(0)
-        ax.plot(range(len(LEVELS)), best, "o", color="white", ms=4, mec="black", mew=0.5)
-        ax.set_xticks(range(0, len(LEVELS), 2), [str(u) for u in LEVELS[::2]])
+        ax.plot(range(len(THRESHOLDS)), best, "o", color="white", ms=4, mec="black", mew=0.5)
+        ax.set_xticks(range(0, len(THRESHOLDS), 2), [str(u) for u in THRESHOLDS[::2]])
         ax.set_yticks(range(len(at)), [str(t) for t in at])
-        ax.set_title(panel)
+        ax.set_title(group)
     for ax in axes[::COLUMNS]:
         ax.set_ylabel("trained at t")
     figure.supxlabel("tested at u", fontsize=9)
@@ -112,31 +112,31 @@ def matrices(pooled: Pooled) -> Figure | None:
 
 
 def forest(found: Sequence[Difference], title: str) -> Figure:
-    """Draw gains over a baseline as points with intervals, one row a method, a plot a panel."""
-    panels = list(dict.fromkeys(d.panel for d in found))
+    """Draw gains over a baseline as points with intervals, one row a method, a plot a group."""
+    groups = list(dict.fromkeys(d.group for d in found))
     methods = list(dict.fromkeys(d.method for d in found))
-    columns = min(4, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = min(4, len(groups))
+    rows = -(-len(groups) // columns)
     with drawing(1.2 + 2.3 * columns, 0.6 + rows * (0.5 + 0.19 * len(methods))) as figure:
         axes = np.atleast_1d(figure.subplots(rows, columns, sharey=True, sharex=True)).ravel()
-    for ax in axes[len(panels) :]:
+    for ax in axes[len(groups) :]:
         ax.set_visible(False)
-    for ax, panel in zip(axes, panels, strict=False):
+    for ax, group in zip(axes, groups, strict=False):
         ax.axvline(0, color=SOFT, lw=0.8)
-        for d in (d for d in found if d.panel == panel):
+        for d in (d for d in found if d.group == group):
             y, sure = methods.index(d.method), d.corrected < 0.05
             color = SOFT if not sure else PALETTE[2] if d.gain.value > 0 else PALETTE[1]
             ax.plot([d.gain.low, d.gain.high], [y, y], color=color, lw=1.6)
             ax.plot(d.gain.value, y, "o", color=color, ms=4)
-        ax.set_title(panel)
+        ax.set_title(group)
         ax.grid(axis="x", color=LINE, lw=0.6)
         ax.set_yticks(range(len(methods)), methods)
     axes[0].invert_yaxis()
     # As above: what is far off leaves the others their room.
     reach = 1.5 * float(np.quantile([abs(d.gain.value) for d in found], 0.85)) + 0.02
     axes[0].set_xlim(-reach, reach)
-    for ax, panel in zip(axes, panels, strict=False):
-        for d in (d for d in found if d.panel == panel and abs(d.gain.value) > reach):
+    for ax, group in zip(axes, groups, strict=False):
+        for d in (d for d in found if d.group == group and abs(d.gain.value) > reach):
             up = d.gain.value > 0
             ax.annotate(
                 f"{d.gain.value:+.2f}",
@@ -164,18 +164,18 @@ def rank_plot(ranks: dict[str, Interval]) -> Figure:
         ax.plot(r.value, y, "o", color=color, ms=5)
     ax.set_yticks(range(len(order)), order)
     ax.invert_yaxis()
-    ax.set_xlabel("rank, mean over panels (1 is best)")
+    ax.set_xlabel("rank, mean over groups (1 is best)")
     ax.grid(axis="x", color=LINE, lw=0.6)
     return figure
 
 
 def reliability(pooled: Pooled, methods: Sequence[str]) -> Figure:
-    """Draw how often what a model gives a probability is really there, one small plot a panel."""
-    panels = list(pooled.study.panels)
-    figure, axes = _small_multiples(len(panels), 3.0, 2.9)
-    for ax, panel in zip(axes, panels, strict=True):
+    """Draw how often what a model gives a probability is really there, one small plot a group."""
+    groups = list(pooled.study.groups)
+    figure, axes = _small_multiples(len(groups), 3.0, 2.9)
+    for ax, group in zip(axes, groups, strict=True):
         ax.plot([0, 1], [0, 1], color=LINE, lw=1, ls="--")
-        cells: dict[str, Cell] = {c.method: c for c in pooled.of(panel)}
+        cells: dict[str, Cell] = {c.method: c for c in pooled.of(group)}
         for i, name in enumerate(m for m in methods if m in cells):
             stated, truly, pixels = cells[name].calibration
             known = pixels > 0
@@ -188,7 +188,7 @@ def reliability(pooled: Pooled, methods: Sequence[str]) -> Figure:
                 color=PALETTE[i % len(PALETTE)],
                 label=name,
             )
-        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=panel)
+        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=group)
     for ax in axes[::COLUMNS]:
         ax.set_ylabel("share that is there")
     figure.supxlabel(f"model's probability, in {BINS} bins", fontsize=9)

@@ -1,4 +1,4 @@
-"""Measure a fitted model on the clips that were held out: tables from which every score follows."""
+"""Joint histograms of a model and its references on held-out clips."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_confseg.store.backend import write_durably
 from trainer.data import class_indices, read_frames
 from trainer.evaluate import DECISION
 from trainer.sources import opened
-from trainer.study.scores import LEVELS, SCORES, dice_by_level
+from trainer.study.scores import SCORES, THRESHOLDS, dice_by_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ SMALLEST = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """What one model did on the clips held out from it.
+    """Measurements of one model on the clips held out from it.
 
     Attributes
     ----------
@@ -89,21 +89,21 @@ class Measured:
                 presence=f["presence"],
             )
 
-    def reference(self, name: str, panel: Sequence[str]) -> NDArray[np.int64]:
+    def reference(self, name: str, group: Sequence[str]) -> NDArray[np.int64]:
         """Return the tables (clips, classes, 101, 101) against a reference.
 
-        Where nobody knows the truth, the readers of the `panel` stand in for it, all together.
+        Where nobody knows the truth, the readers of the `group` stand in for it, all together.
         """
-        tables: NDArray[np.int64] = self.tables[:, :, self._which(name, panel)].sum(2)
+        tables: NDArray[np.int64] = self.tables[:, :, self._which(name, group)].sum(2)
         return tables
 
-    def distance(self, name: str, panel: Sequence[str]) -> NDArray[np.float64]:
+    def distance(self, name: str, group: Sequence[str]) -> NDArray[np.float64]:
         """Return the distances (clips, classes, 2); see :meth:`reference`."""
-        distances: NDArray[np.float64] = self.distances[:, :, self._which(name, panel)].sum(2)
+        distances: NDArray[np.float64] = self.distances[:, :, self._which(name, group)].sum(2)
         return distances
 
-    def _which(self, name: str, panel: Sequence[str]) -> list[int]:
-        names = (name,) if name in self.references else panel
+    def _which(self, name: str, group: Sequence[str]) -> list[int]:
+        names = (name,) if name in self.references else group
         return [self.references.index(n) for n in names]
 
 
@@ -128,12 +128,12 @@ def measure(
     distances, presence = np.zeros((*shape, 2)), np.zeros(shape[:2])
     for i, name in enumerate(clips):
         clip = source.clip(name)
-        said = {
-            r: reading(source.location, name, rater, indices)
+        marks = {
+            r: read_marks(source.location, name, rater, indices)
             for r, rater in enumerate(references)
             if rater in clip.raters()
         }
-        seen = np.logical_or.reduce([reviewed.any(1) for _, reviewed in said.values()])
+        seen = np.logical_or.reduce([reviewed.any(1) for _, reviewed in marks.values()])
         frames = np.flatnonzero(seen).tolist()
         times = iter(frames)
         for block in read_frames(clip, frames):
@@ -142,7 +142,7 @@ def measure(
                     :, -SMALLEST
                 ]
                 presence[i] = np.maximum(presence[i], reached)
-                for r, (planes, reviewed) in said.items():
+                for r, (planes, reviewed) in marks.items():
                     for c in np.flatnonzero(reviewed[t]):
                         tables[i, c, r] += joint_histogram(percent[c], planes[t, c])
                         distances[i, c, r] += _distance(percent[c], planes[t, c])
@@ -151,13 +151,11 @@ def measure(
 
 
 @lru_cache(maxsize=1024)
-def reading(
+def read_marks(
     location: str, clip: str, rater: str, indices: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a rater's planes (T, C, Y, X) and what they reviewed (T, C).
-
-    Kept, for the many fits that a worker measures on the same few clips.
-    """
+    """Return a rater's planes (T, C, Y, X) and what they reviewed (T, C)."""
+    # Cached: a worker measures many fits on the same few clips.
     read = opened(location).clip(clip).rater(rater)
     planes = np.stack([read.read_planes(index) for index in indices], 1)
     return planes, read.read_status()[:, indices] == Status.REVIEWED
@@ -174,7 +172,7 @@ def write_scores(measured: Measured, path: Path) -> None:
     """Write one line per clip, class and reference: the run's scores, for people and tables."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    score_names = [*SCORES, *(f"dice_{u}" for u in LEVELS), "hd95_px", "presence"]
+    score_names = [*SCORES, *(f"dice_{u}" for u in THRESHOLDS), "hd95_px", "presence"]
     writer.writerow(["clip", "patient", "class", "reference", *score_names])
     for i, clip in enumerate(measured.clips):
         for c, class_name in enumerate(measured.classes):
@@ -184,7 +182,7 @@ def write_scores(measured: Measured, path: Path) -> None:
                     continue
                 total, n = measured.distances[i, c, r]
                 values = [float(s.value(s.sums(table))) for s in SCORES.values()]
-                values += dice_by_level(SCORES["level_dice"].sums(table)).tolist()
+                values += dice_by_threshold(SCORES["threshold_dice"].sums(table)).tolist()
                 values += [total / n if n else math.nan, measured.presence[i, c]]
                 shown = ("" if math.isnan(v) else f"{v:.6g}" for v in values)
                 writer.writerow([clip, measured.patients[i], class_name, reference, *shown])

@@ -1,4 +1,4 @@
-"""Put a study's runs together: every score of every panel and method, and its resamplings."""
+"""Scores of a whole study, pooled over patients and resampled."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.study.measure import TABLES, Measured
-from trainer.study.request import RUNS, plan, slug
-from trainer.study.scores import SCORES, Score, dice_by_level, mean_defined, presence_auroc
+from trainer.study.request import RUNS, plan_fits, slug
+from trainer.study.scores import SCORES, Score, dice_by_threshold, mean_defined, presence_auroc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,31 +34,32 @@ HIGHER = {name for name, s in SCORES.items() if s.better == "higher"} | {AUROC}
 
 @dataclass(frozen=True)
 class Cell:
-    """What a panel and a method came to.
+    """Scores of one rater group and method.
 
     Attributes
     ----------
-    panel, method : str
+    group, method : str
         Which; the method by its slug.
     runs : tuple of str
         Names of the run folders that all numbers here come from.
     values : dict
         Score -> float (1 + RESAMPLES, classes): the value over all patients, then over each
         resampling of patients; mean over seeds.
-    matrix : float (levels,)
-        Dice of the model's mask with the reference cut at each level, mean over classes.
-    levels : float (1 + RESAMPLES, levels)
-        Dice at each level on both sides, mean over classes.
+    matrix : float (U,)
+        Dice of the model's mask with the reference cut at each of ``THRESHOLDS``, mean over
+        classes.
+    curve : float (1 + RESAMPLES, U)
+        Dice at each threshold on both sides, mean over classes.
     calibration : float (3, bins)
         By tenths of the model's probability, all classes: sums of it, of the truth, pixels.
     """
 
-    panel: str
+    group: str
     method: str
     runs: tuple[str, ...]
     values: dict[str, Floats]
     matrix: Floats
-    levels: Floats
+    curve: Floats
     calibration: Floats
 
     def mean(self, score: str) -> Floats:
@@ -73,13 +74,13 @@ class Pooled:
     Attributes
     ----------
     study : StudyRequest
-        What was asked.
+        The request.
     patients : tuple of str
-        Who was resampled.
+        Patients that were resampled.
     known : bool
         Whether the truth is known (synthetic cohorts) or readers stand in for it.
     cells : tuple of Cell
-        Panel by panel, the methods in the order of the request.
+        Panel by group, the methods in the order of the request.
     """
 
     study: StudyRequest
@@ -87,16 +88,16 @@ class Pooled:
     known: bool
     cells: tuple[Cell, ...]
 
-    def of(self, panel: str) -> list[Cell]:
-        """Return the cells of one panel."""
-        return [c for c in self.cells if c.panel == panel]
+    def of(self, group: str) -> list[Cell]:
+        """Return the cells of one group."""
+        return [c for c in self.cells if c.group == group]
 
 
 def pool(folder: Path, study: StudyRequest) -> Pooled:
     """Read the tables of all runs and pool them over patients."""
     runs: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    for fit in plan(study):
-        runs[fit.panel, slug(fit.method)].append((fit.seed, fit.name))
+    for fit in plan_fits(study):
+        runs[fit.group, slug(fit.method)].append((fit.seed, fit.name))
     first = {
         name: Measured.load(folder / RUNS / name / TABLES) for _, name in next(iter(runs.values()))
     }
@@ -104,15 +105,15 @@ def pool(folder: Path, study: StudyRequest) -> Pooled:
     known = all(s.reference in next(iter(first.values())).references for s in SCORES.values())
     weights = draw(len(patients))
     cells = []
-    for panel, raters in study.panels.items():
+    for group, raters in study.groups.items():
         for method in study.methods:
             by_seed: dict[int, list[Measured]] = defaultdict(list)
-            members = runs[panel, slug(method)]
+            members = runs[group, slug(method)]
             for seed, name in members:
                 by_seed[seed].append(Measured.load(folder / RUNS / name / TABLES))
             names = tuple(name for _, name in members)
             parts = [_cell(m, raters, patients, weights) for m in by_seed.values()]
-            cells.append(_average(panel, slug(method), names, parts))
+            cells.append(_average(group, slug(method), names, parts))
     return Pooled(study, patients, known, tuple(cells))
 
 
@@ -127,36 +128,36 @@ _Part = tuple[dict[str, "Floats"], "Floats", "Floats", "Floats"]
 
 
 def _cell(
-    measured: Sequence[Measured], panel: Sequence[str], patients: Sequence[str], weights: Floats
+    measured: Sequence[Measured], group: Sequence[str], patients: Sequence[str], weights: Floats
 ) -> _Part:
-    """Return values, matrix, levels and calibration of one seed, from its folds."""
+    """Return values, matrix, curve and calibration of one seed, from its folds."""
     whose = np.array([patients.index(p) for m in measured for p in m.patients])
     sums = {
-        name: _sums(measured, score, panel, whose, len(patients)) for name, score in SCORES.items()
+        name: _sums(measured, score, group, whose, len(patients)) for name, score in SCORES.items()
     }
     drawn = {name: np.tensordot(weights, s, 1) for name, s in sums.items()}
     values = {name: score.value(drawn[name]) for name, score in SCORES.items()}
-    distances = np.concatenate([m.distance("latent", panel) for m in measured])
+    distances = np.concatenate([m.distance("latent", group) for m in measured])
     total = np.tensordot(weights, _by_patient(distances, whose, len(patients)), 1)
     values[HD95] = np.divide(
         total[..., 0], total[..., 1], out=np.full(total.shape[:2], np.nan), where=total[..., 1] > 0
     )
-    values[AUROC] = _presence(measured, panel, weights[:, whose])
-    matrix = mean_defined(dice_by_level(drawn["mask_dice"][0]).T)
-    levels = mean_defined(np.moveaxis(dice_by_level(drawn["level_dice"]), -1, -2))
+    values[AUROC] = _presence(measured, group, weights[:, whose])
+    matrix = mean_defined(dice_by_threshold(drawn["mask_dice"][0]).T)
+    curve = mean_defined(np.moveaxis(dice_by_threshold(drawn["threshold_dice"]), -1, -2))
     calibration = drawn["calibration_error"][0].sum(0).reshape(3, -1)
-    return values, matrix, levels, calibration
+    return values, matrix, curve, calibration
 
 
 def _sums(
     measured: Sequence[Measured],
     score: Score,
-    panel: Sequence[str],
+    group: Sequence[str],
     whose: NDArray[np.intp],
     n: int,
 ) -> Floats:
     """Return a score's sums by patient, (patients, classes, K)."""
-    tables = np.concatenate([m.reference(score.reference, panel) for m in measured])
+    tables = np.concatenate([m.reference(score.reference, group) for m in measured])
     return _by_patient(score.sums(tables), whose, n)
 
 
@@ -166,25 +167,25 @@ def _by_patient(cases: Floats, whose: NDArray[np.intp], n: int) -> Floats:
     return total
 
 
-def _presence(measured: Sequence[Measured], panel: Sequence[str], weights: Floats) -> Floats:
+def _presence(measured: Sequence[Measured], group: Sequence[str], weights: Floats) -> Floats:
     """Return the AUROC of each class over clips, (B, classes)."""
-    tables = np.concatenate([m.reference("truth", panel) for m in measured])
+    tables = np.concatenate([m.reference("truth", group) for m in measured])
     present = tables[..., 50:].sum((2, 3)) > 0
     score = np.concatenate([m.presence for m in measured])
     each = [presence_auroc(score[:, c], present[:, c], weights) for c in range(score.shape[1])]
     return np.stack(each, 1)
 
 
-def _average(panel: str, method: str, runs: tuple[str, ...], parts: Sequence[_Part]) -> Cell:
+def _average(group: str, method: str, runs: tuple[str, ...], parts: Sequence[_Part]) -> Cell:
     """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are.
 
-    So an interval holds what chance did to the training, as far as the seeds tell.
+    So an interval includes the variation of training, as far as there are seeds.
     """
-    values, matrix, levels, calibration = zip(*parts, strict=True)
+    values, matrix, curve, calibration = zip(*parts, strict=True)
     weights = draw(len(parts), seed=1) / len(parts)  # (1 + B, seeds)
     mean = {
         name: sum(weights[:, s, None] * v[name] for s, v in enumerate(values)) for name in values[0]
     }
     return Cell(
-        panel, method, runs, mean, np.mean(matrix, 0), np.mean(levels, 0), np.sum(calibration, 0)
+        group, method, runs, mean, np.mean(matrix, 0), np.mean(curve, 0), np.sum(calibration, 0)
     )

@@ -16,7 +16,7 @@ from trainer.study import figures
 from trainer.study.compare import BASELINES, EVERYBODY, Interval, differences, ranks
 from trainer.study.pooled import HIGHER, RESAMPLES, TITLES, pool
 from trainer.study.request import NUMBERS, REPORT, RUNS, open_study
-from trainer.study.scores import LEVELS, PRIMARY
+from trainer.study.scores import PRIMARY, THRESHOLDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +30,9 @@ SURE = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """Methods that differ from a baseline on a panel by more than chance, the clearest first."""
+    """Methods that differ from a baseline on a group by more than chance, the clearest first."""
 
-    panel: str
+    group: str
     baseline: str
     better: list[Difference]
     worse: list[Difference]
@@ -49,13 +49,13 @@ def write_report(folder: Path) -> Pooled:
         folder / REPORT,
         "study.html.j2",
         study=study,
-        fits=len(study.panels) * len(study.methods) * study.folds * study.seeds,
+        fits=len(study.groups) * len(study.methods) * study.folds * study.seeds,
         patients=len(pooled.patients),
         known=pooled.known,
         resamples=RESAMPLES,
         titles=TITLES,
         primary=PRIMARY,
-        thresholds=LEVELS,
+        thresholds=THRESHOLDS,
         runs=RUNS,
         numbers=NUMBERS,
         comparisons=len(found),
@@ -63,7 +63,7 @@ def write_report(folder: Path) -> Pooled:
         curves=_curves(pooled),
         rule=_rule(pooled, found),
         score_titles=[f"{t}{' ↑' if s in HIGHER else ' ↓'}" for s, t in TITLES.items()],
-        panels=[_panel(pooled, panel) for panel in study.panels],
+        groups=[_group(pooled, group) for group in study.groups],
         gains=_gains(found),
         matrix=svg(matrix) if matrix else "",
         rank_figure=svg(figures.rank_plot(ranks(pooled))),
@@ -78,17 +78,17 @@ def write_report(folder: Path) -> Pooled:
 
 
 def best_others(pooled: Pooled, number: int = 4) -> list[str]:
-    """Return the methods other than thresholds with the best mean score over panels."""
+    """Return the methods other than thresholds with the best mean score over groups."""
     order = {m: r.value for m, r in ranks(pooled).items() if figures.trained_at(m) is None}
     return sorted(order, key=lambda m: order[m])[:number]
 
 
-def verdict(found: list[Difference], panel: str, baseline: str) -> Verdict:
-    """Return which methods beat a baseline on a panel by more than chance, and which lose."""
-    here = [d for d in found if (d.panel, d.baseline) == (panel, baseline)]
+def verdict(found: list[Difference], group: str, baseline: str) -> Verdict:
+    """Return which methods beat a baseline on a group by more than chance, and which lose."""
+    here = [d for d in found if (d.group, d.baseline) == (group, baseline)]
     sure = [d for d in here if d.corrected < SURE]
     return Verdict(
-        panel,
+        group,
         baseline,
         better=sorted((d for d in sure if d.gain.value > 0), key=lambda d: -d.gain.value),
         worse=sorted((d for d in sure if d.gain.value < 0), key=lambda d: d.gain.value),
@@ -96,9 +96,9 @@ def verdict(found: list[Difference], panel: str, baseline: str) -> Verdict:
 
 
 def _verdicts(pooled: Pooled, found: list[Difference]) -> list[Verdict]:
-    panels = [EVERYBODY] if len(pooled.study.panels) > 1 else list(pooled.study.panels)
+    groups = [EVERYBODY] if len(pooled.study.groups) > 1 else list(pooled.study.groups)
     compared = {d.baseline for d in found}
-    return [verdict(found, p, b) for p in panels for b in BASELINES if b in compared]
+    return [verdict(found, p, b) for p in groups for b in BASELINES if b in compared]
 
 
 def _curves(pooled: Pooled) -> str:
@@ -108,15 +108,15 @@ def _curves(pooled: Pooled) -> str:
 
 
 def _rule(pooled: Pooled, found: list[Difference]) -> list[dict[str, object]]:
-    """Return for each panel what the rule of 60 % gains over 50 %, and what does best."""
+    """Return for each group what the rule of 60 % gains over 50 %, and what does best."""
     rows: list[dict[str, object]] = []
     for d in (d for d in found if (d.method, d.baseline) == (BASELINES[1], BASELINES[0])):
-        means = {c.method: c.mean(PRIMARY)[0] for c in pooled.of(d.panel)}
+        means = {c.method: c.mean(PRIMARY)[0] for c in pooled.of(d.group)}
         best = max(means, key=lambda m: means[m]) if means else ""
         word = "wins" if d.gain.value > 0 else "loses"
         rows.append(
             {
-                "panel": d.panel,
+                "group": d.group,
                 "gain": d.gain,
                 "verdict": word if d.corrected < SURE else "no difference beyond chance",
                 "best": f"{best}, {means[best]:.3f}" if means else "",
@@ -125,8 +125,8 @@ def _rule(pooled: Pooled, found: list[Difference]) -> list[dict[str, object]]:
     return rows
 
 
-def _panel(pooled: Pooled, panel: str) -> dict[str, object]:
-    cells = pooled.of(panel)
+def _group(pooled: Pooled, group: str) -> dict[str, object]:
+    cells = pooled.of(group)
     best = {s: _best(cells, s) for s in TITLES}
     rows = [
         {
@@ -142,7 +142,7 @@ def _panel(pooled: Pooled, panel: str) -> dict[str, object]:
         }
         for c in cells
     ]
-    return {"name": panel, "readers": pooled.study.panels[panel], "rows": rows}
+    return {"name": group, "readers": pooled.study.groups[group], "rows": rows}
 
 
 def _best(cells: list[Cell], score: str) -> str:
@@ -163,19 +163,19 @@ def _gains(found: list[Difference]) -> list[dict[str, str]]:
 
 def _by_class(pooled: Pooled) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for panel in pooled.study.panels:
-        for c in pooled.of(panel):
+    for group in pooled.study.groups:
+        for c in pooled.of(group):
             values = c.values[PRIMARY]
             intervals = [Interval.of(values[:, i]) for i in range(len(pooled.study.classes))]
-            rows.append({"panel": panel, "method": c.method, "intervals": intervals})
+            rows.append({"group": group, "method": c.method, "intervals": intervals})
     return rows
 
 
 def write_numbers(pooled: Pooled, path: Path) -> None:
-    """Write every score of every panel, method and class, with its interval and its runs."""
+    """Write every score of every group, method and class, with its interval and its runs."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["panel", "method", "score", "class", "value", "low", "high", "runs"])
+    writer.writerow(["group", "method", "score", "class", "value", "low", "high", "runs"])
     for c in pooled.cells:
         for score, values in c.values.items():
             columns = [("mean", c.mean(score))]
@@ -183,5 +183,5 @@ def write_numbers(pooled: Pooled, path: Path) -> None:
             for name, column in columns:
                 i = Interval.of(column)
                 shown = ("" if np.isnan(v) else f"{v:.6g}" for v in (i.value, i.low, i.high))
-                writer.writerow([c.panel, c.method, score, name, *shown, " ".join(c.runs)])
+                writer.writerow([c.group, c.method, score, name, *shown, " ".join(c.runs)])
     write_durably(path, out.getvalue().encode())

@@ -1,4 +1,4 @@
-"""What a study asks for, and the fits that this comes to."""
+"""The request of a study, and its plan of fits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST, RUNS, NUMBERS, REPORT = "study.json", "runs", "numbers.csv", "report.html"
-GROWS = {"panels", "methods", "seeds"}
-"""What may be added to a study later: it leaves the fits that are there as they are."""
+GROWS = {"groups", "methods", "seeds"}
+"""Fields that may grow later: the fits that exist stay valid."""
 
 
 class StudyRequest(BaseModel):
@@ -32,12 +32,12 @@ class StudyRequest(BaseModel):
         Location of a cohort, or of a version of a frozen dataset.
     classes : tuple of str
         Classes to learn.
-    panels : dict
-        Name of a panel -> the raters in it: models learn from one panel at a time.
+    groups : dict
+        Name of a rater group -> its raters: models learn from one group at a time.
     methods : tuple of Method
         What to compare.
     folds, seeds : int
-        Parts that the patients are dealt into, each held out once; and how often all is repeated,
+        Parts that the patients are dealt into, each held out once; and repetitions of the whole,
         with other initial weights and, on a cohort, other parts. A dataset's folds are its own.
     size : str
         Of the network.
@@ -50,7 +50,7 @@ class StudyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     source: str
     classes: tuple[Slug, ...] = Field(min_length=1)
-    panels: dict[Slug, tuple[Slug, ...]] = Field(min_length=1)
+    groups: dict[Slug, tuple[Slug, ...]] = Field(min_length=1)
     methods: tuple[Method, ...] = Field(min_length=1)
     folds: int = Field(default=FOLDS, ge=2)
     seeds: int = Field(default=1, ge=1)
@@ -63,7 +63,7 @@ class StudyRequest(BaseModel):
         names = [slug(m) for m in self.methods]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise ValueError(f"asked for twice: {', '.join(twice)}")
+            raise ValueError(f"methods given twice: {', '.join(twice)}")
         return self
 
 
@@ -74,10 +74,10 @@ def slug(method: Method) -> str:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """One fit of a study: who teaches how, and who is held out."""
+class StudyFit:
+    """One fit of a study: raters, method, fold and seed."""
 
-    panel: str
+    group: str
     method: Method
     fold: int
     seed: int
@@ -87,16 +87,17 @@ class Fit:
     @property
     def name(self) -> str:
         """The name of its run folder."""
-        return f"{self.panel}-{slug(self.method)}-seed{self.seed}-fold{self.fold}"
+        return f"{self.group}-{slug(self.method)}-seed{self.seed}-fold{self.fold}"
 
     def request(self, study: StudyRequest) -> FitRequest:
-        """Return what the trainer is asked for; one thread and fp32, so that runs repeat."""
+        """Return the request to the trainer."""
+        # One thread and fp32: the same bits on every repetition.
         frozen = is_dataset(study.source)
         return FitRequest(
             cohort=None if frozen else study.source,
             dataset=study.source if frozen else None,
             fold=self.fold if frozen else None,
-            rater=slug(self.method),
+            rater=self.name[:64],  # nothing is written under it, so it must not be a reader's
             classes=study.classes,
             raters=self.raters,
             method=self.method,
@@ -110,11 +111,11 @@ class Fit:
         )
 
 
-def plan(study: StudyRequest) -> list[Fit]:
-    """Return all fits, fold by fold: what is there of a stopped study covers all methods.
+def plan_fits(study: StudyRequest) -> list[StudyFit]:
+    """Return all fits of a study, fold by fold.
 
     A dataset's folds are the ones it was frozen with. Those of a cohort keep patients whole and
-    classes as frequent in each as in all (by any rater's marks), and are the same for all panels
+    classes as frequent in each as in all (by any rater's marks), and are the same for all groups
     and methods: only so can scores be compared patient by patient.
 
     Raises
@@ -123,21 +124,22 @@ def plan(study: StudyRequest) -> list[Fit]:
         If a rater or class is unknown, or there are too few patients.
     """
     source = open_source(study.source)
-    panel_raters = sorted({r for raters in study.panels.values() for r in raters})
-    clips = find_sources(source, study.classes, panel_raters)
+    group_raters = sorted({r for raters in study.groups.values() for r in raters})
+    clips = find_sources(source, study.classes, group_raters)
     indices = class_indices(source, study.classes)
     dealt = [deal_folds(source, clips, indices, study.folds, seed) for seed in range(study.seeds)]
+    # Folds before methods: what a stopped study has done covers all methods.
     return [
-        Fit(panel, method, fold, seed, raters, held_out)
+        StudyFit(group, method, fold, seed, raters, held_out)
         for seed, parts in enumerate(dealt)
         for fold, held_out in enumerate(parts)
-        for panel, raters in study.panels.items()
+        for group, raters in study.groups.items()
         for method in study.methods
     ]
 
 
 def open_study(folder: Path, asked: StudyRequest | None = None) -> StudyRequest:
-    """Return the request of the study in `folder`; begin it, or let it grow, if `asked` says so.
+    """Return the request of the study in `folder`; create or extend it as `asked`.
 
     Raises
     ------
@@ -160,9 +162,9 @@ def open_study(folder: Path, asked: StudyRequest | None = None) -> StudyRequest:
         if f not in GROWS and getattr(asked, f) != getattr(earlier, f)
     ]
     differs += [
-        f"panel {name}"
-        for name, raters in asked.panels.items()
-        if earlier.panels.get(name, raters) != raters
+        f"rater group {name}"
+        for name, raters in asked.groups.items()
+        if earlier.groups.get(name, raters) != raters
     ]
     if differs:
         raise TrainError(

@@ -1,4 +1,4 @@
-"""Scores as functions of sums over pixels, so that patients can be resampled at no cost.
+"""Scores as functions of sums over pixels.
 
 Of each clip and class there is one table: how often each percentage of the model meets each
 confidence of the reference. A score takes a few sums from a table; sums of clips add up to those
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-LEVELS = tuple(range(10, 100, 10))
-"""Test thresholds, percent: the ten levels of QUBIQ but for 0, at which everything is marked."""
+THRESHOLDS = tuple(range(10, 100, 10))
+"""Test thresholds, percent: the ten of QUBIQ but for 0, at which everything is marked."""
 
 _P = np.arange(VALUES) / 100
 _BIN = np.minimum(np.arange(VALUES) * BINS // 100, BINS - 1)
@@ -66,26 +66,26 @@ def survival(tables: NDArray[np.int64]) -> Floats:
     return tables[..., ::-1, ::-1].cumsum(-2).cumsum(-1)[..., ::-1, ::-1].astype(float)
 
 
-def level_sums(tables: NDArray[np.int64]) -> Floats:
-    """Pixels marked by both, and by each, at each of :data:`LEVELS` on both sides."""
-    s, at = survival(tables), np.array(LEVELS)
+def threshold_sums(tables: NDArray[np.int64]) -> Floats:
+    """Pixels marked by both, and by each, at each of :data:`THRESHOLDS` on both sides."""
+    s, at = survival(tables), np.array(THRESHOLDS)
     return np.concatenate([s[..., at, at], s[..., at, 0] + s[..., 0, at]], -1)
 
 
-def level_dice(sums: Floats) -> Floats:
-    """Mean over the levels u of Dice(model >= u, reference >= u), as in QUBIQ (2020, 2021)."""
-    return mean_defined(dice_by_level(sums))
+def threshold_dice(sums: Floats) -> Floats:
+    """Mean over the thresholds u of Dice(model >= u, reference >= u), as in QUBIQ (2020, 2021)."""
+    return mean_defined(dice_by_threshold(sums))
 
 
-def dice_by_level(sums: Floats) -> Floats:
-    """Dice at each level, from :func:`level_sums` or :func:`mask_sums`, (..., levels)."""
-    n = len(LEVELS)
+def dice_by_threshold(sums: Floats) -> Floats:
+    """Dice at each threshold, from :func:`threshold_sums` or :func:`mask_sums`, (..., U)."""
+    n = len(THRESHOLDS)
     return _ratio(2 * sums[..., :n], sums[..., n:])
 
 
 def mask_sums(tables: NDArray[np.int64]) -> Floats:
-    """As :func:`level_sums`, the model cut at its decision whatever the reference's level."""
-    s, at = survival(tables), np.array(LEVELS)
+    """As :func:`threshold_sums`, but with the model cut at its decision throughout."""
+    s, at = survival(tables), np.array(THRESHOLDS)
     model = s[..., DECISION, :1]
     return np.concatenate([s[..., DECISION, at], model + s[..., 0, at]], -1)
 
@@ -137,8 +137,12 @@ def mean_defined(values: Floats) -> Floats:
 
 
 SCORES: dict[str, Score] = {
-    "level_dice": Score("Dice over levels", "latent", "higher", level_sums, level_dice),
-    "mask_dice": Score("Dice over levels, one mask", "latent", "higher", mask_sums, level_dice),
+    "threshold_dice": Score(
+        "Dice over thresholds", "latent", "higher", threshold_sums, threshold_dice
+    ),
+    "mask_dice": Score(
+        "Dice over thresholds, one mask", "latent", "higher", mask_sums, threshold_dice
+    ),
     "soft_dice": Score("Soft Dice", "latent", "higher", soft_dice_sums, _dice),
     "truth_dice": Score("Dice against truth", "truth", "higher", truth_sums, _dice),
     "squared_error": Score("Squared error", "latent", "lower", square_sums, _share),
@@ -149,7 +153,7 @@ SCORES: dict[str, Score] = {
 }
 """Scores that follow from tables. HD95 and presence (AUROC) are measured apart."""
 
-PRIMARY = "level_dice"
+PRIMARY = "threshold_dice"
 
 
 def presence_auroc(score: Floats, present: NDArray[np.bool_], weights: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""One fit of a study, from start to scores; what a worker process does again and again."""
+"""One fit of a study in a worker process, from start to scores."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_confseg.job import Event
-    from trainer.study.request import Fit, StudyRequest
+    from trainer.study.request import StudyFit, StudyRequest
 
 TRUTHS = ("latent", "truth")
-"""Raters of a synthetic cohort that know."""
+"""Raters of a synthetic cohort that hold what is known by construction."""
 
 
-def is_complete(folder: Path, fit: Fit) -> bool:
+def is_complete(folder: Path, fit: StudyFit) -> bool:
     """Whether the fit's scores, which are written last, are there."""
     return (folder / RUNS / fit.name / TABLE_CSV).exists()
 
 
-def attempt(folder: Path, fit: Fit) -> str | TrainError:
+def attempt(folder: Path, fit: StudyFit) -> str | TrainError:
     """Carry out a fit and return its name, or why it failed."""
     try:
         return carry_out(folder, fit)
@@ -47,8 +47,8 @@ def attempt(folder: Path, fit: Fit) -> str | TrainError:
         return TrainError(f"{fit.name}: {error}")
 
 
-def carry_out(folder: Path, fit: Fit) -> str:
-    """Fit, predict the held-out patients, measure; go on where an earlier attempt stopped.
+def carry_out(folder: Path, fit: StudyFit) -> str:
+    """Fit, predict the held-out patients and measure; resume an earlier attempt.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def carry_out(folder: Path, fit: Fit) -> str:
     Raises
     ------
     TrainError
-        If the fit failed; says why.
+        If the fit failed.
     """
     study = open_study(folder)
     run = RunFolder(folder / RUNS / fit.name)
@@ -72,15 +72,15 @@ def carry_out(folder: Path, fit: Fit) -> str:
 
     result = execute(run, listen)
     if result is None or result.stopped:
-        told = failures[-1] if failures else Failed(error="It was stopped", hint="")
-        raise TrainError(f"{fit.name}: {told.error}", told.hint)
+        failed = failures[-1] if failures else Failed(error="It was stopped", hint="")
+        raise TrainError(f"{fit.name}: {failed.error}", failed.hint)
     # Nothing is left to resume, and hundreds of states would fill a disk.
     (run.path / STATE).unlink(missing_ok=True)
     _score(run, study, fit)
     return fit.name
 
 
-def _score(run: RunFolder, study: StudyRequest, fit: Fit) -> None:
+def _score(run: RunFolder, study: StudyRequest, fit: StudyFit) -> None:
     source = opened(study.source)
     clips = [name for name in source.clips() if _patient(study.source, name) in fit.held_out]
     predictor = Predictor.load(run.path, "cpu")
@@ -99,7 +99,7 @@ def _patient(location: str, clip: str) -> str:
 
 @lru_cache(maxsize=4)
 def truths(location: str) -> tuple[str, ...]:
-    """Return the raters that know the truth; none of patients who are not synthetic."""
+    """Return the raters that hold the truth; none if patients are not synthetic."""
     source = opened(location)
     return tuple(
         name
@@ -108,14 +108,11 @@ def truths(location: str) -> tuple[str, ...]:
     )
 
 
-def be_a_worker() -> None:
-    """Prepare a worker process: one thread, and an end with whoever started it.
-
-    A killed study must not leave workers that go on writing into its folder.
-    """
+def prepare_worker() -> None:
+    """Prepare a worker process: one thread, and an end with its parent."""
     torch.set_num_threads(1)
     parent = parent_process()
-    if parent is not None:
+    if parent is not None:  # a killed study must not leave workers that write into its folder
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -170,9 +170,8 @@ class DatasetModel:
                     Problem(
                         "blinded",
                         "",
-                        "somebody who may see what others marked",
-                        "a reader who reads blinded",
-                        str(error),
+                        "Readers who read blinded cannot see what others marked",
+                        hint=str(error),
                     ),
                 )
             )
@@ -187,13 +186,12 @@ class DatasetModel:
             full = Problem(
                 "disk",
                 where,
-                "a place that can be written",
-                sentence(error),
-                "Free some space or choose another place.",
+                f"The disk refused: {sentence(error)}",
+                hint="Free some space or choose another place.",
             )
             self._change(problems=(full,))
         else:
-            self._change(problems=(Problem("failed", "", "an answer", sentence(error)),))
+            self._change(problems=(Problem("failed", "", sentence(error)),))
 
     # ---- tasks ----------------------------------------------------------------------------
 
@@ -226,7 +224,9 @@ class DatasetModel:
         cohort, last = self._open(), self.state.compared
         if last is None:
             raise StoreError(
-                Problem("nothing-compared", "", "a comparison", "none", "Compare raters first.")
+                Problem(
+                    "nothing-compared", "", "No raters were compared", hint="Compare raters first."
+                )
             )
 
         def work(report: Report, cancelled: Cancelled) -> None:
@@ -299,7 +299,8 @@ class DatasetModel:
         """Write a version in another format."""
         state = self.state
         dataset = self.dataset(state.export_version)
-        rater = rater_of_export(state.export, self.version_to_export())
+        version = self.version_to_export()
+        rater = rater_of_export(state.export, version.raters if version else ())
         request = state.export.model_copy(update={"rater": rater})
         out = Path(state.export_folder or str(self.export_place())).expanduser()
         self._change(exported=())
@@ -377,9 +378,7 @@ class DatasetModel:
         raters = raters_of_build(request, self.state.found)
         if not raters:
             raise StoreError(
-                Problem(
-                    "too-few-raters", "", "at least one rater", "none", "Tick whose marks go in."
-                )
+                Problem("too-few-raters", "", "No rater is ticked", hint="Tick whose marks go in.")
             )
         return request.model_copy(update={"raters": raters})
 
@@ -387,7 +386,7 @@ class DatasetModel:
         if self.cohort is None:
             raise StoreError(
                 Problem(
-                    "no-cohort", "", "an open cohort", "none", "Open one in the Annotate panel."
+                    "no-cohort", "", "No cohort is open", hint="Open one in the Annotate panel."
                 )
             )
         return self.cohort

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from napari_confseg.agreement.consensus import ConsensusRequest
-    from napari_confseg.annotate.dataset.results import VersionLine
     from napari_confseg.dataset.manifest import BuildRequest
     from napari_confseg.formats.export import ExportRequest
     from napari_confseg.store import RaterKind
@@ -65,9 +64,9 @@ def raters_of_build(request: BuildRequest, found: Sequence[RaterFound]) -> tuple
     return request.raters or tuple(sorted(made)) or learnt(found)
 
 
-def rater_of_export(request: ExportRequest, version: VersionLine | None) -> str | None:
+def rater_of_export(request: ExportRequest, raters: Sequence[RaterChoice]) -> str | None:
     """Return whose marks would be exported: the version's first rater if none of its is named."""
-    names = [r.name for r in version.raters] if version else []
+    names = [r.name for r in raters]
     return request.rater if request.rater in names else next(iter(names), None)
 
 

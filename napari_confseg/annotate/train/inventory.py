@@ -98,7 +98,7 @@ class LabelInventory:
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
+class FrozenVersion:
     """Labels of a version of a frozen dataset.
 
     Attributes
@@ -140,7 +140,7 @@ def frozen_versions(cohort: Cohort) -> tuple[tuple[str, str], ...]:
     return tuple((str(folder / f"v{n}"), f"{folder.name} v{n}") for n in reversed(versions(folder)))
 
 
-def survey_dataset(location: str) -> Frozen:
+def survey_dataset(location: str) -> FrozenVersion:
     """Read what a frozen dataset holds. Like :func:`survey`, run it beside the window."""
     try:
         source = FrozenCohort.open(location)
@@ -149,7 +149,7 @@ def survey_dataset(location: str) -> Frozen:
         problem = ""
         if not set(LEARN) & set(split.names):
             problem = f"{source.meta.name} has no part called train: build it with one."
-        return Frozen(
+        return FrozenVersion(
             source.location,
             source.meta.name,
             source.meta.classes,
@@ -159,7 +159,7 @@ def survey_dataset(location: str) -> Frozen:
             problem,
         )
     except (StoreError, OSError) as error:
-        return Frozen(location, problem=str(error).splitlines()[0])
+        return FrozenVersion(location, problem=str(error).splitlines()[0])
 
 
 def survey(cohort: Cohort | FrozenCohort) -> LabelInventory:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psygnal import Signal
 
 from napari_confseg.annotate.train.inventory import (
-    Frozen,
+    FrozenVersion,
     LabelInventory,
     Reviewed,
     frozen_versions,
@@ -94,8 +94,8 @@ class Training:
         self._polls = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="confseg-survey")
         self._surveying: Future[LabelInventory] | None = None
-        self._frozen: Frozen | None = None
-        self._surveying_dataset: Future[Frozen] | None = None
+        self._frozen: FrozenVersion | None = None
+        self._surveying_dataset: Future[FrozenVersion] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
 
     # ---- what is open ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ from napari_confseg.store import RATER_KINDS, rater_label
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_confseg.annotate.train.inventory import Frozen, LabelInventory
+    from napari_confseg.annotate.train.inventory import FrozenVersion, LabelInventory
     from napari_confseg.store import CohortMeta
 
 SIZES: Final = {
@@ -62,7 +62,7 @@ class Context:
     location: str = ""
     read_only: bool = False
     inventory: LabelInventory | None = None  # None while it is being counted
-    frozen: Frozen | None = None  # the chosen dataset; None while it is being counted
+    frozen: FrozenVersion | None = None  # the chosen dataset; None while it is being counted
     busy: str = ""  # name of a run at work
     trainer_problem: str = ""  # why no trainer can be started here; empty if it can
 
@@ -177,7 +177,7 @@ def _counts(inventory: LabelInventory) -> str:
     )
 
 
-def _frozen_counts(frozen: Frozen) -> str:
+def _frozen_counts(frozen: FrozenVersion) -> str:
     patients = len({e.patient for e in frozen.inventory.entries})
     parts = ", ".join(f"{name} {n}" for name, n in frozen.parts)
     return f"{frozen.name}: {patients} patient{'s' * (patients != 1)}, clips by part: {parts}"

@@ -13,7 +13,7 @@ KEEP_EVERY: Final = 60
 """Seconds between two times that the time spent is written down."""
 
 
-class Activity(QObject):  # type: ignore[misc]
+class Activity(QObject):
     """Notes the mouse over the canvas as activity; changes of settings the session notes itself.
 
     Parameters

@@ -43,7 +43,7 @@ _VALUE, _WORD, _WORD_KEY, _EXAMPLE = range(4)
 _FREE: Final = "#bbbbbb"
 
 
-class ClassesDialog(QDialog):  # type: ignore[misc]
+class ClassesDialog(QDialog):
     """Edits a draft; can be accepted when nothing stands against it.
 
     Parameters

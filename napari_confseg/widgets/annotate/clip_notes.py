@@ -44,7 +44,7 @@ def small_chip(text: str, tip: str) -> QToolButton:
     return made
 
 
-class ClipNotesForm(QWidget):  # type: ignore[misc]
+class ClipNotesForm(QWidget):
     """Fields that are kept as they are filled; a second click takes a choice back."""
 
     titled = Signal(str)  # the section's new title

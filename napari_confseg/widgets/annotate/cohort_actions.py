@@ -53,7 +53,7 @@ def make_sample(job: BackgroundJob | None = None) -> Path:
     """
     problem = foreign("sample_data")
     if problem:
-        raise StoreError(Problem("foreign-package", "sample_data", "", problem))
+        raise StoreError(Problem("foreign-package", "sample_data", problem))
     from sample_data import make_cohort
 
     place = sample_location()
@@ -78,7 +78,7 @@ def make_sample(job: BackgroundJob | None = None) -> Path:
     return place
 
 
-class CohortActions(QObject):  # type: ignore[misc]
+class CohortActions(QObject):
     """Opens, makes and fills cohorts; what goes wrong is the session's message."""
 
     busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class CohortBar(QWidget):  # type: ignore[misc]
+class CohortBar(QWidget):
     """The cohort's name with a menu, and the reader's."""
 
     open_wanted = Signal()

@@ -26,7 +26,7 @@ _BAR_MARGIN = 11
 """As the confidence bar's, so that each bar stands beneath its value."""
 
 
-class UsageBars(QWidget):  # type: ignore[misc]
+class UsageBars(QWidget):
     """A bar for every 5 % of confidence; the tallest is the commonest."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class UsageBars(QWidget):  # type: ignore[misc]
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Confidences used")
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return a low strip's height."""
         return QSize(200, 24)
 
@@ -52,7 +52,7 @@ class UsageBars(QWidget):  # type: ignore[misc]
         self._color, self._ground = QColor(color), QColor(ground)
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the bars."""
         painter = QPainter(self)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -66,7 +66,7 @@ class UsageBars(QWidget):  # type: ignore[misc]
                 painter.fillRect(bar, self._color)
 
 
-class UsagePart(QWidget):  # type: ignore[misc]
+class UsagePart(QWidget):
     """The bars of the class being marked, and a gentle word to who only ever uses one value."""
 
     def __init__(self, session: Session) -> None:
@@ -137,7 +137,7 @@ def usage_text(values: Sequence[int], class_label: str) -> str:
 _MARGIN = 11
 
 
-class ConfidenceBar(QWidget):  # type: ignore[misc]
+class ConfidenceBar(QWidget):
     """A bar that shows how opaque each confidence is drawn, with a handle to drag.
 
     Click anywhere to set, drag to change, arrow keys to step.
@@ -155,7 +155,7 @@ class ConfidenceBar(QWidget):  # type: ignore[misc]
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName("Confidence of the next stroke, percent")
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return a bar's height."""
         return QSize(200, 34)
 
@@ -183,7 +183,7 @@ class ConfidenceBar(QWidget):  # type: ignore[misc]
         share = (x - _MARGIN) / max(self.width() - 2 * _MARGIN, 1)
         return int(min(max(round(1 + 99 * share), 1), 100))
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw ramp, ticks and handle."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -221,17 +221,17 @@ class ConfidenceBar(QWidget):  # type: ignore[misc]
             painter.setPen(QPen(self._text, 1))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Set the value there."""
         if event.button() == Qt.MouseButton.LeftButton:
             self.wanted.emit(self.value_at(event.position().x()))
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Change the value with the mouse held."""
         if event.buttons() & Qt.MouseButton.LeftButton:
             self.wanted.emit(self.value_at(event.position().x()))
 
-    def keyPressEvent(self, event: object) -> None:  # noqa: N802
+    def keyPressEvent(self, event: object) -> None:
         """Step by one with the arrow keys, by ten with Home's neighbours."""
         key = event.key()  # type: ignore[attr-defined]
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Down: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: 1}
@@ -241,7 +241,7 @@ class ConfidenceBar(QWidget):  # type: ignore[misc]
             super().keyPressEvent(event)
 
 
-class ConfidenceDial(QWidget):  # type: ignore[misc]
+class ConfidenceDial(QWidget):
     """Percent and word, the bar, and a button for each of the cohort's anchors."""
 
     wanted = Signal(int)

@@ -40,7 +40,7 @@ _DIRECTION: Final = {"carry.back": -1, "carry.previous": -1, "carry.next": 1, "c
 _WORDS: Final = {"propagate": "Carrying marks on …", "interpolate": "Filling the gap …"}
 
 
-class FillAndCopy(QWidget):  # type: ignore[misc]
+class FillAndCopy(QWidget):
     """Buttons for what :class:`~napari_confseg.annotate.tools.toolkit.Toolkit` does.
 
     What takes long runs beside the event loop. One can paint meanwhile: what was found is merged

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 
-class AnnotateForm(QWidget):  # type: ignore[misc]
+class AnnotateForm(QWidget):
     """A page to start from and a page to work on, over a footer with the state of saving.
 
     Parameters

@@ -37,7 +37,7 @@ _FILES = Qt.ItemDataRole.UserRole
 _TICKED, _NOT = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
 
-class ImportList(QTreeWidget):  # type: ignore[misc]
+class ImportList(QTreeWidget):
     """Sources as rows to tick; a DICOMDIR as patients, studies, series and clips.
 
     Patients are numbered, not named. Series other than ultrasound are not ticked at first.
@@ -142,7 +142,7 @@ FILTER = (
 )
 
 
-class ImportDialog(QDialog):  # type: ignore[misc]
+class ImportDialog(QDialog):
     """Gathers sources; accepted only when there is something to import."""
 
     def __init__(self, parent: QWidget, sources: Sequence[str] = ()) -> None:
@@ -227,7 +227,7 @@ class ImportDialog(QDialog):  # type: ignore[misc]
         self.add([QFileDialog.getExistingDirectory(self, "Disc or folder to import")])
 
 
-class ImportResult(QDialog):  # type: ignore[misc]
+class ImportResult(QDialog):
     """List of what an import took, refused and left out; it does not hold up the work."""
 
     def __init__(self, parent: QWidget, report: ImportReport) -> None:

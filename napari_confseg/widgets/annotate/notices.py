@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_confseg.ingest.pipeline import ImportReport
 
 
-class Finished(QWidget):  # type: ignore[misc]
+class Finished(QWidget):
     """Shows itself when every frame of the open clip is reviewed in every class."""
 
     wanted = Signal()
@@ -82,7 +82,7 @@ MOST = 60
 """Clips on one sheet in a window; ``confseg sectors`` draws them all."""
 
 
-class ImportNotice(QWidget):  # type: ignore[misc]
+class ImportNotice(QWidget):
     """Result of the last import, in one line; it stays until the cohort is left."""
 
     busy = Signal(object, str)  # BackgroundJob, str: the sheet is being drawn
@@ -166,7 +166,7 @@ class ImportNotice(QWidget):  # type: ignore[misc]
         self.hide()
 
 
-class SheetDialog(QDialog):  # type: ignore[misc]
+class SheetDialog(QDialog):
     """The sheet in a window of its own, which does not hold up the work."""
 
     def __init__(self, parent: QWidget, sheet: Image) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class OtherRaters(QWidget):  # type: ignore[misc]
+class OtherRaters(QWidget):
     """A box to tick for each other rater, and a button that takes the shown class as mine."""
 
     shown_wanted = Signal(str, bool)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import ClassSpec
 
 
-class ClassRow(QFrame):  # type: ignore[misc]
+class ClassRow(QFrame):
     """One class. Click to mark it; the eye hides it or, with Alt, all others; the lock keeps it."""
 
     chosen = Signal(str)
@@ -107,12 +107,12 @@ class ClassRow(QFrame):  # type: ignore[misc]
             f"by {strokes} stroke{'s' * (strokes != 1)}"
         )
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Choose the class."""
         if event.button() == Qt.MouseButton.LeftButton:
             self.chosen.emit(self.name)
 
-    def keyPressEvent(self, event: QEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QEvent) -> None:
         """Choose the class with Space or Return, as a button would."""
         if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return):
             self.chosen.emit(self.name)
@@ -120,7 +120,7 @@ class ClassRow(QFrame):  # type: ignore[misc]
             super().keyPressEvent(event)
 
 
-class ClassPalette(QWidget):  # type: ignore[misc]
+class ClassPalette(QWidget):
     """All classes of the cohort."""
 
     chosen = Signal(str)

@@ -125,7 +125,7 @@ class AnnotatePanel(Panel):
         super().show_theme(theme)
         self.display.show_theme(theme)
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Bind the keys to the window we are docked in."""
         super().showEvent(event)
         self._bind_keys()
@@ -228,12 +228,12 @@ class AnnotatePanel(Panel):
 
     # ---- drag and drop --------------------------------------------------------------------
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept a cohort's folder, or videos once a cohort is open."""
         if dropped_folder(event.mimeData()) or (self.session.cohort and event.mimeData().hasUrls()):
             event.acceptProposedAction()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+    def dropEvent(self, event: QDropEvent) -> None:
         """Open the cohort, or import what else is dropped."""
         folder = dropped_folder(event.mimeData())
         if folder and (one_of_ours(event.mimeData()) or folder.endswith((".zarr", ".zip"))):

@@ -90,7 +90,7 @@ def in_words(value: Finding | Presence) -> tuple[str, str]:
     return f"{middle:.{digits}f}{unit}", f"{low:.{digits}f} – {high:.{digits}f}"
 
 
-class IntervalBar(QWidget):  # type: ignore[misc]
+class IntervalBar(QWidget):
     """A scale from nothing to all, the interval on it, and a tick for the value."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class IntervalBar(QWidget):  # type: ignore[misc]
         self._color, self._text, self._ground = QColor("gray"), QColor("white"), QColor("#414851")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return room for the bar."""
         return QSize(80, 9)
 
@@ -113,7 +113,7 @@ class IntervalBar(QWidget):  # type: ignore[misc]
         self._extent = low, value, high, end
         self.update()
 
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -131,7 +131,7 @@ class IntervalBar(QWidget):  # type: ignore[misc]
         painter.drawRect(QRectF(min(1 + wide * min(value / end, 1), wide) - 1, 0, 2.5, high))
 
 
-class ReadoutsPart(QWidget):  # type: ignore[misc]
+class ReadoutsPart(QWidget):
     """Read-outs of the frame or the clip, of me or of a rater on show, as work goes on.
 
     Computes only while it is in sight.
@@ -226,12 +226,12 @@ class ReadoutsPart(QWidget):  # type: ignore[misc]
 
     # ---- computing ------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Compute what was left while out of sight."""
         super().showEvent(event)
         self._on_wanted()
 
-    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+    def hideEvent(self, event: QHideEvent) -> None:
         """Compute no more."""
         super().hideEvent(event)
         self._timer.stop()

@@ -26,7 +26,7 @@ RULES: Final[dict[Blinding, str]] = {
 }
 
 
-class Roles(QObject):  # type: ignore[misc]
+class Roles(QObject):
     """Puts two menus at the end of `menu`.
 
     Parameters

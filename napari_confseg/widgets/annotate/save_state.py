@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class SaveStateRow(QWidget):  # type: ignore[misc]
+class SaveStateRow(QWidget):
     """A symbol, a line of text, undo and redo; a button to take over where that may help."""
 
     undo_wanted = Signal()

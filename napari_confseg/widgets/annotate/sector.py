@@ -33,7 +33,7 @@ _FOR_GOOD: Final = (
 )
 
 
-class SectorPart(QWidget):  # type: ignore[misc]
+class SectorPart(QWidget):
     """Shows the state of the sector, and lets a person correct it.
 
     Parameters

@@ -66,7 +66,7 @@ def assigned_bindings(
     return assign_keys(made, Preferences.load().keys, napari_keys())
 
 
-class ShortcutManager(QObject):  # type: ignore[misc]
+class ShortcutManager(QObject):
     """Binds the keys to a window and a panel in it.
 
     Parameters

@@ -56,7 +56,7 @@ _ORDER = (CLASS, CONFIDENCE, TOOLS, FILL, FRAMES, CLIPS, VIEW, REVIEW, HELP)
 _ID = Qt.ItemDataRole.UserRole
 
 
-class ShortcutsDialog(QDialog):  # type: ignore[misc]
+class ShortcutsDialog(QDialog):
     """Lists keys by group; one is chosen, a new key pressed, a clash refused or swapped.
 
     Changes hold at once and are remembered for this person.

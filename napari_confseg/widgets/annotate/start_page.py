@@ -31,7 +31,7 @@ def dropped_folder(data: QMimeData) -> str | None:
     return good[0] if len(good) == 1 == len(paths) else None
 
 
-class DropFrame(QFrame):  # type: ignore[misc]
+class DropFrame(QFrame):
     """A place to drop a cohort's folder on."""
 
     dropped = Signal(str)
@@ -45,17 +45,17 @@ class DropFrame(QFrame):  # type: ignore[misc]
         text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         inside.addWidget(text)
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept one folder."""
         if dropped_folder(event.mimeData()):
             set_role(self, hovered="true")
             event.acceptProposedAction()
 
-    def dragLeaveEvent(self, event: object) -> None:  # noqa: N802
+    def dragLeaveEvent(self, event: object) -> None:
         """Restore the style."""
         set_role(self, hovered="false")
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+    def dropEvent(self, event: QDropEvent) -> None:
         """Ask for the folder to be opened."""
         set_role(self, hovered="false")
         folder = dropped_folder(event.mimeData())
@@ -64,7 +64,7 @@ class DropFrame(QFrame):  # type: ignore[misc]
             event.acceptProposedAction()
 
 
-class StartPage(QWidget):  # type: ignore[misc]
+class StartPage(QWidget):
     """Who reads, and which cohort: open one, make one, or try a made-up one."""
 
     open_wanted = Signal()

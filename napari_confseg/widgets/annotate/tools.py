@@ -39,7 +39,7 @@ _STYLES: Final = {
 }
 
 
-class StyleRow(QWidget):  # type: ignore[misc]
+class StyleRow(QWidget):
     """Three buttons, one of them down; remembered for the person."""
 
     def __init__(self, session: Session) -> None:
@@ -103,7 +103,7 @@ SIZED: Final = (Tool.BRUSH, Tool.ERASE, Tool.EXCLUDE)
 """Tools to which the brush's size matters."""
 
 
-class ToolBox(QWidget):  # type: ignore[misc]
+class ToolBox(QWidget):
     """napari's tools in a row, ours beneath, then the brush's size."""
 
     wanted = Signal(str)
@@ -176,7 +176,7 @@ _RULES: Final = {
 }
 
 
-class ToolOptions(QWidget):  # type: ignore[misc]
+class ToolOptions(QWidget):
     """The band's width while a band tool is in hand, and the merge rule.
 
     Parameters

@@ -23,7 +23,7 @@ _REVIEWED = 5  # height of the reviewed band, pixels
 _LANE = 4  # height of one class's lane
 
 
-class FrameStrip(QWidget):  # type: ignore[misc]
+class FrameStrip(QWidget):
     """A lane for each class, coloured where it is marked, over a band filled where all is reviewed.
 
     Click or drag to go to a frame.
@@ -45,7 +45,7 @@ class FrameStrip(QWidget):  # type: ignore[misc]
             "beneath, filled where the frame is reviewed. Click to go there."
         )
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return room for every lane."""
         return QSize(200, 14 + _LANE * max(len(self._colors), 1) + _REVIEWED)
 
@@ -85,7 +85,7 @@ class FrameStrip(QWidget):  # type: ignore[misc]
         edges = self._edges()
         return float(edges[frame] + edges[frame + 1]) / 2
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw lanes, band and cursor."""
         if not len(self._status):
             return
@@ -122,18 +122,18 @@ class FrameStrip(QWidget):  # type: ignore[misc]
             width = max(float(edges[stop] - edges[start]), 1.5)
             painter.fillRect(QRectF(float(edges[start]), top, width, height), color)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go to the frame there."""
         if event.button() == Qt.MouseButton.LeftButton and len(self._status):
             self.wanted.emit(self.frame_at(event.position().x()))
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Go along with the mouse held."""
         if event.buttons() & Qt.MouseButton.LeftButton and len(self._status):
             self.wanted.emit(self.frame_at(event.position().x()))
 
 
-class Transport(QWidget):  # type: ignore[misc]
+class Transport(QWidget):
     """The strip with its buttons."""
 
     frame_wanted = Signal(int)

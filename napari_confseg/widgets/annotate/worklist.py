@@ -72,7 +72,7 @@ def tip(f: ClipFacts) -> str:
     return "\n".join(line for line in (*lines, ", ".join(filter(None, parts)), f.note) if line)
 
 
-class ClipModel(QAbstractTableModel):  # type: ignore[misc]
+class ClipModel(QAbstractTableModel):
     """Facts as a table, in the order given."""
 
     def __init__(self, parent: Any) -> None:
@@ -92,15 +92,15 @@ class ClipModel(QAbstractTableModel):  # type: ignore[misc]
             self.dataChanged.emit(self.index(0, 0), self.index(len(names) - 1, ALIKE))
         return other
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return how many clips are listed."""
         return 0 if parent is not None and parent.isValid() else len(self.names)
 
-    def columnCount(self, _parent: QModelIndex | None = None) -> int:  # noqa: N802
+    def columnCount(self, _parent: QModelIndex | None = None) -> int:
         """Return the number of columns."""
         return len(_HEADERS)
 
-    def headerData(  # noqa: N802
+    def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         """Return a column's heading, or what it means."""
@@ -142,7 +142,7 @@ class ClipModel(QAbstractTableModel):  # type: ignore[misc]
         return "" if f.alike is None else f"{f.alike:.2f}"
 
 
-class ShareBar(QStyledItemDelegate):  # type: ignore[misc]
+class ShareBar(QStyledItemDelegate):
     """Draws a share as a bar with its percents."""
 
     def __init__(self, parent: Any) -> None:
@@ -168,13 +168,13 @@ class ShareBar(QStyledItemDelegate):  # type: ignore[misc]
             painter.drawRoundedRect(bar, 3, 3)
         painter.restore()
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         """Return a comfortable row's height."""
         size = super().sizeHint(option, index)
         return QSize(size.width(), max(size.height(), 21))
 
 
-class ClipList(QTreeView):  # type: ignore[misc]
+class ClipList(QTreeView):
     """One row a clip; click one to open it, a heading to order by it."""
 
     wanted = Signal(str)
@@ -282,7 +282,7 @@ def shortened(name: str, longest: int) -> str:
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
-class ClipQueue(QWidget):  # type: ignore[misc]
+class ClipQueue(QWidget):
     """The session's work list with its filters and order."""
 
     wanted = Signal(str)  # a clip is to be opened

@@ -24,7 +24,7 @@ _PAUSE: Final = 0.001
 """Seconds of rest after each compared plane: who paints meanwhile goes before."""
 
 
-class ListReader(QObject):  # type: ignore[misc]
+class ListReader(QObject):
     """Fills a session's work list in the background.
 
     Parameters

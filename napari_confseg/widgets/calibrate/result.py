@@ -25,7 +25,7 @@ HEIGHT: Final = 230
 _SMALL, _LARGE = 6.0, 22.0
 
 
-class ReliabilityPlot(QWidget):  # type: ignore[misc]
+class ReliabilityPlot(QWidget):
     """Reliability curve: larger points have more pixels, the diagonal is perfect calibration."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def _points(curve: Curve | None) -> tuple[Any, Any, Any]:
     return 100 * np.array(curve.stated)[some], 100 * np.array(curve.present)[some], pixels[some]
 
 
-class ResultView(QWidget):  # type: ignore[misc]
+class ResultView(QWidget):
     """One finished exercise beside the one before it."""
 
     def __init__(self) -> None:

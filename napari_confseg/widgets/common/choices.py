@@ -29,7 +29,7 @@ def frames_in_words(n: int) -> str:
     return {0: "none reviewed", 1: "1 frame"}.get(n, f"{n} frames")
 
 
-class Choices(QWidget):  # type: ignore[misc]
+class Choices(QWidget):
     """Boxes to tick, each with its colour and how many frames were reviewed.
 
     Emits `chosen` with the set of ticked names when a person changes one.
@@ -93,7 +93,7 @@ class Choices(QWidget):  # type: ignore[misc]
         self.chosen.emit(frozenset(n for n, b in self.boxes.items() if b.isChecked()))
 
 
-class TickList(QListWidget):  # type: ignore[misc]
+class TickList(QListWidget):
     """Emits `chosen` with the set of ticked names when a person changes one."""
 
     chosen = Signal(object)

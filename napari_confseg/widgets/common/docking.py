@@ -48,13 +48,13 @@ def _dock_of(widget: QWidget) -> tuple[QMainWindow, QDockWidget] | None:
     return dock.parentWidget(), dock
 
 
-class _Sharing(QObject):  # type: ignore[misc]
+class _Sharing(QObject):
     def __init__(self, panel: QWidget) -> None:
         super().__init__(panel)
         self._panel = panel
         panel.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Show:
             watched.removeEventFilter(self)
             QTimer.singleShot(0, self._share)  # napari is still putting the dock in its place

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 
-class FolderField(QWidget):  # type: ignore[misc]
+class FolderField(QWidget):
     """Emits `chosen` with the path when a person has typed or picked one."""
 
     chosen = Signal(str)

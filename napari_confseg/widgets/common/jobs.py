@@ -24,7 +24,7 @@ SHUTDOWN_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-class BackgroundJob(QObject):  # type: ignore[misc]
+class BackgroundJob(QObject):
     """Runs a function in a thread of its own; its signals arrive in the thread that made it.
 
     After the end the object deletes itself.
@@ -181,7 +181,7 @@ def stop_jobs(seconds: float = SHUTDOWN_SECONDS) -> bool:
     return not any(thread.is_alive() for thread, _ in _running)
 
 
-class LatestJob(QObject):  # type: ignore[misc]
+class LatestJob(QObject):
     """Runs one job at a time; a new one replaces the one before, whose result is dropped.
 
     Parameters
@@ -269,7 +269,7 @@ class LatestJob(QObject):  # type: ignore[misc]
         return latest
 
 
-class ProgressRow(QWidget):  # type: ignore[misc]
+class ProgressRow(QWidget):
     """Progress of a job with a button to stop it; hidden while there is none."""
 
     def __init__(self) -> None:

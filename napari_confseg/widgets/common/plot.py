@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 
-class StillPlot(pg.PlotWidget):  # type: ignore[misc]
+class StillPlot(pg.PlotWidget):
     """Axes with a faint grid that mouse and keys leave alone.
 
     Parameters

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QVBoxLayout
 from napari_confseg.widgets.common.icons import note
 
 
-class ProblemBox(QFrame):  # type: ignore[misc]
+class ProblemBox(QFrame):
     """One sentence that says what is wrong, and one that says what to do."""
 
     def __init__(self, parent: Any = None) -> None:

@@ -64,7 +64,7 @@ TIP_WIDTH: Final = 60
 """Characters in a line of a tooltip."""
 
 
-class FieldEditor(QObject):  # type: ignore[misc]
+class FieldEditor(QObject):
     """Widget for the value of one field; emits `edited` when a person has changed it.
 
     Parameters
@@ -265,7 +265,7 @@ class TickEditor(FieldEditor):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class RequestForm(QWidget, Generic[Model]):  # type: ignore[misc]
+class RequestForm(QWidget, Generic[Model]):
     """Form of some fields of a request; emits `edited` when a person has changed one.
 
     Parameters

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 
-class Section(QWidget):  # type: ignore[misc]
+class Section(QWidget):
     """A heading that folds what is beneath it."""
 
     def __init__(self, title: str, *widgets: QWidget) -> None:
@@ -51,10 +51,10 @@ class Section(QWidget):  # type: ignore[misc]
         self._body.setVisible(on)
 
 
-class StillWheel(QObject):  # type: ignore[misc]
+class StillWheel(QObject):
     """Lets the wheel scroll the panel rather than change what it happens to pass over."""
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: D102, N802
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: D102
         if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
             event.ignore()
             return True

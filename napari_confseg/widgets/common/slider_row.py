@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
 
-class SliderRow(QWidget):  # type: ignore[misc]
+class SliderRow(QWidget):
     """A name, a slider and its value in words."""
 
     wanted = Signal(int)

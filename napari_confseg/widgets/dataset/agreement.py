@@ -41,7 +41,7 @@ PICTURE: Final = QSize(300, 104)
 NUMBERED: Final = ("soft Dice", "Dice", "HD95")
 
 
-class AgreementPage(QWidget):  # type: ignore[misc]
+class AgreementPage(QWidget):
     """Comparison of raters; each request leaves as a signal.
 
     Signals

@@ -52,7 +52,7 @@ _FAR_WORDS = (
 )
 
 
-class PreviewView(QWidget):  # type: ignore[misc]
+class PreviewView(QWidget):
     """Shows a preview, or that one is being counted."""
 
     def __init__(self) -> None:
@@ -99,9 +99,7 @@ class PreviewView(QWidget):  # type: ignore[misc]
             else ""
         )
         self.problem.say(
-            f"{first.path or 'This'}: expected {first.expected}, found {first.found}.{more}"
-            if first
-            else "",
+            f"{first.path or 'This'}: {first.message}.{more}" if first else "",
             first.hint if first else "",
         )
         self.facts.setText("Not counted yet." if preview is None else _facts(preview))
@@ -342,7 +340,7 @@ class FolderEditor(FieldEditor):
         """Do nothing: the name follows from the folder."""
 
 
-class BuildPage(QWidget):  # type: ignore[misc]
+class BuildPage(QWidget):
     """Form of a dataset; `requested` carries request and folder when a person has changed it."""
 
     requested = Signal(object, str)

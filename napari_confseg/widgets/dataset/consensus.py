@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import ClassSpec
 
 
-class ConsensusPage(QWidget):  # type: ignore[misc]
+class ConsensusPage(QWidget):
     """Form of a consensus; `requested` carries the request whenever a person has changed it."""
 
     requested = Signal(object)

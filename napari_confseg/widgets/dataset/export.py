@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.results import VersionLine
 
 
-class ExportPage(QWidget):  # type: ignore[misc]
+class ExportPage(QWidget):
     """Form of an export.
 
     `requested` carries the request, the version (None: the newest) and the folder (empty: beside
@@ -100,7 +100,7 @@ class ExportPage(QWidget):  # type: ignore[misc]
         self._version.set_value(version.number if version else None)
         raters = version.raters if version else ()
         self._rater.show_choices([(r.title, r.name) for r in raters])
-        rater = rater_of_export(state.export, version)
+        rater = rater_of_export(state.export, version.raters if version else ())
         self.form.set_request(state.export.model_copy(update={"rater": rater}))
         takes = FORMATS[state.export.format].options
         self.form.show_row("rater", len(raters) > 1)

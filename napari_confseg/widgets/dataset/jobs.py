@@ -23,7 +23,7 @@ class _On(NamedTuple):
     then: Callable[[Any], None] | None
 
 
-class TaskRunner(QObject):  # type: ignore[misc]
+class TaskRunner(QObject):
     """Runs tasks one after the other; of those that wait, only the one asked for last.
 
     Parameters

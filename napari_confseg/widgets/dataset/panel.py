@@ -44,11 +44,7 @@ COUNT_AFTER: Final = 400
 """Milliseconds without another choice after which a build is counted anew."""
 
 _NO_READER: Final = Problem(
-    "no-reader",
-    "This viewer",
-    "somebody who reads",
-    "nobody",
-    "Say who you are in the Annotate panel.",
+    "no-reader", "This viewer", "Nobody is reading", hint="Choose your name in the Annotate panel."
 )
 
 
@@ -181,11 +177,7 @@ class DatasetPanel(Panel):
         self.versions.show_state(state, busy=busy)
         first = state.problems[0] if state.problems else None
         more = f" ({len(state.problems) - 1} more)" if len(state.problems) > 1 else ""
-        words = (
-            f"{first.path or 'Cohort'}: expected {first.expected}, found {first.found}{more}."
-            if first
-            else ""
-        )
+        words = f"{first.path or 'Cohort'}: {first.message}{more}." if first else ""
         self.problem.say(words, first.hint if first else "")
         self._count_soon()
 

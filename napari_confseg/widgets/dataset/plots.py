@@ -28,7 +28,7 @@ HEIGHT: Final = 140
 ROW: Final = 24
 
 
-class CurvePlot(QWidget):  # type: ignore[misc]
+class CurvePlot(QWidget):
     """A few curves over 0..100 % with a legend of who is who above them.
 
     Parameters
@@ -104,7 +104,7 @@ def reliability_lines(rows: Sequence[Reliability], class_name: str) -> list[Line
     ]
 
 
-class ClassBars(QWidget):  # type: ignore[misc]
+class ClassBars(QWidget):
     """For each class, how many of the reviewed frames show it, and how many are empty of it."""
 
     def __init__(self) -> None:
@@ -120,13 +120,13 @@ class ClassBars(QWidget):  # type: ignore[misc]
         self.updateGeometry()
         self.update()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return a height for all rows."""
         return QSize(200, ROW * len(self.rows))
 
     minimumSizeHint = sizeHint  # noqa: N815, Qt's name
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: D102, N802
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: D102
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         metrics = self.fontMetrics()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.dataset.results import VersionLine
 
 
-class VersionsPage(QWidget):  # type: ignore[misc]
+class VersionsPage(QWidget):
     """A list of versions.
 
     Signals

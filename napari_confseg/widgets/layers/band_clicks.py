@@ -37,7 +37,7 @@ class Drawing:
     rgba: NDArray[np.float32]  # 0..1, float32 (h, w, 4)
 
 
-class PreviewOverlay(SceneOverlay):  # type: ignore[misc]
+class PreviewOverlay(SceneOverlay):
     """Shows a drawing while there is one."""
 
     blending: Blending = Blending.TRANSLUCENT_NO_DEPTH
@@ -49,7 +49,7 @@ class PreviewOverlay(SceneOverlay):  # type: ignore[misc]
         self.visible = drawing is not None
 
 
-class VispyPreview(LayerOverlayMixin, VispySceneOverlay):  # type: ignore[misc]
+class VispyPreview(LayerOverlayMixin, VispySceneOverlay):
     """Draws a :class:`PreviewOverlay`."""
 
     overlay: PreviewOverlay

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 
-class Player(QObject):  # type: ignore[misc]
+class Player(QObject):
     """Moves the session's frame by the clock while the session is set to play.
 
     Frames come from the time that has passed, so a screen too slow for the clip drops frames and

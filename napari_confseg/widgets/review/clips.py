@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.review.model import Review
 
 
-class ClipsDue(QWidget):  # type: ignore[misc]
+class ClipsDue(QWidget):
     """Lists what is due on the clips of the cohort; a click opens one.
 
     Parameters

@@ -46,7 +46,7 @@ def ticks(kind: str, raters: int) -> list[tuple[int, str]]:
     return [(1, "sure"), (100, "even chances")]
 
 
-class MapLegend(QWidget):  # type: ignore[misc]
+class MapLegend(QWidget):
     """A bar of the map's colours with a few words beneath."""
 
     def __init__(self) -> None:
@@ -68,15 +68,15 @@ class MapLegend(QWidget):  # type: ignore[misc]
         self.setAccessibleName("Legend: " + ", ".join(words for _, words in self._ticks))
         self.update()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Return room for bar and words."""
         return QSize(200, BAR + 4 + self.fontMetrics().height())
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:
         """Return the same height, and whatever width there is."""
         return QSize(80, self.sizeHint().height())
 
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the bar, and the words beneath their colours."""
         painter = QPainter(self)
         table, n, wide = map_colors(self._levels), self._levels, self.width() / self._levels
@@ -92,7 +92,7 @@ class MapLegend(QWidget):  # type: ignore[misc]
         painter.end()
 
 
-class NameBox(QCheckBox):  # type: ignore[misc]
+class NameBox(QCheckBox):
     """A box whose name is shortened to the room there is: it never widens the panel."""
 
     def __init__(self, name: str) -> None:
@@ -101,14 +101,14 @@ class NameBox(QCheckBox):  # type: ignore[misc]
         self.setAccessibleName(name)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Shorten the name, or write it out."""
         super().resizeEvent(event)
         room = self.width() - 44  # box and swatch
         self.setText(self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideRight, room))
 
 
-class CompareForm(QWidget):  # type: ignore[misc]
+class CompareForm(QWidget):
     """A box to tick for each rater and class; `edited` carries changed fields of the settings."""
 
     edited = Signal(dict)
@@ -222,7 +222,7 @@ class CompareForm(QWidget):  # type: ignore[misc]
         self.edited.emit({"classes": chosen})
 
 
-class CanvasForm(QWidget):  # type: ignore[misc]
+class CanvasForm(QWidget):
     """How what is compared is drawn: the raters' opacity, the map and its legend."""
 
     edited = Signal(dict)

@@ -25,7 +25,7 @@ _WORDS: Final = {
 }
 
 
-class ReviewJobs(QObject):  # type: ignore[misc]
+class ReviewJobs(QObject):
     """Runs the pending job of a review; another one that becomes pending replaces it.
 
     Parameters

@@ -133,7 +133,7 @@ class ReviewPanel(Panel):
         self.clips.turn_wanted.connect(self.turn)
         self.clips.clip_wanted.connect(self._on_clip_wanted)
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Bind the keys to the window we are docked in."""
         super().showEvent(event)
         self._bind_keys()

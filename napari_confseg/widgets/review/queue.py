@@ -56,7 +56,7 @@ def who_and_when(stroke: Stroke) -> str:
     return f"{stroke.decision.by}, {stroke.time.astimezone():%d %b %H:%M}"
 
 
-class DisagreementList(QWidget):  # type: ignore[misc]
+class DisagreementList(QWidget):
     """Disagreements, worst first; a click brings one into view."""
 
     picked = Signal(int)

@@ -25,7 +25,7 @@ def review_bindings(review: Review) -> list[Binding]:
     return [b for b in made if b.group == REVIEW]
 
 
-class ReviewKeys(QObject):  # type: ignore[misc]
+class ReviewKeys(QObject):
     """Binds the keys to the window, and anew when the person gives them others.
 
     Parameters

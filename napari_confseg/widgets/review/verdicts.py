@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.review.state import RaterRow, ReviewState
 
 
-class Verdicts(QWidget):  # type: ignore[misc]
+class Verdicts(QWidget):
     """Emits `decided` with (verdict, accepted rater or ""), or one of the other requests."""
 
     decided = Signal(str, str)

@@ -24,7 +24,7 @@ LOSS_HEIGHT: Final = 80
 _AXIS_WIDTH: Final = 38
 
 
-class Curves(QWidget):  # type: ignore[misc]
+class Curves(QWidget):
     """Two plots over the same steps: validation Dice in the classes' colours, and loss.
 
     The best checkpoint is marked by a star and a dashed line; the legend gives each class's Dice

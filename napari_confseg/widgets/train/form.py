@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 OWN: Final = "The method's own"
 
 
-class MethodRows(QObject):  # type: ignore[misc]
+class MethodRows(QObject):
     """Shows what is edited of method, loss and levels; `edited` carries what changes of it."""
 
     edited = Signal(dict)
@@ -136,7 +136,7 @@ def _lines(label: QLabel, n: int) -> QLabel:
 THIS_COHORT: Final = "This cohort, as it is now"
 
 
-class FitForm(QWidget):  # type: ignore[misc]
+class FitForm(QWidget):
     """Form of the next run; `edited` carries the settings that a person has changed."""
 
     edited = Signal(dict)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import ClassSpec
 
 
-class ModelOnClip(QWidget):  # type: ignore[misc]
+class ModelOnClip(QWidget):
     """Controls for one run's marks on one clip; every settings leaves as a signal.
 
     Signals

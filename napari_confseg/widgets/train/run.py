@@ -63,7 +63,7 @@ def summary(state: RunState) -> str:
     return f"{how} · {what} · {request.size} · {request.device}"
 
 
-class RunView(QWidget):  # type: ignore[misc]
+class RunView(QWidget):
     """One run. Emits `stop_wanted` and `resume_wanted`."""
 
     stop_wanted = Signal()
@@ -151,7 +151,7 @@ class RunView(QWidget):  # type: ignore[misc]
         self.message.setVisible(bool(text))
 
 
-class RunList(QTreeWidget):  # type: ignore[misc]
+class RunList(QTreeWidget):
     """All runs of the cohort, newest first; emits `picked` with the name of the one to show."""
 
     picked = Signal(str)

@@ -16,7 +16,7 @@ IDLE_MS: Final = 1000
 """Between two looks when nothing is at work here: a run may be begun elsewhere."""
 
 
-class RunFollower(QObject):  # type: ignore[misc]
+class RunFollower(QObject):
     """Polls a :class:`~napari_confseg.annotate.train.model.Training`, often while something runs.
 
     Parameters

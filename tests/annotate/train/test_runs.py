@@ -478,7 +478,7 @@ def test_a_dataset_that_cannot_be_learnt_from_says_why(reviewed: Cohort, tmp_pat
         chosen = RunSettings(dataset=location)
         return next_run(chosen, context(reviewed, frozen=survey_dataset(location))).reason
 
-    assert "expected a manifest.json, found none" in reason(str(tmp_path))
+    assert "The folder has no manifest.json" in reason(str(tmp_path))
     said = "frozen/v1 has no part called train: build it with one."
     assert reason(freeze(reviewed, parts={"one": 0.5, "two": 0.5})) == said
     other = Cohort.create(tmp_path / "other.zarr", name="other", classes=reviewed.meta.classes[:1])

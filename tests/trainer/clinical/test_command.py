@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 
@@ -19,7 +20,7 @@ from trainer.findings import rater_findings, read_findings
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory):
-    """Four patients, a clip each: too few to foretell anything, which is said."""
+    """Four patients, a clip each: too few to predict anything."""
     folder = tmp_path_factory.mktemp("ward")
     cohort = Cohort.create(folder / "ward.zarr", name="ward")
     for i in range(4):
@@ -64,7 +65,7 @@ def test_findings_of_models_are_out_of_fold_and_every_number_says_where_from(war
     assert (ward / "out" / "report.html").read_bytes() == made
     capsys.readouterr()
     assert main([*command, "--covariates", "sf_followup"]) == 1
-    assert "'sf_followup' can't foretell" in capsys.readouterr().err
+    assert "'sf_followup' can't be a covariate" in capsys.readouterr().err
 
 
 def test_a_dataset_gives_its_patients_and_folds(ward, tmp_path, capsys):
@@ -106,7 +107,7 @@ def test_a_dataset_gives_its_patients_and_folds(ward, tmp_path, capsys):
     assert raters["clip-1"] == pytest.approx(of_cohort, rel=1e-5, nan_ok=True)
 
 
-def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch):
+def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch, capsys):
     """Sample data of two days; nothing is fitted, and there are no covariates to begin from."""
     monkeypatch.setattr("trainer.clinical.outcomes.REPEATS", 1)  # for time
     place = tmp_path / "followed.zarr"
@@ -130,10 +131,14 @@ def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch):
         )
         == 0
     )
+    result = json.loads(capsys.readouterr().out)
+    assert result["report"] == str(out / "report.html")
     assert not (out / "models").exists()
     with (out / "numbers.csv").open() as f:
         rows = [r for r in csv.DictReader(f) if r["outcome"] == "sf"]
     error = {r["findings"]: float(r["value"]) for r in rows}
+    shown = [s for s in result["scores"] if s["outcome"] == "sf"]
+    assert {s["findings"]: s["value"] for s in shown} == pytest.approx(error, rel=1e-4)
     assert list(error) == [
         "nothing",
         "truth",

@@ -1,4 +1,4 @@
-"""What findings foretell: known signals are found, noise is not, and nobody is in both parts."""
+"""Prediction of outcomes: signals are found, noise is not, and nobody is in both parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sample_data.ward import plan
 from trainer.clinical.features import covariates, findings_on_the_day, patient_findings
 from trainer.clinical.outcomes import (
     OUTCOMES,
-    Foretold,
-    foretell,
+    Prediction,
     gain,
     interval,
+    predict,
+    predictable,
     replicates,
     sf_change,
-    tellable,
 )
 from trainer.clinical.table import Row
 from trainer.findings import FINDINGS
@@ -63,30 +63,30 @@ def ward() -> tuple[list[Row], np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def told(ward) -> dict[str, Foretold]:
+def found(ward) -> dict[str, Prediction]:
     rows, sick = ward
-    found = {o.name: foretell(o, rows, sick) for o in tellable(rows)}
-    assert list(found) == ["sf", "sf-change", "readmission"]
-    assert all(found.values())
-    return found
+    by_name = {o.name: predict(o, rows, sick) for o in predictable(rows)}
+    assert list(by_name) == ["sf", "sf-change", "readmission"]
+    assert all(by_name.values())
+    return by_name
 
 
-def test_a_signal_is_found_in_each_outcome_and_noise_in_none(ward, told):
+def test_a_signal_is_found_in_each_outcome_and_noise_in_none(ward, found):
     rows, _ = ward
     noise = np.random.default_rng(0).random((60, 1))
     for outcome in (SF, READMISSION):
-        guessed = foretell(outcome, rows, noise)
+        guessed = predict(outcome, rows, noise)
         assert guessed is not None
-        assert gain(outcome, told[outcome.name], guessed).low > 0
+        assert gain(outcome, found[outcome.name], guessed).low > 0
     assert interval(READMISSION, guessed).low < 0.5
     for outcome in (CHANGE, READMISSION):
-        assert interval(outcome, told[outcome.name]).low > 0.5
+        assert interval(outcome, found[outcome.name]).low > 0.5
 
 
-def test_scores_equal_scikit_learn(told):
-    value = {o.name: interval(o, told[o.name]).value for o in OUTCOMES if o is not SINCE}
-    assert value["sf"] == pytest.approx(mean_absolute_error(told["sf"].y, told["sf"].predicted))
-    r, c = told["readmission"], told["sf-change"]
+def test_scores_equal_scikit_learn(found):
+    value = {o.name: interval(o, found[o.name]).value for o in OUTCOMES if o is not SINCE}
+    assert value["sf"] == pytest.approx(mean_absolute_error(found["sf"].y, found["sf"].predicted))
+    r, c = found["readmission"], found["sf-change"]
     assert value["readmission"] == pytest.approx(roc_auc_score(r.y, r.predicted[:, 1]))
     assert c.predicted.sum(1) == pytest.approx(np.ones(60))
     assert value["sf-change"] == pytest.approx(
@@ -105,9 +105,9 @@ def test_a_patient_tells_nothing_of_themselves():
     ]
     rows = [replace(r, sf=rows[2 * (i // 2)].sf) for i, r in enumerate(rows)]
     known = np.repeat(np.stack([names, names**2, np.sin(40 * names)], 1), 2, 0)
-    told = foretell(SF, rows, known)
-    nothing = Foretold(told.y, np.full(80, told.y.mean()), told.patients)
-    assert replicates(SF, told)[0] > 0.95 * replicates(SF, nothing)[0]
+    found = predict(SF, rows, known)
+    nothing = Prediction(found.y, np.full(80, found.y.mean()), found.patients)
+    assert replicates(SF, found)[0] > 0.95 * replicates(SF, nothing)[0]
 
 
 def test_change_is_three_way_and_counts_only_where_s_f_does():
@@ -138,21 +138,21 @@ def test_the_change_of_findings_tells_the_change_of_s_f_where_the_day_alone_does
         )
         for r in csv.DictReader(table.splitlines())
     ]
-    assert SINCE in tellable(rows)
+    assert SINCE in predictable(rows)
     one = [0, 2 * len(FINDINGS)]  # a finding's mean, and its change: all findings are the same here
-    told = foretell(SINCE, rows, patient_findings(rows, seen)[:, one])
-    alone = foretell(SINCE, rows, findings_on_the_day(rows, seen)[:, :1])
-    assert told is not None
+    found = predict(SINCE, rows, patient_findings(rows, seen)[:, one])
+    alone = predict(SINCE, rows, findings_on_the_day(rows, seen)[:, :1])
+    assert found is not None
     assert alone is not None
-    assert gain(SINCE, told, alone).low > 0.05
-    assert interval(SINCE, told).low > 0.75
+    assert gain(SINCE, found, alone).low > 0.05
+    assert interval(SINCE, found).low > 0.75
 
 
-def test_too_few_patients_are_not_foretold():
+def test_too_few_patients_are_not_predicted():
     rows = [row(f"p{i}") for i in range(12)]
-    assert foretell(SF, rows, np.zeros((12, 1))) is None
+    assert predict(SF, rows, np.zeros((12, 1))) is None
     rows = [row(f"p{i}", readmitted_30d=i < 3) for i in range(40)]
-    assert foretell(READMISSION, rows, np.zeros((40, 1))) is None
+    assert predict(READMISSION, rows, np.zeros((40, 1))) is None
 
 
 def test_nothing_of_a_later_day_reaches_an_earlier_one():

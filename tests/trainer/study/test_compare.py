@@ -12,23 +12,23 @@ from trainer.study.request import StudyRequest, slug
 METHODS = ("threshold-50", "threshold-60", "soft")
 
 
-def pooled(gain: dict[str, float], noise: float, panels: tuple[str, ...] = ("p", "q")) -> Pooled:
+def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p", "q")) -> Pooled:
     """A study in which patients differ a lot, and methods by `gain` on each patient."""
     rng = np.random.default_rng(2)
     weights = draw(30)
     patients = rng.normal(0.5, 0.2, 30)
     cells = []
-    for panel in panels:
+    for group in groups:
         for method in METHODS:
             scores = patients + gain.get(method, 0) + rng.normal(0, noise, 30)
             values = (weights @ scores / weights.sum(1))[:, None]
             empty = np.zeros(1)
-            cells.append(Cell(panel, method, (), {"level_dice": values}, empty, empty, empty))
+            cells.append(Cell(group, method, (), {"threshold_dice": values}, empty, empty, empty))
     study = StudyRequest.model_validate(
         {
             "source": "c",
             "classes": ["b-line"],
-            "panels": {p: ["reader-a"] for p in panels},
+            "groups": {p: ["reader-a"] for p in groups},
             "methods": [
                 {"name": "threshold", "params": {"t": 50}},
                 {"name": "threshold"},
@@ -49,9 +49,9 @@ def test_holm_equals_its_definition():
 
 def test_a_small_gain_that_all_patients_share_is_found():
     found = differences(pooled({"soft": 0.02}, noise=0.01))
-    gains = {(d.panel, d.method, d.baseline): d for d in found}
-    for panel in ("p", "q", "all panels"):
-        d = gains[panel, "soft", "threshold-60"]
+    gains = {(d.group, d.method, d.baseline): d for d in found}
+    for group in ("p", "q", "all groups"):
+        d = gains[group, "soft", "threshold-60"]
         assert d.gain.low > 0.005
         assert d.gain.value == pytest.approx(0.02, abs=0.01)
         assert d.p <= d.corrected < 0.05

@@ -13,9 +13,9 @@ from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 from napari_confseg.agreement.overlap import joint_histogram, soft_dice
 from napari_confseg.agreement.overlap import survival as survival_of_one
 from trainer.study.scores import (
-    LEVELS,
     SCORES,
-    dice_by_level,
+    THRESHOLDS,
+    dice_by_threshold,
     mean_defined,
     presence_auroc,
     survival,
@@ -50,15 +50,15 @@ def test_survival_of_many_tables_is_that_of_each(planes):
 def test_dice_over_levels_equals_monai_and_simple_itk(planes):
     model, reference = planes
     monai, itk, mask = [], [], []
-    for u in LEVELS:
+    for u in THRESHOLDS:
         cut = [torch.from_numpy(p >= u)[None, None].float() for p in (model, reference)]
         monai.append(DiceMetric(include_background=True)(*cut).item())
         overlap = sitk.LabelOverlapMeasuresImageFilter()
         overlap.Execute(*(sitk.GetImageFromArray((p >= u).astype(np.uint8)) for p in planes))
         itk.append(overlap.GetDiceCoefficient())
         mask.append(f1_score((reference >= u).ravel(), (model >= 50).ravel()))
-    assert value("level_dice", *planes) == pytest.approx(np.mean(monai))
-    assert value("level_dice", *planes) == pytest.approx(np.mean(itk))
+    assert value("threshold_dice", *planes) == pytest.approx(np.mean(monai))
+    assert value("threshold_dice", *planes) == pytest.approx(np.mean(itk))
     assert value("mask_dice", *planes) == pytest.approx(np.mean(mask))
 
 
@@ -90,8 +90,8 @@ def test_a_perfect_model_is_perfect_and_nothing_is_undefined_but_nothing(planes)
         if name not in ("mask_dice", "brier", "calibration_error"):
             assert value(name, model, model) == (1.0 if score.better == "higher" else 0.0)
     nothing = np.zeros((4, 4), np.uint8)
-    assert np.isnan(value("level_dice", nothing, nothing))
-    assert value("level_dice", model, np.zeros_like(model)) == 0.0
+    assert np.isnan(value("threshold_dice", nothing, nothing))
+    assert value("threshold_dice", model, np.zeros_like(model)) == 0.0
 
 
 def test_sums_add_up(planes):
@@ -108,10 +108,12 @@ def test_sums_add_up(planes):
 
 def test_undefined_levels_are_left_out_of_the_mean():
     model, reference = np.full((4, 4), 40, np.uint8), np.full((4, 4), 45, np.uint8)
-    by_level = dice_by_level(SCORES["level_dice"].sums(joint_histogram(model, reference)))
-    assert by_level[:4].tolist() == [1, 1, 1, 1]
-    assert np.isnan(by_level[4:]).all()
-    assert mean_defined(by_level) == 1
+    by_threshold = dice_by_threshold(
+        SCORES["threshold_dice"].sums(joint_histogram(model, reference))
+    )
+    assert by_threshold[:4].tolist() == [1, 1, 1, 1]
+    assert np.isnan(by_threshold[4:]).all()
+    assert mean_defined(by_threshold) == 1
 
 
 def test_presence_equals_scikit_learn_with_ties_and_weights(rng):

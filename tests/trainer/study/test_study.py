@@ -21,7 +21,7 @@ from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.__main__ import main
 from trainer.checkpoint import load_config
 from trainer.study.measure import Measured
-from trainer.study.request import open_study, plan
+from trainer.study.request import open_study, plan_fits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,7 @@ def test_every_number_names_its_runs(finished, cohort):
         runs = row["runs"].split()
         assert len(runs) == 2
         assert all((finished / "runs" / run / "scores.csv").exists() for run in runs)
-    fits = plan(open_study(finished))
+    fits = plan_fits(open_study(finished))
     held = [p for f in fits if f.method.name == "soft" for p in f.held_out]
     assert sorted(held) == ["p0", "p1", "p2", "p3"]
     for fit in fits:
@@ -149,7 +149,7 @@ def test_a_study_on_a_dataset_uses_its_folds_and_finds_the_same(tmp_path, cohort
     assert (out / "numbers.csv").read_bytes() == (finished / "numbers.csv").read_bytes()
     folds = dataset.manifest.folds
     assert folds is not None
-    for fit in plan(open_study(out)):
+    for fit in plan_fits(open_study(out)):
         config = load_config(out / "runs" / fit.name)
         assert config.origin.fold == fit.fold
         assert config.origin.sha256 == dataset.manifest.content_sha256
@@ -170,7 +170,7 @@ def test_a_study_may_grow_but_not_change(tmp_path, cohort, finished, capsys):
     assert main([*command(cohort, tmp_path / "x"), "--folds", "4"]) == 1
     assert "4 patients can't be dealt into 4 folds" in capsys.readouterr().err
     assert main([*command(cohort, tmp_path / "y"), "--methods", "soft", "soft"]) == 2
-    assert "asked for twice: soft" in capsys.readouterr().err
+    assert "confseg-train: methods given twice: soft" in capsys.readouterr().err
     assert main([*command(cohort, tmp_path / "z"), "--thresholds", "90:10:10"]) == 1
     assert "Write e.g. 10:90:10" in capsys.readouterr().err
 
@@ -178,7 +178,7 @@ def test_a_study_may_grow_but_not_change(tmp_path, cohort, finished, capsys):
 def test_a_failed_fit_does_not_stop_the_others(tmp_path, cohort, finished, capsys):
     out = tmp_path / "failing"
     (out / "runs").mkdir(parents=True)
-    fits = plan(open_study(finished))
+    fits = plan_fits(open_study(finished))
     (out / "runs" / fits[0].name).mkdir()
     (out / "runs" / fits[0].name / "job.json").write_text("{}")
     assert main(command(cohort, out)) == 1
@@ -196,3 +196,16 @@ def test_a_dask_cluster_does_the_same(tmp_path, cohort, finished):
         scheduler = cluster.scheduler_address
         assert main([*command(cohort, out), "--scheduler", scheduler]) == 0
     assert pages(out) == pages(finished)
+
+
+def test_a_method_may_be_called_like_a_rater_of_the_cohort(tmp_path):
+    """A study writes nothing into the cohort: its consensus `calibrated` may stay."""
+    cohort = Cohort.create(tmp_path / "toy.zarr", name="toy")
+    for i in range(4):
+        add_toy_clip(cohort, f"clip-{i}", f"p{i}")
+        cohort.clip(f"clip-{i}").create_rater("calibrated", kind="consensus")
+    before = cohort.kinds_of("calibrated")
+    asked = ["--methods", "calibrated", "--folds", "2", "--steps", "2", "--jobs", "1", "--json"]
+    assert main(["study", cohort.location, "--out", str(tmp_path / "out"), *asked]) == 0
+    assert (tmp_path / "out" / "report.html").exists()
+    assert Cohort.open(cohort.location).kinds_of("calibrated") == before

@@ -1,4 +1,4 @@
-"""What study and clinical have in common: a plan of many fits, as typed, is carried on with."""
+"""Arguments and execution of many fits, shared by study and clinical."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from napari_confseg.dataset.as_cohort import FrozenCohort
 from napari_confseg.job import Progress
 from napari_confseg.methods import Method
-from trainer.cli.terminal import telling
+from trainer.cli.terminal import report_events
 from trainer.data import find_sources
 from trainer.errors import TrainError
 from trainer.sources import FOLDS, fold_patients
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from trainer.sources import AnyCohort
 
 
-def carry_on(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> bool:
-    """Do what is left of the study and write its page; return False if it was stopped."""
+def run_remaining(folder: Path, request: StudyRequest, arguments: argparse.Namespace) -> bool:
+    """Do the remaining fits and write the page; return False if stopped."""
     try:
-        with telling(as_json=arguments.json) as tell:
+        with report_events(as_json=arguments.json) as listen:
             run_study(
                 folder,
                 request,
                 jobs=arguments.jobs,
                 scheduler=arguments.scheduler,
-                tell=lambda done, total, message, left: tell(
+                on_progress=lambda done, total, message, left: listen(
                     Progress(current=done, maximum=total, message=message, seconds_left=left)
                 ),
             )
         write_report(folder)
     except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. The same command goes on from here.")
+        Console(stderr=True).print("Stopped. Run the same command again to resume.")
         return False
     if not arguments.json:
-        Console().print(f"The page: {folder / REPORT}")
+        Console().print(f"Report: {folder / REPORT}")
     return True
 
 
@@ -53,7 +53,7 @@ def all_classes(source: AnyCohort) -> tuple[str, ...]:
 
 
 def all_teachers(source: AnyCohort) -> tuple[str, ...]:
-    """Return who is learnt from if nobody is named."""
+    """Return the raters that are learnt from unless others are named."""
     clips = find_sources(source, all_classes(source), ())
     return tuple(sorted({r.name for clip in clips for r in clip.raters}))
 
@@ -93,16 +93,16 @@ def parse_methods(texts: Sequence[str], thresholds: Sequence[int]) -> tuple[Meth
     return tuple(methods)
 
 
-def parse_panels(texts: Sequence[str], source: AnyCohort) -> dict[str, tuple[str, ...]]:
-    """Read ``NAME=RATER,...``, or ``RATER`` for a panel of one; all people if nothing is given."""
-    panels: dict[str, tuple[str, ...]] = {}
+def parse_groups(texts: Sequence[str], source: AnyCohort) -> dict[str, tuple[str, ...]]:
+    """Read ``NAME=RATER,...``, or ``RATER`` for a group of one; all readers by default."""
+    groups: dict[str, tuple[str, ...]] = {}
     for text in texts:
         name, given, raters = text.partition("=")
-        if name in panels:
-            raise TrainError(f"Panel {name!r} is given twice", "Name each once.")
-        panels[name] = tuple(filter(None, raters.split(","))) if given else (name,)
-        if not panels[name]:
-            raise TrainError(f"Panel {name!r} has no raters", "Write NAME=RATER,RATER.")
-    if panels:
-        return panels
+        if name in groups:
+            raise TrainError(f"Rater group {name!r} is given twice", "Name each once.")
+        groups[name] = tuple(filter(None, raters.split(","))) if given else (name,)
+        if not groups[name]:
+            raise TrainError(f"Rater group {name!r} has no raters", "Write NAME=RATER,RATER.")
+    if groups:
+        return groups
     return {"everybody": all_teachers(source)}

@@ -1,4 +1,4 @@
-"""Which frames of a clip go into a dataset, and how they come to its spacing and size."""
+"""Choice of a clip's frames for a dataset, and how they are brought to size."""
 
 from __future__ import annotations
 
@@ -79,9 +79,8 @@ def resampler_for(clip: Clip, request: BuildRequest) -> Resampler:
             Problem(
                 "spacing-unknown",
                 clip.name,
-                "a known spacing",
-                "none",
-                "Set it, leave the clip out, or build without a spacing.",
+                "The spacing of its pixels is unknown",
+                hint="Set it, leave the clip out, or build without a spacing.",
             )
         )
     inner = (
