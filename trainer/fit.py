@@ -34,9 +34,12 @@ from trainer.targets import make_targets
 from trainer.validate import score, validate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from napari_confseg.job import FitRequest, RunFolder
+    from trainer.network import Segmenter
     from trainer.prepare import FitContext
     from trainer.progress import Reporter
 
@@ -85,17 +88,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     model: nn.Module = network
     if request.compile:
         model.compile()
-    log = MetricsLog(
-        folder.path,
-        [
-            "loss",
-            "learning_rate",
-            "val_loss",
-            "val_dice",
-            *(f"val_dice/{c}" for c in config.classes),
-        ],
-        at.step,
-    )
+    log = MetricsLog(folder.path, metrics_of(config.classes), at.step)
     preview = LivePreview(folder, context, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     report.started(**facts(context, at.step))
@@ -111,14 +104,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
                 values = {"loss": finite(smooth, at.step), "learning_rate": rate}
                 report.progress(at.step, config.steps, "Learning")
             if due:
-                counts = (
-                    ProbabilityCounts(len(config.classes))
-                    if config.method.written_as == "overlap"
-                    else None
-                )
-                values |= validate(average, context, counts)
-                if counts is not None:
-                    average.set_output_scaling(counts.output_scaling())
+                values |= evaluate(average, context)
                 if score(values) > at.best_score:
                     at.best_score, at.best_step, at.best = score(values), at.step, values
                     save_checkpoint(folder.path, average, at.step)
@@ -153,6 +139,21 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
         scores=at.best or {},
         clips=preview.clips,
     )
+
+
+def metrics_of(classes: Sequence[str]) -> list[str]:
+    """Return the columns of ``metrics.csv`` after the step."""
+    return ["loss", "learning_rate", "val_loss", "val_dice", *(f"val_dice/{c}" for c in classes)]
+
+
+def evaluate(average: Segmenter, context: FitContext) -> dict[str, float | None]:
+    """Return the validation scores of the averaged weights, and set their output scaling."""
+    scaled = context.config.method.written_as == "overlap"
+    counts = ProbabilityCounts(len(context.config.classes)) if scaled else None
+    values = validate(average, context, counts)
+    if counts is not None:
+        average.set_output_scaling(counts.output_scaling())
+    return values
 
 
 def learn_from(

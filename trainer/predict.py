@@ -344,7 +344,7 @@ def _write_clip(
     for rater in raters.values():
         rater.rater.sweep()  # what a killed prediction left half-written
         rater.write_status(fresh)
-        rater.say_made()
+        rater.record_identity()
     n_frames, stopped = clip.shape[0], False
 
     def read(block: int) -> NDArray[np.uint8]:

@@ -302,7 +302,7 @@ def _write_clip(
     # First: half-new planes must not stand under the old status if this is stopped.
     status[:, [cohort.meta.class_index(c) for c in combine]] = Status.UNTOUCHED
     target.write_status(status)
-    target.say_made()
+    target.record_identity()
     blank = np.zeros(clip.shape[1:], np.uint8)
     with target.bulk() as write_plane:
         for class_name, rule in combine.items():

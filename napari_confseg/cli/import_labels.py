@@ -97,10 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _kind(source: Path, format: str, *, quiet: bool) -> RaterKind | None:
     """Return what the person at the terminal says; None if a file of ours says it."""
     from napari_confseg.cli.terminal import ask
-    from napari_confseg.formats.origin import told_origin
+    from napari_confseg.formats.origin import recorded_origin
     from napari_confseg.store import RATER_KINDS, Problem, StoreError
 
-    if told_origin(source, format) is not None:
+    if recorded_origin(source, format) is not None:
         return None
     meanings = {kind: info.meaning for kind, info in RATER_KINDS.items()}
     answer = None if quiet else ask("Who or what made these labels?", meanings, "imported")

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_confseg.formats import FORMATS, READ
 from napari_confseg.formats.label_source import LabelImportRequest, Labels, Matcher, Target
-from napari_confseg.formats.origin import told_origin
+from napari_confseg.formats.origin import recorded_origin
 from napari_confseg.store import (
     Edit,
     Imported,
@@ -259,7 +259,7 @@ def import_labels(
 
 
 def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportIdentity:
-    told = told_origin(source, format)
+    told = recorded_origin(source, format)
     kind, made_by = request.kind, request.made_by
     known = kind or (told.kind if told else "imported")
     # Who made the file we are told of has made what is in it, unless somebody says otherwise.

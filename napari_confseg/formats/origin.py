@@ -31,7 +31,7 @@ class Origin:
     made_by: str | None = None
 
 
-def told_origin(source: Path, format: str) -> Origin | None:
+def recorded_origin(source: Path, format: str) -> Origin | None:
     """Return what a file of ours says of who made it; None if `source` is none, or does not say.
 
     Only files that nobody else writes are asked: nnU-Net copies ``dataset.json`` to what it

@@ -1,4 +1,4 @@
-"""What a run tells: the lines of ``events.jsonl``, and ``result.json`` at its end."""
+"""Events of a run (``events.jsonl``) and its result (``result.json``)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_confseg.job.requests import Frozen
 from napari_confseg.store.schema import Slug
 
 
-class _Event(Frozen):
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 

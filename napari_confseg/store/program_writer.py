@@ -117,7 +117,7 @@ class ProgramWriter:
         self._check()
         self.rater.write_status(status)
 
-    def say_made(self) -> None:
+    def record_identity(self) -> None:
         """Write down what made the planes that follow, in place of what made those before."""
         me, meta = self._identity, self.rater.meta
         told = {"label": me.label or meta.label, "run": me.run, "imported": me.imported}

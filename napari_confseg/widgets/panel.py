@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.store.errors import sentence
-from napari_confseg.widgets.common.docking import share_place, tell_sight
+from napari_confseg.widgets.common.docking import notify_in_front, share_place
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.theme import stylesheet
@@ -68,14 +68,14 @@ class Panel(QWidget):
     def show_failure(self, error: Exception) -> None:
         """Show that something raised while the panel was updated."""
         what = f"This panel could not show all: {type(error).__name__}: {sentence(error)}."
-        self._failed.say(
+        self._failed.show_problem(
             what,
             "Nothing that was marked is lost. Open the cohort again; if it "
             "stays, report it with the terminal's output.",
         )
 
     def _forget_failure(self, *_: object) -> None:
-        self._failed.say("")
+        self._failed.show_problem("")
 
     def came_to_front(self) -> None:
         """Bring up to date what other panels may have changed; called when its tab is raised."""
@@ -84,7 +84,7 @@ class Panel(QWidget):
         """Notice from now on when the panel's tab comes to the front."""
         super().showEvent(event)
         if not self._watches_sight:  # there is no dock around it before
-            tell_sight(self, self._on_sight)
+            notify_in_front(self, self._on_sight)
             self._watches_sight = True
 
     def _on_sight(self, in_front: bool) -> None:

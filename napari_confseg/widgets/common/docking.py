@@ -24,7 +24,7 @@ def share_place(panel: QWidget) -> None:
     _panels.add(panel)
 
 
-def tell_sight(panel: QWidget, tell: Callable[[bool], object]) -> None:
+def notify_in_front(panel: QWidget, tell: Callable[[bool], object]) -> None:
     """Call `tell` with whether `panel`, docked by now, is the tab in front, whenever that changes.
 
     For Qt a tab behind another is shown: neither its events nor ``isVisible`` say otherwise.

@@ -28,7 +28,7 @@ class ProblemBox(QFrame):
         layout.addWidget(self._hint)
         self.hide()
 
-    def say(self, error: str, hint: str = "") -> None:
+    def show_problem(self, error: str, hint: str = "") -> None:
         """Show the two sentences; nothing at all if there is no error."""
         self._error.setText(error)
         self._hint.setText(hint)

@@ -98,7 +98,7 @@ class PreviewView(QWidget):
             if first and preview and len(preview.problems) > 1
             else ""
         )
-        self.problem.say(
+        self.problem.show_problem(
             f"{first.path or 'This'}: {first.message}.{more}" if first else "",
             first.hint if first else "",
         )

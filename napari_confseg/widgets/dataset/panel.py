@@ -178,7 +178,7 @@ class DatasetPanel(Panel):
         first = state.problems[0] if state.problems else None
         more = f" ({len(state.problems) - 1} more)" if len(state.problems) > 1 else ""
         words = f"{first.path or 'Cohort'}: {first.message}{more}." if first else ""
-        self.problem.say(words, first.hint if first else "")
+        self.problem.show_problem(words, first.hint if first else "")
         self._count_soon()
 
     def _wants_counting(self) -> bool:

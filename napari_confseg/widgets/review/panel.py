@@ -10,7 +10,7 @@ from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.review.model import Review
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.common.buttons import button, label
-from napari_confseg.widgets.common.docking import tell_sight
+from napari_confseg.widgets.common.docking import notify_in_front
 from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.section import Section, still_wheel
@@ -138,7 +138,7 @@ class ReviewPanel(Panel):
         super().showEvent(event)
         self._bind_keys()
         if not self._sight_linked:
-            tell_sight(self, self.layers.set_in_sight)
+            notify_in_front(self, self.layers.set_in_sight)
             self._sight_linked = True
 
     def let_go(self) -> None:

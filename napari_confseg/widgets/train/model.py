@@ -129,10 +129,10 @@ class ModelOnClip(QWidget):
         grid.addWidget(self.accept_button, 1, 0)
         grid.addWidget(self.undo, 1, 1, 1, 2)
         grid.addWidget(self.accepted, 2, 0, 1, 3)
-        self.say_accepted("")
+        self.show_accepted("")
         return widget
 
-    def say_accepted(self, text: str, *, undoable: bool = False) -> None:
+    def show_accepted(self, text: str, *, undoable: bool = False) -> None:
         """Say what has just been accepted, and offer to take it back."""
         self.accepted.setText(text)
         self.accepted.setVisible(bool(text))
@@ -167,9 +167,9 @@ class ModelOnClip(QWidget):
             self.bar.setValue(round(predicting.done * 1000))
             left = f" · about {predicting.time_left} left" if predicting.time_left else ""
             self.bar.setFormat(f"{predicting.done:.0%}{left}")
-            self.problem.say(predicting.error, predicting.hint)
+            self.problem.show_problem(predicting.error, predicting.hint)
         else:
-            self.problem.say("")
+            self.problem.show_problem("")
 
     def show_marks(self, classes: Sequence[ClassSpec], text: str) -> None:
         """Show which classes can be accepted, and a sentence about the marks on this clip."""

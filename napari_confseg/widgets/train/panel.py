@@ -155,7 +155,7 @@ class TrainPanel(Panel):
 
     def _on_clip(self, *_: object) -> None:
         clip = self.session.clip
-        self.model.say_accepted("")
+        self.model.show_accepted("")
         self.training.show_clip(clip.name if clip else None)
         self._reviewed = None
         self._on_reviewed()
@@ -212,7 +212,7 @@ class TrainPanel(Panel):
         self.reason.setVisible(bool(state.next_run.reason))
         self.caution.setText(state.next_run.caution)
         self.caution.setVisible(bool(state.next_run.caution))
-        self.problem.say(state.problem)
+        self.problem.show_problem(state.problem)
         watched = state.watched
         self.run_section.setVisible(watched is not None)
         self.run.show_run(watched)
@@ -235,7 +235,7 @@ class TrainPanel(Panel):
         """Start the planned run; strokes that still wait for the store get there first."""
         self.session.flush(FLUSH_SECONDS)
         if self.training.start() is not None:
-            self.model.say_accepted("")
+            self.model.show_accepted("")
             self.plan_section.open(False)
             self.page.ensureVisible(0, 0)
         self.follower.hurry()
@@ -256,13 +256,13 @@ class TrainPanel(Panel):
         """Take the model's marks of a class on the frame on screen as the reader's own."""
         accepted = self.marks.accept(class_name, confidence)
         if accepted is not None:
-            self.model.say_accepted(accepted.words, undoable=accepted.undoable)
+            self.model.show_accepted(accepted.words, undoable=accepted.undoable)
 
     def undo(self) -> None:
         """Take the latest edit back."""
         self.session.undo()
-        self.model.say_accepted("Taken back.")
+        self.model.show_accepted("Taken back.")
 
     def _on_picked(self, name: str) -> None:
-        self.model.say_accepted("")
+        self.model.show_accepted("")
         self.training.watch(name)

@@ -124,7 +124,7 @@ class RunView(QWidget):
         self.stop.setVisible(state.phase.live)
         self.stop.setEnabled(state.phase is not Phase.STOPPING)
         self.resume.setVisible(state.phase in (Phase.STOPPED, Phase.FAILED, Phase.ENDED))
-        self.problem.say(state.error, state.hint)
+        self.problem.show_problem(state.error, state.hint)
         self.curves.setVisible(any(state.record.curves.values()))
 
     def _show_progress(self, state: RunState) -> None:
