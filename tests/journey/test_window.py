@@ -81,6 +81,7 @@ class Road:
                 window.open(clip)
                 self.paint(rater, clip)
             assert window.session.flush()
+        window.at_the_foot(window.annotate, window.annotate.form.save_state)
         for (rater, clip), painted in self.painted.items():
             assert np.array_equal(planes(self.cohort / clip, rater), painted)
             assert set(np.unique(painted)) == {0, 60, 90} | ({30} if rater == "dr-ada" else set())
@@ -234,6 +235,7 @@ class Road:
         window, panel = self.window, self.window.train
         training = panel.training
         window.turn_to(panel)
+        window.at_the_foot(panel, panel.start)
         window.hand.wait_until(lambda: not training.counting)
         window.choose(panel.form.data, "ward-dataset v1")
         window.hand.wait_until(lambda: not training.counting)

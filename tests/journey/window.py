@@ -59,6 +59,11 @@ class Window:
         self.hand.wait_until(panel.isVisible)
         self.hand.wait(100)
 
+    def at_the_foot(self, panel: QWidget, widget: QWidget) -> None:
+        """Check that a widget is in sight at the foot of its panel, with nothing empty beneath."""
+        bottom = widget.mapTo(panel, widget.rect().bottomLeft()).y()
+        assert panel.height() - 60 < bottom < panel.height(), (bottom, panel.height())
+
     def click(self, button: QAbstractButton) -> None:
         """Scroll to a button and click it: on the square of a box to tick, else in the middle."""
         self.scroll_to(button)

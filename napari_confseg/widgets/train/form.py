@@ -177,7 +177,9 @@ class FitForm(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.data, 1)
         row.addWidget(self.other_data)
-        data.addRow("D&ata", row)
+        heading = QLabel("D&ata")
+        heading.setBuddy(self.data)
+        data.addRow(heading, row)
         layout.addLayout(data)
         self._headings = [QLabel("Classes"), QLabel("Learn from")]
         for heading, choices in zip(self._headings, (self.classes, self.raters), strict=True):

@@ -69,9 +69,15 @@ class TrainPanel(Panel):
         )
         self.reason, self.caution, self.problem = note(), note(), ProblemBox()
         self.caution.setProperty("role", "caution")
-        self.plan_section = Section(
-            "New run", self.form, self.caution, self.problem, self.start, self.reason
-        )
+        self.plan_section = Section("New run", self.form)
+        # Below the page that scrolls: to start is in sight whatever the height of the window.
+        self.foot = QWidget()
+        foot = QVBoxLayout(self.foot)
+        foot.setContentsMargins(10, 4, 10, 8)
+        foot.setSpacing(4)
+        for widget in (self.caution, self.problem, self.start, self.reason):
+            foot.addWidget(widget)
+        self.plan_section.header.toggled.connect(self.foot.setVisible)
         self.run_section = Section("Run", self.run)
         self.model_section = Section("The model on this clip", self.model)
         self.runs_section = Section("Runs of this cohort", self.runs)
@@ -90,6 +96,7 @@ class TrainPanel(Panel):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.page = self.scroll(body)
+        self.layout().addWidget(self.foot)
         self.setMinimumWidth(MIN_WIDTH)
         still_wheel(self)
 
