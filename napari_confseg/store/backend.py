@@ -234,18 +234,29 @@ class KeyValueStore:
         """Write `data` at `key` if nothing is there; return whether that was so.
 
         Durable, and whole at once, in folders and buckets alike; of two who try, one succeeds.
-        In a bucket a request may reach the server twice: let `data` tell who wrote it, for whoever
-        finds exactly its own bytes there has succeeded.
+        Whoever finds exactly its own bytes there has succeeded, so that one can try again after
+        an error; let `data` tell who wrote it. (The client of a bucket repeats requests, too.)
         """
         if isinstance(self.store, ObjectStore):
             self._refuse_read_only()
             return create_object(self.store, key, data)
         if isinstance(self.store, DurableLocalStore):
-            return self.store.create(key, data)
+            return self.store.create(key, data) or self.store.holds(key, data)
         if self.get(key) is not None:
             return False
         self.set(key, data)
         return True
+
+    def lock_file(self, key: str) -> Path | None:
+        """Return a path for a lock file at `key`, its folders made; None where there are no files.
+
+        Raises
+        ------
+        StoreError
+            With code ``outside`` if a link is on the way, ``file-kind`` if it is no regular file:
+            taking the lock may open, and cut, whatever a link leads to.
+        """
+        return self.store.lock_file(key) if isinstance(self.store, DurableLocalStore) else None
 
     def _refuse_read_only(self) -> None:
         if self.store.read_only:

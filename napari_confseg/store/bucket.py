@@ -221,8 +221,19 @@ def create_object(store: ObjectStore[Any], key: str, data: bytes) -> bool:
         try:
             obstore.put(store.store, key, data, mode="create")
         except (AlreadyExistsError, PreconditionError):
-            return get_object(store, key, limit=len(data)) == data
+            return _holds(store, key, data)
     return True
+
+
+def _holds(store: ObjectStore[Any], key: str, data: bytes) -> bool:
+    """Whether exactly `data` is at `key`."""
+    import obstore
+
+    try:
+        found = obstore.get(store.store, key)
+        return found.meta["size"] == len(data) and bytes(found.bytes()) == data
+    except FileNotFoundError:
+        return False
 
 
 def swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes) -> bool:
@@ -239,14 +250,14 @@ def swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes
             if "NoSuchBucket" in str(error):
                 raise
             return False
-        if bytes(response.bytes()) != old:
+        if response.meta["size"] != len(old) or bytes(response.bytes()) != old:
             return False
         try:
             mode: Any = {"e_tag": response.meta["e_tag"]}
             obstore.put(store.store, key, new, mode=mode)
         except (AlreadyExistsError, PreconditionError):
             # As above: its own bytes, if the first answer was lost.
-            return new != old and get_object(store, key) == new
+            return new != old and _holds(store, key, new)
         except FileNotFoundError:  # removed meanwhile
             return False
     return True

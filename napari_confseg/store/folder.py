@@ -21,6 +21,7 @@ from napari_confseg.store.durable import (
     not_a_file,
     partial_name,
     put_in_place,
+    regular_or_absent,
     sync_file_system,
     write_file,
 )
@@ -475,6 +476,30 @@ class DurableLocalStore(LocalStore):
             except FileExistsError:
                 return False
         return True
+
+    def lock_file(self, key: str) -> Path:
+        """Return the path of the lock file `key`, its folders made; nothing on it is a link.
+
+        Raises
+        ------
+        StoreError
+            With code ``outside`` or ``file-kind``.
+        """
+        path = regular_or_absent(self.root / key, below=self.root)
+        with self._writing(key) as root:
+            root.make_parents(key)
+        return regular_or_absent(path, below=self.root)
+
+    def holds(self, key: str, data: bytes) -> bool:
+        """Whether exactly `data` is at `key`, durably."""
+        with self._writing(key) as root:
+            try:
+                there = root.stat(key).st_size == len(data) and self.read(key) == data
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            if there:
+                root.fsync(_parent(key))
+            return there
 
     def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
         with self._writing(key) as root:

@@ -188,6 +188,10 @@ def test_of_many_who_make_a_key_one_succeeds(keys: KeyValueStore) -> None:
                 made = list(pool.map(claim, range(4)))
         assert sum(made) == 1
         assert keys.get(key) == b"%d" % made.index(True) * 1000
+        # An answer that got lost: who asks again with the same bytes has made it.
+        if not isinstance(keys.store, MemoryStore) and type(keys.store) is not LocalStore:
+            assert keys.create(key, b"%d" % made.index(True) * 1000)
+            assert not keys.create(key, b"x")
     assert keys.under("claims/") == sorted(f"claims/{n}.json" for n in range(10))
 
 
@@ -321,6 +325,14 @@ def test_lock_files_are_no_links(tmp_path: Path) -> None:
         with pytest.raises(StoreError) as error:
             regular_or_absent(root / key, below=root)
         assert code_of(error) == code
+    keys = KeyValueStore(open_store(root, read_only=False))
+    for key in ("link", "linked/lock", "raters"):
+        with pytest.raises(StoreError):
+            keys.lock_file(key)
+    assert keys.lock_file("clip/raters/a/lock") == root / "clip/raters/a/lock"
+    assert (root / "clip/raters/a").is_dir()
+    assert (target / "lock").read_text() == "precious"
+    assert sorted(os.listdir(target)) == ["lock"]
     (tmp_path / "short").symlink_to(root)  # above the root, links are the person's own
     regular_or_absent(tmp_path / "short/raters/lock", below=tmp_path / "short")
 
