@@ -11,7 +11,7 @@ import numpy as np
 from napari_confseg.dataset.as_cohort import FrozenClip
 from napari_confseg.readouts import Beams, clip_readouts
 from napari_confseg.store import RATER_KINDS, Status
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 from trainer.data import read_frames
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import secrets
 import unicodedata
 from pathlib import Path
 
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 from napari_confseg.store.journal import journal_folder
 from napari_confseg.store.schema import check_slug
 

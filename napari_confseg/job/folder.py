@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from napari_confseg.job.events import Event, Result
 from napari_confseg.job.requests import FitRequest, PredictRequest, Request
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 from napari_confseg.store.schema import check_slug
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path

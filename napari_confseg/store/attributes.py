@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from napari_confseg.store.errors import Problem, StoreError, field_problems
+from napari_confseg.store.folder import MAX_METADATA_BYTES
 
 if TYPE_CHECKING:
     from napari_confseg.store.backend import KeyValueStore
 
 M = TypeVar("M", bound=BaseModel)
 NAMESPACE = "confseg"
-MAX_METADATA_BYTES = 16 * 2**20
-"""A ``zarr.json`` larger than this is refused unread: 100,000 frame times take 2 MB."""
 
 
 def metadata_key(path: str) -> str:
@@ -30,20 +29,14 @@ def read_node(keys: KeyValueStore, path: str) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If it is missing, too large, no JSON object or not of zarr format 3.
+        If it is missing, no regular file, too large, no JSON object or not of zarr format 3.
     """
     key = metadata_key(path)
-    data = keys.get(key)
+    data = keys.get(key, limit=MAX_METADATA_BYTES)
     if data is None:
         raise StoreError(
             Problem(
                 "missing", path, "There is no zarr.json", hint="Is this the folder of a cohort?"
-            )
-        )
-    if len(data) > MAX_METADATA_BYTES:
-        raise StoreError(
-            Problem.mismatch(
-                "metadata-size", key, f"at most {MAX_METADATA_BYTES} bytes", f"{len(data)}"
             )
         )
     try:

@@ -1,376 +1,49 @@
-"""Where bytes live: folder, memory, zip or bucket, behind one synchronous key-value face.
-
-The only module that touches zarr's storage classes and their corners.
-"""
+"""Where bytes live: folder, memory, zip or bucket, behind one synchronous key-value face."""
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
-import errno
 import os
 import re
-import stat
-import sys
-import uuid
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+import zipfile
+import zlib
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore, ZipStore
 
-from napari_confseg.extras import needed_for
-from napari_confseg.store.errors import Problem, StoreError, needs_extra
+from napari_confseg.store.bucket import (
+    create_object,
+    delete_object,
+    get_object,
+    modified_object,
+    names_in_bucket,
+    objects_under,
+    open_bucket,
+    put_object,
+    swap_object,
+)
+from napari_confseg.store.durable import PARTIAL, make_folders
+from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.folder import (
+    DurableLocalStore,
+    chunks_under,
+    files_under,
+    names_in,
+    read_regular,
+    span_of,
+    too_large,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from zarr.abc.store import ByteRequest, Store
     from zarr.core.buffer import Buffer, BufferPrototype
-
-
-PARTIAL = ".partial"
-"""Ending of a file that is being written; one left behind by a crash is swept on opening."""
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make what was created, renamed or removed in `folder` survive a power cut."""
-    if os.name == "nt":  # Windows has no handle for folders; NTFS journals the rename itself.
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def make_folders(folder: Path) -> None:
-    """Create `folder` and its parents, each made durable in its own parent."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        fsync_folder(new.parent)
-
-
-class BulkWriter:
-    """Writes many files, each whole or not at all after a power cut, with one sync for all.
-
-    Nothing is to be seen before :meth:`finish`: what has been written stands in partial files,
-    which are synced together and then renamed. May be called from several threads.
-    """
-
-    def __init__(self) -> None:
-        # By the final path, so that of two writes to it the later one counts.
-        self._partials: dict[Path, Path | None] = {}
-
-    def write(self, path: Path, data: Any) -> None:
-        """Write `data` to become the content of `path`."""
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-        try:
-            partial.write_bytes(data)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(data)
-        self._replace(path, partial)
-
-    def delete(self, path: Path) -> None:
-        """Let `path` be removed, if it is there then."""
-        self._replace(path, None)
-
-    def _replace(self, path: Path, partial: Path | None) -> None:
-        earlier = self._partials.pop(path, None)
-        if earlier is not None:
-            earlier.unlink(missing_ok=True)
-        self._partials[path] = partial
-
-    def finish(self, root: Path) -> None:
-        """Make all of it durable and visible; all files are below `root`."""
-        files = [p for p in self._partials.values() if p is not None]
-        _sync_all(root, files)
-        for path, partial in self._partials.items():
-            if partial is None:
-                path.unlink(missing_ok=True)
-            else:
-                partial.replace(path)
-        _sync_all(root, sorted(_folders_of(self._partials, root)))
-        self._partials.clear()
-
-    def abandon(self) -> None:
-        """Remove what has been written and is not to be seen."""
-        for partial in self._partials.values():
-            if partial is not None:
-                with suppress(OSError):
-                    partial.unlink(missing_ok=True)
-        self._partials.clear()
-
-
-def _folders_of(paths: Iterable[Path], root: Path) -> set[Path]:
-    """Return the folders between `root` and the paths, those that are there."""
-    found = {root}
-    for path in paths:
-        for folder in path.parents:
-            if folder in found:
-                break
-            found.add(folder)
-    return {folder for folder in found if folder.is_dir()}
-
-
-def _sync_all(root: Path, paths: Sequence[Path]) -> None:
-    """Make files and folders below `root` survive a power cut, all with one call if possible."""
-    if len(paths) > 2 and _sync_file_system(root):
-        return
-    for path in paths:
-        if path.is_dir():
-            fsync_folder(path)
-        else:
-            with path.open("rb+") as f:
-                os.fsync(f.fileno())
-
-
-def _sync_file_system(folder: Path) -> bool:
-    """Sync the file system that holds `folder`; return False where that can't be asked for.
-
-    Linux's ``syncfs`` waits and reports errors; ``os.sync`` reports none and waits for every disk.
-    """
-    if sys.platform != "linux":
-        return False
-    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if sync is None:
-        return False
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        if sync(fd):
-            raise OSError(ctypes.get_errno(), "what was written could not be synced", str(folder))
-    finally:
-        os.close(fd)
-    return True
-
-
-def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
-    """Write `data` to `path` so that after a power cut either all of it is there or nothing.
-
-    Temporary file, fsync, rename (or link when `exclusive`), fsync of the folder.
-
-    Parameters
-    ----------
-    path : Path
-        The file; parent folders are made.
-    data : bytes-like
-        Its content.
-    exclusive : bool
-        Refuse to replace: raise ``FileExistsError`` if `path` is there already.
-    """
-    make_folders(path.parent)
-    if exclusive and path.exists():
-        # Before anything is written: zarr asks so of every group above a new array, and a crash
-        # in between would leave its half-written file where nobody sweeps.
-        raise FileExistsError(path)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-    try:
-        with partial.open("wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        if exclusive:
-            os.link(partial, path)
-            partial.unlink()
-        else:
-            partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    fsync_folder(path.parent)
-
-
-class DurableLocalStore(LocalStore):
-    """zarr's ``LocalStore``, made durable (it never syncs) and kept inside its root.
-
-    A symlink in a cohort that someone sent could lead a read or, worse, a write to any file of
-    the person who opens it.
-    """
-
-    def check_inside(self, key: str) -> None:
-        """Refuse a key that leads out of the root.
-
-        Raises
-        ------
-        StoreError
-            With code ``outside``.
-        """
-        # Only a link can lead out; looking for one is much cheaper than resolving each path.
-        if self._has_link(key) and not self._resolves_inside(key):
-            raise StoreError(
-                Problem(
-                    "outside",
-                    key,
-                    "A link leads out of the cohort",
-                    hint="Remove the link; nothing was read or written there.",
-                )
-            )
-
-    def _has_link(self, key: str) -> bool:
-        path = os.fspath(self.root)
-        for part in key.split("/"):
-            path = f"{path}{os.sep}{part}"
-            try:
-                if part == ".." or stat.S_ISLNK(os.lstat(path).st_mode):
-                    return True
-            except OSError:  # nothing there: what is asked for will say so
-                return False
-        return False
-
-    def _resolves_inside(self, key: str) -> bool:
-        real, root = os.path.realpath(self.root / key), os.path.realpath(self.root)
-        return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
-
-    def get_sync(  # noqa: D102
-        self,
-        key: str,
-        *,
-        prototype: BufferPrototype | None = None,
-        byte_range: ByteRequest | None = None,
-    ) -> Buffer | None:
-        self.check_inside(key)
-        return super().get_sync(key, prototype=prototype, byte_range=byte_range)
-
-    async def get(  # noqa: D102
-        self,
-        key: str,
-        prototype: BufferPrototype | None = None,
-        byte_range: ByteRequest | None = None,
-    ) -> Buffer | None:
-        self.check_inside(key)
-        return await super().get(key, prototype, byte_range)
-
-    def _check_there(self, key: str) -> None:
-        """Refuse to write where the root has gone: a drive that is away, a folder moved.
-
-        Made anew, it would take what belongs to the one that comes back, and hide it.
-
-        Raises
-        ------
-        FileNotFoundError
-            Unless `key` is the root's own attributes, which come first in a new store.
-        """
-        if key != "zarr.json" and not self.root.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "the store's folder is away", str(self.root))
-
-    def set_sync(self, key: str, value: Buffer) -> None:  # noqa: D102
-        self._ensure_open_sync()
-        self._check_writable()
-        self._check_there(key)
-        self.check_inside(key)
-        write_durably(self.root / key, value.as_buffer_like())
-
-    async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
-        if not self._is_open:
-            await self._open()
-        self._check_writable()
-        self._check_there(key)
-        self.check_inside(key)
-        # In a thread, so that reads on zarr's loop never wait for a disk to sync.
-        await asyncio.to_thread(
-            write_durably, self.root / key, value.as_buffer_like(), exclusive=exclusive
-        )
-
-    @contextmanager
-    def bulk(self) -> Iterator[Callable[[str, bytes | None], None]]:
-        """Give a function that sets a key, or removes it for None; one sync at the end.
-
-        Nothing is changed if the block ends with an exception.
-        """
-        writer = BulkWriter()
-
-        def put(key: str, data: bytes | None) -> None:
-            self._check_there(key)
-            self.check_inside(key)
-            if data is None:
-                writer.delete(self.root / key)
-            else:
-                writer.write(self.root / key, data)
-
-        self._ensure_open_sync()
-        self._check_writable()
-        try:
-            yield put
-            writer.finish(self.root)
-        finally:
-            writer.abandon()
-
-    def delete_sync(self, key: str) -> None:  # noqa: D102
-        self.check_inside(key)
-        super().delete_sync(key)
-        _fsync_nearest(self.root / key)
-
-    async def delete(self, key: str) -> None:  # noqa: D102
-        self.check_inside(key)
-        await super().delete(key)
-        await asyncio.to_thread(_fsync_nearest, self.root / key)
-
-    async def delete_dir(self, prefix: str) -> None:  # noqa: D102
-        self.check_inside(prefix)
-        await super().delete_dir(prefix)
-        await asyncio.to_thread(_fsync_nearest, self.root / prefix)
-
-
-def _fsync_nearest(removed: Path) -> None:
-    # An unsynced removal comes back after a power cut: an erased plane would be marked again.
-    for folder in removed.parents:
-        if folder.is_dir():
-            fsync_folder(folder)
-            return
-
-
-def files_under(root: str, prefix: str) -> Iterator[str]:
-    """Yield the keys of all files under `prefix`; links are named, not followed."""
-    # Twice as fast as zarr's listing, which makes a Path of everything.
-    try:
-        with os.scandir(os.path.join(root, prefix)) as entries:
-            for entry in entries:
-                key = f"{prefix}/{entry.name}" if prefix else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    yield from files_under(root, key)
-                else:
-                    yield key
-    except (FileNotFoundError, NotADirectoryError):
-        return
-
-
-def chunks_under(root: str, prefix: str) -> Iterator[tuple[int, int]]:
-    """Yield (i, j) of each file ``prefix/i/j/0/0``: the chunks of planes, unsorted.
-
-    What a listing of all files says as well, in half the time: one folder a frame is opened, and
-    not two more a plane.
-    """
-    for i, frame in _numbered(os.path.join(root, prefix)):
-        for j, plane in _numbered(frame):
-            try:
-                os.lstat(f"{plane}/0/0")
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            yield i, j
-
-
-def _numbered(folder: str) -> Iterator[tuple[int, str]]:
-    """Yield number and path of the folders in `folder` that are called by one; no links."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                number = name.isdecimal() and (name == "0" or name[0] != "0")
-                if number and entry.is_dir(follow_symlinks=False):
-                    yield int(name), entry.path
-    except (FileNotFoundError, NotADirectoryError):
-        return
-
 
 Location = str | Path
 _CHUNK = re.compile(r"/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0")
@@ -397,7 +70,7 @@ def open_store(location: Location | Store, *, read_only: bool, create: bool = Fa
         return location.with_read_only(read_only) if read_only != location.read_only else location
     text = str(location)
     if text.startswith("s3://"):
-        return _open_s3(text, read_only=read_only)
+        return open_bucket(text, read_only=read_only)
     path = Path(text).expanduser()
     if path.suffix == ".zip":
         return _open_zip(path, read_only=read_only)
@@ -405,6 +78,8 @@ def open_store(location: Location | Store, *, read_only: bool, create: bool = Fa
         raise StoreError(
             Problem("missing", text, "There is no such cohort folder", hint="Check the path.")
         )
+    if create:
+        make_folders(path)
     return DurableLocalStore(path, read_only=read_only)
 
 
@@ -422,25 +97,57 @@ def _open_zip(path: Path, *, read_only: bool) -> Store:
         raise StoreError(
             Problem("missing", str(path), "There is no such zip file", hint="Check the path.")
         )
-    return sync(ZipStore.open(path, mode="r", read_only=True))
+    try:
+        return sync(_BoundedZip.open(path, mode="r", read_only=True))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise StoreError(
+            Problem("zip-damaged", str(path), f"This is no whole zip file: {error}")
+        ) from error
 
 
-def _open_s3(url: str, *, read_only: bool) -> Store:
-    with needed_for("a cohort in a bucket", needs_extra(url)):
-        from obstore.store import S3Store
-    # Endpoint and keys come from the usual AWS_* environment variables. The client's own patience
-    # (ten tries, three minutes) would hide for that long that a bucket is gone.
-    client: dict[str, Any] = {"connect_timeout": "2s", "timeout": "30s"}
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-        client["allow_http"] = True
-    backoff = {
-        "init_backoff": timedelta(milliseconds=50),
-        "max_backoff": timedelta(seconds=1),
-        "base": 2,
-    }
-    retry = {"max_retries": 2, "retry_timeout": timedelta(seconds=5), "backoff": backoff}
-    options: dict[str, Any] = {"client_options": client, "retry_config": retry}
-    return ObjectStore(S3Store.from_url(url, **options), read_only=read_only)
+MAX_MEMBER = 2**30
+"""A file in a zip that unpacks to more than this is not read: a shard of our frames is smaller."""
+
+
+class _BoundedZip(ZipStore):
+    """zarr's ``ZipStore``, which unpacks no more than it was told before."""
+
+    def size(self, key: str) -> int | None:
+        """Return what `key` unpacks to in bytes; None if it is not there."""
+        with self._lock:
+            try:
+                return self._zf.getinfo(key).file_size
+            except KeyError:
+                return None
+
+    def _get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        try:
+            info = self._zf.getinfo(key)
+        except KeyError:
+            return None
+        # The other methods hand out whatever a few bytes unpack to, however little is asked for.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise StoreError(
+                Problem(
+                    "zip-method",
+                    key,
+                    "This file is packed by a method other than deflate",
+                    hint="Pack the cohort anew, as ordinary zip.",
+                )
+            )
+        if info.file_size > MAX_MEMBER:
+            raise StoreError(too_large(key, MAX_MEMBER, info.file_size))
+        start, stop = span_of(byte_range, info.file_size)
+        try:
+            with self._zf.open(info) as f:
+                f.seek(start)
+                return prototype.buffer.from_bytes(f.read(stop - start))
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise StoreError(
+                Problem("zip-damaged", key, f"This file cannot be unpacked: {error}")
+            ) from error
 
 
 class KeyValueStore:
@@ -455,36 +162,105 @@ class KeyValueStore:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def get(self, key: str) -> bytes | None:
-        """Return the bytes at `key`, or None."""
-        if isinstance(self.store, LocalStore):  # no detour over zarr's event loop
-            found = self.store.get_sync(key)
-            return None if found is None else found.to_bytes()
-        buffer = sync(self.store.get(key, default_buffer_prototype()))
-        return None if buffer is None else buffer.to_bytes()
+    def get(self, key: str, *, limit: int | None = None) -> bytes | None:
+        """Return the bytes at `key`, or None.
+
+        Parameters
+        ----------
+        key : str
+            Which.
+        limit : int, optional
+            Bytes at most. The size is looked at first: what is larger is not read.
+
+        Raises
+        ------
+        StoreError
+            With code ``file-size`` if it is larger, ``file-kind`` if it is a pipe or a device.
+        """
+        return self._get(key, None, limit)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes | None:
         """Return bytes `start` to `stop` of what is at `key`, or None."""
-        return self._get_part(key, RangeByteRequest(start, stop))
+        return self._get(key, RangeByteRequest(start, stop))
 
     def get_end(self, key: str, n: int) -> bytes | None:
         """Return the last `n` bytes of what is at `key`, or None."""
-        return self._get_part(key, SuffixByteRequest(n))
+        return self._get(key, SuffixByteRequest(n))
 
-    def _get_part(self, key: str, part: RangeByteRequest | SuffixByteRequest) -> bytes | None:
-        prototype = default_buffer_prototype()
-        if isinstance(self.store, LocalStore):
-            buffer = self.store.get_sync(key, byte_range=part)
-        else:
-            buffer = sync(self.store.get(key, prototype, part))
+    def _get(self, key: str, part: ByteRequest | None, limit: int | None = None) -> bytes | None:
+        store = self.store
+        # No detour over zarr's event loop where there is another way.
+        if isinstance(store, DurableLocalStore):
+            return store.read(key, limit=limit, part=part)
+        if isinstance(store, LocalStore):
+            return read_regular(store.root / key, key, limit=limit, part=part)
+        if isinstance(store, ObjectStore):
+            return get_object(store, key, limit=limit, part=part)
+        if isinstance(store, _BoundedZip) and limit is not None:
+            size = store.size(key)
+            if size is not None and size > limit:
+                raise StoreError(too_large(key, limit, size))
+        buffer = sync(store.get(key, default_buffer_prototype(), part))
+        if buffer is not None and part is None and limit is not None and len(buffer) > limit:
+            raise StoreError(too_large(key, limit, len(buffer)))
         return None if buffer is None else buffer.to_bytes()
+
+    def modified(self, key: str) -> datetime | None:
+        """Return when `key` was last written, by the clock of the store; None if unknown.
+
+        Compare it with other times of the same store alone: its clock may differ from ours.
+        Unknown are the times of what is not there, and of stores in memory and in a zip.
+        """
+        if isinstance(self.store, LocalStore):
+            try:
+                return datetime.fromtimestamp(os.stat(self.store.root / key).st_mtime, UTC)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        if isinstance(self.store, ObjectStore):
+            return modified_object(self.store, key)
+        return None
 
     def set(self, key: str, data: bytes) -> None:
         """Write `data` at `key`; whole or not at all."""
-        if isinstance(self.store, LocalStore):
+        if isinstance(self.store, ObjectStore):
+            self._refuse_read_only()
+            put_object(self.store, key, data)
+        elif isinstance(self.store, LocalStore):
             self.store.set_sync(key, default_buffer_prototype().buffer.from_bytes(data))
-            return
-        sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
+        else:
+            sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` at `key` if nothing is there; return whether that was so.
+
+        Durable, and whole at once, in folders and buckets alike; of two who try, one succeeds.
+        Whoever finds exactly its own bytes there has succeeded, so that one can try again after
+        an error; let `data` tell who wrote it. (The client of a bucket repeats requests, too.)
+        """
+        if isinstance(self.store, ObjectStore):
+            self._refuse_read_only()
+            return create_object(self.store, key, data)
+        if isinstance(self.store, DurableLocalStore):
+            return self.store.create(key, data) or self.store.holds(key, data)
+        if self.get(key) is not None:
+            return False
+        self.set(key, data)
+        return True
+
+    def lock_file(self, key: str) -> Path | None:
+        """Return a path for a lock file at `key`, its folders made; None where there are no files.
+
+        Raises
+        ------
+        StoreError
+            With code ``outside`` if a link is on the way, ``file-kind`` if it is no regular file:
+            taking the lock may open, and cut, whatever a link leads to.
+        """
+        return self.store.lock_file(key) if isinstance(self.store, DurableLocalStore) else None
+
+    def _refuse_read_only(self) -> None:
+        if self.store.read_only:
+            raise ValueError("store was opened in read-only mode and does not support writing")
 
     @contextmanager
     def bulk(self) -> Iterator[Callable[[str, bytes | None], None]]:
@@ -506,7 +282,8 @@ class KeyValueStore:
         file lock; memory is not shared between processes.
         """
         if isinstance(self.store, ObjectStore):
-            return _swap_object(self.store, key, old, new)
+            self._refuse_read_only()
+            return swap_object(self.store, key, old, new)
         if self.get(key) != old:
             return False
         self.set(key, new)
@@ -514,10 +291,13 @@ class KeyValueStore:
 
     def delete(self, key: str) -> None:
         """Remove `key` if it is there."""
-        if isinstance(self.store, LocalStore):
+        if isinstance(self.store, ObjectStore):
+            self._refuse_read_only()
+            delete_object(self.store, key)
+        elif isinstance(self.store, LocalStore):
             self.store.delete_sync(key)
-            return
-        sync(self.store.delete(key))
+        else:
+            sync(self.store.delete(key))
 
     def delete_tree(self, prefix: str) -> None:
         """Remove everything under `prefix`."""
@@ -525,7 +305,12 @@ class KeyValueStore:
 
     def children(self, prefix: str) -> list[str]:
         """Return the sorted names one level under `prefix`; files and folders alike."""
-        names = sync(_names_in(self.store, prefix))
+        if isinstance(self.store, LocalStore):
+            names = names_in(os.fspath(self.store.root), prefix)
+        elif isinstance(self.store, ObjectStore):
+            names = names_in_bucket(self.store, prefix)
+        else:
+            names = sync(_names_in(self.store, prefix))
         return sorted({n.rstrip("/").removeprefix(prefix).strip("/") for n in names} - {""})
 
     def chunks(self, prefix: str) -> list[tuple[int, int]]:
@@ -539,30 +324,11 @@ class KeyValueStore:
         """Return the sorted full keys anywhere under `prefix`; links are named, not followed."""
         if isinstance(self.store, LocalStore):
             return sorted(files_under(os.fspath(self.store.root), prefix.rstrip("/")))
+        if isinstance(self.store, ObjectStore):
+            return sorted(objects_under(self.store, prefix))
         return sorted(sync(_names_under(self.store, prefix)))
 
 
-def _swap_object(store: ObjectStore[Any], key: str, old: bytes | None, new: bytes) -> bool:
-    import obstore
-    from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-    mode: Any = "create"
-    if old is not None:
-        try:
-            response = obstore.get(store.store, key)
-        except FileNotFoundError:
-            return False
-        if bytes(response.bytes()) != old:
-            return False
-        mode = {"e_tag": response.meta["e_tag"]}
-    try:
-        obstore.put(store.store, key, new, mode=mode)
-    except (AlreadyExistsError, PreconditionError):
-        return False
-    return True
-
-
-# Begun inside the event loop: obstore starts listing when it is called, not when awaited.
 async def _names_in(store: Store, prefix: str) -> list[str]:
     return [name async for name in store.list_dir(prefix)]
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from napari_confseg.store.backend import fsync_folder, make_folders
+from napari_confseg.store.durable import fsync_folder, make_folders
 from napari_confseg.store.edits import Edit, unpack
 from napari_confseg.store.strokes import Stroke
 

@@ -20,7 +20,8 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from napari_confseg.store.backend import local_root, make_folders
+from napari_confseg.store.backend import local_root
+from napari_confseg.store.durable import make_folders
 from napari_confseg.store.errors import Problem, StoreError, field_problems
 from napari_confseg.store.schema import Strict
 

@@ -12,9 +12,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
-from napari_confseg.store.backend import PARTIAL, KeyValueStore, is_outside, open_store
+from napari_confseg.store.backend import KeyValueStore, is_outside, open_store
 from napari_confseg.store.clip import Frames
 from napari_confseg.store.clip_notes import NOTES, parse_notes
+from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import IMPORT_LOCK, LEASE, LOCK, read_lease

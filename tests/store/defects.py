@@ -205,7 +205,7 @@ DEFECTS = (
     # the cohort
     Defect("cohort without zarr.json", "missing", lambda r: (r / "zarr.json").unlink()),
     Defect("zarr.json that is no JSON", "metadata-json", _file(f"{CLIP}/zarr.json", b"{")),
-    Defect("zarr.json of 17 MB", "metadata-size", _file(f"{CLIP}/zarr.json", b" " * 17 * 2**20)),
+    Defect("zarr.json of 17 MB", "file-size", _file(f"{CLIP}/zarr.json", b" " * 17 * 2**20)),
     Defect("zarr_format 2", "zarr-format", _set(CLIP, "zarr_format", to=2)),
     Defect("files of zarr v2", "zarr-v2", _file(f"{CLIP}/.zattrs", b"{}")),
     Defect("a cohort of someone else's", "not-confseg", _del("", "attributes", "confseg")),

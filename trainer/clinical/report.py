@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 from trainer.clinical import figures
 from trainer.clinical.outcomes import (
     CHANGED,

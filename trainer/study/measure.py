@@ -14,7 +14,7 @@ import numpy as np
 from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
 from napari_confseg.store import EXCLUDED, Status
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 from trainer.data import class_indices, read_frames
 from trainer.evaluate import DECISION
 from trainer.sources import opened

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
-from napari_confseg.store.backend import write_durably
+from napari_confseg.store.durable import write_durably
 from trainer.study import figures
 from trainer.study.compare import BASELINES, EVERYBODY, Interval, differences, ranks
 from trainer.study.pooled import HIGHER, RESAMPLES, TITLES, pool

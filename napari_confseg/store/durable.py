@@ -1,0 +1,224 @@
+"""Files that are whole or absent after a power cut, whatever folder they lie in."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import sys
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from napari_confseg.store.errors import Problem, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+PARTIAL = ".partial"
+"""Ending of a file that is being written; one left behind by a crash is swept on opening."""
+
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+_RENAME_NOREPLACE = 1
+
+
+def fsync_folder(folder: str | Path, *, dir_fd: int | None = None) -> None:
+    """Make what was created, renamed or removed in `folder` survive a power cut."""
+    if os.name == "nt":  # Windows has no handle for folders; NTFS journals the rename itself.
+        return
+    fd = os.open(folder, os.O_RDONLY, dir_fd=dir_fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folders(folder: Path) -> None:
+    """Create `folder` and its parents, each made durable in its own parent."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        fsync_folder(new.parent)
+
+
+def partial_name(path: str) -> str:
+    """Return a name beside `path` for a file that is to become it."""
+    return f"{path}.{uuid.uuid4().hex}{PARTIAL}"
+
+
+def write_file(path: str, data: Any, *, dir_fd: int | None = None, sync: bool = True) -> None:
+    """Write a file that is not there yet; a failed one is removed again."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    fd = os.open(path, flags, 0o666, dir_fd=dir_fd)
+    try:
+        with os.fdopen(fd, "wb", buffering=0) as f:
+            view = memoryview(data).cast("B")
+            while view:  # a disk that fills up takes a part, and raises at the next one
+                view = view[f.write(view) :]
+            if sync:
+                os.fsync(f.fileno())
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path, dir_fd=dir_fd)
+        raise
+
+
+def put_in_place(partial: str, path: str, *, exclusive: bool, dir_fd: int | None = None) -> None:
+    """Let the file `partial` become `path`, whole at once; nothing is left of `partial`.
+
+    Raises
+    ------
+    FileExistsError
+        If `exclusive` and something is at `path`.
+    """
+    try:
+        if not exclusive:
+            os.replace(partial, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        elif os.name == "nt":
+            os.rename(partial, path)  # refuses to replace there
+        else:
+            _link_in_place(partial, path, dir_fd)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial, dir_fd=dir_fd)
+        raise
+
+
+def _link_in_place(partial: str, path: str, dir_fd: int | None) -> None:
+    try:
+        os.link(partial, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except FileExistsError:
+        # NFS repeats a request whose answer was lost, and then finds its own link.
+        if os.stat(partial, dir_fd=dir_fd, follow_symlinks=False).st_nlink != 2:
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:  # FAT, exFAT and some shares have none
+            raise
+        if not _rename_exclusively(partial, path, dir_fd):
+            _claim_in_place(partial, path, dir_fd)
+        return
+    os.unlink(partial, dir_fd=dir_fd)
+
+
+def _rename_exclusively(partial: str, path: str, dir_fd: int | None) -> bool:
+    """Rename without replacing, as Linux can on FAT too; return False where it can't be done."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if sys.platform != "linux" or rename is None:
+        return False
+    at = -100 if dir_fd is None else dir_fd  # AT_FDCWD
+    if not rename(at, os.fsencode(partial), at, os.fsencode(path), _RENAME_NOREPLACE):
+        return True
+    number = ctypes.get_errno()
+    if number == errno.EEXIST:
+        raise FileExistsError(number, os.strerror(number), path)
+    return False
+
+
+def _claim_in_place(partial: str, path: str, dir_fd: int | None) -> None:
+    # The last resort: who makes the empty file wins, and fills it by a rename. An empty file may
+    # be seen for a moment, and stays if the power fails just then; never one half-written.
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=dir_fd))
+    os.replace(partial, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
+    """Write `data` to `path` so that after a power cut either all of it is there or nothing.
+
+    Temporary file, fsync, rename (or link when `exclusive`), fsync of the folder.
+
+    Parameters
+    ----------
+    path : Path
+        The file; parent folders are made.
+    data : bytes-like
+        Its content.
+    exclusive : bool
+        Refuse to replace: raise ``FileExistsError`` if `path` is there already.
+    """
+    make_folders(path.parent)
+    if exclusive and path.exists():
+        raise FileExistsError(path)
+    partial = partial_name(os.fspath(path))
+    write_file(partial, data)
+    put_in_place(partial, os.fspath(path), exclusive=exclusive)
+    fsync_folder(path.parent)
+
+
+def regular_or_absent(path: Path, *, below: Path) -> Path:
+    """Return `path` if it is a regular file or nothing, reached without a link from `below`.
+
+    For files that others open by their path and might truncate, as lock files are.
+
+    Raises
+    ------
+    StoreError
+        With code ``outside`` for a link among the parts of `path` below the folder `below`, with
+        ``file-kind`` for a folder, pipe or device.
+    """
+    for step in _steps(path, below):
+        try:
+            mode = os.lstat(step).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        if stat.S_ISLNK(mode):
+            raise StoreError(
+                Problem(
+                    "outside",
+                    step.relative_to(below).as_posix(),
+                    "A link stands where a file of the cohort belongs",
+                    hint="Remove the link; nothing was read or written there.",
+                )
+            )
+    if not stat.S_ISREG(mode):
+        raise StoreError(not_a_file(path.relative_to(below).as_posix(), mode))
+    return path
+
+
+def _steps(path: Path, below: Path) -> Iterator[Path]:
+    step = below
+    for part in path.relative_to(below).parts:
+        step = step / part
+        yield step
+
+
+def not_a_file(key: str, mode: int) -> Problem:
+    """Return the problem of something at `key` that is no regular file, from its `mode`."""
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    kind = kinds.get(stat.S_IFMT(mode), "no regular file")
+    return Problem(
+        "file-kind",
+        key,
+        f"Where a file belongs there is {kind}",
+        hint="Remove it; it was not read.",
+    )
+
+
+def sync_file_system(folder: str | Path, *, dir_fd: int | None = None) -> bool:
+    """Sync the file system that holds `folder`; return False where that can't be asked for.
+
+    Linux's ``syncfs`` waits and reports errors; ``os.sync`` reports none and waits for every disk.
+    """
+    if sys.platform != "linux":
+        return False
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        return False
+    fd = os.open(folder, os.O_RDONLY, dir_fd=dir_fd)
+    try:
+        if sync(fd):
+            raise OSError(ctypes.get_errno(), "what was written could not be synced", str(folder))
+    finally:
+        os.close(fd)
+    return True
