@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numcodecs import zstd
 
+from napari_confseg.store.codec import content_size
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, Status
 from napari_confseg.store.strokes import Decision, Stroke
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from numpy.typing import NDArray
+
+MAX_EDIT = 2**31
+"""Bytes of an edit once decompressed: 1,000 whole planes of a megapixel."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,30 @@ def pack(edit: Edit) -> bytes:
 
 
 def unpack(data: bytes) -> Edit:
-    """Return the edit that :func:`pack` made bytes of."""
+    """Return the edit that :func:`pack` made bytes of.
+
+    Raises
+    ------
+    StoreError
+        If they are something else; no more is decompressed than an edit can take.
+    """
+    try:
+        return _unpack(data)
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, struct.error) as error:
+        raise StoreError(
+            Problem(
+                "record-corrupt",
+                "record",
+                f"An edit in it can't be read: {type(error).__name__}",
+                hint="Restore the record from a copy.",
+            )
+        ) from error
+
+
+def _unpack(data: bytes) -> Edit:
+    size = content_size(data)
+    if size is None or size > MAX_EDIT:
+        raise ValueError(size)
     raw = bytes(zstd.decompress(data))
     (n,) = struct.unpack_from("<I", raw)
     head = json.loads(raw[4 : 4 + n])

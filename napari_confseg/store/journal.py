@@ -1,4 +1,4 @@
-"""The journal: every edit, undo and redo of one rater on one clip, safe on the local disk.
+"""The journal: what one rater did on one clip, safe on the local disk until the store has it.
 
 SQLite in WAL mode with ``synchronous=FULL``: what :meth:`Journal.append` has taken survives
 ``kill -9`` and a power cut. It lives on the local disk only; WAL does not work on network drives.
@@ -9,36 +9,36 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from napari_confseg.store.durable import fsync_folder, make_folders
-from napari_confseg.store.edits import Edit, unpack
+from napari_confseg.store.record import Entry, EntryId, Position
 from napari_confseg.store.strokes import Stroke
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-KEEP = 2000
-"""Edits that stay undoable after closing; older ones are pruned once they are in the store."""
+    from collections.abc import Iterator, Sequence
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS entry (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,     -- edit, undo or redo
-    edit INTEGER NOT NULL,   -- id of the edit's own entry
-    stroke TEXT,            -- of edits: the line of the record
-    data BLOB               -- of edits: what `pack` made
+    id INTEGER PRIMARY KEY, -- order
+    session TEXT NOT NULL,  -- with number: the identity
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    of_session TEXT,        -- with of_number: the edit that is undone or redone
+    of_number INTEGER,
+    stroke TEXT,
+    data BLOB NOT NULL
 );
 """
+_COLUMNS = "session, number, kind, of_session, of_number, stroke, data"
 
 
 def journal_folder() -> Path:
@@ -55,40 +55,6 @@ def journal_path(root: Path, cohort_id: str, clip: str, rater: str, place: str) 
     """
     where = hashlib.sha256(place.encode()).hexdigest()[:12]
     return root / "journals" / cohort_id / clip / f"{rater}.{where}.sqlite"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the journal, with the edit it is about.
-
-    Attributes
-    ----------
-    id : int
-        Order in the journal.
-    kind : {"edit", "undo", "redo"}
-        What happened.
-    edit_id : int
-        Entry in which the edit was committed; `id` itself for an edit.
-    stroke : Stroke
-        The edit's line in the record.
-    data : bytes
-        The packed edit.
-    """
-
-    id: int
-    kind: Literal["edit", "undo", "redo"]
-    edit_id: int
-    stroke: Stroke
-    data: bytes
-
-    def effect(self) -> Edit:
-        """Return what this entry does to the planes: the edit, or its inverse for an undo."""
-        edit = unpack(self.data)
-        return edit.inverted() if self.kind == "undo" else edit
-
-    def record(self) -> Stroke:
-        """Return the edit's line in the record as it is after this entry."""
-        return self.stroke.model_copy(update={"undone": self.kind == "undo"})
 
 
 class JournalHeldError(Exception):
@@ -109,13 +75,14 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mutex = Lock()
-        make_folders(path.parent)
+        _make_private_folders(path.parent)
         self._lock = FileLock(path.with_suffix(".lock"), timeout=0, thread_local=False)
         try:
             self._lock.acquire()
         except Timeout as error:
             raise JournalHeldError(str(path)) from error
         self.set_aside: Path | None = None
+        self.rescued = 0
         try:
             try:
                 self._db = self._open()
@@ -124,39 +91,49 @@ class Journal:
             except sqlite3.DatabaseError:
                 self.set_aside = self._put_aside()
                 self._db = self._open()
+                rescued = rescue(self.set_aside)
+                self.append(rescued)
+                self.rescued = len(rescued)
         except BaseException:
             self._lock.release()
             raise
 
     def _put_aside(self) -> Path:
-        """Rename a file that is no journal; the writer tells where it went."""
+        """Rename a file that is no journal, with its write-ahead log; the writer tells where.
+
+        Nothing is deleted: the log may hold strokes that were never brought to the store.
+        """
+        aside = self.path.with_name(f"{self.path.name}.unreadable-{uuid4().hex}")
         for suffix in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        return self.path.replace(self.path.with_name(f"{self.path.name}.unreadable-{uuid4().hex}"))
+            part = self.path.with_name(self.path.name + suffix)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + suffix))
+        return self.path.replace(aside)
 
     @classmethod
-    def open_or_adopt(cls, path: Path, session: str | None) -> Self:
+    def open_or_adopt(cls, path: Path, tip: Position | None) -> Self:
         """Open the journal at `path`; if there is none, begin with a copy of one that follows on.
 
         A cohort that was moved or copied has its journal under another name. The one that was
-        last in step with `session`, the store's last writer, is right for this place as well.
+        last in step with `tip`, the newest segment of the store, is right for this place as well.
         """
-        if not path.exists():
+        if not path.exists() and tip is not None:
             rater = path.name.split(".")[0]
             for other in sorted(path.parent.glob(f"{rater}.*.sqlite")):
                 with suppress(OSError, sqlite3.Error, JournalHeldError):
-                    cls._copy_if_in_step(other, path, session)
+                    cls._copy_if_in_step(other, path, tip)
                 if path.exists():
                     break
         return cls(path)
 
     @classmethod
-    def _copy_if_in_step(cls, other: Path, path: Path, session: str | None) -> None:
+    def _copy_if_in_step(cls, other: Path, path: Path, tip: Position) -> None:
         journal = cls(other)
         try:
-            if session in {journal.fact("session"), journal.fact("next_session")}:
+            if journal.tip == tip:
                 partial = path.with_suffix(".partial")
                 partial.unlink(missing_ok=True)
+                _make_private(partial)
                 copy = sqlite3.connect(partial)
                 journal._db.backup(copy)
                 copy.close()
@@ -165,13 +142,16 @@ class Journal:
             journal.close()
 
     def _open(self) -> sqlite3.Connection:
+        _make_private(self.path)
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
+            if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("pages of it are damaged")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
             # A write, so that the WAL file exists before its folder is synced.
-            db.execute("INSERT OR REPLACE INTO fact VALUES ('schema', '1')")
+            db.execute("INSERT OR REPLACE INTO fact VALUES ('schema', '2')")
             fsync_folder(self.path.parent)
         except BaseException:
             db.close()
@@ -192,50 +172,67 @@ class Journal:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Take `entries`, all or none; when this returns they are safe."""
+        with self._transaction():
+            self._insert(entries)
+
+    def _insert(self, entries: Sequence[Entry]) -> None:
         rows = [
             (
-                e.id,
+                *e.id,
                 e.kind,
-                e.edit_id,
-                *((e.stroke.model_dump_json(), e.data) if e.kind == "edit" else (None, None)),
+                *(e.of or (None, None)),
+                None if e.stroke is None else e.stroke.model_dump_json(),
+                e.data,
             )
             for e in entries
         ]
-        with self._transaction():
-            self._db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+        sql = f"INSERT INTO entry ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        self._db.executemany(sql, rows)
 
-    def _entries(self, where: str, *values: int) -> list[Entry]:
-        sql = (
-            "SELECT e.id, e.kind, a.id, a.stroke, a.data FROM entry e JOIN entry a ON a.id = e.edit"
-            f" WHERE {where} ORDER BY e.id"
-        )
+    def entries(self) -> list[Entry]:
+        """Return what the store has not got, in order."""
         with self._mutex:
-            rows = self._db.execute(sql, values).fetchall()
-        return [Entry(i, k, a, Stroke.model_validate_json(s), d) for i, k, a, s, d in rows]
+            return list(_read_entries(self._db))
 
-    def after(self, entry_id: int) -> list[Entry]:
-        """Return the entries after `entry_id`, in order, each with its edit."""
-        return self._entries("e.id > ?", entry_id)
+    def forget(self, entries: Sequence[Entry], tip: Position) -> None:
+        """Remove `entries`, which the store has since `tip` and which were read back there.
 
-    def edit(self, edit_id: int) -> Entry:
-        """Return the entry of the edit `edit_id`.
-
-        Raises
-        ------
-        KeyError
-            If it was pruned.
+        Not synced: should a power cut take this note, they are found in the record by their
+        identity, and left out.
         """
-        for found in self._entries("e.id = ?", edit_id):
-            return found
-        raise KeyError(edit_id)
-
-    def outline(self) -> list[tuple[int, str, int, Stroke | None]]:
-        """Return (id, kind, edit id, stroke of an edit) of every entry, in order."""
         with self._mutex:
-            rows = self._db.execute(
-                "SELECT id, kind, edit, stroke FROM entry ORDER BY id"
-            ).fetchall()
-        return [(i, k, a, Stroke.model_validate_json(s) if s else None) for i, k, a, s in rows]
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(
+                    "DELETE FROM entry WHERE session = ? AND number = ?", [e.id for e in entries]
+                )
+                self._db.execute("INSERT OR REPLACE INTO fact VALUES ('tip', ?)", (str(tip),))
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
+    def replace(self, entries: Sequence[Entry], **facts: object) -> None:
+        """Hold `entries` in place of all others, and note facts; all or none."""
+        with self._transaction():
+            self._db.execute("DELETE FROM entry")
+            self._insert(entries)
+            self._note(facts)
+
+    def note(self, **facts: object) -> None:
+        """Note facts durably; None forgets one."""
+        with self._transaction():
+            self._note(facts)
+
+    def _note(self, facts: dict[str, object]) -> None:
+        for name, value in facts.items():
+            self._db.execute("DELETE FROM fact WHERE name = ?", (name,))
+            if value is not None:
+                self._db.execute("INSERT INTO fact VALUES (?, ?)", (name, str(value)))
 
     def fact(self, name: str) -> str | None:
         """Return what is noted under `name`."""
@@ -243,48 +240,11 @@ class Journal:
             row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
-    def mark_applied(self, entry_id: int, session: str) -> None:
-        """Note that everything up to `entry_id` is in the store, brought there by `session`.
-
-        Not synced: should a power cut take this note, the entries are applied once more, which
-        changes nothing.
-        """
-        with self._mutex:
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            try:
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO fact VALUES (?, ?)",
-                    [("session", session), ("applied", str(entry_id))],
-                )
-            finally:
-                self._db.execute("PRAGMA synchronous=FULL")
-
-    def rewrite(
-        self,
-        strokes: Iterable[tuple[int, Stroke]] = (),
-        drop: Iterable[int] = (),
-        **facts: object,
-    ) -> None:
-        """Give edits (by entry id) new lines of record, drop entries, note facts; all or none."""
-        with self._transaction():
-            self._db.executemany(
-                "UPDATE entry SET stroke = ? WHERE id = ?",
-                [(stroke.model_dump_json(), i) for i, stroke in strokes],
-            )
-            self._db.executemany("DELETE FROM entry WHERE id = ?", [(i,) for i in drop])
-            for name, value in facts.items():
-                self._db.execute("DELETE FROM fact WHERE name = ?", (name,))
-                if value is not None:
-                    self._db.execute("INSERT INTO fact VALUES (?, ?)", (name, str(value)))
-
-    def prune(self) -> None:
-        """Forget what is in the store and older than the newest ``KEEP`` edits."""
-        applied = int(self.fact("applied") or 0)
-        newest = "SELECT id FROM entry WHERE kind = 'edit' ORDER BY id DESC LIMIT 1 OFFSET ?"
-        with self._transaction():
-            row = self._db.execute(newest, (KEEP,)).fetchone()
-            if row is not None:
-                self._db.execute("DELETE FROM entry WHERE id <= ?", (min(int(row[0]), applied),))
+    @property
+    def tip(self) -> Position | None:
+        """The segment of the store that what is held here was made after; None if unknown."""
+        epoch, _, number = (self.fact("tip") or "").partition("-")
+        return Position(int(epoch), int(number)) if epoch.isdigit() and number.isdigit() else None
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -292,3 +252,58 @@ class Journal:
             self._db.close()
         finally:
             self._lock.release()
+
+
+def _read_entries(db: sqlite3.Connection) -> Iterator[Entry]:
+    sql = f"SELECT {_COLUMNS} FROM entry ORDER BY id"
+    for session, number, kind, of_session, of_number, stroke, data in db.execute(sql):
+        yield Entry(
+            EntryId(session, number),
+            kind,
+            None if stroke is None else Stroke.model_validate_json(stroke),
+            data,
+            None if of_session is None else EntryId(of_session, of_number),
+        )
+
+
+def rescue(path: Path) -> list[Entry]:
+    """Return the entries that can still be read from a damaged journal.
+
+    As it is first; then from its write-ahead log alone, which holds whole pages: of a journal that
+    was never written back it holds all.
+    """
+    best: list[Entry] = []
+    for blank in (False, True):
+        work = path.with_name(f"{path.name}.rescue")
+        parts = [work.with_name(work.name + suffix) for suffix in ("", "-wal", "-shm")]
+        try:
+            work.write_bytes(b"" if blank else path.read_bytes())
+            wal = path.with_name(f"{path.name}-wal")
+            if wal.exists():
+                parts[1].write_bytes(wal.read_bytes())
+            found: list[Entry] = []
+            with suppress(sqlite3.Error, ValueError), closing(sqlite3.connect(work)) as db:
+                for entry in _read_entries(db):
+                    found.append(entry)  # one by one: up to where the damage is
+            best = max(best, found, key=len)
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
+    return best
+
+
+def _make_private_folders(folder: Path) -> None:
+    """Make `folder`, readable by this account alone: notes on patients wait in it."""
+    make_folders(folder)
+    for part in (folder, *folder.parents):
+        if part.name == "journals":
+            for private in (folder, *folder.parents[: folder.parents.index(part) + 1]):
+                with suppress(OSError):
+                    private.chmod(0o700)
+            return
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file that this account alone can read, unless it is there."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

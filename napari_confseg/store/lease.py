@@ -1,8 +1,12 @@
-"""One writer for each (clip, rater): a file lock where there are files, and a lease everywhere.
+"""The right to write a rater's planes: a file lock where there are files, and a lease everywhere.
 
-The lock is the system's own and falls with the process, ``kill -9`` included. The lease is a
-small object that names the holder; it is all there is in a bucket, and all that another machine
-sees of us on a drive whose locks don't travel.
+The lock is the system's own and falls with the process, ``kill -9`` included. A lease is a file
+that one session creates, and only it ever writes: its number, the *epoch*, is the fencing token of
+etcd. Who takes over creates one with the next number, so that of two who try exactly one succeeds,
+locks or not; and whoever finds a higher number than its own has lost its right.
+
+No clock of any machine is trusted: how old a heartbeat is, is told by the clock of the store, or
+by watching it not change.
 """
 
 from __future__ import annotations
@@ -20,9 +24,9 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from napari_confseg.store.backend import local_root
-from napari_confseg.store.durable import make_folders
+from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.errors import Problem, StoreError, field_problems
+from napari_confseg.store.record import Record, lease_name
 from napari_confseg.store.schema import Strict
 
 if TYPE_CHECKING:
@@ -30,13 +34,14 @@ if TYPE_CHECKING:
 
     from zarr.abc.store import Store
 
-    from napari_confseg.store.backend import KeyValueStore
+    from napari_confseg.store.record import Names
 
 
-LEASE, LOCK = "lease.json", "lease.lock"
+LOCK = "lease.lock"
 BEAT = timedelta(seconds=10)
 EXPIRY = timedelta(seconds=30)
 """A lease of another machine is dead when its heartbeat is older than this."""
+MAX_LEASE = 4096
 
 _live: set[str] = set()
 """Sessions of this process: what tells a second opener here from a leftover with our pid."""
@@ -72,14 +77,14 @@ class Holder:
 
 
 class LeaseFile(Strict):
-    """``lease.json``."""
+    """``record/<epoch>.lease``."""
 
     name: str = Field(max_length=200)
     host: str = Field(max_length=300)
     pid: int = Field(ge=0)
     since: datetime
-    beat: datetime
     session: str = Field(pattern=r"^[0-9a-f]{32}$")
+    beats: int = Field(ge=0)
 
     @property
     def holder(self) -> Holder:
@@ -95,7 +100,8 @@ class LeaseLostError(Exception):
         super().__init__(f"{holder} has taken over")
 
 
-def _account() -> str:
+def account() -> str:
+    """Return the name of this person's account."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user in this container
@@ -123,16 +129,24 @@ class Lease:
         The cohort's storage.
     path : str
         The rater's group.
+
+    Attributes
+    ----------
+    session : str
+        Our identity, to machines.
+    epoch : int
+        The number that we hold, or held last; 0 if none.
     """
 
     def __init__(self, keys: KeyValueStore, path: str) -> None:
         self.session = uuid4().hex
+        self.epoch = 0
         self._keys = keys
-        self._key = f"{path}/{LEASE}"
-        root = local_root(keys.store)
-        self._lock_path = None if root is None else root / path / LOCK
+        self._path = path
+        self._record = Record(keys, path)
         self._lock: FileLock | None = None
         self._mine: LeaseFile | None = None
+        self._beaten = 0.0
         self._watched: tuple[bytes, float] | None = None
 
     @property
@@ -160,19 +174,32 @@ class Lease:
         return holder
 
     def seen(self) -> Holder:
-        """Return who the lease names, or someone unknown if it names nobody."""
-        record = _parse(self._keys.get(self._key))
+        """Return who the newest lease names, or someone unknown if it names nobody."""
+        return self._holder(self._record.names())
+
+    def _holder(self, names: Names) -> Holder:
+        found = None
+        for epoch in names.leases[::-1]:
+            if epoch != self.epoch:
+                found = _parse(self._read(epoch))
+                break
         return (
-            record.holder
-            if record
+            found.holder
+            if found
             else Holder("another program", socket.gethostname(), 0, datetime.now(UTC))
         )
 
+    def _read(self, epoch: int) -> bytes | None:
+        try:
+            return self._keys.get(self._record.key(lease_name(epoch)), limit=MAX_LEASE)
+        except StoreError:
+            return b""  # too large, or no file at all: it names nobody
+
     def _take_lock(self) -> bool:
-        if self._lock_path is None:
+        path = self._keys.lock_file(f"{self._path}/{LOCK}")
+        if path is None:
             return True
-        make_folders(self._lock_path.parent)
-        lock = FileLock(self._lock_path, timeout=0, thread_local=False)
+        lock = FileLock(path, timeout=0, thread_local=False)
         try:
             lock.acquire()
         except Timeout:
@@ -186,39 +213,61 @@ class Lease:
             self._lock = None
 
     def _take_lease(self) -> Holder | None:
-        data = self._keys.get(self._key)
-        record = _parse(data)
-        if record is not None and not self._is_dead(data or b"", record):
-            return record.holder
-        now = datetime.now(UTC)
+        names = self._record.names()
+        if names.leases:
+            newest = names.leases[-1]
+            data = self._read(newest)
+            there = _parse(data)
+            if there is not None and not self._is_dead(newest, data or b"", there):
+                return there.holder
+        epoch = names.top + 1
         mine = LeaseFile(
-            name=_account(),
+            name=account(),
             host=socket.gethostname(),
             pid=os.getpid(),
-            since=now,
-            beat=now,
+            since=datetime.now(UTC),
             session=self.session,
+            beats=0,
         )
-        if not self._keys.swap(self._key, data, _dump(mine)):
-            return self.seen()
-        self._mine = mine
+        if not self._keys.create(self._record.key(lease_name(epoch)), _dump(mine)):
+            return self.seen()  # someone was faster
+        self._mine, self.epoch = mine, epoch
+        self._beaten = time.monotonic()
         _live.add(self.session)
-        return None
+        # Two may have listed before either created, when locks don't travel: the higher one has
+        # it, and the lower one finds out here or at its next check.
+        with suppress(LeaseLostError):
+            self.check()
+            return None
+        return self.seen()
 
-    def _is_dead(self, data: bytes, record: LeaseFile) -> bool:
-        if record.host == socket.gethostname():
-            if self._lock is not None or _process_is_gone(record.pid):
+    def _is_dead(self, epoch: int, data: bytes, there: LeaseFile) -> bool:
+        if there.host == socket.gethostname():
+            if self._lock is not None or _process_is_gone(there.pid):
                 return True  # having the lock proves that who held it here is gone
-            if record.pid == os.getpid():
-                return record.session not in _live
-        # Clocks of two machines may differ, so what we have watched not to beat is dead as well.
+            if there.pid == os.getpid():
+                return there.session not in _live
         if self._watched is None or self._watched[0] != data:
             self._watched = (data, time.monotonic())
-        unchanged = time.monotonic() - self._watched[1]
-        return datetime.now(UTC) - record.beat > EXPIRY or unchanged > EXPIRY.total_seconds()
+        if time.monotonic() - self._watched[1] > EXPIRY.total_seconds():
+            return True
+        return self._age(epoch) > EXPIRY
 
-    def check(self) -> None:
-        """Make sure that it is still ours, and let the heartbeat be seen.
+    def _age(self, epoch: int) -> timedelta:
+        """Return how long ago a lease was last written, by the clock of the store alone."""
+        probe = self._record.key(f"{self.session}.probe.partial")
+        self._keys.set(probe, b"")
+        try:
+            now, then = (
+                self._keys.modified(probe),
+                self._keys.modified(self._record.key(lease_name(epoch))),
+            )
+        finally:
+            self._keys.delete(probe)
+        return timedelta(0) if now is None or then is None else now - then
+
+    def check(self) -> Names:
+        """Make sure that it is still ours, and let the heartbeat be seen; return what is there.
 
         Raises
         ------
@@ -229,27 +278,34 @@ class Lease:
         """
         if self._mine is None:
             raise RuntimeError("the lease was never acquired")
-        data = self._keys.get(self._key)
-        record = _parse(data)
-        if record is not None and record.session != self.session:
+        names = self._record.names()
+        if names.top > self.epoch or self.epoch not in names.leases:
+            holder = self._holder(names)
             self._let_go()
-            raise LeaseLostError(record.holder)
-        now = datetime.now(UTC)
-        if record is None or now - record.beat > BEAT:
-            mine = self._mine.model_copy(update={"beat": now})
-            if not self._keys.swap(self._key, data, _dump(mine)):
-                return self.check()  # someone was faster: see who
-            self._mine = mine
-        return None
+            raise LeaseLostError(holder)
+        if time.monotonic() - self._beaten > BEAT.total_seconds():
+            mine = self._mine.model_copy(update={"beats": self._mine.beats + 1})
+            self._keys.set(self._record.key(lease_name(self.epoch)), _dump(mine))
+            self._mine, self._beaten = mine, time.monotonic()
+        return names
 
     def release(self) -> None:
         """Let others write; leaves no lease behind unless the storage is away."""
         if self._mine is not None:
             with suppress(Exception):  # away: it expires by itself
-                record = _parse(self._keys.get(self._key))
-                if record is not None and record.session == self.session:
-                    self._keys.delete(self._key)
+                self._tidy(self._record.names())
         self._let_go()
+
+    def _tidy(self, names: Names) -> None:
+        """Remove our lease, and dead ones below it.
+
+        Those only if a file of ours keeps our number taken: else the next one to come would get
+        the number of a lease whose owner sleeps and does not know yet that it has lost.
+        """
+        wrote = self.epoch in names.views or any(p[0] == self.epoch for p in names.packs)
+        for epoch in names.leases:
+            if epoch == self.epoch or (wrote and epoch < self.epoch):
+                self._keys.delete(self._record.key(lease_name(epoch)))
 
     def _let_go(self) -> None:
         self._mine = None
@@ -257,8 +313,8 @@ class Lease:
         self._drop_lock()
 
 
-def _dump(record: LeaseFile) -> bytes:
-    return record.model_dump_json().encode()
+def _dump(there: LeaseFile) -> bytes:
+    return there.model_dump_json().encode()
 
 
 def _parse(data: bytes | None) -> LeaseFile | None:
@@ -297,11 +353,11 @@ def only_import(store: Store, location: str) -> Iterator[None]:
     StoreError
         If another import is under way.
     """
-    root = local_root(store)
-    if root is None:
+    path = KeyValueStore(store).lock_file(IMPORT_LOCK)
+    if path is None:
         yield
         return
-    lock = FileLock(root / IMPORT_LOCK, timeout=0, thread_local=False)
+    lock = FileLock(path, timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout:

@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.store.backend import place
 from napari_confseg.store.clip_notes import ClipNotes, parse_changes
+from napari_confseg.store.conflict import Conflict, meet, newer_than
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.history import History
-from napari_confseg.store.journal import (
-    Entry,
-    Journal,
-    JournalHeldError,
-    journal_folder,
-    journal_path,
-)
+from napari_confseg.store.journal import Journal, JournalHeldError, journal_folder, journal_path
+from napari_confseg.store.record import Entry, EntryId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store.cohort import Cohort
     from napari_confseg.store.lease import Holder
+    from napari_confseg.store.record import Kind, Line, Position
     from napari_confseg.store.strokes import Stroke
 
 
@@ -49,6 +46,8 @@ class SaveState:
         Whether commits are refused, or wait until another writer is done.
     holder : Holder or None
         Who writes instead of us.
+    conflict : Conflict or None
+        Older strokes that met newer ones: nothing can be painted until a person has decided.
     """
 
     saved_at: datetime | None = None
@@ -57,6 +56,7 @@ class SaveState:
     unsaved: int = 0
     read_only: bool = False
     holder: Holder | None = None
+    conflict: Conflict | None = None
 
 
 class PendingEdits:
@@ -76,6 +76,8 @@ class PendingEdits:
         When the last entry became safe, in the journal or else in the store.
     notes : ClipNotes
         The reader's notes on the clip, the store's with pending changes.
+    conflict : Conflict or None
+        What a person has to decide before anything is brought to the store.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,6 +88,8 @@ class PendingEdits:
         self.problem: str | None = None
         self.saved_at: datetime | None = None
         self.notes = ClipNotes()
+        self.conflict: Conflict | None = None
+        self._session, self._count = "", 0
         self._notes_changes: set[str] = set()
         self._notes_number = 0
         self._path = path
@@ -95,60 +99,127 @@ class PendingEdits:
     @property
     def unsaved(self) -> int:
         """How many entries neither journal nor store has."""
-        first = self.pending[0].id if self.pending else self.history.next_id
-        return sum(e.id >= first for e in self._unsaved)
+        waiting = {e.id for e in self.pending}
+        return sum(e.id in waiting for e in self._unsaved) if self._unsaved else 0
 
     @property
     def lags(self) -> bool:
         """Whether the journal lacks anything, be it in the store or not."""
         return bool(self._unsaved)
 
-    def open(self, session: str | None) -> bool:
+    def open(self, tip: Position | None) -> bool:
         """Open the journal; return False if another program of this account has it.
 
         Parameters
         ----------
-        session : str or None
-            The store's last writer: a cohort that was moved finds its journal by it.
+        tip : Position or None
+            The newest segment of the store: a cohort that was moved finds its journal by it.
         """
         if self._journal is None:
             try:
-                self._journal = Journal.open_or_adopt(self._path, session)
+                self._journal = Journal.open_or_adopt(self._path, tip)
             except JournalHeldError:
                 return False
             except (OSError, sqlite3.Error) as error:
                 self.problem = f"the journal can't be opened: {sentence(error)}"
                 return True
             if self._journal.set_aside:
+                n = self._journal.rescued
+                kept = f"{n} strokes were rescued from it" if n else "nothing in it could be read"
                 self.problem = (
-                    f"the journal was damaged and is set aside: {self._journal.set_aside}"
+                    f"the journal was damaged, {kept}; it is kept as {self._journal.set_aside}"
                 )
         return True
 
-    def load(
-        self, record: Sequence[Stroke], notes: ClipNotes, session: str | None, *, become: str | None
-    ) -> None:
-        """Find out what waits and what can be undone; see :meth:`History.load`."""
+    def load(self, line: Line, notes: ClipNotes, session: str | None) -> None:
+        """Find out what waits, what can be undone, and whether a person has to decide.
+
+        Parameters
+        ----------
+        line : Line
+            The record in the store.
+        notes : ClipNotes
+            The notes in the store.
+        session : str or None
+            Ours, if we are the writer from here on; None only looks.
+        """
+        self._load_notes(notes)
+        on = line.ids
+        self._session = session or self._session
+        held = [] if self._journal is None else self._journal.entries()
+        mine = [e for e in held if e.id not in on]
+        base = None if self._journal is None else self._journal.tip
+        self.conflict = meet(mine, newer_than(line, base), {e.id for e in held}) if mine else None
+        pending = [] if self.conflict else mine
+        if self.conflict is None:
+            pending += self._stranded(line, on | {e.id for e in mine})
+        if session and self._journal is not None:
+            with suppress(OSError, sqlite3.Error):
+                if not self.conflict:
+                    self._journal.replace(pending, tip=line.tip)
+                elif len(mine) < len(held):
+                    self._journal.replace(mine)
+        self.history = History.of([*line.entries(), *pending])
+        self.pending = deque(pending)
+        times = [s.time for s in self.history.strokes.values()]
+        self.saved_at = max(times, default=None)
+
+    def _stranded(self, line: Line, known: set[EntryId]) -> list[Entry]:
+        """Return what sessions wrote that had lost their right, if it meets nothing newer.
+
+        Else it becomes the conflict.
+        """
+        lost = [(s, [e for e in s.entries if e.id not in known]) for s in line.stranded]
+        entries = [e for _, left in lost for e in left]
+        if not entries:
+            return []
+        newer = newer_than(
+            line,
+            min(s.parent for s, left in lost if left and s.parent)
+            if any(s.parent for s, left in lost if left)
+            else None,
+        )
+        self.conflict = meet(entries, newer, known=set())
+        return [] if self.conflict else entries
+
+    def decide(self, entries: Sequence[Entry], tip: Position | None) -> None:
+        """Put `entries` in the place of what was in conflict; they wait for the store then.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            If the journal can't be written; nothing is decided then.
+        """
+        if self._journal is not None:
+            self._journal.replace(entries, tip=tip)
+        for entry in entries:
+            self.history.append(entry)
+        self.pending.extend(entries)
+        self.conflict = None
+        self.wake.notify_all()
+
+    def _load_notes(self, notes: ClipNotes) -> None:
         self.notes, self._notes_changes = notes, set()
         waits = self._journal.fact("notes") if self._journal is not None else None
         if waits:
             with suppress(ValueError):  # notes of another version must not cost the strokes
                 changes = parse_changes(waits)
                 self.notes, self._notes_changes = notes.changed(changes), set(changes)
-        if self._journal is not None and become:
-            with suppress(OSError, sqlite3.Error):
-                self._journal.prune()
-        self.history, waiting = History.load(self._journal, record, session, become=become)
-        self.pending = deque(waiting)
-        self.saved_at = max((s.time for s in self.history.strokes.values()), default=None)
 
-    def append(self, entry: Entry) -> None:
-        """Append `entry`; it is safe on return unless `unsaved` counts it."""
+    def new_id(self) -> EntryId:
+        """Return the identity of the next entry."""
+        self._count += 1
+        return EntryId(self._session, self._count)
+
+    def commit(self, kind: Kind, stroke: Stroke, data: bytes, of: EntryId | None = None) -> Entry:
+        """Append an entry; it is safe on return unless `unsaved` counts it."""
+        entry = Entry(self.new_id(), kind, stroke, data, of)
         self.history.append(entry)
         self.pending.append(entry)
         self._unsaved.append(entry)
         self.save()
         self.wake.notify_all()
+        return entry
 
     def save(self) -> bool:
         """Try to get what is unsaved into the journal; return whether all of it is there."""
@@ -169,7 +240,7 @@ class PendingEdits:
     def _late_journal(self) -> Journal:
         """Open a journal that couldn't be opened in the beginning."""
         journal = Journal(self._path)
-        if journal.outline():
+        if journal.entries():
             journal.close()
             raise OSError("it holds strokes of an earlier time: open this clip anew")
         return journal
@@ -188,13 +259,16 @@ class PendingEdits:
         if self._journal is not None:
             # A disk that refuses costs the detour only: the store gets it in a moment.
             with suppress(OSError, sqlite3.Error):
-                self._journal.rewrite(notes=self.notes.excerpt(self._notes_changes))
+                self._journal.note(notes=self.notes.excerpt(self._notes_changes))
         self.wake.notify_all()
 
     @property
-    def unsaved_notes(self) -> tuple[int, ClipNotes] | None:
-        """The number and the notes that the store has not got; None if it has all."""
-        return (self._notes_number, self.notes) if self._notes_changes else None
+    def unsaved_notes(self) -> tuple[int, Entry] | None:
+        """The number of the notes that the store has not got, and their entry; None if it has."""
+        if not self._notes_changes:
+            return None
+        changes = self.notes.excerpt(self._notes_changes).encode()
+        return self._notes_number, Entry(self.new_id(), "notes", None, changes)
 
     def notes_saved(self, number: int) -> None:
         """Strike off the notes of `number`, which the store has; newer ones stay pending."""
@@ -203,7 +277,7 @@ class PendingEdits:
             if self._journal is not None:
                 # Not noted, they are written once more at the next opening, which changes nothing.
                 with suppress(OSError, sqlite3.Error):
-                    self._journal.rewrite(notes=None)
+                    self._journal.note(notes=None)
         self.wake.notify_all()
 
     @property
@@ -211,25 +285,18 @@ class PendingEdits:
         """Whether the store has everything."""
         return not self.pending and not self._notes_changes
 
-    def find(self, edit_id: int) -> Entry:
-        """Return the entry of an edit; ``KeyError`` if it was pruned."""
-        for entry in self._unsaved:
-            if entry.id == edit_id:
-                return entry
-        if self._journal is None:
-            raise KeyError(edit_id)
-        return self._journal.edit(edit_id)
-
-    def applied(self, batch: Sequence[Entry], session: str) -> None:
-        """Strike off `batch`, which `session` has brought to the store."""
-        for _ in batch:
-            self.pending.popleft()
-        if self._unsaved and self._unsaved[-1].id <= batch[-1].id:
+    def applied(self, n: int, tip: Position) -> None:
+        """Strike off the first `n` entries, which the store has in the segment `tip`."""
+        batch = [self.pending.popleft() for _ in range(n)]
+        if batch and self._unsaved and batch[-1].id == self._unsaved[-1].id:
             self.saved_at = datetime.now(UTC)  # safe in the store if not in the journal
+        gone = {e.id for e in batch}
+        if self._unsaved:
+            self._unsaved = [e for e in self._unsaved if e.id not in gone]
         if self._journal is not None:
-            # Not noted, they are applied once more at the next opening, which changes nothing.
+            # Not noted, they are found in the record at the next opening.
             with suppress(OSError, sqlite3.Error):
-                self._journal.mark_applied(batch[-1].id, session)
+                self._journal.forget(batch, tip)
         self.wake.notify_all()
 
     def close(self) -> None:
@@ -248,12 +315,8 @@ def waiting(cohort: Cohort, clip: str, rater: str, *, journal_root: Path | None 
     path = journal_path(root, cohort.meta.cohort_id, clip, rater, place(cohort.store))
     if not path.is_file():
         return 0
-    sql = (
-        "SELECT COUNT(*) FROM entry WHERE id > "
-        "COALESCE((SELECT CAST(value AS INTEGER) FROM fact WHERE name = 'applied'), 0)"
-    )
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-            return int(db.execute(sql).fetchone()[0])
+            return int(db.execute("SELECT COUNT(*) FROM entry").fetchone()[0])
     except sqlite3.Error:  # damaged: the writer sets it aside and says so
         return 0

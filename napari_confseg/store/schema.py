@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from napari_confseg.store.rater_kinds import RATER_KINDS, RaterKind
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Version of everything below; a store of another version is refused, not guessed at."""
 
 NOT_MARKED = 0
@@ -122,7 +122,7 @@ class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
     kind: Literal["cohort"] = "cohort"
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
         default_factory=lambda: uuid4().hex
     )
@@ -195,7 +195,7 @@ class ClipMeta(Strict):
     """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
 
     kind: Literal["clip"] = "clip"
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
@@ -233,12 +233,8 @@ class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
     kind: RaterKind
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
-    epoch: int = Field(default=0, ge=0, description="counts the writers this rater has had")
-    session: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
-        default=None, description="the last of those writers; a journal knows its own by it"
-    )
     run: str | None = Field(default=None, description="the run that made a model's planes")
     adjudicator: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
         default=None, description="who began to adjudicate; each decision says who made it"

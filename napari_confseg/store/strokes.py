@@ -1,17 +1,13 @@
-"""The record of strokes: one JSON line each, the history that goes with the planes."""
+"""Strokes: what the record says of each edit, beside its pixels."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from napari_confseg.store.errors import StoreError, field_problems
 from napari_confseg.store.schema import Confidence, Slug, Strict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Coordinate = Annotated[int, Field(ge=0)]
 
@@ -129,27 +125,3 @@ class Stroke(Strict):
     def touched(self) -> tuple[tuple[int, int], ...]:
         """Every (frame, class index) whose plane the edit changed."""
         return self.planes or (((self.frame, self.class_index),) if self.pixels else ())
-
-
-def dump_strokes(strokes: Iterable[Stroke]) -> bytes:
-    """Return the record as JSON lines."""
-    return b"".join(s.model_dump_json().encode() + b"\n" for s in strokes)
-
-
-def parse_strokes(data: bytes, path: str) -> list[Stroke]:
-    """Return the record read from JSON lines.
-
-    Raises
-    ------
-    StoreError
-        With one problem for each line that is wrong.
-    """
-    strokes, problems = [], []
-    for number, line in enumerate(data.splitlines(), 1):
-        try:
-            strokes.append(Stroke.model_validate_json(line))
-        except ValidationError as error:
-            problems.append(next(field_problems(error, "stroke-record", f"{path}:{number}")))
-    if problems:
-        raise StoreError(problems)
-    return strokes

@@ -11,16 +11,20 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
 from napari_confseg.store.backend import KeyValueStore, is_outside, open_store
 from napari_confseg.store.clip import Frames
 from napari_confseg.store.clip_notes import NOTES, parse_notes
+from napari_confseg.store.codec import decode
 from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
-from napari_confseg.store.lease import IMPORT_LOCK, LEASE, LOCK, read_lease
+from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
-from napari_confseg.store.rater import RECORD, Rater, check_plane
+from napari_confseg.store.rater import Rater, check_plane
+from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of
 from napari_confseg.store.schema import (
     EXCLUDED,
     MAX_CONFIDENCE,
@@ -30,7 +34,6 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
-from napari_confseg.store.strokes import parse_strokes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -257,15 +260,18 @@ class _Validation:
             rater = self._try(lambda: Rater(self._store, path, frames, every))
             if rater is not None:
                 self._check_values(rater)
+                self._check_record(rater, shape, who)
         self._check_rater_files(path, rest, shape)
         if clip is not None:
             expected = rater_ome(name, clip.frame_interval, clip.spacing, classes)
             self._check_ome(path, expected)
-        if LEASE in rest:
-            data = self._keys.get(f"{path}/{LEASE}") or b""
-            self._try(lambda: read_lease(data, f"{path}/{LEASE}"))
-        if RECORD in rest:
-            self._check_record(f"{path}/{RECORD}", shape, who)
+        names = Names.sort(k.removeprefix(f"{RECORD}/") for k in rest if k.startswith(f"{RECORD}/"))
+        for epoch in names.leases:
+            key = f"{path}/{RECORD}/{lease_name(epoch)}"
+            data = self._try(lambda k=key: self._keys.get(k, limit=MAX_LEASE)) or b""  # type: ignore[misc]
+            self._try(lambda d=data, k=key: read_lease(d, k))  # type: ignore[misc]
+        for name in names.strange:
+            self._unlisted(f"{path}/{RECORD}/{name}")
         if NOTES in rest:
             self._check_notes(f"{path}/{NOTES}", shape[0])
 
@@ -277,28 +283,33 @@ class _Validation:
             "0/zarr.json",
             "status/zarr.json",
             "status/c/0/0",
-            RECORD,
             NOTES,
-            LEASE,
             LOCK,
         }
         for key in rest:
             if m := re.fullmatch(r"0/c/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0", key):
                 inside = int(m[1]) < shape[0] and int(m[2]) < shape[1]
                 self._check_inside(f"{path}/{key}", inside)
-            elif key not in listed:
+            elif key not in listed and not key.startswith(f"{RECORD}/"):
                 self._unlisted(f"{path}/{key}")
 
     def _check_values(self, rater: Rater) -> None:
-        for frame, c in rater.stored_chunks():
+        """Look at the files as they are, whatever the record says."""
+        for frame, c in self._keys.chunks(f"{rater.path}/0/c"):
             if frame < rater.shape[0] and c < rater.shape[1]:
-                plane = self._try(lambda f=frame, c=c: rater.read_plane(f, c))  # type: ignore[misc]
-                if plane is not None:
-                    where = f"{rater.path}/0 frame {frame} class {c}"
-                    self._try(lambda p=plane, w=where: check_plane(p, w))  # type: ignore[misc]
-        status = self._try(rater.read_status)
+                key = f"{rater.path}/0/c/{frame}/{c}/0/0"
+                where = f"{rater.path}/0 frame {frame} class {c}"
+                self._try(lambda k=key, w=where: self._check_chunk(rater, k, w))  # type: ignore[misc]
+        status = self._try(rater.decode_status)
         if status is not None and status.max(initial=0) > max(Status):
             self._add("status-range", f"{rater.path}/status", "0, 1 or 2", status.max())
+
+    def _check_chunk(self, rater: Rater, key: str, where: str) -> None:
+        data = self._keys.get(key)
+        if data is not None:
+            plane = np.zeros(rater.shape[2:], np.uint8)
+            decode(data, plane, key)
+            check_plane(plane, where)
 
     def _check_notes(self, path: str, n_frames: int) -> None:
         notes = self._try(lambda: parse_notes(self._keys.get(path) or b"", path))
@@ -313,31 +324,61 @@ class _Validation:
             )
 
     def _check_record(
-        self, path: str, shape: tuple[int, int, int, int], who: RaterMeta | None
+        self, rater: Rater, shape: tuple[int, int, int, int], who: RaterMeta | None
     ) -> None:
-        strokes = self._try(lambda: parse_strokes(self._keys.get(path) or b"", path))
-        if strokes is None:
+        line = self._try(rater.read_line)
+        if line is None:
             return
-        found = [s.seq for s in strokes]
-        if found != list(range(1, len(found) + 1)):
-            wrong = next(i for i, seq in enumerate(found, 1) if seq != i)
-            self._add(
-                "stroke-sequence",
-                f"{path}:{wrong}",
-                f"seq {wrong}",
-                found[wrong - 1],
-                "Strokes are missing, doubled or out of order.",
+        path = rater.record.path
+        if line.missing is not None:
+            self._report(
+                "record-missing",
+                path,
+                f"Segment {line.missing} of the record is not there",
+                "Restore it from a copy; planes stay as they are until then.",
             )
-        for number, stroke in enumerate(strokes, 1):
+        for segment in line.stranded:
+            self._report(
+                "stranded",
+                path,
+                f"Strokes of {segment.by} on {segment.host} of {segment.time:%Y-%m-%d %H:%M} were "
+                "written after somebody else had taken over",
+                "Open the clip with that rater and decide, or see `confseg history`.",
+            )
+        self._check_strokes(path, line, shape, who)
+        # A file that can't be read is named above already.
+        named = {p.path for p in self._problems}
+        for key in self._try(rater.faults) or []:
+            if key in named:
+                continue
+            self._report(
+                "view",
+                key,
+                "This is not what the record comes to"
+                if line.segments
+                else "This is not what the rater's writer left",
+                "`confseg validate --repair` makes it again from the record."
+                if line.segments
+                else "Run the program that made it again.",
+            )
+
+    def _check_strokes(
+        self, path: str, line: Line, shape: tuple[int, int, int, int], who: RaterMeta | None
+    ) -> None:
+        for number, stroke in enumerate(strokes_of(line.entries()), 1):
+            where = f"{path} stroke {number}"
             for code, expected, wrong_value in _stroke_faults(stroke, shape):
-                self._add(code, f"{path}:{number}", expected, wrong_value)
+                self._add(code, where, expected, wrong_value)
             if stroke.decision and who and who.kind != "adjudicated":
                 self._report(
                     "decision-rater",
-                    f"{path}:{number}",
+                    where,
                     f"A rater of kind {who.kind!r} cannot decide a disagreement",
                     "Restore the record, or the rater's attributes.",
                 )
+        for entry in line.entries():
+            if entry.data and entry.kind != "notes":
+                self._try(lambda e=entry: e.edit().check(shape))  # type: ignore[misc]
 
 
 def _stroke_faults(

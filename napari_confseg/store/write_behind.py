@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.store.clip_notes import ClipNotes, parse_changes
 from napari_confseg.store.errors import sentence
-from napari_confseg.store.lease import BEAT, LeaseLostError
+from napari_confseg.store.lease import BEAT, LeaseLostError, account
+from napari_confseg.store.record import PACK_AFTER, Position, Segment
+from napari_confseg.store.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store.clip_notes import ClipNotes
-    from napari_confseg.store.journal import Entry
     from napari_confseg.store.lease import Holder, Lease
     from napari_confseg.store.pending import PendingEdits
     from napari_confseg.store.rater import Rater
+    from napari_confseg.store.record import Entry, Line
 
 BATCH = 64
 """Entries brought to the store at a time: of many strokes each plane is written once."""
@@ -31,69 +36,182 @@ SLOW = 0.8
 """Seconds after which a store that hasn't answered is said to be away."""
 LONGEST_PAUSE = 2.0
 """Seconds between two attempts at a store that is away."""
+SNAPSHOT_AFTER = 1000
+"""Entries after which planes are kept whole once more: what a replay takes at most."""
 PLANES_KEPT = 16
 """Planes (of one frame and class) kept from one batch to the next: people paint where they are."""
 
 
-class BatchWriter:
-    """Applies entries to one rater's group.
+@dataclass
+class Unfinished:
+    """A segment that is on its way to the store.
 
-    Planes first, then status, then the record of strokes, each durable before the next. A batch
-    that fails half-way is applied again from its beginning, which comes to the same.
+    Attributes
+    ----------
+    segment : Segment
+        What is written, again and again until it is there: always the same bytes.
+    entries : int
+        How many pending entries it takes along.
+    notes : int or None
+        The number of the notes that it takes along.
+    """
+
+    segment: Segment
+    entries: int
+    notes: int | None
+
+
+class BatchWriter:
+    """Appends entries to one rater's record, and lets planes, status and notes follow.
+
+    The record first, then what follows from it, each durable before the next. A batch that fails
+    half-way is done again from its beginning, which comes to the same.
 
     Parameters
     ----------
     rater : Rater
-        The group; this is its only writer.
+        The group.
+    lease : Lease
+        Held: its epoch is ours.
+    line : Line
+        The record as it was when we became the writer.
     """
 
-    def __init__(self, rater: Rater) -> None:
-        self._rater = rater
+    def __init__(self, rater: Rater, lease: Lease, line: Line) -> None:
+        self._rater, self._lease = rater, lease
+        self._epoch = lease.epoch
+        self._seen = {p for p in line.names.packs if p[0] < self._epoch}
+        self._parent, self._number = line.tip, 0
+        self._line = line
         self._planes: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
-        self.status = rater.read_status()
-        self.record = {s.seq: s for s in rater.read_strokes()}
+        self._view = View.empty(rater.shape[:2])
+        self._status = np.zeros(rater.shape[:2], np.uint8)
+        self._notes = ClipNotes()
+        self._since_snapshot = 0
+        self._loose = 0
+        self.started = False
 
-    def sweep(self) -> None:
-        """Remove what a crash left half-written."""
-        self._rater.sweep()
+    def start(self) -> None:
+        """Mend what a crash or somebody else has left behind."""
+        rater = self._rater
+        rater.sweep()
+        rater.bring_in_step()
+        rater.mend(self._epoch, self._lease.session)
+        now = rater.view()
+        self._status, self._notes = rater.read_status(), rater.read_clip_notes()
+        self._view = replace(now, session=self._lease.session)
+        self._since_snapshot = _entries_since_snapshot(self._line)
+        # Planes that no edit tells of: from here on the record must be able to.
+        unrecorded = now.planes.any() and (not self._line.segments or not self._line.whole)
+        if unrecorded and not self._line.names.snapshots:
+            rater.put_snapshot(Position(self._epoch, 0))
+            self._since_snapshot = 0
+        for epoch in sorted({p[0] for p in self._line.names.packs if p[0] < self._epoch}):
+            rater.record.pack(epoch, self._line.names)
+        self.started = True
 
-    def announce(self, session: str) -> None:
-        """Write down once that `session` is the rater's writer from here on."""
-        if self._rater.meta.session != session:
-            self._rater.update_meta(epoch=self._rater.meta.epoch + 1, session=session)
-
-    def write_notes(self, notes: ClipNotes) -> None:
-        """Bring the reader's notes on the clip to the store."""
-        self._rater.write_clip_notes(notes)
-
-    def apply(self, entries: Sequence[Entry]) -> None:
-        """Bring `entries` to the store; when this returns they are durable there.
+    def check(self) -> None:
+        """Make sure that nobody else may write, and that nobody else has.
 
         Raises
         ------
+        LeaseLostError
+            If another writer has taken over, or one that had lost its right has written late: what
+            it wrote is to be looked at before anything goes on.
+        """
+        names = self._lease.check()
+        late = [
+            p
+            for p in names.packs
+            if p[0] < self._epoch
+            and not any(q[0] == p[0] and q[1] <= p[1] and p[2] <= q[2] for q in self._seen)
+            and not any(q[0] == p[0] and p[1] <= q[1] <= p[2] for q in self._seen)
+        ]
+        if late:
+            holder = self._lease.seen()
+            self._lease.release()
+            raise LeaseLostError(holder)
+
+    def segment(self, entries: Sequence[Entry]) -> Segment:
+        """Return the segment that would bring `entries` to the record."""
+        return Segment(
+            Position(self._epoch, self._number + 1),
+            self._parent,
+            self._lease.session,
+            account(),
+            socket.gethostname(),
+            datetime.now(UTC),
+            tuple(entries),
+        )
+
+    def write(self, segment: Segment) -> None:
+        """Bring `segment` to the store; when this returns it is durable there and was read back.
+
+        Raises
+        ------
+        LeaseLostError
+            If another writer has taken over.
         StoreError, OSError
             If the store refuses or is away; nothing is half-remembered here then.
         """
+        if not self._rater.record.append(segment):
+            raise LeaseLostError(self._lease.seen())  # another one writes under our number
         planes: dict[tuple[int, int], NDArray[np.uint8]] = {}
-        status = self.status.copy()
-        record = dict(self.record)
-        for entry in entries:
-            edit = entry.effect()
-            for patch in edit.patches:
+        status, notes, strokes = self._status.copy(), self._notes, self._view.strokes
+        for entry in segment.entries:
+            if entry.kind == "notes":
+                notes = notes.changed(parse_changes(entry.data.decode()))
+                continue
+            strokes += {"edit": 1, "redo": 1, "undo": -1}.get(entry.kind, 0)
+            effect = entry.effect()
+            if effect is None:
+                continue
+            for patch in effect.patches:
                 key = patch.frame, patch.class_index
                 if key not in planes:
                     planes[key] = self._plane(key).copy()
                 patch.apply(planes[key])
-            for change in edit.status:
+            for change in effect.status:
                 status[change.frame, change.class_index] = change.after
-            record[entry.stroke.seq] = entry.record()
-        for (frame, class_index), plane in planes.items():
-            self._rater.write_plane(frame, class_index, plane)
-        if not np.array_equal(status, self.status):
-            self._rater.write_status(status)
-        self._rater.write_strokes(record[seq] for seq in sorted(record))
+        self._follow(segment, planes, status, notes, strokes)
+
+    def _follow(
+        self,
+        segment: Segment,
+        planes: dict[tuple[int, int], NDArray[np.uint8]],
+        status: NDArray[np.uint8],
+        notes: ClipNotes,
+        strokes: int,
+    ) -> None:
+        """Write what follows from `segment`."""
+        rater = self._rater
+        view = replace(
+            self._view, tip=segment.position, strokes=strokes, planes=self._view.planes.copy()
+        )
+        for key, value in rater.put_planes(planes).items():
+            view.planes[key] = value
+        if not view.status or not np.array_equal(status, self._status):
+            view = replace(view, status=rater.put_status(status))
+        if notes != self._notes:
+            view = replace(view, notes=rater.put_notes(notes))
+        rater.put_view(view, self._epoch)
         self._keep(planes)
-        self.status, self.record = status, record
+        self._view, self._status, self._notes = view, status, notes
+        self._parent, self._number = segment.position, segment.position.number
+        self._since_snapshot += len(segment.entries)
+        self._loose += 1
+
+    def tidy(self, *, leaving: bool = False) -> None:
+        """Keep folder and replay small: snapshots and packs, and views of earlier sessions."""
+        record = self._rater.record
+        if self._number and self._since_snapshot >= SNAPSHOT_AFTER:
+            self._rater.put_snapshot(Position(self._epoch, self._number))
+            self._since_snapshot = 0
+        if self._loose >= PACK_AFTER or (leaving and self._loose > 1):
+            names = record.names()
+            record.pack(self._epoch, names)
+            self._loose = 0
+            record.drop_views(names, self._epoch)
 
     def _plane(self, key: tuple[int, int]) -> NDArray[np.uint8]:
         kept = self._planes.get(key)
@@ -107,6 +225,12 @@ class BatchWriter:
             self._planes.popitem(last=False)
 
 
+def _entries_since_snapshot(line: Line) -> int:
+    """Return how many entries a replay would go through."""
+    newest = max(line.names.snapshots, default=None)
+    return sum(len(s.entries) for s in line.segments if newest is None or s.position > newest)
+
+
 class WriteBehind:
     """The thread that empties a pending_edits into the store, and keeps the lease alive.
 
@@ -118,6 +242,8 @@ class WriteBehind:
         Held; checked before each batch.
     rater : Rater
         Where to.
+    line : Line
+        The rater's record as we found it.
     place : str
         What people call the store.
     emit_state : callable
@@ -136,6 +262,7 @@ class WriteBehind:
         pending_edits: PendingEdits,
         lease: Lease,
         rater: Rater,
+        line: Line,
         place: str,
         emit_state: Callable[[], None],
     ) -> None:
@@ -147,8 +274,9 @@ class WriteBehind:
             place,
             emit_state,
         )
-        self._applier = BatchWriter(rater)
-        self._stop = self._hurry = self._swept = False
+        self._batches = BatchWriter(rater, lease, line)
+        self._unfinished: Unfinished | None = None
+        self._stop = self._hurry = False
         self._began: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"save {rater.path}", daemon=True)
         self._thread.start()
@@ -164,6 +292,8 @@ class WriteBehind:
     def _run(self) -> None:
         try:
             self._loop()
+            if self.lost_to is None:
+                self._attempt(lambda: self._batches.tidy(leaving=True))
         finally:
             self._lease.release()  # here, where it is certain that nothing is written any more
 
@@ -189,26 +319,37 @@ class WriteBehind:
         """Bring a batch to the store; return whether all went well."""
         with self._pending_edits.lock:
             self._pending_edits.save()
-            batch = list(islice(self._pending_edits.pending, BATCH))
+            if self._unfinished is None:
+                self._unfinished = self._next()
+            unfinished = self._unfinished
         self._began = time.monotonic()
         watch = threading.Timer(SLOW + 0.05, self._emit_state)
         watch.daemon = True
         watch.start()
-        problem = self._attempt(lambda: self._write(batch))
-        with self._pending_edits.lock:
-            if problem is None and batch:
-                self._pending_edits.applied(batch, self._lease.session)
-            found = self._pending_edits.unsaved_notes
-        if problem is None and found is not None:
-            number, notes = found
-            problem = self._attempt(lambda: self._applier.write_notes(notes))
+        problem = self._attempt(lambda: self._write(unfinished))
         watch.cancel()
         with self._pending_edits.lock:
             self._began, self.problem = None, problem
-            if problem is None and found is not None:
-                self._pending_edits.notes_saved(number)
+            if problem is None and unfinished is not None:
+                self._unfinished = None
+                self._pending_edits.applied(unfinished.entries, unfinished.segment.position)
+                if unfinished.notes is not None:
+                    self._pending_edits.notes_saved(unfinished.notes)
             self._pending_edits.wake.notify_all()
+        if problem is None:
+            # Housekeeping: what can't be done now is done another time.
+            self._attempt(self._batches.tidy)
         return problem is None
+
+    def _next(self) -> Unfinished | None:
+        """Return what comes next; None if nothing waits."""
+        entries = list(islice(self._pending_edits.pending, BATCH))
+        notes = self._pending_edits.unsaved_notes
+        taken = [*entries, notes[1]] if notes is not None else entries
+        if not taken:
+            return None
+        number = None if notes is None else notes[0]
+        return Unfinished(self._batches.segment(taken), len(entries), number)
 
     def _attempt(self, action: Callable[[], None]) -> str | None:
         """Do it; return in one sentence why it failed, None if it did not."""
@@ -222,14 +363,15 @@ class WriteBehind:
             return f"{self._place} can't be written: {sentence(error)}"
         return None
 
-    def _write(self, batch: Sequence[Entry]) -> None:
-        self._lease.check()
-        if not self._swept:
-            self._applier.sweep()
-            self._swept = True
-        if batch:
-            self._applier.announce(self._lease.session)
-            self._applier.apply(batch)
+    def _write(self, unfinished: Unfinished | None) -> None:
+        self._batches.check()
+        if not self._batches.started:
+            self._batches.start()
+        if unfinished is not None:
+            self._batches.write(unfinished.segment)
+            # Once more: only then may the journal forget. Whoever takes over claims a number
+            # first and looks for segments then, so either it has seen ours or we see its claim.
+            self._batches.check()
 
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until nothing waits; return whether that came true."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -10,12 +11,16 @@ from psygnal import Signal
 
 from napari_confseg.store.backend import KeyValueStore, place
 from napari_confseg.store.clip_notes import ClipNotes
+from napari_confseg.store.conflict import rebased, set_aside
 from napari_confseg.store.edits import Edit, pack
 from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.identity import Identity, check_same_kind
-from napari_confseg.store.journal import Entry, journal_folder, journal_path
+from napari_confseg.store.journal import journal_folder, journal_path
 from napari_confseg.store.lease import Holder, Lease
 from napari_confseg.store.pending import PendingEdits, SaveState
+from napari_confseg.store.program_writer import ProgramWriter
+from napari_confseg.store.record import Line
+from napari_confseg.store.view import State
 from napari_confseg.store.write_behind import WriteBehind
 
 if TYPE_CHECKING:
@@ -26,8 +31,10 @@ if TYPE_CHECKING:
 
     from napari_confseg.store.clip import Clip
     from napari_confseg.store.cohort import Cohort
+    from napari_confseg.store.conflict import Choice, Conflict
     from napari_confseg.store.rater import Rater
     from napari_confseg.store.rater_kinds import RaterKind
+    from napari_confseg.store.record import Entry, Position
     from napari_confseg.store.schema import Imported, RaterMeta
     from napari_confseg.store.strokes import Stroke
 
@@ -58,6 +65,8 @@ class WriteAccess:
         What is in the store; None until there is such a rater.
     behind : WriteBehind or None
         Brings the pending_edits to the store; None unless we have become the writer.
+    line : Line
+        The record as we found it in the store.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class WriteAccess:
         self.path = f"{clip.name}/raters/{rater}"
         self.rater: Rater | None = None
         self.behind: WriteBehind | None = None
+        self.line = Line()
         self._lease = Lease(KeyValueStore(cohort.store), self.path)
         self._holder: Holder | None = None
         self._refusal: str | None = None
@@ -114,6 +124,16 @@ class WriteAccess:
         StoreError
             If another writer has this rater.
         """
+        conflict = self._pending_edits.conflict
+        if conflict is not None:
+            raise StoreError(
+                Problem(
+                    "conflict",
+                    self.path,
+                    conflict.sentence,
+                    hint="Decide first which of them to keep.",
+                )
+            )
         if self.behind is None:
             why = (
                 self._holder.refusal
@@ -136,11 +156,14 @@ class WriteAccess:
             self.behind = None
 
     def _try_to_hold(self) -> None:
+        if self.behind is not None:  # what it was taken over from is done with
+            self.behind.stop()
+            self.behind = None
         try:
             self._load_rater(create=False)
             if self._cohort.store.read_only:
                 self._refusal = f"{self._cohort.location} was opened for reading only"
-            elif not self._pending_edits.open(self._session):
+            elif not self._pending_edits.open(self._tip):
                 self._holder = self._lease.seen()
             else:
                 self._holder = self._lease.acquire()
@@ -160,13 +183,14 @@ class WriteAccess:
                 self._pending_edits,
                 self._lease,
                 self.rater,
+                self.line,
                 self._cohort.location,
                 self._emit_state,
             )
 
     @property
-    def _session(self) -> str | None:
-        return None if self.rater is None else self.rater.meta.session
+    def _tip(self) -> Position | None:
+        return None if self.rater is None else self.rater.record.names().tip
 
     def _load_rater(self, *, create: bool) -> None:
         if self._name in self._clip.raters():
@@ -183,10 +207,51 @@ class WriteAccess:
             )
 
     def _load_pending_edits(self) -> None:
-        record = [] if self.rater is None else self.rater.read_strokes()
+        # After the lease: whoever had it before us either sees our claim, or we see its segment.
+        self.line = Line() if self.rater is None else self.rater.read_line()
         notes = ClipNotes() if self.rater is None else self.rater.read_clip_notes()
         become = self._lease.session if self._lease.held else None
-        self._pending_edits.load(record, notes, self._session, become=become)
+        self._pending_edits.load(self.line, notes, become)
+
+    def decide(self, choice: Choice) -> None:
+        """Decide the conflict; see :meth:`RaterWriter.decide`."""
+        conflict, rater = self._pending_edits.conflict, self.rater
+        if conflict is None or rater is None or self.behind is None:
+            raise StoreError(Problem("no-conflict", self.path, "There is nothing to decide"))
+        state = state_of(rater)
+        if choice == "mine":
+            entries = rebased(conflict.entries, state)
+        else:
+            if choice == "both":
+                self._keep_as_second(conflict.entries, state)
+            entries = set_aside(conflict.entries)
+        self._pending_edits.decide(entries, self.line.tip)
+
+    def _keep_as_second(self, entries: Sequence[Entry], state: State) -> None:
+        """Give `entries` on top of what is stored to a second rater."""
+        taken = set(self._clip.raters())
+        number = next(n for n in range(2, 1000) if f"{self._name}-{n}" not in taken)
+        label = f"{self._identity.label or self._name} ({number})"
+        for entry in rebased(entries, state):
+            if entry.stroke is not None:
+                break
+        else:
+            return
+        identity = replace(self._identity, label=label)
+        with ProgramWriter(self._clip, f"{self._name}-{number}", identity) as second:
+            with second.bulk() as write:
+                for (frame, class_index), plane in state.planes.items():
+                    write(frame, class_index, plane)
+            second.write_status(state.status)
+
+
+def state_of(rater: Rater) -> State:
+    """Return planes, status and notes of `rater`, whole, in memory."""
+    state = State(rater.shape)
+    for frame, class_index in rater.stored_chunks():
+        state.planes[frame, class_index] = rater.read_plane(frame, class_index)
+    state.status, state.notes = rater.read_status(), rater.read_clip_notes()
+    return state
 
 
 class RaterWriter:
@@ -312,8 +377,9 @@ class RaterWriter:
                 waiting=len(pending_edits.pending) - pending_edits.unsaved,
                 problem=write_access.problem,
                 unsaved=pending_edits.unsaved,
-                read_only=not write_access.held,
+                read_only=not write_access.held or pending_edits.conflict is not None,
                 holder=write_access.holder,
+                conflict=pending_edits.conflict,
             )
 
     def _emit_state(self) -> None:
@@ -339,8 +405,8 @@ class RaterWriter:
             else rater.read_each(class_indices)
         )
         by_class = dict(zip(class_indices, planes, strict=True))
-        for entry in waiting:
-            for patch in entry.effect().patches:
+        for edit in filter(None, (entry.effect() for entry in waiting)):
+            for patch in edit.patches:
                 if patch.class_index in by_class:
                     patch.apply(by_class[patch.class_index][patch.frame])
         return planes
@@ -351,16 +417,15 @@ class RaterWriter:
             waiting = list(self._pending_edits.pending)
         rater = self._write_access.rater
         status = np.zeros(self.shape[:2], np.uint8) if rater is None else rater.read_status()
-        for entry in waiting:
-            for change in entry.effect().status:
+        for edit in filter(None, (entry.effect() for entry in waiting)):
+            for change in edit.status:
                 status[change.frame, change.class_index] = change.after
         return status
 
     def strokes(self) -> list[Stroke]:
         """Return the record of strokes, oldest first, undone ones included."""
         with self._lock:
-            strokes = self._pending_edits.history.strokes
-            return [strokes[seq] for seq in sorted(strokes)]
+            return list(self._pending_edits.history.strokes.values())
 
     @property
     def meta(self) -> RaterMeta | None:
@@ -410,8 +475,7 @@ class RaterWriter:
             edit.check(self.shape)
             history = self._pending_edits.history
             stroke = edit.stroke(history.next_seq, datetime.now(UTC))
-            i = history.next_id
-            self._pending_edits.append(Entry(i, "edit", i, stroke, pack(edit)))
+            self._pending_edits.commit("edit", stroke, pack(edit))
         self._emit_state()
         return stroke
 
@@ -441,13 +505,54 @@ class RaterWriter:
         with self._lock:
             history = self._pending_edits.history
             stack = history.done if kind == "undo" else history.undone
-            if not stack or self._write_access.behind is None:
+            if not stack or self._write_access.behind is None or self._pending_edits.conflict:
                 return None
-            edit = self._pending_edits.find(stack[-1])
-            entry = Entry(history.next_id, kind, edit.edit_id, edit.stroke, edit.data)
-            self._pending_edits.append(entry)
+            edit = history.edits[stack[-1]]
+            entry = self._pending_edits.commit(kind, edit.about(), edit.data, edit.id)
         self._emit_state()
         return entry.effect()
+
+    # -- conflicts
+
+    @property
+    def conflict(self) -> Conflict | None:
+        """Older strokes that met newer ones of somebody else; None if there is nothing to decide.
+
+        They are safe, and not applied. Until a person has decided, nothing can be committed.
+        """
+        with self._lock:
+            return self._pending_edits.conflict
+
+    def load_contested(self) -> State:
+        """Return planes, status and notes as they would be with the older strokes on top."""
+        with self._lock:
+            conflict, rater = self._pending_edits.conflict, self._write_access.rater
+        if conflict is None or rater is None:
+            raise StoreError(
+                Problem("no-conflict", self._write_access.path, "There is nothing to decide")
+            )
+        state = state_of(rater)
+        rebased(conflict.entries, state)
+        return state
+
+    def decide(self, choice: Choice) -> None:
+        """Decide the conflict.
+
+        Parameters
+        ----------
+        choice : {"mine", "theirs", "both"}
+            ``"mine"`` puts the older strokes on top of the newer ones; ``"theirs"`` keeps them in
+            the record without effect, where ``confseg history`` finds them; ``"both"`` does that
+            and gives them, on top of what is stored, to a second rater.
+
+        Raises
+        ------
+        StoreError
+            If there is nothing to decide, or the store can't be written.
+        """
+        with self._lock:
+            self._write_access.decide(choice)
+        self._emit_state()
 
     # -- leaving
 

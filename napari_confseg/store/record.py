@@ -1,0 +1,575 @@
+"""The record of a rater on a clip: whole edits in files that are only ever created.
+
+The record is the truth, and planes, status and notes are a view of it (as etcd and Git have it).
+A session of a writer claims a number of its own, its *epoch*, and creates numbered segments under
+it; nobody writes into a file of another's, so a writer that has lost its right and wakes up late
+can add to the record, which is seen, but destroy nothing.
+
+Each segment but the first names its parent, the segment that it follows. The line that holds is
+walked back from the newest segment of the highest epoch. What is not on it is *stranded*: kept,
+listed, and offered for a decision.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import google_crc32c
+from pydantic import Field, ValidationError
+
+from napari_confseg.store.edits import Edit, unpack
+from napari_confseg.store.errors import Problem, StoreError, field_problems
+from napari_confseg.store.schema import Strict
+from napari_confseg.store.strokes import Stroke
+from napari_confseg.store.threads import map_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from napari_confseg.store.backend import KeyValueStore
+
+RECORD = "record"
+"""Folder of a rater that holds its segments, packs, snapshots, views and leases."""
+MAX_FILE = 256 * 2**20
+"""Bytes; a file of a record that is larger is refused unread."""
+PACK_AFTER = 128
+"""Segments of one session that are put together into one file: folders stay small."""
+
+_MAGIC = b"confseg\x06"
+_NAME = re.compile(r"(\d{6,9})-(\d{6,9})-(\d{6,9})\.edits")
+_SNAPSHOT = re.compile(r"(\d{6,9})-(\d{6,9})\.planes")
+_OTHER = re.compile(r"(\d{6,9})\.(lease|view)")
+
+
+class Position(NamedTuple):
+    """A segment: the epoch of its session, and its number in it."""
+
+    epoch: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.number}"
+
+
+class EntryId(NamedTuple):
+    """An entry, for ever: the session that made it, and a count within that session."""
+
+    session: str
+    number: int
+
+
+Kind = Literal["edit", "undo", "redo", "notes", "aside"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a record.
+
+    Attributes
+    ----------
+    id : EntryId
+        Its identity, whatever clock or store it meets.
+    kind : {"edit", "undo", "redo", "notes", "aside"}
+        ``"aside"`` keeps an edit that a person decided against: it changes nothing.
+    stroke : Stroke or None
+        Of the edit that it makes, takes back or sets aside; None for notes.
+    data : bytes
+        The packed edit; of notes, their changes as JSON. Empty if the pixels are in the snapshot
+        that the record begins with.
+    of : EntryId or None
+        The edit that is undone or redone.
+    """
+
+    id: EntryId
+    kind: Kind
+    stroke: Stroke | None
+    data: bytes
+    of: EntryId | None = None
+
+    @property
+    def edit_id(self) -> EntryId:
+        """The edit that this entry is about: itself, unless it undoes or redoes another."""
+        return self.of or self.id
+
+    def edit(self) -> Edit:
+        """Return the edit that it is about."""
+        return unpack(self.data)
+
+    def effect(self) -> Edit | None:
+        """Return what it does to planes and status; None for nothing."""
+        if self.kind in ("notes", "aside") or not self.data:
+            return None
+        return self.edit().inverted() if self.kind == "undo" else self.edit()
+
+    def about(self) -> Stroke:
+        """Return the edit's stroke.
+
+        Raises
+        ------
+        ValueError
+            For notes, which are about none.
+        """
+        if self.stroke is None:
+            raise ValueError("notes are no stroke")
+        return self.stroke
+
+
+class _Line(Strict):
+    """An entry in the head of a segment."""
+
+    id: tuple[str, int]
+    kind: Kind
+    stroke: Stroke | None = None
+    of: tuple[str, int] | None = None
+    size: int = Field(ge=0)
+
+
+class _Head(Strict):
+    """The head of a segment."""
+
+    epoch: int = Field(ge=0)
+    number: int = Field(ge=1)
+    session: str = Field(min_length=1, max_length=64)
+    parent: tuple[int, int] | None
+    by: str = Field(max_length=200)
+    host: str = Field(max_length=300)
+    time: datetime
+    entries: tuple[_Line, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Entries that were written together.
+
+    Attributes
+    ----------
+    position, parent : Position
+        Which one it is, and which one it follows; None for the first of all.
+    session : str
+        Who wrote it, to machines.
+    by, host : str
+        The person's account, and the machine.
+    time : datetime
+        When, by the clock of that machine: for people.
+    entries : tuple of Entry
+        In order.
+    """
+
+    position: Position
+    parent: Position | None
+    session: str
+    by: str
+    host: str
+    time: datetime
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def data(self) -> bytes:
+        """The segment as it is written."""
+        head = _Head(
+            epoch=self.position.epoch,
+            number=self.position.number,
+            session=self.session,
+            parent=self.parent,
+            by=self.by,
+            host=self.host,
+            time=self.time,
+            entries=tuple(
+                _Line(id=e.id, kind=e.kind, stroke=e.stroke, of=e.of, size=len(e.data))
+                for e in self.entries
+            ),
+        )
+        return frame(head.model_dump_json().encode(), [e.data for e in self.entries])
+
+
+def frame(head: bytes, blobs: Iterable[bytes]) -> bytes:
+    """Return `head` and `blobs` as one block of bytes that tells its length and its checksum."""
+    body = b"".join([head, *blobs])
+    start = struct.pack("<8sIQ", _MAGIC, len(head), len(body))
+    crc = google_crc32c.extend(google_crc32c.value(start), body)
+    return b"".join([start, body, struct.pack("<I", crc)])
+
+
+def frames(data: bytes, path: str) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield head and blobs of each block in `data`.
+
+    Raises
+    ------
+    StoreError
+        With code ``record-corrupt`` if one is damaged.
+    """
+    at, view = 0, memoryview(data)
+    while at < len(data):
+        try:
+            magic, n_head, n_body = struct.unpack_from("<8sIQ", data, at)
+        except struct.error:
+            raise _corrupt(path, "it ends in the middle") from None
+        end = at + 20 + n_body
+        if magic != _MAGIC or n_head > n_body or end + 4 > len(data):
+            raise _corrupt(path, "it is cut, or something else")
+        if google_crc32c.value(data[at:end]) != int.from_bytes(data[end : end + 4], "little"):
+            raise _corrupt(path, "its checksum is wrong")
+        yield data[at + 20 : at + 20 + n_head], view[at + 20 + n_head : end]
+        at = end + 4
+
+
+def _corrupt(path: str, why: str) -> StoreError:
+    return StoreError(
+        Problem(
+            "record-corrupt",
+            path,
+            f"This file of the record is damaged: {why}",
+            hint="Restore it from a copy.",
+        )
+    )
+
+
+def parse_segments(data: bytes, path: str) -> list[Segment]:
+    """Return the segments of a file.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged, or breaks the contract.
+    """
+    found = []
+    for head, blobs in frames(data, path):
+        try:
+            parsed = _Head.model_validate_json(head)
+        except ValidationError as error:
+            raise StoreError(list(field_problems(error, "record-entry", path))[:20]) from error
+        entries, at = [], 0
+        for line in parsed.entries:
+            entries.append(
+                Entry(
+                    EntryId(*line.id),
+                    line.kind,
+                    line.stroke,
+                    bytes(blobs[at : at + line.size]),
+                    line.of and EntryId(*line.of),
+                )
+            )
+            at += line.size
+        if at != len(blobs):
+            raise _corrupt(path, "its entries don't fill it")
+        found.append(
+            Segment(
+                Position(parsed.epoch, parsed.number),
+                parsed.parent and Position(*parsed.parent),
+                parsed.session,
+                parsed.by,
+                parsed.host,
+                parsed.time,
+                tuple(entries),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Names:
+    """The files of a record, by name alone: nothing has been read.
+
+    Attributes
+    ----------
+    packs : tuple of (int, int, int)
+        Epoch, first and last number of each file of segments.
+    snapshots : tuple of Position
+        The positions that a snapshot was made at.
+    leases, views : tuple of int
+        Epochs that have one.
+    strange : tuple of str
+        Names that belong to nothing of the contract.
+    """
+
+    packs: tuple[tuple[int, int, int], ...] = ()
+    snapshots: tuple[Position, ...] = ()
+    leases: tuple[int, ...] = ()
+    views: tuple[int, ...] = ()
+    strange: tuple[str, ...] = ()
+
+    @classmethod
+    def sort(cls, names: Iterable[str]) -> Names:
+        """Return `names` sorted out."""
+        packs: list[tuple[int, int, int]] = []
+        snapshots: list[Position] = []
+        leases: list[int] = []
+        views: list[int] = []
+        strange: list[str] = []
+        for name in names:
+            if m := _NAME.fullmatch(name):
+                packs.append((int(m[1]), int(m[2]), int(m[3])))
+            elif m := _SNAPSHOT.fullmatch(name):
+                snapshots.append(Position(int(m[1]), int(m[2])))
+            elif m := _OTHER.fullmatch(name):
+                (leases if m[2] == "lease" else views).append(int(m[1]))
+            else:
+                strange.append(name)
+        return cls(
+            tuple(sorted(packs)),
+            tuple(sorted(snapshots)),
+            tuple(sorted(leases)),
+            tuple(sorted(views)),
+            tuple(strange),
+        )
+
+    @property
+    def tip(self) -> Position | None:
+        """The newest segment of the highest epoch; None if there is no segment."""
+        return max((Position(e, last) for e, _, last in self.packs), default=None)
+
+    @property
+    def top(self) -> int:
+        """The highest epoch that was ever claimed, as far as any file tells; 0 if none was."""
+        epochs = (*(e for e, _, _ in self.packs), *self.leases, *self.views)
+        return max((*epochs, *(p.epoch for p in self.snapshots)), default=0)
+
+
+@dataclass
+class Line:
+    """The segments that hold, in order, and those that were left behind.
+
+    Attributes
+    ----------
+    segments : list of Segment
+        From the first to the newest.
+    stranded : list of Segment
+        Written by sessions that had lost their right; what a person has decided since, or what
+        reached the line by another way, is not among them.
+    missing : Position or None
+        A segment that is named as a parent and is not there.
+    names : Names
+        What the folder held.
+    """
+
+    segments: list[Segment] = field(default_factory=list)
+    stranded: list[Segment] = field(default_factory=list)
+    missing: Position | None = None
+    names: Names = field(default_factory=Names)
+
+    @property
+    def tip(self) -> Position | None:
+        """The newest segment."""
+        return self.segments[-1].position if self.segments else None
+
+    def entries(self, after: Position | None = None) -> list[Entry]:
+        """Return the entries of the line in order; only those after a segment, if it is given."""
+        found: list[Entry] = []
+        on = after is None
+        for segment in self.segments:
+            if on:
+                found += segment.entries
+            on = on or segment.position == after
+        return found
+
+    @property
+    def ids(self) -> set[EntryId]:
+        """Identities of all entries on the line."""
+        return {e.id for segment in self.segments for e in segment.entries}
+
+    @property
+    def whole(self) -> bool:
+        """Whether every edit has its pixels, so that planes can be made of it from nothing."""
+        return self.missing is None and all(
+            e.data for s in self.segments for e in s.entries if e.kind != "notes"
+        )
+
+
+class Record:
+    """Files of one rater's record.
+
+    Parameters
+    ----------
+    keys : KeyValueStore
+        The cohort's storage.
+    path : str
+        The rater's group.
+    """
+
+    def __init__(self, keys: KeyValueStore, path: str) -> None:
+        self._keys = keys
+        self.path = f"{path}/{RECORD}"
+        self._known: dict[str, list[Segment]] = {}
+
+    def key(self, name: str) -> str:
+        """Return the key of a file called `name`."""
+        return f"{self.path}/{name}"
+
+    def names(self) -> Names:
+        """Return what files there are."""
+        prefix = f"{self.path}/"
+        return Names.sort(
+            key.removeprefix(prefix)
+            for key in self._keys.under(self.path)
+            if key.startswith(prefix) and not key.endswith(".partial")
+        )
+
+    def read(self, names: Names | None = None) -> Line:
+        """Return the line, read whole; files that were read before are not read again.
+
+        Raises
+        ------
+        StoreError
+            If a file is damaged.
+        """
+        for attempt in range(3):
+            found = names or self.names()
+            try:
+                return _walk(self._segments(found), found)
+            except FileNotFoundError:  # put into a pack since it was listed: look again
+                if attempt == 2:
+                    raise
+                names = None
+        raise AssertionError("not reached")
+
+    def _segments(self, names: Names) -> dict[Position, Segment]:
+        files = [pack_name(*pack) for pack in _widest(names.packs)]
+        found: dict[Position, Segment] = {}
+        for segments in map_bounded(self._file, files):
+            found |= {s.position: s for s in segments}
+        return found
+
+    def _file(self, name: str) -> list[Segment]:
+        known = self._known.get(name)
+        if known is None:
+            data = self.fetch(name)
+            if data is None:
+                raise FileNotFoundError(self.key(name))
+            # Files of a record never change, so what was read once is known for ever.
+            known = self._known[name] = parse_segments(data, self.key(name))
+        return known
+
+    def fetch(self, name: str) -> bytes | None:
+        """Return what is in the file called `name`, or None."""
+        return self._keys.get(self.key(name), limit=MAX_FILE)
+
+    def append(self, segment: Segment) -> bool:
+        """Create a segment, durably, and read it back; return False if another is there.
+
+        Raises
+        ------
+        OSError
+            If what is read back differs from what was written.
+        """
+        key = self.key(pack_name(*segment.position, segment.position.number))
+        if not self._keys.create(key, segment.data):
+            return False
+        if self._keys.get(key, limit=MAX_FILE) != segment.data:
+            raise OSError(f"{key} reads back other than it was written")
+        return True
+
+    def pack(self, epoch: int, names: Names) -> None:
+        """Put the segments of a session into one file, if there are several.
+
+        The whole one is there, durably, before the parts are removed; a crash in between leaves
+        both, which say the same.
+        """
+        numbers = _widest(p for p in names.packs if p[0] == epoch)
+        loose = [p for p in numbers if p[2] - p[1] < PACK_AFTER - 1]
+        run: list[tuple[int, int, int]] = []
+        for p in loose:
+            if run and run[-1][2] + 1 != p[1]:
+                break
+            run.append(p)
+        if len(run) < 2:
+            return
+        parts = [pack_name(*p) for p in run]
+        segments = [s for name in parts for s in self._file(name)]
+        whole = pack_name(epoch, run[0][1], run[-1][2])
+        data = b"".join(s.data for s in segments)
+        if self._keys.create(self.key(whole), data):
+            self._known[whole] = segments
+            for name in parts:
+                self._keys.delete(self.key(name))
+                self._known.pop(name, None)
+
+    def drop_views(self, names: Names, epoch: int) -> None:
+        """Remove views of sessions before `epoch`, which has one of its own."""
+        if epoch in names.views:
+            for older in names.views:
+                if older < epoch:
+                    self._keys.delete(self.key(view_name(older)))
+
+
+def pack_name(epoch: int, first: int, last: int) -> str:
+    """Return the name of the file that holds segments `first` to `last` of a session."""
+    return f"{epoch:06d}-{first:06d}-{last:06d}.edits"
+
+
+def snapshot_name(position: Position) -> str:
+    """Return the name of the snapshot at `position`."""
+    return f"{position.epoch:06d}-{position.number:06d}.planes"
+
+
+def lease_name(epoch: int) -> str:
+    """Return the name of the lease of a session."""
+    return f"{epoch:06d}.lease"
+
+
+def view_name(epoch: int) -> str:
+    """Return the name of the file in which a session says what planes and status should be."""
+    return f"{epoch:06d}.view"
+
+
+def _widest(packs: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Return the files that are needed: none that another one holds whole."""
+    kept: list[tuple[int, int, int]] = []
+    for epoch, first, last in sorted(packs, key=lambda p: (p[0], p[1], -p[2])):
+        if not (kept and kept[-1][0] == epoch and last <= kept[-1][2]):
+            kept.append((epoch, first, last))
+    return kept
+
+
+def _walk(segments: dict[Position, Segment], names: Names) -> Line:
+    """Return the line that ends at the newest segment of the highest epoch."""
+    back: list[Segment] = []
+    at, missing = max(segments, default=None), None
+    while at is not None:
+        segment = segments.get(at)
+        if segment is None or segment in back[-1:]:
+            missing = at
+            break
+        back.append(segment)
+        following = segment.parent
+        # Epochs and numbers only ever grow along the line: a loop is damage.
+        if following is not None and following >= at:
+            missing = following
+            break
+        at = following
+    line = Line(back[::-1], missing=missing, names=names)
+    on, ids = {s.position for s in line.segments}, line.ids
+    line.stranded = [
+        s
+        for p, s in sorted(segments.items())
+        if p not in on and any(e.id not in ids for e in s.entries)
+    ]
+    return line
+
+
+def strokes_of(entries: Sequence[Entry]) -> list[Stroke]:
+    """Return the strokes that `entries` come to, oldest first, undone ones marked so."""
+    strokes: dict[EntryId, Stroke] = {}
+    for e in entries:
+        if e.kind == "edit":
+            strokes[e.id] = e.about().model_copy(update={"seq": len(strokes) + 1, "undone": False})
+        elif e.kind in ("undo", "redo") and e.edit_id in strokes:
+            old = strokes[e.edit_id]
+            strokes[e.edit_id] = old.model_copy(update={"undone": e.kind == "undo"})
+    return list(strokes.values())
+
+
+def describe(segment: Segment) -> dict[str, object]:
+    """Return what people are told of a segment."""
+    return {
+        "position": str(segment.position),
+        "by": segment.by,
+        "host": segment.host,
+        "time": segment.time.isoformat(),
+        "entries": json.loads(json.dumps([e.kind for e in segment.entries])),
+    }
