@@ -25,6 +25,8 @@ from napari_confseg.store.strokes import Stroke
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_confseg.store.record import Line
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS entry (
@@ -111,26 +113,28 @@ class Journal:
         return self.path.replace(aside)
 
     @classmethod
-    def open_or_adopt(cls, path: Path, tip: Position | None) -> Self:
+    def open_or_adopt(cls, path: Path, line: Line) -> Self:
         """Open the journal at `path`; if there is none, begin with a copy of one that follows on.
 
         A cohort that was moved or copied has its journal under another name. The one that was
-        last in step with `tip`, the newest segment of the store, is right for this place as well.
+        last in step with `line`, the record in the store, is right for this place as well.
         """
-        if not path.exists() and tip is not None:
+        if not path.exists():
             rater = path.name.split(".")[0]
             for other in sorted(path.parent.glob(f"{rater}.*.sqlite")):
                 with suppress(OSError, sqlite3.Error, JournalHeldError):
-                    cls._copy_if_in_step(other, path, tip)
+                    cls._copy_if_in_step(other, path, line)
                 if path.exists():
                     break
         return cls(path)
 
     @classmethod
-    def _copy_if_in_step(cls, other: Path, path: Path, tip: Position) -> None:
+    def _copy_if_in_step(cls, other: Path, path: Path, line: Line) -> None:
         journal = cls(other)
         try:
-            if journal.tip == tip:
+            newest = {e.id for e in line.segments[-1].entries} if line.segments else set()
+            # It may have ended before it could note what had reached the store.
+            if journal.tip == line.tip or newest & {e.id for e in journal.entries()}:
                 partial = path.with_suffix(".partial")
                 partial.unlink(missing_ok=True)
                 _make_private(partial)

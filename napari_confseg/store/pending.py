@@ -107,17 +107,17 @@ class PendingEdits:
         """Whether the journal lacks anything, be it in the store or not."""
         return bool(self._unsaved)
 
-    def open(self, tip: Position | None) -> bool:
+    def open(self, line: Line) -> bool:
         """Open the journal; return False if another program of this account has it.
 
         Parameters
         ----------
-        tip : Position or None
-            The newest segment of the store: a cohort that was moved finds its journal by it.
+        line : Line
+            The record in the store: a cohort that was moved finds its journal by it.
         """
         if self._journal is None:
             try:
-                self._journal = Journal.open_or_adopt(self._path, tip)
+                self._journal = Journal.open_or_adopt(self._path, line)
             except JournalHeldError:
                 return False
             except (OSError, sqlite3.Error) as error:

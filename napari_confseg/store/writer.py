@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_confseg.store.conflict import Choice, Conflict
     from napari_confseg.store.rater import Rater
     from napari_confseg.store.rater_kinds import RaterKind
-    from napari_confseg.store.record import Entry, Position
+    from napari_confseg.store.record import Entry
     from napari_confseg.store.schema import Imported, RaterMeta
     from napari_confseg.store.strokes import Stroke
 
@@ -163,7 +163,7 @@ class WriteAccess:
             self._load_rater(create=False)
             if self._cohort.store.read_only:
                 self._refusal = f"{self._cohort.location} was opened for reading only"
-            elif not self._pending_edits.open(self._tip):
+            elif not self._pending_edits.open(self._read_line()):
                 self._holder = self._lease.seen()
             else:
                 self._holder = self._lease.acquire()
@@ -188,9 +188,8 @@ class WriteAccess:
                 self._emit_state,
             )
 
-    @property
-    def _tip(self) -> Position | None:
-        return None if self.rater is None else self.rater.record.names().tip
+    def _read_line(self) -> Line:
+        return Line() if self.rater is None else self.rater.read_line()
 
     def _load_rater(self, *, create: bool) -> None:
         if self._name in self._clip.raters():
@@ -208,7 +207,7 @@ class WriteAccess:
 
     def _load_pending_edits(self) -> None:
         # After the lease: whoever had it before us either sees our claim, or we see its segment.
-        self.line = Line() if self.rater is None else self.rater.read_line()
+        self.line = self._read_line()
         notes = ClipNotes() if self.rater is None else self.rater.read_clip_notes()
         become = self._lease.session if self._lease.held else None
         self._pending_edits.load(self.line, notes, become)
