@@ -543,6 +543,8 @@ def _walk(segments: dict[Position, Segment], names: Names) -> Line:
             break
         at = following
     line = Line(back[::-1], missing=missing, names=names)
+    if missing is not None:
+        return line  # what is before the gap is cut off, not left behind
     on, ids = {s.position for s in line.segments}, line.ids
     line.stranded = [
         s

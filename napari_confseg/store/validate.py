@@ -260,6 +260,8 @@ class _Validation:
             rater = self._try(lambda: Rater(self._store, path, frames, every))
             if rater is not None:
                 self._check_values(rater)
+                if NOTES in rest:
+                    self._check_notes(f"{path}/{NOTES}", shape[0])
                 self._check_record(rater, shape, who)
         self._check_rater_files(path, rest, shape)
         if clip is not None:
@@ -272,8 +274,6 @@ class _Validation:
             self._try(lambda d=data, k=key: read_lease(d, k))  # type: ignore[misc]
         for name in names.strange:
             self._unlisted(f"{path}/{RECORD}/{name}")
-        if NOTES in rest:
-            self._check_notes(f"{path}/{NOTES}", shape[0])
 
     def _check_rater_files(
         self, path: str, rest: list[str], shape: tuple[int, int, int, int]
@@ -298,18 +298,17 @@ class _Validation:
         for frame, c in self._keys.chunks(f"{rater.path}/0/c"):
             if frame < rater.shape[0] and c < rater.shape[1]:
                 key = f"{rater.path}/0/c/{frame}/{c}/0/0"
-                where = f"{rater.path}/0 frame {frame} class {c}"
-                self._try(lambda k=key, w=where: self._check_chunk(rater, k, w))  # type: ignore[misc]
+                self._try(lambda k=key: self._check_chunk(rater, k))  # type: ignore[misc]
         status = self._try(rater.decode_status)
         if status is not None and status.max(initial=0) > max(Status):
-            self._add("status-range", f"{rater.path}/status", "0, 1 or 2", status.max())
+            self._add("status-range", f"{rater.path}/status/c/0/0", "0, 1 or 2", status.max())
 
-    def _check_chunk(self, rater: Rater, key: str, where: str) -> None:
+    def _check_chunk(self, rater: Rater, key: str) -> None:
         data = self._keys.get(key)
         if data is not None:
             plane = np.zeros(rater.shape[2:], np.uint8)
             decode(data, plane, key)
-            check_plane(plane, where)
+            check_plane(plane, key)
 
     def _check_notes(self, path: str, n_frames: int) -> None:
         notes = self._try(lambda: parse_notes(self._keys.get(path) or b"", path))

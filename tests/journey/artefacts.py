@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from napari_confseg.store import Cohort
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -45,7 +47,8 @@ def reviewed(clip: Path, rater: str) -> NDArray[np.bool_]:
 
 def record(clip: Path, rater: str) -> list[Any]:
     """The strokes of a rater on a clip, oldest first."""
-    return json_lines(clip / "raters" / rater / "strokes.jsonl")
+    strokes = Cohort.open(clip.parent).clip(clip.name).rater(rater).read_strokes()
+    return [s.model_dump(mode="json") for s in strokes]
 
 
 def json_lines(path: Path) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from napari_confseg.store import (
     Spacing,
     Unblinded,
 )
+from napari_confseg.store.record import EntryId, Position, frame, frames, parse_segments
 from tests.store.painting import Painter
 
 if TYPE_CHECKING:
@@ -127,14 +128,37 @@ def _link(key: str, to: str) -> Callable[[Path], None]:
     return link
 
 
-def _line(number: int, **fields: Any) -> Callable[[Path], None]:
-    def change(root: Path) -> None:
-        path = root / RATER / "strokes.jsonl"
-        lines = path.read_text().splitlines()
-        lines[number - 1] = json.dumps(json.loads(lines[number - 1]) | fields)
-        path.write_text("\n".join(lines) + "\n")
+def _segment(change: Callable[[Any], None]) -> Callable[[Path], None]:
+    """Change the head of the first segment of the record, whose checksum is right again then."""
 
-    return change
+    def rewrite(root: Path) -> None:
+        path = min((root / RATER / "record").glob("*.edits"))
+        blocks = [(json.loads(head), bytes(rest)) for head, rest in frames(path.read_bytes(), "")]
+        change(blocks[0][0])
+        path.write_bytes(
+            b"".join(frame(json.dumps(head).encode(), [rest]) for head, rest in blocks)
+        )
+
+    return rewrite
+
+
+def _line(number: int, **fields: Any) -> Callable[[Path], None]:
+    """Change the stroke of an entry of the first segment."""
+    return _segment(lambda head: head["entries"][number - 1]["stroke"].update(fields))
+
+
+def _flip_record(root: Path) -> None:
+    path = min((root / RATER / "record").glob("*.edits"))
+    _flip(str(path.relative_to(root)), 200)(root)
+
+
+def _strand(root: Path) -> None:
+    """Write another segment after the parent of the first, under a lower number."""
+    folder = root / RATER / "record"
+    (first,) = parse_segments(min(folder.glob("*.edits")).read_bytes(), "")[:1]
+    entries = tuple(replace(e, id=EntryId("late", i)) for i, e in enumerate(first.entries))
+    late = replace(first, position=Position(0, 1), session="late", entries=entries)
+    (folder / "000000-000001-000001.edits").write_bytes(late.data)
 
 
 def _narrow_status(root: Path) -> None:
@@ -215,7 +239,6 @@ DEFECTS = (
         "schema-version",
         _set("", "attributes", "confseg", "schema_version", to=9),
     ),
-    Defect("epoch below zero", "attributes", _set(RATER, "attributes", "confseg", "epoch", to=-1)),
     # names and files
     Defect("illegal name of a clip", "name", lambda r: (r / CLIP).rename(r / "Left 3")),
     Defect("name reserved on Windows", "name", lambda r: (r / CLIP).rename(r / "aux")),
@@ -332,8 +355,25 @@ DEFECTS = (
         _del(RATER, "attributes", "ome", "omero", "channels", 5),
     ),
     # the record and the lease
-    Defect("record that is no JSON", "stroke-record", _file(f"{RATER}/strokes.jsonl", b"{\n")),
-    Defect("stroke missing from the record", "stroke-sequence", _line(2, seq=3)),
+    Defect(
+        "segment that is none",
+        "record-corrupt",
+        _file(f"{RATER}/record/000009-000001-000001.edits", b"{"),
+    ),
+    Defect("flipped bit in the record", "record-corrupt", _flip_record),
+    Defect(
+        "segment whose parent is gone",
+        "record-missing",
+        _segment(lambda h: h.update(epoch=3, parent=[2, 9])),
+    ),
+    Defect(
+        "entry of an unknown kind",
+        "record-entry",
+        _segment(lambda h: h["entries"][0].update(kind="x")),
+    ),
+    Defect("segment written too late", "stranded", _strand),
+    Defect("plane that nobody recorded", "view", _plane(60)),
+    Defect("checksums that are none", "view", _file(f"{RATER}/record/000001.view", b"{}")),
     Defect("stroke on a frame that is not there", "stroke-frame", _line(1, frame=40)),
     Defect("stroke of an unknown class", "stroke-class", _line(1, class_index=6)),
     Defect(
@@ -366,14 +406,14 @@ DEFECTS = (
     ),
     Defect(
         "region whose pixel lies outside its box",
-        "stroke-record",
+        "record-entry",
         _adjudicated(region={"anchor": [12, 9]}),
     ),
-    Defect("decision that accepts nobody", "stroke-record", _adjudicated(verdict="accept")),
-    Defect("decision by nobody", "stroke-record", _adjudicated(by="")),
-    Defect("decision between fewer than two", "stroke-record", _adjudicated(raters=["bea"])),
-    Defect("decision about nothing", "stroke-record", _adjudicated(regions=[])),
-    Defect("lease that names nobody", "lease", _file(f"{RATER}/lease.json", b"{}")),
+    Defect("decision that accepts nobody", "record-entry", _adjudicated(verdict="accept")),
+    Defect("decision by nobody", "record-entry", _adjudicated(by="")),
+    Defect("decision between fewer than two", "record-entry", _adjudicated(raters=["bea"])),
+    Defect("decision about nothing", "record-entry", _adjudicated(regions=[])),
+    Defect("lease that names nobody", "lease", _file(f"{RATER}/record/000001.lease", b"{}")),
     # what a reader says of the clip
     Defect(
         "blinding that nobody knows",

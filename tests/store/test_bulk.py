@@ -14,6 +14,7 @@ import pytest
 from zarr.storage import MemoryStore
 
 from napari_confseg.store import Cohort, StoreError, validate
+from napari_confseg.store.backend import KeyValueStore
 from tests.conftest import add_clip
 from tests.small_disk import CAN_MOUNT
 
@@ -68,11 +69,14 @@ def test_what_is_stored_is_listed_alike_everywhere(cohort):
     (chunks / "007" / "1" / "0").mkdir(parents=True)
     (chunks / "007" / "1" / "0" / "0").touch()
     (chunks / "2" / "stray").touch()
-    listed = rater.stored_chunks()
+    keys, where = KeyValueStore(cohort.store), f"{rater.path}/0/c"
+    listed = keys.chunks(where)
+    assert listed == rater.stored_chunks()
     assert listed == [(t, c) for t in range(6) for c in range(6) if t % 3 and (t, c) != (1, 2)]
     (chunks / "4").rename(chunks / "elsewhere")
     (chunks / "4").symlink_to(chunks / "elsewhere")  # links are not followed
-    assert rater.stored_chunks() == [(t, c) for t, c in listed if t != 4]
+    assert keys.chunks(where) == [(t, c) for t, c in listed if t != 4]
+    assert rater.stored_chunks() == listed  # as its writer left them
     assert rater_of(cohort, "other").stored_chunks() == []
 
 

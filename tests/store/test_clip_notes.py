@@ -138,7 +138,7 @@ def test_words_wait_in_the_journal_while_the_store_is_away(cohort: Cohort) -> No
     assert stored(cohort) == ClipNotes(note="while away", quality=2, seconds={3: 7.0})
 
 
-def test_what_waited_is_told_after_somebody_else_wrote(cohort: Cohort) -> None:
+def test_what_waited_is_told_after_somebody_else_wrote(cohort: Cohort, tmp_path: Path) -> None:
     """Only the fields that were changed here are: the rest is as the other left it."""
     writer = RaterWriter.open(cohort, "clip-1", "ann")
     assert writer.flush(30)
@@ -146,8 +146,9 @@ def test_what_waited_is_told_after_somebody_else_wrote(cohort: Cohort) -> None:
     writer.change_notes(note="mine", seconds={0: 5.0})
     writer.abandon()
     back()
-    theirs = ClipNotes(note="theirs", zone="L1", seconds={0: 2.0, 1: 9.0})
-    cohort.clip("clip-1").rater("ann").write_clip_notes(theirs)
+    elsewhere = tmp_path / "elsewhere"
+    with RaterWriter.open(cohort, "clip-1", "ann", journal_root=elsewhere) as other:
+        other.change_notes(note="theirs", zone="L1", seconds={0: 2.0, 1: 9.0})
     with RaterWriter.open(cohort, "clip-1", "ann") as again:
         assert again.flush(30)
     assert stored(cohort) == ClipNotes(note="mine", zone="L1", seconds={0: 5.0, 1: 9.0})
@@ -162,7 +163,7 @@ def test_a_journal_that_refuses_words_costs_no_stroke(
         def refuse(self: Journal, *args: object, **facts: object) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
-        monkeypatch.setattr(Journal, "rewrite", refuse)
+        monkeypatch.setattr(Journal, "note", refuse)
         writer.change_notes(note="kept in memory")
         assert writer.commit(painter.rectangle(0, 0, 2, 2, 8, 8, 60)).seq == 1
         assert writer.flush(30)
@@ -171,15 +172,18 @@ def test_a_journal_that_refuses_words_costs_no_stroke(
     painter.assert_stored(cohort, "clip-1", "ann")
 
 
-def test_damaged_words_are_named_and_not_overwritten(cohort: Cohort) -> None:
+def test_damaged_words_are_made_again_from_the_record(cohort: Cohort) -> None:
     with RaterWriter.open(cohort, "clip-1", "ann") as writer:
         writer.change_notes(note="dear")
     file = Path(cohort.location) / "clip-1/raters/ann/notes.json"
     file.write_text(json.dumps({"note": "dear", "quality": 7}))
-    with pytest.raises(StoreError, match="quality") as caught:
-        RaterWriter.open(cohort, "clip-1", "ann")
-    assert [p.code for p in caught.value.problems] == ["notes"]
-    assert "dear" in file.read_text()
+    assert [p.code for p in validate(cohort.location)] == ["notes"]
+    assert stored(cohort) == ClipNotes(note="dear")
+    with RaterWriter.open(cohort, "clip-1", "ann") as again:
+        assert again.clip_notes == ClipNotes(note="dear")
+        again.change_notes(quality=3)
+    assert json.loads(file.read_text()) == {"note": "dear", "quality": 3}
+    assert validate(cohort.location) == []
 
 
 def test_the_cohort_s_rule_can_be_changed(cohort: Cohort) -> None:

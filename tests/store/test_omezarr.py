@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import zarr
 from napari_ome_zarr import napari_get_reader
 from ome_zarr_models import open_ome_zarr
 
-from napari_confseg.store import Cohort, RaterWriter, Spacing
+from napari_confseg.store import Cohort, RaterWriter, Spacing, validate
 from tests.store.defects import CLIP, RATER, make_good
 from tests.store.outside import VALIDATORS, official_schema
 from tests.store.painting import Painter
@@ -111,7 +112,7 @@ def test_tensorstore_reads_the_same_bytes(location: Path, group: str) -> None:
     assert theirs.any()
 
 
-def test_plain_zarr_reads_planes_status_and_what_others_write_is_read(
+def test_plain_zarr_reads_planes_and_status_and_what_it_writes_changes_no_record(
     cohort: Cohort, tmp_path: Path
 ) -> None:
     with RaterWriter.open(cohort, "clip-1", "reader-a") as writer:
@@ -122,5 +123,30 @@ def test_plain_zarr_reads_planes_status_and_what_others_write_is_read(
     np.testing.assert_array_equal(group["status"][:], painter.status)
     group["0"][3, 2, 10:20, 10:20] = 45  # zarr's own codec
     rater = cohort.clip("clip-1").rater("reader-a")
+    assert not rater.read_plane(3, 2).any()  # nobody's stroke
+    assert rater.stored_chunks() == [(2, 1)]
+    (problem,) = validate(cohort.location)
+    assert (problem.code, problem.path) == ("view", f"{rater.path}/0/c/3/2/0/0")
+    with RaterWriter.open(cohort, "clip-1", "reader-a") as writer:
+        assert writer.flush(10)
+        writer.commit(painter.rectangle(0, 0, 0, 0, 3, 3, 30))
+    np.testing.assert_array_equal(group["0"][:], painter.planes)
+    assert validate(cohort.location) == []
+
+
+def test_planes_that_plain_zarr_has_made_are_read(cohort: Cohort) -> None:
+    clip = cohort.clip("clip-1")
+    clip.create_rater("theirs", kind="human")
+    group = zarr.open_group(Path(cohort.location) / "clip-1/raters/theirs", mode="r+")
+    group["0"][3, 2, 10:20, 10:20] = 45  # zarr's own codec
+    rater = clip.rater("theirs")
     assert (rater.read_plane(3, 2)[10:20, 10:20] == 45).all()
-    assert rater.stored_chunks() == [(2, 1), (3, 2)]
+    assert rater.stored_chunks() == [(3, 2)]
+    with RaterWriter.open(cohort, "clip-1", "theirs") as writer:  # from here on it has a record
+        painter = Painter(writer)
+        writer.commit(painter.rectangle(3, 2, 10, 10, 5, 5, 90))
+        painter.apply(writer.undo())
+    painter.assert_stored(cohort, "clip-1", "theirs")
+    shutil.rmtree(Path(cohort.location) / "clip-1/raters/theirs/0/c")  # all files are lost
+    painter.assert_stored(cohort, "clip-1", "theirs")
+    assert (clip.rater("theirs").read_plane(3, 2)[10:20, 10:20] == 45).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,8 +76,8 @@ def test_what_the_hand_paints_is_what_the_store_holds(bench: Bench, cohort: Coho
     assert np.array_equal(stored, expected)
     layers = np.stack([bench.layer(c.label).data for c in session.classes])
     assert np.array_equal(layers, expected)
-    lines = Path(cohort.location, "clip-1", "raters", "dr-ada", "strokes.jsonl").read_text()
-    record = [json.loads(line) for line in lines.splitlines()]
+    strokes = cohort.clip("clip-1").rater("dr-ada").read_strokes()
+    record = [s.model_dump(mode="json") for s in strokes]
     told = [(s["class_index"], s["frame"], s["confidence"], s["tool"], s["pixels"]) for s in record]
     assert told == seen
     assert [s["undone"] for s in record] == [False] * 5 + [True]

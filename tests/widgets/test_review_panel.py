@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,8 +163,8 @@ def _go_on_after_a_restart(bench: Reviewing, cohort: Cohort) -> None:
     panel.begin.click()
     bench.settle()
     assert panel.queue.bar.text() == "2 of 2 decided"
-    lines = Path(cohort.location, "clip-1/raters/adjudicated/strokes.jsonl").read_text()
-    record = [json.loads(line) for line in lines.splitlines()]
+    strokes = cohort.clip("clip-1").rater("adjudicated").read_strokes()
+    record = [s.model_dump(mode="json") for s in strokes]
     standing = [s["decision"] for s in record if s["decision"] and not s["undone"]]
     assert [d["verdict"] for d in standing] == ["begin"] * 3 + ["accept", "mean"]
     assert {d["by"] for d in standing} == {"Dr. Lead"}

@@ -6,7 +6,6 @@ worked out here a second time, with numpy and lists alone: rules, locks, review,
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -149,8 +148,8 @@ class Sitting(RuleBasedStateMachine):
         stored = zarr.open_array(f"{group}/0", mode="r")[:]
         assert np.array_equal(stored.swapaxes(0, 1), self.model.planes)
         assert np.array_equal(zarr.open_array(f"{group}/status", mode="r")[:], self.model.status)
-        path = group / "strokes.jsonl"
-        lines = [json.loads(s) for s in path.read_text().splitlines()] if path.exists() else []
+        strokes = Cohort.open(self.root / "c.zarr").clip("clip-1").rater("ada").read_strokes()
+        lines = [s.model_dump(mode="json") for s in strokes]
         assert [s["seq"] for s in lines] == list(range(1, len(lines) + 1))
         told = [
             Line(
