@@ -86,7 +86,7 @@ def test_what_the_outside_validators_all_miss_is_found(good: Path, tmp_path: Pat
 def test_places_that_hold_no_cohort(tmp_path: Path) -> None:
     assert [p.code for p in validate(tmp_path / "nothing.zarr")] == ["missing"]
     (tmp_path / "not.zip").write_bytes(b"no zip")
-    assert [p.code for p in validate(tmp_path / "not.zip")] == ["unreadable"]
+    assert [p.code for p in validate(tmp_path / "not.zip")] == ["zip-damaged"]
     (tmp_path / "empty").mkdir()
     assert [p.code for p in validate(tmp_path / "empty")] == ["missing"]
 
