@@ -66,6 +66,8 @@ def read_newest(keys: KeyValueStore, path: str) -> Revision:
         With code ``change-damaged`` if the newest change cannot be read.
     """
     view = keys.get(metadata_key(path), limit=MAX_METADATA_BYTES)
+    if view is None:  # no such group, whatever is left of its changes
+        return Revision(None)
     last = _last_change(keys, path)
     if not last:
         return Revision(view, _number_in(view))
