@@ -28,7 +28,14 @@ from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
 from napari_confseg.store.rater import Rater
 from napari_confseg.store.revisions import read_newest, swap_newest
-from napari_confseg.store.schema import ClipMeta, CohortMeta, Imported, RaterMeta, check_slug
+from napari_confseg.store.schema import (
+    ClassSpec,
+    ClipMeta,
+    CohortMeta,
+    Imported,
+    RaterMeta,
+    check_slug,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,6 +230,11 @@ class Clip:
     def shape(self) -> tuple[int, int, int]:
         """(T, Y, X)."""
         return self.frames.shape
+
+    @property
+    def classes(self) -> tuple[ClassSpec, ...]:
+        """What raters mark, as the cohort says."""
+        return self._cohort.classes
 
     def update_meta(self, **changes: object) -> None:
         """Write the attributes with some fields changed; all others stay as they are on disk.

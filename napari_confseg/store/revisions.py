@@ -13,6 +13,7 @@ from zarr.storage import LocalStore
 from napari_confseg.store.attributes import metadata_key
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.folder import MAX_METADATA_BYTES
+from napari_confseg.store.listed import ListedStore
 
 if TYPE_CHECKING:
     from napari_confseg.store.backend import KeyValueStore
@@ -77,7 +78,7 @@ def read_newest(keys: KeyValueStore, path: str) -> Revision:
 
 def _last_change(keys: KeyValueStore, path: str) -> int:
     """Return the highest number of a change; 0 if there is none, as in a bucket."""
-    if not isinstance(keys.store, LocalStore):
+    if not isinstance(keys.store, (LocalStore, ListedStore)):
         return 0
     names = map(_NAME.fullmatch, keys.children(f"{path}/{CHANGES}".lstrip("/")))
     return max((int(m[1]) for m in names if m), default=0)
