@@ -82,6 +82,14 @@ def add_clip(
         new.finish(clip_meta(n_frames, patient=patient))
 
 
+@pytest.fixture(autouse=True)
+def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private place for what is remembered of cohorts."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("CONFSEG_CACHE_DIR", str(path))
+    return path
+
+
 @pytest.fixture
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A private place for journals."""

@@ -31,8 +31,12 @@ def read_node(keys: KeyValueStore, path: str) -> dict[str, Any]:
     StoreError
         If it is missing, no regular file, too large, no JSON object or not of zarr format 3.
     """
+    return parse_node(keys.get(metadata_key(path), limit=MAX_METADATA_BYTES), path)
+
+
+def parse_node(data: bytes | None, path: str) -> dict[str, Any]:
+    """Return the ``zarr.json`` of the group or array at `path` parsed; see :func:`read_node`."""
     key = metadata_key(path)
-    data = keys.get(key, limit=MAX_METADATA_BYTES)
     if data is None:
         raise StoreError(
             Problem(
@@ -67,7 +71,12 @@ def read_attributes(keys: KeyValueStore, path: str, model: type[M]) -> M:
     StoreError
         With one problem for each field that is wrong.
     """
-    attributes = read_node(keys, path).get("attributes")
+    return attributes_in(read_node(keys, path), path, model)
+
+
+def attributes_in(node: dict[str, Any], path: str, model: type[M]) -> M:
+    """Return our attributes in the parsed ``zarr.json`` of `path`; see :func:`read_attributes`."""
+    attributes = node.get("attributes")
     if not isinstance(attributes, dict) or NAMESPACE not in attributes:
         raise StoreError(
             Problem(
@@ -100,15 +109,14 @@ def write_attributes(
 
     Attributes under other names are kept as they are.
     """
-    keys.set(metadata_key(path), _merged(keys.get(metadata_key(path)), model, ome))
+    existing = keys.get(metadata_key(path), limit=MAX_METADATA_BYTES)
+    keys.set(metadata_key(path), json.dumps(merged(existing, model, ome), indent=2).encode())
 
 
-def swap_attributes(keys: KeyValueStore, path: str, before: bytes | None, model: BaseModel) -> bool:
-    """Write `model` if the ``zarr.json`` at `path` is still `before`; return whether it was."""
-    return keys.swap(metadata_key(path), before, _merged(before, model, None))
-
-
-def _merged(existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None) -> bytes:
+def merged(
+    existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the ``zarr.json`` `existing` with `model` (and `ome`) in its attributes."""
     node: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
     if existing:
         node = json.loads(existing)
@@ -117,7 +125,7 @@ def _merged(existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None
     if ome is not None:
         attributes["ome"] = ome
     node["attributes"] = attributes
-    return json.dumps(node, indent=2).encode()
+    return node
 
 
 def write_group(keys: KeyValueStore, path: str) -> None:

@@ -38,6 +38,7 @@ from napari_confseg.store.folder import (
     span_of,
     too_large,
 )
+from napari_confseg.store.listed import ListedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,6 +190,8 @@ class KeyValueStore:
 
     def _get(self, key: str, part: ByteRequest | None, limit: int | None = None) -> bytes | None:
         store = self.store
+        if isinstance(store, ListedStore):
+            return self._get_listed(store, key, part, limit)
         # No detour over zarr's event loop where there is another way.
         if isinstance(store, DurableLocalStore):
             return store.read(key, limit=limit, part=part)
@@ -204,6 +207,18 @@ class KeyValueStore:
         if buffer is not None and part is None and limit is not None and len(buffer) > limit:
             raise StoreError(too_large(key, limit, len(buffer)))
         return None if buffer is None else buffer.to_bytes()
+
+    def _get_listed(
+        self, store: ListedStore, key: str, part: ByteRequest | None, limit: int | None
+    ) -> bytes | None:
+        if store.knows(key) and key not in store.signatures:
+            return None
+        inner = KeyValueStore(store.inner())
+        if part is not None or not store.keeps(key):
+            return inner._get(key, part, limit)
+        if key not in store.kept:
+            store.kept[key] = inner.get(key, limit=limit)
+        return store.kept[key]
 
     def modified(self, key: str) -> datetime | None:
         """Return when `key` was last written, by the clock of the store; None if unknown.
@@ -305,7 +320,12 @@ class KeyValueStore:
 
     def children(self, prefix: str) -> list[str]:
         """Return the sorted names one level under `prefix`; files and folders alike."""
-        if isinstance(self.store, LocalStore):
+        if isinstance(self.store, ListedStore) and self.store.knows(f"{prefix}/"):
+            start = len(prefix) + 1
+            names = [key[start:].partition("/")[0] for key in self.store.under(f"{prefix}/")]
+        elif isinstance(self.store, ListedStore):
+            return KeyValueStore(self.store.inner()).children(prefix)
+        elif isinstance(self.store, LocalStore):
             names = names_in(os.fspath(self.store.root), prefix)
         elif isinstance(self.store, ObjectStore):
             names = names_in_bucket(self.store, prefix)
@@ -315,6 +335,8 @@ class KeyValueStore:
 
     def chunks(self, prefix: str) -> list[tuple[int, int]]:
         """Return the sorted (i, j) of all keys ``prefix/i/j/0/0``."""
+        if isinstance(self.store, ListedStore) and not self.store.knows(f"{prefix}/"):
+            return KeyValueStore(self.store.inner()).chunks(prefix)
         if isinstance(self.store, LocalStore):
             return sorted(chunks_under(os.fspath(self.store.root), prefix))
         keys = (_CHUNK.fullmatch(key, len(prefix)) for key in self.under(f"{prefix}/"))
@@ -322,6 +344,10 @@ class KeyValueStore:
 
     def under(self, prefix: str) -> list[str]:
         """Return the sorted full keys anywhere under `prefix`; links are named, not followed."""
+        if isinstance(self.store, ListedStore):
+            if self.store.knows(prefix):
+                return self.store.under(prefix)
+            return KeyValueStore(self.store.inner()).under(prefix)
         if isinstance(self.store, LocalStore):
             return sorted(files_under(os.fspath(self.store.root), prefix.rstrip("/")))
         if isinstance(self.store, ObjectStore):
@@ -363,6 +389,8 @@ def is_outside(store: Store, key: str) -> bool:
 
 def place(store: Store) -> str:
     """Return what tells this store from every other, for the person's own journals."""
+    if isinstance(store, ListedStore):
+        return place(store.inner())
     if isinstance(store, LocalStore):
         return os.path.realpath(store.root)
     return str(store)

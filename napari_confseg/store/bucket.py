@@ -293,3 +293,15 @@ def objects_under(store: ObjectStore[Any], prefix: str) -> list[str]:
         return [
             meta["path"] for batch in obstore.list(store.store, prefix or None) for meta in batch
         ]
+
+
+def signatures_under(store: ObjectStore[Any], prefix: str) -> list[tuple[str, str]]:
+    """Return the keys anywhere under `prefix`, each with what changes when it is written."""
+    import obstore
+
+    with plain_errors(place_of(store)):
+        return [
+            (meta["path"], f"{meta['size']} {meta['e_tag']} {meta['version']}")
+            for batch in obstore.list(store.store, prefix)
+            for meta in batch
+        ]

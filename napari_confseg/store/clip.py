@@ -13,14 +13,29 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from napari_confseg.store.attributes import is_whole, read_attributes, write_attributes, write_group
+from napari_confseg.store.attributes import (
+    attributes_in,
+    is_whole,
+    merged,
+    parse_node,
+    write_attributes,
+    write_group,
+)
 from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.codec import decode
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import check_frames, stored_classes
 from napari_confseg.store.omezarr import clip_ome, rater_ome
 from napari_confseg.store.rater import Rater
-from napari_confseg.store.schema import ClipMeta, CohortMeta, Imported, RaterMeta, check_slug
+from napari_confseg.store.revisions import read_newest, swap_newest
+from napari_confseg.store.schema import (
+    ClassSpec,
+    ClipMeta,
+    CohortMeta,
+    Imported,
+    RaterMeta,
+    check_slug,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +208,9 @@ class Clip:
         self._keys = KeyValueStore(store)
         self._cohort = cohort
         self.name = name
-        self.meta = read_attributes(self._keys, name, ClipMeta)
+        self.meta = attributes_in(
+            parse_node(read_newest(self._keys, name).data, name), name, ClipMeta
+        )
         shape, per_shard, problems = check_frames(self._keys, f"{name}/0")
         if problems:
             raise StoreError(problems)
@@ -214,13 +231,25 @@ class Clip:
         """(T, Y, X)."""
         return self.frames.shape
 
+    @property
+    def classes(self) -> tuple[ClassSpec, ...]:
+        """What raters mark, as the cohort says."""
+        return self._cohort.classes
+
     def update_meta(self, **changes: object) -> None:
-        """Write the attributes with some fields changed; all others stay as they are on disk."""
-        now = read_attributes(self._keys, self.name, ClipMeta)  # others write here, too
-        self.meta = ClipMeta.model_validate(now.model_dump() | changes)
-        interval, spacing = self.meta.frame_interval, self.meta.spacing
-        ome = clip_ome(self.name, interval, spacing)
-        write_attributes(self._keys, self.name, self.meta, ome)
+        """Write the attributes with some fields changed; all others stay as they are on disk.
+
+        Of two who change different fields at once neither loses any.
+        """
+        while True:
+            before = read_newest(self._keys, self.name)
+            now = attributes_in(parse_node(before.data, self.name), self.name, ClipMeta)
+            meta = ClipMeta.model_validate(now.model_dump() | changes)
+            interval, spacing = meta.frame_interval, meta.spacing
+            ome = clip_ome(self.name, interval, spacing)
+            if swap_newest(self._keys, self.name, before, merged(before.data, meta, ome)):
+                break  # else somebody was faster, which happens a few times at most
+        self.meta = meta
         if {"frame_times", "spacing"} & changes.keys():
             for name in self.raters():  # their OME metadata repeat the clip's scale
                 rater = self.rater(name)

@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_confseg.store.attributes import (
     NAMESPACE,
+    attributes_in,
     is_whole,
-    metadata_key,
+    merged,
     parse_attributes,
+    parse_node,
     read_attributes,
     read_node,
-    swap_attributes,
     write_attributes,
 )
 from napari_confseg.store.backend import KeyValueStore, Location, open_store
@@ -23,6 +24,7 @@ from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import check_same_kind
 from napari_confseg.store.lease import Lease
+from napari_confseg.store.revisions import read_newest, swap_newest
 from napari_confseg.store.schema import (
     DEFAULT_ANCHORS,
     DEFAULT_CLASSES,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store
 
     from napari_confseg.store.rater_kinds import RaterKind
+    from napari_confseg.store.revisions import Revision
     from napari_confseg.store.schema import Blinding
 
 
@@ -61,7 +64,7 @@ class Cohort:
         self.store = store
         self.location = location
         self._keys = KeyValueStore(store)
-        self.meta = read_attributes(self._keys, "", CohortMeta)
+        self.meta = self._read_newest()[1]
 
     @classmethod
     def open(cls, location: Location | Store, *, read_only: bool = False) -> Self:
@@ -130,8 +133,10 @@ class Cohort:
         """Change what classes are called and look like, add classes, change anchors or blinding.
 
         Classes are only ever added at the end: planes are stored under their index, and records
-        name it. Raters follow (a plane for each new class, names and colours for other OME-Zarr
-        viewers): those that nobody holds now, the others when they next write.
+        name it. If somebody else has added some since the cohort was opened, ours come after
+        theirs: look at :attr:`meta` afterwards. Raters follow (a plane for each new class, names
+        and colours for other OME-Zarr viewers): those that nobody holds now, the others when they
+        next write.
 
         Parameters
         ----------
@@ -153,45 +158,11 @@ class Cohort:
         ------
         StoreError
             If a class is missing, moved or renamed, the list breaks the contract, the store is
-            for reading only, or someone else has changed it since it was opened. Nothing is
-            written then.
+            for reading only, or someone else has changed the same thing since it was opened.
+            Nothing is written then.
         """
-        changes = {"classes": classes, "anchors": anchors}
-        given: dict[str, object] = {
-            k: [v.model_dump() for v in vs] for k, vs in changes.items() if vs is not None
-        }
-        if blinding not in (None, self.meta.blinding):
-            before = self.meta.model_dump(mode="json")["blinding_changes"]
-            change = {"at": datetime.now(UTC).isoformat(), "by": by, "rule": blinding}
-            given |= {"blinding": blinding, "blinding_changes": [*before, change]}
-        meta = parse_attributes(self.meta.model_dump(mode="json") | given, "", CohortMeta)
-        self._refuse(meta)
-        before = self._keys.get(metadata_key(""))
-        if read_attributes(self._keys, "", CohortMeta) != self.meta:
-            raise StoreError(
-                Problem(
-                    "changed-meanwhile",
-                    self.location,
-                    "Classes or anchors have changed since the cohort was opened",
-                    hint="Open the cohort again and change it then.",
-                )
-            )
-        if not swap_attributes(self._keys, "", before, meta):
-            raise StoreError(
-                Problem(
-                    "changed-meanwhile",
-                    self.location,
-                    "Somebody else is changing the cohort",
-                    hint="Open the cohort again and change it then.",
-                )
-            )
-        self.meta = meta
-        return self._let_raters_follow(progress) if classes is not None else []
-
-    def _refuse(self, meta: CohortMeta) -> None:
-        problems = []
         if self.store.read_only:
-            problems.append(
+            raise StoreError(
                 Problem(
                     "read-only",
                     self.location,
@@ -199,8 +170,88 @@ class Cohort:
                     hint="Unpack the zip, or copy the cohort.",
                 )
             )
+        while True:
+            before, now = self._read_newest()
+            fields = now.model_dump(mode="json")
+            given = self._merge(now, classes, anchors, blinding)
+            if "blinding" in given:
+                change = {"at": datetime.now(UTC).isoformat(), "by": by, "rule": blinding}
+                given["blinding_changes"] = [*fields["blinding_changes"], change]
+            meta = parse_attributes(fields | given, "", CohortMeta)
+            if swap_newest(self._keys, "", before, merged(before.data, meta)):
+                break  # else somebody was faster: what of ours still applies, and to what?
+        self.meta = meta
+        return self._let_raters_follow(progress) if classes is not None else []
+
+    def _read_newest(self) -> tuple[Revision, CohortMeta]:
+        before = read_newest(self._keys, "")
+        return before, attributes_in(parse_node(before.data, ""), "", CohortMeta)
+
+    def _merge(
+        self,
+        now: CohortMeta,
+        classes: Sequence[ClassSpec] | None,
+        anchors: Sequence[Anchor] | None,
+        blinding: Blinding | None,
+    ) -> dict[str, Any]:
+        """Return the fields to change; what was made of `self.meta` is applied to `now`.
+
+        Raises
+        ------
+        StoreError
+            If somebody has changed the same thing in another way meanwhile.
+        """
+        seen = self.meta
+        given: dict[str, Any] = {}
+        if classes is not None:
+            self._check_classes(classes)
+            found = self._merge_classes(now, classes)
+            given["classes"] = [c.model_dump(mode="json") for c in found]
+        if anchors is not None:
+            if now.anchors not in (seen.anchors, tuple(anchors)):
+                raise self._changed_meanwhile("The anchors of the scale have")
+            given["anchors"] = [a.model_dump(mode="json") for a in anchors]
+        if blinding not in (None, seen.blinding):
+            if now.blinding not in (seen.blinding, blinding):
+                raise self._changed_meanwhile("The blinding has")
+            if now.blinding != blinding:
+                given["blinding"] = blinding
+        return given
+
+    def _merge_classes(self, now: CohortMeta, classes: Sequence[ClassSpec]) -> list[ClassSpec]:
+        seen = self.meta.classes
+        merged_classes = list(now.classes)
+        for mine, before in zip(classes, seen, strict=False):
+            theirs = merged_classes[before.index]
+            if theirs in (before, mine):
+                merged_classes[before.index] = mine
+            elif mine != before:
+                raise self._changed_meanwhile(f"Class {before.name!r} has")
+        for mine in classes[len(seen) :]:
+            theirs_too = [c for c in now.classes[len(seen) :] if c.name == mine.name]
+            if not theirs_too:
+                # Where there is room: theirs came first, and planes are stored by index.
+                shift = len(now.classes) - len(seen)
+                merged_classes.append(mine.model_copy(update={"index": mine.index + shift}))
+            elif theirs_too[0] != mine.model_copy(update={"index": theirs_too[0].index}):
+                raise self._changed_meanwhile(f"A class {mine.name!r} has")
+        return merged_classes
+
+    def _changed_meanwhile(self, what: str) -> StoreError:
+        return StoreError(
+            Problem(
+                "changed-meanwhile",
+                self.location,
+                f"{what} been changed by somebody else since the cohort was opened",
+                hint="Open the cohort again and change it then.",
+            )
+        )
+
+    def _check_classes(self, classes: Sequence[ClassSpec]) -> None:
+        """Refuse a list in which a class of ours is missing, moved or renamed."""
+        problems = []
         for old in self.meta.classes:
-            found = meta.classes[old.index].name if old.index < len(meta.classes) else "none"
+            found = classes[old.index].name if old.index < len(classes) else "none"
             if found != old.name:
                 problems.append(
                     Problem.mismatch(

@@ -13,10 +13,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 THREADS = 4
 """Enough for codecs and system calls, which let go of the interpreter lock."""
+REQUESTS = 32
+"""For a bucket, where each answer takes its time and little else."""
 
 
 def map_bounded(
-    work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 4 * THREADS
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int = THREADS,
+    ahead: int | None = None,
 ) -> Iterator[Result]:
     """Yield ``work(item)`` of each item, in order, computed in a few threads.
 
@@ -29,15 +35,17 @@ def map_bounded(
         Called in a thread; what it raises is raised here.
     items : iterable
         Taken in the calling thread.
-    ahead : int
-        Items under way at once.
+    threads : int
+        How many.
+    ahead : int, optional
+        Items under way at once; four a thread if not given.
     """
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(work, item))
-                if len(pending) >= ahead:
+                if len(pending) >= (ahead or 4 * threads):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

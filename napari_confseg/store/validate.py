@@ -12,19 +12,29 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
-from napari_confseg.store.attributes import NAMESPACE, read_attributes, read_node
+from napari_confseg.store.attributes import (
+    NAMESPACE,
+    attributes_in,
+    metadata_key,
+    parse_node,
+    read_attributes,
+    read_node,
+)
 from napari_confseg.store.backend import KeyValueStore, is_outside, open_store
 from napari_confseg.store.clip import Frames
 from napari_confseg.store.clip_notes import NOTES, parse_notes
 from napari_confseg.store.codec import decode
 from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import Problem, StoreError, sentence
+from napari_confseg.store.folder import MAX_METADATA_BYTES
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
 from napari_confseg.store.rater import Rater, check_plane
 from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of
+from napari_confseg.store.revisions import CHANGES, is_change, read_newest
 from napari_confseg.store.schema import (
     EXCLUDED,
     MAX_CONFIDENCE,
@@ -44,6 +54,7 @@ if TYPE_CHECKING:
     from napari_confseg.store.strokes import Stroke
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 def validate(
@@ -78,11 +89,13 @@ class _Validation:
         self._cohort: CohortMeta | None = None
 
     def run(self, progress: Callable[[int, int, str], None] | None) -> None:
-        self._cohort = self._try(lambda: read_attributes(self._keys, "", CohortMeta))
+        self._cohort = self._newest("", CohortMeta)
         keys = self._sort_out(self._keys.under(""))
         clips: defaultdict[str, list[str]] = defaultdict(list)
         for key in keys:
             clip, _, inside = key.partition("/")
+            if clip == CHANGES and is_change(inside):
+                continue
             if inside:
                 clips[clip].append(inside)
             elif key not in ("zarr.json", IMPORT_LOCK):
@@ -136,6 +149,20 @@ class _Validation:
                 good.append(key)
         return good
 
+    def _newest(self, path: str, model: type[M]) -> M | None:
+        """Return the newest attributes of a group; name a ``zarr.json`` that does not show them."""
+        newest = self._try(lambda: read_newest(self._keys, path))
+        if newest is None:
+            return None
+        if newest.data != self._keys.get(metadata_key(path), limit=MAX_METADATA_BYTES):
+            self._report(
+                "metadata-stale",
+                path,
+                f"zarr.json does not show the newest change, number {newest.number}",
+                "Run: confseg validate --repair",
+            )
+        return self._try(lambda: attributes_in(parse_node(newest.data, path), path, model))
+
     def _is_bare(self, path: str) -> bool:
         """Whether the group is what zarr makes above a new array, and nobody has finished it."""
         try:
@@ -155,7 +182,7 @@ class _Validation:
                 "Delete the folder.",
             )
             return
-        meta = self._try(lambda: read_attributes(self._keys, name, ClipMeta))
+        meta = self._newest(name, ClipMeta)
         shape, per_shard, problems = check_frames(self._keys, f"{name}/0")
         self._problems += problems
         n_files = -(-shape[0] // (per_shard or 1))
@@ -165,7 +192,9 @@ class _Validation:
                 raters[m[1]].append(m[2])
             elif m := re.fullmatch(r"0/c/(0|[1-9]\d*)/0/0", key):
                 self._check_inside(f"{name}/{key}", int(m[1]) < n_files or not shape[0])
-            elif key not in {"zarr.json", "0/zarr.json", "raters/zarr.json"}:
+            elif key not in {"zarr.json", "0/zarr.json", "raters/zarr.json"} and not (
+                key.startswith(f"{CHANGES}/") and is_change(key.removeprefix(f"{CHANGES}/"))
+            ):
                 self._unlisted(f"{name}/{key}")
         if raters and "raters/zarr.json" not in rest:
             self._report("missing", f"{name}/raters", "There is no zarr.json")

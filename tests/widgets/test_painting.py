@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,8 @@ from napari_confseg.annotate.view import Tool
 from tests.widgets.bench import SHAPE, Bench, make_cohort, planes_by_plain_zarr
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_confseg.store import Cohort
 
 

@@ -1,0 +1,110 @@
+"""One clip of a store, listed once: for questions to many clips, in few requests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from typing import TYPE_CHECKING
+
+from zarr.storage import LocalStore, ObjectStore, WrapperStore
+
+from napari_confseg.store.bucket import signatures_under
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zarr.abc.store import Store
+
+# Small, asked for again and again by whoever opens a clip and its raters.
+_KEPT = re.compile(r"(.*/)?zarr\.json")
+# Says who writes now, not what is there.
+_PASSING = re.compile(r"raters/[^/]+/[^/]*\.lock|raters/[^/]+/lease\.json")
+_PLANES = re.compile(r"(raters/[^/]+/)?0/c")
+
+
+class ListedStore(WrapperStore["Store"]):
+    """A store in which the keys under one prefix are known, and small files are read once.
+
+    It shows what was there when it was made; for reading only, and for a short time.
+
+    Parameters
+    ----------
+    store : zarr Store
+        A folder or a bucket.
+    prefix : str
+        Name of the clip.
+    planes : bool
+        Whether frames and planes are listed too. Without, nothing is known of them.
+    """
+
+    def __init__(self, store: Store, prefix: str, *, planes: bool = True) -> None:
+        super().__init__(store)
+        self.prefix = prefix
+        self.complete = planes
+        self.signatures: dict[str, str] = dict(_signatures(store, prefix, planes))
+        self.kept: dict[str, bytes | None] = {}
+
+    @staticmethod
+    def can_list(store: Store) -> bool:
+        """Whether `store` gives signatures of its files without reading them."""
+        return isinstance(store, (LocalStore, ObjectStore))
+
+    def inner(self) -> Store:
+        """Return the store behind."""
+        return self._store
+
+    def knows(self, key: str) -> bool:
+        """Whether the listing tells if something is at `key`."""
+        inside = key.removeprefix(f"{self.prefix}/")
+        return inside != key and (self.complete or _PLANES.match(inside) is None)
+
+    def keeps(self, key: str) -> bool:
+        """Whether what is at `key` is read once and kept."""
+        return _KEPT.fullmatch(key) is not None and key.startswith(f"{self.prefix}/")
+
+    def under(self, prefix: str) -> list[str]:
+        """Return the known keys that begin with `prefix`, sorted."""
+        return sorted(key for key in self.signatures if key.startswith(prefix))
+
+    def signature(self) -> str:
+        """Return what changes whenever anything of the clip does, but who writes it now."""
+        start = len(self.prefix) + 1
+        rows = (
+            f"{key}\n{found}\n"
+            for key, found in sorted(self.signatures.items())
+            if not _PASSING.fullmatch(key, start)
+        )
+        return hashlib.blake2b("".join(rows).encode(), digest_size=16).hexdigest()
+
+
+def _signatures(store: Store, prefix: str, planes: bool) -> Iterator[tuple[str, str]]:
+    if isinstance(store, ObjectStore):
+        yield from signatures_under(store, f"{prefix}/")
+    elif isinstance(store, LocalStore):
+        yield from _files(os.fspath(store.root), prefix, planes)
+
+
+def _files(root: str, clip: str, planes: bool) -> Iterator[tuple[str, str]]:
+    """Yield key and signature of the files of a clip; links are named, not followed.
+
+    Size, time and inode: every write of ours makes a new file, and a log only grows.
+    """
+    folders = [clip]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = list(os.scandir(os.path.join(root, folder)))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            key = f"{folder}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if planes or not (entry.name == "c" and folder.endswith("/0")):
+                    folders.append(key)
+                continue
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            yield key, f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
