@@ -126,7 +126,7 @@ def rebased(entries: Iterable[Entry], state: State) -> list[Entry]:
             if entry.kind == "notes":
                 made.append(entry)
             continue
-        new = _onto(effect, state)
+        new = onto(effect, state)
         state.apply(new)
         if entry.kind in ("undo", "redo") and entry.edit_id in data:
             made.append(replace(entry, data=data[entry.edit_id]))
@@ -136,8 +136,8 @@ def rebased(entries: Iterable[Entry], state: State) -> list[Entry]:
     return made
 
 
-def _onto(edit: Edit, state: State) -> Edit:
-    """Return `edit` with `before` as it is in `state` now."""
+def onto(edit: Edit, state: State) -> Edit:
+    """Return `edit` with what is before it as it is in `state` now, so that undo is exact."""
     patches = []
     for p in edit.patches:
         h, w = p.after.shape

@@ -12,7 +12,6 @@ listed, and offered for a decision.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from dataclasses import dataclass, field
@@ -564,14 +563,3 @@ def strokes_of(entries: Sequence[Entry]) -> list[Stroke]:
             old = strokes[e.edit_id]
             strokes[e.edit_id] = old.model_copy(update={"undone": e.kind == "undo"})
     return list(strokes.values())
-
-
-def describe(segment: Segment) -> dict[str, object]:
-    """Return what people are told of a segment."""
-    return {
-        "position": str(segment.position),
-        "by": segment.by,
-        "host": segment.host,
-        "time": segment.time.isoformat(),
-        "entries": json.loads(json.dumps([e.kind for e in segment.entries])),
-    }
