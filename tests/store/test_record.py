@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,9 +11,6 @@ import pytest
 from napari_confseg.store import Cohort, RaterWriter, validate, write_behind
 from napari_confseg.store import record as records
 from tests.store.painting import Painter
-
-if TYPE_CHECKING:
-    from napari_confseg.store.rater import Rater
 
 
 def paint(cohort: Cohort, n: int, seed: int = 0) -> Painter:
@@ -36,14 +32,18 @@ def folder(cohort: Cohort) -> Path:
     return Path(cohort.location) / "clip-1/raters/reader-a"
 
 
+def chunks(rater: Path) -> list[Path]:
+    return sorted(p for p in (rater / "0/c").rglob("*") if p.is_file())
+
+
 DAMAGE = {
-    "a plane is lost": lambda f: next((f / "0/c").rglob("0/0")).unlink(),
+    "a plane is lost": lambda f: chunks(f)[0].unlink(),
     "all planes are lost": lambda f: shutil.rmtree(f / "0/c"),
     "the status is lost": lambda f: (f / "status/c/0/0").unlink(),
     "the view is lost": lambda f: next(f.glob("record/*.view")).unlink(),
     "the view is cut": lambda f: next(f.glob("record/*.view")).write_bytes(b"{"),
-    "a plane is another one's": lambda f: shutil.copy(*sorted((f / "0/c").rglob("0/0"))[:2]),
-    "a plane is cut": lambda f: next((f / "0/c").rglob("0/0")).write_bytes(b"\x28\xb5\x2f\xfd"),
+    "a plane is another one's": lambda f: shutil.copy(*chunks(f)[:2]),
+    "a plane is cut": lambda f: chunks(f)[0].write_bytes(b"\x28\xb5\x2f\xfd"),
 }
 
 
@@ -78,10 +78,6 @@ def test_snapshots_and_packs_come_to_the_same(
     for snapshot in names.snapshots:  # the record alone will do as well
         (folder(cohort) / "record" / records.snapshot_name(snapshot)).unlink()
         painter.assert_stored(cohort, "clip-1", "reader-a")
-
-
-def files_of(rater: Rater) -> int:
-    return len(list((Path(rater.record.path)).iterdir()))
 
 
 def test_a_stroke_costs_the_same_however_many_there_are(
