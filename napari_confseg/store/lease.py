@@ -1,4 +1,4 @@
-"""The right to write a rater's planes: a file lock where there are files, and a lease everywhere.
+"""Write access to a rater's planes: a file lock where there are files, and a lease everywhere.
 
 The lock is the system's own and falls with the process, ``kill -9`` included. A lease is a file
 that one session creates, and only it ever writes: its number, the *epoch*, is the fencing token of

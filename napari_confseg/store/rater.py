@@ -534,7 +534,9 @@ class Rater:
         """
         given = list(strokes)
         entries = tuple(Entry(EntryId("given", s.seq), "edit", s, b"") for s in given)
-        first = Segment(Position(0, 1), None, "given", "", "", datetime.now(UTC), entries)
+        # Not now: the same strokes make the same bytes.
+        time = max((s.time for s in given), default=datetime.min.replace(tzinfo=UTC))
+        first = Segment(Position(0, 1), None, "given", "", "", time, entries)
         if not self.record.append(first):
             raise StoreError(Problem("exists", self.path, "This rater has a record already"))
         with self._lock:

@@ -293,7 +293,7 @@ def test_a_clip_that_cannot_be_read_is_free_for_others(cohort: Cohort) -> None:
     session.open_clip("clip-1")
     paint(session, (0, 0, 4, 4))
     session.close_clip()
-    (chunk,) = Path(cohort.location).glob("clip-1/raters/dr-ada/0/c/*/*/0/0")
+    (chunk,) = Path(cohort.location).glob("clip-1/raters/dr-ada/record/*.edits")
     whole = chunk.read_bytes()
     chunk.write_bytes(b"garbage")
     with pytest.raises(StoreError):
