@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 NAMESPACE = "confseg"
-MAX_METADATA_BYTES = 16 * 2**20
+MAX_METADATA_BYTES = 8 * 2**20
 """A ``zarr.json`` larger than this is refused unread: 100,000 frame times take 2 MB."""
 
 
