@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from napari_confseg.dataset.holdout import HoldOut
 from napari_confseg.job import CHECKPOINT, CONFIG
 from napari_confseg.methods import Method
 from napari_confseg.store import StoreError
+from napari_confseg.store.backend import write_durably
 from napari_confseg.store.errors import field_problems
 from napari_confseg.store.files import MIB, check_file, check_zip, read_file
 from trainer.calibrate import Calibration
@@ -27,7 +28,6 @@ from trainer.sources import Origin
 from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 STATE = "state.pt"
@@ -136,8 +136,7 @@ _PROGRESSED = TypeAdapter(Progressed)
 
 def save_config(folder: Path, config: RunConfig) -> None:
     """Write ``config.json``, whole or not at all."""
-    text = config.model_dump_json(indent=2)
-    _atomically(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_durably(folder / CONFIG, config.model_dump_json(indent=2).encode())
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -166,8 +165,8 @@ def load_config(folder: Path) -> RunConfig:
 def save_checkpoint(folder: Path, weights: Segmenter, step: int) -> None:
     """Write the weights as the run's best, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in weights.state_dict().items()}
-    metadata = {"step": str(step)}
-    _atomically(folder / CHECKPOINT, lambda path: save_file(tensors, path, metadata))
+    # In bytes: of a full disk the library's own writing tells nothing that could be told on.
+    write_durably(folder / CHECKPOINT, save(tensors, {"step": str(step)}))
 
 
 def load_checkpoint(folder: Path, config: RunConfig) -> tuple[Segmenter, int]:
@@ -218,9 +217,9 @@ def save_state(folder: Path, progressed: Progressed, tensors: dict[str, Any]) ->
     """Write the state to resume from, whole or not at all."""
     # Augmentation and data order are functions of seed and step (see fit.py), so the step stands
     # for all generators and for the place in the data.
-    _atomically(
-        folder / STATE, lambda path: torch.save({"progressed": asdict(progressed), **tensors}, path)
-    )
+    packed = io.BytesIO()
+    torch.save({"progressed": asdict(progressed), **tensors}, packed)
+    write_durably(folder / STATE, packed.getbuffer())
 
 
 def load_state(folder: Path, device: torch.device) -> tuple[Progressed, dict[str, Any]] | None:
@@ -274,12 +273,3 @@ def _short(error: Exception) -> str:
     if isinstance(error, StoreError):
         return error.problems[0].message
     return f"{type(error).__name__}: {error}".splitlines()[0][:160]
-
-
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-    write(partial)
-    with partial.open("rb+") as f:
-        os.fsync(f.fileno())
-    partial.replace(path)

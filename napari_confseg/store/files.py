@@ -17,7 +17,7 @@ import stat
 import zipfile
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from napari_confseg.store.backend import PARTIAL, fsync_folder
@@ -46,7 +46,7 @@ def check_file(path: Path, limit: int) -> None:
     Raises
     ------
     StoreError
-        ``not-a-file`` for a folder, pipe or device, ``file-size`` for a larger file.
+        ``file-kind`` for a folder, pipe or device, ``file-size`` for a larger file.
     FileNotFoundError
         If there is nothing.
     """
@@ -57,13 +57,13 @@ def _check(found: os.stat_result, path: Path, limit: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
         raise StoreError(
-            Problem("not-a-file", str(path), f"This is {kind}, not a file; it was not read")
+            Problem("file-kind", str(path), f"This is {kind}, not a file; it was not read")
         )
     if found.st_size > limit:
         raise _too_large(path, limit, found.st_size)
 
 
-def _too_large(path: Path, limit: int, size: int) -> StoreError:
+def _too_large(path: Path | str, limit: int, size: int) -> StoreError:
     return StoreError(
         Problem.mismatch(
             "file-size",
@@ -146,12 +146,12 @@ def read_csv(path: Path, limit: int) -> tuple[tuple[str, ...], list[tuple[int, d
     return header, rows
 
 
-def check_unpacked(packed: BinaryIO, kind: str, limit: int, where: str) -> None:
+def check_unpacked(packed: BufferedReader, kind: str, limit: int, where: str) -> None:
     """Refuse compressed data that comes to more than `limit` bytes; nothing of it is kept.
 
     Parameters
     ----------
-    packed : BinaryIO
+    packed : BufferedReader
         Read from where it stands to its end.
     kind : {"gzip", "bzip2"}
         How it is compressed.
@@ -165,6 +165,10 @@ def check_unpacked(packed: BinaryIO, kind: str, limit: int, where: str) -> None:
     StoreError
         ``unpacked-size``, or ``packed`` if it is damaged.
     """
+    # Packed data are hardly larger than unpacked ones: the rest is padding without an end.
+    packed_size = os.fstat(packed.fileno()).st_size
+    if packed_size > limit + limit // 64 + MIB:
+        raise _too_large(where, limit + limit // 64 + MIB, packed_size)
     archive = (gzip.open if kind == "gzip" else bz2.open)(packed)
     size = 0
     try:
