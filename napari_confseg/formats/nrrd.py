@@ -38,8 +38,20 @@ def write(job: Export) -> None:
         pynrrd.write(str(job.out / f"{item.name}.nrrd"), item.frames.transpose(2, 1, 0), header)
         _segments(job, item, header)
         _confidences(job, item)
+        for path in job.out.glob(f"{item.name}*.nrrd"):
+            _undate(path)
     job.note_spacing()
     job.notes.append("The third axis is the frame; its spacing in the file, 1, means nothing.")
+
+
+def _undate(path: Path) -> None:
+    """Put one date for all into the comment that pynrrd writes: same dataset, same bytes."""
+    with path.open("r+b") as file:
+        head = file.read(512)
+        at = head.find(b"\n# on ") + len(b"\n# on ")
+        if head[at - 6 : at] == b"\n# on ":
+            file.seek(at)
+            file.write(b"2000-01-01 00:00:00")
 
 
 def _geometry(item: Item) -> dict[str, Any]:
