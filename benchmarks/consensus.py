@@ -25,6 +25,8 @@ from napari_confseg.agreement.rater_view import planes_of, rater_views
 from sample_data import make_cohort
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_confseg.store import Cohort
 
 KINDS = ("calibrated", "over-inclusive", "over-confident", "one-value", "lazy")
@@ -58,7 +60,7 @@ def score_clip(
     index: int,
     class_name: str,
     raters: tuple[str, ...],
-    rules: dict[str, Any],
+    rules: Mapping[Any, Any],
 ) -> list[dict[str, Any]]:
     """Return one row per method."""
     clip = cohort.clip(clip_name)

@@ -56,7 +56,7 @@ def _add(cohort: Cohort, number: int, n_frames: int) -> None:
     name = f"clip-{number:03d}"
     with cohort.new_clip(name, shape=SHAPE) as new:
         for i in range(n_frames):
-            new.append(np.roll(noise, i, 1) >> 2 << 2)
+            new.append(np.roll(noise, i, 1) & np.uint8(0xFC))
         source = Provenance(source_sha256=f"{number:064x}", decoder="none")
         new.finish(ClipMeta(patient=f"p{number}", frame_times=times, provenance=source))
     rater = cohort.clip(name).create_rater("anna", kind="human")

@@ -16,7 +16,7 @@ import time
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from monai.networks import nets
@@ -46,13 +46,18 @@ WIDE, NARROW, DEEP = (16, 32, 64, 128, 256), (8, 16, 32, 64, 128), (32, 64, 128,
 def _unet(
     channels: tuple[int, ...], norm: str = "batch", units: int = 2
 ) -> Callable[..., nn.Module]:
-    return lambda n: nets.UNet(
-        2, 1, n, channels, (2,) * (len(channels) - 1), num_res_units=units, norm=norm
-    )
+    def make(n: int) -> nn.Module:
+        strides = (2,) * (len(channels) - 1)
+        net: nn.Module = nets.UNet(2, 1, n, channels, strides, num_res_units=units, norm=norm)
+        return net
+
+    return make
 
 
 def _dynunet(n: int) -> nn.Module:
-    return nets.DynUNet(2, 1, n, (3,) * 5, (1, 2, 2, 2, 2), (2,) * 4, filters=WIDE, res_block=True)
+    strides, kernels = (1, 2, 2, 2, 2), (3,) * 5
+    net: nn.Module = nets.DynUNet(2, 1, n, kernels, strides, (2,) * 4, filters=WIDE, res_block=True)
+    return net
 
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {
@@ -77,7 +82,7 @@ def learn_for(
     """Learn for so many processor seconds; return steps and the validation score."""
     network = context.config.network()
     torch.manual_seed(context.config.seed)
-    network.net = make(len(context.config.classes))
+    network.net = cast("Any", make(len(context.config.classes)))
     network.set_statistics(context.samples.frames, prevalence(context))
     network.place(context.device)
     average = deepcopy(network).eval()
@@ -85,10 +90,10 @@ def learn_for(
     begin, step, done = time.process_time(), 0, 0.0
     while done < 1:
         batch = draw_batch(context, step)
-        for group in optimizer.param_groups:  # the schedule update_averages the time, not the steps
+        for group in optimizer.param_groups:  # the schedule follows the time, not the steps
             group["lr"] = learning_rate(int(1000 * done), 1000, rate)
         loss = cross_entropy_and_dice(network(batch.images), batch.target, batch.weight)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -32,7 +32,7 @@ from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.store import EXCLUDED
 from sample_data.cohort import make_cohort
 from trainer.compute import autocast
-from trainer.fit import draw_batch, follow, learn_from, learning_rate
+from trainer.fit import draw_batch, learn_from, learning_rate, update_average
 from trainer.network import SIZES
 from trainer.optimizer import AdamW
 from trainer.prepare import prepare, prevalence
@@ -75,7 +75,7 @@ def ours(context: FitContext) -> Recipe:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(i, context.config.steps, peak)
         learn_from(draw_batch(context, i), network, context, optimizer, scaler)
-        follow(average, network, i + 1)
+        update_average(average, network, i + 1)
 
     return Recipe(step, average)
 
@@ -135,7 +135,7 @@ def monai(context: FitContext) -> Recipe:
         with autocast(context.device, "fp16" if context.device.type == "cuda" else "fp32"):
             logits = network(image)
         loss = dice(logits, label) + entropy(logits, label)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
 
@@ -191,7 +191,7 @@ def nnunet(context: FitContext) -> Recipe:
         optimizer.zero_grad(set_to_none=True)
         with autocast(context.device, "fp16" if context.device.type == "cuda" else "fp32"):
             loss = loss_of(network(image), target)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), 12)
         scaler.step(optimizer)

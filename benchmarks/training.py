@@ -42,8 +42,8 @@ from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
 from napari_confseg.store import ClipMeta, Cohort, Provenance, Status
 from trainer.augment import augment
-from trainer.fit import draw_batch, follow, gather, learn_from
-from trainer.metrics_log import Curve
+from trainer.fit import draw_batch, gather, learn_from, update_average
+from trainer.metrics_log import MetricsLog
 from trainer.optimizer import AdamW
 from trainer.prefetch import Prefetch
 from trainer.prepare import prepare, prevalence
@@ -115,7 +115,7 @@ def measure(context: FitContext, folder: RunFolder, steps: int) -> dict[str, Any
     average = deepcopy(network).eval()
     optimizer = AdamW(network.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    curve, report = Curve(folder.path, ["loss"], 0), Reporter(folder)
+    curve, report = MetricsLog(folder.path, ["loss"], 0), Reporter(folder)
     fixed = draw_batch(context, 0)
     smooth = torch.zeros((), device=device)
     frames, planes, reviewed, _ = (
@@ -133,7 +133,7 @@ def measure(context: FitContext, folder: RunFolder, steps: int) -> dict[str, Any
         smooth.lerp_(
             learn_from(draw_batch(context, step), network, context, optimizer, scaler), 0.05
         )
-        follow(average, network, step + 1)
+        update_average(average, network, step + 1)
         if step % LOG_EVERY == 0:
             log()
 
@@ -142,7 +142,7 @@ def measure(context: FitContext, folder: RunFolder, steps: int) -> dict[str, Any
         "gather": lambda: context.samples.batch(context.train[: config.batch]),
         "augment": lambda: augment(frames, planes, generator),
         "targets": lambda: make_targets(config.method, planes, reviewed),
-        "average": lambda: follow(average, network, 5),
+        "average": lambda: update_average(average, network, 5),
         "log": log,
     }
     for warm in (parts["floor"], lambda: whole(0)):
@@ -179,7 +179,7 @@ def measure_ahead(context: FitContext, steps: int) -> dict[str, float]:
             def whole(step: int = step) -> None:
                 batch = draw_batch(context, step, batches.take())
                 learn_from(batch, network, context, optimizer, scaler)
-                follow(average, network, step + 1)
+                update_average(average, network, step + 1)
 
             taken["whole"].append(seconds(whole, device))
             taken["floor"].append(

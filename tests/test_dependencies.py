@@ -80,9 +80,14 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 @cache
+def installed() -> dict[str, list[str]]:
+    """Return the distributions by package; asking takes most of a second."""
+    return dict(packages_distributions())
+
+
 def distributions(package: str) -> frozenset[str]:
     """Return the distributions that install `package`."""
-    return frozenset(plain(name) for name in packages_distributions().get(package, []))
+    return frozenset(plain(name) for name in installed().get(package, []))
 
 
 def undeclared(packages: dict[str, set[str]], allowed: set[str]) -> dict[str, set[str]]:

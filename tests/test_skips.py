@@ -23,6 +23,8 @@ TESTS = {
     "expected": "import pytest\n@pytest.mark.xfail(reason='known')\ndef test_it(): assert False",
 }
 
+UNUSED = ("cacheprovider", "xvfb", "pytest-qt")  # a screen and Qt take seconds a run
+
 
 def run(folder: Path, name: str, env: Mapping[str, str], *options: str) -> tuple[int, str]:
     """Run one file of tests with our conftest in a process of its own."""
@@ -37,8 +39,9 @@ def run(folder: Path, name: str, env: Mapping[str, str], *options: str) -> tuple
         ROOT / "pyproject.toml",
         "--rootdir",
         folder,
-        "-p",
-        "no:cacheprovider",
+        "-o",
+        "addopts=-W ignore::pytest.PytestConfigWarning",  # of the options of those plugins
+        *(word for plugin in UNUSED for word in ("-p", f"no:{plugin}")),
         *options,
         folder,
     ]

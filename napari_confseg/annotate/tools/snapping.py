@@ -39,7 +39,9 @@ LEAST_POINTS = 12
 """A shorter edge than this many pixels is left as it was drawn."""
 
 
-def region_of(corners: Sequence[tuple[float, float]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def region_of(
+    corners: Sequence[tuple[float, float]] | NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
     """Return the pixels within a polygon of (y, x) corners, ``bool (Y, X)``."""
     return np.asarray(polygon2mask(shape, np.asarray(corners, float)), np.bool_)
 
