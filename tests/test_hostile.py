@@ -20,6 +20,7 @@ from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.train.run_monitor import RunMonitor
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.cli.terminal import console, print_table
+from napari_confseg.dataset.build import pack_once
 from napari_confseg.dataset.frozen import Dataset
 from napari_confseg.formats.labels import LabelImportRequest, detect, import_labels
 from napari_confseg.ingest.pseudonyms import Pseudonyms
@@ -278,6 +279,13 @@ def test_a_dataset_names_no_file_outside_of_it(study: Cohort, tmp_path: Path) ->
     with pytest.raises(StoreError) as refused:
         Dataset(folder)
     assert codes(refused) == {"manifest"}
+
+
+def test_a_damaged_record_of_a_build_is_made_again(study: Cohort, tmp_path: Path) -> None:
+    request = Dataset(_dataset(study, tmp_path / "toy")).manifest.request
+    record = pack_once(study, request, "c0", tmp_path / "place")
+    (tmp_path / "place" / "records" / "c0.json").write_text('{"clip": "c0"')
+    assert pack_once(study, request, "c0", tmp_path / "place") == record
 
 
 def test_a_cell_longer_than_any_is_told(cohort: Cohort, tmp_path: Path) -> None:
