@@ -113,8 +113,8 @@ class Kept:
                 self._memory[array.shape] = np.ones(array.shape, np.uint8)
             step, shard = array.chunks[0], array.shards[0]
             out = self._memory[array.shape][number * shard : (number + 1) * shard]
-            for coded, place in chunks_in(file.read_bytes(), out, step, shard):
-                decode_into(coded, place, step)
+            for coded, place in chunks_in(file.read_bytes(), out, step, shard, ""):
+                decode_into(coded, place, step, "")
 
 
 def fresh(dataset: Dataset) -> None:

@@ -65,6 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from napari_confseg.extras import missing
     from napari_confseg.store import StoreError  # takes a second: not for --help
     from napari_confseg.store.errors import needs_extra
+    from napari_confseg.subcommands import unexpected
 
     try:
         code: int = arguments.run(arguments)
@@ -72,14 +73,15 @@ def _run(arguments: argparse.Namespace) -> int:
         return _refuse(arguments, error)
     except ImportError as error:
         found = missing(error, "this command")
-        if found is None:
-            raise
-        return _refuse(arguments, needs_extra("confseg")(found))
+        refusal = needs_extra("confseg")(found) if found else StoreError(unexpected(error))
+        return _refuse(arguments, refusal)
     except OSError as error:  # a full disk, a folder that may not be written
         return _refuse(arguments, _disk(error))
     except KeyboardInterrupt:
         print("confseg: stopped; what was done by then stays", file=sys.stderr)
         return REFUSED
+    except Exception as error:  # of any kind: people get a sentence
+        return _refuse(arguments, StoreError(unexpected(error)))
     return code
 
 
@@ -105,8 +107,8 @@ def _refuse(arguments: argparse.Namespace, error: StoreError) -> int:
 
         print_json({"problems": [p.as_dict() for p in error.problems]})
     else:
-        for problem in error.problems:
-            print(f"confseg: {problem}", file=sys.stderr)
+        for line in str(error).splitlines():  # of very many problems the first, and their number
+            print(f"confseg: {line}", file=sys.stderr)
     return REFUSED
 
 

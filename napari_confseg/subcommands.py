@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
+    from napari_confseg.store import Problem
+
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What :func:`add_command` adds to."""
 
@@ -93,6 +95,29 @@ def add_command(
     elif declare is not None:
         declare(parser)
     return parser
+
+
+def unexpected(error: BaseException) -> Problem:
+    """Return the problem that an error nobody has foreseen is told as.
+
+    For the developer, its traceback is kept in a file of the state folder.
+    """
+    import traceback
+    from contextlib import suppress
+
+    from napari_confseg.store.errors import Problem, printable, sentence, without_secrets
+    from napari_confseg.store.files import write_private
+    from napari_confseg.store.journal import journal_folder
+
+    if isinstance(error, MemoryError):
+        return Problem("memory", "", "Memory ran out", hint="Close what else uses it.")
+    log = journal_folder() / "unexpected.log"
+    hint = ""
+    with suppress(OSError):
+        text = "".join(traceback.format_exception(error))
+        write_private(log, printable(without_secrets(text)).encode())
+        hint = f"This is a fault of the program, or a file is damaged; {log} says where."
+    return Problem("unexpected", "", f"{type(error).__name__}: {sentence(error)}", hint=hint)
 
 
 def add_fields(

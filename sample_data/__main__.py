@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     task, completed=done, total=total, description=what
                 ),
             )
-    except (StoreError, ValueError) as error:
+    except (StoreError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     clips = cohort.clips()

@@ -12,6 +12,8 @@ from napari_confseg import __version__
 from napari_confseg.extras import missing
 from napari_confseg.job import JobError
 from napari_confseg.store import StoreError
+from napari_confseg.store.errors import printable, sentence, without_secrets
+from napari_confseg.subcommands import unexpected
 from trainer.cli import clinical, evaluate, fit, predict, run, study
 from trainer.cli.parsing import REFUSED, WRONG_USAGE
 from trainer.errors import TrainError
@@ -35,25 +37,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
     except (TrainError, StoreError, JobError) as error:
-        print(f"confseg-train: {error}", file=sys.stderr)
-        return REFUSED
+        return _tell(str(error))
     except ImportError as error:
-        found = missing(error, "this command")
-        if found is None:
-            raise
-        print(f"confseg-train: {found}", file=sys.stderr)
-        return REFUSED
+        return _tell(str(missing(error, "this command") or unexpected(error)))
     except ValidationError as error:
         for problem in error.errors():
             field = ".".join(map(str, problem["loc"]))
             message = problem["msg"].removeprefix("Value error, ")
             where = f"{field}: " if field else ""
-            print(f"confseg-train: {where}{message}", file=sys.stderr)
+            _tell(f"{where}{message}")
         return WRONG_USAGE
     except ValueError as error:
-        print(f"confseg-train: {error}", file=sys.stderr)
+        _tell(str(error))
         return WRONG_USAGE
+    except OSError as error:  # a full disk, a folder that may not be written
+        return _tell(f"The disk refused: {sentence(error)} ({error.filename or 'no name'})")
+    except KeyboardInterrupt:
+        return _tell("stopped; what was done by then stays")
+    except Exception as error:  # of any kind: people get a sentence
+        return _tell(str(unexpected(error)))
     return code
+
+
+def _tell(text: str) -> int:
+    print(f"confseg-train: {printable(without_secrets(text))}", file=sys.stderr)
+    return REFUSED
 
 
 if __name__ == "__main__":

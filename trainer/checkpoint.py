@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import io
+import pickle
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from napari_confseg.dataset.holdout import HoldOut
 from napari_confseg.job import CHECKPOINT, CONFIG
 from napari_confseg.methods import Method
+from napari_confseg.store import StoreError
+from napari_confseg.store.durable import write_durably
+from napari_confseg.store.errors import field_problems
+from napari_confseg.store.files import MIB, check_file, check_zip, read_file
 from trainer.calibrate import Calibration
 from trainer.compute import Precision
 from trainer.errors import TrainError
@@ -23,10 +28,15 @@ from trainer.sources import Origin
 from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 STATE = "state.pt"
+_MOST_CONFIG = 64 * MIB  # it names every patient
+_MOST_WEIGHTS = 4 * 2**30
+_LARGEST_SIDE = 4096
+
+
+Side = Annotated[int, Field(ge=1, le=_LARGEST_SIDE)]
 
 
 class RunConfig(BaseModel):
@@ -65,14 +75,14 @@ class RunConfig(BaseModel):
     raters: tuple[str, ...]
     method: Method
     size: str
-    channels: tuple[int, ...]
-    units: int
-    dropout: float = 0
-    canvas: tuple[int, int]
+    channels: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field(min_length=2, max_length=12)
+    units: int = Field(ge=0, le=32)
+    dropout: float = Field(default=0, ge=0, lt=1)
+    canvas: tuple[Side, Side]
     precision: Precision
-    seed: int
-    steps: int
-    batch: int
+    seed: int = Field(ge=0)
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
     split: HoldOut
     calibration: Calibration | None = None
     versions: dict[str, str]
@@ -121,10 +131,12 @@ class Progressed:
     best: dict[str, float | None] | None = None
 
 
+_PROGRESSED = TypeAdapter(Progressed)
+
+
 def save_config(folder: Path, config: RunConfig) -> None:
     """Write ``config.json``, whole or not at all."""
-    text = config.model_dump_json(indent=2)
-    _atomically(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_durably(folder / CONFIG, config.model_dump_json(indent=2).encode())
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -135,16 +147,17 @@ def load_config(folder: Path) -> RunConfig:
     TrainError
         If there is none or it was written by another version.
     """
+    path = folder / CONFIG
     try:
-        return RunConfig.model_validate_json((folder / CONFIG).read_bytes())
-    except FileNotFoundError as error:
+        return RunConfig.model_validate_json(read_file(path, _MOST_CONFIG))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainError(
             f"{folder} holds no fitted model: no {CONFIG} in it",
             "Choose the folder of a run that has begun to learn.",
         ) from error
     except ValidationError as error:
         raise TrainError(
-            f"{folder / CONFIG} can't be used: {error}",
+            f"{path} can't be used: {next(field_problems(error, '', '')).message}",
             "Use the version of the trainer that wrote it, or fit again.",
         ) from error
 
@@ -152,8 +165,8 @@ def load_config(folder: Path) -> RunConfig:
 def save_checkpoint(folder: Path, weights: Segmenter, step: int) -> None:
     """Write the weights as the run's best, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in weights.state_dict().items()}
-    metadata = {"step": str(step)}
-    _atomically(folder / CHECKPOINT, lambda path: save_file(tensors, path, metadata))
+    # In bytes: of a full disk the library's own writing tells nothing that could be told on.
+    write_durably(folder / CHECKPOINT, save(tensors, {"step": str(step)}))
 
 
 def load_checkpoint(folder: Path, config: RunConfig) -> tuple[Segmenter, int]:
@@ -169,38 +182,94 @@ def load_checkpoint(folder: Path, config: RunConfig) -> tuple[Segmenter, int]:
         raise TrainError(
             f"{folder} holds no checkpoint yet", "Let the fit run until its first validation."
         )
-    network = config.network()
     try:
+        check_file(path, _MOST_WEIGHTS)
+        _check_network(config, path.stat().st_size)
+        network = config.network()
         with safe_open(path, framework="pt") as f:
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
             step = int((f.metadata() or {}).get("step", 0))
         network.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError) as error:
-        raise TrainError(f"{path} can't be read: {error}", "Resume or repeat the fit.") from error
+    except (*_DAMAGED, SafetensorError) as error:
+        raise TrainError(
+            f"{path} can't be read: {_short(error)}", "Resume or repeat the fit."
+        ) from error
     return network.eval(), step
+
+
+def _check_network(config: RunConfig, size: int) -> None:
+    """Refuse a configuration whose network is much larger than a file of `size` bytes of weights.
+
+    Raises
+    ------
+    ValueError
+        Before anything of it is allocated.
+    """
+    with torch.device("meta"):
+        largest = sum(p.numel() * p.element_size() for p in config.network().parameters())
+    if largest > 2 * size + MIB:
+        raise ValueError(
+            f"{CONFIG} describes a network of {largest:,} bytes, the file has {size:,}"
+        )
 
 
 def save_state(folder: Path, progressed: Progressed, tensors: dict[str, Any]) -> None:
     """Write the state to resume from, whole or not at all."""
     # Augmentation and data order are functions of seed and step (see fit.py), so the step stands
     # for all generators and for the place in the data.
-    _atomically(
-        folder / STATE, lambda path: torch.save({"progressed": asdict(progressed), **tensors}, path)
-    )
+    packed = io.BytesIO()
+    torch.save({"progressed": asdict(progressed), **tensors}, packed)
+    write_durably(folder / STATE, packed.getbuffer())
 
 
 def load_state(folder: Path, device: torch.device) -> tuple[Progressed, dict[str, Any]] | None:
-    """Return the saved state, or None if there is none yet."""
+    """Return the saved state, or None if there is none yet.
+
+    Raises
+    ------
+    TrainError
+        If it is damaged.
+    """
+    path = folder / STATE
     try:
-        tensors = torch.load(folder / STATE, map_location=device, weights_only=True)
+        # Stored as they are, tensors come to no more than the file; only a hostile one packs them.
+        check_zip(path, path.stat().st_size)
+        tensors = torch.load(path, map_location=device, weights_only=True)
+        return _PROGRESSED.validate_python(tensors.pop("progressed")), tensors
     except FileNotFoundError:
         return None
-    return Progressed(**tensors.pop("progressed")), tensors
+    except torch.OutOfMemoryError:
+        raise
+    except _DAMAGED as error:
+        raise damaged_state(folder, error) from error
 
 
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    with partial.open("rb+") as f:
-        os.fsync(f.fileno())
-    partial.replace(path)
+def damaged_state(folder: Path, error: Exception) -> TrainError:
+    """Return what says that the state to resume from can't be used."""
+    return TrainError(
+        f"{folder / STATE} can't be read: {_short(error)}",
+        "Remove it to begin this fit anew; the best checkpoint so far stays until then.",
+    )
+
+
+# What torch and what follows raise on damaged files.
+_DAMAGED = (
+    StoreError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    pickle.UnpicklingError,
+)
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, StoreError):
+        return error.problems[0].message
+    return f"{type(error).__name__}: {error}".splitlines()[0][:160]

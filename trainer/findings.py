@@ -10,9 +10,11 @@ import numpy as np
 
 from napari_confseg.dataset.as_cohort import FrozenClip
 from napari_confseg.readouts import Beams, clip_readouts
-from napari_confseg.store import RATER_KINDS, Status
+from napari_confseg.store import RATER_KINDS, Status, StoreError
 from napari_confseg.store.durable import write_durably
+from napari_confseg.store.files import MIB, read_csv
 from trainer.data import read_frames
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,12 +97,22 @@ def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> N
 
 
 def read_findings(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Read the findings of several folds, as written by :func:`write_findings`."""
+    """Read the findings of several folds, as written by :func:`write_findings`.
+
+    Raises
+    ------
+    TrainError
+        If a file is damaged; names it.
+    """
     findings: dict[str, dict[str, float]] = {}
     for path in paths:
-        with path.open(newline="", encoding="utf-8") as f:
-            for line in csv.DictReader(f):
+        try:
+            for _, line in read_csv(path, 64 * MIB)[1]:
                 findings[line["clip"]] = {
                     n: float(line[n]) if line[n] else np.nan for n in FINDINGS
                 }
+        except (StoreError, KeyError, ValueError) as error:
+            raise TrainError(
+                f"{path} is damaged: {error}", "Remove the folder of its run, and run it again."
+            ) from error
     return findings

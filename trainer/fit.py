@@ -18,7 +18,13 @@ from torch import Tensor
 
 from napari_confseg.job import Result
 from trainer.augment import augment
-from trainer.checkpoint import Progressed, load_state, save_checkpoint, save_state
+from trainer.checkpoint import (
+    Progressed,
+    damaged_state,
+    load_state,
+    save_checkpoint,
+    save_state,
+)
 from trainer.compute import autocast, set_threads
 from trainer.errors import TrainError
 from trainer.live_preview import LivePreview
@@ -82,9 +88,12 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     at = Progressed()
     if (saved := load_state(folder.path, device)) is not None:
         at, tensors = saved
-        smooth.copy_(tensors["smooth"])
-        for name, part in resumable.items():
-            part.load_state_dict(tensors[name])
+        try:
+            smooth.copy_(tensors["smooth"])
+            for name, part in resumable.items():
+                part.load_state_dict(tensors[name])
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise damaged_state(folder.path, error) from error
     model: nn.Module = network
     if request.compile:
         model.compile()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from typing import TYPE_CHECKING
+
+from napari_confseg.store import StoreError
+from napari_confseg.store.durable import write_durably
+from napari_confseg.store.files import MIB, read_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,16 +33,19 @@ class MetricsLog:
     def __init__(self, folder: Path, columns: Sequence[str], after: int) -> None:
         self._path = folder / METRICS
         self._columns = ["step", *columns]
-        kept: list[list[str]] = []
-        if after and self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as f:
-                kept = [
-                    row
-                    for row in list(csv.reader(f))[1:]
-                    if len(row) == len(self._columns) and int(row[0]) <= after
-                ]
-        with self._path.open("w", newline="", encoding="utf-8") as f:
-            csv.writer(f).writerows([self._columns, *kept])
+        out = io.StringIO()
+        csv.writer(out).writerows([self._columns, *self._kept(after)])
+        write_durably(self._path, out.getvalue().encode())
+
+    def _kept(self, after: int) -> list[list[str]]:
+        # Events hold the metrics as well: a damaged table is begun anew.
+        try:
+            header, rows = read_csv(self._path, 64 * MIB)
+            if after and list(header) == self._columns:
+                return [list(row.values()) for _, row in rows if int(row["step"]) <= after]
+        except (StoreError, OSError, ValueError):
+            pass
+        return []
 
     def add(self, step: int, values: dict[str, float | None]) -> None:
         """Append a row; what `values` lacks stays empty."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import Metrics, Preview, Progress, Started
@@ -10,7 +11,7 @@ from napari_confseg.job import Metrics, Preview, Progress, Started
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_confseg.job import Event, RunFolder
+    from napari_confseg.job import Event, Failed, RunFolder
 
 _EVERY = 0.25  # seconds between two progress events
 
@@ -35,6 +36,12 @@ class Reporter:
     def emit(self, event: Event) -> None:
         """Append `event` and pass it on."""
         self._folder.append(event)
+        self._listen(event)
+
+    def fail(self, event: Failed) -> None:
+        """Pass on why the run failed, and append it if the disk takes it."""
+        with suppress(OSError):  # it may be the full disk that made it fail
+            self._folder.append(event)
         self._listen(event)
 
     def started(self, **facts: str | int | float | bool) -> None:

@@ -18,6 +18,7 @@ from napari_confseg.job import (
     RunFolder,
 )
 from napari_confseg.store import StoreError
+from napari_confseg.store.errors import sentence
 from trainer.errors import TrainError
 from trainer.progress import Reporter
 
@@ -53,8 +54,8 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
             folder.clear_cancel()
             (folder.path / RESULT).unlink()
         report = Reporter(folder, listen)
-        report.progress(0, 0, "Loading the libraries")
         try:
+            report.progress(0, 0, "Loading the libraries")
             if isinstance(request, FitRequest):
                 from trainer.fit import fit
 
@@ -63,14 +64,14 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
                 from trainer.predict import predict
 
                 result = predict(folder, request, report)
+            folder.finish(result)
+            report.emit(Cancelled() if result.stopped else Finished())
         except KeyboardInterrupt:
-            report.emit(Failed(error="Interrupted", hint="Run it again to resume."))
+            report.fail(Failed(error="Interrupted", hint="Run it again to resume."))
             return None
         except Exception as error:  # of any kind: the panel must get a sentence
-            report.emit(_explain(error, folder))
+            report.fail(_explain(error, folder))
             return None
-        folder.finish(result)
-        report.emit(Cancelled() if result.stopped else Finished())
         return result
 
 
@@ -79,6 +80,13 @@ def _explain(error: Exception, folder: RunFolder) -> Failed:
         return Failed(error=error.error, hint=error.hint)
     if isinstance(error, (StoreError, JobError)):
         return Failed(error=str(error))
+    if isinstance(error, OSError) and error.errno is not None:
+        return Failed(
+            error=f"The disk refused: {sentence(error)} ({error.filename or folder.path})",
+            hint="Free some space or choose another place, and run it again to resume.",
+        )
+    if isinstance(error, MemoryError):
+        return Failed(error="Memory ran out", hint="Close what else uses it, or choose 'quick'.")
     if isinstance(error, RuntimeError):
         from trainer.parallel import LOST, is_lost  # torch is there already
 

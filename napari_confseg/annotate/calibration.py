@@ -6,7 +6,6 @@ in the cohort.
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_confseg.agreement.exercise import choose_frames, references, score
 from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.preferences import state_folder
-from napari_confseg.store import Status
+from napari_confseg.store import Status, StoreError
+from napari_confseg.store.files import MIB, read_file, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +67,8 @@ class Record(BaseModel):
     @classmethod
     def load(cls, file: Path) -> Record:
         """Return what was kept in `file`; a file that cannot be read counts as empty."""
-        with suppress(OSError, ValueError, ValidationError):
-            return cls.model_validate(json.loads(file.read_text("utf-8")))
+        with suppress(OSError, StoreError, ValidationError):
+            return cls.model_validate_json(read_file(file, 64 * MIB))
         return cls()
 
     def save(self, file: Path) -> None:
@@ -79,10 +79,7 @@ class Record(BaseModel):
         OSError
             If the disk refuses.
         """
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(self.model_dump_json(), "utf-8")
-        partial.replace(file)
+        write_private(file, self.model_dump_json().encode())
 
 
 class CalibrationSession:

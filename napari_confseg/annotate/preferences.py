@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import re
 import unicodedata
 from contextlib import suppress
@@ -13,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.view import Style
+from napari_confseg.store import StoreError
+from napari_confseg.store.files import MIB, read_file, write_private
 from napari_confseg.store.journal import journal_folder
 
 if TYPE_CHECKING:
@@ -63,18 +64,14 @@ class Preferences(BaseModel):
     @classmethod
     def load(cls) -> Preferences:
         """Return what is remembered."""
-        with suppress(OSError, ValueError, ValidationError):
-            return cls.model_validate(json.loads(_file().read_text("utf-8")))
+        with suppress(OSError, StoreError, ValidationError):
+            return cls.model_validate_json(read_file(_file(), MIB))
         return cls()
 
     def save(self) -> None:
         """Remember this; a disk that refuses costs the preferences, not the session."""
-        file = _file()
         with suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial")
-            partial.write_text(self.model_dump_json(indent=2), "utf-8")
-            partial.replace(file)
+            write_private(_file(), self.model_dump_json(indent=2).encode())
 
     def with_recent(self, location: str) -> Preferences:
         """Return a copy with `location` as the latest cohort."""

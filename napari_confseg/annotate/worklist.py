@@ -17,6 +17,7 @@ from napari_confseg.annotate.access import Role, Visibility
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.annotate.review_progress import painted, reviewed_frames
 from napari_confseg.store import RATER_KINDS, ClipNotes, Status, StoreError
+from napari_confseg.store.files import MIB, read_file, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -357,18 +358,14 @@ class Scores(BaseModel):
     @classmethod
     def load(cls, cohort: Cohort) -> Scores:
         """Return what is remembered of `cohort`."""
-        with suppress(OSError, ValueError, ValidationError):
-            return cls.model_validate_json(_file(cohort).read_text("utf-8"))
+        with suppress(OSError, StoreError, ValidationError):
+            return cls.model_validate_json(read_file(_file(cohort), 64 * MIB))
         return cls()
 
     def save(self, cohort: Cohort) -> None:
         """Remember this; a disk that refuses costs a comparison later."""
-        file = _file(cohort)
         with suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial")
-            partial.write_text(self.model_dump_json(), "utf-8")
-            partial.replace(file)
+            write_private(_file(cohort), self.model_dump_json().encode())
 
     def of(
         self, cohort: Cohort, name: str, cancelled: Callable[[], bool] | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import zarr
+from pydantic import ValidationError
 from zarr.storage import LocalStore
 
 from napari_confseg import __version__
@@ -27,6 +28,7 @@ from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.leakage import find_leakage
 from napari_confseg.dataset.manifest import (
     MANIFEST,
+    MAX_MANIFEST_BYTES,
     BuildRequest,
     ClipRecord,
     Manifest,
@@ -39,6 +41,7 @@ from napari_confseg.dataset.splits import part_clips
 from napari_confseg.extras import needed_for
 from napari_confseg.store import Cohort, Problem, StoreError
 from napari_confseg.store.errors import needs_extra
+from napari_confseg.store.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -225,16 +228,22 @@ def _pack_there(location: str, request: BuildRequest, name: str, place: str) -> 
 def pack_once(cohort: Cohort, request: BuildRequest, name: str, place: Path) -> ClipRecord | None:
     """Pack a clip, unless that was done before an interruption and its sources are the same."""
     journal = place / "records" / f"{name}.json"
-    if journal.is_file():
-        before = ClipRecord.model_validate_json(journal.read_bytes())
-        if source_digests(cohort, request, name) == sources(before):
-            return before
-        journal.unlink()  # what it tells of is about to be written over
+    before = _packed_before(journal)
+    if before is not None and source_digests(cohort, request, name) == sources(before):
+        return before
+    journal.unlink(missing_ok=True)  # what it tells of is about to be written over
     record = pack_clip(cohort, request, name, place)
     if record is not None:
         journal.parent.mkdir(exist_ok=True)
         _write(journal, record.model_dump_json().encode())
     return record
+
+
+def _packed_before(journal: Path) -> ClipRecord | None:
+    try:
+        return ClipRecord.model_validate_json(read_file(journal, MAX_MANIFEST_BYTES))
+    except (FileNotFoundError, StoreError, ValidationError):
+        return None  # not yet, or damaged: it is packed again
 
 
 def sources(record: ClipRecord) -> dict[str, str]:

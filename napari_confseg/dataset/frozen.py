@@ -7,7 +7,7 @@ used.
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -20,6 +20,7 @@ from napari_confseg.dataset.manifest import MANIFEST, Manifest, read_manifest
 from napari_confseg.dataset.packing import DATA
 from napari_confseg.dataset.shards import chunks_in, decode_into
 from napari_confseg.store import Problem, StoreError
+from napari_confseg.store.files import parse_json, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,14 +56,36 @@ class Layout(NamedTuple):
     shard: int
 
     @classmethod
-    def of(cls, metadata: dict[str, Any]) -> Layout:
-        """Read the layout from the array's ``zarr.json``."""
-        (sharding,) = metadata["codecs"]
-        return cls(
-            tuple(metadata["shape"]),
-            sharding["configuration"]["chunk_shape"][0],
-            metadata["chunk_grid"]["configuration"]["chunk_shape"][0],
-        )
+    def of(cls, metadata: dict[str, Any], path: str) -> Layout:
+        """Read the layout from the ``zarr.json`` of the array at `path`.
+
+        Raises
+        ------
+        StoreError
+            If it is not as :mod:`~napari_confseg.dataset.packing` makes it.
+        """
+        try:
+            (sharding,) = metadata["codecs"]
+            shape = tuple(metadata["shape"])
+            inner = tuple(sharding["configuration"]["chunk_shape"])
+            outer = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+            whole = all(type(n) is int for n in (*shape, *inner, *outer))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            whole = False
+        if not whole or not (inner[1:] == outer[1:] == shape[1:]) or not _cut(inner, outer):
+            raise StoreError(
+                Problem("layout", path, "The array is not cut as that of a dataset", hint=_AGAIN)
+            )
+        return cls(shape, inner[0], outer[0])
+
+
+def _cut(inner: tuple[int, ...], outer: tuple[int, ...]) -> bool:
+    return bool(inner and outer) and 0 < inner[0] <= outer[0] and outer[0] % inner[0] == 0
+
+
+_AGAIN = "Build this version again, or bring back a copy of it."
+MAX_FILE_BYTES = 2**31
+"""A file of a dataset larger than this is refused unread: shards hold some 32 MB, unpacked."""
 
 
 class _Verified(WrapperStore[LocalStore]):
@@ -97,6 +120,7 @@ class Dataset:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
         self._layouts: dict[str, Layout] = {}
+        self._records = {c.clip: c for c in self.manifest.clips}
         self._digests = {p: d for c in self.manifest.clips for p, d in c.files.items()}
         self._store = _Verified(LocalStore(folder / DATA, read_only=True), self._bytes)
 
@@ -151,7 +175,12 @@ class Dataset:
         let go of the interpreter lock.
         """
         layout = self.layout(path)
-        out: NDArray[np.uint8] = np.zeros(layout.shape, np.uint8)
+        try:
+            out: NDArray[np.uint8] = np.zeros(layout.shape, np.uint8)
+        except (MemoryError, ValueError) as error:
+            raise StoreError(
+                Problem("memory", path, f"Memory is too small for an array of {layout.shape}")
+            ) from error
         shards = [
             (i, out[at : at + layout.shard])
             for i, at in enumerate(range(0, len(out), layout.shard))
@@ -185,8 +214,8 @@ class Dataset:
         data = self._bytes(f"{DATA}/{path}/c/{number}{tail}")
         if data is not None:
             # Each chunk is decoded straight into its place.
-            chunks = chunks_in(data, out, step, shard)
-            list((pool.map if pool else map)(lambda c: decode_into(c[0], c[1], step), chunks))
+            chunks = chunks_in(data, out, step, shard, path)
+            list((pool.map if pool else map)(lambda c: decode_into(c[0], c[1], step, path), chunks))
 
     def layout(self, path: str) -> Layout:
         """Return how the array at `path` is cut along its first axis.
@@ -201,8 +230,31 @@ class Dataset:
             data = self._bytes(file)
             if data is None:
                 raise StoreError(Problem("missing", path, "The dataset has no such array"))
-            self._layouts[path] = Layout.of(json.loads(data))
+            layout = Layout.of(parse_json(data, file), path)
+            if layout.shape != self._shape(path):
+                raise StoreError(
+                    Problem.mismatch(
+                        "shape-mismatch",
+                        path,
+                        f"{self._shape(path)}, as the manifest says",
+                        str(layout.shape),
+                        _AGAIN,
+                    )
+                )
+            self._layouts[path] = layout
         return self._layouts[path]
+
+    def _shape(self, path: str) -> tuple[int, ...]:
+        """Return the shape that an array has by the manifest."""
+        clip, _, inside = path.partition("/")
+        record = self._records.get(clip)
+        if record is None:
+            raise StoreError(Problem("missing", path, "The dataset has no such clip"))
+        n, classes = len(record.frames), len(self.manifest.classes)
+        kind = inside.rpartition("/")[2]
+        if kind == "frames":
+            return (n, *record.shape)
+        return (n, classes, *record.shape) if kind == "planes" else (n, classes)
 
     def _bytes(self, path: str) -> bytes | None:
         """Return the bytes of a file of this dataset, by its path in the manifest.
@@ -221,13 +273,14 @@ class Dataset:
 
     def _checked(self, path: str) -> tuple[bytes | None, Problem | None]:
         digest = self._digests.get(path)
-        hint = "Build this version again, or bring back a copy of it."
         try:
-            data = (self.folder / path).read_bytes()
-        except FileNotFoundError:
+            data = self._read(path)
+        except (FileNotFoundError, NotADirectoryError):
             if digest is None:
                 return None, None
-            return None, Problem("file-missing", path, "The file is missing", hint=hint)
+            return None, Problem("file-missing", path, "The file is missing", hint=_AGAIN)
+        except StoreError as error:
+            return None, error.problems[0]
         found = hashlib.sha256(data).hexdigest()
         if digest == found:
             return data, None
@@ -237,8 +290,16 @@ class Dataset:
             f"The file has changed: its SHA-256 was {digest[:12]}... and is {found[:12]}..."
             if digest
             else "This file was not there when the dataset was frozen",
-            hint=hint,
+            hint=_AGAIN,
         )
+
+    def _read(self, path: str) -> bytes:
+        file = self.folder / path
+        if os.path.realpath(file) != os.path.join(os.path.realpath(self.folder), path):
+            raise StoreError(
+                Problem("outside", path, "A link leads out of the dataset", hint=_AGAIN)
+            )
+        return read_file(file, MAX_FILE_BYTES)
 
     def array(self, path: str) -> Any:
         """Return the zarr array at `path`, to be read by slicing."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from napari_confseg.dataset.resample import SizeName, covered
 from napari_confseg.request_fields import setting
 from napari_confseg.store import ClassSpec, Problem, Sector, Spacing, StoreError
 from napari_confseg.store.errors import field_problems
+from napari_confseg.store.files import read_file
 from napari_confseg.store.rater_kinds import RaterKind
-from napari_confseg.store.schema import Positive, Slug, Strict
+from napari_confseg.store.schema import Positive, Seconds, Slug, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,23 @@ MANIFEST_VERSION: Final = 2
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=8, le=8192)]
+MAX_MANIFEST_BYTES: Final = 2**30
+"""A manifest larger than this is refused unread: a million frames take some 100 MB."""
+
+# Of frames as they come; and where a clip's picture lies among them.
+_Length = Annotated[int, Field(ge=1, le=16_384)]
+_Offset = Annotated[int, Field(ge=-16_384, le=16_384)]
+
+
+def _check_inside(path: str) -> str:
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or ":" in path or {"", ".", ".."} & set(parts):
+        raise ValueError(f"{path!r} leads out of the dataset")
+    return path
+
+
+InsidePath = Annotated[str, AfterValidator(_check_inside)]
+"""Path of a file within the dataset, with '/' between folders."""
 
 
 class FramePolicy(Strict):
@@ -196,17 +215,25 @@ class ClipRecord(Strict):
     video_sha256: Digest
     source_sha256: Digest
     zone: str | None
-    frames: tuple[Count, ...]
-    times: tuple[float, ...]
-    shape: tuple[int, int]
-    inner: tuple[int, int]
-    scale: tuple[float, float]
-    offset: tuple[int, int]
+    frames: tuple[Annotated[int, Field(ge=0, lt=100_000)], ...] = Field(min_length=1)
+    times: tuple[Seconds, ...]
+    shape: tuple[_Length, _Length]
+    inner: tuple[_Length, _Length]
+    scale: tuple[Positive, Positive]
+    offset: tuple[_Offset, _Offset]
     sector: Sector | None
     spacing: Spacing | None
     raters: dict[Slug, RaterRecord]
     fingerprints: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...]
-    files: dict[str, Digest]
+    files: dict[InsidePath, Digest]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(b <= a for a, b in pairwise(self.frames)):
+            raise ValueError("numbers of frames must rise")
+        if not len(self.frames) == len(self.times) == len(self.fingerprints):
+            raise ValueError("there must be a time and a fingerprint for each frame")
+        return self
 
     @property
     def inside(self) -> tuple[slice, slice]:
@@ -276,6 +303,23 @@ class Manifest(Strict):
     leakage: Leakage
     content_sha256: Digest
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [c.clip for c in self.clips]
+        classes = {c.name for c in self.classes}
+        if len(set(names)) != len(names) or len(classes) != len(self.classes):
+            raise ValueError("clips, and classes, must have names of their own")
+        for parts in (self.split, *([self.folds] if self.folds else [])):
+            if parts.of_clip.keys() != set(names) or not set(parts.of_clip.values()) <= set(
+                parts.names
+            ):
+                raise ValueError("the split must name a part that there is for each clip")
+        for clip in self.clips:
+            for rater, record in clip.raters.items():
+                if rater not in self.raters or record.classes.keys() != classes:
+                    raise ValueError(f"{clip.clip}: rater {rater!r} or its classes are not listed")
+        return self
+
     def class_names(self) -> list[str]:
         """Return the names of the classes, in the order of the planes."""
         return [c.name for c in self.classes]
@@ -319,8 +363,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        m = Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+        m = Manifest.model_validate_json(read_file(path, MAX_MANIFEST_BYTES))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(
             Problem(
                 "not-a-dataset",

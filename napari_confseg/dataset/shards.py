@@ -12,6 +12,9 @@ import google_crc32c
 import numpy as np
 from numcodecs import zstd
 
+from napari_confseg.store import Problem, StoreError
+from napari_confseg.store.codec import decode
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -55,24 +58,39 @@ def write_shard(file: Path, data: NDArray[np.uint8], per_chunk: int, per_shard: 
 
 
 def chunks_in(
-    data: bytes, out: NDArray[np.uint8], per_chunk: int, per_shard: int
+    data: bytes, out: NDArray[np.uint8], per_chunk: int, per_shard: int, path: str
 ) -> Iterator[tuple[bytes, NDArray[np.uint8]]]:
     """Yield each chunk that is stored in a shard's bytes, coded, and its place in `out`.
 
     What is missing is zeros.
+
+    Raises
+    ------
+    StoreError
+        If the index does not fit the array at `path`.
     """
-    table = np.frombuffer(data[-16 * (per_shard // per_chunk) - 4 : -4], "<u8").reshape(-1, 2)
+    size = 16 * (per_shard // per_chunk)
+    index, checksum = data[-size - 4 : -4], int.from_bytes(data[-4:], "little")
+    if len(index) != size or google_crc32c.value(index) != checksum:
+        raise StoreError(Problem("chunk-corrupt", path, "The index of a shard is damaged"))
+    table = np.frombuffer(index, "<u8").reshape(-1, 2)
     for number, (offset, length) in enumerate(table.tolist()):
         if length != _NO_CHUNK:
             place = out[number * per_chunk : (number + 1) * per_chunk]
             yield data[offset : offset + length], place
 
 
-def decode_into(coded: bytes, place: NDArray[np.uint8], per_chunk: int) -> None:
-    """Decode a chunk straight into its place; a damaged one fails its checksum."""
+def decode_into(coded: bytes, place: NDArray[np.uint8], per_chunk: int, path: str) -> None:
+    """Decode a chunk straight into its place; a damaged one fails its checksum.
+
+    Raises
+    ------
+    StoreError
+        Names the array, `path`.
+    """
     if len(place) == per_chunk:
-        zstd.decompress(coded, place)
+        decode(coded, place, path)
     else:  # the last chunk is longer than the array
         whole = np.empty((per_chunk, *place.shape[1:]), np.uint8)
-        zstd.decompress(coded, whole)
+        decode(coded, whole, path)
         place[:] = whole[: len(place)]

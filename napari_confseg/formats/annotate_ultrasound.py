@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame
 from napari_confseg.store import Problem, StoreError
+from napari_confseg.store.errors import MOST_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip
 
 KINDS = {"pleura_lines": "pleura", "b_lines": "b-line"}
+MOST_POINTS = 1000
+MOST_PIXELS = 10**9
+"""Pixels that are looked at for all lines of a file, some twenty seconds' worth."""
 SLACK = 2.0
 """Pixels by which a point may lie outside the picture: people draw up to its edge."""
 
@@ -51,6 +55,7 @@ class _Reader:
     def __init__(self, clip: Clip, path: Path, data: dict[str, Any], target: Target) -> None:
         self._clip, self._data, self._target = clip, data, target
         self._where = path.name
+        self._work = 0
         crop = clip.meta.provenance.crop
         self._corner = np.array(crop[:2] if crop else (0, 0), float)
         spacing = clip.meta.spacing
@@ -69,6 +74,8 @@ class _Reader:
                 self._add(labels, frame)
             except StoreError as error:
                 problems += error.problems
+            if len(problems) >= MOST_PROBLEMS:
+                break
         if problems:
             raise StoreError(problems)
         return labels
@@ -145,7 +152,14 @@ class _Reader:
     def _points(self, line: dict[str, Any], number: int, *, mirrored: bool) -> NDArray[np.float64]:
         """Return the points as (y, x) pixels of the clip."""
         where = f"{self._where} frame {number}"
-        points = np.asarray(line["line"]["points"], float)
+        given = line["line"]["points"]
+        if len(given) > MOST_POINTS:
+            raise StoreError(
+                Problem.mismatch(
+                    "line", where, f"at most {MOST_POINTS:,} points", f"{len(given):,}"
+                )
+            )
+        points = np.asarray(given, float)
         if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
             raise StoreError(
                 Problem.mismatch(
@@ -176,19 +190,32 @@ class _Reader:
 
     def _band(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return what lies within half a line's width of the line."""
-        y, x = self._grid()
-        near = np.full(y.shape, np.inf)
+        whole_y, whole_x = self._grid()
+        half = self._target.request.line_width / 2
+        band: NDArray[np.bool_] = np.zeros(whole_y.shape, bool)
         for a, b in pairwise(points):
+            low = np.floor(np.clip(np.minimum(a, b) - half, 0, None)).astype(int)
+            high = np.ceil(np.clip(np.maximum(a, b) + half + 1, 0, band.shape)).astype(int)
+            box = tuple(slice(*ends) for ends in zip(low, high, strict=True))
+            y, x = whole_y[box], whole_x[box]
+            self._count(y.size)
             dy, dx = b - a
             length = float(dy * dy + dx * dx) or 1.0
             part = np.clip(((y - a[0]) * dy + (x - a[1]) * dx) / length, 0, 1)
-            near = np.minimum(near, np.hypot(y - a[0] - part * dy, x - a[1] - part * dx))
-        band: NDArray[np.bool_] = near <= self._target.request.line_width / 2
+            band[box] |= np.hypot(y - a[0] - part * dy, x - a[1] - part * dx) <= half
         return band
+
+    def _count(self, pixels: int) -> None:
+        self._work += pixels
+        if self._work > MOST_PIXELS:
+            raise StoreError(
+                Problem("too-many-lines", self._where, "There are more lines than anybody drew")
+            )
 
     def _beam(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return the part of the fan, or the strip, between the line's ends."""
         y, x = self._grid()
+        self._count(y.size)
         if self._data.get("mask_type") != "fan":
             strip: NDArray[np.bool_] = (x >= points[:, 1].min()) & (x <= points[:, 1].max())
             return strip

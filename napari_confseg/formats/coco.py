@@ -14,6 +14,7 @@ from pycocotools import mask as rle
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
+from napari_confseg.store.errors import MOST_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from napari_confseg.formats.export import Export, Item
     from napari_confseg.formats.label_source import Target
     from napari_confseg.store import Clip
+
+
+_FARTHEST = 1e5  # pixels; people and programs draw a little beyond the edge
+_MOST_NUMBERS = 200_000
+_LONGEST = 2e6  # pixels: every fifth of one is kept while an outline is drawn
 
 
 def write(job: Export) -> None:
@@ -150,7 +156,7 @@ def _pictures(path: Path, data: dict[str, Any], target: Target) -> Iterator[_Pic
     for image in data["images"]:
         picture = by_id[image["id"]] = _Picture(path, image, classes)
         if not picture.clip:
-            target.problems.append(
+            target.report(
                 Problem.mismatch(
                     "clip-unknown",
                     picture.where,
@@ -163,7 +169,7 @@ def _pictures(path: Path, data: dict[str, Any], target: Target) -> Iterator[_Pic
             by_id[note["image_id"]].notes.append(note)
         else:
             where = f"{path.name} annotation {note.get('id')}"
-            target.problems.append(
+            target.report(
                 Problem("image-unknown", where, f"The file has no image {note['image_id']}")
             )
     yield from (p for p in by_id.values() if p.clip)
@@ -177,6 +183,8 @@ def _read(clip: Clip, pictures: list[_Picture], target: Target) -> Labels:
             _add(labels, clip, picture, target)
         except StoreError as error:
             problems += error.problems
+        if len(problems) >= MOST_PROBLEMS:
+            break
     if problems:
         raise StoreError(problems)
     return labels
@@ -210,13 +218,12 @@ def _mask(note: dict[str, Any], size: tuple[int, int], where: str) -> NDArray[np
     shape = note["segmentation"]
     try:
         if isinstance(shape, list):
-            coded = rle.merge(rle.frPyObjects(shape, *size))
-        elif isinstance(shape["counts"], list):
-            coded = rle.frPyObjects(shape, *size)
-        else:
-            coded = shape
-        mask: NDArray[np.bool_] = rle.decode(coded) == 1
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+            return _from_polygons(shape, size)
+        if [int(n) for n in shape["size"]] != list(size):
+            raise ValueError(f"it is of {shape['size']} pixels, the image of {list(size)}")
+        counts = shape["counts"]
+        return _from_counts(counts if isinstance(counts, list) else _unpacked(counts), size)
+    except (ArithmeticError, TypeError, ValueError, KeyError, IndexError) as error:
         what = f"{where}, annotation {note.get('id')}"
         raise StoreError(
             Problem(
@@ -227,8 +234,52 @@ def _mask(note: dict[str, Any], size: tuple[int, int], where: str) -> NDArray[np
                 else "The segmentation is neither polygons nor run lengths",
             )
         ) from error
-    if mask.shape != size:
-        raise StoreError(
-            Problem.mismatch("segmentation", where, f"a mask of {size}", str(mask.shape))
-        )
+
+
+def _from_polygons(polygons: list[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    # Checked before the C code of pycocotools sees them: it writes where a point leads it.
+    for polygon in polygons:
+        points = np.asarray(polygon, float)
+        if points.ndim != 1 or not 6 <= len(points) <= _MOST_NUMBERS or len(points) % 2:
+            raise ValueError("a polygon is a list of x and y of three points or more")
+        if not (np.abs(points) <= _FARTHEST).all():
+            raise ValueError(f"points lie within {_FARTHEST:g} pixels")
+        if np.abs(np.diff(points.reshape(-1, 2), axis=0)).sum() > _LONGEST:
+            raise ValueError(f"an outline is no longer than {_LONGEST:g} pixels")
+    mask: NDArray[np.bool_] = rle.decode(rle.merge(rle.frPyObjects(polygons, *size))) == 1
     return mask
+
+
+def _from_counts(counts: list[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask of runs of 0 and 1 in turn, column by column."""
+    if len(counts) > size[0] * size[1] + 1:
+        raise ValueError("there are more runs than pixels")
+    runs = np.array([int(n) for n in counts], np.int64)
+    if (runs < 0).any() or (runs > size[0] * size[1]).any() or runs.sum() != size[0] * size[1]:
+        raise ValueError(f"the runs do not add up to {size[0]} x {size[1]} pixels")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(size[::-1]).T
+
+
+def _unpacked(text: str) -> list[int]:
+    """Return the run lengths in COCO's compressed text.
+
+    Each is a number of 5 bits a character, lowest first; from the fourth run on, what it is more
+    than the one two before (``rleFrString`` of pycocotools, which trusts its input).
+    """
+    runs: list[int] = []
+    value, bits = 0, 0
+    for letter in text if isinstance(text, str) else bytes(text).decode("ascii"):
+        code = ord(letter) - 48
+        if not 0 <= code < 64 or bits > 40:
+            raise ValueError("it holds what is no run length")
+        value |= (code & 31) << bits
+        bits += 5
+        if not code & 32:
+            if code & 16:  # negative
+                value -= 1 << bits
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value, bits = 0, 0
+    if bits:
+        raise ValueError("it is cut short")
+    return runs

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,8 +14,14 @@ from pydantic import AfterValidator
 from napari_confseg.formats import FORMATS, READ, taking
 from napari_confseg.request_fields import setting
 from napari_confseg.store import RATER_KINDS, Problem, StoreError
+from napari_confseg.store.errors import MOST_PROBLEMS, sentence
+from napari_confseg.store.files import MIB, open_file, read_json
 from napari_confseg.store.rater_kinds import RaterKind
 from napari_confseg.store.schema import Confidence, Positive, Slug, Strict
+
+MAX_JSON_BYTES = 512 * MIB
+"""A JSON file of labels larger than this is refused unread."""
+_LARGEST_VIDEO = 2**40
 
 
 def _read(name: str) -> str:
@@ -142,6 +148,8 @@ class Target:
         self._known |= {_plain(c.name): c.index for c in meta.classes}
         self._names = [c.name for c in meta.classes]
         self._refused: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self._more: dict[str, int] = {}
 
     def class_index(self, name: str, where: str) -> int | None:
         """Return the class that `name` means; None, and a problem, if none or left out."""
@@ -151,7 +159,7 @@ class Target:
         index = self._known.get(_plain(wanted))
         if index is None and name not in self._refused:
             self._refused.add(name)
-            self.problems.append(
+            self.report(
                 Problem(
                     "class-unknown",
                     where,
@@ -165,18 +173,27 @@ class Target:
     def read_json(self, path: Path) -> dict[str, Any] | None:
         """Return the object in a JSON file; None, and a problem, if it cannot be read."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            self.problems.append(
-                Problem("json", str(path), f"This is not a JSON file: {str(error)[:120]}")
-            )
+            data = read_json(path, MAX_JSON_BYTES)
+        except StoreError as error:
+            self.problems += error.problems
+            return None
+        except OSError as error:
+            self.report(Problem("unreadable", str(path), f"It can't be read: {sentence(error)}"))
             return None
         if not isinstance(data, dict):
-            self.problems.append(
-                Problem.mismatch("json", str(path), "an object", type(data).__name__)
-            )
+            self.report(Problem.mismatch("json", str(path), "an object", type(data).__name__))
             return None
         return data
+
+    def report(self, problem: Problem) -> None:
+        """Keep a problem; of very many of one kind the first, and how many there are."""
+        seen = self._counts[problem.code] = self._counts[problem.code] + 1
+        if seen <= MOST_PROBLEMS:
+            self.problems.append(problem)
+        else:
+            place = self._more.setdefault(problem.code, len(self.problems))
+            more = f"and {seen - MOST_PROBLEMS:,} more of this kind"
+            self.problems[place : place + 1] = [Problem(problem.code, "", more)]
 
 
 def _plain(name: str) -> str:
@@ -268,7 +285,7 @@ class Matcher:
     def _by_file(self, found: Found) -> str | None:
         """Look for a file of the source's name beside it, which a clip was imported from."""
         for path in sorted(_beside(found.near, found.name)):
-            with path.open("rb") as file:
+            with open_file(path, _LARGEST_VIDEO) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             name = self._by_digest().get(digest)
             if name is not None:

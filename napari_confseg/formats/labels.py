@@ -7,15 +7,21 @@ problem, and the rest goes on.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_confseg.formats import FORMATS, READ
-from napari_confseg.formats.label_source import LabelImportRequest, Labels, Matcher, Target
+from napari_confseg.formats.label_source import (
+    MAX_JSON_BYTES,
+    LabelImportRequest,
+    Labels,
+    Matcher,
+    Target,
+)
 from napari_confseg.formats.origin import recorded_origin
 from napari_confseg.store import (
     Edit,
@@ -27,6 +33,8 @@ from napari_confseg.store import (
     StatusChange,
     StoreError,
 )
+from napari_confseg.store.errors import MOST_PROBLEMS
+from napari_confseg.store.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
 
 FLUSH_SECONDS = 120.0
+_MOST_LOOKED_AT = 1000  # JSON files of a folder, to find out what they are
 
 
 class ImportIdentity(NamedTuple):
@@ -172,8 +181,8 @@ def detect(source: Path) -> str:
     for name in READ:
         if any(fnmatchcase(p.name, FORMATS[name].marker) for p in files):
             return name
-    for path in files:
-        keys = _keys(path) if path.suffix == ".json" else frozenset()
+    for path in islice((p for p in files if p.suffix == ".json"), _MOST_LOOKED_AT):
+        keys = _keys(path)
         for name in READ:
             if FORMATS[name].json_keys and keys >= FORMATS[name].json_keys:
                 return name
@@ -189,8 +198,8 @@ def detect(source: Path) -> str:
 
 def _keys(path: Path) -> frozenset[str]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = read_json(path, MAX_JSON_BYTES)
+    except (OSError, StoreError):
         return frozenset()
     return frozenset(data) if isinstance(data, dict) else frozenset()
 
@@ -247,15 +256,22 @@ def import_labels(
         try:
             clip = matcher.match(place)
             with FORMATS[name].needed():  # only some files of a format need its library
-                labels = place.read(clip)
+                labels = _labels(place, clip)
             if not dry_run:
                 write_labels(cohort, clip, request.rater, labels, identity)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
         except StoreError as error:
-            report.problems += error.problems
-        except MALFORMED as error:
-            report.problems.append(_malformed(place.name, error))
+            report.problems += error.problems[:MOST_PROBLEMS]
     return report
+
+
+def _labels(place: Found, clip: Clip) -> Labels:
+    try:
+        return place.read(clip)
+    except (StoreError, ImportError):
+        raise
+    except Exception as error:  # whatever the format's library raises on a damaged file
+        raise StoreError(_malformed(place.name, error)) from error
 
 
 def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportIdentity:
@@ -277,10 +293,6 @@ def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportI
     return ImportIdentity(known, request.label, adjudicator, Imported(format=format, made_by=who))
 
 
-MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""Exceptions of reading a file that is not as its format wants it."""
-
-
 def _malformed(where: str, error: BaseException) -> Problem:
     return Problem(
         "malformed",
@@ -293,7 +305,9 @@ def _places(module: Any, source: Path, target: Target) -> list[Found]:
     places: list[Found] = []
     try:
         places += module.find(source, target)
-    except MALFORMED as error:
+    except StoreError as error:
+        target.problems += error.problems
+    except Exception as error:  # its keys and types are anything
         target.problems.append(_malformed(str(source), error))
     if not places and not target.problems:
         target.problems.append(Problem("nothing-found", str(source), "There are no labels"))

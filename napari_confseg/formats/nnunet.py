@@ -12,6 +12,7 @@ from PIL import Image
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
 from napari_confseg.store import EXCLUDED, Problem, StoreError
+from napari_confseg.store.files import MIB, check_file, check_unpacked, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,6 +201,8 @@ def _splits(
     ]
 
 
+_ENDINGS = (".png", ".tif", ".tiff", ".bmp", ".nii", ".nii.gz")
+_LARGEST = 2**36
 _CASE = re.compile(r"(?P<clip>.+)_(?P<frame>\d+)$")
 
 
@@ -215,6 +218,10 @@ def find(source: Path, target: Target) -> Iterator[Found]:
         if data is None:
             continue
         ending = str(data.get("file_ending", ".png"))
+        if ending not in _ENDINGS:
+            known = ", ".join(_ENDINGS)
+            target.report(Problem.mismatch("file-ending", str(info), known, f"{ending:.40}"))
+            continue
         classes, ignore = _classes(info, data, target)
         cases: dict[str, list[tuple[int | None, Path]]] = defaultdict(list)
         for folder in (info.parent / "labelsTr", info.parent / "labelsTs", info.parent):
@@ -257,7 +264,7 @@ def _read(
 ) -> Labels:
     labels = Labels()
     for frame, path in maps:
-        for number, coded in _frames(path, frame):
+        for number, coded in _frames(path, frame, clip):
             check_frame(clip, number, path.name)
             check_size(clip, coded.shape, path.name)
             for index, ids in classes.items():
@@ -268,10 +275,20 @@ def _read(
     return labels
 
 
-def _frames(path: Path, frame: int | None) -> Iterator[tuple[int, NDArray[Any]]]:
+def _frames(path: Path, frame: int | None, clip: Clip) -> Iterator[tuple[int, NDArray[Any]]]:
     if path.name.endswith((".nii", ".nii.gz")):
         import nibabel
 
+        # Values of up to 8 bytes, a header, and some words.
+        most = 8 * clip.shape[0] * clip.shape[1] * clip.shape[2] + MIB
+        if path.name.endswith(".gz"):
+            with open_file(path, _LARGEST) as file:
+                check_unpacked(file, "gzip", most, path.name)
+        else:
+            check_file(path, most)
+        sizes = tuple(int(n) for n in nibabel.load(path).shape if n != 1)
+        if sizes not in {clip.shape[:0:-1], (*clip.shape[:0:-1], clip.shape[0])}:
+            check_size(clip, sizes[1::-1], path.name)
         data = np.asarray(nibabel.load(path).dataobj).squeeze()
         volume = data.T if data.ndim == 3 else data.T[None]  # (x, y, t) -> (t, y, x)
         if frame is not None and len(volume) > 1:
@@ -280,4 +297,7 @@ def _frames(path: Path, frame: int | None) -> Iterator[tuple[int, NDArray[Any]]]
             )
         yield from enumerate(volume, frame or 0)
     else:
-        yield frame or 0, np.asarray(Image.open(path))
+        check_file(path, 8 * clip.shape[1] * clip.shape[2] + MIB)
+        with Image.open(path, formats=("PNG", "TIFF", "BMP")) as image:
+            check_size(clip, image.size[::-1], path.name)  # before it is unpacked
+            yield frame or 0, np.asarray(image)

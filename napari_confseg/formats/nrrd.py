@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ import slicerio
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
 from napari_confseg.store import EXCLUDED, Problem, StoreError
+from napari_confseg.store.files import MIB, check_unpacked, open_file
+from napari_confseg.store.layout import MAX_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -34,8 +38,20 @@ def write(job: Export) -> None:
         pynrrd.write(str(job.out / f"{item.name}.nrrd"), item.frames.transpose(2, 1, 0), header)
         _segments(job, item, header)
         _confidences(job, item)
+        for path in job.out.glob(f"{item.name}*.nrrd"):
+            _undate(path)
     job.note_spacing()
     job.notes.append("The third axis is the frame; its spacing in the file, 1, means nothing.")
+
+
+def _undate(path: Path) -> None:
+    """Put one date for all into the comment that pynrrd writes: same dataset, same bytes."""
+    with path.open("r+b") as file:
+        head = file.read(512)
+        at = head.find(b"\n# on ") + len(b"\n# on ")
+        if head[at - 6 : at] == b"\n# on ":
+            file.seek(at)
+            file.write(b"2000-01-01 00:00:00")
 
 
 def _geometry(item: Item) -> dict[str, Any]:
@@ -134,7 +150,85 @@ def _stem(path: Path) -> str:
     return stem if at and percent.isdigit() else name  # ours have the threshold in the name
 
 
+_LARGEST = 2**36
+_PACKED = {"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
+
+
+def nrrd_header(path: Path) -> dict[str, Any]:
+    """Return the header of an NRRD file.
+
+    Raises
+    ------
+    StoreError
+        If it is none, or damaged.
+    """
+    with open_file(path, _LARGEST) as file:
+        return _header(file, path)[0]
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[dict[str, Any], int]:
+    """Return the header, and where the data begin."""
+    first = file.read(MIB)
+    size = min((n for end in (b"\n\n", b"\r\n\r\n") if (n := _after(first, end))), default=0)
+    try:
+        if not size:
+            raise ValueError(f"its header does not end within {MIB:,} bytes")
+        return dict(pynrrd.read_header(io.BytesIO(first[:size]))), size
+    except Exception as error:  # NRRDError, and whatever a broken field leads to
+        text = " ".join(str(error).split())[:120]
+        raise StoreError(
+            Problem("header", path.name, f"The header of this NRRD file is damaged: {text}")
+        ) from error
+
+
+def _after(data: bytes, end: bytes) -> int:
+    found = data.find(end)
+    return found + len(end) if found >= 0 else 0
+
+
+def _check_volume(path: Path, clip: Clip) -> None:
+    """Refuse what cannot be of this clip by its size, before its library unpacks it all.
+
+    Raises
+    ------
+    StoreError
+        Also if its voxels stand in another file, or behind some that are to be skipped.
+    """
+    with open_file(path, _LARGEST) as file:
+        header, begin = _header(file, path)
+        for name, value in header.items():
+            if name.replace(" ", "") in ("datafile", "lineskip", "byteskip") and value not in (0,):
+                raise StoreError(
+                    Problem("header", path.name, f"{name!r} is not taken: save it as one file")
+                )
+        try:
+            sizes = [int(n) for n in header["sizes"]]
+            itemsize = 8 if header["type"] in ("double", "block") or "long" in header["type"] else 4
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                Problem("header", path.name, f"The header does not say its sizes: {error}")
+            ) from error
+        most = MAX_CLASSES * clip.shape[0] * clip.shape[1] * clip.shape[2]
+        voxels = 1
+        for n in sizes:
+            voxels *= n if 0 < n <= most else most + 1
+        if voxels > most:
+            raise StoreError(
+                Problem.mismatch(
+                    "image-size",
+                    path.name,
+                    f"{clip.shape[::-1]} voxels as in {clip.name}",
+                    str(sizes),
+                    "Labels come back only to frames of their own size.",
+                )
+            )
+        if packed := _PACKED.get(str(header.get("encoding"))):
+            file.seek(begin)
+            check_unpacked(file, packed, itemsize * voxels, path.name)
+
+
 def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
+    _check_volume(path, clip)
     data, header = pynrrd.read(str(path))
     volume = data.transpose(3, 0, 2, 1)  # (class, x, y, frame) -> (frame, class, y, x)
     try:
@@ -161,6 +255,7 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
 
 
 def _read_segments(clip: Clip, path: Path, target: Target) -> Labels:
+    _check_volume(path, clip)
     found = slicerio.read_segmentation(str(path))
     _check_axes(found["ijkToLPS"], path.name)
     voxels = found["voxels"] if found["voxels"].ndim == 4 else found["voxels"][None]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from napari_confseg.store import RATER_KINDS
+from napari_confseg.formats.label_source import MAX_JSON_BYTES
+from napari_confseg.store import RATER_KINDS, StoreError
+from napari_confseg.store.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +46,8 @@ def recorded_origin(source: Path, format: str) -> Origin | None:
 def _told_by_coco(source: Path) -> Origin | None:
     for path in [source] if source.is_file() else sorted(source.glob("*.json")):
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data = read_json(path, MAX_JSON_BYTES)
+        except (OSError, StoreError):
             continue
         info = data.get("info") if isinstance(data, dict) else None
         told = info.get("confseg") if isinstance(info, dict) else None
@@ -56,13 +57,13 @@ def _told_by_coco(source: Path) -> Origin | None:
 
 
 def _told_by_nrrd(source: Path) -> Origin | None:
-    import nrrd
+    from napari_confseg.formats.nrrd import nrrd_header
 
     files = [source] if source.is_file() else sorted(source.glob("*_confidence.nrrd"))
     for path in files:
         try:
-            header = nrrd.read_header(str(path))
-        except (OSError, ValueError, nrrd.NRRDError):
+            header = nrrd_header(path)
+        except (OSError, StoreError):
             continue
         if "confseg_kind" in header:
             return _origin({"rater": header.get("confseg_rater"), "kind": header["confseg_kind"]})
@@ -71,7 +72,7 @@ def _told_by_nrrd(source: Path) -> Origin | None:
 
 def _origin(told: Mapping[str, object]) -> Origin | None:
     kind, rater = told.get("kind"), told.get("rater")
-    if kind not in RATER_KINDS:
+    if not isinstance(kind, str) or kind not in RATER_KINDS:
         return None
     made_by = rater[:200] if isinstance(rater, str) and rater else None
     return Origin(cast("RaterKind", kind), made_by)

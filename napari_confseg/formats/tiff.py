@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
 
 import tifffile
 
 if TYPE_CHECKING:
     from napari_confseg.formats.export import Export, Item
+
+_UUIDS = UUID("6f0f7a54-8a43-4c0e-9d53-5c4f7a1f3c11")
 
 
 def write(job: Export) -> None:
@@ -16,6 +19,7 @@ def write(job: Export) -> None:
     reviewed = {}
     for item in job.items():
         common = _metadata(item)
+        digest = (item.record.source_sha256, item.record.raters[job.rater].source_sha256)
         for folder, data, extra in (
             (images, item.frames, {"axes": "TYX"}),
             (planes, item.planes, {"axes": "TCYX", "Channel": {"Name": job.classes}}),
@@ -26,7 +30,8 @@ def write(job: Export) -> None:
                 ome=True,
                 compression="zlib",
                 photometric="minisblack",
-                metadata=common | extra,
+                # Else one is drawn from clock and machine: same dataset, same bytes.
+                metadata=common | extra | {"UUID": str(uuid5(_UUIDS, f"{folder.name} {digest}"))},
             )
         reviewed[item.name] = {
             "part": item.part,

@@ -243,6 +243,21 @@ def _transfer_syntax(path: Path) -> str:
     return str(syntax)
 
 
+def check_syntax(path: Path) -> None:
+    """Refuse a file of DICOM elements that inflates to more than anybody has memory for.
+
+    Raises
+    ------
+    IngestError
+        Also if it holds no transfer syntax.
+    """
+    from pydicom.filereader import read_file_meta_info
+
+    with _plain_words():
+        if read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
+            _check_inflated(path)
+
+
 def _check_inflated(path: Path) -> None:
     from pydicom.filereader import _read_file_meta_info, read_preamble
 

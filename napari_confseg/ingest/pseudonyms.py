@@ -12,12 +12,18 @@ import os
 import re
 import secrets
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
-from napari_confseg.store.durable import write_durably
+from napari_confseg.ingest.sources import LARGEST_SOURCE
+from napari_confseg.store import Problem, StoreError
+from napari_confseg.store.files import open_file, read_file, write_private
 from napari_confseg.store.journal import journal_folder
 from napari_confseg.store.schema import check_slug
 
+NEW_KEY_BYTES, LEAST_KEY_BYTES = 32, 16
+"""Bytes of a key that is made here, and the fewest of one that is taken."""
+_MOST_BYTES = 4096
 _BLOCK = 2**20
 
 
@@ -31,7 +37,7 @@ def source_sha256(paths: tuple[str, ...]) -> str:
 
 def _file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as f:
+    with open_file(path, LARGEST_SOURCE) as f:
         while block := f.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
@@ -57,11 +63,17 @@ class Pseudonyms:
     key_file : Path, optional
         Where the key is; made if missing. The user's state folder if not given: who imports into
         one cohort from two machines copies the file, else a patient gets two codes.
+
+    Raises
+    ------
+    StoreError
+        If the file is there, and is no key that nobody can guess.
     """
 
     def __init__(self, cohort_id: str, key_file: Path | None = None) -> None:
         self.key_file = key_file or journal_folder() / "keys" / f"{cohort_id}.key"
-        self._key: bytes | None = None
+        # A key that is there is checked before anything is decoded; a new one is made when needed.
+        self._key = _load(self.key_file) if os.path.lexists(self.key_file) else None
 
     def code(self, kind: str, identity: str) -> str:
         """Return the code ``p-<10 hex>`` of `identity`, e.g. a folder or a hospital's number."""
@@ -72,9 +84,24 @@ class Pseudonyms:
 
 
 def _load_or_make(path: Path) -> bytes:
-    try:
-        write_durably(path, secrets.token_hex(32).encode(), exclusive=True)
-        os.chmod(path, 0o600)
-    except FileExistsError:
-        pass
-    return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    with suppress(FileExistsError):  # another import has made it meanwhile
+        write_private(path, secrets.token_hex(NEW_KEY_BYTES).encode(), exclusive=True)
+    return _load(path)
+
+
+def _load(path: Path) -> bytes:
+    text = read_file(path, _MOST_BYTES).decode("ascii", "replace").strip()
+    # Few different digits: somebody has typed it, and somebody else can guess it.
+    whole = len(text) >= 2 * LEAST_KEY_BYTES and re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text)
+    if not whole or len(set(text.lower())) < 8:
+        raise StoreError(
+            Problem(
+                "patient-key",
+                str(path),
+                f"This is no key of patients: {LEAST_KEY_BYTES} random bytes or more, as "
+                "hexadecimal digits",
+                hint="Take the key file of the cohort, or name a file that is not there yet: a key "
+                "is made then. Patients' codes change with it.",
+            )
+        )
+    return bytes.fromhex(text)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_confseg.extras import needed_for
 from napari_confseg.ingest.decoded import IngestError, Source
+from napari_confseg.ingest.dicom import check_syntax
+from napari_confseg.store import StoreError
+from napari_confseg.store.files import MIB, check_file, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +38,8 @@ VIDEOS = frozenset(
         ".wmv",
     ]
 )
+LARGEST_SOURCE = 2**42
+_LARGEST_INDEX = 256 * MIB
 DICOMS = frozenset([".dcm", ".dicom", ".ima"])
 DICOMDIR = "DICOMDIR"
 IMAGES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"])
@@ -127,9 +132,9 @@ def _file(path: Path) -> Found:
 def is_dicom(path: Path) -> bool:
     """Whether the preamble of `path` is that of DICOM; scanners' files often have no extension."""
     try:
-        with path.open("rb") as f:
+        with open_file(path, LARGEST_SOURCE) as f:
             return f.read(132)[128:] == b"DICM"
-    except OSError:
+    except (OSError, StoreError):
         return False
 
 
@@ -143,7 +148,7 @@ def _is_stack(path: Path) -> bool:
         return False
     from napari_confseg.ingest.images import has_pages
 
-    return has_pages(path)
+    return path.is_file() and has_pages(path)
 
 
 def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -240,7 +245,11 @@ def list_series(index: Path) -> list[Series]:
     with needed_for("it is a DICOMDIR; reading it", lambda m: IngestError(str(m))):
         import pydicom
     try:
+        check_file(index, _LARGEST_INDEX)
+        check_syntax(index)
         listed = list(_images(pydicom.dcmread(index)))
+    except (IngestError, StoreError) as error:
+        raise IngestError(f"{index.name} was not read: {error}") from error
     except Exception as error:  # whatever pydicom raises about broken files
         text = " ".join(str(error).split())[:120]
         raise IngestError(f"{index.name} is damaged or no DICOMDIR: {text}") from error
@@ -314,6 +323,7 @@ def _frames(image: _Image) -> int | None:
     stated = image.get("NumberOfFrames", "")
     try:
         if not stated:
+            check_syntax(Path(image["file"]))
             head = pydicom.dcmread(
                 image["file"], stop_before_pixels=True, specific_tags=["NumberOfFrames"]
             )

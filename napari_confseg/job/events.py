@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_confseg.job.requests import Frozen
-from napari_confseg.store.schema import Slug
+from napari_confseg.store.schema import Moment, Slug
 
 
 class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    time: Moment = Field(default_factory=lambda: datetime.now(UTC))
 
 
 class Started(_Event):

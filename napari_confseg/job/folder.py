@@ -13,6 +13,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from napari_confseg.job.events import Event, Result
 from napari_confseg.job.requests import FitRequest, PredictRequest, Request
 from napari_confseg.store.durable import write_durably
+from napari_confseg.store.errors import StoreError, field_problems, sentence
+from napari_confseg.store.files import MIB, check_file, open_file, read_file
 from napari_confseg.store.schema import check_slug
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
 PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
 CHECKPOINT, CONFIG = "checkpoint.safetensors", "config.json"
+
+_OF_TRAINER = ("state.pt", "metrics.csv", "findings.csv")
+_MOST_JSON = 4 * MIB  # of a request or result
+_MOST_EVENTS = 2**30
+_MOST_AT_ONCE = 16 * MIB  # of events: a year of them is less
 
 _REQUEST: Final[TypeAdapter[FitRequest | PredictRequest]] = TypeAdapter(Request)
 _EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Event)
@@ -94,12 +101,31 @@ class RunFolder:
         JobError
             If it is missing or breaks the protocol; says which field.
         """
+        self._refuse_links()
+        path = self.path / REQUEST
         try:
-            return _REQUEST.validate_json((self.path / REQUEST).read_bytes())
-        except FileNotFoundError as error:
+            return _REQUEST.validate_json(read_file(path, _MOST_JSON))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise JobError(f"{self.path} is no run folder: it holds no {REQUEST}") from error
         except ValidationError as error:
-            raise JobError(f"{self.path / REQUEST} breaks the job protocol: {error}") from error
+            raise JobError(f"{path} breaks the job protocol: {_first(error)}") from error
+        except (StoreError, OSError) as error:
+            raise _unreadable(path, error) from error
+
+    def _refuse_links(self) -> None:
+        """Refuse a folder whose files lead elsewhere: who wrote into it would write there.
+
+        Raises
+        ------
+        JobError
+            Names the link.
+        """
+        names = (REQUEST, EVENTS, CANCEL, RESULT, PREVIEW, LOCK, LOG, CHECKPOINT, CONFIG)
+        for name in (*names, *_OF_TRAINER):
+            if (self.path / name).is_symlink():
+                raise JobError(
+                    f"{self.path / name} is a link: remove it, nothing was read or written there"
+                )
 
     def append(self, event: BaseModel) -> None:
         """Append one event as one line, on a line of its own even after a half-written one."""
@@ -116,12 +142,14 @@ class RunFolder:
         or that a newer trainer wrote, is passed over.
         """
         try:
-            with (self.path / EVENTS).open("rb") as f:
+            with open_file(self.path / EVENTS, _MOST_EVENTS) as f:
                 f.seek(offset)
-                data = f.read()
-        except FileNotFoundError:
+                data = f.read(_MOST_AT_ONCE)
+        except (StoreError, OSError):  # nothing yet, or what is no log of events
             return [], offset
         complete = data[: data.rfind(b"\n") + 1]
+        if not complete and len(data) == _MOST_AT_ONCE:
+            complete = data  # one endless line
         events: list[Event] = []
         for line in complete.splitlines():
             with suppress(ValidationError):
@@ -150,14 +178,13 @@ class RunFolder:
 
     def alive(self) -> bool:
         """Whether a trainer works in this folder now, on this or another machine."""
-        if not (self.path / LOCK).exists():
-            return False
         try:
+            check_file(self.path / LOCK, MIB)
             with FileLock(self.path / LOCK, timeout=0):
                 return False
         except Timeout:
             return True
-        except OSError:  # a share that we may only read: nobody here can know
+        except (StoreError, OSError):  # none, or a share that we may only read: nobody can know
             return False
 
     def show(self, clip: str) -> None:
@@ -167,8 +194,8 @@ class RunFolder:
     def preview_clip(self) -> str | None:
         """Return the clip to preview: the last one shown, else the request's. Cheap to ask."""
         try:
-            return check_slug((self.path / PREVIEW).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            return check_slug(read_file(self.path / PREVIEW, 100).decode())
+        except (StoreError, OSError, ValueError):
             request = self.request()
             return request.preview_clip if isinstance(request, FitRequest) else None
 
@@ -193,11 +220,34 @@ class RunFolder:
         _replace(self.path / RESULT, result.model_dump_json(indent=2))
 
     def result(self) -> Result | None:
-        """Return the result, or None while there is none."""
+        """Return the result, or None while there is none.
+
+        Raises
+        ------
+        JobError
+            If it is damaged; says how.
+        """
+        path = self.path / RESULT
         try:
-            return Result.model_validate_json((self.path / RESULT).read_bytes())
+            return Result.model_validate_json(read_file(path, _MOST_JSON))
         except FileNotFoundError:
             return None
+        except ValidationError as error:
+            raise JobError(f"{path} is damaged: {_first(error)}; {_REMOVE}") from error
+        except (StoreError, OSError) as error:
+            raise JobError(f"{_unreadable(path, error)}; {_REMOVE}") from error
+
+
+_REMOVE = "remove it, and resume the run"
+
+
+def _first(error: ValidationError) -> str:
+    return next(field_problems(error, "", "")).message
+
+
+def _unreadable(path: Path, error: Exception) -> JobError:
+    found = error.problems[0].message if isinstance(error, StoreError) else sentence(error)
+    return JobError(f"{path} can't be read: {found}")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from napari_confseg.store.durable import write_durably
+from napari_confseg.store.errors import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        # Control characters would come through the escaping; figures are made here.
+        finalize=lambda v: printable(v) if isinstance(v, str) and not isinstance(v, Markup) else v,
     )
     made.filters["number"] = number
     made.tests["nan"] = lambda value: bool(np.isnan(value))

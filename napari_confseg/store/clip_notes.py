@@ -6,13 +6,12 @@ What the importer or the lead says of a clip stays in :class:`ClipMeta`.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 from pydantic import Field, ValidationError
 
 from napari_confseg.store.errors import StoreError, field_problems
-from napari_confseg.store.schema import Strict
+from napari_confseg.store.schema import Moment, Seconds, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +48,7 @@ class Unblinded(Strict):
         ``"allowed"``: a reviewer let them.
     """
 
-    at: datetime
+    at: Moment
     by: str = Field(min_length=1, max_length=80)
     why: Literal["complete", "reviewer", "allowed"]
 
@@ -79,9 +78,9 @@ class ClipNotes(Strict):
     pathology: tuple[Pathology, ...] = ()
     tags: tuple[Tag, ...] = Field(default=(), max_length=32)
     note: str = Field(default="", max_length=4000)
-    seconds: dict[
-        Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    ] = Field(default_factory=dict)
+    seconds: dict[Annotated[int, Field(ge=0)], Seconds] = Field(
+        default_factory=dict, max_length=100_000
+    )
     unblinded: Unblinded | None = None
 
     def changed(self, changes: Mapping[str, object]) -> ClipNotes:

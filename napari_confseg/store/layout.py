@@ -24,7 +24,8 @@ MAX_CLASSES = 64
 MAX_SHARD = 4096
 """Bounds on what is opened: an hour at 27 frames a second, 16k pictures."""
 
-_CODECS = frozenset({"bytes", "zstd", "crc32c", "sharding_indexed"})
+_CODECS = ("bytes", "zstd", "crc32c", "sharding_indexed")
+_MOST_CODECS = 8
 
 
 def check_frames(keys: KeyValueStore, path: str) -> tuple[tuple[int, int, int], int, list[Problem]]:
@@ -50,13 +51,13 @@ def check_frames(keys: KeyValueStore, path: str) -> tuple[tuple[int, int, int], 
     codecs = _codecs(node)
     chunk = _chunk_shape(node)
     if [c.get("name") for c in codecs] == ["sharding_indexed"]:
-        inner = codecs[0].get("configuration") or {}
+        inner = _dict(codecs[0].get("configuration"))
         per_shard = chunk[0] if len(chunk) == 3 and 0 < chunk[0] <= MAX_SHARD else 0
         if not per_shard or chunk[1:] != [y, x] or _ints(inner.get("chunk_shape")) != [1, y, x]:
             found = f"{chunk} of {inner.get('chunk_shape')}"
             problems.append(_grid_problem(path, f"shards (n, {y}, {x}) of (1, {y}, {x})", found))
         problems += _codec_faults(path, inner.get("codecs"))
-        index = [c.get("name") for c in _dicts(inner.get("index_codecs"))]
+        index = [c.get("name") for c in _named(inner.get("index_codecs"))]
         where = inner.get("index_location", "end")
         if index != ["bytes", "crc32c"] or where != "end":
             problems.append(
@@ -167,37 +168,50 @@ def _common(node: dict[str, Any], path: str) -> list[Problem]:
         problems.append(Problem.mismatch("codec", path, "no storage transformers", "some"))
     encoding = node.get("chunk_key_encoding")
     name = encoding.get("name") if isinstance(encoding, dict) else encoding
-    given = encoding.get("configuration") if isinstance(encoding, dict) else None
-    separator = (given or {}).get("separator", "/")
+    separator = _dict(_dict(encoding).get("configuration")).get("separator", "/")
     if name != "default" or separator != "/":
         problems.append(
             Problem.mismatch(
-                "chunk-keys", metadata_key(path), "default with '/'", f"{name} with {separator!r}"
+                "chunk-keys",
+                metadata_key(path),
+                "default with '/'",
+                f"{name!s:.40} with {separator!r:.40}",
             )
         )
     return problems
 
 
 def _codecs(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return _dicts(node.get("codecs"))
+    return _named(node.get("codecs"))
 
 
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _named(value: object) -> list[dict[str, Any]]:
+    """Return codecs as they stand; what is no object has no configuration, and itself as name."""
+    if not isinstance(value, list):
+        return []
+    return [v if isinstance(v, dict) else {"name": v} for v in value[:_MOST_CODECS]]
 
 
 def _codec_faults(path: str, codecs: object) -> list[Problem]:
-    found = _dicts(codecs)
+    found = _named(codecs)
     names = [c.get("name") for c in found]
     if names != ["bytes", "zstd"]:
         strange = [n for n in names if n not in _CODECS]
         hint = f"{strange} is not on the list of allowed codecs." if strange else ""
         return [
             Problem.mismatch(
-                "codec", path, "bytes, zstd", ", ".join(map(str, names)) or "none", hint
+                "codec",
+                path,
+                "bytes, zstd",
+                ", ".join(f"{n!s:.40}" for n in names) or "none",
+                f"{hint:.300}",
             )
         ]
-    if not (found[1].get("configuration") or {}).get("checksum"):
+    if not _dict(found[1].get("configuration")).get("checksum"):
         hint = "Flipped bits would pass unseen: copy the planes into a new rater."
         return [Problem.mismatch("checksum-off", path, "zstd with checksum", "without", hint)]
     return []
@@ -207,7 +221,7 @@ def _chunk_shape(node: dict[str, Any]) -> list[int]:
     grid = node.get("chunk_grid")
     if not isinstance(grid, dict) or grid.get("name") != "regular":
         return []
-    return _ints((grid.get("configuration") or {}).get("chunk_shape"))
+    return _ints(_dict(grid.get("configuration")).get("chunk_shape"))
 
 
 def _ints(value: object) -> list[int]:

@@ -84,7 +84,7 @@ def channels(classes: Sequence[ClassSpec]) -> list[dict[str, Any]]:
     ]
 
 
-_UNITS = frozenset({"second", "millimeter"})
+_UNITS = ("second", "millimeter")
 
 
 def ome_faults(found: object, expected: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -8,13 +8,13 @@ and left untouched everywhere else.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 from uuid import uuid4
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from napari_confseg.store.rater_kinds import RATER_KINDS, RaterKind
 
@@ -62,6 +62,22 @@ Slug = Annotated[str, AfterValidator(check_slug)]
 Color = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Confidence = Annotated[int, Field(ge=1, le=MAX_CONFIDENCE)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pixel = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
+"""A duration; 1e7 are four months."""
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _check_moment(value: datetime) -> datetime:
+    # Where a clock is off by centuries, reckoning in other time zones overflows.
+    if not _EARLIEST <= value < _LATEST:
+        raise ValueError(f"must lie between 1970 and 2200, found {value.isoformat()}")
+    return value
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
+"""A point in time, with its time zone."""
 
 
 Blinding = Literal["none", "until-reviewed", "always"]
@@ -113,7 +129,7 @@ DEFAULT_ANCHORS = (
 class BlindingChange(Strict):
     """Who set from when on whether a cohort's readers see each other."""
 
-    at: datetime
+    at: Moment
     by: str = Field(min_length=1, max_length=80, description="as people read the name")
     rule: Blinding
 
@@ -127,7 +143,7 @@ class CohortMeta(Strict):
         default_factory=lambda: uuid4().hex
     )
     name: Slug
-    classes: tuple[ClassSpec, ...] = Field(default=DEFAULT_CLASSES, min_length=1)
+    classes: tuple[ClassSpec, ...] = Field(default=DEFAULT_CLASSES, min_length=1, max_length=64)
     anchors: tuple[Anchor, ...] = Field(default=DEFAULT_ANCHORS, min_length=1)
     blinding: Blinding = Field(
         default="none",
@@ -165,11 +181,14 @@ class CohortMeta(Strict):
         raise KeyError(f"no class {name!r} in cohort {self.name!r}; it has {known}")
 
 
+Millimetres = Annotated[float, Field(ge=1e-6, le=1e4, allow_inf_nan=False)]
+
+
 class Spacing(Strict):
     """Size of a pixel in millimetres, and who says so. Absent when nobody truly knows."""
 
-    y: Positive
-    x: Positive
+    y: Millimetres
+    x: Millimetres
     source: Literal["dicom-region", "manual", "synthetic"]
 
 
@@ -177,7 +196,7 @@ class Sector(Strict):
     """Shape of the insonated area, as a polygon of (y, x) pixel coordinates."""
 
     kind: Literal["linear", "curved", "phased", "unknown"]
-    polygon: tuple[tuple[float, float], ...] = Field(min_length=3, max_length=512)
+    polygon: tuple[tuple[Pixel, Pixel], ...] = Field(min_length=3, max_length=512)
     confirmed: bool = False
 
 
@@ -185,7 +204,7 @@ class Provenance(Strict):
     """Where the frames come from. Holds no file name: names carry patients' names."""
 
     source_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    decoder: str
+    decoder: str = Field(max_length=1000)
     crop: tuple[int, int, int, int] | None = Field(
         default=None, description="(y0, x0, y1, x1) in source pixels"
     )
@@ -199,12 +218,10 @@ class ClipMeta(Strict):
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
-    frame_times: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
-        min_length=1
-    )
+    frame_times: tuple[Seconds, ...] = Field(min_length=1, max_length=100_000)
     spacing: Spacing | None = None
     sector: Sector | None = None
-    tags: tuple[Annotated[str, Field(max_length=64)], ...] = ()
+    tags: tuple[Annotated[str, Field(max_length=64)], ...] = Field(default=(), max_length=100)
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -235,14 +252,16 @@ class RaterMeta(Strict):
     kind: RaterKind
     schema_version: Literal[6] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
-    run: str | None = Field(default=None, description="the run that made a model's planes")
+    run: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, description="the run that made a model's planes"
+    )
     adjudicator: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
         default=None, description="who began to adjudicate; each decision says who made it"
     )
     imported: Imported | None = Field(
         default=None, description="for planes that came from a file; None for those made here"
     )
-    created: datetime
+    created: Moment
 
     @model_validator(mode="after")
     def _says_where_from(self) -> Self:

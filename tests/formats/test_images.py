@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from time import sleep
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -177,3 +178,17 @@ def test_each_export_says_what_it_is(dataset: Dataset, tmp_path: Path) -> None:
     text = (tmp_path / "out" / "EXPORT.md").read_text(encoding="utf-8")
     assert "cut at 60 %" in text
     assert dataset.manifest.content_sha256[:16] in text
+
+
+@pytest.mark.parametrize("name", ["nrrd", "tiff", "nifti", "png"])
+def test_the_same_dataset_gives_the_same_bytes(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    folders = (tmp_path / "a", tmp_path / "b")
+    for folder in folders:
+        export(dataset, ExportRequest(format=name), folder)
+        if name == "nrrd":
+            sleep(1.1)  # its clock counts seconds
+    a, b = (
+        {p.relative_to(f): p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in folders
+    )
+    assert [p for p in a if a[p] != b[p]] == []
+    assert a.keys() == b.keys()

@@ -41,7 +41,7 @@ ABOUTS = st.builds(
     unblinded=st.none()
     | st.builds(
         Unblinded,
-        at=st.datetimes(timezones=st.just(UTC)),
+        at=st.datetimes(datetime(1970, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC)),
         by=st.just("Ada"),
         why=st.sampled_from(["complete", "reviewer", "allowed"]),
     ),

@@ -147,8 +147,8 @@ SLUGS = st.from_regex(r"\A[a-z0-9][a-z0-9_-]{0,10}\Z").filter(
     lambda s: s not in {"con", "prn", "aux", "nul"} and s[:3] not in {"com", "lpt"}
 )
 TEXT = st.text(min_size=1, max_size=40)
-TIMES = st.datetimes(timezones=st.just(UTC))
-POSITIVE = st.floats(1e-6, 1e6)
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
+POSITIVE = st.floats(1e-6, 1e4)
 CLASSES = st.lists(st.tuples(SLUGS, TEXT), min_size=1, max_size=8, unique_by=lambda c: c[0]).map(
     lambda cs: tuple(
         ClassSpec(index=i, name=n, label=t, color=f"#{i:06x}") for i, (n, t) in enumerate(cs)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from napari_confseg.job import Cancelled, Failed, Finished, Metrics, Preview, Progress, Started
 from napari_confseg.store import rater_label
+from napari_confseg.store.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ class Terminal:
 
     def __init__(self, console: Console | None = None) -> None:
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
             TimeElapsedColumn(),
@@ -58,13 +59,16 @@ class Terminal:
         match event:
             case Started():
                 show(
-                    "\n".join(f"[bold]{name}[/bold] {value}" for name, value in event.facts.items())
+                    "\n".join(
+                        f"[bold]{_plain(name)}[/bold] {_plain(str(value))}"
+                        for name, value in event.facts.items()
+                    )
                 )
             case Progress():
                 left = event.seconds_left
                 self._bar.update(
                     self._task,
-                    description=event.message,
+                    description=printable(event.message),
                     completed=event.current,
                     total=event.maximum,
                     left="" if left is None else f"{left:.0f} s left",
@@ -77,7 +81,7 @@ class Terminal:
             case Preview():
                 show(f"Marked {event.clip} as rater {event.rater}")
             case Failed():
-                show(f"[bold red]{escape(event.error)}[/bold red]\n{escape(event.hint)}")
+                show(f"[bold red]{_plain(event.error)}[/bold red]\n{_plain(event.hint)}")
             case Cancelled():
                 show("Stopped; the best checkpoint is kept. Run it again to resume.")
             case Finished():
@@ -109,11 +113,12 @@ def report_events(*, as_json: bool, quiet: bool = False) -> Iterator[Callable[[E
 @contextmanager
 def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int, str], None]]:
     """Show a bar on standard error; yields its update (done, total, message)."""
-    with Bar(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    columns = (TextColumn("{task.description}", markup=False), *Bar.get_default_columns()[1:])
+    with Bar(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task(what, total=None)
 
         def update(done: int, total: int, message: str) -> None:
-            bar.update(task, completed=done, total=total, description=message)
+            bar.update(task, completed=done, total=total, description=printable(message))
 
         yield update
 
@@ -121,12 +126,12 @@ def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int, str]
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print the means, a table for each rater with one row per class and threshold."""
     console = Console()
-    console.print(evaluation.title, highlight=False)
+    console.print(printable(evaluation.title), highlight=False, markup=False)
     # Without the unit of length that no clip has: the others need the width.
     scores = [c for c in evaluation.columns if any(m.defined[c] for m in evaluation.means)]
     raters = {m.against: (m.label, m.kind) for m in evaluation.means}
     for name, (label, kind) in raters.items():
-        title = escape(f"Against {rater_label(name, label, kind)}")
+        title = _plain(f"Against {rater_label(name, label, kind)}")
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("class", no_wrap=True)
         table.add_column("t", no_wrap=True)
@@ -137,7 +142,12 @@ def print_evaluation(evaluation: Evaluation) -> None:
                 cells = [_cell(row.values[c], row.defined[c]) for c in scores]
                 table.add_row(row.class_name, str(row.threshold), *cells)
         console.print(table)
-    console.print(evaluation.note, highlight=False)
+    console.print(printable(evaluation.note), highlight=False, markup=False)
+
+
+def _plain(text: str) -> str:
+    """Return `text` as it stands: no markup, no control characters."""
+    return escape(printable(text))
 
 
 def _cell(value: float | None, defined: int) -> str:

@@ -6,12 +6,14 @@ One line per patient and day. What is known on that day may be a predictor; what
 
 from __future__ import annotations
 
-import csv
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_confseg.dataset.as_cohort import FrozenCohort
-from napari_confseg.store import Problem
+from napari_confseg.store import Problem, StoreError
+from napari_confseg.store.errors import MOST_PROBLEMS, sentence
+from napari_confseg.store.files import MIB, read_csv
 from trainer.errors import TrainError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ OUTCOMES = ("sf", "sf_followup", "readmitted_30d")
 COVARIATES = ("age", "sex")
 MOST_SPO2 = 97
 """Percent; above, the dissociation curve is flat and S/F says nothing of oxygenation."""
+_LARGEST = 64 * MIB  # of a table: some 500,000 lines
 _SLACK = 1.0  # of S/F: tables round
 
 
@@ -97,12 +100,10 @@ def read_table(path: Path, source: AnyCohort) -> tuple[list[Row], int]:
         If anything is wrong; names every problem with its line.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as f:
-            reader = csv.DictReader(f)
-            header = tuple(reader.fieldnames or ())
-            lines = list(enumerate(reader, 2))
-    except OSError as error:
-        raise TrainError(f"The table {path} can't be read: {error}", "Name another.") from error
+        header, lines = read_csv(path, _LARGEST)
+    except (StoreError, OSError) as error:
+        told = error.problems[0].message if isinstance(error, StoreError) else sentence(error)
+        raise TrainError(f"The table {path} can't be read: {told}", "Name another.") from error
     left_out = 0
     problems = list(_header_problems(header))
     rows: list[Row] = []
@@ -127,7 +128,9 @@ def read_table(path: Path, source: AnyCohort) -> tuple[list[Row], int]:
             )
         )
     if problems:
-        listed = "\n".join(f"  {p}" for p in problems)
+        listed = "\n".join(f"  {p}" for p in problems[:MOST_PROBLEMS])
+        if len(problems) > MOST_PROBLEMS:
+            listed += "\n  ..."
         raise TrainError(
             f"{path.name} can't be used; {len(problems)} problem(s):\n{listed}",
             "Correct the table and run it again.",
@@ -147,9 +150,12 @@ def _held(rows: Sequence[Row], source: FrozenCohort) -> Iterator[Row]:
 
 def rows_before(rows: Sequence[Row]) -> list[int | None]:
     """Return for each row the place of the same patient's latest row before it."""
+    mine: defaultdict[str, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        mine[row.patient].append(i)
     found: list[int | None] = []
     for row in rows:
-        before = [i for i, r in enumerate(rows) if r.patient == row.patient and r.day < row.day]
+        before = [i for i in mine[row.patient] if rows[i].day < row.day]
         found.append(max(before, key=lambda i: rows[i].day) if before else None)
     return found
 

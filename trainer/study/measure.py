@@ -13,9 +13,11 @@ import numpy as np
 
 from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
-from napari_confseg.store import EXCLUDED, Status
+from napari_confseg.store import EXCLUDED, Status, StoreError
 from napari_confseg.store.durable import write_durably
+from napari_confseg.store.files import check_zip
 from trainer.data import class_indices, read_frames
+from trainer.errors import TrainError
 from trainer.evaluate import DECISION
 from trainer.sources import opened
 from trainer.study.scores import SCORES, THRESHOLDS, dice_by_threshold
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 TABLES, TABLE_CSV = "tables.npz", "scores.csv"
 SMALLEST = 10
 """Pixels of a frame that must reach a probability for it to count as the lesion's presence."""
+
+
+_LARGEST = 4 * 2**30  # bytes of the tables of a fit, unpacked
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,29 @@ class Measured:
 
     @classmethod
     def load(cls, path: Path) -> Measured:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as f:
-            names = {
-                k: tuple(f[k].tolist()) for k in ("clips", "patients", "classes", "references")
-            }
-            return cls(
-                **names,
-                tables=f["tables"].astype(np.int64),
-                distances=f["distances"],
-                presence=f["presence"],
-            )
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        TrainError
+            If it is damaged.
+        """
+        try:
+            check_zip(path, _LARGEST)
+            with np.load(path, allow_pickle=False) as f:
+                names = {
+                    k: tuple(f[k].tolist()) for k in ("clips", "patients", "classes", "references")
+                }
+                return cls(
+                    **names,
+                    tables=f["tables"].astype(np.int64),
+                    distances=f["distances"],
+                    presence=f["presence"],
+                )
+        except (StoreError, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+            raise TrainError(
+                f"{path} is damaged: {error}", "Remove the folder of its run, and run it again."
+            ) from error
 
     def reference(self, name: str, group: Sequence[str]) -> NDArray[np.int64]:
         """Return the tables (clips, classes, 101, 101) against a reference.

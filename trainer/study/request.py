@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_confseg.dataset.frozen import is_dataset
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import Method
+from napari_confseg.store import StoreError
+from napari_confseg.store.files import MIB, read_file
 from napari_confseg.store.schema import Slug
 from trainer.data import class_indices, find_sources
 from trainer.errors import TrainError
@@ -153,7 +155,12 @@ def open_study(folder: Path, asked: StudyRequest | None = None) -> StudyRequest:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(asked.model_dump_json(indent=2), encoding="utf-8")
         return asked
-    earlier = StudyRequest.model_validate_json(path.read_bytes())
+    try:
+        earlier = StudyRequest.model_validate_json(read_file(path, 16 * MIB))
+    except (StoreError, ValidationError) as error:
+        raise TrainError(
+            f"{path} is damaged: {error!s:.300}", "Choose another folder for the study."
+        ) from error
     if asked is None or asked == earlier:
         return earlier
     differs = [

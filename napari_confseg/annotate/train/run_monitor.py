@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from napari_confseg.annotate.train.runs import FolderStatus, Record, fold, resolve
 from napari_confseg.job import LOG, REQUEST, JobError, RunFolder
 from napari_confseg.store.backend import local_root
+from napari_confseg.store.errors import StoreError
+from napari_confseg.store.files import open_file
 from napari_confseg.store.journal import journal_folder
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 SECONDS_TO_START: Final = 60.0
 """A run nobody has heard of for longer is not about to start any more."""
+_MOST_LOG = 2**40  # only its end is read
 
 
 class RunMonitor:
@@ -67,13 +70,19 @@ class RunMonitor:
         events, self._offset = self.folder.events(self._offset)
         if events:
             self._record = fold(self._record, events)
+        result, damage = None, ""
+        try:
+            result = self.folder.result()
+        except JobError as error:
+            damage = f"{error}."
         status = FolderStatus(
             alive=alive,
             cancelled=cancelled,
             checkpoint=self.folder.has_checkpoint(),
-            result=self.folder.result(),
+            result=result,
             launched=self._launched,
             log="" if alive else log_tail(self.folder.path / LOG),
+            damage=damage,
         )
         self.state = resolve(
             self.folder.path.name, self.folder, self._request, self._record, status
@@ -136,10 +145,10 @@ def launch(folder: Path) -> subprocess.Popen[bytes]:
 def log_tail(path: Path, *, lines: int = 3) -> str:
     """Return the last lines of a log, joined; of a traceback only its last line, the error."""
     try:
-        with path.open("rb") as f:
+        with open_file(path, _MOST_LOG) as f:
             f.seek(max(f.seek(0, os.SEEK_END) - 4096, 0))
-            text = f.read().decode(errors="replace")
-    except OSError:
+            text = f.read(4096).decode(errors="replace")
+    except (StoreError, OSError):
         return ""
     tail = [line.strip() for line in text.splitlines() if line.strip()]
     return tail[-1] if "Traceback (most recent call last):" in text else " / ".join(tail[-lines:])

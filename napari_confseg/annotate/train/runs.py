@@ -124,6 +124,8 @@ class FolderStatus:
         When a trainer was last sent for, as far as this viewer knows.
     log : str
         The last lines that the trainer printed.
+    damage : str
+        What is wrong with the result, in one sentence; empty if nothing.
     """
 
     alive: bool = False
@@ -132,6 +134,7 @@ class FolderStatus:
     result: Result | None = None
     launched: datetime | None = None
     log: str = ""
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,9 @@ def resolve(
     last = record.last
     stale = last is None or (status.launched is not None and last.time < status.launched)
     error = hint = ""
-    if isinstance(last, Failed) and not stale:
+    if status.damage and not status.alive:
+        phase, error = Phase.FAILED, status.damage
+    elif isinstance(last, Failed) and not stale:
         phase, error, hint = Phase.FAILED, last.error, last.hint
     elif isinstance(last, (Finished, Cancelled)) and not stale:
         stopped = status.result.stopped if status.result else isinstance(last, Cancelled)
