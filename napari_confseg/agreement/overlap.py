@@ -11,7 +11,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from napari_confseg.agreement.rater_view import rater_views
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_confseg.cli.parsing import DONE, add_command, local_path, slug
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, slug
 
 if TYPE_CHECKING:
     import argparse
@@ -62,11 +62,11 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare; refused if there are fewer than two raters."""
+    """Compare; refused if there are fewer than two raters, 1 as well if a clip can't be read."""
     from napari_confseg.agreement.agreement import agree
     from napari_confseg.agreement.rater_view import rater_titles
     from napari_confseg.agreement.summary import summarise, write_per_clip
-    from napari_confseg.cli.terminal import console, print_json, progress_bar
+    from napari_confseg.cli.terminal import console, print_json, print_problems, progress_bar
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=True)
@@ -78,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             clips=arguments.clips,
             thresholds=arguments.at,
             progress=progress,
+            processes=True,
         )
     summary = summarise(agreement)
     if arguments.report:
@@ -89,14 +90,17 @@ def run(arguments: argparse.Namespace) -> int:
             "cohort": agreement.cohort,
             "raters": list(agreement.raters),
             "clips": [c.clip for c in agreement.clips],
+            "problems": [p.as_dict() for p in agreement.problems],
         }
         print_json(facts | summary.as_dict())
-        return DONE
+        return REFUSED if agreement.problems else DONE
     console().print(f"Compared: {', '.join(rater_titles(cohort, agreement.raters))}")
     _print(summary)
+    if agreement.problems:
+        print_problems(agreement.problems)
     if arguments.report:
         console().print(f"Report: {arguments.report}")
-    return DONE
+    return REFUSED if agreement.problems else DONE
 
 
 def _writer(path: Path) -> Callable[[Cohort, Agreement, Summary, Path], None]:
