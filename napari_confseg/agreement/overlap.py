@@ -130,6 +130,9 @@ class Outlines:
     def __init__(
         self, masks: dict[str, NDArray[np.bool_]], spacing: tuple[float, float] = (1.0, 1.0)
     ) -> None:
+        # Here, for what is remembered of a cohort needs none, and the import takes a while.
+        from scipy import ndimage
+
         self._spacing = spacing
         self._edges: dict[str, NDArray[np.bool_]] = {}
         self._distances: dict[str, NDArray[np.float64]] = {}
@@ -154,6 +157,8 @@ class Outlines:
         )
 
     def _distance(self, name: str) -> NDArray[np.float64]:
+        from scipy import ndimage
+
         if name not in self._distances:
             self._distances[name] = ndimage.distance_transform_edt(
                 ~self._edges[name], sampling=self._spacing

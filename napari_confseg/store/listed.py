@@ -12,7 +12,7 @@ from zarr.storage import LocalStore, ObjectStore, WrapperStore
 from napari_confseg.store.bucket import signatures_under
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from zarr.abc.store import Store
 
@@ -36,14 +36,25 @@ class ListedStore(WrapperStore["Store"]):
         Name of the clip.
     planes : bool
         Whether frames and planes are listed too. Without, nothing is known of them.
+    keys : iterable of str, optional
+        All keys under `prefix`, if they are known already.
     """
 
-    def __init__(self, store: Store, prefix: str, *, planes: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        planes: bool = True,
+        keys: Iterable[str] | None = None,
+    ) -> None:
         super().__init__(store)
         self.prefix = prefix
         self.complete = planes
-        self.signatures: dict[str, str] = dict(_signatures(store, prefix, planes))
+        found = _signatures(store, prefix, planes) if keys is None else ((key, "") for key in keys)
+        self.signatures: dict[str, str] = dict(found)
         self.kept: dict[str, bytes | None] = {}
+        self.whole: tuple[str, bytes] | None = None
 
     def inner(self) -> Store:
         """Return the store behind."""
