@@ -421,6 +421,7 @@ def agree(
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     processes: bool = False,
+    seen: dict[str, str] | None = None,
 ) -> Agreement:
     """Compare raters over a cohort.
 
@@ -438,8 +439,8 @@ def agree(
         Called with (clips done, clips, name).
     cancelled : callable, optional
         Checked before each clip; if true, what is done so far is returned.
-    processes : bool
-        Whether other processes may be started; see :func:`~napari_confseg.store.survey.survey`.
+    processes, seen
+        As for :func:`~napari_confseg.store.survey.survey`.
 
     Raises
     ------
@@ -448,11 +449,10 @@ def agree(
     """
     from napari_confseg.agreement.answers import VERSION, unpack
 
-    seen: dict[str, str] = {}
-    names = tuple(raters) or tuple(compared_raters(cohort, processes=processes, seen=seen))
-    wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
-    chosen = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
-    _check(cohort, names, wanted, chosen)
+    seen = {} if seen is None else seen
+    names, wanted, chosen = resolve(
+        cohort, raters, classes, thresholds, processes=processes, seen=seen
+    )
     question = Question(
         partial(_ask, names, wanted, chosen), f"{VERSION} {names} {wanted} {chosen}"
     )
@@ -471,6 +471,23 @@ def agree(
         if answer.data:  # else fewer than two are on it
             found.append(unpack(answer.data))
     return Agreement(cohort.meta.name, names, wanted, chosen, tuple(found), tuple(problems))
+
+
+def resolve(
+    cohort: Cohort,
+    raters: Sequence[str],
+    classes: Sequence[str],
+    thresholds: Sequence[int],
+    *,
+    processes: bool = False,
+    seen: dict[str, str] | None = None,
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+    """Return the raters, classes and thresholds that :func:`agree` compares; see there."""
+    names = tuple(raters) or tuple(compared_raters(cohort, processes=processes, seen=seen))
+    wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
+    chosen = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
+    _check(cohort, names, wanted, chosen)
+    return names, wanted, chosen
 
 
 def _ask(

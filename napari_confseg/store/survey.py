@@ -99,8 +99,8 @@ def survey(
         Signatures of clips, for two questions one after the other: taken from here if they are
         here, else put here.
     """
-    names = list(clips) or [n for n in KeyValueStore(cohort.store).children("") if n not in _OTHERS]
-    known = Answers(_identity(cohort, question)) if question.name else None
+    names = _asked_names(cohort, clips)
+    known = Answers(identity(cohort, question.name)) if question.name else None
     new: list[tuple[str, str, bytes]] = []
     asked = _Asked(cohort, question, known, bool(clips), {} if seen is None else seen)
     try:
@@ -121,9 +121,28 @@ def survey(
             known.keep(new)
 
 
-def _identity(cohort: Cohort, question: Question) -> str:
-    facts = [place(cohort.store), cohort.meta.model_dump_json(), question.name]
+def identity(cohort: Cohort, question: str) -> str:
+    """Return what tells a question to this cohort from all others, for :class:`Answers`."""
+    facts = [place(cohort.store), cohort.meta.model_dump_json(), question]
     return hashlib.blake2b("\0".join(facts).encode(), digest_size=16).hexdigest()
+
+
+def clip_signatures(
+    cohort: Cohort, clips: Sequence[str], seen: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Return the signature of each clip, planes included; nothing where none come cheaply."""
+    if not isinstance(cohort.store, LocalStore):
+        return []
+    names = _asked_names(cohort, clips)
+    for name in names:
+        if name not in seen:
+            seen[name] = signature_of(cohort.store, name, planes=True)
+    return [(name, seen[name]) for name in names]
+
+
+def _asked_names(cohort: Cohort, clips: Sequence[str]) -> list[str]:
+    found = list(clips) or KeyValueStore(cohort.store).children("")
+    return [name for name in found if name not in _OTHERS]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from napari_confseg.__main__ import main
-from napari_confseg.agreement.agreement import agree, compare_clip
+from napari_confseg.agreement.agreement import Agreement, agree, compare_clip
 from napari_confseg.agreement.answers import pack
+from napari_confseg.agreement.overview import overview
 from napari_confseg.agreement.rater_view import rater_views
-from napari_confseg.agreement.summary import summarise
+from napari_confseg.agreement.summary import Summary, summarise
 from napari_confseg.store import Cohort, Edit, Patch, RaterWriter, Status, StatusChange, validate
 from napari_confseg.store.answers import Answers
 from napari_confseg.store.survey import Question, survey
@@ -153,6 +154,27 @@ def test_agreement_is_the_same_from_memory_and_from_processes(
     for a, b in zip(raw[0].stated.values(), warm.clips[0].stated.values(), strict=True):
         assert [v.dtype for v in vars(a).values()] == [v.dtype for v in vars(b).values()]
     np.testing.assert_equal(summarise(warm).as_dict(), summarise(cold).as_dict())
+
+
+def test_a_summary_is_remembered_until_a_clip_changes(
+    read: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = overview(read)
+    counted: list[int] = []
+
+    def count(agreement: Agreement) -> Summary:
+        counted.append(len(agreement.clips))
+        return summarise(agreement)
+
+    monkeypatch.setattr("napari_confseg.agreement.overview.summarise", count)
+    again = overview(read)
+    assert counted == []
+    assert (again.raters, again.clips, again.problems) == (("ann", "bea"), first.clips, ())
+    np.testing.assert_equal(again.summary.as_dict(), first.summary.as_dict())
+    np.testing.assert_equal(first.summary.as_dict(), summarise(agree(read)).as_dict())
+    paint(read, "clip-2", "ann", frame=3)
+    overview(read)
+    assert counted == [2]
 
 
 def test_totals_and_a_summary_of_many_clips(
