@@ -9,8 +9,9 @@ and resample patients without reading a plane again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from napari_confseg.agreement.rater_view import (
     rater_views,
 )
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
+from napari_confseg.store.survey import Question, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,6 +187,8 @@ class Agreement:
         Confidences in percent.
     clips : tuple of ClipAgreement
         Clips that at least two of the raters are on.
+    problems : tuple of Problem
+        Why some clips could not be read.
     """
 
     cohort: str
@@ -192,6 +196,7 @@ class Agreement:
     classes: tuple[str, ...]
     thresholds: tuple[int, ...]
     clips: tuple[ClipAgreement, ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -208,7 +213,6 @@ def compare_clip(
     clip: Clip,
     views: Sequence[RaterView],
     raters: Sequence[str],
-    cohort: Cohort,
     classes: Sequence[str],
     thresholds: Sequence[int],
 ) -> ClipAgreement:
@@ -217,8 +221,9 @@ def compare_clip(
     for view in views:
         times = [s.time for s in view.rater.read_strokes() if not s.undone]
         result.read_at[view.name] = max(times, default=view.rater.meta.created)
+    indices = {c.name: c.index for c in clip.classes}
     for class_name in classes:
-        index = cohort.meta.class_index(class_name)
+        index = indices[class_name]
         counter = _Counter(clip, raters, thresholds)
         for frame in range(clip.shape[0]):
             planes = planes_of(views, frame, index, clip.shape[1:])
@@ -415,6 +420,8 @@ def agree(
     thresholds: Sequence[int] = (),
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    processes: bool = False,
+    seen: dict[str, str] | None = None,
 ) -> Agreement:
     """Compare raters over a cohort.
 
@@ -432,28 +439,65 @@ def agree(
         Called with (clips done, clips, name).
     cancelled : callable, optional
         Checked before each clip; if true, what is done so far is returned.
+    processes, seen
+        As for :func:`~napari_confseg.store.survey.survey`.
 
     Raises
     ------
     StoreError
         If there are fewer than two raters, or a class or threshold is not possible.
     """
-    names = tuple(raters) or tuple(compared_raters(cohort))
+    from napari_confseg.agreement.answers import VERSION, unpack
+
+    seen = {} if seen is None else seen
+    names, wanted, chosen = resolve(
+        cohort, raters, classes, thresholds, processes=processes, seen=seen
+    )
+    question = Question(
+        partial(_ask, names, wanted, chosen), f"{VERSION} {names} {wanted} {chosen}"
+    )
+    found: list[ClipAgreement] = []
+    problems: list[Problem] = []
+    for answer in survey(
+        cohort,
+        question,
+        clips=clips,
+        processes=processes,
+        progress=progress,
+        cancelled=cancelled,
+        seen=seen,
+    ):
+        problems += answer.problems
+        if answer.data:  # else fewer than two are on it
+            found.append(unpack(answer.data))
+    return Agreement(cohort.meta.name, names, wanted, chosen, tuple(found), tuple(problems))
+
+
+def resolve(
+    cohort: Cohort,
+    raters: Sequence[str],
+    classes: Sequence[str],
+    thresholds: Sequence[int],
+    *,
+    processes: bool = False,
+    seen: dict[str, str] | None = None,
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+    """Return the raters, classes and thresholds that :func:`agree` compares; see there."""
+    names = tuple(raters) or tuple(compared_raters(cohort, processes=processes, seen=seen))
     wanted = tuple(classes) or tuple(c.name for c in cohort.meta.classes)
     chosen = tuple(sorted(set(thresholds))) or tuple(a.value for a in cohort.meta.anchors)
     _check(cohort, names, wanted, chosen)
-    clip_names = list(clips) or cohort.clips()
-    done = []
-    for number, clip_name in enumerate(clip_names):
-        if cancelled and cancelled():
-            break
-        if progress:
-            progress(number, len(clip_names), clip_name)
-        clip = cohort.clip(clip_name)
-        views = rater_views(clip, names)
-        if len(views) > 1:
-            done.append(compare_clip(clip, views, names, cohort, wanted, chosen))
-    return Agreement(cohort.meta.name, names, wanted, chosen, tuple(done))
+    return names, wanted, chosen
+
+
+def _ask(
+    names: Sequence[str], classes: Sequence[str], thresholds: Sequence[int], clip: Clip
+) -> dict[str, Any]:
+    """Return what a clip adds to the agreement, as plain data; an empty one if nothing."""
+    from napari_confseg.agreement.answers import pack
+
+    views = rater_views(clip, names)
+    return pack(compare_clip(clip, views, names, classes, thresholds)) if len(views) > 1 else {}
 
 
 def _check(

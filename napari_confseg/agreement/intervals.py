@@ -7,6 +7,7 @@ much. Patients are drawn instead, with all that is theirs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 1000
+_KEPT = 5000
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,24 @@ def estimate(
     value = float(statistic(per_patient.sum(0)[None])[0]) if len(names) else float("nan")
     if len(names) < 2:
         return Estimate(value, float("nan"), float("nan"), n)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    drawn = statistic(weights @ per_patient)
+    drawn = statistic(_weights(len(names), seed) @ per_patient)
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
         return Estimate(value, float("nan"), float("nan"), n)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return Estimate(value, float(low), float(high), n)
+
+
+def _weights(n: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each of `n` patients is drawn, ``(RESAMPLES, n)``."""
+    # A summary asks a hundred times for the same; not kept where it would fill the memory.
+    return _drawn(n, seed) if n <= _KEPT else _drawn.__wrapped__(n, seed)
+
+
+@lru_cache(maxsize=4)
+def _drawn(n: int, seed: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
 
 
 def mean_estimate(values: Sequence[float], patients: Sequence[str], *, seed: int = 0) -> Estimate:

@@ -11,7 +11,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from napari_confseg.agreement.rater_view import rater_views
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
@@ -131,6 +130,9 @@ class Outlines:
     def __init__(
         self, masks: dict[str, NDArray[np.bool_]], spacing: tuple[float, float] = (1.0, 1.0)
     ) -> None:
+        # Here, for what is remembered of a cohort needs none, and the import takes a while.
+        from scipy import ndimage
+
         self._spacing = spacing
         self._edges: dict[str, NDArray[np.bool_]] = {}
         self._distances: dict[str, NDArray[np.float64]] = {}
@@ -155,6 +157,8 @@ class Outlines:
         )
 
     def _distance(self, name: str) -> NDArray[np.float64]:
+        from scipy import ndimage
+
         if name not in self._distances:
             self._distances[name] = ndimage.distance_transform_edt(
                 ~self._edges[name], sampling=self._spacing

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import RATER_KINDS, Status, rater_label
+from napari_confseg.store import RATER_KINDS, Status, StoreError, rater_label
+from napari_confseg.store.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip, Cohort, RaterMeta
+    from napari_confseg.store import Clip, Cohort
+    from napari_confseg.store.rater_kinds import RaterKind
 
 SECOND = "-2"
 """A rater who reads a clip twice is two raters in the store: ``anna`` and ``anna-2``."""
@@ -65,9 +68,15 @@ def rater_views(clip: Clip, names: Sequence[str]) -> list[RaterView]:
     return [RaterView(clip, name) for name in names if name in present]
 
 
-def compared_raters(cohort: Cohort) -> list[str]:
-    """Return the names of the raters of `cohort` that are compared if none are named, sorted."""
-    return _named(cohort, lambda meta: RATER_KINDS[meta.kind].compared)
+def compared_raters(
+    cohort: Cohort, *, processes: bool = False, seen: dict[str, str] | None = None
+) -> list[str]:
+    """Return the names of the raters of `cohort` that are compared if none are named, sorted.
+
+    For `processes` and `seen` see :func:`~napari_confseg.store.survey.survey`.
+    """
+    found = raters_of(cohort, processes=processes, seen=seen)
+    return sorted({name for name, kind, _ in found if RATER_KINDS[kind].compared})
 
 
 def learnt_raters(cohort: Cohort) -> list[str]:
@@ -75,25 +84,38 @@ def learnt_raters(cohort: Cohort) -> list[str]:
 
     These are the people who painted here. What came from a file has to be named.
     """
-    return _named(cohort, lambda meta: meta.learnt)
+    return sorted({name for name, _, learnt in raters_of(cohort) if learnt})
 
 
 def rater_titles(cohort: Cohort, names: Sequence[str]) -> list[str]:
     """Return what lists call the raters `names`; a name that nobody bears is left as it is."""
     titles = dict.fromkeys(names, "")
-    for clip in map(cohort.clip, cohort.clips()):
-        for name in [n for n, title in titles.items() if not title and n in clip.raters()]:
-            meta = clip.rater(name).meta
-            titles[name] = rater_label(name, meta.label, meta.kind)
+    clips = cohort.clips()
+    while clips and not all(titles.values()):
+        with suppress(StoreError):  # one that can't be read names nobody
+            clip = cohort.clip(clips.pop(0))
+            for name in set(clip.raters()) & {n for n, title in titles.items() if not title}:
+                meta = clip.rater(name).meta
+                titles[name] = rater_label(name, meta.label, meta.kind)
     return [title or name for name, title in titles.items()]
 
 
-def _named(cohort: Cohort, wanted: Callable[[RaterMeta], bool]) -> list[str]:
-    found = set()
-    for clip_name in cohort.clips():
-        clip = cohort.clip(clip_name)
-        found |= {n for n in clip.raters() if n not in found and wanted(clip.rater(n).meta)}
-    return sorted(found)
+def clip_raters(clip: Clip) -> dict[str, tuple[RaterKind, str, bool]]:
+    """Return kind, label and whether they are learnt from, of the raters on a clip."""
+    metas = ((name, clip.rater(name).meta) for name in clip.raters())
+    return {name: (meta.kind, meta.label, meta.learnt) for name, meta in metas}
+
+
+RATERS = Question(clip_raters, "raters 1")
+
+
+def raters_of(
+    cohort: Cohort, *, processes: bool = False, seen: dict[str, str] | None = None
+) -> Iterator[tuple[str, RaterKind, bool]]:
+    """Yield name, kind and whether it is learnt from, of each rater on each clip."""
+    for answer in survey(cohort, RATERS, processes=processes, seen=seen):
+        for name, (kind, _, learnt) in (answer.data or {}).items():
+            yield name, kind, learnt
 
 
 def planes_of(

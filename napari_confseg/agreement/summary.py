@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass
+from datetime import datetime  # noqa: TC003  (pydantic reads a remembered summary by it)
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from napari_confseg.agreement.intervals import Estimate, estimate, mean_estimate
 from napari_confseg.agreement.kappa import alpha_from_sums, interval_distance, presence_kappa
@@ -17,7 +17,6 @@ from napari_confseg.agreement.reliability import Reliability, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -256,7 +255,7 @@ def _learning(agreement: Agreement) -> list[Learning]:
         if len(values) > 2:
             slope = 10 * float(np.polyfit(np.arange(len(values)), values, 1)[0])
             if len(set(values)) > 1:
-                rank = float(stats.spearmanr(np.arange(len(values)), values).statistic)
+                rank = float(np.corrcoef(np.arange(len(values)), _ranks(values))[0, 1])
         found.append(
             Learning(
                 rater,
@@ -268,6 +267,14 @@ def _learning(agreement: Agreement) -> list[Learning]:
             )
         )
     return found
+
+
+def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """Return the rank of each value; those alike share the mean of theirs, as Spearman has it."""
+    # scipy.stats takes longer to import than everything else that `confseg agree` does.
+    _, at, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[at]
+    return ranks
 
 
 def _with_others(clip: ClipAgreement, rater: str, group: Sequence[str]) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_confseg.cli.parsing import DONE, add_command, local_path, slug
+from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, slug
 
 if TYPE_CHECKING:
     import argparse
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_confseg.agreement.agreement import Agreement
+    from napari_confseg.agreement.overview import Overview
     from napari_confseg.agreement.summary import Summary
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.store import Cohort
@@ -62,41 +63,57 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare; refused if there are fewer than two raters."""
-    from napari_confseg.agreement.agreement import agree
+    """Compare; refused if there are fewer than two raters, 1 as well if a clip can't be read."""
+    from napari_confseg.agreement.overview import overview
     from napari_confseg.agreement.rater_view import rater_titles
-    from napari_confseg.agreement.summary import summarise, write_per_clip
-    from napari_confseg.cli.terminal import console, print_json, progress_bar
+    from napari_confseg.cli.terminal import console, print_json, print_problems, progress_bar
     from napari_confseg.store import Cohort
 
     cohort = Cohort.open(arguments.cohort, read_only=True)
+    options: dict[str, Any] = {
+        "raters": arguments.raters,
+        "classes": arguments.classes,
+        "clips": arguments.clips,
+        "thresholds": arguments.at,
+        "processes": True,
+    }
     with progress_bar(quiet=arguments.json) as progress:
-        agreement = agree(
-            cohort,
-            raters=arguments.raters,
-            classes=arguments.classes,
-            clips=arguments.clips,
-            thresholds=arguments.at,
-            progress=progress,
-        )
+        if arguments.report or arguments.per_clip:
+            found = _with_files(cohort, arguments, options | {"progress": progress})
+        else:
+            found = overview(cohort, **options, progress=progress)
+    if arguments.json:
+        facts = {
+            "cohort": cohort.meta.name,
+            "raters": list(found.raters),
+            "clips": list(found.clips),
+            "problems": [p.as_dict() for p in found.problems],
+        }
+        print_json(facts | found.summary.as_dict())
+        return REFUSED if found.problems else DONE
+    console().print(f"Compared: {', '.join(rater_titles(cohort, found.raters))}")
+    _print(found.summary)
+    if found.problems:
+        print_problems(found.problems)
+    if arguments.report:
+        console().print(f"Report: {arguments.report}")
+    return REFUSED if found.problems else DONE
+
+
+def _with_files(cohort: Cohort, arguments: argparse.Namespace, options: dict[str, Any]) -> Overview:
+    """Compare, and write the files that need more than a summary."""
+    from napari_confseg.agreement.agreement import agree
+    from napari_confseg.agreement.overview import Overview
+    from napari_confseg.agreement.summary import summarise, write_per_clip
+
+    agreement = agree(cohort, **options)
     summary = summarise(agreement)
     if arguments.report:
         _writer(arguments.report)(cohort, agreement, summary, arguments.report)
     if arguments.per_clip:
         write_per_clip(agreement, arguments.per_clip)
-    if arguments.json:
-        facts = {
-            "cohort": agreement.cohort,
-            "raters": list(agreement.raters),
-            "clips": [c.clip for c in agreement.clips],
-        }
-        print_json(facts | summary.as_dict())
-        return DONE
-    console().print(f"Compared: {', '.join(rater_titles(cohort, agreement.raters))}")
-    _print(summary)
-    if arguments.report:
-        console().print(f"Report: {arguments.report}")
-    return DONE
+    clips = tuple(c.clip for c in agreement.clips)
+    return Overview(agreement.raters, clips, summary, agreement.problems)
 
 
 def _writer(path: Path) -> Callable[[Cohort, Agreement, Summary, Path], None]:

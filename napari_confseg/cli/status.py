@@ -102,7 +102,7 @@ def clip_facts(clip: Clip) -> dict[str, Any]:
                 "imported": rater.meta.model_dump(mode="json")["imported"],
                 "reviewed": {c: round(n / clip.shape[0], 4) for c, n in counts.items()},
                 "frames_reviewed": counts,
-                "strokes": sum(not s.undone for s in rater.read_strokes()),
+                "strokes": rater.n_strokes,
                 "minutes": round(sum(about.seconds.values()) / 60, 2),
                 "seconds": {str(frame): seconds for frame, seconds in about.seconds.items()},
                 "zone": about.zone,

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,6 +106,8 @@ def _open_zip(path: Path, *, read_only: bool) -> Store:
         ) from error
 
 
+MAX_WHOLE = 64 * 2**20
+"""An object up to this size is read whole where parts of it are asked for one by one."""
 MAX_MEMBER = 2**30
 """A file in a zip that unpacks to more than this is not read: a shard of our frames is smaller."""
 
@@ -214,6 +216,14 @@ class KeyValueStore:
         if store.knows(key) and key not in store.signatures:
             return None
         inner = KeyValueStore(store.inner())
+        if part is not None and isinstance(inner.store, ObjectStore):
+            # One request for a shard whose frames are read one after the other.
+            if store.whole is None or store.whole[0] != key:
+                with suppress(StoreError):
+                    store.whole = key, inner.get(key, limit=MAX_WHOLE) or b""
+            if store.whole is not None and store.whole[0] == key:
+                start, stop = span_of(part, len(store.whole[1]))
+                return store.whole[1][start:stop]
         if part is not None or not store.keeps(key):
             return inner._get(key, part, limit)
         if key not in store.kept:
@@ -378,9 +388,12 @@ def local_root(store: Store) -> Path | None:
 
 
 def is_outside(store: Store, key: str) -> bool:
-    """Whether `key` leads out of a local store by a link."""
+    """Whether `key`, as listed, leads out of a local store by a link."""
+    if isinstance(store, ListedStore):
+        return is_outside(store.inner(), key)
     try:
-        if isinstance(store, DurableLocalStore):
+        # A listing never follows links: none is on the way.
+        if isinstance(store, DurableLocalStore) and os.path.islink(store.root / key):
             store.check_inside(key)
     except StoreError:
         return True

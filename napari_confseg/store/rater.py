@@ -242,7 +242,7 @@ class Rater:
                         "Planes or status are not what this rater's writer left, and the record "
                         "does not hold what they were",
                         hint="Run the program that made them again, or take them as they are with "
-                        "`confseg validate --repair`.",
+                        "`confseg validate --repair --accept-changed`.",
                     )
                 )
             self._state = line.tip, state

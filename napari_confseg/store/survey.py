@@ -8,10 +8,10 @@ import multiprocessing
 import os
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zarr.storage import ObjectStore
+from zarr.storage import LocalStore, ObjectStore
 
 from napari_confseg.store.answers import Answers
 from napari_confseg.store.attributes import is_whole
@@ -19,14 +19,16 @@ from napari_confseg.store.backend import KeyValueStore, place
 from napari_confseg.store.clip import Clip
 from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.lease import IMPORT_LOCK
-from napari_confseg.store.listed import ListedStore
+from napari_confseg.store.listed import ListedStore, can_list, signature_of
 from napari_confseg.store.revisions import CHANGES
 from napari_confseg.store.schema import check_slug
-from napari_confseg.store.threads import REQUESTS, THREADS, map_bounded
+from napari_confseg.store.threads import REQUESTS, map_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
+
+    from zarr.abc.store import Store
 
     from napari_confseg.store.cohort import Cohort
 
@@ -47,7 +49,8 @@ class Question:
     name : str
         What it is called in the cache, its options and version included; not remembered if empty.
     planes : bool
-        Whether the answer depends on planes, not on status, record, notes and attributes alone.
+        Whether the answer depends on raters' planes, not on status, record, notes and attributes
+        alone. On frames it must not depend, if it is remembered.
     """
 
     ask: Callable[[Clip], Any]
@@ -73,6 +76,7 @@ def survey(
     processes: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    seen: dict[str, str] | None = None,
 ) -> Iterator[Answer]:
     """Yield the answer of each clip, in order; one that can't be read stops no other.
 
@@ -91,12 +95,16 @@ def survey(
         Called with (clips done, clips, name).
     cancelled : callable, optional
         If it returns true, nothing more is yielded.
+    seen : dict, optional
+        Signatures of clips, for two questions one after the other: taken from here if they are
+        here, else put here.
     """
-    names = list(clips) or [n for n in KeyValueStore(cohort.store).children("") if n not in _OTHERS]
-    known = Answers(_identity(cohort, question)) if question.name else None
+    names = _asked_names(cohort, clips)
+    known = Answers(identity(cohort, question.name)) if question.name else None
     new: list[tuple[str, str, bytes]] = []
+    asked = _Asked(cohort, question, known, bool(clips), {} if seen is None else seen)
     try:
-        for done, answer in enumerate(_answers(cohort, question, names, known, processes)):
+        for done, answer in enumerate(_answers(asked, names, processes)):
             if cancelled and cancelled():
                 return
             if progress:
@@ -113,70 +121,100 @@ def survey(
             known.keep(new)
 
 
-def _identity(cohort: Cohort, question: Question) -> str:
-    facts = [place(cohort.store), cohort.meta.model_dump_json(), question.name]
+def identity(cohort: Cohort, question: str) -> str:
+    """Return what tells a question to this cohort from all others, for :class:`Answers`."""
+    facts = [place(cohort.store), cohort.meta.model_dump_json(), question]
     return hashlib.blake2b("\0".join(facts).encode(), digest_size=16).hexdigest()
 
 
-def _answers(
-    cohort: Cohort,
-    question: Question,
-    names: Sequence[str],
-    known: Answers | None,
-    processes: bool,
-) -> Iterator[Answer]:
-    def look(name: str) -> Answer:
-        return answer_of(cohort, question, name, known)
-
-    threads = REQUESTS if isinstance(cohort.store, ObjectStore) else THREADS
-    workers = min(os.cpu_count() or 1, 8)
-    if not processes or workers == 1 or threads == REQUESTS or len(names) < PROCESSES_FROM:
-        yield from map_bounded(look, names, threads=threads)
-        return
-    # What is remembered needs no other process; most often that is all.
-    found = {a.clip: a for a in (_remembered(cohort, question, n, known) for n in names) if a}
-    missing = [n for n in names if n not in found]
-    if len(missing) < PROCESSES_FROM:
-        yield from map_bounded(lambda n: found.get(n) or look(n), names)
-        return
-    rest = _in_processes(cohort, question, missing, workers)
+def clip_signatures(
+    cohort: Cohort, clips: Sequence[str], seen: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Return the signature of each clip, planes included; nothing where none come cheaply."""
+    if not isinstance(cohort.store, LocalStore):
+        return []
+    names = _asked_names(cohort, clips)
     for name in names:
-        yield found.get(name) or next(rest)
+        if name not in seen:
+            seen[name] = signature_of(cohort.store, name, planes=True)
+    return [(name, seen[name]) for name in names]
 
 
-def _remembered(
-    cohort: Cohort, question: Question, name: str, known: Answers | None
-) -> Answer | None:
-    if known is None:
-        return None
-    try:
-        store = ListedStore(cohort.store, name, planes=question.planes)
-    except OSError:
-        return None
-    data = known.find(name, store.signature())
-    return None if data is None else Answer(name, data)
+def _asked_names(cohort: Cohort, clips: Sequence[str]) -> list[str]:
+    found = list(clips) or KeyValueStore(cohort.store).children("")
+    return [name for name in found if name not in _OTHERS]
 
 
-def answer_of(cohort: Cohort, question: Question, name: str, known: Answers | None) -> Answer:
-    """Return the answer of the clip called `name`; an empty one if it is none of ours."""
-    try:
-        store = cohort.store
-        signature = None
-        if ListedStore.can_list(store):
-            store = listed = ListedStore(cohort.store, name, planes=question.planes)
-            signature = listed.signature() if question.name else None
-        if known and signature and (data := known.find(name, signature)) is not None:
-            return Answer(name, data)
+@dataclass(frozen=True)
+class _Asked:
+    """A question, where, and what is known already."""
+
+    cohort: Cohort
+    question: Question
+    known: Answers | None
+    named: bool
+    seen: dict[str, str]
+
+    def remembered(self, name: str) -> Answer | None:
+        """Return the answer of the clip called `name` if it is known and the clip as it was."""
+        if self.known is None or not isinstance(self.cohort.store, LocalStore):
+            return None
+        try:
+            data = self.known.find(name, self._signature(self.cohort.store, name))
+        except OSError:
+            return None
+        return None if data is None else Answer(name, data)
+
+    def _signature(self, store: Store, name: str) -> str:
+        if name not in self.seen:
+            self.seen[name] = signature_of(store, name, planes=self.question.planes)
+        return self.seen[name]
+
+    def answer(self, name: str) -> Answer:
+        """Return the answer of the clip called `name`; an empty one if it is none of ours."""
+        try:
+            return self._ask(name)
+        except StoreError as error:
+            return Answer(name, problems=error.problems)
+        except Exception as error:  # whatever one clip holds, the others are asked
+            problem = Problem("unreadable", name, f"It cannot be read: {sentence(error)}")
+            return Answer(name, problems=(problem,))
+
+    def _ask(self, name: str) -> Answer:
+        store, signature = self.cohort.store, None
+        if (found := self.remembered(name)) is not None:
+            return found
+        if can_list(store):
+            # Before anything is read: what changes meanwhile is seen the next time.
+            if isinstance(store, LocalStore) and self.question.name:
+                signature = self._signature(store, name)
+            store = ListedStore(store, name, planes=self.question.planes)
+            if signature is None and self.question.name:
+                signature = self._signature(store, name)
+            if self.known and signature and (data := self.known.find(name, signature)) is not None:
+                return Answer(name, data)
         if not is_whole(KeyValueStore(store), name):
+            if self.named:
+                raise StoreError(Problem("missing", name, "There is no such clip"))
             return Answer(name)  # a file, or a clip that is being imported
-        clip = Clip(store, checked_name(name), cohort.meta)
-        return Answer(name, question.ask(clip), signature=signature)
-    except StoreError as error:
-        return Answer(name, problems=error.problems)
-    except Exception as error:  # whatever one clip holds, the others are asked
-        return Answer(
-            name, problems=(Problem("unreadable", name, f"It cannot be read: {sentence(error)}"),)
-        )
+        clip = Clip(store, checked_name(name), self.cohort.meta)
+        return Answer(name, self.question.ask(clip), signature=signature)
+
+
+def _answers(asked: _Asked, names: Sequence[str], processes: bool) -> Iterator[Answer]:
+    if isinstance(asked.cohort.store, ObjectStore):
+        yield from map_bounded(asked.answer, names, threads=REQUESTS)
+        return
+    # What is remembered takes system calls and little else: threads would only be in the way.
+    found = {name: answer for name in names if (answer := asked.remembered(name))}
+    missing = [name for name in names if name not in found]
+    workers = min(os.cpu_count() or 1, 8)
+    if processes and workers > 1 and len(missing) >= PROCESSES_FROM:
+        rest = _in_processes(asked, missing, workers)
+    else:
+        rest = map_bounded(asked.answer, missing)
+    for name in names:
+        yield found.pop(name) if name in found else next(rest)
 
 
 def checked_name(name: str) -> str:
@@ -195,9 +233,8 @@ def checked_name(name: str) -> str:
         ) from error
 
 
-def _in_processes(
-    cohort: Cohort, question: Question, names: Sequence[str], workers: int
-) -> Iterator[Answer]:
+def _in_processes(asked: _Asked, names: Sequence[str], workers: int) -> Iterator[Answer]:
+    asked = replace(asked, known=None)  # none of these is
     # Not forked: threads of ours may hold locks at this moment.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[list[Answer]]] = deque()
@@ -205,7 +242,8 @@ def _in_processes(
         try:
             for start in range(0, len(names), _BATCH):
                 some = names[start : start + _BATCH]
-                pending.append(pool.submit(_ask_some, cohort, question, some))
+                seen = {name: asked.seen[name] for name in some if name in asked.seen}
+                pending.append(pool.submit(_ask_some, replace(asked, seen=seen), some))
                 if len(pending) >= 4 * workers:
                     yield from pending.popleft().result()
             while pending:
@@ -214,5 +252,5 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
 
 
-def _ask_some(cohort: Cohort, question: Question, names: Sequence[str]) -> list[Answer]:
-    return [answer_of(cohort, question, name, None) for name in names]
+def _ask_some(asked: _Asked, names: Sequence[str]) -> list[Answer]:
+    return [asked.answer(name) for name in names]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
+from zarr.storage import ObjectStore
 
 from napari_confseg.store.attributes import (
     NAMESPACE,
@@ -31,6 +32,7 @@ from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.folder import MAX_METADATA_BYTES
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
+from napari_confseg.store.listed import ListedStore
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
 from napari_confseg.store.rater import Rater, check_plane
 from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of
@@ -44,6 +46,7 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
+from napari_confseg.store.threads import REQUESTS, THREADS, map_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,7 +76,7 @@ def validate(
     """
     found: list[Problem] = []
     try:
-        _Validation(open_store(location, read_only=True), found).run(progress)
+        found += _of_cohort(open_store(location, read_only=True), progress)
     except StoreError as error:
         found.extend(error.problems)
     except Exception as error:  # no zip, no permission, bucket gone half-way: a problem as well
@@ -81,47 +84,91 @@ def validate(
     return sorted(found, key=lambda p: (p.path, p.code))
 
 
+def _of_cohort(store: Store, progress: Callable[[int, int, str], None] | None) -> Iterable[Problem]:
+    root = _Validation(store, None)
+    cohort = root.newest("", CohortMeta)
+    clips: defaultdict[str, list[str]] = defaultdict(list)
+    for key in KeyValueStore(store).under(""):
+        clip, _, inside = key.partition("/")
+        clips[clip if inside and clip != CHANGES else ""].append(key)
+    root.check_root(clips.pop("", []))
+    names = sorted(clips)
+
+    def check(name: str) -> list[Problem]:
+        one = _Validation(ListedStore(store, name, keys=clips.pop(name)), cohort)
+        return one.of_clip(name)
+
+    threads = REQUESTS if isinstance(store, ObjectStore) else THREADS
+    if progress and names:
+        progress(0, len(names), names[0])
+    for done, problems in enumerate(map_bounded(check, list(names), threads=threads), 1):
+        root.problems += problems
+        if progress and done < len(names):
+            progress(done, len(names), names[done])
+    return root.problems
+
+
+_CLIP_FILES = {"zarr.json", "0/zarr.json", "raters/zarr.json"}
+_MOST_UNLISTED = 50
+"""Files that don't belong there which are named one by one, for each clip."""
+
+
+def _is_change(key: str) -> bool:
+    folder, _, name = key.rpartition("/")
+    return folder == CHANGES and is_change(name)
+
+
 class _Validation:
-    def __init__(self, store: Store, problems: list[Problem]) -> None:
+    def __init__(self, store: Store, cohort: CohortMeta | None) -> None:
         self._store = store
         self._keys = KeyValueStore(store)
-        self._problems = problems
-        self._cohort: CohortMeta | None = None
+        self._cohort = cohort
+        self.problems: list[Problem] = []
+        self._unlisted_told = self._untold = 0
 
-    def run(self, progress: Callable[[int, int, str], None] | None) -> None:
-        self._cohort = self._newest("", CohortMeta)
-        keys = self._sort_out(self._keys.under(""))
-        clips: defaultdict[str, list[str]] = defaultdict(list)
-        for key in keys:
-            clip, _, inside = key.partition("/")
-            if clip == CHANGES and is_change(inside):
-                continue
-            if inside:
-                clips[clip].append(inside)
-            elif key not in ("zarr.json", IMPORT_LOCK):
+    def check_root(self, keys: list[str]) -> None:
+        """Name what does not belong beside the clips."""
+        for key in self._sort_out(keys):
+            if key not in ("zarr.json", IMPORT_LOCK) and not _is_change(key):
                 self._unlisted(key)
-        for done, (name, rest) in enumerate(sorted(clips.items())):
-            if progress:
-                progress(done, len(clips), name)
-            self._check_clip(name, rest)
+        self._tell_rest("")
+
+    def of_clip(self, name: str) -> list[Problem]:
+        """Return every problem of the clip called `name`, whatever it holds."""
+        try:
+            keys = self._sort_out(self._keys.under(f"{name}/"))
+            if keys or not self.problems:
+                self._check_clip(name, [key.partition("/")[2] for key in keys])
+        except Exception as error:  # the others are looked at all the same
+            self._report("unreadable", name, f"The clip cannot be read: {sentence(error)}")
+        self._tell_rest(name)
+        return self.problems
+
+    def _tell_rest(self, path: str) -> None:
+        if self._untold:
+            self._report("unlisted", path, f"{self._untold} more files do not belong here")
 
     def _try(self, read: Callable[[], T]) -> T | None:
         """Return what `read` returns, or None after keeping the problems that it raises."""
         try:
             return read()
         except StoreError as error:
-            self._problems.extend(error.problems)
+            self.problems.extend(error.problems)
         return None
 
     def _report(self, code: str, path: str, message: str, hint: str = "") -> None:
         """Keep the problem that `message` states."""
-        self._problems.append(Problem(code, path, message, hint=hint))
+        self.problems.append(Problem(code, path, message, hint=hint))
 
     def _add(self, code: str, path: str, expected: str, found: object, hint: str = "") -> None:
         """Keep the problem of two things that differ."""
-        self._problems.append(Problem.mismatch(code, path, expected, str(found), hint))
+        self.problems.append(Problem.mismatch(code, path, expected, str(found), hint))
 
     def _unlisted(self, key: str) -> None:
+        self._unlisted_told += 1
+        if self._unlisted_told > _MOST_UNLISTED:
+            self._untold += 1
+            return
         self._report(
             "unlisted",
             key,
@@ -149,7 +196,7 @@ class _Validation:
                 good.append(key)
         return good
 
-    def _newest(self, path: str, model: type[M]) -> M | None:
+    def newest(self, path: str, model: type[M]) -> M | None:
         """Return the newest attributes of a group; name a ``zarr.json`` that does not show them."""
         newest = self._try(lambda: read_newest(self._keys, path))
         if newest is None:
@@ -182,9 +229,9 @@ class _Validation:
                 "Delete the folder.",
             )
             return
-        meta = self._newest(name, ClipMeta)
+        meta = self.newest(name, ClipMeta)
         shape, per_shard, problems = check_frames(self._keys, f"{name}/0")
-        self._problems += problems
+        self.problems += problems
         n_files = -(-shape[0] // (per_shard or 1))
         raters: defaultdict[str, list[str]] = defaultdict(list)
         for key in rest:
@@ -192,9 +239,7 @@ class _Validation:
                 raters[m[1]].append(m[2])
             elif m := re.fullmatch(r"0/c/(0|[1-9]\d*)/0/0", key):
                 self._check_inside(f"{name}/{key}", int(m[1]) < n_files or not shape[0])
-            elif key not in {"zarr.json", "0/zarr.json", "raters/zarr.json"} and not (
-                key.startswith(f"{CHANGES}/") and is_change(key.removeprefix(f"{CHANGES}/"))
-            ):
+            elif key not in _CLIP_FILES and not _is_change(key):
                 self._unlisted(f"{name}/{key}")
         if raters and "raters/zarr.json" not in rest:
             self._report("missing", f"{name}/raters", "There is no zarr.json")
@@ -251,7 +296,7 @@ class _Validation:
                 frames[t]
             except StoreError as error:
                 seen.update(error.problems)  # a damaged shard index shows in each of its frames
-        self._problems += seen
+        self.problems += seen
 
     # -- raters
 
@@ -274,7 +319,7 @@ class _Validation:
         shape = (frames[0], len(self._cohort.classes), *frames[1:])
         classes = every = self._cohort.classes
         problems = check_rater_arrays(self._keys, path, shape)
-        self._problems += problems
+        self.problems += problems
         if not problems:
             planes, status = stored_classes(self._keys, path)
             shape, classes = (shape[0], planes, *shape[2:]), classes[:planes]
@@ -375,7 +420,7 @@ class _Validation:
             )
         self._check_strokes(path, line, shape, who)
         # A file that can't be read is named above already.
-        named = {p.path for p in self._problems}
+        named = {p.path for p in self.problems}
         for key in self._try(rater.faults) or []:
             if key in named:
                 continue

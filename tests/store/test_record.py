@@ -8,8 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_confseg.store import Cohort, RaterWriter, validate, write_behind
+from napari_confseg.__main__ import main
+from napari_confseg.store import (
+    Cohort,
+    Identity,
+    ProgramWriter,
+    RaterWriter,
+    StoreError,
+    validate,
+    write_behind,
+)
 from napari_confseg.store import record as records
+from napari_confseg.store.repair import repair
 from tests.store.painting import Painter
 
 
@@ -120,3 +130,32 @@ def test_a_lost_segment_is_named_and_changes_no_plane(cohort: Cohort) -> None:
     rater = cohort.clip("clip-1").rater("reader-a")
     planes = rater.read_classes(range(rater.shape[1])).swapaxes(0, 1)
     np.testing.assert_array_equal(planes, painter.planes)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_repair_makes_it_again(cohort: Cohort, damage: str) -> None:
+    painter = paint(cohort, 10)
+    DAMAGE[damage](folder(cohort))
+    assert repair(cohort.location)
+    assert validate(cohort.location) == []
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    assert repair(cohort.location) == []
+
+
+def test_a_program_s_planes_that_were_changed_are_taken_only_if_asked(
+    cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = cohort.clip("clip-1")
+    with ProgramWriter(clip, "model", Identity("model", run="r")) as writer:
+        for value, frame in ((30, 0), (60, 1)):
+            writer.write_plane(frame, 0, np.full(clip.shape[1:], value, np.uint8))
+    first, second = chunks(Path(cohort.location) / "clip-1/raters/model")
+    shutil.copy(first, second)
+    with pytest.raises(StoreError, match="plane-changed"):
+        clip.rater("model").read_plane(1, 0)
+    assert [p.code for p in validate(cohort.location)] == ["view"]
+    assert main(["validate", cohort.location, "--accept-changed"]) == 1
+    assert main(["validate", cohort.location, "--repair"]) == 1
+    assert "left as it is" in capsys.readouterr().out
+    assert main(["validate", cohort.location, "--repair", "--accept-changed"]) == 0
+    assert (clip.rater("model").read_plane(1, 0) == 30).all()
