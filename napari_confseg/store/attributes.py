@@ -46,6 +46,10 @@ def read_node(keys: KeyValueStore, path: str) -> dict[str, Any]:
                 "metadata-size", key, f"at most {MAX_METADATA_BYTES} bytes", f"{len(data)}"
             )
         )
+    return _parsed(data, key)
+
+
+def _parsed(data: bytes, key: str) -> dict[str, Any]:
     try:
         node = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -107,19 +111,24 @@ def write_attributes(
 
     Attributes under other names are kept as they are.
     """
-    keys.set(metadata_key(path), _merged(keys.get(metadata_key(path)), model, ome))
+    key = metadata_key(path)
+    keys.set(key, _merged(keys.get(key), key, model, ome))
 
 
 def swap_attributes(keys: KeyValueStore, path: str, before: bytes | None, model: BaseModel) -> bool:
     """Write `model` if the ``zarr.json`` at `path` is still `before`; return whether it was."""
-    return keys.swap(metadata_key(path), before, _merged(before, model, None))
+    key = metadata_key(path)
+    return keys.swap(key, before, _merged(before, key, model, None))
 
 
-def _merged(existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None) -> bytes:
+def _merged(
+    existing: bytes | None, key: str, model: BaseModel, ome: dict[str, Any] | None
+) -> bytes:
     node: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
     if existing:
-        node = json.loads(existing)
-    attributes = dict(node.get("attributes") or {})
+        node = _parsed(existing, key)
+    kept = node.get("attributes")
+    attributes = dict(kept) if isinstance(kept, dict) else {}
     attributes[NAMESPACE] = model.model_dump(mode="json")
     if ome is not None:
         attributes["ome"] = ome
@@ -128,6 +137,16 @@ def _merged(existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None
 
 
 def write_group(keys: KeyValueStore, path: str) -> None:
-    """Make a plain zarr group at `path` unless there is one."""
-    if keys.get(metadata_key(path)) is None:
-        keys.set(metadata_key(path), b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    """Make a plain zarr group at `path` unless there is one.
+
+    Raises
+    ------
+    StoreError
+        If what is there is damaged: zarr stumbles over it when it makes an array below.
+    """
+    key = metadata_key(path)
+    data = keys.get(key)
+    if data is None:
+        keys.set(key, b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    else:
+        _parsed(data, key)
