@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import stat
 import sys
 import warnings
@@ -225,6 +226,18 @@ def test_odd_metadata_of_an_array_are_named(
     assert code in codes(refused)
 
 
+def test_a_folder_with_an_illegal_name_is_no_rater(cohort: Cohort) -> None:
+    clip = cohort.clip("clip-1")
+    clip.create_rater("ann", kind="human")
+    raters = Path(cohort.location) / "clip-1" / "raters"
+    for name in ("con", "A b"):
+        shutil.copytree(raters / "ann", raters / name)
+    assert clip.raters() == ["ann"]
+    with pytest.raises(StoreError) as refused:
+        clip.rater("con")
+    assert codes(refused) == {"name"}
+
+
 def told(cohort: Cohort, source: Path) -> set[str]:
     report = import_labels(cohort, source, LabelImportRequest(rater="peer"), dry_run=True)
     assert report.clips == []
@@ -251,7 +264,7 @@ def nrrd(path: Path, *lines: str, data: bytes) -> Path:
 
 def test_volumes_are_measured_before_they_are_unpacked(study: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "c0_confidence.nrrd"
-    bomb = gzip.compress(bytes(300 * MIB), 1)
+    bomb = gzip.compress(bytes(100 * MIB), 1)
     assert told(study, nrrd(path, "sizes: 3 64 48 3", data=bomb)) == {"unpacked-size"}
     assert told(study, nrrd(path, "sizes: 99999 64 48 3", data=bomb)) == {"image-size"}
     elsewhere = nrrd(path, "sizes: 3 64 48 3", "data file: /etc/passwd", data=b"")

@@ -59,7 +59,10 @@ def is_whole(keys: KeyValueStore, path: str) -> bool:
     zarr puts a bare group above every new array; ours get their attributes last, so a bare one
     is being written, or was when something crashed.
     """
-    data = keys.get(metadata_key(path))
+    try:
+        data = keys.get(metadata_key(path), limit=MAX_METADATA_BYTES)
+    except StoreError:
+        return True  # so that opening it says what is wrong
     return data is not None and f'"{NAMESPACE}"'.encode() in data
 
 
@@ -110,17 +113,20 @@ def write_attributes(
     Attributes under other names are kept as they are.
     """
     existing = keys.get(metadata_key(path), limit=MAX_METADATA_BYTES)
-    keys.set(metadata_key(path), json.dumps(merged(existing, model, ome), indent=2).encode())
+    keys.set(
+        metadata_key(path), json.dumps(merged(existing, model, ome, path=path), indent=2).encode()
+    )
 
 
 def merged(
-    existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None = None
+    existing: bytes | None, model: BaseModel, ome: dict[str, Any] | None = None, *, path: str = ""
 ) -> dict[str, Any]:
     """Return the ``zarr.json`` `existing` with `model` (and `ome`) in its attributes."""
     node: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
     if existing:
-        node = json.loads(existing)
-    attributes = dict(node.get("attributes") or {})
+        node = parse_node(existing, path)
+    kept = node.get("attributes")
+    attributes = dict(kept) if isinstance(kept, dict) else {}
     attributes[NAMESPACE] = model.model_dump(mode="json")
     if ome is not None:
         attributes["ome"] = ome
@@ -129,6 +135,16 @@ def merged(
 
 
 def write_group(keys: KeyValueStore, path: str) -> None:
-    """Make a plain zarr group at `path` unless there is one."""
-    if keys.get(metadata_key(path)) is None:
-        keys.set(metadata_key(path), b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    """Make a plain zarr group at `path` unless there is one.
+
+    Raises
+    ------
+    StoreError
+        If what is there is damaged: zarr stumbles over it when it makes an array below.
+    """
+    key = metadata_key(path)
+    data = keys.get(key, limit=MAX_METADATA_BYTES)
+    if data is None:
+        keys.set(key, b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    else:
+        parse_node(data, path)

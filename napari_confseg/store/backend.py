@@ -147,7 +147,14 @@ class _BoundedZip(ZipStore):
             with self._zf.open(info) as f:
                 f.seek(start)
                 return prototype.buffer.from_bytes(f.read(stop - start))
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            RuntimeError,
+            OSError,
+            ValueError,
+        ) as error:
             raise StoreError(
                 Problem("zip-damaged", key, f"This file cannot be unpacked: {error}")
             ) from error

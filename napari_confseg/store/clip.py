@@ -35,6 +35,7 @@ from napari_confseg.store.schema import (
     Imported,
     RaterMeta,
     check_slug,
+    is_slug,
 )
 
 if TYPE_CHECKING:
@@ -258,9 +259,10 @@ class Clip:
                 write_attributes(self._keys, rater.path, rater.meta, ome)
 
     def raters(self) -> list[str]:
-        """Return the names of the raters, sorted."""
+        """Return the names of the raters, sorted; folders with illegal names are none."""
         prefix = f"{self.name}/raters"
-        return [n for n in self._keys.children(prefix) if is_whole(self._keys, f"{prefix}/{n}")]
+        names = [n for n in self._keys.children(prefix) if is_slug(n)]
+        return [n for n in names if is_whole(self._keys, f"{prefix}/{n}")]
 
     def rater(self, name: str) -> Rater:
         """Return the rater called `name`.
@@ -270,7 +272,12 @@ class Clip:
         StoreError
             If there is none, or its group breaks the contract.
         """
-        return self._open_rater(f"{self.name}/raters/{check_slug(name)}")
+        path = f"{self.name}/raters/{name}"
+        try:
+            check_slug(name)
+        except ValueError as error:
+            raise StoreError(Problem("name", path, str(error))) from error
+        return self._open_rater(path)
 
     def _open_rater(self, path: str) -> Rater:
         return Rater(self._store, path, self.shape, self._cohort.classes)

@@ -33,6 +33,7 @@ from napari_confseg.store.schema import (
     CohortMeta,
     RaterMeta,
     check_slug,
+    is_slug,
 )
 
 if TYPE_CHECKING:
@@ -285,7 +286,7 @@ class Cohort:
 
     def clips(self) -> list[str]:
         """Return the names of the clips, sorted."""
-        return [n for n in self._keys.children("") if is_whole(self._keys, n)]
+        return [n for n in self._keys.children("") if is_slug(n) and is_whole(self._keys, n)]
 
     def clip(self, name: str) -> Clip:
         """Return the clip called `name`.
@@ -295,7 +296,11 @@ class Cohort:
         StoreError
             If there is none, or its group breaks the contract.
         """
-        return Clip(self.store, check_slug(name), self.meta)
+        try:
+            check_slug(name)
+        except ValueError as error:
+            raise StoreError(Problem("name", name, f"This is no legal name: {error}")) from error
+        return Clip(self.store, name, self.meta)
 
     def kinds_of(self, rater: str) -> dict[RaterKind, str]:
         """Return the kinds of the raters called `rater`, and a clip where there is one.

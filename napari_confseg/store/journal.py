@@ -18,7 +18,8 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from napari_confseg.store.durable import fsync_folder, make_folders
+from napari_confseg.store.durable import fsync_folder
+from napari_confseg.store.files import make_private_folder
 from napari_confseg.store.record import Entry, EntryId, Position
 from napari_confseg.store.strokes import Stroke
 
@@ -77,7 +78,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mutex = Lock()
-        _make_private_folders(path.parent)
+        make_private_folder(path.parent)
         self._lock = FileLock(path.with_suffix(".lock"), timeout=0, thread_local=False)
         try:
             self._lock.acquire()
@@ -294,17 +295,6 @@ def rescue(path: Path) -> list[Entry]:
             for part in parts:
                 part.unlink(missing_ok=True)
     return best
-
-
-def _make_private_folders(folder: Path) -> None:
-    """Make `folder`, readable by this account alone: notes on patients wait in it."""
-    make_folders(folder)
-    for part in (folder, *folder.parents):
-        if part.name == "journals":
-            for private in (folder, *folder.parents[: folder.parents.index(part) + 1]):
-                with suppress(OSError):
-                    private.chmod(0o700)
-            return
 
 
 def _make_private(path: Path) -> None:

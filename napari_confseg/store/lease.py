@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.errors import Problem, StoreError, field_problems
 from napari_confseg.store.record import Record, lease_name
-from napari_confseg.store.schema import Strict
+from napari_confseg.store.schema import Moment, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ class LeaseFile(Strict):
     name: str = Field(max_length=200)
     host: str = Field(max_length=300)
     pid: int = Field(ge=0)
-    since: datetime
+    since: Moment
     session: str = Field(pattern=r"^[0-9a-f]{32}$")
     beats: int = Field(ge=0)
 

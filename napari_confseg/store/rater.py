@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 
 _THREADS = 4
+MAX_NOTES = 4 * 2**20
+"""Bytes of a reader's notes: seconds on each of 100,000 frames."""
 
 
 def check_plane(data: NDArray[np.uint8], path: str) -> None:
@@ -248,6 +250,17 @@ class Rater:
             self._state = line.tip, state
             return state
 
+    def _fetch(self, key: str) -> bytes | None:
+        """Return a file of the view; what is too large or no file at all reads as damaged."""
+        size = max(math.prod(self.shape[2:]), math.prod(self.shape[:2]), MAX_NOTES)
+        try:
+            # zstd grows what it can't compress by less than this.
+            return self._keys.get(key, limit=size + size // 128 + 1024)
+        except StoreError:
+            if self._names is None or self._names.tip is None:
+                raise
+            return b""  # the record says what should be there
+
     def read_line(self) -> Line:
         """Return the record: the segments that hold, and those that were left behind.
 
@@ -272,7 +285,7 @@ class Rater:
             if isinstance(now, State):
                 self._take(now, frame, class_index, out)
                 return
-            data = self._keys.get(key)
+            data = self._fetch(key)
             if now is None or checksum(data) == now.planes[frame, class_index]:
                 if data is not None:
                     decode(data, out, key)
@@ -408,7 +421,7 @@ class Rater:
             self.put_view(replace(view, status=self._status_sum()))
 
     def _status_sum(self) -> int:
-        return checksum(self._keys.get(self._status_key))
+        return checksum(self._fetch(self._status_key))
 
     @property
     def _status_key(self) -> str:
@@ -419,8 +432,8 @@ class Rater:
         view = View.empty(self.shape[:2])
         for t, c in self._keys.chunks(f"{self.path}/0/c"):
             if t < self.shape[0] and c < self.shape[1]:
-                view.planes[t, c] = checksum(self._keys.get(self._chunk_key(t, c)))
-        notes = checksum(self._keys.get(f"{self.path}/{NOTES}"))
+                view.planes[t, c] = checksum(self._fetch(self._chunk_key(t, c)))
+        notes = checksum(self._fetch(f"{self.path}/{NOTES}"))
         return replace(view, status=self._status_sum(), notes=notes)
 
     def put_view(self, view: View, epoch: int | None = None) -> None:
@@ -441,7 +454,7 @@ class Rater:
             now = self._now(fresh=fresh)
             if isinstance(now, State):
                 return now.status.copy()
-            data = self._keys.get(self._status_key)
+            data = self._fetch(self._status_key)
             if now is None or checksum(data) == now.status:
                 return self._decode_status(data)
         if self._names is not None and self._names.tip is None:
@@ -450,7 +463,7 @@ class Rater:
 
     def decode_status(self) -> NDArray[np.uint8]:
         """Return the status as its file has it, whatever the record says."""
-        return self._decode_status(self._keys.get(self._status_key))
+        return self._decode_status(self._fetch(self._status_key))
 
     def _decode_status(self, data: bytes | None) -> NDArray[np.uint8]:
         status = np.zeros(self.shape[:2], np.uint8)
@@ -553,7 +566,7 @@ class Rater:
             now = self._now(fresh=fresh)
             if isinstance(now, State):
                 return now.notes
-            data = self._keys.get(key)
+            data = self._fetch(key)
             if now is None or checksum(data) == now.notes:
                 return ClipNotes() if data is None else parse_notes(data, key)
         if data is not None and self._names is not None and self._names.tip is None:
@@ -624,11 +637,11 @@ class Rater:
         wrong = [
             self._chunk_key(t, c)
             for t, c in sorted(stored | expected)
-            if checksum(self._keys.get(self._chunk_key(t, c))) != now.planes[t, c]
+            if checksum(self._fetch(self._chunk_key(t, c))) != now.planes[t, c]
         ]
         if self._status_sum() != now.status:
             wrong.append(self._status_key)
-        if now.tip is not None and checksum(self._keys.get(f"{self.path}/{NOTES}")) != now.notes:
+        if now.tip is not None and checksum(self._fetch(f"{self.path}/{NOTES}")) != now.notes:
             wrong.append(f"{self.path}/{NOTES}")
         return wrong
 

@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError
 
 from napari_confseg.store.edits import Edit, unpack
 from napari_confseg.store.errors import Problem, StoreError, field_problems
-from napari_confseg.store.schema import Strict
+from napari_confseg.store.schema import Moment, Strict
 from napari_confseg.store.strokes import Stroke
 from napari_confseg.store.threads import map_bounded
 
@@ -138,7 +138,7 @@ class _Head(Strict):
     parent: tuple[int, int] | None
     by: str = Field(max_length=200)
     host: str = Field(max_length=300)
-    time: datetime
+    time: Moment
     entries: tuple[_Line, ...]
 
 

@@ -58,6 +58,15 @@ def check_slug(value: str) -> str:
     return value
 
 
+def is_slug(value: str) -> bool:
+    """Whether `value` is a legal name; see :func:`check_slug`."""
+    try:
+        check_slug(value)
+    except ValueError:
+        return False
+    return True
+
+
 Slug = Annotated[str, AfterValidator(check_slug)]
 Color = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Confidence = Annotated[int, Field(ge=1, le=MAX_CONFIDENCE)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from napari_confseg.store.schema import Confidence, Slug, Strict
+from napari_confseg.store.schema import Confidence, Moment, Slug, Strict
 
 Coordinate = Annotated[int, Field(ge=0)]
 
@@ -105,7 +104,7 @@ class Stroke(Strict):
     """
 
     seq: int = Field(ge=1)
-    time: datetime
+    time: Moment
     class_index: int = Field(ge=0, lt=64)
     frame: Coordinate
     confidence: int = Field(ge=0, le=255)

@@ -11,7 +11,15 @@ from tests.fuzz.campaign import run
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="address space is limited, and pipes are made, on Linux"
 )
-ROUNDS = {"labels": 60, "datasets": 50, "tables": 40, "media": 30, "runs": 12}
+ROUNDS = {
+    "stores": 60,
+    "writing": 12,
+    "labels": 60,
+    "datasets": 50,
+    "tables": 40,
+    "media": 30,
+    "runs": 12,
+}
 
 
 @pytest.mark.parametrize("kind", ROUNDS)

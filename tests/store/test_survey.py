@@ -67,7 +67,8 @@ def test_an_answer_is_remembered_until_the_clip_changes(read: Cohort, cache_dir:
     # By hand, past the store: nothing tells but the file itself.
     plane = Path(read.location) / "clip-1/raters/bea/0/c/1/2/0/0"
     plane.unlink()
-    assert [a.data["bea"] for a in survey(read, QUESTION)] == [0, 25]
+    assert [a.data["bea"] for a in survey(read, QUESTION)] == [25, 25]  # from the record
+    assert asked[3:] == ["clip-1"]
     database = cache_dir / "answers.sqlite"
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
     assert not list(Path(read.location).rglob("*.sqlite"))

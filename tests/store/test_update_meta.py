@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +20,6 @@ from napari_confseg.store import (
 )
 from napari_confseg.store.rater import Rater
 from tests.store.painting import Painter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CYST = ClassSpec(index=6, name="cyst", label="Cyst", color="#000000", key="Y")
 RECOLOURED = tuple(c.model_copy(update={"color": "#332288"}) for c in DEFAULT_CLASSES[:1])
@@ -144,3 +141,18 @@ def test_a_zip_stays_as_it_is(painted: Cohort, tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         packed.update_meta(anchors=DEFAULT_ANCHORS[:1])
     assert [p.code for p in caught.value.problems] == ["read-only"]
+
+
+@pytest.mark.parametrize("content", ["", "1", "[]", "{", "{}"])
+def test_a_rater_is_not_made_in_a_damaged_group(cohort: Cohort, content: str) -> None:
+    clip = cohort.clip("clip-1")
+    clip.create_rater("ann", kind="human")
+    group = Path(cohort.location) / "clip-1/raters/zarr.json"
+    group.write_text(content)
+    with pytest.raises(StoreError) as caught:
+        clip.create_rater("bob", kind="human")
+    (problem,) = caught.value.problems
+    assert problem.code in ("metadata-json", "zarr-format")
+    assert problem.path == "clip-1/raters/zarr.json"
+    assert group.read_text() == content
+    assert clip.raters() == ["ann"]
