@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -30,6 +29,7 @@ from napari_confseg.store.threads import map_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from napari_confseg.store.backend import KeyValueStore
 
