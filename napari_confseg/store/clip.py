@@ -130,7 +130,7 @@ class Frames:
     def _read_one(self, frame: int, out: NDArray[np.uint8]) -> None:
         if not self._per_shard:
             key = f"{self._path}/c/{frame}/0/0"
-            data = self._keys.get(key)
+            data = self._keys.get(key, limit=out.nbytes + out.nbytes // 128 + 1024)
         else:
             shard, inside = divmod(frame, self._per_shard)
             key = self._shard_key(shard)
