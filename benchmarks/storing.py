@@ -1,4 +1,12 @@
-"""Time until a stroke is safe, until it is stored, and until a failure is reported."""
+"""Time until a stroke is safe, until it is stored, and until a failure is reported.
+
+``python -m benchmarks.storing [--json]``
+
+``python -m benchmarks.storing --strokes 20000 [--json]``
+
+So many strokes on one clip: whether the last thousand cost more than the first, and what opening it
+again takes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +24,7 @@ from napari_confseg.store import ClipMeta, Cohort, Edit, Patch, Provenance, Rate
 from napari_confseg.store.edits import pack
 
 FRAME, N_FRAMES, N = (768, 1024), 8, 100
+THOUSAND = 1000
 
 
 def make(folder: Path) -> Cohort:
@@ -92,6 +101,57 @@ def measure(folder: Path) -> dict[str, dict[str, float]]:
     }
 
 
+def many(folder: Path, n: int) -> dict[str, float]:
+    """Return milliseconds of the first and of the last thousand strokes, and of opening."""
+    cohort = make(folder)
+    rng = np.random.default_rng(0)
+    planes = np.zeros((N_FRAMES, *FRAME), np.uint8)
+    safe, stored = [], []
+    with RaterWriter.open(cohort, "clip", "r", journal_root=folder / "state") as writer:
+        for k in range(n):
+            edit = stroke(planes, rng, k % N_FRAMES)
+            began = time.perf_counter()
+            writer.commit(edit)
+            safe.append(1e3 * (time.perf_counter() - began))
+            # One at a time in the thousands that are compared, as people paint.
+            if k < THOUSAND or k >= n - THOUSAND or k % 64 == 63:
+                writer.flush(60)
+                stored.append(1e3 * (time.perf_counter() - began))
+        writer.flush(600)
+    began = time.perf_counter()
+    again = RaterWriter.open(cohort, "clip", "r", journal_root=folder / "state")
+    opened = time.perf_counter() - began
+    again.load_planes(0)
+    loaded = time.perf_counter() - began
+    again.close()
+    record = folder / "cohort.zarr/clip/raters/r/record"
+    shutil.rmtree(record.parent / "0/c")
+    began = time.perf_counter()
+    found = cohort.clip("clip").rater("r").read_planes(0)
+    replayed = time.perf_counter() - began
+    assert np.array_equal(found, planes)
+    sizes = [p.stat().st_size for p in record.iterdir()]
+    result: dict[str, float] = {}
+    for name, took in (("safe", safe), ("stored", stored)):
+        for percentile in (50, 99):
+            first, last = (
+                float(np.percentile(part, percentile))
+                for part in (took[:THOUSAND], took[-THOUSAND:])
+            )
+            result |= {
+                f"{name}, p{percentile} of the first thousand, ms": first,
+                f"{name}, p{percentile} of the last thousand, ms": last,
+                f"{name}, p{percentile}, last over first": last / first,
+            }
+    return result | {
+        "open again, ms": 1e3 * opened,
+        "open and read all planes, ms": 1e3 * loaded,
+        "read after all planes were lost, ms": 1e3 * replayed,
+        "files of the record": len(sizes),
+        "KiB of the record a stroke": sum(sizes) / n / 1024,
+    }
+
+
 def bare(folder: Path, edits: list[Edit]) -> list[float]:
     """Insert the same bytes with SQLite alone."""
     db = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
@@ -110,10 +170,20 @@ def bare(folder: Path, edits: list[Edit]) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
+    parser.add_argument("--strokes", type=int, default=0, metavar="N", help="so many on one clip")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if arguments.strokes:
+            found = many(Path(folder), max(arguments.strokes, 2 * THOUSAND))
+            if arguments.json:
+                print(json.dumps(found))
+                return
+            print("| what | value |\n|---|---|")
+            for name, value in found.items():
+                print(f"| {name} | {value:.3g} |")
+            return
         result = measure(Path(folder))
-    if as_json:
+    if arguments.json:
         print(json.dumps(result))
         return
     base = result["SQLite alone: the same bytes, WAL, FULL"]["median"]

@@ -193,7 +193,9 @@ class WriteAccess:
 
     def _load_rater(self, *, create: bool) -> None:
         if self._name in self._clip.raters():
-            self.rater = self._clip.rater(self._name)
+            before, self.rater = self.rater, self._clip.rater(self._name)
+            if before is not None:
+                self.rater.record = before.record  # what it has read need not be read again
             check_same_kind(self._clip.name, self.rater, self._identity.kind)
         elif create:
             me = self._identity
