@@ -51,8 +51,7 @@ class History:
     def append(self, entry: Entry) -> None:
         """Take one more entry into account."""
         if entry.kind == "edit":
-            seq = self.next_seq
-            self.strokes[entry.id] = entry.about().model_copy(update={"seq": seq, "undone": False})
+            self.strokes[entry.id] = entry.about().numbered(self.next_seq)
             self.undone.clear()  # a new edit drops the branch that could be redone
             if entry.data:
                 self.done.append(entry.id)

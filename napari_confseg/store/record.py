@@ -558,7 +558,7 @@ def strokes_of(entries: Sequence[Entry]) -> list[Stroke]:
     strokes: dict[EntryId, Stroke] = {}
     for e in entries:
         if e.kind == "edit":
-            strokes[e.id] = e.about().model_copy(update={"seq": len(strokes) + 1, "undone": False})
+            strokes[e.id] = e.about().numbered(len(strokes) + 1)
         elif e.kind in ("undo", "redo") and e.edit_id in strokes:
             old = strokes[e.edit_id]
             strokes[e.edit_id] = old.model_copy(update={"undone": e.kind == "undo"})

@@ -120,6 +120,12 @@ class Stroke(Strict):
     planes: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)]], ...] = ()
     undone: bool = False
 
+    def numbered(self, seq: int) -> Stroke:
+        """Return the stroke, standing, with the number `seq`; itself if it is so already."""
+        if self.seq == seq and not self.undone:
+            return self
+        return self.model_copy(update={"seq": seq, "undone": False})
+
     @property
     def touched(self) -> tuple[tuple[int, int], ...]:
         """Every (frame, class index) whose plane the edit changed."""
