@@ -192,7 +192,7 @@ def test_a_key_that_can_be_guessed_is_none(tmp_path: Path, text: str) -> None:
     "when", ["2024-05-01T12:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"]
 )
 def test_times_have_a_zone_and_a_century(when: str) -> None:
-    fields = {"kind": "human", "label": "Ada", "schema_version": 5, "created": when}
+    fields = {"kind": "human", "label": "Ada", "created": when}
     with pytest.raises(StoreError) as refused:
         parse_attributes(fields, "c/raters/ada", RaterMeta)
     assert codes(refused) == {"attributes"}
