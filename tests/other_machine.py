@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_confseg.annotate.patches import patch_between
 from napari_confseg.store import Edit, RaterWriter, Status, StatusChange
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from napari_confseg.store import Cohort
 
 Box = tuple[int, int, int, int]

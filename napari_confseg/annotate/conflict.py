@@ -51,7 +51,7 @@ def describe_conflict(conflict: Conflict) -> ConflictDescription:
     by = conflict.by
     return ConflictDescription(
         f"Two versions of {frames}",
-        f"{conflict.sentence}. The older ones are safe and not applied. "
+        f"{conflict.sentence}. Older strokes are safe and not applied. "
         "Nothing can be painted here until you decide.",
         {
             "mine": f"Puts the older strokes on top of those of {by}. The newer ones stay in the "

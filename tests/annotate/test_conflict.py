@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -38,12 +39,18 @@ def other(cohort: Cohort, tmp_path: Path) -> OtherMachine:
     return OtherMachine(cohort, "clip-1", "dr-ada", tmp_path / "other-machine")
 
 
+def settle(session: Session) -> None:
+    """Let all reach the store; its thread looks once more, before anybody else takes over."""
+    assert session.flush()
+    time.sleep(0.2)
+
+
 def lose(session: Session, other: OtherMachine) -> None:
     """Store a stroke, lose the clip to the other machine, and notice with the next stroke."""
     paint(session, FIRST, confidence=30)
-    assert session.flush()
+    settle(session)
     other.take_over()
-    paint(session, MINE, confidence=80)
+    assert paint(session, MINE, confidence=80)
     wait_for(lambda: session.editor.save_state.holder is not None)
     psygnal.emit_queued()
 
@@ -207,7 +214,7 @@ def test_steps_lead_round_the_contested_frames(
     index = class_index(cohort)
     for frame in (1, 3):
         paint(session, FIRST, confidence=30, frame=frame)
-    assert session.flush()
+    settle(session)
     other.take_over()
     patches = [rectangle(session, MINE, frame=frame).patches[0] for frame in (1, 3)]
     assert session.commit(Edit(tuple(patches), 60, "brush", index, 1))
@@ -225,9 +232,9 @@ def test_a_difference_of_review_alone_is_told(
     session: Session, other: OtherMachine, cohort: Cohort
 ) -> None:
     paint(session, FIRST, confidence=30)
-    assert session.flush()
+    settle(session)
     other.take_over()
-    session.mark_reviewed(0, class_index(cohort))
+    assert session.mark_reviewed(0, "b-line")
     wait_for(lambda: session.editor.save_state.holder is not None)
     other.paint(0, THEIRS, 50, class_index(cohort))
     assert session.take_over()
