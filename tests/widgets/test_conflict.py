@@ -149,6 +149,8 @@ def test_the_banner_fits_a_narrow_panel_and_takes_the_keyboard(
             at = at.nextInFocusChain()
     assert {banner.frames, banner.mine, *banner.choices.values()} <= set(stops)
     bench.session.frame = 4
+    bench.panel.activateWindow()
+    wait(100)
     banner.frames.setFocus()
     QTest.keyClick(banner.frames, Qt.Key.Key_Tab)
     QTest.keyClick(banner.frames, Qt.Key.Key_Return)

@@ -152,7 +152,9 @@ class ConflictBanner(QFrame):
             for f in frames[:LINKED]
         ]
         more = f" and {len(frames) - LINKED} more" if len(frames) > LINKED else ""
-        self.frames.setText(f"Frame{'s' * (len(frames) != 1)} {', '.join(links)}{more}")
+        text = f"Frame{'s' * (len(frames) != 1)} {', '.join(links)}{more}"
+        if text != self.frames.text():  # else the link that has the keyboard would lose it
+            self.frames.setText(text)
 
     # ---- requests -------------------------------------------------------------------------
 
