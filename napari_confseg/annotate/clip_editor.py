@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakMethod
 
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.store import Edit, Patch, Status, StatusChange
+from napari_confseg.annotate.save_state import why_read_only
+from napari_confseg.store import Edit, Patch, Problem, Status, StatusChange, StoreError
+from napari_confseg.store.errors import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, RaterMeta, RaterWriter, SaveState, Stroke
-
-NOT_WRITABLE: Final = "This clip is read-only here: nothing was changed."
+    from napari_confseg.store import (
+        Choice,
+        ClassSpec,
+        RaterMeta,
+        RaterWriter,
+        SaveState,
+        Stroke,
+    )
+    from napari_confseg.store.view import State
 
 
 class ClipEditor:
@@ -68,6 +77,21 @@ class ClipEditor:
         StoreError
             If a plane cannot be read; then `writer` is still the caller's to close.
         """
+        self._load(writer, classes)
+        self._writer = writer
+        self._follow(writer)
+
+    def reload(self) -> None:
+        """Take planes, status and strokes of the open writer anew.
+
+        Raises
+        ------
+        StoreError
+            If a plane cannot be read; what is here is then out of date.
+        """
+        self._load(self._open_writer(), self._classes)
+
+    def _load(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
         planes = writer.load_each([c.index for c in classes])
         status, strokes = writer.load_status(), list(writer.strokes())
         self._classes = tuple(classes)
@@ -79,8 +103,6 @@ class ClipEditor:
         self.marked = np.zeros_like(touched)
         # Only planes somebody touched are looked at: looking would fetch every page of memory.
         self._note_marks((int(c), int(t)) for t, c in np.argwhere(touched))
-        self._writer = writer
-        self._follow(writer)
 
     def _follow(self, writer: RaterWriter) -> None:
         # psygnal raises where a queued call finds its owner gone; here that is no error.
@@ -125,8 +147,44 @@ class ClipEditor:
         self._forget()
 
     def retry_lock(self) -> bool:
-        """Try to become the writer of planes opened read-only; return whether it worked."""
+        """Try to become the writer of planes opened read-only; return whether it worked.
+
+        Then planes, status and strokes are to be taken anew (:meth:`reload`).
+        """
         return self._writer is not None and self._writer.retry_lock()
+
+    def load_contested(self) -> State:
+        """Return planes and status with the strokes in conflict on top.
+
+        Raises
+        ------
+        StoreError
+            If there are none, or something can't be read.
+        """
+        return self._open_writer().load_contested()
+
+    def decide(self, choice: Choice) -> None:
+        """Decide the conflict; see :meth:`~napari_confseg.store.RaterWriter.decide`.
+
+        Then planes, status and strokes are to be taken anew (:meth:`reload`).
+
+        Raises
+        ------
+        StoreError
+            If there is none, or nothing can be written; then nothing is decided.
+        """
+        writer = self._open_writer()
+        try:
+            writer.decide(choice)
+        except (OSError, sqlite3.Error) as error:  # of the store, or of the journal
+            raise StoreError(
+                Problem(
+                    "unsaved",
+                    "the decision",
+                    f"It can't be written: {sentence(error)}",
+                    hint="Nothing is decided yet: try again when it can.",
+                )
+            ) from error
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until the store has every edit; False if it has not within `timeout` seconds."""
@@ -153,6 +211,11 @@ class ClipEditor:
     def writable(self) -> bool:
         """Whether the planes are ours to paint."""
         return self._writer is not None and not self._writer.state.read_only
+
+    @property
+    def why_read_only(self) -> str:
+        """Why nothing can be painted, in a sentence; empty if it can."""
+        return why_read_only(self.save_state)
 
     @property
     def can_undo(self) -> bool:
@@ -220,7 +283,7 @@ class ClipEditor:
 
     def _why_not(self, edit: Edit, locked: Collection[str]) -> str:
         if not self.writable:
-            return NOT_WRITABLE
+            return self.why_read_only
         for patch in edit.patches:
             spec = self._classes[patch.class_index]
             if spec.name in locked:
@@ -280,7 +343,7 @@ class ClipEditor:
             None if nothing changes or it is refused.
         """
         if not self.writable:
-            self.refused.emit(NOT_WRITABLE)
+            self.refused.emit(self.why_read_only)
             return None
         changes = []
         for c in range(len(self._classes)) if class_index is None else [class_index]:
@@ -308,7 +371,11 @@ class ClipEditor:
             self.marked[frame, c] = self.plane(c, frame).any()
 
     def _emit_planes(self, edit: Edit) -> None:
-        changed = {(self._classes[p.class_index].name, p.frame) for p in edit.patches}
+        self.announce_planes((p.class_index, p.frame) for p in edit.patches)
+
+    def announce_planes(self, where: Iterable[tuple[int, int]]) -> None:
+        """Let views show planes, each (class index, frame), that were changed for a look."""
+        changed = {(self._classes[c].name, frame) for c, frame in where}
         if changed:
             self.planes_changed.emit(tuple(sorted(changed)))
 

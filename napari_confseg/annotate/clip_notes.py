@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from psygnal import Signal
 from pydantic import ValidationError
 
-from napari_confseg.annotate.clip_editor import NOT_WRITABLE
+from napari_confseg.annotate.save_state import why_read_only
 from napari_confseg.store import ClipNotes, StoreError
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ class NotesEditor:
         bool
             False if it is refused.
         """
-        if self._writer is None or self._writer.state.read_only:
-            return self._refuse(NOT_WRITABLE)
+        why = why_read_only(None if self._writer is None else self._writer.state)
+        if self._writer is None or why:
+            return self._refuse(why)
         try:
             notes = self._writer.change_notes(**changes)
         except ValidationError as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from napari_confseg.store import SaveState
+
+
+READ_ONLY: Final = "This clip is read-only here."
 
 
 class SaveCondition(StrEnum):
@@ -19,6 +22,7 @@ class SaveCondition(StrEnum):
     SAVED = "saved"
     WAITING = "waiting"
     LOCKED = "locked"
+    CONTESTED = "contested"
     LOST = "lost"
 
 
@@ -73,16 +77,52 @@ def describe(state: SaveState | None) -> SaveDescription:
 
 
 def _describe_read_only(state: SaveState) -> SaveDescription:
-    holder = state.holder
+    holder, conflict = state.holder, state.conflict
+    if holder is None and conflict is not None:
+        return SaveDescription(
+            SaveCondition.CONTESTED,
+            f"Decide first: {_strokes(conflict.strokes)} not applied",
+            f"{state.problem}." if state.problem else "",
+        )
     if holder is None:
         return SaveDescription(
             SaveCondition.LOCKED,
             f"Read-only: {state.problem}" if state.problem else "Read-only",
             "You can look, but not paint.",
         )
+    left = state.waiting if conflict is None else conflict.strokes
+    safe = f"{_strokes(left)} of yours {_waits(left)} safely on this computer. " if left else ""
+    since = _clock(holder.since, seconds=False)
+    if state.taken_over:
+        return SaveDescription(
+            SaveCondition.LOCKED,
+            f"{holder.name} on {holder.host} has taken over, since {since}",
+            f"{safe}Close the clip there, then take over here. "
+            "What meets newer strokes then is shown to you, and you decide.",
+        )
     return SaveDescription(
         SaveCondition.LOCKED,
-        f"Read-only: {holder.name} holds it, since {_clock(holder.since, seconds=False)}",
-        f"{holder.name} paints here on {holder.host} (process {holder.pid}). "
+        f"Read-only: {holder.name} holds it, since {since}",
+        f"{holder.name} paints here on {holder.host} (process {holder.pid}). {safe}"
         "Close the clip there, then take over here.",
     )
+
+
+def _waits(n: int) -> str:
+    return "waits" if n == 1 else "wait"
+
+
+def why_read_only(state: SaveState | None) -> str:
+    """Return in a sentence why nothing can be painted; empty if it can."""
+    if state is None:
+        return "Open a clip first."
+    if not state.read_only:
+        return ""
+    holder = state.holder
+    if holder is not None:
+        who = f"{holder.name} on {holder.host}"
+        since = _clock(holder.since, seconds=False)
+        return f"This clip is read-only here: {who} has been painting it since {since}."
+    if state.conflict is not None:
+        return "Decide first which strokes to keep, at the foot of the Annotate panel."
+    return f"This clip is read-only here: {state.problem}." if state.problem else READ_ONLY

@@ -12,8 +12,9 @@ from pydantic_core.core_schema import any_schema
 from napari_confseg.annotate import review_progress
 from napari_confseg.annotate.access import Access, BlindedError, Role
 from napari_confseg.annotate.activity import ActivityTimer
-from napari_confseg.annotate.clip_editor import NOT_WRITABLE, ClipEditor
+from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.clip_notes import NotesEditor
+from napari_confseg.annotate.conflict import DECIDED, ConflictModel
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.tools.merging import Merge
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, Location, RaterKind, Stroke
+    from napari_confseg.store import Choice, ClassSpec, Location, RaterKind, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
 """For objects that are not pydantic's to validate."""
@@ -158,6 +159,11 @@ class Session(EventedModel):
     def editor(self) -> ClipEditor:
         """Planes, review status and strokes of the open clip."""
         return ClipEditor()
+
+    @cached_property
+    def conflict(self) -> ConflictModel:
+        """Older strokes that met newer ones of somebody else, to be decided by the person."""
+        return ConflictModel(self.editor)
 
     @cached_property
     def clip_notes(self) -> NotesEditor:
@@ -388,6 +394,7 @@ class Session(EventedModel):
     def _close_parts(self) -> None:
         if self.editor.is_open:
             self.leaving.emit()
+            self.conflict.forget()
             self.save_activity()
             self.editor.close()
             self.clip_notes.close()
@@ -432,14 +439,54 @@ class Session(EventedModel):
         return self.open_clip(name)
 
     def take_over(self) -> bool:
-        """Try to become the writer of a clip opened read-only; return whether it worked."""
+        """Try to become the writer of a clip that is read-only; return whether nobody else is now.
+
+        What waited here may have met newer strokes: then `conflict` has to be decided before
+        anything can be painted.
+
+        Raises
+        ------
+        StoreError
+            If the clip cannot be read any more; then no clip is open.
+        """
         if self.clip is None or not self.editor.retry_lock():
             return False
-        # The other writer may have painted since: read everything anew.
-        frame = self.frame
-        self.open_clip(self.clip.name)
-        self.frame = frame
-        return self.writable
+        self._reload()  # the other writer may have painted since
+        return True
+
+    def decide(self, choice: Choice) -> None:
+        """Decide which of two versions to keep; read planes, status, strokes and notes anew.
+
+        Parameters
+        ----------
+        choice : {"mine", "theirs", "both"}
+            See :meth:`~napari_confseg.store.RaterWriter.decide`.
+
+        Raises
+        ------
+        StoreError
+            If there is nothing to decide, or it cannot be written; then nothing is decided. If
+            the clip cannot be read any more, no clip is open.
+        """
+        self.conflict.forget()
+        self.editor.decide(choice)
+        self._reload()
+        self.message = DECIDED[choice]
+
+    def _reload(self) -> None:
+        if self.cohort is None or self.clip is None:
+            return
+        try:
+            clip = self.cohort.clip(self.clip.name)
+            self.conflict.forget()
+            self.editor.reload()
+        except BaseException:  # planes out of date must not be painted on
+            self.close_clip()
+            raise
+        self.activity.begin(len(self.status), self.clip_notes.current.seconds)
+        self.activity.turn_to(self.frame)
+        self._set_together(clip=clip, save_state=self.editor.save_state)
+        self.clip_notes.changed.emit(self.clip_notes.current)
 
     # ---- the open clip --------------------------------------------------------------------
 
@@ -624,7 +671,7 @@ class Session(EventedModel):
         if class_name not in overlay.planes:
             return None
         if not self.writable:
-            self.message = NOT_WRITABLE
+            self.message = self.editor.why_read_only
             return None
         index = self.class_index(class_name)
         patch = acceptance(

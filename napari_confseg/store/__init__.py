@@ -4,6 +4,7 @@ from napari_confseg.store.backend import Location
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Unblinded
 from napari_confseg.store.cohort import Cohort, kind_at, open_clip_at
+from napari_confseg.store.conflict import Choice, Conflict
 from napari_confseg.store.edits import Edit, Patch, StatusChange
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import Identity
@@ -50,6 +51,7 @@ __all__ = [
     "RATER_KINDS",
     "ZONES",
     "Anchor",
+    "Choice",
     "ClassSpec",
     "Clip",
     "ClipMeta",
@@ -57,6 +59,7 @@ __all__ = [
     "ClipWriter",
     "Cohort",
     "CohortMeta",
+    "Conflict",
     "DecidedRegion",
     "Decision",
     "Edit",

@@ -46,6 +46,8 @@ class SaveState:
         Whether commits are refused, or wait until another writer is done.
     holder : Holder or None
         Who writes instead of us.
+    taken_over : bool
+        Whether `holder` has taken over from us, rather than having been there first.
     conflict : Conflict or None
         Older strokes that met newer ones: nothing can be painted until a person has decided.
     """
@@ -56,6 +58,7 @@ class SaveState:
     unsaved: int = 0
     read_only: bool = False
     holder: Holder | None = None
+    taken_over: bool = False
     conflict: Conflict | None = None
 
 

@@ -100,6 +100,11 @@ class WriteAccess:
         return self._holder or (None if self.behind is None else self.behind.lost_to)
 
     @property
+    def taken_over(self) -> bool:
+        """Whether the holder has taken over from us."""
+        return self.behind is not None and self.behind.lost_to is not None
+
+    @property
     def problem(self) -> str | None:
         """Why nothing can be written or brought to the store, the gravest first."""
         behind = self.behind
@@ -135,19 +140,16 @@ class WriteAccess:
                 )
             )
         if self.behind is None:
-            why = (
-                self._holder.refusal
-                if self._holder
-                else f"Read-only: {self._refusal or 'the clip is closed'}"
-            )
-            raise StoreError(
-                Problem(
-                    "read-only",
-                    self.path,
-                    why,
-                    hint="Wait until it is free, or paint under another name.",
-                )
-            )
+            raise StoreError(self._read_only())
+
+    def _read_only(self) -> Problem:
+        holder = self.holder
+        return Problem(
+            "read-only",
+            self.path,
+            holder.refusal if holder else f"Read-only: {self._refusal or 'the clip is closed'}",
+            hint="Wait until it is free, or paint under another name.",
+        )
 
     def end(self) -> None:
         """Stop bringing anything to the store, and let others write."""
@@ -217,8 +219,10 @@ class WriteAccess:
     def decide(self, choice: Choice) -> None:
         """Decide the conflict; see :meth:`RaterWriter.decide`."""
         conflict, rater = self._pending_edits.conflict, self.rater
-        if conflict is None or rater is None or self.behind is None:
+        if conflict is None or rater is None:
             raise StoreError(Problem("no-conflict", self.path, "There is nothing to decide"))
+        if self.behind is None or self.taken_over:
+            raise StoreError(self._read_only())
         state = state_of(rater)
         if choice == "mine":
             entries = rebased(conflict.entries, state)
@@ -380,6 +384,7 @@ class RaterWriter:
                 unsaved=pending_edits.unsaved,
                 read_only=not write_access.held or pending_edits.conflict is not None,
                 holder=write_access.holder,
+                taken_over=write_access.taken_over,
                 conflict=pending_edits.conflict,
             )
 

@@ -25,7 +25,6 @@ SNAP_REACH = 0.03
 """How far a smart edge may move, as a share of the frame's shorter side."""
 
 
-READ_ONLY = "This clip is read-only here."
 NOTHING_BY_RULE = "Nothing changed: by the merge rule what is there stays."
 
 
@@ -136,7 +135,9 @@ class Marker:
         if not session.view().editable:
             label = session.classes[session.class_index()].label
             why = "is locked" if session.class_name in session.locked else "is hidden"
-            session.message = f"{label} {why}." if session.writable else READ_ONLY
+            session.message = (
+                f"{label} {why}." if session.writable else session.editor.why_read_only
+            )
             return None
         if not proposal.any():
             session.message = "Nothing was marked: that lies outside the sector."

@@ -23,7 +23,7 @@ from napari_confseg.annotate.tools.filling import (
     highest,
     run,
 )
-from napari_confseg.annotate.tools.marking import READ_ONLY, Marker
+from napari_confseg.annotate.tools.marking import Marker
 from napari_confseg.annotate.tools.merging import Change, Merge, edit_from, merged
 from napari_confseg.annotate.tools.placing import clipped, copied, pasted
 from napari_confseg.annotate.tools.settings import Clipboard
@@ -88,7 +88,7 @@ class Toolkit:
         if session.clip is None:
             return "Open a clip first."
         if not session.writable and action is not ToolAction.COPY:
-            return READ_ONLY
+            return session.editor.why_read_only
         if action is ToolAction.PASTE:
             return self._why_not_paste()
         names = self.classes(locked_too=action is ToolAction.COPY)

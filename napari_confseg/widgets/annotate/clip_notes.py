@@ -158,7 +158,7 @@ class ClipNotesForm(QWidget):
 
     def _on_save_state(self, *_: object) -> None:
         self.setEnabled(self._session.writable)
-        self.setToolTip("" if self._session.writable else "This clip is read-only here")
+        self.setToolTip(self._session.editor.why_read_only)
 
     def _set_note(self, text: str) -> None:
         if self.note.toPlainText() != text:

@@ -65,6 +65,7 @@ class SessionDisplay:
         text, ground = theme.text.as_hex(), theme.foreground.as_hex()
         self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
         form.save_state.set_theme(theme.type, self._icon)
+        form.conflict.set_theme(theme.type, self._icon)
         form.transport.strip.set_colors(text, ground, GOOD[theme.type])
         form.queue.set_colors(GOOD[theme.type], ground, self._icon)
         form.readouts.set_colors(text, ground)
@@ -228,7 +229,8 @@ class SessionDisplay:
         if session.clip is not None:
             spec = session.classes[session.class_index()]
             form.others.set_accept(
-                f"Take what this reader marked as {spec.label} on this frame as mine, "
+                session.editor.why_read_only
+                or f"Take what this reader marked as {spec.label} on this frame as mine, "
                 f"at {session.confidence} %. Undo takes it back.",
                 session.writable,
             )
@@ -237,6 +239,7 @@ class SessionDisplay:
         session, form = self._session, self._form
         form.save_state.set_description(describe(session.save_state))
         form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
-        form.tools.set_writable(session.writable)
-        form.transport.set_writable(session.writable)
+        form.tools.set_read_only(session.editor.why_read_only)
+        form.transport.set_read_only(session.editor.why_read_only)
+        self._show_accept()
         self._on_tool()

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout
 from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial, UsagePart
+from napari_confseg.widgets.annotate.conflict import ConflictBanner
 from napari_confseg.widgets.annotate.fill_and_copy import FillAndCopy
 from napari_confseg.widgets.annotate.notices import Finished, ImportNotice
 from napari_confseg.widgets.annotate.other_raters import OtherRaters
@@ -96,6 +97,7 @@ class AnnotateForm(QWidget):
         self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
         self.finished, self.sheet = Finished(session), ImportNotice(session)
+        self.conflict = ConflictBanner(session)
 
     def _lay_out(self) -> None:
         work = QWidget()
@@ -119,7 +121,14 @@ class AnnotateForm(QWidget):
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
         foot.setSpacing(4)
-        for widget in (self.sheet, self.finished, self.message, self.progress, self.save_state):
+        for widget in (
+            self.sheet,
+            self.finished,
+            self.message,
+            self.progress,
+            self.conflict,
+            self.save_state,
+        ):
             foot.addWidget(widget)
         layout.addLayout(foot)
 
@@ -149,5 +158,6 @@ class AnnotateForm(QWidget):
             self.readouts,
             self.finished,
             self.sheet,
+            self.conflict,
         ):
             part.close_part()

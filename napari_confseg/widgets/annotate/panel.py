@@ -223,7 +223,12 @@ class AnnotatePanel(Panel):
             session.message = "Nothing to take here: this reader marked nothing new of this class."
 
     def _on_take_over_wanted(self) -> None:
-        if not self.session.take_over():
+        try:
+            done = self.session.take_over()
+        except StoreError as error:
+            self.session.message = str(error.problems[0])
+            return
+        if not done:
             self.session.message = "It is still held there. Close the clip there, then try again."
 
     # ---- drag and drop --------------------------------------------------------------------

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.save_state import SaveCondition, SaveDescription
-from napari_confseg.widgets.common.buttons import button, icon, label, with_key
+from napari_confseg.widgets.common.buttons import breakable, button, icon, label, with_key
 from napari_confseg.widgets.common.theme import BAD, CALM, GOOD, WAIT
 
 _SYMBOL: Final = {
@@ -16,8 +16,11 @@ _SYMBOL: Final = {
     SaveCondition.SAVED: ("check", GOOD),
     SaveCondition.WAITING: ("warning", WAIT),
     SaveCondition.LOCKED: ("lock", CALM),
+    SaveCondition.CONTESTED: ("lock", WAIT),
     SaveCondition.LOST: ("error", BAD),
 }
+
+_LOUD: Final = frozenset(SaveCondition) - {SaveCondition.SAVED, SaveCondition.IDLE}
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,16 +82,13 @@ class SaveStateRow(QWidget):
         name, colors = _SYMBOL[description.condition]
         color = self._color if colors is None else colors[self._theme]
         self.symbol.setPixmap(icon(name, color).pixmap(16, 16))
-        self.line.setText(description.line)
+        self.line.setText(breakable(description.line))
         self.line.setToolTip(description.detail)
         self.line.setStyleSheet(
-            f"color: {color}; font-weight: bold;"
-            if description.condition
-            in (SaveCondition.LOST, SaveCondition.WAITING, SaveCondition.LOCKED)
-            else ""
+            f"color: {color}; font-weight: bold;" if description.condition in _LOUD else ""
         )
-        loud = description.condition not in (SaveCondition.SAVED, SaveCondition.IDLE)
-        self.detail.setText(description.detail)
+        loud = description.condition in _LOUD
+        self.detail.setText(breakable(description.detail))
         self.detail.setVisible(loud and bool(description.detail))
         self.take_over.setVisible(description.condition is SaveCondition.LOCKED)
 

@@ -132,13 +132,16 @@ class ToolBox(QWidget):
         layout.addLayout(row)
         layout.addLayout(named)
         layout.addWidget(self.size)
+        self._why_read_only = ""
         self.set_keys({})
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name the keys, by the id of the action, in the tooltips."""
+        self._keys = keys
         for tool, made in self.buttons.items():
             _, name, tip = _TOOLS[tool]
-            made.setToolTip(with_key(f"{name}: {tip}", keys.get(f"tool.{tool.value}")))
+            tip = with_key(f"{name}: {tip}", keys.get(f"tool.{tool.value}"))
+            made.setToolTip((tool is not Tool.PAN and self._why_read_only) or tip)
         sizes = [keys.get(f"{which}-brush", "") for which in ("smaller", "larger")]
         both = " and ".join(key for key in sizes if key)
         self.size.setToolTip(with_key("Diameter of brush and eraser", both))
@@ -160,10 +163,12 @@ class ToolBox(QWidget):
         self.size.setVisible(tool not in BAND_TOOLS)  # their width takes its place
         self.size.setEnabled(tool in SIZED)
 
-    def set_writable(self, writable: bool) -> None:
-        """Offer the tools that write only where writing is possible."""
+    def set_read_only(self, why: str) -> None:
+        """Offer the tools that write only where one may; else their tooltips say `why` not."""
+        self._why_read_only = why
         for tool, made in self.buttons.items():
-            made.setEnabled(writable or tool is Tool.PAN)
+            made.setEnabled(not why or tool is Tool.PAN)
+        self.set_keys(self._keys)
 
 
 PER_MM: Final = 10

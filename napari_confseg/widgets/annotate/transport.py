@@ -176,6 +176,7 @@ class Transport(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.strip)
         layout.addLayout(bottom)
+        self._why_read_only = ""
         self.set_keys({})
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
@@ -193,6 +194,9 @@ class Transport(QWidget):
             ),
         ):
             made.setToolTip(with_key(tip, keys.get(name)))
+        if self._why_read_only:
+            for made in (self.reviewed, self.class_reviewed):
+                made.setToolTip(self._why_read_only)
 
     def set_icons(self, color: str, chosen: str) -> None:
         """Draw the icons in `color`, those of pressed buttons in `chosen`."""
@@ -225,7 +229,9 @@ class Transport(QWidget):
             self._class_label = class_label
             self.set_keys(self._keys)
 
-    def set_writable(self, writable: bool) -> None:
-        """Offer reviewing only where one may write."""
-        self.reviewed.setEnabled(writable)
-        self.class_reviewed.setEnabled(writable)
+    def set_read_only(self, why: str) -> None:
+        """Offer reviewing only where one may write; else the tooltips say `why` not."""
+        self._why_read_only = why
+        self.reviewed.setEnabled(not why)
+        self.class_reviewed.setEnabled(not why)
+        self.set_keys(self._keys)

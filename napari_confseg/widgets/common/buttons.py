@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -11,6 +12,7 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QLabel, QToolButton, QWidget
 
+_LONG: Final = re.compile(r"\S{25,}")
 _SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="{}"/></svg>'
 _OWN: Final = {
     "play": "M28 16 L82 50 L28 84 Z",
@@ -59,6 +61,13 @@ def label(text: str = "", role: str = "") -> QLabel:
     if role:
         made.setProperty("role", role)
     return made
+
+
+def breakable(text: str) -> str:
+    """Return `text` with places to wrap in words too long for a narrow panel, such as names."""
+    return _LONG.sub(
+        lambda found: "\u200b".join(found[0][i : i + 8] for i in range(0, len(found[0]), 8)), text
+    )
 
 
 def with_key(tip: str, key: str | None) -> str:

@@ -13,6 +13,8 @@ QLabel[role="caution"] {{ color: {warn}; }}
 QLabel[role="error"] {{ color: {text}; font-weight: bold; }}
 QFrame[role="problem"] {{ border: 1px solid {error}; border-left: 4px solid {error};
                          border-radius: 3px; }}
+QFrame[role="conflict"] {{ border: 1px solid {warn}; border-left: 4px solid {warn};
+                          border-radius: 3px; }}
 QFrame[role="line"] {{ color: {foreground}; background: {foreground}; max-height: 1px; }}
 QLabel[phase="running"], QLabel[phase="starting"] {{ color: {run}; font-weight: bold; }}
 QLabel[phase="finished"] {{ color: {done}; font-weight: bold; }}
