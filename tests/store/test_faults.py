@@ -201,9 +201,7 @@ def test_an_undo_takes_back_what_the_edit_has_become() -> None:
     state.plane(0, 0)[:] = 90
     painted = State((1, 1, 4, 4))
     box = np.zeros((2, 2), np.uint8)
-    edit = Edit(
-        (Patch(0, 0, 1, 1, painter_before, painter_before + np.uint8(30)),), 30, "brush", 0, 0
-    )
+    edit = Edit((Patch(0, 0, 1, 1, box, box + np.uint8(30)),), 30, "brush", 0, 0)
     stroke = edit.stroke(1, datetime.now(UTC))
     one, two, three = (EntryId("a", n) for n in (1, 2, 3))
     entries = [
