@@ -92,7 +92,12 @@ def meet(older: Sequence[Entry], newer: Sequence[Segment], known: set[EntryId]) 
     theirs = 0
     for segment in newer:
         for entry in segment.entries:
-            common = mine & touched([entry]) if entry.id not in known else set()
+            # Of our own what somebody decided against counts: what came later was painted on it.
+            if entry.id in known and entry.kind == "aside":
+                entry = replace(entry, kind="edit")
+            elif entry.id in known:
+                continue
+            common = mine & touched([entry])
             if common:
                 both |= common
                 names[f"{segment.by} on {segment.host}"] = None
@@ -121,16 +126,17 @@ def rebased(entries: Iterable[Entry], state: State) -> list[Entry]:
     made: list[Entry] = []
     data: dict[EntryId, bytes] = {}
     for entry in entries:
+        if entry.kind in ("undo", "redo") and entry.edit_id in data:
+            # It takes back what the edit has become here, not what it was.
+            made.append(replace(entry, data=data[entry.edit_id]))
+            state.follow(made[-1:])
+            continue
         effect = entry.effect()
         if effect is None:
-            if entry.kind == "notes":
-                made.append(entry)
+            made.append(entry)  # notes, and what somebody decided against: kept as it is
             continue
         new = onto(effect, state)
         state.apply(new)
-        if entry.kind in ("undo", "redo") and entry.edit_id in data:
-            made.append(replace(entry, data=data[entry.edit_id]))
-            continue
         data[entry.id] = pack(new)
         made.append(replace(entry, kind="edit", data=data[entry.id], of=None))
     return made
@@ -154,6 +160,25 @@ def onto(edit: Edit, state: State) -> Edit:
 def set_aside(entries: Iterable[Entry]) -> list[Entry]:
     """Return entries that keep `entries` in the record without effect."""
     return [e if e.kind == "notes" else replace(e, kind="aside") for e in entries]
+
+
+def as_on_line(entries: Sequence[Entry], line: Line) -> list[Entry]:
+    """Return `entries` with undo and redo of what the edit has become on `line`.
+
+    Somebody may have decided on the edit meanwhile: what it covers is other than it was, or it
+    has no effect, and then to take it back has none either.
+    """
+    edits = {e.of for e in entries if e.of is not None}
+    there = {e.id: e for e in line.entries() if e.id in edits} if edits else {}
+    found = []
+    for entry in entries:
+        edit = there.get(entry.of) if entry.of is not None else None
+        if edit is not None and edit.kind == "aside":
+            entry = replace(entry, kind="aside")
+        elif edit is not None and edit.data:
+            entry = replace(entry, data=edit.data)
+        found.append(entry)
+    return found
 
 
 def newer_than(line: Line, base: Position | None) -> list[Segment]:

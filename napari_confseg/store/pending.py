@@ -7,12 +7,13 @@ from collections import deque
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from threading import Condition, RLock
 from typing import TYPE_CHECKING
 
 from napari_confseg.store.backend import place
 from napari_confseg.store.clip_notes import ClipNotes, parse_changes
-from napari_confseg.store.conflict import Conflict, meet, newer_than
+from napari_confseg.store.conflict import Conflict, as_on_line, meet, newer_than, touched
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.history import History
 from napari_confseg.store.journal import Journal, JournalHeldError, journal_folder, journal_path
@@ -150,12 +151,12 @@ class PendingEdits:
         on = line.ids
         self._session = session or self._session
         held = [] if self._journal is None else self._journal.entries()
-        mine = [e for e in held if e.id not in on]
+        mine = as_on_line([e for e in held if e.id not in on], line)
         base = None if self._journal is None else self._journal.tip
         self.conflict = meet(mine, newer_than(line, base), {e.id for e in held}) if mine else None
         pending = [] if self.conflict else mine
         if self.conflict is None:
-            pending += self._stranded(line, on | {e.id for e in mine})
+            pending += self._stranded(line, on, mine)
         if session and self._journal is not None:
             with suppress(OSError, sqlite3.Error):
                 if not self.conflict:
@@ -167,23 +168,28 @@ class PendingEdits:
         times = [s.time for s in self.history.strokes.values()]
         self.saved_at = max(times, default=None)
 
-    def _stranded(self, line: Line, known: set[EntryId]) -> list[Entry]:
+    def _stranded(self, line: Line, on: set[EntryId], mine: Sequence[Entry]) -> list[Entry]:
         """Return what sessions wrote that had lost their right, if it meets nothing newer.
 
-        Else it becomes the conflict.
+        Else it becomes the conflict. What meets `mine`, or what another such session wrote, waits
+        for the next opening: it is compared with the line when those are on it.
         """
-        lost = [(s, [e for e in s.entries if e.id not in known]) for s in line.stranded]
-        entries = [e for _, left in lost for e in left]
-        if not entries:
-            return []
-        newer = newer_than(
-            line,
-            min(s.parent for s, left in lost if left and s.parent)
-            if any(s.parent for s, left in lost if left)
-            else None,
-        )
-        self.conflict = meet(entries, newer, known=set())
-        return [] if self.conflict else entries
+        known = on | {e.id for e in mine}
+        taken, found = touched(mine), list[Entry]()
+        for _, group in groupby(line.stranded, key=lambda s: s.position.epoch):
+            segments = list(group)
+            left = [e for s in segments for e in s.entries if e.id not in known]
+            planes = touched(left)
+            if planes & taken:
+                taken |= planes
+                continue
+            taken |= planes
+            conflict = meet(left, newer_than(line, segments[0].parent), known=set())
+            if conflict is None:
+                found += as_on_line(left, line)
+            else:
+                self.conflict = self.conflict or conflict
+        return found
 
     def decide(self, entries: Sequence[Entry], tip: Position | None) -> None:
         """Put `entries` in the place of what was in conflict; they wait for the store then.

@@ -469,7 +469,10 @@ class Record:
         The whole one is there, durably, before the parts are removed; a crash in between leaves
         both, which say the same.
         """
-        numbers = _widest(p for p in names.packs if p[0] == epoch)
+        mine = [p for p in names.packs if p[0] == epoch]
+        numbers = _widest(mine)
+        for p in set(mine) - set(numbers):  # a crash left it beside the whole one
+            self._keys.delete(self.key(pack_name(*p)))
         loose = [p for p in numbers if p[2] - p[1] < PACK_AFTER - 1]
         run: list[tuple[int, int, int]] = []
         for p in loose:
@@ -479,7 +482,10 @@ class Record:
         if len(run) < 2:
             return
         parts = [pack_name(*p) for p in run]
-        segments = [s for name in parts for s in self._file(name)]
+        try:
+            segments = [s for name in parts for s in self._file(name)]
+        except FileNotFoundError:
+            return  # put together since `names` were listed, perhaps by us before an error
         whole = pack_name(epoch, run[0][1], run[-1][2])
         data = b"".join(s.data for s in segments)
         if self._keys.create(self.key(whole), data):

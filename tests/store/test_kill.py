@@ -52,6 +52,13 @@ def test_200_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     assert result["edits"] > 200  # they were not all killed before they began
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs SIGSTOP, and folders moved while open")
+def test_three_machines_that_are_stopped_and_cut_off_lose_nothing(tmp_path: Path) -> None:
+    result = _run("tests.store.nemesis", tmp_path, "--rounds", 2)
+    assert result["lost"] == 0
+    assert result["acts"] > 20
+
+
 @needs_loop
 def test_20_power_cuts_lose_nothing(tmp_path: Path) -> None:
     result = _run("tests.store.power", tmp_path, 20, 0)

@@ -1,0 +1,1 @@
+"""Three machines as real processes on one rater: ``python -m tests.store.nemesis FOLDER``."""
