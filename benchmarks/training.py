@@ -7,8 +7,9 @@ On a GPU also with a batch of 64 on canvases of 256 and 512.
 ``python -m benchmarks.training --frames 100000 [--folder DIR] [--size normal] [--json]``
 
 So many frames of 256 x 256 with six classes, each marked by three raters, are made on disk (14 GB
-with the file that is learnt from, for 100,000; removed at the end) and learnt from: how long it takes to the first step, step over
-floor with batches that a thread gathers ahead, and the peak memory of the process that learns.
+with the file that is learnt from, for 100,000; removed at the end) and learnt from: how long it
+takes to the first step, step over floor with batches that a thread gathers ahead, and the peak
+memory of the process that learns.
 
 The floor is forward, loss, backward and optimiser on a batch already in memory. Floor and whole
 steps take turns, and processor time of one thread is counted, so that whatever else runs on the
