@@ -205,7 +205,8 @@ def test_a_damaged_dataset_is_refused_by_name(tmp_path, ward, harm):
         file.write_bytes(data)
     else:
         text = file.read_text(encoding="utf-8")
-        file.write_text(text.replace('"clip-2":"train"', '"clip-2":"validation"'), encoding="utf-8")
+        assert '"seed":0' in text
+        file.write_text(text.replace('"seed":0', '"seed":1', 1), encoding="utf-8")
     said = refused(tmp_path / "run", asked(dataset=str(dataset.folder)))
     assert (f"file-{harm}" if harm != "manifest" else "manifest-changed") in said
     assert (shard if harm != "manifest" else "manifest.json") in said
