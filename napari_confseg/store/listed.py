@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Small, asked for again and again by whoever opens a clip and its raters.
 _KEPT = re.compile(r"(.*/)?zarr\.json")
 # Says who writes now, not what is there.
-_PASSING = re.compile(r"[^/]*\.(lock|partial)|lease\.json")
+_PASSING = re.compile(r"[^/]*\.(lock|partial|lease)")
 _PLANES = re.compile(r"(raters/[^/]+/)?0/c")
 
 

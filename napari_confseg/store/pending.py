@@ -321,6 +321,9 @@ def waiting(cohort: Cohort, clip: str, rater: str, *, journal_root: Path | None 
     They are safe in the journal, and reach the store when the rater next opens the clip here.
     """
     root = journal_root or journal_folder()
+    path = journal_path(root, cohort.meta.cohort_id, clip, rater, "")
+    if not path.parent.is_dir():
+        return 0  # as for most of thousands; to tell the place of the store takes longer
     path = journal_path(root, cohort.meta.cohort_id, clip, rater, place(cohort.store))
     if not path.is_file():
         return 0
