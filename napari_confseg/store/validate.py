@@ -35,7 +35,7 @@ from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.listed import ListedStore
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
 from napari_confseg.store.rater import Rater, check_plane
-from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of
+from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of, view_name
 from napari_confseg.store.revisions import CHANGES, is_change, read_newest
 from napari_confseg.store.schema import (
     EXCLUDED,
@@ -47,6 +47,7 @@ from napari_confseg.store.schema import (
     check_slug,
 )
 from napari_confseg.store.threads import REQUESTS, THREADS, map_bounded
+from napari_confseg.store.view import MAX_VIEW, parse_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -402,6 +403,10 @@ class _Validation:
         line = self._try(rater.read_line)
         if line is None:
             return
+        for epoch in line.names.views[-1:]:
+            key = rater.record.key(view_name(epoch))
+            data = self._keys.get(key, limit=MAX_VIEW) or b""
+            self._try(lambda: parse_view(data, key, rater.shape[:2]))
         path = rater.record.path
         if line.missing is not None:
             self._report(

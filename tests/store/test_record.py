@@ -159,3 +159,14 @@ def test_a_program_s_planes_that_were_changed_are_taken_only_if_asked(
     assert "left as it is" in capsys.readouterr().out
     assert main(["validate", cohort.location, "--repair", "--accept-changed"]) == 0
     assert (clip.rater("model").read_plane(1, 0) == 30).all()
+
+
+def test_a_damaged_view_of_nothing_keeps_nobody_out(cohort: Cohort) -> None:
+    with RaterWriter.open(cohort, "clip-1", "reader-a") as writer:
+        assert writer.flush(10)
+    view = folder(cohort) / "record/000001.view"
+    view.write_bytes(b"{")
+    assert [p.code for p in validate(cohort.location)] == ["view"]
+    painter = paint(cohort, 2)
+    painter.assert_stored(cohort, "clip-1", "reader-a")
+    assert validate(cohort.location) == []

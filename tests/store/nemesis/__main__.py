@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_confseg.store import Cohort, Edit, RaterWriter, lease, validate
-from napari_confseg.store.backend import KeyValueStore
+from napari_confseg.store.backend import KeyValueStore, Location
 from tests.conftest import add_clip
+from tests.store.bucket import Bucket
+from tests.store.nemesis.proxy import FaultyProxy
 from tests.store.painting import Painter
 
 MACHINES = 3
@@ -29,7 +31,7 @@ def be(machine: str) -> None:
     lease.EXPIRY, lease.BEAT = lease.EXPIRY / 60, lease.BEAT / 60
 
 
-def paint(location: Path, journals: Path, machine: str, seed: int) -> None:
+def paint(location: Location, journals: Path, machine: str, seed: int) -> None:
     """Paint for ever; a line for each act that was acknowledged."""
     be(machine)
     rng = np.random.default_rng(seed)
@@ -70,13 +72,21 @@ def paint(location: Path, journals: Path, machine: str, seed: int) -> None:
         print(json.dumps({"safe": [pending._session, pending._count]}), flush=True)
 
 
-def judge(location: Path, folder: Path, acts: set[tuple[str, int]], seed: int) -> list[str]:
+def age_leases(location: Location) -> None:
+    """Let all heartbeats be old: whoever made them is dead."""
+    if isinstance(location, str):
+        time.sleep(2.1)  # a bucket tells whole seconds, and nobody can set them
+        return
+    for path in Path(location).rglob("*.lease"):
+        os.utime(path, (time.time() - 60,) * 2)
+
+
+def judge(location: Location, folder: Path, acts: set[tuple[str, int]], seed: int) -> list[str]:
     """Open from every machine, decide, and return what is wrong."""
     rng = np.random.default_rng(seed)
     for _ in range(2):
         for number in range(MACHINES):
-            for path in location.rglob("*.lease"):
-                os.utime(path, (time.time() - 60,) * 2)
+            age_leases(location)
             cohort = Cohort.open(location)
             with RaterWriter.open(
                 cohort, "clip-1", "reader-a", journal_root=folder / f"machine-{number}"
@@ -91,7 +101,9 @@ def judge(location: Path, folder: Path, acts: set[tuple[str, int]], seed: int) -
     return found + [str(p) for p in validate(location) if p.code != "stray-partial"]
 
 
-def one_round(folder: Path, location: Path, seed: int) -> set[tuple[str, int]]:
+def one_round(
+    folder: Path, location: Location, seed: int, proxy: FaultyProxy | None = None
+) -> set[tuple[str, int]]:
     """Let all paint, and harm them; return what was acknowledged."""
     rng = np.random.default_rng(seed)
     outs = [folder / f"said-{n}" for n in range(MACHINES)]
@@ -99,7 +111,11 @@ def one_round(folder: Path, location: Path, seed: int) -> set[tuple[str, int]]:
     for n, out in enumerate(outs):
         with out.open("wb") as f:
             command = [sys.executable, "-m", __spec__.name, str(folder), "--paint", str(n)]
-            painters.append(subprocess.Popen([*command, "--seed", str(seed * 10 + n)], stdout=f))
+            command += ["--seed", str(seed * 10 + n), "--at", str(location)]
+            environment = dict(os.environ)
+            if proxy is not None:
+                environment["AWS_ENDPOINT_URL"] = proxy.url
+            painters.append(subprocess.Popen(command, stdout=f, env=environment))
     moved = folder / "moved.zarr"
     time.sleep(float(os.environ.get("CONFSEG_START", "2")))
     try:
@@ -110,11 +126,15 @@ def one_round(folder: Path, location: Path, seed: int) -> set[tuple[str, int]]:
                 victim.send_signal(signal.SIGSTOP)
                 time.sleep(rng.uniform(0.3, 1.2))
                 victim.send_signal(signal.SIGCONT)
+            elif how == "away" and proxy is not None:
+                proxy.down = True
+                time.sleep(rng.uniform(0, 1.5))
+                proxy.down = False
             elif how == "away":
-                location.rename(moved)
+                Path(location).rename(moved)
                 time.sleep(rng.uniform(0, 0.5))
                 moved.rename(location)
-            time.sleep(rng.uniform(0, 0.3))
+            time.sleep(rng.uniform(0, 0.3 if proxy is None else 2))
     finally:
         for painter in painters:
             painter.kill()
@@ -137,17 +157,48 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bucket", action="store_true", help="in a bucket whose answers fail")
     parser.add_argument("--paint", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--at", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    location = given.folder / "cohort.zarr"
     if given.paint is not None:
         name = f"machine-{given.paint}"
-        paint(location, given.folder / name, name, given.seed)
+        at = given.at if given.at.startswith("s3://") else Path(given.at)
+        paint(at, given.folder / name, name, given.seed)
     be("judge")
+    if not given.bucket:
+        go(given, given.folder / "cohort.zarr", None)
+        return
+    server = Bucket(given.folder)
+    proxy = FaultyProxy(server.port, 0.05, given.seed)
+    try:
+        go(given, make_bucket(server.url), proxy)
+    finally:
+        print(json.dumps(proxy.harmed), file=sys.stderr)
+        proxy.close()
+        server.close()
+
+
+def make_bucket(url: str) -> str:
+    """Make a bucket and return where the cohort will be."""
+    import boto3
+
+    os.environ |= {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    boto3.client("s3").create_bucket(Bucket="nemesis")
+    return "s3://nemesis/cohort.zarr"
+
+
+def go(given: argparse.Namespace, location: Location, proxy: FaultyProxy | None) -> None:
+    """Go through the rounds."""
     add_clip(Cohort.create(location, name="nemesis"), n_frames=3, shape=(20, 24))
     acts: set[tuple[str, int]] = set()
     for n in range(given.rounds):
-        acts |= one_round(given.folder, location, given.seed + n)
+        acts |= one_round(given.folder, location, given.seed + n, proxy)
         faults = judge(location, given.folder, acts, given.seed + n)
         if faults:
             sys.exit(f"round {n}:\n" + "\n".join(faults[:20]))
