@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -404,9 +405,7 @@ class _Validation:
         if line is None:
             return
         for epoch in line.names.views[-1:]:
-            key = rater.record.key(view_name(epoch))
-            data = self._keys.get(key, limit=MAX_VIEW) or b""
-            self._try(lambda: parse_view(data, key, rater.shape[:2]))
+            self._try(partial(self._check_view, rater, rater.record.key(view_name(epoch))))
         path = rater.record.path
         if line.missing is not None:
             self._report(
@@ -439,6 +438,9 @@ class _Validation:
                 if line.segments
                 else "Run the program that made it again.",
             )
+
+    def _check_view(self, rater: Rater, key: str) -> None:
+        parse_view(self._keys.get(key, limit=MAX_VIEW) or b"", key, rater.shape[:2])
 
     def _check_strokes(
         self, path: str, line: Line, shape: tuple[int, int, int, int], who: RaterMeta | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -17,10 +18,13 @@ import pytest
 from napari_confseg.store import (
     Cohort,
     Edit,
+    Identity,
     Patch,
+    ProgramWriter,
     RaterWriter,
     Status,
     StatusChange,
+    StoreError,
     validate,
 )
 from napari_confseg.store import writer as writers
@@ -254,3 +258,63 @@ def test_journals_can_be_read_by_this_account_alone(cohort: Cohort, tmp_path: Pa
             wanted = 0o700 if path.is_dir() else 0o600
             if path.suffix != ".lock":  # holds nothing
                 assert path.stat().st_mode & 0o777 == wanted, path
+
+
+def _journal_with_pending(cohort: Cohort, root: Path, folder: Path) -> Path:
+    """Leave strokes in a journal as a kill leaves them: most of it in the write-ahead log."""
+    away = root.with_name("away.zarr")
+    with RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=folder / "first") as writer:
+        painter = Painter(writer)
+        assert writer.flush(10)
+        root.rename(away)
+        for k in range(5):
+            writer.commit(painter.rectangle(k % 3, 0, k, k, 5, 5, 30 + k))
+        shutil.copytree(folder / "first", folder / "killed")
+        away.rename(root)
+        assert writer.flush(30)
+    return next((folder / "killed").rglob("*.sqlite"))
+
+
+@pytest.mark.parametrize("at", [0, 100, 4200])
+def test_what_can_be_read_of_a_damaged_journal_is_rescued(
+    cohort: Cohort, tmp_path: Path, at: int
+) -> None:
+    """S10: nothing is deleted, database and log are set aside together, and read once more."""
+    root = Path(cohort.location)
+    kept = tmp_path / "kept.zarr"
+    shutil.copytree(root, kept)
+    journal = _journal_with_pending(cohort, root, tmp_path)
+    shutil.rmtree(root)
+    kept.rename(root)  # as if the five had never come there
+    wal = journal.with_name(journal.name + "-wal")
+    assert wal.stat().st_size > 1000
+    before = wal.read_bytes()
+    data = bytearray(journal.read_bytes())
+    data[at : at + 64] = b"?" * 64
+    journal.write_bytes(data)
+    with RaterWriter.open(
+        Cohort.open(root), "clip-1", "reader-a", journal_root=tmp_path / "killed"
+    ) as writer:
+        assert writer.flush(10)
+        assert [s.confidence for s in writer.strokes()] == [30, 31, 32, 33, 34]
+        said = writer.state.problem
+    aside = list(journal.parent.glob("*.unreadable-*"))
+    if aside:  # SQLite may read past it where the log holds the page
+        assert "5 strokes were rescued" in (said or "")
+        assert {p.name.rpartition("-")[2] for p in aside if p.name.endswith("wal")} == {"wal"}
+        assert any(p.read_bytes() == before for p in aside)
+
+
+def test_a_program_waits_for_the_lease_like_a_person(cohort: Cohort) -> None:
+    """S4: what writes planes takes the lease, and kinds keep to their names."""
+    clip = cohort.clip("clip-1")
+    with (
+        ProgramWriter(clip, "both", Identity("consensus")),
+        pytest.raises(StoreError, match="read-only"),
+        ProgramWriter(cohort.clip("clip-1"), "both", Identity("consensus")),
+    ):
+        pass
+    with pytest.raises(StoreError, match="rater-kind"):
+        RaterWriter.open(cohort, "clip-1", "both")
+    with RaterWriter.open(cohort, "clip-1", "reader-a"), pytest.raises(StoreError, match="kind"):
+        ProgramWriter(clip, "reader-a", Identity("consensus")).__enter__()
