@@ -27,7 +27,7 @@ def test_an_editor_alone_keeps_notes_of_the_writer_it_is_given(cohort: Cohort) -
         notes.close()
     assert notes.current == ClipNotes()
     assert changed == [ClipNotes(zone="L2"), ClipNotes(zone="L2", seconds={1: 2.5})]
-    assert ["read-only" in refused[0], "zone" in refused[1]] == [True, True]
+    assert ["Open a clip" in refused[0], "zone" in refused[1]] == [True, True]
     stored = cohort.clip("clip-1").rater("ada").read_clip_notes()
     assert stored == ClipNotes(zone="L2", seconds={1: 2.5})
 
