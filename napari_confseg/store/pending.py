@@ -99,6 +99,7 @@ class PendingEdits:
         self._path = path
         self._journal: Journal | None = None
         self._unsaved: list[Entry] = []
+        self._refused = False
 
     @property
     def unsaved(self) -> int:
@@ -108,8 +109,8 @@ class PendingEdits:
 
     @property
     def lags(self) -> bool:
-        """Whether the journal lacks anything, be it in the store or not."""
-        return bool(self._unsaved)
+        """Whether the journal lacks anything, or refused what came last."""
+        return bool(self._unsaved) or self._refused
 
     def open(self, line: Line) -> bool:
         """Open the journal; return False if another program of this account has it.
@@ -232,18 +233,24 @@ class PendingEdits:
 
     def save(self) -> bool:
         """Try to get what is unsaved into the journal; return whether all of it is there."""
-        if not self._unsaved:
+        if not self.lags:
             return True
         try:
             if self._journal is None:
                 self._journal = self._late_journal()
-            self._journal.append(self._unsaved)
+            if self._unsaved:
+                self._journal.append(self._unsaved)
+            else:  # the store has it meanwhile: find out whether the journal works again
+                self._journal.note(tried=1)
         except (OSError, sqlite3.Error, JournalHeldError) as error:
             self.problem = f"the journal can't be written: {sentence(error)}"
-            return False
-        self._unsaved.clear()
+            self._refused = True
+            return not self._unsaved
+        if self._unsaved:
+            self._unsaved.clear()
+            self.saved_at = datetime.now(UTC)
+        self._refused = False
         self.problem = None
-        self.saved_at = datetime.now(UTC)
         return True
 
     def _late_journal(self) -> Journal:

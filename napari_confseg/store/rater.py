@@ -8,7 +8,6 @@ import mmap
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING
 
@@ -546,8 +545,9 @@ class Rater:
         """
         given = list(strokes)
         entries = tuple(Entry(EntryId("given", s.seq), "edit", s, b"") for s in given)
-        # Not now: the same strokes make the same bytes.
-        time = max((s.time for s in given), default=datetime.min.replace(tzinfo=UTC))
+        if not given:
+            return
+        time = max(s.time for s in given)  # not now: the same strokes make the same bytes
         first = Segment(Position(0, 1), None, "given", "", "", time, entries)
         if not self.record.append(first):
             raise StoreError(Problem("exists", self.path, "This rater has a record already"))

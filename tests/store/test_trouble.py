@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from napari_confseg.store import Cohort, RaterWriter, SaveState, StoreError, validate
+from napari_confseg.store import Cohort, Edit, RaterWriter, SaveState, StoreError, validate
 from tests.conftest import add_clip
 from tests.small_disk import disk_of, mount, needs_mount
 from tests.store.painting import Painter
@@ -120,10 +121,12 @@ def test_a_store_that_is_away_is_not_made_anew(cohort: Cohort) -> None:
     clip = cohort.clip("clip-1")
     rater = clip.create_rater("ada", kind="human")
     plane = np.full(rater.shape[2:], 60, np.uint8)
+    stroke = Edit((), 0, "status", 0, 0).stroke(1, datetime.now(UTC))
     place.rename(place.with_name("away"))
     writes = (
         lambda: rater.write_plane(0, 0, plane),
-        lambda: rater.write_strokes([]),
+        lambda: rater.write_status(np.zeros(rater.shape[:2], np.uint8)),
+        lambda: rater.write_strokes([stroke]),
         lambda: rater.update_meta(label="Ada"),
         lambda: clip.create_rater("bo", kind="human"),
     )
