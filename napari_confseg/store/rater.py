@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from napari_confseg.store.strokes import Stroke
 
 
+T = TypeVar("T")
 _THREADS = 4
 MAX_NOTES = 4 * 2**20
 """Bytes of a reader's notes: seconds on each of 100,000 frames."""
@@ -221,6 +222,24 @@ class Rater:
                 return names, None
         return names, None
 
+    def _read(
+        self, key: str, expected: Callable[[View], int | None], parse: Callable[[bytes | None], T]
+    ) -> T | State:
+        """Return what `parse` makes of a file, or the record's state if the file is another's.
+
+        `expected` tells the checksum that it should have; None for whatever is there.
+        """
+        for fresh in (False, True):  # somebody may have written since we looked
+            now = self._now(fresh=fresh)
+            if isinstance(now, State):
+                return now
+            data = self._fetch(key)
+            if now is None or (wanted := expected(now)) is None or checksum(data) == wanted:
+                return parse(data)
+        if self._names is not None and self._names.tip is None:
+            parse(data)  # there is no record: this says so if it is damaged
+        return self._replayed()
+
     def _replayed(self) -> State:
         """Return what the record comes to.
 
@@ -278,25 +297,16 @@ class Rater:
     def _read_into(self, frame: int, class_index: int, out: NDArray[np.uint8]) -> None:
         """Read one plane of one frame into `out`; leave it alone if nothing is marked."""
         key = self._chunk_key(frame, class_index)
-        for fresh in (False, True):  # somebody may have written since we looked
-            now = self._now(fresh=fresh)
-            if isinstance(now, State):
-                self._take(now, frame, class_index, out)
-                return
-            data = self._fetch(key)
-            if now is None or checksum(data) == now.planes[frame, class_index]:
-                if data is not None:
-                    decode(data, out, key)
-                return
-        if data is not None and self._names is not None and self._names.tip is None:
-            decode(data, out, key)  # says so if it is damaged
-        self._take(self._replayed(), frame, class_index, out)
 
-    @staticmethod
-    def _take(state: State, frame: int, class_index: int, out: NDArray[np.uint8]) -> None:
-        plane = state.planes.get((frame, class_index))
-        if plane is not None:
-            np.copyto(out, plane)
+        def decoded(data: bytes | None) -> None:
+            if data is not None:
+                decode(data, out, key)
+
+        state = self._read(key, lambda view: int(view.planes[frame, class_index]), decoded)
+        if isinstance(state, State):
+            plane = state.planes.get((frame, class_index))
+            if plane is not None:
+                np.copyto(out, plane)
 
     def write_plane(self, frame: int, class_index: int, data: NDArray[np.uint8]) -> None:
         """Replace one plane of one frame with `data`, ``uint8 (Y, X)``.
@@ -448,16 +458,8 @@ class Rater:
 
     def read_status(self) -> NDArray[np.uint8]:
         """Return the status of every frame and class, ``uint8 (T, C)`` of :class:`Status`."""
-        for fresh in (False, True):
-            now = self._now(fresh=fresh)
-            if isinstance(now, State):
-                return now.status.copy()
-            data = self._fetch(self._status_key)
-            if now is None or checksum(data) == now.status:
-                return self._decode_status(data)
-        if self._names is not None and self._names.tip is None:
-            self._decode_status(data)  # says so if it is damaged
-        return self._replayed().status.copy()
+        found = self._read(self._status_key, lambda view: view.status, self._decode_status)
+        return found.status.copy() if isinstance(found, State) else found
 
     def decode_status(self) -> NDArray[np.uint8]:
         """Return the status as its file has it, whatever the record says."""
@@ -561,16 +563,12 @@ class Rater:
     def read_clip_notes(self) -> ClipNotes:
         """Return what this rater says of the clip as a whole; an empty one if nothing."""
         key = f"{self.path}/{NOTES}"
-        for fresh in (False, True):
-            now = self._now(fresh=fresh)
-            if isinstance(now, State):
-                return now.notes
-            data = self._fetch(key)
-            if now is None or checksum(data) == now.notes:
-                return ClipNotes() if data is None else parse_notes(data, key)
-        if data is not None and self._names is not None and self._names.tip is None:
-            return parse_notes(data, key)  # notes of a program's rater: nothing to compare with
-        return self._replayed().notes
+        found = self._read(
+            key,
+            lambda view: view.notes if view.tip else None,  # without a record, nobody told
+            lambda data: ClipNotes() if data is None else parse_notes(data, key),
+        )
+        return found.notes if isinstance(found, State) else found
 
     # -- for the rater's one writer
 

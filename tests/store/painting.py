@@ -10,9 +10,16 @@ import numpy as np
 from napari_confseg.store import Edit, Patch, RaterWriter, StatusChange
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_confseg.store import Cohort
+
+
+def on_machine(cohort: Cohort, folder: Path) -> RaterWriter:
+    """Open the rater with journals of its own, as another machine would."""
+    return RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=folder)
 
 
 @dataclass

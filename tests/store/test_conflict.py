@@ -14,7 +14,6 @@ from napari_confseg.store import (
     Cohort,
     Edit,
     Patch,
-    RaterWriter,
     Status,
     StatusChange,
     StoreError,
@@ -23,15 +22,10 @@ from napari_confseg.store import (
 from napari_confseg.store.edits import pack
 from napari_confseg.store.record import Entry, EntryId, Position
 from napari_confseg.store.reflog import past_strokes
-from tests.store.painting import Painter
+from tests.store.painting import Painter, on_machine
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def on_machine(cohort: Cohort, folder: Path) -> RaterWriter:
-    """Open the rater with journals of its own, as another machine would."""
-    return RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=folder)
 
 
 @pytest.fixture

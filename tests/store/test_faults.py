@@ -34,14 +34,10 @@ from napari_confseg.store.edits import pack
 from napari_confseg.store.record import Entry, EntryId, Record
 from napari_confseg.store.reflog import past_strokes
 from napari_confseg.store.view import State
-from tests.store.painting import Painter
+from tests.store.painting import Painter, on_machine
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-
-
-def on_machine(cohort: Cohort, folder: Path) -> RaterWriter:
-    return RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=folder)
 
 
 def as_machine(name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from napari_confseg.__main__ import main
 from napari_confseg.store import Cohort, RaterWriter, validate
 from napari_confseg.store.repair import repair
 from tests.conftest import add_clip
-from tests.store.defects import CLIP, DEFECTS, make_good
+from tests.store.defects import CLIP, DEFECTS
 
 REPAIRED = {
     "half-written file",
@@ -29,17 +28,6 @@ REPAIRED = {
     "scale that is not the clip's",
     "rater folder without metadata",
 }
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("good")
-    return make_good(folder, folder / "journal")
-
-
-@pytest.fixture
-def broken(good: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(good, tmp_path / "cohort.zarr")
 
 
 def age(*paths: Path) -> None:

@@ -10,22 +10,11 @@ from zarr.storage import MemoryStore
 
 from napari_confseg.store import Cohort, validate
 from tests.conftest import add_clip
-from tests.store.defects import DEFECTS, RATER, Defect, make_good
+from tests.store.defects import DEFECTS, RATER, Defect
 from tests.store.outside import VALIDATORS, finds
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("good")
-    return make_good(folder, folder / "journal")
-
-
-@pytest.fixture
-def broken(good: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(good, tmp_path / "cohort.zarr")
 
 
 def test_a_good_cohort_has_no_problem_here_nor_elsewhere(good: Path) -> None:
