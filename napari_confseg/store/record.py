@@ -440,8 +440,11 @@ class Record:
             data = self.fetch(name)
             if data is None:
                 raise FileNotFoundError(self.key(name))
+            known = parse_segments(data, self.key(name))
+            if [s.position for s in known] != positions_in(name):
+                raise _corrupt(self.key(name), "it does not hold the segments of its name")
             # Files of a record never change, so what was read once is known for ever.
-            known = self._known[name] = parse_segments(data, self.key(name))
+            self._known[name] = known
         return known
 
     def fetch(self, name: str) -> bytes | None:
@@ -505,6 +508,12 @@ class Record:
 def pack_name(epoch: int, first: int, last: int) -> str:
     """Return the name of the file that holds segments `first` to `last` of a session."""
     return f"{epoch:06d}-{first:06d}-{last:06d}.edits"
+
+
+def positions_in(name: str) -> list[Position]:
+    """Return the segments that a file called `name` holds."""
+    epoch, first, last = map(int, name.removesuffix(".edits").split("-"))
+    return [Position(epoch, number) for number in range(first, last + 1)]
 
 
 def snapshot_name(position: Position) -> str:

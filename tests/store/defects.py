@@ -360,11 +360,16 @@ DEFECTS = (
         "record-corrupt",
         _file(f"{RATER}/record/000009-000001-000001.edits", b"{"),
     ),
+    Defect(
+        "segment that a power cut left empty",
+        "record-corrupt",
+        _file(f"{RATER}/record/000009-000001-000001.edits", b""),
+    ),
     Defect("flipped bit in the record", "record-corrupt", _flip_record),
     Defect(
         "segment whose parent is gone",
         "record-missing",
-        _segment(lambda h: h.update(epoch=3, parent=[2, 9])),
+        _segment(lambda h: h.update(parent=[0, 9])),
     ),
     Defect(
         "entry of an unknown kind",

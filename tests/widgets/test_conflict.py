@@ -154,7 +154,7 @@ def test_the_banner_fits_a_narrow_panel_and_takes_the_keyboard(
     banner.frames.setFocus()
     QTest.keyClick(banner.frames, Qt.Key.Key_Tab)
     QTest.keyClick(banner.frames, Qt.Key.Key_Return)
-    assert bench.session.frame == 0
+    bench.until(lambda: bench.session.frame == 0)
     QTest.keyClick(banner.choices["theirs"], Qt.Key.Key_Space)
     assert not banner.isVisible()
     assert bench.session.writable

@@ -66,7 +66,8 @@ class ConflictBanner(QFrame):
         self.frames.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.frames.setAccessibleName("Contested frames")
         self.frames.setToolTip("Frames that both versions changed; a click goes there")
-        self.frames.linkActivated.connect(self._on_frame_wanted)
+        # Queued: the answer gives the label another text, which its handling of the click outlives.
+        self.frames.linkActivated.connect(self._on_frame_wanted, Qt.ConnectionType.QueuedConnection)
         self.previous = button("", "Previous contested frame")
         self.next = button("", "Next contested frame")
         for made, step in ((self.previous, -1), (self.next, 1)):
