@@ -15,9 +15,8 @@ demo: $(BIN)/.demo
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/confseg demo --out demo-out; \
 	else $(XVFB) $(BIN)/confseg demo --scripted --out demo-out; fi
 
-# In their own order: by default files of one long test, such as a journey, would come last and alone.
 test: $(BIN)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(BIN)/.test
 	$(BIN)/ruff format --check .
