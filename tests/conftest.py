@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+    from xdist.workermanage import WorkerController
+
 _skipped: dict[str, str] = {}
 """Tests and modules skipped, with the reason; those that need a GPU are left out."""
 
@@ -57,6 +61,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("skipped, which the CI takes for a failure", red=True)
         for name, reason in _skipped.items():
             terminalreporter.line(f"{name}: {reason}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Give a crashed worker's unfinished files, and no others, to the worker that replaces it.
+
+    pytest-xdist 3.8 hands over the finished ones too, for which nobody ever reports a test, and
+    waits for ever: a crash that should fail a run of ten minutes would hang it.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def remove_node(self, node: WorkerController) -> str | None:
+            work = self.assigned_work[node]
+            for name in [name for name, tests in work.items() if all(tests.values())]:
+                del work[name]
+            return super().remove_node(node)
+
+    return Scheduling(config, log)
 
 
 def clip_meta(n_frames: int, *, patient: str = "p1", fps: float = 20.0) -> ClipMeta:
