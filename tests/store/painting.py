@@ -15,11 +15,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store import Cohort
+    from napari_confseg.store.record import EntryId
 
 
 def on_machine(cohort: Cohort, folder: Path) -> RaterWriter:
     """Open the rater with journals of its own, as another machine would."""
     return RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=folder)
+
+
+def seen(writer: RaterWriter) -> set[EntryId]:
+    """Return the acts that a window which takes everything from `writer` now shows."""
+    pending = writer._pending_edits
+    with pending.lock:
+        access = writer._write_access
+        known = set(access.line.ids) | {e.id for e in pending.pending}
+        if access.rater is not None:  # what has reached the store since
+            for segment in access.rater.read_line().segments:
+                if segment.session == access._lease.session:
+                    known |= {e.id for e in segment.entries}
+    return known
 
 
 @dataclass

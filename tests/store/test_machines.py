@@ -45,7 +45,7 @@ from napari_confseg.store.folder import DurableLocalStore
 from napari_confseg.store.record import EntryId
 from tests.conftest import add_clip
 from tests.store.model import Act, Model, Placed
-from tests.store.painting import Painter
+from tests.store.painting import Painter, seen
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -143,14 +143,7 @@ class Machine:
         """Take everything from the writer, as the window does."""
         assert self.writer is not None
         self.painter = Painter(self.writer)
-        pending = self.writer._pending_edits
-        with pending.lock:
-            access = self.writer._write_access
-            self.known = set(access.line.ids) | {e.id for e in pending.pending}
-            if access.rater is not None:  # what has reached the store since
-                for segment in access.rater.read_line().segments:
-                    if segment.session == access._lease.session:
-                        self.known |= {e.id for e in segment.entries}
+        self.known = seen(self.writer)
 
     @property
     def paints(self) -> bool:

@@ -10,66 +10,133 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import numpy as np
 
-from napari_confseg.store import Cohort, Edit, RaterWriter, lease, validate
+from napari_confseg.store import Cohort, RaterWriter, lease, pending, validate, write_behind
+from napari_confseg.store import writer as writers
 from napari_confseg.store.backend import KeyValueStore, Location
+from napari_confseg.store.record import EntryId
 from tests.conftest import add_clip
 from tests.store.bucket import Bucket
+from tests.store.nemesis.judge import Judge, told
 from tests.store.nemesis.proxy import FaultyProxy
-from tests.store.painting import Painter
+from tests.store.painting import Painter, seen
 
 MACHINES = 3
 
 
+SKEW = {"machine-0": -86_400, "machine-1": 0, "machine-2": 40_000_000, "judge": 3_600}
+"""By how many seconds the clock of each machine is wrong."""
+FRESH = 25
+"""Rounds on one clip: what the judge has to do grows with the square of the strokes."""
+
+
 def be(machine: str) -> None:
-    """Let this process be `machine`: no lock of another is seen, and leases expire soon."""
+    """Let this process be `machine`.
+
+    No lock of another is seen, leases expire soon, packs and snapshots come early, its clock is
+    wrong, and the store's clock tells even seconds only, as on a FAT drive.
+    """
     socket.gethostname = lambda: machine
     KeyValueStore.lock_file = lambda self, key: None  # type: ignore[method-assign]
     lease.EXPIRY, lease.BEAT = lease.EXPIRY / 60, lease.BEAT / 60
+    write_behind.SNAPSHOT_AFTER = 200
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(seconds=SKEW[machine])
+
+    for module in (lease, pending, write_behind, writers):
+        module.datetime = Clock  # type: ignore[attr-defined]
+    exact = KeyValueStore.modified
+
+    def even(self: KeyValueStore, key: str) -> datetime | None:
+        at = exact(self, key)
+        return at and at.replace(second=at.second // 2 * 2, microsecond=0)
+
+    KeyValueStore.modified = even  # type: ignore[method-assign]
+
+
+def say(**what: object) -> None:
+    """Print a line for the judge."""
+    print(json.dumps(what), flush=True)
+
+
+class Person:
+    """Paints for ever at one machine, and says each act before it is done and after it is safe."""
+
+    def __init__(self, writer: RaterWriter) -> None:
+        self.writer = writer
+        self.said: set[EntryId] = set()
+        self.look()
+
+    def look(self) -> None:
+        """Take everything from the writer, as the window does."""
+        self.painter = Painter(self.writer)
+        known = seen(self.writer)
+        say(known=sorted(known - self.said))
+        self.said |= known
+
+    def act(self, rng: np.random.Generator) -> None:
+        """Paint, undo or redo."""
+        kind = str(rng.choice(["edit", "edit", "edit", "undo", "redo"]))
+        pending = self.writer._pending_edits
+        id_ = EntryId(pending._session, pending._count + 1)
+        edit, of = None, None
+        if kind == "edit":
+            edit = self.painter.random(rng)
+        else:
+            stack = pending.history.done if kind == "undo" else pending.history.undone
+            if not stack:
+                return
+            of = stack[-1]
+        what: dict[str, object] = {"id": id_, "kind": kind, "of": of}
+        say(**{"try": what | told(edit) if edit else what})
+        if edit is not None:
+            self.writer.commit(edit)
+        else:
+            edit = self.writer.undo() if kind == "undo" else self.writer.redo()
+            self.painter.apply(edit)
+        self.said.add(id_)
+        if edit is not None and pending._count == id_.number:
+            say(safe=what | told(edit))
+
+    def wait(self, rng: np.random.Generator) -> None:
+        """Decide what there is to decide, or ask for the lease."""
+        if self.writer.conflict is not None:
+            choice = str(rng.choice(["mine", "theirs", "both"]))
+            say(told=[e.id for e in self.writer.conflict.entries], choice=choice)
+            self.writer.decide(choice)  # type: ignore[arg-type]
+        elif not self.writer.retry_lock():
+            time.sleep(0.05)
+            return
+        self.look()
 
 
 def paint(location: Location, journals: Path, machine: str, seed: int) -> None:
-    """Paint for ever; a line for each act that was acknowledged."""
+    """Paint for ever."""
     be(machine)
     rng = np.random.default_rng(seed)
-    writer = None
-    while writer is None:
+    person = None
+    while True:
         try:
-            writer = RaterWriter.open(
-                Cohort.open(location), "clip-1", "reader-a", journal_root=journals
-            )
+            if person is None:
+                cohort = Cohort.open(location)
+                person = Person(
+                    RaterWriter.open(cohort, "clip-1", "reader-a", journal_root=journals)
+                )
+            if person.writer.state.read_only:
+                person.wait(rng)
+                continue
         except Exception:  # the share is away
             time.sleep(0.05)
-    painter = Painter(writer)
-    while True:
-        time.sleep(rng.uniform(0, 0.02))
-        if writer.state.read_only:
-            try:
-                if writer.conflict is not None:
-                    ids = [list(e.id) for e in writer.conflict.entries]
-                    print(json.dumps({"told": ids}), flush=True)
-                    writer.decide(str(rng.choice(["mine", "theirs", "both"])))  # type: ignore[arg-type]
-                elif not writer.retry_lock():
-                    time.sleep(0.05)
-                    continue
-                painter = Painter(writer)
-            except Exception:  # the share is away
-                time.sleep(0.05)
             continue
-        kind = rng.choice(["edit", "edit", "edit", "undo", "redo"])
-        edit: Edit | None
-        if kind == "edit":
-            writer.commit(painter.random(rng))
-        else:
-            edit = writer.undo() if kind == "undo" else writer.redo()
-            if edit is None:
-                continue
-            painter.apply(edit)
-        pending = writer._pending_edits
-        print(json.dumps({"safe": [pending._session, pending._count]}), flush=True)
+        time.sleep(rng.uniform(0, 0.02))
+        person.act(rng)
 
 
 def age_leases(location: Location) -> None:
@@ -81,7 +148,7 @@ def age_leases(location: Location) -> None:
         os.utime(path, (time.time() - 60,) * 2)
 
 
-def judge(location: Location, folder: Path, acts: set[tuple[str, int]], seed: int) -> list[str]:
+def judge(location: Location, folder: Path, known: Judge, seed: int) -> list[str]:
     """Open from every machine, decide, and return what is wrong."""
     rng = np.random.default_rng(seed)
     for _ in range(2):
@@ -92,40 +159,54 @@ def judge(location: Location, folder: Path, acts: set[tuple[str, int]], seed: in
                 cohort, "clip-1", "reader-a", journal_root=folder / f"machine-{number}"
             ) as writer:
                 if writer.conflict is not None:
-                    writer.decide(str(rng.choice(["mine", "theirs", "both"])))  # type: ignore[arg-type]
+                    choice = str(rng.choice(["mine", "theirs", "both"]))
+                    known.decide([e.id for e in writer.conflict.entries], choice)
+                    writer.decide(choice)  # type: ignore[arg-type]
                 if not writer.flush(30):
                     return [f"machine {number} can't save: {writer.state}"]
-    line = Cohort.open(location).clip("clip-1").rater("reader-a").read_line()
-    found = [f"lost: {act}" for act in sorted(acts - {tuple(e.id) for e in line.entries()})]
-    # A kill while "both" makes the second rater leaves files that say what to do with them.
-    return found + [str(p) for p in validate(location) if p.code != "stray-partial"]
+    found = known.faults(Cohort.open(location).clip("clip-1").rater("reader-a"))
+    return found + [str(p) for p in validate(location)]
 
 
 def one_round(
-    folder: Path, location: Location, seed: int, proxy: FaultyProxy | None = None
-) -> set[tuple[str, int]]:
-    """Let all paint, and harm them; return what was acknowledged."""
+    folder: Path, location: Location, seed: int, known: Judge, proxy: FaultyProxy | None = None
+) -> None:
+    """Let all paint, and harm them; `known` hears what they said."""
     rng = np.random.default_rng(seed)
-    outs = [folder / f"said-{n}" for n in range(MACHINES)]
-    painters = []
-    for n, out in enumerate(outs):
-        with out.open("wb") as f:
-            command = [sys.executable, "-m", __spec__.name, str(folder), "--paint", str(n)]
-            command += ["--seed", str(seed * 10 + n), "--at", str(location)]
-            environment = dict(os.environ)
-            if proxy is not None:
-                environment["AWS_ENDPOINT_URL"] = proxy.url
-            painters.append(subprocess.Popen(command, stdout=f, env=environment))
+    environment = dict(os.environ)
+    if proxy is not None:
+        environment["AWS_ENDPOINT_URL"] = proxy.url
+    outs: list[Path] = []
+    newest: dict[int, Path] = {}
+
+    def start(machine: int) -> subprocess.Popen[bytes]:
+        outs.append(folder / f"said-{seed}-{len(outs)}")
+        command = [sys.executable, "-m", __spec__.name, str(folder), "--paint", str(machine)]
+        command += ["--seed", str(seed * 100 + len(outs)), "--at", str(location)]
+        newest[machine] = outs[-1]
+        with outs[-1].open("wb") as f:
+            return subprocess.Popen(command, stdout=f, env=environment)
+
+    painters = [start(n) for n in range(MACHINES)]
     moved = folder / "moved.zarr"
-    time.sleep(float(os.environ.get("CONFSEG_START", "2")))
+    until = time.monotonic() + 30
+    while not all(out.stat().st_size for out in outs) and time.monotonic() < until:
+        time.sleep(0.05)  # they start
+    time.sleep(rng.uniform(0.3, 1))
     try:
-        for _ in range(int(rng.integers(2, 6))):
-            victim = painters[int(rng.integers(MACHINES))]
-            how = rng.choice(["stop", "away", "wait"])
-            if how == "stop":
-                victim.send_signal(signal.SIGSTOP)
-                time.sleep(rng.uniform(0.3, 1.2))
-                victim.send_signal(signal.SIGCONT)
+        for _ in range(int(rng.integers(3, 8))):
+            n = int(rng.integers(MACHINES))
+            if rng.random() < 0.7:  # mostly who paints now
+                n = max(range(MACHINES), key=lambda k: newest[k].stat().st_mtime)
+            how = rng.choice(["kill", "stop", "stop", "away", "wait"])
+            if how == "kill":
+                painters[n].kill()
+                painters[n].wait()
+                painters[n] = start(n)
+            elif how == "stop":
+                painters[n].send_signal(signal.SIGSTOP)
+                time.sleep(rng.uniform(0.3, 1.5))
+                painters[n].send_signal(signal.SIGCONT)
             elif how == "away" and proxy is not None:
                 proxy.down = True
                 time.sleep(rng.uniform(0, 1.5))
@@ -134,21 +215,12 @@ def one_round(
                 Path(location).rename(moved)
                 time.sleep(rng.uniform(0, 0.5))
                 moved.rename(location)
-            time.sleep(rng.uniform(0, 0.3 if proxy is None else 2))
+            time.sleep(rng.uniform(0, 0.6 if proxy is None else 2))
     finally:
         for painter in painters:
             painter.kill()
             painter.wait()
-    acts = set()
-    for out in outs:
-        for line in out.read_text().splitlines():
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue  # cut by the kill
-            if "safe" in said:
-                acts.add((said["safe"][0], said["safe"][1]))
-    return acts
+    known.hear(outs)
 
 
 def main() -> None:
@@ -167,7 +239,7 @@ def main() -> None:
         paint(at, given.folder / name, name, given.seed)
     be("judge")
     if not given.bucket:
-        go(given, given.folder / "cohort.zarr", None)
+        go(given, given.folder, None)
         return
     server = Bucket(given.folder)
     proxy = FaultyProxy(server.port, 0.05, given.seed)
@@ -180,7 +252,7 @@ def main() -> None:
 
 
 def make_bucket(url: str) -> str:
-    """Make a bucket and return where the cohort will be."""
+    """Make a bucket and return where cohorts will be."""
     import boto3
 
     os.environ |= {
@@ -190,20 +262,27 @@ def make_bucket(url: str) -> str:
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     boto3.client("s3").create_bucket(Bucket="nemesis")
-    return "s3://nemesis/cohort.zarr"
+    return "s3://nemesis"
 
 
 def go(given: argparse.Namespace, location: Location, proxy: FaultyProxy | None) -> None:
-    """Go through the rounds."""
-    add_clip(Cohort.create(location, name="nemesis"), n_frames=3, shape=(20, 24))
-    acts: set[tuple[str, int]] = set()
+    """Go through the rounds, on a fresh clip now and then."""
+    acts = n_decided = 0
     for n in range(given.rounds):
-        acts |= one_round(given.folder, location, given.seed + n, proxy)
-        faults = judge(location, given.folder, acts, given.seed + n)
+        if n % FRESH == 0:
+            folder = given.folder / f"part-{n // FRESH}"
+            folder.mkdir(parents=True)
+            at = f"{location}/{folder.name}.zarr" if proxy else folder / "cohort.zarr"
+            add_clip(Cohort.create(at, name="nemesis"), n_frames=3, shape=(20, 24))
+            known = Judge((3, len(Cohort.open(at).meta.classes), 20, 24))
+        one_round(folder, at, given.seed + n, known, proxy)
+        faults = judge(at, folder, known, given.seed + n)
         if faults:
-            sys.exit(f"round {n}:\n" + "\n".join(faults[:20]))
-        print(f"round {n}: {len(acts)} acts", file=sys.stderr, flush=True)
-    print(json.dumps({"rounds": given.rounds, "acts": len(acts), "lost": 0}))
+            sys.exit(f"round {n}, {at}:\n" + "\n".join(faults[:20]))
+        print(f"round {n}: {len(known.safe)} acts", file=sys.stderr, flush=True)
+        if (n + 1) % FRESH == 0 or n + 1 == given.rounds:
+            acts, n_decided = acts + len(known.safe), n_decided + known.n_decided
+    print(json.dumps({"rounds": given.rounds, "acts": acts, "decisions": n_decided, "faults": 0}))
 
 
 if __name__ == "__main__":
