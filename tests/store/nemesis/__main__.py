@@ -72,14 +72,17 @@ class Person:
     def __init__(self, writer: RaterWriter) -> None:
         self.writer = writer
         self.said: set[EntryId] = set()
+        self.looked = False
         self.look()
 
     def look(self) -> None:
         """Take everything from the writer, as the window does."""
+        self.looked = False  # until all of it is here: the share may go away in between
         self.painter = Painter(self.writer)
         known = seen(self.writer)
         say(known=sorted(known - self.said))
         self.said |= known
+        self.looked = True
 
     def act(self, rng: np.random.Generator) -> None:
         """Paint, undo or redo."""
@@ -132,6 +135,8 @@ def paint(location: Location, journals: Path, machine: str, seed: int) -> None:
             if person.writer.state.read_only:
                 person.wait(rng)
                 continue
+            if not person.looked:
+                person.look()
         except Exception:  # the share is away
             time.sleep(0.05)
             continue
