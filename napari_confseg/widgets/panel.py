@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 from napari_confseg.annotate.links import links_of
 from napari_confseg.store.errors import sentence
 from napari_confseg.widgets.common.docking import notify_in_front, share_place
+from napari_confseg.widgets.common.garbage import collect_in_main_thread
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.theme import stylesheet
@@ -40,6 +41,7 @@ class Panel(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
+        collect_in_main_thread()
         self._viewer = napari_viewer
         self._links = links_of(self)
         self._failed = ProblemBox()

@@ -62,15 +62,17 @@ class Judge:
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         self.model = Model(shape)
         self.safe: set[EntryId] = set()
-        self.edits: dict[EntryId, Said] = {}
+        self.said: dict[EntryId, Said] = {}
         self.n_decided = 0
 
     def hear(self, outs: list[Path]) -> None:
         """Take in what painters said until they were killed, a file each."""
         heard = [list(_lines(out)) for out in outs]
-        for said in (act for lines in heard for line in lines if (act := line.get("try"))):
-            if said["kind"] == "edit":  # another may have taken it back
-                self.edits[EntryId(*said["id"])] = said
+        for said in (line for lines in heard for line in lines):
+            if "safe" in said:
+                self.said[EntryId(*said["safe"]["id"])] = said["safe"]
+            elif "try" in said:
+                self.said.setdefault(EntryId(*said["try"]["id"]), said["try"])
         for lines in heard:
             self._hear(lines)
 
@@ -79,9 +81,8 @@ class Judge:
         for said in lines:
             known |= {EntryId(*i) for i in said.get("known", ())}
             if "try" in said:
-                self._hear_act(said["try"], known)
+                self._hear_act(EntryId(*said["try"]["id"]), known)
             elif "safe" in said:
-                self._hear_act(said["safe"], known)
                 self.safe.add(EntryId(*said["safe"]["id"]))
             elif "told" in said:
                 self.decide([EntryId(*i) for i in said["told"]], said["choice"])
@@ -91,21 +92,26 @@ class Judge:
         self.model.decide(ids, choice)
         self.n_decided += 1
 
-    def _hear_act(self, said: Said, known: set[EntryId]) -> None:
-        id_, of = EntryId(*said["id"]), said["of"] and EntryId(*said["of"])
-        if of is not None and "patches" not in said:  # it was not done yet
-            # What others decided in between may have changed what it covered: who lived tells it.
-            edit = self.edits[of]
-            guess = edit if said["kind"] == "redo" else backwards(edit)
-            said |= {"patches": guess["patches"], "status": guess["status"]}
+    def _paint(self, id_: EntryId) -> Said:
+        """Return what an act has changed, or, of one that was cut by the kill, would have."""
+        said = self.said[id_]
+        if "patches" in said:
+            return said
+        # An undo that a decision has put on others' marks is an edit, and can be undone itself.
+        edit = self._paint(EntryId(*said["of"]))
+        return edit if said["kind"] == "redo" else backwards(edit)
+
+    def _hear_act(self, id_: EntryId, known: set[EntryId]) -> None:
+        said, paints = self.said[id_], self._paint(id_)
+        of = said["of"] and EntryId(*said["of"])
         height, width = self.model.shape[2:]
         paint = {}
-        for frame, class_index, y, x, h, w, *boxes in said["patches"]:
+        for frame, class_index, y, x, h, w, *boxes in paints["patches"]:
             before, after = (np.frombuffer(b64decode(b), np.uint8).reshape(h, w) for b in boxes)
             mask, values = np.zeros((height, width), bool), np.zeros((height, width), np.uint8)
             mask[y : y + h, x : x + w], values[y : y + h, x : x + w] = before != after, after
             paint[frame, class_index] = mask, values
-        status = {(f, c): after for f, c, _, after in said["status"]}
+        status = {(f, c): after for f, c, _, after in paints["status"]}
         self.model.do(Act(id_, said["kind"], of, paint, status, frozenset(known - {id_})))
         known.add(id_)
 
