@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.store import Cohort, Edit, RaterWriter, SaveState, StoreError, validate
+from napari_confseg.store import (
+    Cohort,
+    Edit,
+    Identity,
+    ProgramWriter,
+    RaterWriter,
+    SaveState,
+    StoreError,
+    validate,
+)
 from tests.conftest import add_clip
 from tests.small_disk import disk_of, mount, needs_mount
 from tests.store.painting import Painter
@@ -20,6 +29,7 @@ from tests.store.painting import Painter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_confseg.store import RaterKind
     from tests.store.bucket import Bucket
 
 
@@ -137,6 +147,36 @@ def test_a_store_that_is_away_is_not_made_anew(cohort: Cohort) -> None:
     place.with_name("away").rename(place)
     rater.write_plane(0, 0, plane)
     assert (rater.read_plane(0, 0) == 60).all()
+
+
+@pytest.mark.parametrize("kind", ["human", "model"])
+def test_what_is_away_is_not_read_as_nothing_marked(
+    cohort: Cohort, state_dir: Path, kind: RaterKind
+) -> None:
+    clip, place = cohort.clip("clip-1"), Path(cohort.location)
+    if kind == "human":
+        with RaterWriter.open(cohort, "clip-1", "r") as writer:
+            writer.commit(Painter(writer).rectangle(0, 0, 2, 3, 9, 9, 60))
+            assert writer.flush(30)
+    else:
+        with ProgramWriter(clip, "r", Identity("model", run="run")) as program:
+            program.write_plane(0, 0, np.full(program.rater.shape[2:], 60, np.uint8))
+            program.write_status(np.ones(program.rater.shape[:2], np.uint8))
+    rater = clip.rater("r")
+    marked = rater.read_plane(0, 0)
+    assert marked.any()
+    place.rename(place.with_name("away"))
+    reads: tuple[Callable[[], object], ...] = (
+        lambda: rater.read_plane(0, 0),
+        lambda: rater.read_planes(0),
+        lambda: rater.stored_chunks(),
+        lambda: rater.read_status(),
+    )
+    for read in reads:
+        with pytest.raises(FileNotFoundError, match="is not there"):
+            read()
+    place.with_name("away").rename(place)
+    np.testing.assert_array_equal(rater.read_plane(0, 0), marked)
 
 
 def test_a_crash_while_the_store_is_away(small_disk: Path, state_dir: Path) -> None:
