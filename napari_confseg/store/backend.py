@@ -350,6 +350,17 @@ class KeyValueStore:
             names = sync(_names_in(self.store, prefix))
         return sorted({n.rstrip("/").removeprefix(prefix).strip("/") for n in names} - {""})
 
+    def check_there(self, path: str) -> None:
+        """Make sure that the group `path` is there: a drive that is not mounted lists nothing.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not.
+        """
+        if not self.get(f"{path}/zarr.json".lstrip("/")):
+            raise FileNotFoundError(f"{path or 'the cohort'} is not there")
+
     def chunks(self, prefix: str) -> list[tuple[int, int]]:
         """Return the sorted (i, j) of all keys ``prefix/i/j/0/0``."""
         if isinstance(self.store, ListedStore) and not self.store.knows(f"{prefix}/"):

@@ -259,10 +259,19 @@ class Clip:
                 write_attributes(self._keys, rater.path, rater.meta, ome)
 
     def raters(self) -> list[str]:
-        """Return the names of the raters, sorted; folders with illegal names are none."""
+        """Return the names of the raters, sorted; folders with illegal names are none.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the clip is not there any more.
+        """
         prefix = f"{self.name}/raters"
         names = [n for n in self._keys.children(prefix) if is_slug(n)]
-        return [n for n in names if is_whole(self._keys, f"{prefix}/{n}")]
+        whole = [n for n in names if is_whole(self._keys, f"{prefix}/{n}")]
+        if not whole or len(whole) < len(names):
+            self._keys.check_there(self.name)
+        return whole
 
     def rater(self, name: str) -> Rater:
         """Return the rater called `name`.

@@ -285,8 +285,18 @@ class Cohort:
         return held
 
     def clips(self) -> list[str]:
-        """Return the names of the clips, sorted."""
-        return [n for n in self._keys.children("") if is_slug(n) and is_whole(self._keys, n)]
+        """Return the names of the clips, sorted.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the cohort is not there any more.
+        """
+        names = [n for n in self._keys.children("") if is_slug(n)]
+        whole = [n for n in names if is_whole(self._keys, n)]
+        if not whole or len(whole) < len(names):
+            self._keys.check_there("")
+        return whole
 
     def clip(self, name: str) -> Clip:
         """Return the clip called `name`.

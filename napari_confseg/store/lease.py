@@ -280,9 +280,7 @@ class Lease:
             raise RuntimeError("the lease was never acquired")
         names = self._record.names()
         if names.top > self.epoch or self.epoch not in names.leases:
-            if not self._keys.get(f"{self._path}/zarr.json"):
-                # A drive that is not mounted lists nothing: nobody has taken anything over.
-                raise FileNotFoundError(f"{self._path} is not there")
+            self._keys.check_there(self._path)  # else nobody has taken anything over
             holder = self._holder(names)
             self._let_go()
             raise LeaseLostError(holder)

@@ -221,13 +221,8 @@ class Rater:
                     return names, parse_view(data, key, self.shape[:2])
                 return names, None
         if names.tip is None:
-            self._check_there()
+            self._keys.check_there(self.path)
         return names, None
-
-    def _check_there(self) -> None:
-        # A drive that is not mounted lists nothing: that is not a rater without marks.
-        if not self._keys.get(f"{self.path}/zarr.json"):
-            raise FileNotFoundError(f"{self.path} is not there")
 
     def _read(
         self, key: str, expected: Callable[[View], int | None], parse: Callable[[bytes | None], T]
@@ -261,7 +256,7 @@ class Rater:
                 return self._state[1]
             state = replay(self.record, line, self.shape)
             if state is None or not (line.segments or line.names.snapshots):
-                self._check_there()
+                self._keys.check_there(self.path)
                 raise StoreError(
                     Problem(
                         "plane-changed",

@@ -171,6 +171,8 @@ def test_what_is_away_is_not_read_as_nothing_marked(
         lambda: rater.read_planes(0),
         lambda: rater.stored_chunks(),
         lambda: rater.read_status(),
+        lambda: clip.raters(),
+        lambda: cohort.clips(),
     )
     for read in reads:
         with pytest.raises(FileNotFoundError, match="is not there"):
