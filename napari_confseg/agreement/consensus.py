@@ -34,10 +34,12 @@ from napari_confseg.store import (
     Status,
     StoreError,
 )
+from napari_confseg.store.backend import requests_at_once
 from napari_confseg.store.schema import Confidence, Slug, Strict
+from napari_confseg.store.threads import map_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -140,17 +142,23 @@ def make_consensus(
         combine[class_name], fitted = estimate_class(cohort, request, group, clip_names, index)
         if fitted:
             report.fitted[class_name] = fitted
-    for number, clip_name in enumerate(clip_names, len(wanted)):
-        if cancelled and cancelled():
-            break
-        if progress:
-            progress(number, steps, clip_name)
-        clip = cohort.clip(clip_name)
-        present = rater_views(clip, group)
-        if len(present) >= request.least:
-            label = f"{request.method} of {len(group)} raters"
-            with ProgramWriter(clip, report.rater, Identity("consensus", label)) as target:
-                _write_clip(cohort, clip, present, target, combine, request.least, report)
+
+    def until_cancelled() -> Iterator[str]:
+        for number, clip_name in enumerate(clip_names, len(wanted)):
+            if cancelled and cancelled():
+                return
+            if progress:
+                progress(number, steps, clip_name)
+            yield clip_name
+
+    def combined(clip_name: str) -> tuple[str, int | None]:
+        return clip_name, _combine_clip(cohort, clip_name, request, group, combine)
+
+    threads = requests_at_once(cohort.store)
+    for clip_name, frames in map_bounded(combined, until_cancelled(), threads=threads):
+        if frames is not None:
+            report.clips.append(clip_name)
+            report.frames += frames
     return report
 
 
@@ -198,9 +206,16 @@ def estimate_class(
     method, threshold = request.method, request.threshold
     if not METHODS[method].learns:
         return estimate(method, None, threshold)
-    collector = Collector(raters, threshold_codes(threshold) if method == "staple" else CODES)
-    for clip_name in clips:
-        collector.add_clip(cohort.clip(clip_name), class_index, least=request.least)
+    codes = threshold_codes(threshold) if method == "staple" else CODES
+
+    def counted(clip_name: str) -> Collector:
+        one = Collector(raters, codes)
+        one.add_clip(cohort.clip(clip_name), class_index, least=request.least)
+        return one
+
+    collector = Collector(raters, codes)
+    for one in map_bounded(counted, clips, threads=requests_at_once(cohort.store)):
+        collector.merge(one)
     return estimate(method, collector.patterns(), threshold)
 
 
@@ -287,16 +302,33 @@ def _by_pattern(
     return combine(CODES[values[:, first]].T)[back]
 
 
+def _combine_clip(
+    cohort: Cohort,
+    clip_name: str,
+    request: ConsensusRequest,
+    group: Sequence[str],
+    combine: dict[str, Combine],
+) -> int | None:
+    """Write the consensus on a clip; return its frames, None if too few raters are on the clip."""
+    clip = cohort.clip(clip_name)
+    present = rater_views(clip, group)
+    if len(present) < request.least:
+        return None
+    identity = Identity("consensus", f"{request.method} of {len(group)} raters")
+    with ProgramWriter(clip, request.rater, identity) as target:
+        return _write_clip(cohort, clip, group, present, target, combine, request.least)
+
+
 def _write_clip(
     cohort: Cohort,
     clip: Clip,
+    names: Sequence[str],
     present: Sequence[RaterView],
     target: ProgramWriter,
     combine: dict[str, Combine],
     least: int,
-    report: ConsensusReport,
-) -> None:
-    names = report.raters
+) -> int:
+    frames = 0
     status = target.rater.read_status()
     stale = set(target.rater.stored_chunks())
     # First: half-new planes must not stand under the old status if this is stopped.
@@ -312,7 +344,7 @@ def _write_clip(
                 if len(planes) < least:
                     continue
                 status[frame, index] = Status.REVIEWED
-                report.frames += 1
+                frames += 1
                 plane = merge(names, planes, rule)
                 if plane.any():
                     write_plane(frame, index, plane)
@@ -322,7 +354,7 @@ def _write_clip(
             if index in wanted:
                 write_plane(frame, index, blank)
     target.write_status(status)
-    report.clips.append(clip.name)
+    return frames
 
 
 def merge(

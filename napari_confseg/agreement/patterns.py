@@ -91,6 +91,12 @@ class Collector:
             if len(planes) >= least:
                 self.add(planes)
 
+    def merge(self, other: Collector) -> None:
+        """Add what another one of the same raters and codes has counted."""
+        self._values += other._values
+        for key, count in other._counts.items():
+            self._counts[key] = self._counts.get(key, 0) + count
+
     def add(self, planes: dict[str, NDArray[np.uint8]]) -> None:
         """Add the planes of one frame, name -> ``uint8 (Y, X)``; a rater may be missing."""
         size = next(iter(planes.values())).size

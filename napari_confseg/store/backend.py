@@ -39,6 +39,7 @@ from napari_confseg.store.folder import (
     too_large,
 )
 from napari_confseg.store.listed import ListedStore
+from napari_confseg.store.threads import REQUESTS, THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -390,6 +391,11 @@ async def _names_in(store: Store, prefix: str) -> list[str]:
 async def _names_under(store: Store, prefix: str) -> list[str]:
     # A zip may hold entries for folders.
     return [name async for name in store.list_prefix(prefix) if not name.endswith("/")]
+
+
+def requests_at_once(store: Store) -> int:
+    """Return how many threads to read with: a bucket answers late, but many at once."""
+    return REQUESTS if isinstance(store, ObjectStore) else THREADS
 
 
 def sweep_partials(keys: KeyValueStore, path: str) -> None:

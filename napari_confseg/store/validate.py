@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
-from zarr.storage import ObjectStore
 
 from napari_confseg.store.attributes import (
     NAMESPACE,
@@ -24,7 +23,7 @@ from napari_confseg.store.attributes import (
     read_attributes,
     read_node,
 )
-from napari_confseg.store.backend import KeyValueStore, is_outside, open_store
+from napari_confseg.store.backend import KeyValueStore, is_outside, open_store, requests_at_once
 from napari_confseg.store.clip import Frames
 from napari_confseg.store.clip_notes import NOTES, parse_notes
 from napari_confseg.store.codec import decode
@@ -47,7 +46,7 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
-from napari_confseg.store.threads import REQUESTS, THREADS, map_bounded
+from napari_confseg.store.threads import map_bounded
 from napari_confseg.store.view import MAX_VIEW, parse_view
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _of_cohort(store: Store, progress: Callable[[int, int, str], None] | None) -
         one = _Validation(ListedStore(store, name, keys=clips.pop(name)), cohort)
         return one.of_clip(name)
 
-    threads = REQUESTS if isinstance(store, ObjectStore) else THREADS
+    threads = requests_at_once(store)
     if progress and names:
         progress(0, len(names), names[0])
     for done, problems in enumerate(map_bounded(check, list(names), threads=threads), 1):
