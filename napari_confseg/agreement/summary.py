@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict, dataclass
 from datetime import datetime  # noqa: TC003  (pydantic reads a remembered summary by it)
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_confseg.agreement.kappa import alpha_from_sums, interval_distance, p
 from napari_confseg.agreement.overlap import N_VALUES
 from napari_confseg.agreement.rater_view import first_reading
 from napari_confseg.agreement.reliability import Reliability, reliability
+from napari_confseg.store.durable import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -293,19 +295,20 @@ def write_per_clip(agreement: Agreement, path: Path) -> None:
 
     Soft Dice and energy distance have no threshold. The unit of HD95 is that of the clip.
     """
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for clip in agreement.clips:
-            for p in clip.pairs:
-                key = (p.clip, p.patient, p.class_name, p.a, p.b, p.threshold)
-                table.writerow((*key, p.frames, "dice", _cell(p.dice), ""))
-                table.writerow((*key, p.frames, "iou", _cell(p.iou), ""))
-                table.writerow((*key, p.hd95_frames, "hd95", _cell(p.hd95), p.unit))
-            for s in clip.soft:
-                soft = (s.clip, s.patient, s.class_name, s.a, s.b, "", s.frames)
-                table.writerow((*soft, "soft-dice", _cell(s.soft_dice), ""))
-                table.writerow((*soft, "energy-distance", _cell(s.energy_distance), ""))
+    file = StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for clip in agreement.clips:
+        for p in clip.pairs:
+            key = (p.clip, p.patient, p.class_name, p.a, p.b, p.threshold)
+            table.writerow((*key, p.frames, "dice", _cell(p.dice), ""))
+            table.writerow((*key, p.frames, "iou", _cell(p.iou), ""))
+            table.writerow((*key, p.hd95_frames, "hd95", _cell(p.hd95), p.unit))
+        for s in clip.soft:
+            soft = (s.clip, s.patient, s.class_name, s.a, s.b, "", s.frames)
+            table.writerow((*soft, "soft-dice", _cell(s.soft_dice), ""))
+            table.writerow((*soft, "energy-distance", _cell(s.energy_distance), ""))
+    write_durably(path, file.getvalue().encode())
 
 
 def _cell(value: float) -> str:

@@ -49,7 +49,8 @@ def lose(bench: Bench, other: OtherMachine) -> None:
     session, form = bench.session, bench.panel.form
     paint(session, (4, 4, 9, 9), frame=2)
     assert session.flush()
-    wait(200)  # the store's thread looks once more
+    wake = session.editor._writer._pending_edits.wake  # type: ignore[union-attr]
+    bench.until(lambda: bool(wake._waiters))  # the store's thread has looked once more, and rests
     other.take_over()
     if bench.shown:
         bench.hand.stroke([(40, 30), (40, 60)])
