@@ -34,18 +34,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported out of what is searched for garbage."""
+    """Let garbage wait for the main thread, and keep what was imported out of the search for it.
+
+    A thread of one test that collects would destroy timers which a window of another has left,
+    and Qt would call them once more.
+    """
     gc.collect()
     gc.freeze()
+    gc.disable()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
-    """Collect what a panel left here: a thread of a later test must not find objects of Qt."""
+    """Collect what the test left, and now and then what older ones did."""
     yield
-    if not gc.isenabled():  # a panel was made
-        gc.collect()
-        gc.enable()
+    _, young, old = (n > limit for n, limit in zip(gc.get_count(), gc.get_threshold(), strict=True))
+    gc.collect(2 if old else 1 if young else 0)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import threading
-from typing import TYPE_CHECKING
 
+import pytest
 from qtpy.QtCore import QObject, Qt, QTimer
 
-if TYPE_CHECKING:
-    from tests.widgets.bench import Bench
+from tests.widgets.bench import Bench
 
 
 class Cycle(QTimer):
@@ -20,8 +19,11 @@ class Cycle(QTimer):
         self.me = self
 
 
-def test_a_thread_that_allocates_destroys_no_object_of_qt(bench: Bench) -> None:
-    assert not gc.isenabled()  # the panel is open
+@pytest.mark.usefixtures("state_dir")
+def test_a_thread_that_allocates_destroys_no_object_of_qt() -> None:
+    gc.enable()  # as it is where no panel was ever opened
+    bench = Bench()
+    assert not gc.isenabled()
     where: list[threading.Thread] = []
     for _ in range(20):
         lost: QObject = Cycle()
@@ -41,3 +43,4 @@ def test_a_thread_that_allocates_destroys_no_object_of_qt(bench: Bench) -> None:
     assert where == []
     bench.until(lambda: len(where) == 20)
     assert set(where) == {threading.main_thread()}
+    bench.close()
