@@ -19,7 +19,7 @@ class Cycle(QTimer):
         self.me = self
 
 
-@pytest.mark.usefixtures("state_dir")
+@pytest.mark.usefixtures("state_dir", "qapp")
 def test_a_thread_that_allocates_destroys_no_object_of_qt() -> None:
     gc.enable()  # as it is where no panel was ever opened
     bench = Bench()
