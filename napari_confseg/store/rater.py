@@ -621,8 +621,15 @@ class Rater:
         self._keys.create(self.record.key(snapshot_name(position)), data)
         self._names = None
 
-    def faults(self) -> list[str]:
-        """Return the keys of files that are not what the view says; reads all of them."""
+    def faults(self, sums: Mapping[str, int] | None = None) -> list[str]:
+        """Return the keys of files that are not what the view says.
+
+        Parameters
+        ----------
+        sums : mapping of str to int, optional
+            Checksums of chunks that were just read; all others are read for it.
+        """
+        read = sums or {}
         now = self._now(fresh=True)
         if isinstance(now, State):
             return [self.record.path]
@@ -637,13 +644,16 @@ class Rater:
         wrong = [
             self._chunk_key(t, c)
             for t, c in sorted(stored | expected)
-            if checksum(self._fetch(self._chunk_key(t, c))) != now.planes[t, c]
+            if self._sum_of(self._chunk_key(t, c), read) != now.planes[t, c]
         ]
         if self._status_sum() != now.status:
             wrong.append(self._status_key)
         if now.tip is not None and checksum(self._fetch(f"{self.path}/{NOTES}")) != now.notes:
             wrong.append(f"{self.path}/{NOTES}")
         return wrong
+
+    def _sum_of(self, key: str, read: Mapping[str, int]) -> int:
+        return read[key] if key in read else checksum(self._fetch(key))
 
     def mend(self, epoch: int | None = None, session: str | None = None) -> list[str]:
         """Make planes, status, notes and view what the record comes to; return what was wrong.

@@ -47,7 +47,7 @@ from napari_confseg.store.schema import (
     check_slug,
 )
 from napari_confseg.store.threads import map_bounded
-from napari_confseg.store.view import MAX_VIEW, parse_view
+from napari_confseg.store.view import MAX_VIEW, checksum, parse_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -334,10 +334,10 @@ class _Validation:
                 )
             rater = self._try(lambda: Rater(self._store, path, frames, every))
             if rater is not None:
-                self._check_values(rater)
+                sums = self._check_values(rater)
                 if NOTES in rest:
                     self._check_notes(f"{path}/{NOTES}", shape[0])
-                self._check_record(rater, shape, who)
+                self._check_record(rater, shape, who, sums)
         self._check_rater_files(path, rest, shape)
         if clip is not None:
             expected = rater_ome(name, clip.frame_interval, clip.spacing, classes)
@@ -368,22 +368,25 @@ class _Validation:
             elif key not in listed and not key.startswith(f"{RECORD}/"):
                 self._unlisted(f"{path}/{key}")
 
-    def _check_values(self, rater: Rater) -> None:
-        """Look at the files as they are, whatever the record says."""
+    def _check_values(self, rater: Rater) -> dict[str, int]:
+        """Look at the files as they are, whatever the record says; return their checksums."""
+        sums: dict[str, int] = {}
         for frame, c in self._keys.chunks(f"{rater.path}/0/c"):
             if frame < rater.shape[0] and c < rater.shape[1]:
                 key = f"{rater.path}/0/c/{frame}/{c}/0/0"
-                self._try(lambda k=key: self._check_chunk(rater, k))  # type: ignore[misc]
+                data = self._try(lambda k=key: self._keys.get(k))  # type: ignore[misc]
+                if data is not None:
+                    sums[key] = checksum(data)
+                    self._try(lambda d=data, k=key: self._check_chunk(rater, d, k))  # type: ignore[misc]
         status = self._try(rater.decode_status)
         if status is not None and status.max(initial=0) > max(Status):
             self._add("status-range", f"{rater.path}/status/c/0/0", "0, 1 or 2", status.max())
+        return sums
 
-    def _check_chunk(self, rater: Rater, key: str) -> None:
-        data = self._keys.get(key)
-        if data is not None:
-            plane = np.zeros(rater.shape[2:], np.uint8)
-            decode(data, plane, key)
-            check_plane(plane, key)
+    def _check_chunk(self, rater: Rater, data: bytes, key: str) -> None:
+        plane = np.zeros(rater.shape[2:], np.uint8)
+        decode(data, plane, key)
+        check_plane(plane, key)
 
     def _check_notes(self, path: str, n_frames: int) -> None:
         notes = self._try(lambda: parse_notes(self._keys.get(path) or b"", path))
@@ -398,7 +401,11 @@ class _Validation:
             )
 
     def _check_record(
-        self, rater: Rater, shape: tuple[int, int, int, int], who: RaterMeta | None
+        self,
+        rater: Rater,
+        shape: tuple[int, int, int, int],
+        who: RaterMeta | None,
+        sums: dict[str, int],
     ) -> None:
         line = self._try(rater.read_line)
         if line is None:
@@ -424,7 +431,7 @@ class _Validation:
         self._check_strokes(path, line, shape, who)
         # A file that can't be read is named above already.
         named = {p.path for p in self.problems}
-        for key in self._try(rater.faults) or []:
+        for key in self._try(lambda: rater.faults(sums)) or []:
             if key in named:
                 continue
             self._report(
