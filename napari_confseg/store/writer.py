@@ -234,20 +234,26 @@ class WriteAccess:
 
     def _keep_as_second(self, entries: Sequence[Entry], state: State) -> None:
         """Give `entries` on top of what is stored to a second rater."""
-        taken = set(self._clip.raters())
-        number = next(n for n in range(2, 1000) if f"{self._name}-{n}" not in taken)
-        label = f"{self._identity.label or self._name} ({number})"
-        for entry in rebased(entries, state):
-            if entry.stroke is not None:
-                break
-        else:
+        if not any(entry.stroke is not None for entry in rebased(entries, state)):
             return
+        taken = set(self._clip.raters())
+        for number in range(2, 1000):
+            name = f"{self._name}-{number}"
+            label = f"{self._identity.label or self._name} ({number})"
+            if name not in taken or self._is_unfinished_second(name, label):
+                break
         identity = replace(self._identity, label=label)
-        with ProgramWriter(self._clip, f"{self._name}-{number}", identity) as second:
+        with ProgramWriter(self._clip, name, identity) as second:
             with second.bulk() as write:
                 for (frame, class_index), plane in state.planes.items():
                     write(frame, class_index, plane)
             second.write_status(state.status)
+
+    def _is_unfinished_second(self, name: str, label: str) -> bool:
+        """Whether a crash has left this one when the decision was first made: status comes last."""
+        rater = self._clip.rater(name)
+        ours = rater.meta.label == label and rater.meta.kind == self._identity.kind
+        return ours and rater.record.names().tip is None and not rater.read_status().any()
 
 
 def state_of(rater: Rater) -> State:

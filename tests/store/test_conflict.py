@@ -14,6 +14,7 @@ from napari_confseg.store import (
     Cohort,
     Edit,
     Patch,
+    ProgramWriter,
     Status,
     StatusChange,
     StoreError,
@@ -130,6 +131,30 @@ def test_each_decision_keeps_both_versions(
     assert validate(cohort.location) == []
     with on_machine(cohort, here) as again:
         assert again.conflict is None
+
+
+@pytest.mark.parametrize("step", ["bulk", "write_status"])
+def test_a_crash_while_both_are_kept_makes_no_third_rater(
+    cohort: Cohort, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def crash(*_: object) -> None:
+        raise OSError("no power")
+
+    paint_there(cohort, tmp_path / "there", frame=2)
+    with on_machine(cohort, here) as writer, monkeypatch.context() as m:
+        m.setattr(ProgramWriter, step, crash)
+        with pytest.raises(OSError, match="no power"):
+            writer.decide("both")
+    with on_machine(cohort, here) as again:
+        contested = again.load_contested()
+        again.decide("both")
+        assert again.flush(10)
+    clip = cohort.clip("clip-1")
+    assert clip.raters() == ["reader-a", "reader-a-2"]
+    second = clip.rater("reader-a-2")
+    np.testing.assert_array_equal(second.read_plane(2, 0), contested.planes[2, 0])
+    np.testing.assert_array_equal(second.read_status(), contested.status)
+    assert validate(cohort.location) == []
 
 
 def leave_behind(cohort: Cohort, frame: int) -> None:
