@@ -21,6 +21,12 @@ HEADER_BYTES = 18
 Plane = NDArray[np.uint8]
 
 
+_DAMAGED = (
+    "`confseg validate --repair` makes it again if a record of strokes tells what it was; else "
+    "restore the file from a copy."
+)
+
+
 def content_size(data: bytes) -> int | None:
     """Return how many bytes a zstd frame says it holds, or None if it doesn't say.
 
@@ -55,7 +61,7 @@ def decode(data: bytes, out: Plane, key: str) -> None:
                 key,
                 f"{out.nbytes} bytes once decoded",
                 f"{claimed}",
-                "Not decoded. Restore this file from a copy, or delete it to lose only it.",
+                f"Not decoded. {_DAMAGED}",
             )
         )
     try:
@@ -68,7 +74,7 @@ def decode(data: bytes, out: Plane, key: str) -> None:
                 "chunk-corrupt",
                 key,
                 f"The chunk cannot be decoded to {out.nbytes} bytes: {error}",
-                hint="Restore this file from a copy, or delete it to lose only it.",
+                hint=_DAMAGED,
             )
         ) from error
 
