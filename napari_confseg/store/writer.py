@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.store.backend import KeyValueStore, place
+from napari_confseg.store.backend import KeyValueStore, place, sweep_partials
 from napari_confseg.store.clip_notes import ClipNotes
 from napari_confseg.store.conflict import rebased, set_aside
 from napari_confseg.store.edits import Edit, pack
@@ -223,25 +223,27 @@ class WriteAccess:
             raise StoreError(Problem("no-conflict", self.path, "There is nothing to decide"))
         if self.behind is None or self.taken_over:
             raise StoreError(self._read_only())
+        seconds = self._unfinished_seconds()
+        for name in seconds:  # of an earlier try
+            sweep_partials(KeyValueStore(self._cohort.store), f"{self._clip.name}/raters/{name}")
         state = state_of(rater)
         if choice == "mine":
             entries = rebased(conflict.entries, state)
         else:
             if choice == "both":
-                self._keep_as_second(conflict.entries, state)
+                self._keep_as_second(conflict.entries, state, seconds)
             entries = set_aside(conflict.entries)
         self._pending_edits.decide(entries, self.line.tip)
 
-    def _keep_as_second(self, entries: Sequence[Entry], state: State) -> None:
-        """Give `entries` on top of what is stored to a second rater."""
+    def _keep_as_second(
+        self, entries: Sequence[Entry], state: State, unfinished: dict[str, str]
+    ) -> None:
+        """Give `entries` on top of what is stored to a second rater, an unfinished one if any."""
         if not any(entry.stroke is not None for entry in rebased(entries, state)):
             return
         taken = set(self._clip.raters())
-        for number in range(2, 1000):
-            name = f"{self._name}-{number}"
-            label = f"{self._identity.label or self._name} ({number})"
-            if name not in taken or self._is_unfinished_second(name, label):
-                break
+        free = (n for n in range(2, 1000) if f"{self._name}-{n}" not in taken)
+        name, label = next(iter(unfinished.items()), None) or self._second(next(free))
         identity = replace(self._identity, label=label)
         with ProgramWriter(self._clip, name, identity) as second:
             with second.bulk() as write:
@@ -249,11 +251,21 @@ class WriteAccess:
                     write(frame, class_index, plane)
             second.write_status(state.status)
 
-    def _is_unfinished_second(self, name: str, label: str) -> bool:
-        """Whether a crash has left this one when the decision was first made: status comes last."""
-        rater = self._clip.rater(name)
-        ours = rater.meta.label == label and rater.meta.kind == self._identity.kind
-        return ours and rater.record.names().tip is None and not rater.read_status().any()
+    def _second(self, number: int) -> tuple[str, str]:
+        """Return name and label of a second rater."""
+        return f"{self._name}-{number}", f"{self._identity.label or self._name} ({number})"
+
+    def _unfinished_seconds(self) -> dict[str, str]:
+        """Return label by name of second raters that a crash left without status, which is last."""
+        taken, found = set(self._clip.raters()), {}
+        for number in range(2, 2 + len(taken)):
+            name, label = self._second(number)
+            if name in taken:
+                rater = self._clip.rater(name)
+                ours = rater.meta.label == label and rater.meta.kind == self._identity.kind
+                if ours and rater.record.names().tip is None and not rater.read_status().any():
+                    found[name] = label
+        return found
 
 
 def state_of(rater: Rater) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,9 +24,6 @@ from napari_confseg.store.edits import pack
 from napari_confseg.store.record import Entry, EntryId, Position
 from napari_confseg.store.reflog import past_strokes
 from tests.store.painting import Painter, on_machine
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -145,6 +142,9 @@ def test_a_crash_while_both_are_kept_makes_no_third_rater(
         m.setattr(ProgramWriter, step, crash)
         with pytest.raises(OSError, match="no power"):
             writer.decide("both")
+    half = Path(cohort.location, "clip-1/raters/reader-a-2/0/c/2/0/0/0.1.partial")
+    half.parent.mkdir(parents=True, exist_ok=True)
+    half.write_bytes(b"half")
     with on_machine(cohort, here) as again:
         contested = again.load_contested()
         again.decide("both")
