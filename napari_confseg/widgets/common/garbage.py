@@ -16,8 +16,8 @@ from qtpy.QtWidgets import QApplication
 
 INTERVAL = 100
 """Milliseconds between two looks at whether there is enough to collect."""
-FULL = 10.0
-"""Seconds between two collections of everything, which takes longest."""
+FULL = 60.0
+"""Seconds between two collections of everything, which hold the window up for a tenth of one."""
 
 
 class GarbageCollector(QObject):
