@@ -30,6 +30,7 @@ from napari_confseg.store.bucket import (
 from napari_confseg.store.durable import PARTIAL, make_folders
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.folder import (
+    MAX_METADATA_BYTES,
     DurableLocalStore,
     chunks_under,
     files_under,
@@ -359,8 +360,9 @@ class KeyValueStore:
         FileNotFoundError
             If it is not.
         """
-        if not self.get(f"{path}/zarr.json".lstrip("/")):
-            raise FileNotFoundError(f"{path or 'the cohort'} is not there")
+        with suppress(StoreError):  # whatever is wrong with it, it is there
+            if self.get(f"{path}/zarr.json".lstrip("/"), limit=MAX_METADATA_BYTES) is None:
+                raise FileNotFoundError(f"{path or 'the cohort'} is not there")
 
     def chunks(self, prefix: str) -> list[tuple[int, int]]:
         """Return the sorted (i, j) of all keys ``prefix/i/j/0/0``."""

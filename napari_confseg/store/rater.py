@@ -270,12 +270,16 @@ class Rater:
             self._state = line.tip, state
             return state
 
+    @property
+    def max_file(self) -> int:
+        """Bytes; no file of planes, status or notes is larger."""
+        size = max(math.prod(self.shape[2:]), math.prod(self.shape[:2]), MAX_NOTES)
+        return size + size // 128 + 1024  # zstd grows what it can't compress by less than this
+
     def _fetch(self, key: str) -> bytes | None:
         """Return a file of the view; what is too large or no file at all reads as damaged."""
-        size = max(math.prod(self.shape[2:]), math.prod(self.shape[:2]), MAX_NOTES)
         try:
-            # zstd grows what it can't compress by less than this.
-            return self._keys.get(key, limit=size + size // 128 + 1024)
+            return self._keys.get(key, limit=self.max_file)
         except StoreError:
             if self._names is None or self._names.tip is None:
                 raise

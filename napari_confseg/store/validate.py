@@ -34,7 +34,7 @@ from napari_confseg.store.layout import check_frames, check_rater_arrays, stored
 from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.listed import ListedStore
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
-from napari_confseg.store.rater import Rater, check_plane
+from napari_confseg.store.rater import MAX_NOTES, Rater, check_plane
 from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of, view_name
 from napari_confseg.store.revisions import CHANGES, is_change, read_newest
 from napari_confseg.store.schema import (
@@ -374,7 +374,7 @@ class _Validation:
         for frame, c in self._keys.chunks(f"{rater.path}/0/c"):
             if frame < rater.shape[0] and c < rater.shape[1]:
                 key = f"{rater.path}/0/c/{frame}/{c}/0/0"
-                data = self._try(lambda k=key: self._keys.get(k))  # type: ignore[misc]
+                data = self._try(lambda k=key: self._keys.get(k, limit=rater.max_file))  # type: ignore[misc]
                 if data is not None:
                     sums[key] = checksum(data)
                     self._try(lambda d=data, k=key: self._check_chunk(rater, d, k))  # type: ignore[misc]
@@ -389,7 +389,7 @@ class _Validation:
         check_plane(plane, key)
 
     def _check_notes(self, path: str, n_frames: int) -> None:
-        notes = self._try(lambda: parse_notes(self._keys.get(path) or b"", path))
+        notes = self._try(lambda: parse_notes(self._keys.get(path, limit=MAX_NOTES) or b"", path))
         beyond = sorted(f for f in notes.seconds if f >= n_frames) if notes else []
         if beyond:
             self._add(
