@@ -295,6 +295,33 @@ def test_coco_problems_are_named(cohort: Cohort, tmp_path: Path) -> None:
     assert not cohort.clip("clip-1").raters()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_a_clip_with_any_problem_can_be_imported_again(cohort: Cohort, tmp_path: Path) -> None:
+    lacking = coco(images=[coco()["images"][0]])
+    other = coco(images=[{"id": 7, "file_name": "clip-2/3.png", "height": 48, "width": 64}])
+    other["categories"] = other["categories"][:1]
+    source = write(tmp_path / "s", "a.json", lacking)
+    write(source, "b.json", other)
+    report = import_labels(cohort, source, LabelImportRequest(rater="peer"))
+    assert [p.code for p in report.problems] == ["class-unknown"]
+    assert [c.clip for c in report.clips] == ["clip-2"]
+    request = LabelImportRequest(rater="peer", classes={"bline artefact": "rib"})
+    report = import_labels(cohort, source / "a.json", request)
+    assert ([c.clip for c in report.clips], report.problems) == (["clip-1"], [])
+
+
+def test_two_places_of_one_clip_are_both_left_out(cohort: Cohort, tmp_path: Path) -> None:
+    source = write(tmp_path / "s", "clip-1.json", lines(PAINTED))
+    write(source, "else.json", lines(PAINTED))
+    request = LabelImportRequest(rater="tom", clips={"else": "clip-1"})
+    report = import_labels(cohort, source, request)
+    assert {(p.code, p.path) for p in report.problems} == {
+        ("clip-twice", "clip-1"),
+        ("clip-twice", "else"),
+    }
+    assert not cohort.clip("clip-1").raters()
+
+
 def test_the_command_lists_what_would_come_and_tells_every_problem(
     cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
