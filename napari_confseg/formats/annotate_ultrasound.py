@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame
+from napari_confseg.formats.label_source import Found, Labels, check_frame, whole
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.errors import MOST_PROBLEMS
 
@@ -88,8 +88,9 @@ class _Reader:
         return [
             {"frame_number": number}
             | {
-                kind: [{"rater": "", "line": {"points": points}} for points in said.get(kind, [])]
+                kind: [{"rater": "", "line": {"points": points}} for points in said[kind]]
                 for kind in KINDS
+                if kind in said
             }
             for number, said in frames.items()
         ]
@@ -129,25 +130,45 @@ class _Reader:
                     hint="Choose one with --author.",
                 )
             )
+        if wanted is not None and wanted not in authors:
+            raise StoreError(
+                Problem.mismatch(
+                    "author-unknown",
+                    self._where,
+                    f"lines of {wanted}",
+                    f"of {', '.join(sorted(authors)) or 'nobody'}",
+                )
+            )
 
     def _add(self, labels: Labels, frame: dict[str, Any]) -> None:
-        number = int(frame["frame_number"])
+        number = whole(frame["frame_number"])
+        where = f"{self._where} frame {number}"
         check_frame(self._clip, number, self._where)
+        if not KINDS.keys() & frame.keys():
+            text = f"It has none of {', '.join(KINDS)}: not even that there are no lines"
+            raise StoreError(Problem("line", where, text))
         mirrored = frame.get("coordinate_space", "RAS") == "RAS"
         request = self._target.request
+        everybody = [line for kind in KINDS for line in frame.get(kind, [])]
+        if everybody and not any(self._is_theirs(line) for line in everybody):
+            return  # somebody else has looked at this frame
         for kind, class_name in KINDS.items():
             index = self._target.class_index(class_name, self._where)
-            if index is None:
+            if index is None or kind not in frame:
                 continue
             labels.reviewed.add((number, index))
-            for line in frame.get(kind, []):
-                if request.author is not None and line.get("rater", "") != request.author:
-                    continue
+            for line in filter(self._is_theirs, frame[kind]):
                 if (line.get("validation") or {}).get("status") == "invalidated":
                     continue  # struck out when readings were settled
                 points = self._points(line, number, mirrored=mirrored)
                 mask = self._band(points) if kind == "pleura_lines" else self._beam(points)
+                if not mask.any():
+                    raise StoreError(Problem("line", where, "A line marks not one pixel"))
                 labels.mark(number, index, mask, request.confidence)
+
+    def _is_theirs(self, line: dict[str, Any]) -> bool:
+        wanted = self._target.request.author
+        return wanted is None or line.get("rater", "") == wanted
 
     def _points(self, line: dict[str, Any], number: int, *, mirrored: bool) -> NDArray[np.float64]:
         """Return the points as (y, x) pixels of the clip."""

@@ -23,6 +23,8 @@ from napari_confseg.store.schema import Confidence, Positive, Slug, Strict
 
 MAX_JSON_BYTES = 512 * MIB
 """A JSON file of labels larger than this is refused unread."""
+EXCLUDED_SUFFIX = " (excluded)"
+"""What the segment of a class's excluded pixels is called after the class, in our own exports."""
 _LARGEST_VIDEO = 2**40
 
 
@@ -78,7 +80,7 @@ class LabelImportRequest(Strict):
         "marked",
         "Reviewed",
         "frames that count as reviewed where the source does not say: those with a mark, or all "
-        f"({taking('reviewed')})",
+        f"that it lists or the clip has ({taking('reviewed')})",
         choices={"marked": "Frames with a mark", "all": "All frames"},
     )
     author: str | None = setting(
@@ -106,10 +108,13 @@ class Labels:
 
     def mark(self, frame: int, index: int, mask: NDArray[np.bool_], value: int) -> None:
         """Put `value` where `mask` is and less was said."""
-        if not mask.any():
-            return
-        plane = self.planes.setdefault((frame, index), np.zeros(mask.shape, np.uint8))
-        np.maximum(plane, np.where(mask, np.uint8(value), np.uint8(0)), out=plane)
+        self.put(frame, index, np.where(mask, np.uint8(value), np.uint8(0)))
+
+    def put(self, frame: int, index: int, values: NDArray[np.uint8]) -> None:
+        """Put `values` where less was said."""
+        if values.any():
+            plane = self.planes.setdefault((frame, index), np.zeros(values.shape, np.uint8))
+            np.maximum(plane, values, out=plane)
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,20 @@ class Target:
             self.report(unknown)
         return index
 
+    def segment_meaning(self, name: str, where: str) -> tuple[int | None, int]:
+        """Return the class and the value that a yes-or-no segment means.
+
+        None, and a problem, as of :meth:`class_index`.
+        """
+        if name.endswith(EXCLUDED_SUFFIX):
+            return self.class_index(name.removesuffix(EXCLUDED_SUFFIX), where), EXCLUDED
+        return self.class_index(name, where), self.request.confidence
+
+    @property
+    def reviewed_all(self) -> bool:
+        """Whether frames without a mark count as reviewed where the source does not say."""
+        return self.request.reviewed == "all"
+
     def read_json(self, path: Path) -> dict[str, Any] | None:
         """Return the object in a JSON file; None if it cannot be read, which is told.
 
@@ -259,6 +278,27 @@ class Target:
 def _plain(name: str) -> str:
     name = unicodedata.normalize("NFKC", name)
     return re.sub(r"[^\w]+|_", "", name.casefold())
+
+
+def whole(value: object) -> int:
+    """Return a whole number, however a file writes it: 7, 7.0 or "7"; else ``ValueError``."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{str(value)[:40]!r} is no whole number")
+    return value
+
+
+def key_of(value: object) -> str:
+    """Return an identifier as it is compared: 7, 7.0 and "7" are one; else ``ValueError``."""
+    try:
+        return str(whole(value))
+    except ValueError:
+        if isinstance(value, str) and value:
+            return value
+        raise
 
 
 def check_frame(clip: Clip, frame: int, where: str) -> None:

@@ -8,7 +8,6 @@ problem, and the rest goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -180,13 +179,16 @@ def detect(source: Path) -> str:
         raise StoreError(Problem("missing", str(source), "There is no such file or folder"))
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     for name in READ:
-        if any(fnmatchcase(p.name, FORMATS[name].marker) for p in files):
+        if FORMATS[name].marker and any(p.match(FORMATS[name].marker) for p in files):
             return name
     for path in islice((p for p in files if p.suffix == ".json"), _MOST_LOOKED_AT):
         keys = _keys(path)
         for name in READ:
             if FORMATS[name].json_keys and keys >= FORMATS[name].json_keys:
                 return name
+    for name in READ:
+        if FORMATS[name].looks_inside and _recognised(name, files):
+            return name
     raise StoreError(
         Problem(
             "format",
@@ -195,6 +197,15 @@ def detect(source: Path) -> str:
             hint="Name it with --format.",
         )
     )
+
+
+def _recognised(name: str, files: list[Path]) -> bool:
+    likely = (p for p in files if p.name.lower().endswith(FORMATS[name].extensions))
+    try:
+        recognises = FORMATS[name].load().recognises
+    except StoreError:  # its library is not installed
+        return False
+    return any(recognises(path) for path in islice(likely, _MOST_LOOKED_AT))
 
 
 def _keys(path: Path) -> frozenset[str]:
