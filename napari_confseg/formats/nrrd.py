@@ -100,25 +100,23 @@ def _segments(job: Export, item: Item) -> None:
     marks = job.cut(item.planes)
     layers: list[NDArray[np.uint8]] = []
     segments: list[dict[str, Any]] = []
-    for c, spec in enumerate(job.manifest.classes):
-        rgb = [int(spec.color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        for name, mask in (
-            (spec.label, marks[:, c]),
-            (spec.label + EXCLUDED_SUFFIX, item.planes[:, c] == EXCLUDED),
-        ):
-            if name != spec.label and not mask.any():
+    excluded = item.planes == EXCLUDED
+    for suffix, masks in (("", marks), (EXCLUDED_SUFFIX, excluded)):
+        for c, spec in enumerate(job.manifest.classes):
+            if suffix and not masks[:, c].any():
                 continue
+            rgb = [int(spec.color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
             segments.append(
                 {
                     "id": f"Segment_{len(segments) + 1}",
-                    "name": name,
+                    "name": spec.label + suffix,
                     "color": rgb,
                     "layer": len(layers),
                     "labelValue": 1,
-                    "terminology": _terminology(spec.name, name),
+                    "terminology": _terminology(spec.name, spec.label + suffix),
                 }
             )
-            layers.append(mask.transpose(2, 1, 0).astype(np.uint8))
+            layers.append(masks[:, c].transpose(2, 1, 0).astype(np.uint8))
     ijk_to_lps = np.eye(4)
     header = _geometry(item)
     ijk_to_lps[:3, :3] = header["space directions"]

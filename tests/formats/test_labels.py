@@ -272,7 +272,11 @@ def test_coco_as_others_make_it(cohort: Cohort, tmp_path: Path) -> None:
     assert plane[-3:, -1].tolist() == [255] * 3
     assert (plane > 0).sum() == pytest.approx(200 + 5 + 3, abs=35)  # a polygon's edge
     reviewed = np.argwhere(peer.read_status() == Status.REVIEWED).tolist()
-    assert reviewed == [[3, B_LINE], [4, B_LINE]]
+    assert reviewed == [[3, B_LINE]]  # nothing says that anybody looked at frame 4
+    request = request.model_copy(update={"rater": "looked", "reviewed": "all"})
+    assert not import_labels(cohort, source, request).problems
+    status = cohort.clip("clip-1").rater("looked").read_status()
+    assert np.argwhere(status == Status.REVIEWED).tolist() == [[3, B_LINE], [4, B_LINE]]
     assert (peer.meta.kind, peer.meta.learnt) == ("imported", False)
     assert peer.meta.imported == Imported(format="coco")
 
@@ -343,7 +347,7 @@ def test_the_command_lists_what_would_come_and_tells_every_problem(
     assert (tom.label, tom.kind, tom.learnt) == ("Dr. Tom", "human", False)
     assert tom.imported == Imported(format="annotate-ultrasound", made_by="Tom, on paper")
     assert main(["import-labels", str(tmp_path / "none"), *call[2:]]) == 1
-    for wrong in (("--classes", "nothing"), ("--confidence", "0"), ("--format", "png")):
+    for wrong in (("--classes", "nothing"), ("--confidence", "0"), ("--format", "webdataset")):
         with pytest.raises(SystemExit, match="2"):
             main([*call, *wrong])
 

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import slicerio
 
+from napari_confseg.dataset.build import build
+from napari_confseg.dataset.manifest import FramePolicy
+from napari_confseg.formats import FORMATS, READ
 from napari_confseg.formats.export import ExportRequest, export
 from napari_confseg.formats.labels import LabelImportRequest, import_labels
 from napari_confseg.store import Cohort, validate
@@ -17,6 +21,22 @@ if TYPE_CHECKING:
 
     from napari_confseg.dataset.frozen import Dataset
     from napari_confseg.store import Rater
+
+
+# Those that hold the confidences, if only beside what is cut.
+EXACT = [n for n in READ if FORMATS[n].writes and FORMATS[n].keeps_confidence] + [
+    "coco",
+    "nrrd",
+    "dicom-seg",
+]
+
+
+@pytest.fixture(scope="module")
+def gapped(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The dataset without every second frame."""
+    cohort = Cohort.open(dataset.folder.parent.parent / "study.zarr", read_only=True)
+    request = dataset.manifest.request.model_copy(update={"frames": FramePolicy.parse("every:2")})
+    return build(cohort, request, tmp_path_factory.mktemp("gapped") / "toy")
 
 
 @pytest.fixture
@@ -31,10 +51,13 @@ def both(study: Cohort, clip: str) -> tuple[Rater, Rater]:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
-@pytest.mark.parametrize("name", ["coco", "nrrd"])
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("every", [1, 2])
 def test_exact_with_what_was_reviewed(
-    dataset: Dataset, study: Cohort, tmp_path: Path, name: str
+    dataset: Dataset, gapped: Dataset, study: Cohort, tmp_path: Path, name: str, every: int
 ) -> None:
+    dataset = gapped if every == 2 else dataset
+    assert dataset.manifest.clips[0].frames == ((0, 2) if every == 2 else (0, 1, 2))
     export(dataset, ExportRequest(format=name), tmp_path / "out")
     report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=1))
     assert (report.format, report.problems) == (name, [])
@@ -47,6 +70,8 @@ def test_exact_with_what_was_reviewed(
             assert np.array_equal(back.read_planes(c)[frames], mine.read_planes(c)[frames])
             reviewed = mine.read_status()[:, c] == 2
             assert np.array_equal((back.read_status()[:, c] == 2)[frames], reviewed[frames])
+            others = np.delete(back.read_planes(c), frames, 0)
+            assert not others.any()
     assert not validate(study.store)
 
 
@@ -67,21 +92,80 @@ def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_pa
     assert seen == 11
 
 
-def test_slicers_segments_come_back_as_they_were_cut(
-    dataset: Dataset, study: Cohort, tmp_path: Path
+def cut(plane: np.ndarray, at: int, confidence: int) -> np.ndarray:
+    return np.where(plane == 255, 255, np.where(plane >= at, confidence, 0))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize(
+    ("name", "exact"),
+    [
+        ("nrrd", "*_confidence.nrrd"),
+        ("dicom-seg", "*_seg.dcm"),
+        ("coco", "annotations/confidence_*.json"),
+    ],
+)
+def test_what_is_cut_comes_back_as_it_was_cut(
+    dataset: Dataset, study: Cohort, tmp_path: Path, name: str, exact: str
 ) -> None:
-    export(dataset, ExportRequest(format="nrrd", threshold=40), tmp_path / "out")
-    for path in (tmp_path / "out").glob("*_confidence.nrrd"):
+    export(dataset, ExportRequest(format=name, threshold=40), tmp_path / "out")
+    for path in (tmp_path / "out").glob(exact):
         path.unlink()
     report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=55))
-    # c0's frames are 0, 1, 2 as in the clip; a dataset of every second frame could not come back.
-    assert not report.problems
+    assert (report.format, report.problems) == (name, [])
     for record in dataset.manifest.clips:
         mine, back = both(study, record.clip)
-        assert record.frames == (0, 1, 2)
         for c in range(3):
-            planes = mine.read_planes(c)[:3]
-            expected = np.where((planes >= 40) & (planes != 255), 55, 0)
-            assert np.array_equal(back.read_planes(c)[:3], expected)
-        marked = {t for t in range(3) if any((mine.read_plane(t, c) >= 40).any() for c in range(3))}
-        assert set(np.flatnonzero((back.read_status() == 2).any(1)).tolist()) <= marked
+            assert np.array_equal(back.read_planes(c)[:3], cut(mine.read_planes(c)[:3], 40, 55))
+        reviewed = {(t, c) for t, c in np.argwhere(mine.read_status() == 2).tolist() if c < 3}
+        if name == "nrrd":  # nothing says what was reviewed but a mark on the frame
+            marked = {t for t in range(3) if any(mine.read_plane(t, c).any() for c in range(3))}
+            reviewed = {(t, c) for t in marked for c in range(3)}
+        assert set(map(tuple, np.argwhere(back.read_status() == 2).tolist())) == reviewed
+
+
+def test_slicers_segments_keep_their_frames(gapped: Dataset, study: Cohort, tmp_path: Path) -> None:
+    """Slicer keeps where a volume lies, cuts it to what is marked, and drops our own words."""
+    out = tmp_path / "out"
+    export(gapped, ExportRequest(format="nrrd", threshold=40), out)
+    for clip, frames in (("c0", None), ("c1", (1, 2))):
+        path = out / f"{clip}_at40.seg.nrrd"
+        found = slicerio.read_segmentation(str(path))
+        found["voxels"] = np.ascontiguousarray(found["voxels"][:, 5:, 7:])
+        if frames:  # as an export of frames 1 and 2 alone
+            found["ijkToLPS"][2, 3] = 1
+        found["ijkToLPS"][:2, 3] += np.diag(found["ijkToLPS"])[:2] * (5, 7)
+        found["referenceImageExtentOffset"] = [5, 7, 0]
+        for key in ("confseg_frames", "confseg_times"):
+            del found[key]
+        slicerio.write_segmentation(str(tmp_path / f"{clip}.seg.nrrd"), found)
+    request = LabelImportRequest(rater="back", confidence=55)
+    report = import_labels(study, tmp_path / "c0.seg.nrrd", request)
+    assert [p.code for p in report.problems] == ["frames"]  # 0 and 2, or 0 and 1?
+    report = import_labels(study, tmp_path / "c1.seg.nrrd", request)
+    assert report.problems == []
+    mine, back = both(study, "c1")
+    for c in range(3):
+        expected = cut(mine.read_planes(c), 40, 55)
+        assert np.array_equal(back.read_planes(c)[2, 7:, 5:], expected[2, 7:, 5:])
+        assert not back.read_planes(c)[0].any()
+
+
+def test_volumes_that_were_turned_are_turned_back(
+    dataset: Dataset, study: Cohort, tmp_path: Path
+) -> None:
+    """By nibabel to its own axes; SimpleITK writes them anew, as other numbers."""
+    import nibabel
+    import SimpleITK as sitk  # noqa: N813
+
+    export(dataset, ExportRequest(format="nifti"), tmp_path / "out")
+    for path in (tmp_path / "out" / "c0").glob("*.nii.gz"):
+        nibabel.save(nibabel.as_closest_canonical(nibabel.load(path)), path)
+    for path in (tmp_path / "out" / "c1").glob("*.nii.gz"):
+        sitk.WriteImage(sitk.ReadImage(str(path), sitk.sitkFloat64), str(path))
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back"))
+    assert report.problems == []
+    for clip in ("c0", "c1", "c2"):
+        mine, back = both(study, clip)
+        for c in range(3):
+            assert np.array_equal(back.read_planes(c)[:3], mine.read_planes(c)[:3])

@@ -221,7 +221,8 @@ class Road:
         window.settle()
         assert not panel.problem.isVisible()
         out = self.folder / "ward-dataset-exports" / "v1-coco"
-        parts = [json.loads(p.read_text()) for p in sorted(out.glob("*.json"))]
+        files = sorted(out.glob("annotations/confidence_*.json"))
+        parts = [json.loads(p.read_text()) for p in files]
         assert sum(len(p["images"]) for p in parts) == 6
         area: dict[int, int] = {}
         for note in (n for p in parts for n in p["annotations"]):
