@@ -124,10 +124,10 @@ FORMATS: Final[dict[str, Format]] = {
     "annotate-ultrasound": Format(
         "AnnotateUltrasound",
         "annotate_ultrasound",
-        (".json",),
-        writes=False,
+        (".json", ".dcm"),
         reads=True,
-        options=frozenset({"author", "line_width"}),
+        keeps_confidence=False,
+        options=frozenset({"threshold", "author", "line_width"}),
         json_keys=frozenset({"frame_annotations"}),
     ),
 }

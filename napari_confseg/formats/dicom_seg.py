@@ -59,8 +59,8 @@ def write(job: Export) -> None:
     """
     reviewed = {}
     for item in job.items():
-        source = _cine(job, item)
-        source.save_as(job.out / f"{item.name}.dcm", enforce_file_format=True)
+        source = cine(job, item)
+        save_cine(source, job.out / f"{item.name}.dcm")
         excluded = item.planes == EXCLUDED
         planes = np.where(excluded, 0, item.planes)
         masked = np.flatnonzero(excluded.any((0, 2, 3)))
@@ -118,7 +118,7 @@ def _base(job: Export, item: Item, sop_class: str, instance: str, syntax: str) -
     return ds
 
 
-def _cine(job: Export, item: Item) -> FileDataset:
+def cine(job: Export, item: Item) -> FileDataset:
     """Return the frames as an Ultrasound Multi-frame Image."""
     instance = uid(item.record.source_sha256, item.record.shape, "image")
     ds = _base(job, item, UltrasoundMultiFrameImageStorage, instance, ExplicitVRLittleEndian)
@@ -137,6 +137,11 @@ def _cine(job: Export, item: Item) -> FileDataset:
         ds.SequenceOfUltrasoundRegions = Sequence([_region(item)])
     ds.PixelData = _even(item.frames.tobytes())
     return ds
+
+
+def save_cine(source: FileDataset, path: Path) -> None:
+    """Save what :func:`cine` made."""
+    source.save_as(path, enforce_file_format=True)
 
 
 def _region(item: Item) -> Dataset:

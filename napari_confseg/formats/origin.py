@@ -101,6 +101,14 @@ def _told_by_zarr(source: Path) -> Origin | None:
     return None
 
 
+def _told_by_lines(source: Path) -> Origin | None:
+    for path in [source] if source.is_file() else sorted(source.glob("*.json")):
+        told = (_object(path) or {}).get("confseg")
+        if isinstance(told, dict):
+            return _origin(told)
+    return None
+
+
 def _told_by_dicom(source: Path) -> Origin | None:
     from napari_confseg.formats.dicom_seg_reading import told
 
@@ -127,4 +135,5 @@ _TELLERS = {
     "nifti": _told_by_table,
     "tiff": _told_by_table,
     "dicom-seg": _told_by_dicom,
+    "annotate-ultrasound": _told_by_lines,
 }

@@ -193,7 +193,7 @@ def test_stopped_or_refused_exports_leave_nothing(dataset: Dataset, tmp_path: Pa
     with pytest.raises(StoreError, match="The folder is not empty"):
         export(dataset, ExportRequest(format="png"), tmp_path / "full")
     assert (tmp_path / "full" / "x").exists()
-    for wrong in ({"threshold": 0}, {"band": (70, 30)}, {"format": "annotate-ultrasound"}):
+    for wrong in ({"threshold": 0}, {"band": (70, 30)}, {"format": "sketches"}):
         with pytest.raises(ValidationError):
             ExportRequest(**{"format": "png", **wrong})
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jsonschema
 import numpy as np
 import pytest
 import slicerio
 
 from napari_confseg.dataset.build import build
-from napari_confseg.dataset.manifest import FramePolicy
+from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
 from napari_confseg.formats import FORMATS, READ
 from napari_confseg.formats.export import ExportRequest, export
 from napari_confseg.formats.labels import LabelImportRequest, import_labels
-from napari_confseg.store import Cohort, validate
+from napari_confseg.store import Cohort, Sector, Spacing, validate
+from tests.conftest import add_clip
+from tests.formats.test_labels import PAINTED, alike, lines, write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_confseg.dataset.frozen import Dataset
     from napari_confseg.store import Rater
 
 
+SCHEMA = Path(__file__).parent / "annotate-ultrasound.schema.json"
+"""What a file of AnnotateUltrasound must hold, in our words after its published schema."""
 # Those that hold the confidences, if only beside what is cut.
 EXACT = [n for n in READ if FORMATS[n].writes and FORMATS[n].keeps_confidence] + [
     "coco",
@@ -169,3 +174,56 @@ def test_volumes_that_were_turned_are_turned_back(
         mine, back = both(study, clip)
         for c in range(3):
             assert np.array_equal(back.read_planes(c)[:3], mine.read_planes(c)[:3])
+
+
+def test_lines_go_out_as_they_came_in(tmp_path: Path, state_dir: Path) -> None:
+    """AnnotateUltrasound's lines become planes, then its lines again, on a curved scan."""
+    cohort = Cohort.create(tmp_path / "c.zarr", name="c")
+    angles = np.linspace(-0.45, 0.45, 30)
+    arcs = [(-20 + r * np.cos(a), 32 + r * np.sin(a)) for r, a in ((64, a) for a in angles)]
+    arcs += [(-20 + 22 * np.cos(a), 32 + 22 * np.sin(a)) for a in angles[::-1]]
+    add_clip(cohort, "clip-1", n_frames=6)
+    sector = Sector(kind="curved", polygon=tuple((float(y), float(x)) for y, x in arcs))
+    spacing = Spacing(y=0.5, x=0.5, source="dicom-region")
+    cohort.clip("clip-1").update_meta(sector=sector, spacing=spacing)
+    shrunk = {k: [[(x / 2, y / 2) for x, y in line] for line in v] for k, v in PAINTED.items()}
+    source = write(tmp_path / "in", "clip-1.json", lines(shrunk, frame=4))
+    request = LabelImportRequest(rater="tom", line_width=5)
+    assert not import_labels(cohort, source, request).problems
+    wanted = BuildRequest(
+        name="toy", raters=("tom",), classes=("pleura", "b-line"), parts={"train": 1.0}
+    )
+    made = build(cohort, wanted, tmp_path / "toy")
+    assert made.manifest.clips[0].frames == (4,)
+    export(made, ExportRequest(format="annotate-ultrasound"), tmp_path / "out")
+    said = json.loads((tmp_path / "out" / "clip-1.tom.json").read_text())
+    assert {k: said[k] for k in ("mask_type", "center_rows_px", "center_cols_px")} == {
+        "mask_type": "fan",
+        "center_rows_px": -20,
+        "center_cols_px": 32,
+    }
+    (frame,) = said["frame_annotations"]
+    assert frame["frame_number"] == 0  # of the cine beside it
+    assert [len(frame[k]) for k in PAINTED] == [1, 1]
+    jsonschema.validate(said, json.loads(SCHEMA.read_text()))
+    back = request.model_copy(update={"rater": "back"})
+    report = import_labels(cohort, tmp_path / "out", back)
+    assert (report.problems, report.kind, report.made_by) == ([], "imported", "tom")
+    for c in (0, 2):
+        planes = [cohort.clip("clip-1").rater(r).read_planes(c) for r in ("tom", "back")]
+        assert np.flatnonzero(planes[1].any((1, 2))).tolist() == [4]
+        assert alike(planes[0] > 0, planes[1] > 0) > 0.85
+
+
+def test_columns_of_b_lines_come_back_in_a_linear_scan(
+    gapped: Dataset, study: Cohort, tmp_path: Path
+) -> None:
+    export(gapped, ExportRequest(format="annotate-ultrasound", threshold=40), tmp_path / "out")
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back"))
+    assert (report.format, report.problems, report.kind) == ("annotate-ultrasound", [], "human")
+    for record in gapped.manifest.clips:
+        mine, back = both(study, record.clip)
+        columns = [r.read_planes(2)[[0, 2]] >= 40 for r in (mine, back)]
+        assert np.array_equal(columns[0].any(1), columns[1].any(1))
+        reviewed = np.argwhere(back.read_status() == 2).tolist()
+        assert reviewed == [[t, c] for t in (0, 2) for c in (0, 2)]
