@@ -271,7 +271,8 @@ def export(
     job = Export(dataset, request, out, progress=progress, cancelled=cancelled)
     try:
         with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
-            module.write(job)
+            with FORMATS[request.format].needed():  # some need a second library
+                module.write(job)
             return job.finish(request.format)
     except BaseException:
         job.remove()
