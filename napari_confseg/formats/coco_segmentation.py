@@ -174,7 +174,9 @@ def unpacked(text: str) -> list[int]:
     """
     runs: list[int] = []
     value, bits = 0, 0
-    for letter in text if isinstance(text, str) else bytes(text).decode("ascii"):
+    if not isinstance(text, str):  # of a number, bytes() would be as many
+        raise ValueError("run lengths are a list or text")
+    for letter in text:
         code = ord(letter) - 48
         if not 0 <= code < 64 or bits > 40:
             raise ValueError("it holds what is no run length")

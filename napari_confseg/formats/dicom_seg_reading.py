@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pydicom
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_dataset
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -20,15 +22,16 @@ from pydicom.uid import (
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size, whole
 from napari_confseg.store import EXCLUDED, Problem, StoreError
-from napari_confseg.store.files import MIB, check_file, open_file
+from napari_confseg.store.files import MIB, open_file
 from napari_confseg.store.layout import MAX_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
-    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.dataset import Dataset
 
     from napari_confseg.formats.label_source import Target
     from napari_confseg.store import Clip
@@ -42,6 +45,7 @@ _SYNTAXES: Final = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless)
 _SUFFIXES: Final = (".dcm", ".dicom", "")
 _OURS = re.compile(r"(?P<clip>.+)_seg(?P<at>_at\d+)?$")
 _LARGEST = 2**34
+_LONGEST_META = 2**16
 
 
 def recognises(path: Path) -> bool:
@@ -50,12 +54,29 @@ def recognises(path: Path) -> bool:
     return meta is not None and meta.get("MediaStorageSOPClassUID") in _CLASSES
 
 
-def _meta(path: Path) -> FileMetaDataset | None:
+def _meta(path: Path) -> Dataset | None:
+    """Return the file meta information (PS3.10, 7.1) alone; None if there is none."""
     try:
-        check_file(path, _LARGEST)
-        return read_file_meta_info(path)
+        with open_file(path, _LARGEST) as file:
+            head = file.read(144)
+            length = int.from_bytes(head[140:144], "little")
+            if head[128:140] != b"DICM\2\0\0\0UL\4\0" or length > _LONGEST_META:
+                return None
+            return read_dataset(BytesIO(file.read(length)), False, True)
     except Exception:  # whatever pydicom raises on what is no DICOM file
         return None
+
+
+class _Within:
+    """A file that is asked for no more than is left, and so sets no memory aside in vain."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int | None = None, /) -> bytes:
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(left if size is None or size < 0 else min(size, left))
 
 
 def find(source: Path, target: Target) -> Iterator[Found]:
@@ -128,7 +149,7 @@ def _load(path: Path, limit: int, *, pixels: bool) -> Dataset:
         hint = "Save it uncompressed."
         raise StoreError(Problem.mismatch("transfer-syntax", path.name, known, found, hint))
     with open_file(path, limit) as file:
-        return pydicom.dcmread(file, stop_before_pixels=not pixels)
+        return pydicom.dcmread(_Within(file), stop_before_pixels=not pixels)
 
 
 @dataclass(frozen=True)
@@ -174,6 +195,7 @@ class _Reader:
         self._meanings = {
             int(s.SegmentNumber): target.segment_meaning(str(s.SegmentLabel), where)
             for s in ds.SegmentSequence
+            if int(s.SegmentNumber) > 0  # 0 is a label map's background
         }
 
     def read(self, count: int) -> Labels:
