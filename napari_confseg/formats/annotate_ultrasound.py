@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, whole
+from napari_confseg.formats.label_source import Found, Labels, check_frame, check_pixels, whole
 from napari_confseg.readouts.beams import Beams
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.errors import MOST_PROBLEMS
@@ -90,6 +90,7 @@ def write(job: Export) -> None:
         own = {
             "rater": job.rater,
             "kind": job.kind,
+            "resampled": item.resampled,
             "frames": list(item.record.frames),
             "spacing": list(item.spacing),
         }
@@ -223,6 +224,7 @@ class _Own(Strict):
 
     rater: Slug
     kind: RaterKind
+    resampled: bool
     frames: tuple[int, ...] = Field(min_length=1)
     spacing: tuple[Positive, Positive]
 
@@ -240,6 +242,7 @@ class _Reader:
         self._corner = np.array(self._crop[:2] if self._crop else (0, 0), float)
         spacing = clip.meta.spacing
         if self._own:
+            check_pixels(self._own.resampled, self._where)
             self._spacing = np.array(self._own.spacing)
             return
         # Slicer takes the size of a pixel from the file, and 1 mm where that is silent.

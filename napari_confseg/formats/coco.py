@@ -23,6 +23,7 @@ from napari_confseg.formats.label_source import (
     Found,
     Labels,
     check_frame,
+    check_pixels,
     check_size,
     key_of,
     whole,
@@ -72,6 +73,7 @@ def write(job: Export) -> None:
                 "clip": item.name,
                 "patient": item.record.patient,
                 "frame": number,
+                "resampled": item.resampled,
                 "reviewed_category_ids": (np.flatnonzero(item.reviewed[i]) + 1).tolist(),
             }
             for tree in (objects, exact):
@@ -288,6 +290,7 @@ def _add(labels: Labels, clip: Clip, picture: _Picture, target: Target) -> None:
     assert frame is not None
     check_frame(clip, frame, picture.where)
     check_size(clip, size, picture.where)
+    check_pixels(picture.image.get("resampled"), picture.where)
     marked = False
     for note in picture.notes:
         index = picture.marked(note)

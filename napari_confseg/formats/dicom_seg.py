@@ -27,6 +27,7 @@ from napari_confseg.formats.dicom_seg_reading import (
     FRAMES,
     GROUP,
     KIND,
+    RESAMPLED,
     REVIEWED,
     find,
     recognises,
@@ -224,6 +225,7 @@ def _add_own(ds: FileDataset, job: Export, item: Item) -> None:
     rows = ("".join("1" if seen else "0" for seen in row) for row in item.reviewed)
     block.add_new(REVIEWED, "UT", ",".join(rows))
     block.add_new(KIND, "LO", job.kind)
+    block.add_new(RESAMPLED, "US", int(item.resampled))
 
 
 def _segments(job: Export, excluded: list[int] | None = None) -> list[Dataset]:

@@ -20,7 +20,14 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size, whole
+from napari_confseg.formats.label_source import (
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+    whole,
+)
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 from napari_confseg.store.files import MIB, open_file
 from napari_confseg.store.layout import MAX_CLASSES
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
 
 GROUP, CREATOR = 0x0099, "napari-confseg"
 """Where our own exports say what DICOM has no word for."""
-FRAMES, REVIEWED, KIND = 0x01, 0x02, 0x03
+FRAMES, REVIEWED, KIND, RESAMPLED = 0x01, 0x02, 0x03, 0x04
 _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 _CLASSES: Final = (SegmentationStorage, _LABEL_MAP)
 _SYNTAXES: Final = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless)
@@ -160,11 +167,12 @@ class _Own:
     reviewed: list[str]
 
     @classmethod
-    def of(cls, ds: Dataset) -> _Own | None:
+    def of(cls, ds: Dataset, where: str) -> _Own | None:
         try:
             block = ds.private_block(GROUP, CREATOR)
         except KeyError:
             return None
+        check_pixels(block[RESAMPLED].value, where)
         frames = block[FRAMES].value
         numbers = [frames] if isinstance(frames, int) else [whole(f) for f in frames]
         reviewed = str(block[REVIEWED].value).split(",")
@@ -190,7 +198,7 @@ class _Reader:
 
     def __init__(self, clip: Clip, ds: Dataset, where: str, target: Target) -> None:
         self._clip, self._ds, self._where, self._target = clip, ds, where, target
-        self._own = _Own.of(ds)
+        self._own = _Own.of(ds, where)
         self._labels = Labels()
         self._meanings = {
             int(s.SegmentNumber): target.segment_meaning(str(s.SegmentLabel), where)

@@ -110,6 +110,12 @@ class Item:
         return self.record.clip
 
     @property
+    def resampled(self) -> bool:
+        """Whether pixels here are others than the clip's; labels then cannot come back to it."""
+        r = self.record
+        return r.scale != (1.0, 1.0) or r.offset != (0, 0) or r.inner != r.shape
+
+    @property
     def interval(self) -> float:
         """Mean seconds between the frames here; 1 for a single one."""
         t = self.record.times

@@ -315,6 +315,19 @@ def check_frame(clip: Clip, frame: int, where: str) -> None:
         )
 
 
+def check_pixels(resampled: object, where: str) -> None:
+    """Refuse what our own export says is of resized frames: their size may be the clip's."""
+    if resampled not in (None, False, 0, "0"):
+        raise StoreError(
+            Problem(
+                "resampled",
+                where,
+                "It was exported from a dataset of resized frames, whose pixels are not the clip's",
+                hint="Export a dataset that keeps the size and spacing of frames.",
+            )
+        )
+
+
 def check_size(clip: Clip, size: tuple[int, ...], where: str) -> None:
     """Refuse a picture (Y, X) that is not as large as the clip's frames."""
     if tuple(size) != clip.shape[1:]:

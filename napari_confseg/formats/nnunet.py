@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size, whole
+from napari_confseg.formats.label_source import (
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+    whole,
+)
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 from napari_confseg.store.files import MIB, check_file, check_unpacked, open_file
 
@@ -44,13 +51,15 @@ def write(job: Export) -> None:
     cases: dict[str, list[str]] = {}
     root = job.folder(f"Dataset{NUMBER}_{job.manifest.request.name}_at{_threshold(job)}")
     left_out = 0
+    resampled: list[str] = []
     for item in job.items():
         test = item.part == "test"
         names = _write_clip(job, item, root, labels, test=test)
         left_out += len(item.frames) - len(names)
         splits.setdefault(item.part, []).extend(names)
         cases[item.name] = names
-    _finish(job, root, labels, splits, cases)
+        resampled += [item.name] if item.resampled else []
+    _finish(job, root, labels, splits, cases, resampled)
     if left_out:
         job.notes.append(f"{left_out} frames are left out: not all classes were reviewed there.")
 
@@ -142,6 +151,7 @@ def _finish(
     labels: _Labels,
     parts: dict[str, list[str]],
     cases: dict[str, list[str]],
+    resampled: list[str],
 ) -> None:
     training = sorted(n for part, names in parts.items() if part != "test" for n in names)
     if not training:
@@ -172,6 +182,8 @@ def _finish(
         "name": job.manifest.request.name,
         "description": f"rater {job.rater}, marks of at least {job.threshold} %",
     }
+    if resampled:  # nnU-Net copies it to what it predicts
+        dataset["confseg_resampled"] = resampled
     job.write_json(root / "dataset.json", dataset)
     job.write_json(job.out / "splits_final.json", _splits(job, parts, cases))
     job.notes.append(
@@ -232,7 +244,7 @@ def find(source: Path, target: Target) -> Iterator[Found]:
                 name, frame = _case(path.name.removesuffix(ending))
                 cases[name].append((frame, path))
         for name, maps in sorted(cases.items()):
-            read = partial(_read, maps=maps, meanings=meanings, target=target)
+            read = partial(_read, name=name, maps=maps, meanings=meanings, target=target)
             yield Found(name, maps[0][1], read, problems=tuple(problems))
         for problem in problems if not cases else ():
             target.tell(problem)
@@ -250,6 +262,7 @@ class _Meanings:
     classes: dict[int, list[int]]
     ignore: int | None
     declared: frozenset[int]
+    resampled: frozenset[str]
 
 
 def _meanings(info: Path, data: dict[str, Any], target: Target) -> _Meanings:
@@ -272,13 +285,19 @@ def _meanings(info: Path, data: dict[str, Any], target: Target) -> _Meanings:
                     classes.setdefault(index, []).extend(values)
     except (IndexError, ValueError) as error:
         target.report(Problem("labels", str(info), f"It does not say what values mean: {error}"))
-    return _Meanings(classes, ignore, frozenset(declared))
+    resampled = frozenset(map(str, data.get("confseg_resampled", ())))
+    return _Meanings(classes, ignore, frozenset(declared), resampled)
 
 
 def _read(
-    clip: Clip, maps: list[tuple[int | None, Path]], meanings: _Meanings, target: Target
+    clip: Clip,
+    name: str,
+    maps: list[tuple[int | None, Path]],
+    meanings: _Meanings,
+    target: Target,
 ) -> Labels:
     labels = Labels()
+    check_pixels(name in meanings.resampled, name)
     seen: set[int] = set()
     for frame, path in maps:
         for number, coded in _frames(path, frame, clip):

@@ -16,6 +16,7 @@ from napari_confseg.formats.label_source import (
     Found,
     Labels,
     check_frame,
+    check_pixels,
     check_size,
 )
 from napari_confseg.store import EXCLUDED, Problem, StoreError
@@ -92,6 +93,7 @@ BETWEEN = 0.5
 def _frames(item: Item) -> dict[str, str]:
     return {
         "confseg_frames": ",".join(map(str, item.record.frames)),
+        "confseg_resampled": str(int(item.resampled)),
         "confseg_times": ",".join(f"{t:.9g}" for t in item.record.times),
     }
 
@@ -280,6 +282,7 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
             )
         ) from error
     check_size(clip, volume.shape[2:], path.name)
+    check_pixels(header.get("confseg_resampled"), path.name)
     if volume.dtype != np.uint8 or volume.shape[:2] != (len(frames), len(names)):
         raise StoreError(
             Problem.mismatch(
@@ -304,6 +307,7 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
 def _read_segments(clip: Clip, path: Path, target: Target) -> Labels:
     _check_volume(path, clip)
     found = slicerio.read_segmentation(str(path))
+    check_pixels(found.get("confseg_resampled"), path.name)
     _check_axes(found["ijkToLPS"], path.name)
     voxels = found["voxels"] if found["voxels"].ndim == 4 else found["voxels"][None]
     offset = [int(v) for v in found.get("referenceImageExtentOffset", (0, 0, 0))]

@@ -56,6 +56,7 @@ def write(job: Export) -> None:
             said = {
                 "rater": job.rater,
                 "kind": job.kind,
+                "resampled": item.resampled,
                 "frames": list(item.record.frames),
                 "seconds": list(item.record.times),
                 "reviewed": item.reviewed[:, c].astype(int).tolist(),
@@ -128,6 +129,7 @@ class _Said(Strict):
 
     rater: Slug
     kind: RaterKind
+    resampled: bool
     frames: tuple[int, ...]
     seconds: tuple[float, ...]
     reviewed: tuple[int, ...]
@@ -141,6 +143,7 @@ def _read(clip: Clip, folder: Path, names: list[str], target: Target) -> Labels:
         node = read_json(label / "zarr.json", MIB)
         said = _Said.model_validate(node["attributes"]["confseg"])
         of_clip = ReviewedClip(
+            resampled=said.resampled,
             frames=said.frames,
             seconds=said.seconds,
             reviewed=tuple((seen,) for seen in said.reviewed),

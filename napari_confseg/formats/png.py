@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size, whole
+from napari_confseg.formats.label_source import (
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+    whole,
+)
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.files import MIB, check_file, read_csv
 from napari_confseg.store.schema import check_slug
@@ -53,6 +60,7 @@ def write(job: Export) -> None:
                     item.part,
                     number,
                     item.record.times[i],
+                    int(item.resampled),
                     job.rater,
                     job.kind,
                     *item.reviewed[i].astype(int),
@@ -60,7 +68,7 @@ def write(job: Export) -> None:
             )
     with (job.out / TABLE).open("w", newline="", encoding="utf-8") as f:
         table = csv.writer(f, lineterminator="\n")
-        head = ["clip", "patient", "part", "frame", "seconds", "rater", "kind"]
+        head = ["clip", "patient", "part", "frame", "seconds", "resampled", "rater", "kind"]
         table.writerow([*head, *(f"{_REVIEWED}{c}" for c in job.classes)])
         table.writerows(rows)
     job.notes.append("A plane's grey value is the confidence in percent; 255 is excluded.")
@@ -97,6 +105,7 @@ def _read(
         where = f"{TABLE}:{line}"
         frame = whole(row["frame"])
         check_frame(clip, frame, where)
+        check_pixels(row.get("resampled"), where)
         for name, index in meanings.items():
             said = row[_REVIEWED + name]
             if said not in ("0", "1"):

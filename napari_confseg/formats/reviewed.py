@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from napari_confseg.formats.label_source import Labels, check_frame
+from napari_confseg.formats.label_source import Labels, check_frame, check_pixels
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.errors import field_problems
 from napari_confseg.store.rater_kinds import RaterKind
@@ -28,9 +28,13 @@ Frame = Annotated[int, Field(ge=0, lt=100_000)]
 
 
 class ReviewedClip(Strict):
-    """What was reviewed of one clip: for each frame, in seconds, which of the classes."""
+    """What was reviewed of one clip: for each frame, in seconds, which of the classes.
+
+    `resampled` says that its pixels are others than the clip's.
+    """
 
     part: str = ""
+    resampled: bool = False
     frames: tuple[Frame, ...] = Field(min_length=1)
     seconds: tuple[Seconds, ...]
     reviewed: tuple[tuple[Literal[0, 1], ...], ...]
@@ -64,6 +68,7 @@ def reviewed_clip(item: Item) -> ReviewedClip:
     """Return what was reviewed of a clip on its way out."""
     return ReviewedClip(
         part=item.part,
+        resampled=item.resampled,
         frames=item.record.frames,
         seconds=item.record.times,
         reviewed=tuple(tuple(int(seen) for seen in row) for row in item.reviewed),
@@ -121,6 +126,7 @@ def exact_labels(
         If frames or sizes are not the clip's.
     """
     labels = Labels()
+    check_pixels(said.resampled, where)
     for frame in said.frames:
         check_frame(clip, frame, where)
     for c, name in enumerate(classes):

@@ -80,6 +80,20 @@ def test_exact_with_what_was_reviewed(
     assert not validate(study.store)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_labels_of_resized_frames_stay_out_though_their_size_is_the_clips(
+    dataset: Dataset, study: Cohort, tmp_path: Path
+) -> None:
+    wanted = {"clips": ("c0", "c1", "c2"), "spacing": 0.25, "size": (48, 64)}
+    request = dataset.manifest.request.model_copy(update=wanted)
+    resized = build(study, request, tmp_path / "resized")
+    assert resized.manifest.clips[0].shape == (48, 64)
+    for name in (*EXACT, "nnunet", "annotate-ultrasound"):
+        export(resized, ExportRequest(format=name), tmp_path / name)
+        report = import_labels(study, tmp_path / name, LabelImportRequest(rater="back"))
+        assert ({p.code for p in report.problems}, report.clips) == ({"resampled"}, []), name
+
+
 def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_path: Path) -> None:
     export(dataset, ExportRequest(format="nnunet", threshold=40), tmp_path / "out")
     report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=70))
