@@ -162,16 +162,19 @@ class Fan:
         }
 
 
-def _regions(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    numbers, found = ndimage.label(mask, np.ones((3, 3)))
-    return [numbers == n for n in range(1, found + 1)]
+def _regions(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the pixels (y, x) of each region of a mask."""
+    numbers, _ = ndimage.label(mask, np.ones((3, 3)))
+    for number, box in enumerate(ndimage.find_objects(numbers), 1):
+        y, x = np.nonzero(numbers[box] == number)
+        yield y + box[0].start, x + box[1].start
 
 
 def _line(
-    job: Export, item: Item, fan: Fan, kind: str, region: NDArray[np.bool_]
+    job: Export, item: Item, fan: Fan, kind: str, region: tuple[NDArray[np.intp], NDArray[np.intp]]
 ) -> dict[str, Any]:
     """Return a region as a line, its points (x, y, 0) in millimetres of the cine."""
-    y, x = np.nonzero(region)
+    y, x = region
     across, along = fan.across(y, x), fan.along(y, x)
     if kind == "b_lines":
         depth = float(np.median(along))

@@ -16,7 +16,6 @@ from napari_confseg.formats.coco_segmentation import (
     counts_of,
     encode,
     mask_of,
-    polygons_of,
     regions_of,
 )
 from napari_confseg.formats.label_source import (
@@ -111,18 +110,19 @@ def _add_objects(
 ) -> None:
     for c, plane in enumerate(planes):
         for region in regions_of(marks[c]):
-            _add_note(tree, image_id, c, region, segmentation=polygons_of(region))
+            shape = {"segmentation": region.polygons, "area": region.area, "bbox": region.bbox}
+            _add_note(tree, image_id, c, **shape)
         excluded = plane == EXCLUDED
         if excluded.any():
             coded = {"size": list(excluded.shape), "counts": counts_of(excluded)}
-            _add_note(tree, image_id, c, excluded, segmentation=coded, iscrowd=1)
+            _add_mask(tree, image_id, c, excluded, segmentation=coded, iscrowd=1)
 
 
 def _add_levels(tree: dict[str, Any], planes: NDArray[np.uint8], image_id: int) -> None:
     for c, plane in enumerate(planes):
         for value in np.unique(plane[plane > 0]).tolist():
             coded = encode(plane == value)
-            _add_note(
+            _add_mask(
                 tree,
                 image_id,
                 c,
@@ -134,18 +134,17 @@ def _add_levels(tree: dict[str, Any], planes: NDArray[np.uint8], image_id: int) 
             )
 
 
-def _add_note(
+def _add_mask(
     tree: dict[str, Any], image_id: int, c: int, mask: NDArray[np.bool_], **more: Any
 ) -> None:
     coded = encode(mask)
-    note = {
-        "id": len(tree["annotations"]) + 1,
-        "image_id": image_id,
-        "category_id": c + 1,
-        "area": int(rle.area(coded)),
-        "bbox": rle.toBbox(coded).tolist(),
-        "iscrowd": 0,
-    }
+    bbox = rle.toBbox(coded).tolist()
+    _add_note(tree, image_id, c, area=int(rle.area(coded)), bbox=bbox, **more)
+
+
+def _add_note(tree: dict[str, Any], image_id: int, c: int, **more: Any) -> None:
+    number = len(tree["annotations"]) + 1
+    note = {"id": number, "image_id": image_id, "category_id": c + 1, "iscrowd": 0}
     tree["annotations"].append(note | more)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,31 +35,49 @@ def counts_of(mask: NDArray[np.bool_]) -> list[int]:
     return [int(n) for n in (runs[:-1] if runs[-1] == 0 else runs)]
 
 
-def regions_of(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """Yield what of a mask hangs together, over corners, too."""
-    numbers, found = ndimage.label(mask, np.ones((3, 3)))
-    for number in range(1, found + 1):
-        yield numbers == number
+@dataclass(frozen=True)
+class Region:
+    """What of a mask hangs together: outlines, number of pixels, and box (x, y, width, height)."""
+
+    polygons: list[list[float]]
+    area: int
+    bbox: list[float]
 
 
-def polygons_of(mask: NDArray[np.bool_]) -> list[list[float]]:
+def regions_of(mask: NDArray[np.bool_]) -> Iterator[Region]:
+    """Yield the regions of a mask; pixels hang together over corners, too."""
+    numbers, _ = ndimage.label(mask, np.ones((3, 3)))
+    for number, box in enumerate(ndimage.find_objects(numbers), 1):
+        piece = numbers[box] == number
+        corner = (box[1].start, box[0].start)
+        bbox = [float(n) for n in (*corner, *piece.shape[::-1])]
+        yield Region(polygons_of(piece, corner), int(piece.sum()), bbox)
+
+
+def polygons_of(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> list[list[float]]:
     """Return polygons ``[x, y, x, y, ...]`` along the borders of pixels.
 
     COCO's own drawing of them is `mask`, to the pixel. It fills a polygon where an odd number of
     its lines is crossed, so a hole is part of the outline around it, reached by a line that is
     drawn forth and back.
+
+    Parameters
+    ----------
+    mask : ndarray of bool (Y, X)
+        Any mask.
+    corner : tuple of int
+        (x, y) that its first pixel has in the picture.
     """
-    numbers, found = ndimage.label(mask)  # by sides alone: outlines that never cross themselves
+    numbers, _ = ndimage.label(mask)  # by sides alone: outlines that never cross themselves
     polygons = []
     for number, box in enumerate(ndimage.find_objects(numbers), 1):
-        top, left = box[0].start, box[1].start
+        left, top = box[1].start + corner[0], box[0].start + corner[1]
         outline, *holes = _loops(numbers[box] == number)
         for hole in holes:
             away = np.abs(np.array(outline) - hole[0]).sum(1)
             at = int(away.argmin())
             outline = [*outline[: at + 1], *hole, hole[0], *outline[at:]]
         polygons.append([float(n) for x, y in outline for n in (x + left, y + top)])
-    assert len(polygons) == found
     return polygons
 
 

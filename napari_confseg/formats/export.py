@@ -191,7 +191,7 @@ class Export:
         if self.threshold is None:
             self.threshold = self.request.threshold
             self.notes.append(
-                f"This format holds no confidence: marks of at least {self.threshold} % count, "
+                f"Where confidence cannot be held, marks of at least {self.threshold} % count, "
                 "others do not."
             )
         marks: NDArray[np.bool_] = (planes >= self.threshold) & (planes != EXCLUDED)

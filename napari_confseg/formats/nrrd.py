@@ -300,7 +300,7 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
             if seen[i][c]:
                 labels.reviewed.add((frame, index))
             if volume[i, c].any():
-                labels.planes[frame, index] = np.ascontiguousarray(volume[i, c], np.uint8)
+                labels.planes[frame, index] = volume[i, c].copy()
     return labels
 
 

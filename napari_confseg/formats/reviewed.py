@@ -149,5 +149,5 @@ def exact_labels(
             if said.reviewed[i][c]:
                 labels.reviewed.add((frame, index))
             if stack[i].any():
-                labels.planes[frame, index] = np.ascontiguousarray(stack[i])
+                labels.planes[frame, index] = stack[i].copy()  # a view would keep them all
     return labels

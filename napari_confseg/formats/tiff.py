@@ -89,16 +89,18 @@ def _read(
     shape = (len(said.frames), len(table.classes), *clip.shape[1:])
     most = 2 * int(np.prod(shape)) + MIB
     with open_file(path, most) as file, tifffile.TiffFile(file, name=path.name) as tif:
-        planes = _planes(tif, shape, path.name)
-    at = {name: c for c, name in enumerate(table.classes)}
-    return exact_labels(
-        clip, table.classes, said, lambda name: planes[:, at[name]], target, path.name
-    )
+        pages = _pages(tif, shape, path.name)
+
+        def planes(name: str) -> NDArray[np.uint8]:
+            mine = pages[table.classes.index(name) :: shape[1]]
+            return np.stack([_page(tif, page, shape[2:]) for page in mine])
+
+        return exact_labels(clip, table.classes, said, planes, target, path.name)
 
 
-def _planes(tif: tifffile.TiffFile, shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
-    """Return planes ``uint8 (T, C, Y, X)``, page by page, unpacked to no more than they hold."""
-    pages: list[NDArray[np.uint8]] = []
+def _pages(tif: tifffile.TiffFile, shape: tuple[int, ...], where: str) -> list[Any]:
+    """Return the pages of planes ``uint8 (T, C, Y, X)``, one after the other."""
+    pages: list[Any] = []
     for frame in tif.pages:
         page: Any = frame.aspage()
         fits = (page.shape, page.dtype, page.predictor) == (shape[2:], np.uint8, 1)
@@ -112,14 +114,16 @@ def _planes(tif: tifffile.TiffFile, shape: tuple[int, ...], where: str) -> NDArr
                     "Labels come back only to frames of their own size.",
                 )
             )
-        pages.append(_page(tif, page, shape[2] * shape[3]).reshape(shape[2:]))
+        pages.append(page)
     if len(pages) < shape[0] * shape[1]:
         expected = f"{shape[0] * shape[1]} pages, one a frame and class"
         raise StoreError(Problem.mismatch("pages", where, expected, str(len(pages))))
-    return np.stack(pages).reshape(shape)
+    return pages
 
 
-def _page(tif: tifffile.TiffFile, page: Any, size: int) -> NDArray[np.uint8]:
+def _page(tif: tifffile.TiffFile, page: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return a page, unpacked to no more than it holds."""
+    size = int(np.prod(shape))
     if page.is_tiled:
         raise ValueError("pages in tiles are not read")
     data = b""
@@ -133,4 +137,4 @@ def _page(tif: tifffile.TiffFile, page: Any, size: int) -> NDArray[np.uint8]:
             break
     if len(data) != size:
         raise ValueError(f"a page unpacks to other than {size} bytes")
-    return np.frombuffer(data, np.uint8)
+    return np.frombuffer(data, np.uint8).reshape(shape)
