@@ -204,10 +204,7 @@ class Target:
         wanted = self.request.classes.get(name, name)
         if not wanted:
             return None
-        index = self._exact.get(wanted)
-        alike = self._alike.get(_plain(wanted), set())
-        if index is None and len(alike) == 1:
-            (index,) = alike
+        index = self._index_of(wanted)
         if index is None:
             # The same one for all files: it is told once.
             unknown = self._unknown.setdefault(
@@ -222,6 +219,14 @@ class Target:
             )
             self.report(unknown)
         return index
+
+    def knows(self, name: str) -> bool:
+        """Return whether `name` means a class of the cohort; it is no problem if it does not."""
+        return self._index_of(self.request.classes.get(name, name)) is not None
+
+    def _index_of(self, wanted: str) -> int | None:
+        alike = self._alike.get(_plain(wanted), set())
+        return self._exact.get(wanted, min(alike) if len(alike) == 1 else None)
 
     def segment_meaning(self, name: str, where: str) -> tuple[int | None, int]:
         """Return the class and the value that a yes-or-no segment means.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from napari_confseg.formats.label_source import MAX_JSON_BYTES
 from napari_confseg.store import RATER_KINDS, StoreError
@@ -38,7 +38,7 @@ def recorded_origin(source: Path, format: str) -> Origin | None:
     Only files that nobody else writes are asked: nnU-Net copies ``dataset.json`` to what it
     predicts, and Slicer saves segments over those it was given.
     """
-    told = _TELLERS.get(format)
+    told = TELLERS.get(format)
     return told(source) if told else None
 
 
@@ -127,7 +127,7 @@ def _object(path: Path) -> dict[str, object] | None:
     return data if isinstance(data, dict) else None
 
 
-_TELLERS = {
+TELLERS: Final = {
     "coco": _told_by_coco,
     "nrrd": _told_by_nrrd,
     "png": _told_by_png,
@@ -137,3 +137,4 @@ _TELLERS = {
     "dicom-seg": _told_by_dicom,
     "annotate-ultrasound": _told_by_lines,
 }
+"""Formats whose files, as we write them, say who made them."""
