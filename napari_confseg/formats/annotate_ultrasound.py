@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 from scipy import ndimage
+from skimage.measure import approximate_polygon
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame, check_pixels, whole
 from napari_confseg.readouts.beams import Beams
@@ -40,8 +41,8 @@ MOST_PIXELS = 10**9
 """Pixels that are looked at for all lines of a file, some twenty seconds' worth."""
 ROUNDING = 1e-6
 """Pixels or radians by which a pixel on the edge of a B-line may miss it, through millimetres."""
-STEP = 8
-"""Pixels from one point of a written pleura line to the next."""
+STEP, OFF = 8, 0.7
+"""Pixels from one place to the next at which a pleura's depth is taken, and its lines may miss."""
 SLACK = 2.0
 """Pixels by which a point may lie outside the picture: people draw up to its edge."""
 
@@ -53,8 +54,8 @@ OURS = "confseg"
 def write(job: Export) -> None:
     """Write ``<clip>.dcm`` and, beside it, ``<clip>.<rater>.json``.
 
-    A region of pleura that reaches the threshold becomes a line along its middle, a region of
-    B-lines the line between the beams that bound it, at its middle depth. Frames on which either
+    A region of pleura that reaches the threshold becomes lines along its middle, a region of
+    B-lines the line between the beams that bound it. Frames on which either
     class was not reviewed are left out: a frame that is listed says that there are no others.
     """
     from napari_confseg.formats.dicom_seg import cine, save_cine
@@ -82,7 +83,11 @@ def write(job: Export) -> None:
         frames = [
             {"frame_number": i, "coordinate_space": "LPS"}
             | {
-                kind: [_line(job, item, fan, kind, region) for region in _regions(marks[i, c])]
+                kind: [
+                    {"rater": job.rater, "line": {"points": points}}
+                    for region in _regions(marks[i, c])
+                    for points in _lines(item, fan, kind, *region)
+                ]
                 for kind, c in at.items()
             }
             for i in np.flatnonzero(known).tolist()
@@ -170,22 +175,22 @@ def _regions(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArra
         yield y + box[0].start, x + box[1].start
 
 
-def _line(
-    job: Export, item: Item, fan: Fan, kind: str, region: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> dict[str, Any]:
-    """Return a region as a line, its points (x, y, 0) in millimetres of the cine."""
-    y, x = region
+def _lines(
+    item: Item, fan: Fan, kind: str, y: NDArray[np.intp], x: NDArray[np.intp]
+) -> list[list[list[float]]]:
+    """Return a region as lines of two points (x, y, 0), all they can have, in millimetres."""
     across, along = fan.across(y, x), fan.along(y, x)
-    if kind == "b_lines":
-        depth = float(np.median(along))
-        places = [fan.place(depth, float(end)) for end in (across.min(), across.max())]
+    if kind == "pleura_lines":
+        places = approximate_polygon(np.array(_middle(fan, across, along)), OFF).tolist()
     else:
-        places = _middle(fan, across, along)
+        depth = float(np.median(along))
+        # Between columns, AnnotateUltrasound marks the box that the line is a diagonal of.
+        ends = (along.min(), along.max()) if fan.apex is None else (depth, depth)
+        sides = (across.min(), across.max())
+        places = [fan.place(float(d), float(a)) for d, a in zip(ends, sides, strict=True)]
     dy, dx = item.spacing
-    return {
-        "rater": job.rater,
-        "line": {"points": [[px * dx, py * dy, 0.0] for py, px in places]},
-    }
+    points = [[px * dx, py * dy, 0.0] for py, px in places]
+    return [list(pair) for pair in pairwise(points)]
 
 
 def _middle(
@@ -198,14 +203,17 @@ def _middle(
     edges = np.linspace(low, high, count + 1)
     bins = np.clip(np.searchsorted(edges, across, side="right") - 1, 0, count - 1)
     filled = np.unique(bins)
-    depths = [float(along[bins == b].mean()) for b in filled]
-    middles = [float(across[bins == b].mean()) for b in filled]
+    depths = np.array([along[bins == b].mean() for b in filled])
+    middles = np.array([across[bins == b].mean() for b in filled])
     # A line is drawn with round ends, half as long as it is thick.
     thick = len(across) / (wide + 1)
     inset = (high - low) * min(0.5, thick / 2 / (wide + 1))
     ends = (min(low + inset, middles[0]), max(high - inset, middles[-1]))
-    places = zip([depths[0], *depths, depths[-1]], [ends[0], *middles, ends[1]], strict=True)
-    return [fan.place(depth, place) for depth, place in places]
+    slopes = np.diff(depths) / np.diff(middles) if len(filled) > 1 else np.zeros(1)
+    first = depths[0] + slopes[0] * (ends[0] - middles[0])
+    last = depths[-1] + slopes[-1] * (ends[1] - middles[-1])
+    places = zip([first, *depths, last], [ends[0], *middles, ends[1]], strict=True)
+    return [fan.place(float(depth), float(place)) for depth, place in places]
 
 
 def find(source: Path, target: Target) -> Iterator[Found]:

@@ -215,7 +215,7 @@ def test_lines_go_out_as_they_came_in(tmp_path: Path, state_dir: Path) -> None:
     }
     (frame,) = said["frame_annotations"]
     assert frame["frame_number"] == 0  # of the cine beside it
-    assert [len(frame[k]) for k in PAINTED] == [1, 1]
+    assert [len(frame[k]) for k in PAINTED] == [1, 1]  # the pleura is straight
     jsonschema.validate(said, json.loads(SCHEMA.read_text()))
     back = request.model_copy(update={"rater": "back"})
     report = import_labels(cohort, tmp_path / "out", back)
