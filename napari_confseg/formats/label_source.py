@@ -153,17 +153,15 @@ class ProblemList:
 
     def __init__(self, items: list[Problem]) -> None:
         self.items = items
-        self._seen = set(items)
         self._counts: Counter[str] = Counter()
         self._more: dict[str, int] = {}
 
     def add(self, problem: Problem) -> None:
         """Keep a problem that is not there yet."""
-        if problem in self._seen:
+        if problem in self.items:
             return
         seen = self._counts[problem.code] = self._counts[problem.code] + 1
         if seen <= MOST_PROBLEMS:
-            self._seen.add(problem)
             self.items.append(problem)
         else:
             place = self._more.setdefault(problem.code, len(self.items))
