@@ -81,7 +81,8 @@ def test_exact_with_what_was_reviewed(
 def test_labels_of_resized_frames_stay_out_though_their_size_is_the_clips(
     dataset: Dataset, study: Cohort, tmp_path: Path
 ) -> None:
-    wanted = {"clips": ("c0", "c1", "c2"), "spacing": 0.25, "size": (48, 64)}
+    wanted = {"clips": ("c0",), "parts": {"train": 1.0}, "folds": 0}
+    wanted |= {"spacing": 0.25, "size": (48, 64)}
     request = dataset.manifest.request.model_copy(update=wanted)
     resized = build(study, request, tmp_path / "resized")
     assert resized.manifest.clips[0].shape == (48, 64)
