@@ -117,7 +117,7 @@ say("s3", bucket)
 say("dicom", dicom)
 for name in ("coco", "dicom-seg", "monai", "nifti", "nrrd"):
     say("export-" + name, exports(name))
-for name in ("coco", "nrrd"):
+for name in ("coco", "dicom-seg", "nifti", "nrrd"):
     say("import-" + name, imports(name))
 say("report", report)
 """
@@ -131,6 +131,8 @@ ASKED = {
     "export-nifti": ("nibabel", "nifti"),
     "export-nrrd": ("pynrrd", "slicer"),
     "import-coco": ("pycocotools", "coco"),
+    "import-dicom-seg": ("pydicom", "dicom"),
+    "import-nifti": ("nibabel", "nifti"),
     "import-nrrd": ("pynrrd", "slicer"),
     "report": ("matplotlib", "dataset"),
 }

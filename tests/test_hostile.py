@@ -384,13 +384,13 @@ def test_what_nobody_has_foreseen_is_told_and_kept_for_the_developer(
 def test_compressed_runs_are_read_as_pycocotools_reads_them() -> None:
     from pycocotools import mask as rle
 
-    from napari_confseg.formats.coco import _from_counts, _unpacked
+    from napari_confseg.formats.coco_segmentation import from_counts, unpacked
 
     rng = np.random.default_rng(0)
     for share in (0, 0.01, 0.5, 0.99, 1):
         mask = rng.random((37, 53)) < share
         coded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
-        found = _from_counts(_unpacked(coded["counts"].decode()), mask.shape)
+        found = from_counts(unpacked(coded["counts"].decode()), mask.shape)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # its own, of numpy 2
             expected = rle.decode(coded) == 1

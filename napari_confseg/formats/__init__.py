@@ -39,9 +39,12 @@ class Format:
         Fields of an export's or import's request that this format alone, or with few others,
         looks at.
     marker : str
-        Pattern of a file name by which a folder is known to be of this format.
+        Pattern of a file name, or of the end of a path, by which a folder is known to be of this
+        format.
     json_keys : frozenset of str
         Keys by which a JSON file is known to be of this format.
+    looks_inside : bool
+        Whether the module's ``recognises(path)`` tells its files from others of that ending.
     """
 
     title: str
@@ -53,6 +56,7 @@ class Format:
     options: frozenset[str] = frozenset()
     marker: str = ""
     json_keys: frozenset[str] = frozenset()
+    looks_inside: bool = False
 
     def load(self) -> ModuleType:
         """Import the module.
@@ -88,11 +92,13 @@ FORMATS: Final[dict[str, Format]] = {
         "coco",
         (".json", ".png"),
         reads=True,
+        keeps_confidence=False,
+        options=frozenset({"threshold", "reviewed"}),
         json_keys=frozenset({"images", "annotations"}),
     ),
-    "png": Format("PNG masks", "png", (".png",)),
-    "tiff": Format("OME-TIFF masks", "tiff", (".ome.tif",)),
-    "nifti": Format("NIfTI", "nifti", (".nii.gz",)),
+    "png": Format("PNG masks", "png", (".png",), reads=True, marker="frames.csv"),
+    "tiff": Format("OME-TIFF masks", "tiff", (".ome.tif",), reads=True, marker="*.ome.tif"),
+    "nifti": Format("NIfTI", "nifti", (".nii.gz",), reads=True, marker="frames.nii.gz"),
     "nrrd": Format(
         "NRRD for 3D Slicer",
         "nrrd",
@@ -106,18 +112,22 @@ FORMATS: Final[dict[str, Format]] = {
         "DICOM SEG",
         "dicom_seg",
         (".dcm",),
+        reads=True,
         keeps_confidence=False,
-        options=frozenset({"threshold"}),
+        options=frozenset({"threshold", "reviewed"}),
+        looks_inside=True,
     ),
     "webdataset": Format("WebDataset", "webdataset", (".tar",)),
-    "ome-zarr": Format("OME-Zarr", "ome_zarr", (".ome.zarr",)),
+    "ome-zarr": Format(
+        "OME-Zarr", "ome_zarr", (".ome.zarr",), reads=True, marker="*.ome.zarr/zarr.json"
+    ),
     "annotate-ultrasound": Format(
         "AnnotateUltrasound",
         "annotate_ultrasound",
-        (".json",),
-        writes=False,
+        (".json", ".dcm"),
         reads=True,
-        options=frozenset({"author", "line_width"}),
+        keeps_confidence=False,
+        options=frozenset({"threshold", "author", "line_width"}),
         json_keys=frozenset({"frame_annotations"}),
     ),
 }

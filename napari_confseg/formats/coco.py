@@ -1,68 +1,90 @@
-"""COCO: run-length masks, one annotation for each class and stated confidence on a frame."""
+"""COCO: an annotation for each marked region at a threshold, and the confidences beside."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from functools import partial
-from pathlib import Path
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
+from napari_confseg.formats.coco_segmentation import (
+    counts_of,
+    encode,
+    mask_of,
+    regions_of,
+)
+from napari_confseg.formats.label_source import (
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+    key_of,
+    whole,
+)
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
 from napari_confseg.store.errors import MOST_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_confseg.formats.export import Export, Item
+    from napari_confseg.formats.export import Export
     from napari_confseg.formats.label_source import Target
     from napari_confseg.store import Clip
 
-
-_FARTHEST = 1e5  # pixels; people and programs draw a little beyond the edge
-_MOST_NUMBERS = 200_000
-_LONGEST = 2e6  # pixels: every fifth of one is kept while an outline is drawn
+INSTANCES, CONFIDENCE = "instances_", "confidence_"
 
 
 def write(job: Export) -> None:
-    """Write ``images/`` and ``<part>.json`` for each part of the split.
+    """Write ``images/``, ``annotations/instances_<part>.json`` and ``confidence_<part>.json``.
 
-    An annotation holds the pixels of one class marked with one confidence, which is its ``score``
-    (0..1) and ``confidence`` (percent), so that the planes come back exactly; the value 255
-    (excluded) is an annotation with ``iscrowd`` 1, which COCO's evaluation ignores. An image says
-    in ``reviewed_category_ids`` for which classes no annotation means absence. ``info`` says whose
-    marks they are, and of which kind the rater is.
+    In the first, as COCO's readers expect it, each region of a class that reaches the threshold is
+    one annotation, its outline polygons; excluded pixels are a crowd in run lengths, which COCO's
+    evaluation ignores. In the second an annotation holds, in run lengths, the pixels of one class
+    marked with one confidence, which is its ``score`` (0..1) and ``confidence`` (percent; 255 is
+    excluded), so that the planes come back exactly.
+
+    An image says in ``reviewed_category_ids`` for which classes no annotation means absence.
+    ``info`` says whose marks they are, and of which kind the rater is.
     """
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for item in job.items():
-        part = parts.setdefault(item.part, _empty(job))
+        objects, exact = parts.setdefault(item.part, (_empty(job), _empty(job)))
+        marks = job.cut(item.planes)
         folder = job.folder("images", item.name)
         for i, number in enumerate(item.record.frames):
             name = f"{number:06d}.png"
             Image.fromarray(item.frames[i]).save(folder / name)
-            image_id = len(part["images"]) + 1
-            part["images"].append(
-                {
-                    "id": image_id,
-                    "file_name": f"{item.name}/{name}",
-                    "height": item.record.shape[0],
-                    "width": item.record.shape[1],
-                    "clip": item.name,
-                    "patient": item.record.patient,
-                    "frame": number,
-                    "reviewed_category_ids": (np.flatnonzero(item.reviewed[i]) + 1).tolist(),
-                }
-            )
-            _annotate(part, item, i, image_id)
-    for name, part in parts.items():
-        job.write_json(job.out / f"{name}.json", part)
+            image_id = len(objects["images"]) + 1
+            image = {
+                "id": image_id,
+                "file_name": f"{item.name}/{name}",
+                "height": item.record.shape[0],
+                "width": item.record.shape[1],
+                "clip": item.name,
+                "patient": item.record.patient,
+                "frame": number,
+                "resampled": item.resampled,
+                "reviewed_category_ids": (np.flatnonzero(item.reviewed[i]) + 1).tolist(),
+            }
+            for tree in (objects, exact):
+                tree["images"].append(image)
+            _add_objects(objects, item.planes[i], marks[i], image_id)
+            _add_levels(exact, item.planes[i], image_id)
+    folder = job.folder("annotations")
+    for part, (objects, exact) in parts.items():
+        objects["info"]["description"] += f", marks of at least {job.threshold} %"
+        job.write_json(folder / f"{INSTANCES}{part}.json", objects)
+        job.write_json(folder / f"{CONFIDENCE}{part}.json", exact)
+    job.notes.append(f"{CONFIDENCE}*.json hold the confidences whole, {INSTANCES}*.json are cut.")
 
 
 def _empty(job: Export) -> dict[str, Any]:
@@ -83,96 +105,167 @@ def _empty(job: Export) -> dict[str, Any]:
     }
 
 
-def _annotate(part: dict[str, Any], item: Item, i: int, image_id: int) -> None:
-    for c in range(item.planes.shape[1]):
-        plane = item.planes[i, c]
+def _add_objects(
+    tree: dict[str, Any], planes: NDArray[np.uint8], marks: NDArray[np.bool_], image_id: int
+) -> None:
+    for c, plane in enumerate(planes):
+        for region in regions_of(marks[c]):
+            shape = {"segmentation": region.polygons, "area": region.area, "bbox": region.bbox}
+            _add_note(tree, image_id, c, **shape)
+        excluded = plane == EXCLUDED
+        if excluded.any():
+            coded = {"size": list(excluded.shape), "counts": counts_of(excluded)}
+            _add_mask(tree, image_id, c, excluded, segmentation=coded, iscrowd=1)
+
+
+def _add_levels(tree: dict[str, Any], planes: NDArray[np.uint8], image_id: int) -> None:
+    for c, plane in enumerate(planes):
         for value in np.unique(plane[plane > 0]).tolist():
             coded = encode(plane == value)
-            part["annotations"].append(
-                {
-                    "id": len(part["annotations"]) + 1,
-                    "image_id": image_id,
-                    "category_id": c + 1,
-                    "segmentation": coded | {"counts": coded["counts"].decode()},
-                    "area": int(rle.area(coded)),
-                    "bbox": rle.toBbox(coded).tolist(),
-                    "iscrowd": int(value == EXCLUDED),
-                    "score": 0.0 if value == EXCLUDED else value / 100,
-                    "confidence": value,
-                }
+            _add_mask(
+                tree,
+                image_id,
+                c,
+                plane == value,
+                segmentation=coded | {"counts": coded["counts"].decode()},
+                iscrowd=int(value == EXCLUDED),
+                score=0.0 if value == EXCLUDED else value / 100,
+                confidence=value,
             )
 
 
-def encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return COCO's compressed run-length code of a mask ``bool (Y, X)``."""
-    coded: dict[str, Any] = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return coded
+def _add_mask(
+    tree: dict[str, Any], image_id: int, c: int, mask: NDArray[np.bool_], **more: Any
+) -> None:
+    coded = encode(mask)
+    bbox = rle.toBbox(coded).tolist()
+    _add_note(tree, image_id, c, area=int(rle.area(coded)), bbox=bbox, **more)
+
+
+def _add_note(tree: dict[str, Any], image_id: int, c: int, **more: Any) -> None:
+    number = len(tree["annotations"]) + 1
+    note = {"id": number, "image_id": image_id, "category_id": c + 1, "iscrowd": 0}
+    tree["annotations"].append(note | more)
 
 
 _FRAME = re.compile(r"(?:(?P<clip>.+)[/_-])?(?:frame)?(?P<frame>\d+)$")
 
 
 def find(source: Path, target: Target) -> Iterator[Found]:
-    """Yield the clips of the COCO files in `source`.
+    """Yield the clips of the COCO files in `source` or in its folder ``annotations``.
 
     ``confidence`` (percent) of an annotation is kept as it is, else ``score`` (0..1), else the
     stated confidence is taken; a crowd (``iscrowd`` 1) is excluded, as COCO's evaluation does. An
-    image counts as reviewed for ``reviewed_category_ids`` where it names them, else for all
-    categories of its file.
+    image counts as reviewed for ``reviewed_category_ids`` where it names them; else, by the choice
+    `reviewed`, with any mark or always, for all categories of its file. Identifiers are compared by
+    what they say: 7 is "7".
     """
-    files = [source] if source.is_file() else sorted(source.glob("*.json"))
     pictures: dict[str, list[_Picture]] = defaultdict(list)
-    for path in files:
+    problems: dict[str, list[Problem]] = defaultdict(list)
+    for path in _files(source):
         data = target.read_json(path)
-        if data is not None and {"images", "annotations", "categories"} <= data.keys():
-            for picture in _pictures(path, data, target):
-                pictures[picture.clip].append(picture)
-    for name, mine in sorted(pictures.items()):
-        yield Found(name, mine[0].path, partial(_read, pictures=mine, target=target))
+        if data is None or not {"images", "annotations", "categories"} <= data.keys():
+            continue
+        with target.collected() as found:
+            mine = _File(path, data, target).pictures()
+        for problem in found if not mine else ():
+            target.tell(problem)
+        for picture in mine:
+            pictures[picture.clip].append(picture)
+        for clip in {picture.clip for picture in mine}:
+            problems[clip] += found
+    for name, frames in sorted(pictures.items()):
+        read = partial(_read, pictures=frames, target=target)
+        yield Found(name, frames[0].path, read, problems=tuple(problems[name]))
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    files = {p for folder in (source, source / "annotations") for p in folder.glob("*.json")}
+    exact = {
+        p.with_name(p.name.replace(CONFIDENCE, INSTANCES, 1))
+        for p in files
+        if p.name.startswith(CONFIDENCE)
+    }
+    return sorted(files - exact)  # the same marks, cut
 
 
 class _Picture:
     """One image with what is annotated on it."""
 
-    def __init__(self, path: Path, image: dict[str, Any], classes: dict[int, int]) -> None:
-        where = Path(str(image.get("file_name", "")))
-        parts = _FRAME.match(where.with_suffix("").as_posix())
+    def __init__(self, path: Path, image: dict[str, Any], classes: dict[str, int | None]) -> None:
+        name = PureWindowsPath(str(image.get("file_name", "")))  # takes both kinds of slashes
+        stem = name.relative_to(name.anchor).with_suffix("").as_posix() if name.name else ""
+        parts = _FRAME.match(stem)
         self.path, self.image, self.classes = path, image, classes
         self.where = f"{path.name} image {image.get('id')}"
         self.clip = str(image.get("clip") or (parts and parts["clip"]) or "")
-        self.frame = (
-            int(image["frame"]) if "frame" in image else int(parts["frame"] if parts else 0)
-        )
+        said = image.get("frame", parts and parts["frame"])
+        self.frame = None if said is None else whole(said)
         self.notes: list[dict[str, Any]] = []
 
+    def marked(self, note: dict[str, Any]) -> int | None:
+        """Return the class of an annotation; None if it is left out by choice."""
+        return self.classes[key_of(note["category_id"])]
 
-def _pictures(path: Path, data: dict[str, Any], target: Target) -> Iterator[_Picture]:
-    classes = {}
-    for category in data["categories"]:
-        index = target.class_index(str(category["name"]), path.name)
-        if index is not None:
-            classes[int(category["id"])] = index
-    by_id = {}
-    for image in data["images"]:
-        picture = by_id[image["id"]] = _Picture(path, image, classes)
-        if not picture.clip:
-            target.report(
-                Problem.mismatch(
-                    "clip-unknown",
-                    picture.where,
-                    "a file name as clip/000012.png",
-                    str(image.get("file_name")),
-                )
-            )
-    for note in data["annotations"]:
-        if note["image_id"] in by_id:
-            by_id[note["image_id"]].notes.append(note)
+
+class _File:
+    """What one file says, by its identifiers."""
+
+    def __init__(self, path: Path, data: dict[str, Any], target: Target) -> None:
+        self._path, self._data, self._target = path, data, target
+
+    def pictures(self) -> list[_Picture]:
+        """Return the images; what is wrong with the file is reported."""
+        try:
+            return self._pictures()
+        except (AttributeError, ArithmeticError, KeyError, TypeError, ValueError) as error:
+            text = f"The file does not follow its format: {type(error).__name__}: {error}"
+            self._target.report(Problem("malformed", self._path.name, text[:200]))
+            return []
+
+    def _pictures(self) -> list[_Picture]:
+        classes: dict[str, int | None] = {}
+        for category in self._data["categories"]:
+            key = key_of(category["id"])
+            self._once(key in classes, "category", key)
+            classes[key] = self._target.class_index(str(category["name"]), self._path.name)
+        by_id: dict[str, _Picture] = {}
+        places = set()
+        for image in self._data["images"]:
+            picture = _Picture(self._path, image, classes)
+            key = key_of(image["id"])
+            place = (picture.clip, picture.frame)
+            self._once(key in by_id or place in places, "image", key)
+            places.add(place)
+            by_id[key] = picture
+            if not picture.clip or picture.frame is None:
+                expected, found = "a file name as clip/000012.png", str(image.get("file_name"))
+                problem = Problem.mismatch("clip-unknown", picture.where, expected, found)
+                self._target.report(problem)
+        for note in self._data["annotations"]:
+            self._add(note, by_id, classes)
+        return [p for p in by_id.values() if p.clip and p.frame is not None]
+
+    def _once(self, known: bool, kind: str, key: str) -> None:
+        if known:
+            text = "Another one has the same number, or is the same frame"
+            self._target.report(Problem("twice", f"{self._path.name} {kind} {key}", text))
+
+    def _add(
+        self, note: dict[str, Any], by_id: dict[str, _Picture], classes: dict[str, int | None]
+    ) -> None:
+        where = f"{self._path.name} annotation {note.get('id')}"
+        image, category = key_of(note["image_id"]), key_of(note["category_id"])
+        if category not in classes:
+            text = f"The file has no category {category:.40}"
+            self._target.report(Problem("category-unknown", where, text))
+        elif image not in by_id:
+            text = f"The file has no image {image:.40}"
+            self._target.report(Problem("image-unknown", where, text))
         else:
-            where = f"{path.name} annotation {note.get('id')}"
-            target.report(
-                Problem("image-unknown", where, f"The file has no image {note['image_id']}")
-            )
-    yield from (p for p in by_id.values() if p.clip)
+            by_id[image].notes.append(note)
 
 
 def _read(clip: Clip, pictures: list[_Picture], target: Target) -> Labels:
@@ -191,95 +284,48 @@ def _read(clip: Clip, pictures: list[_Picture], target: Target) -> Labels:
 
 
 def _add(labels: Labels, clip: Clip, picture: _Picture, target: Target) -> None:
-    size = (int(picture.image["height"]), int(picture.image["width"]))
-    check_frame(clip, picture.frame, picture.where)
+    size = (whole(picture.image["height"]), whole(picture.image["width"]))
+    frame = picture.frame
+    assert frame is not None
+    check_frame(clip, frame, picture.where)
     check_size(clip, size, picture.where)
-    named = picture.image.get("reviewed_category_ids", list(picture.classes))
-    reviewed = [picture.classes[i] for i in named if i in picture.classes]
-    labels.reviewed |= {(picture.frame, index) for index in reviewed}
+    check_pixels(picture.image.get("resampled"), picture.where)
+    marked = False
     for note in picture.notes:
-        index = picture.classes.get(note["category_id"])
+        index = picture.marked(note)
         if index is not None:
             value = _value(note, target.request.confidence, picture.where)
-            labels.mark(picture.frame, index, _mask(note, size, picture.where), value)
+            labels.mark(frame, index, _mask(note, size, picture.where), value)
+            marked = True
+    if "reviewed_category_ids" in picture.image:
+        seen = [picture.classes[key_of(i)] for i in picture.image["reviewed_category_ids"]]
+    else:
+        seen = list(picture.classes.values()) if marked or target.reviewed_all else []
+    labels.reviewed |= {(frame, index) for index in seen if index is not None}
 
 
 def _value(note: dict[str, Any], stated: int, where: str) -> int:
-    if note.get("iscrowd"):
+    what = f"{where}, annotation {note.get('id')}"
+    crowd = note.get("iscrowd", 0)
+    if crowd not in (0, 1):
+        raise StoreError(Problem.mismatch("crowd", what, "iscrowd 0 or 1", f"{crowd!r:.40}"))
+    if crowd:
         return EXCLUDED
-    value = note.get("confidence", round(100 * note["score"]) if "score" in note else stated)
-    if not 1 <= value <= MAX_CONFIDENCE:
-        what = f"{where}, annotation {note.get('id')}"
-        raise StoreError(Problem.mismatch("confidence-range", what, "1..100 percent", str(value)))
-    return int(value)
+    value = note.get("confidence")
+    if value is None:
+        score = note.get("score")
+        value = stated if score is None else 100 * score
+    if isinstance(value, bool | str) or not 0.5 <= value <= MAX_CONFIDENCE:
+        expected = "a confidence of 1..100 percent, or a score of 0.01..1"
+        raise StoreError(Problem.mismatch("confidence-range", what, expected, f"{value!r:.40}"))
+    return max(1, round(value))
 
 
 def _mask(note: dict[str, Any], size: tuple[int, int], where: str) -> NDArray[np.bool_]:
-    shape = note["segmentation"]
     try:
-        if isinstance(shape, list):
-            return _from_polygons(shape, size)
-        if [int(n) for n in shape["size"]] != list(size):
-            raise ValueError(f"it is of {shape['size']} pixels, the image of {list(size)}")
-        counts = shape["counts"]
-        return _from_counts(counts if isinstance(counts, list) else _unpacked(counts), size)
+        return mask_of(note["segmentation"], size)
     except (ArithmeticError, TypeError, ValueError, KeyError, IndexError) as error:
         what = f"{where}, annotation {note.get('id')}"
-        raise StoreError(
-            Problem(
-                "segmentation",
-                what,
-                f"The segmentation is neither polygons nor run lengths: {str(error)[:80]}"
-                if str(error)
-                else "The segmentation is neither polygons nor run lengths",
-            )
-        ) from error
-
-
-def _from_polygons(polygons: list[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    # Checked before the C code of pycocotools sees them: it writes where a point leads it.
-    for polygon in polygons:
-        points = np.asarray(polygon, float)
-        if points.ndim != 1 or not 6 <= len(points) <= _MOST_NUMBERS or len(points) % 2:
-            raise ValueError("a polygon is a list of x and y of three points or more")
-        if not (np.abs(points) <= _FARTHEST).all():
-            raise ValueError(f"points lie within {_FARTHEST:g} pixels")
-        if np.abs(np.diff(points.reshape(-1, 2), axis=0)).sum() > _LONGEST:
-            raise ValueError(f"an outline is no longer than {_LONGEST:g} pixels")
-    mask: NDArray[np.bool_] = rle.decode(rle.merge(rle.frPyObjects(polygons, *size))) == 1
-    return mask
-
-
-def _from_counts(counts: list[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of runs of 0 and 1 in turn, column by column."""
-    if len(counts) > size[0] * size[1] + 1:
-        raise ValueError("there are more runs than pixels")
-    runs = np.array([int(n) for n in counts], np.int64)
-    if (runs < 0).any() or (runs > size[0] * size[1]).any() or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"the runs do not add up to {size[0]} x {size[1]} pixels")
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return flat.reshape(size[::-1]).T
-
-
-def _unpacked(text: str) -> list[int]:
-    """Return the run lengths in COCO's compressed text.
-
-    Each is a number of 5 bits a character, lowest first; from the fourth run on, what it is more
-    than the one two before (``rleFrString`` of pycocotools, which trusts its input).
-    """
-    runs: list[int] = []
-    value, bits = 0, 0
-    for letter in text if isinstance(text, str) else bytes(text).decode("ascii"):
-        code = ord(letter) - 48
-        if not 0 <= code < 64 or bits > 40:
-            raise ValueError("it holds what is no run length")
-        value |= (code & 31) << bits
-        bits += 5
-        if not code & 32:
-            if code & 16:  # negative
-                value -= 1 << bits
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value, bits = 0, 0
-    if bits:
-        raise ValueError("it is cut short")
-    return runs
+        text = "The segmentation is neither polygons nor run lengths of a mark"
+        said = f": {str(error)[:80]}" if str(error) else ""
+        raise StoreError(Problem("segmentation", what, text + said)) from error

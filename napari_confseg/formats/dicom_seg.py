@@ -22,6 +22,18 @@ from pydicom.uid import (
 )
 
 from napari_confseg import __version__
+from napari_confseg.formats.dicom_seg_reading import (
+    CREATOR,
+    FRAMES,
+    GROUP,
+    KIND,
+    RESAMPLED,
+    REVIEWED,
+    find,
+    recognises,
+)
+from napari_confseg.formats.label_source import EXCLUDED_SUFFIX
+from napari_confseg.formats.reviewed import reviewed_clip, write_reviewed
 from napari_confseg.store import EXCLUDED, RATER_KINDS
 
 if TYPE_CHECKING:
@@ -31,6 +43,8 @@ if TYPE_CHECKING:
 
     from napari_confseg.formats.export import Export, Item
 
+__all__ = ["find", "recognises", "write"]
+
 DAY, TIME = "20000101", "000000"
 """Dates are asked for and unknown: one for all, so that the same dataset gives the same bytes."""
 
@@ -39,32 +53,32 @@ def write(job: Export) -> None:
     """Write ``<clip>.dcm``, ``<clip>_seg.dcm`` and ``<clip>_seg_at<percent>.dcm``.
 
     The first segmentation is FRACTIONAL, PROBABILITY, with 100 for certain, so percents stand in it
-    as they are; the second BINARY at the threshold, for the many viewers that show no other. Frames
-    on which a segment is empty are left out, as is usual; what was reviewed stands in
-    ``reviewed.json``, for DICOM has no word for it.
+    as they are; the second BINARY at the threshold, for the many viewers that show no other. What
+    is excluded of a class is a segment of its own. Frames on which a segment is empty are left out,
+    as is usual. What was reviewed, and which frames of the clip these are, stands in a private
+    block and in ``reviewed.json``, for DICOM has no word for it.
     """
-    reviewed, excluded = {}, 0
+    reviewed = {}
     for item in job.items():
-        source = _cine(job, item)
-        source.save_as(job.out / f"{item.name}.dcm", enforce_file_format=True)
-        planes = np.where(item.planes == EXCLUDED, 0, item.planes)
-        excluded += int((item.planes == EXCLUDED).sum())
-        _segmentation(job, item, source, planes, job.out / f"{item.name}_seg.dcm", None)
+        source = cine(job, item)
+        save_cine(source, job.out / f"{item.name}.dcm")
+        excluded = item.planes == EXCLUDED
+        planes = np.where(excluded, 0, item.planes)
+        masked = np.flatnonzero(excluded.any((0, 2, 3)))
         at = job.request.threshold
-        path = job.out / f"{item.name}_seg_at{at}.dcm"
-        _segmentation(job, item, source, (planes >= at).astype(np.uint8), path, at)
-        reviewed[item.name] = {
-            "part": item.part,
-            "frames": list(item.record.frames),
-            "reviewed": item.reviewed.astype(int).tolist(),
-        }
-    job.write_json(job.out / "reviewed.json", {"classes": job.classes, "clips": reviewed})
+        for path, values, sure, threshold in (
+            (f"{item.name}_seg.dcm", planes, 100, None),
+            (f"{item.name}_seg_at{at}.dcm", planes >= at, 1, at),
+        ):
+            stack = np.concatenate([values, sure * excluded[:, masked]], 1).astype(np.uint8)
+            segments = [*_segments(job), *_segments(job, masked.tolist())]
+            _segmentation(job, item, source, stack, segments, job.out / path, threshold)
+        reviewed[item.name] = reviewed_clip(item)
+    write_reviewed(job, reviewed)
     job.notes.append(
         "_seg.dcm holds the percents (FRACTIONAL); "
         f"_seg_at{job.request.threshold}.dcm is cut there (BINARY)."
     )
-    if excluded:
-        job.notes.append(f"{excluded} excluded pixels count as not marked: DICOM cannot say more.")
 
 
 def uid(*parts: object) -> str:
@@ -81,6 +95,7 @@ def _base(job: Export, item: Item, sop_class: str, instance: str, syntax: str) -
     meta.TransferSyntaxUID = UID(syntax)
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\x00" * 128)
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class, instance
+    ds.SpecificCharacterSet = "ISO_IR 192"  # labels are in any script
     ds.PatientName = f"{item.record.patient}^"
     ds.PatientID = item.record.patient
     ds.PatientBirthDate = ds.PatientSex = ""
@@ -104,7 +119,7 @@ def _base(job: Export, item: Item, sop_class: str, instance: str, syntax: str) -
     return ds
 
 
-def _cine(job: Export, item: Item) -> FileDataset:
+def cine(job: Export, item: Item) -> FileDataset:
     """Return the frames as an Ultrasound Multi-frame Image."""
     instance = uid(item.record.source_sha256, item.record.shape, "image")
     ds = _base(job, item, UltrasoundMultiFrameImageStorage, instance, ExplicitVRLittleEndian)
@@ -125,6 +140,11 @@ def _cine(job: Export, item: Item) -> FileDataset:
     return ds
 
 
+def save_cine(source: FileDataset, path: Path) -> None:
+    """Save what :func:`cine` made."""
+    source.save_as(path, enforce_file_format=True)
+
+
 def _region(item: Item) -> Dataset:
     """Return the calibration of the whole frame (PS3.3 C.8.5.5)."""
     region = Dataset()
@@ -143,10 +163,11 @@ def _segmentation(
     item: Item,
     source: FileDataset,
     values: NDArray[np.uint8],
+    segments: list[Dataset],
     path: Path,
     threshold: int | None,
 ) -> None:
-    """Write planes ``(T, C, Y, X)``, percents or, with a threshold, yes and no."""
+    """Write planes ``(T, segments, Y, X)``, percents or, with a threshold, yes and no."""
     kind = "fractional" if threshold is None else f"binary {threshold}"
     digest = item.record.raters[job.rater].source_sha256
     instance = uid(source.SOPInstanceUID, job.rater, digest, kind)
@@ -177,7 +198,10 @@ def _segmentation(
         ds.HighBit = 0
         ds.PixelData = pack_bits(stack)
     ds.NumberOfFrames = len(places)
-    ds.SegmentSequence = Sequence([_segment(job, c) for c in range(values.shape[1])])
+    for number, segment in enumerate(segments, 1):
+        segment.SegmentNumber = number
+    ds.SegmentSequence = Sequence(segments)
+    _add_own(ds, job, item)
     _groups(ds, item, source, places)
     if threshold is None:
         # Not deflated, which fewer can read; one bit a pixel cannot be run-length coded.
@@ -195,11 +219,27 @@ def _code(value: str, scheme: str, meaning: str) -> Sequence:
     return Sequence([code])
 
 
-def _segment(job: Export, c: int) -> Dataset:
+def _add_own(ds: FileDataset, job: Export, item: Item) -> None:
+    block = ds.private_block(GROUP, CREATOR, create=True)
+    block.add_new(FRAMES, "UL", list(item.record.frames))
+    rows = ("".join("1" if seen else "0" for seen in row) for row in item.reviewed)
+    block.add_new(REVIEWED, "UT", ",".join(rows))
+    block.add_new(KIND, "LO", job.kind)
+    block.add_new(RESAMPLED, "US", int(item.resampled))
+
+
+def _segments(job: Export, excluded: list[int] | None = None) -> list[Dataset]:
+    """Return the segments of the marks of all classes, or of what is excluded of some."""
+    if excluded is None:
+        return [_segment(job, c, "") for c in range(len(job.classes))]
+    return [_segment(job, c, EXCLUDED_SUFFIX) for c in excluded]
+
+
+def _segment(job: Export, c: int, suffix: str) -> Dataset:
     spec = job.manifest.classes[c]
     segment = Dataset()
-    segment.SegmentNumber = c + 1
-    segment.SegmentLabel = spec.label
+    fits = len(spec.label + EXCLUDED_SUFFIX) <= 64  # what LO takes
+    segment.SegmentLabel = (spec.label if fits else spec.name) + suffix
     # Private codes: a finding gets a standard one when someone has agreed on it, not before.
     segment.SegmentedPropertyCategoryCodeSequence = _code("finding", "99CONFSEG", "Finding")
     segment.SegmentedPropertyTypeCodeSequence = _code(spec.name[:16], "99CONFSEG", spec.label)
@@ -273,6 +313,7 @@ def _frame_group(source: FileDataset, c: int, t: int) -> Dataset:
     image.ReferencedSOPClassUID = source.SOPClassUID
     image.ReferencedSOPInstanceUID = source.SOPInstanceUID
     image.ReferencedFrameNumber = t + 1
+    image.SpatialLocationsPreserved = "YES"  # else readers refuse to look marks up by frame
     image.PurposeOfReferenceCodeSequence = _code(
         "121322", "DCM", "Source Image for Image Processing Operation"
     )

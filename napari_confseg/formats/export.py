@@ -110,6 +110,12 @@ class Item:
         return self.record.clip
 
     @property
+    def resampled(self) -> bool:
+        """Whether pixels here are others than the clip's; labels then cannot come back to it."""
+        r = self.record
+        return r.scale != (1.0, 1.0) or r.offset != (0, 0) or r.inner != r.shape
+
+    @property
     def interval(self) -> float:
         """Mean seconds between the frames here; 1 for a single one."""
         t = self.record.times
@@ -185,7 +191,7 @@ class Export:
         if self.threshold is None:
             self.threshold = self.request.threshold
             self.notes.append(
-                f"This format holds no confidence: marks of at least {self.threshold} % count, "
+                f"Where confidence cannot be held, marks of at least {self.threshold} % count, "
                 "others do not."
             )
         marks: NDArray[np.bool_] = (planes >= self.threshold) & (planes != EXCLUDED)
@@ -271,7 +277,8 @@ def export(
     job = Export(dataset, request, out, progress=progress, cancelled=cancelled)
     try:
         with room_in(out, lambda: "Free some space, or export to a larger disk. Nothing is left."):
-            module.write(job)
+            with FORMATS[request.format].needed():  # some need a second library
+                module.write(job)
             return job.finish(request.format)
     except BaseException:
         job.remove()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +15,7 @@ from pydantic import AfterValidator
 
 from napari_confseg.formats import FORMATS, READ, taking
 from napari_confseg.request_fields import setting
-from napari_confseg.store import RATER_KINDS, Problem, StoreError
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, RATER_KINDS, Problem, StoreError
 from napari_confseg.store.errors import MOST_PROBLEMS, sentence
 from napari_confseg.store.files import MIB, open_file, read_json
 from napari_confseg.store.rater_kinds import RaterKind
@@ -21,6 +23,8 @@ from napari_confseg.store.schema import Confidence, Positive, Slug, Strict
 
 MAX_JSON_BYTES = 512 * MIB
 """A JSON file of labels larger than this is refused unread."""
+EXCLUDED_SUFFIX = " (excluded)"
+"""What the segment of a class's excluded pixels is called after the class, in our own exports."""
 _LARGEST_VIDEO = 2**40
 
 
@@ -31,7 +35,7 @@ def _read(name: str) -> str:
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -76,7 +80,7 @@ class LabelImportRequest(Strict):
         "marked",
         "Reviewed",
         "frames that count as reviewed where the source does not say: those with a mark, or all "
-        f"({taking('reviewed')})",
+        f"that it lists or the clip has ({taking('reviewed')})",
         choices={"marked": "Frames with a mark", "all": "All frames"},
     )
     author: str | None = setting(
@@ -104,10 +108,13 @@ class Labels:
 
     def mark(self, frame: int, index: int, mask: NDArray[np.bool_], value: int) -> None:
         """Put `value` where `mask` is and less was said."""
-        if not mask.any():
-            return
-        plane = self.planes.setdefault((frame, index), np.zeros(mask.shape, np.uint8))
-        np.maximum(plane, np.where(mask, np.uint8(value), np.uint8(0)), out=plane)
+        self.put(frame, index, np.where(mask, np.uint8(value), np.uint8(0)))
+
+    def put(self, frame: int, index: int, values: NDArray[np.uint8]) -> None:
+        """Put `values` where less was said."""
+        if values.any():
+            plane = self.planes.setdefault((frame, index), np.zeros(values.shape, np.uint8))
+            np.maximum(plane, values, out=plane)
 
 
 @dataclass(frozen=True)
@@ -122,82 +129,179 @@ class Found:
         A file of the source; the clip's own file may lie beside it.
     read : callable
         From the clip that it is to what the source says of it; raises ``StoreError``.
+    problems : tuple of Problem
+        What is wrong with its files; the clip is left out for any.
+    files : tuple of Path
+        Files that the source says the clip was made from, whatever their names.
     """
 
     name: str
     near: Path
     read: Callable[[Clip], Labels]
+    problems: tuple[Problem, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+class ProblemList:
+    """Problems, each told once; of very many of one kind the first, and how many there are.
+
+    Parameters
+    ----------
+    items : list of Problem
+        Where they are kept.
+    """
+
+    def __init__(self, items: list[Problem]) -> None:
+        self.items = items
+        self._counts: Counter[str] = Counter()
+        self._more: dict[str, int] = {}
+
+    def add(self, problem: Problem) -> None:
+        """Keep a problem that is not there yet."""
+        if problem in self.items:
+            return
+        seen = self._counts[problem.code] = self._counts[problem.code] + 1
+        if seen <= MOST_PROBLEMS:
+            self.items.append(problem)
+        else:
+            place = self._more.setdefault(problem.code, len(self.items))
+            more = f"and {seen - MOST_PROBLEMS:,} more of this kind"
+            self.items[place : place + 1] = [Problem(problem.code, "", more)]
 
 
 class Target:
-    """Where labels are to go.
+    """Where labels are to go, and what is told of them.
+
+    A clip with any problem is left out whole. What is reported while a clip is read leaves out that
+    clip; while the source is looked through, all its clips, unless :meth:`collected` gathers it for
+    those that it is about.
 
     Attributes
     ----------
     request : LabelImportRequest
         Choices.
     problems : list of Problem
-        What was left out, and why; readers add to it.
+        What was left out, and why.
     """
 
     def __init__(
         self, meta: CohortMeta, request: LabelImportRequest, problems: list[Problem]
     ) -> None:
         self.request, self.problems = request, problems
-        self._known = {_plain(c.label): c.index for c in meta.classes}
-        self._known |= {_plain(c.name): c.index for c in meta.classes}
+        self._exact = {c.label: c.index for c in meta.classes}
+        self._exact |= {c.name: c.index for c in meta.classes}
+        self._alike: dict[str, set[int]] = defaultdict(set)
+        for name, class_index in self._exact.items():
+            self._alike[_plain(name)].add(class_index)
         self._names = [c.name for c in meta.classes]
-        self._refused: set[str] = set()
-        self._counts: Counter[str] = Counter()
-        self._more: dict[str, int] = {}
+        self._unknown: dict[str, Problem] = {}
+        self._lists = [ProblemList(problems)]
 
     def class_index(self, name: str, where: str) -> int | None:
         """Return the class that `name` means; None, and a problem, if none or left out."""
         wanted = self.request.classes.get(name, name)
         if not wanted:
             return None
-        index = self._known.get(_plain(wanted))
-        if index is None and name not in self._refused:
-            self._refused.add(name)
-            self.report(
+        index = self._index_of(wanted)
+        if index is None:
+            # The same one for all files: it is told once.
+            unknown = self._unknown.setdefault(
+                name,
                 Problem(
                     "class-unknown",
                     where,
                     f"The cohort has no class {name!r}, only {', '.join(self._names)}",
                     hint=f"Name its class with --classes '{name}=CLASS', "
                     f"or leave it out with '{name}='.",
-                )
+                ),
             )
+            self.report(unknown)
         return index
 
+    def knows(self, name: str) -> bool:
+        """Return whether `name` means a class of the cohort; it is no problem if it does not."""
+        return self._index_of(self.request.classes.get(name, name)) is not None
+
+    def _index_of(self, wanted: str) -> int | None:
+        alike = self._alike.get(_plain(wanted), set())
+        return self._exact.get(wanted, min(alike) if len(alike) == 1 else None)
+
+    def segment_meaning(self, name: str, where: str) -> tuple[int | None, int]:
+        """Return the class and the value that a yes-or-no segment means.
+
+        None, and a problem, as of :meth:`class_index`.
+        """
+        if name.endswith(EXCLUDED_SUFFIX):
+            return self.class_index(name.removesuffix(EXCLUDED_SUFFIX), where), EXCLUDED
+        return self.class_index(name, where), self.request.confidence
+
+    @property
+    def reviewed_all(self) -> bool:
+        """Whether frames without a mark count as reviewed where the source does not say."""
+        return self.request.reviewed == "all"
+
     def read_json(self, path: Path) -> dict[str, Any] | None:
-        """Return the object in a JSON file; None, and a problem, if it cannot be read."""
+        """Return the object in a JSON file; None if it cannot be read, which is told.
+
+        Such a file is passed over: what others beside it say comes.
+        """
         try:
             data = read_json(path, MAX_JSON_BYTES)
         except StoreError as error:
-            self.problems += error.problems
+            for problem in error.problems:
+                self.tell(problem)
             return None
         except OSError as error:
-            self.report(Problem("unreadable", str(path), f"It can't be read: {sentence(error)}"))
+            self.tell(Problem("unreadable", str(path), f"It can't be read: {sentence(error)}"))
             return None
         if not isinstance(data, dict):
-            self.report(Problem.mismatch("json", str(path), "an object", type(data).__name__))
+            self.tell(Problem.mismatch("json", str(path), "an object", type(data).__name__))
             return None
         return data
 
     def report(self, problem: Problem) -> None:
-        """Keep a problem; of very many of one kind the first, and how many there are."""
-        seen = self._counts[problem.code] = self._counts[problem.code] + 1
-        if seen <= MOST_PROBLEMS:
-            self.problems.append(problem)
-        else:
-            place = self._more.setdefault(problem.code, len(self.problems))
-            more = f"and {seen - MOST_PROBLEMS:,} more of this kind"
-            self.problems[place : place + 1] = [Problem(problem.code, "", more)]
+        """Keep a problem, for which the clips that it is about are left out."""
+        self._lists[-1].add(problem)
+
+    def tell(self, problem: Problem) -> None:
+        """Keep a problem for which nothing is left out but what it names."""
+        self._lists[0].add(problem)
+
+    @contextmanager
+    def collected(self) -> Iterator[list[Problem]]:
+        """Gather what is reported within, e.g. of one file for the clips that it speaks of."""
+        gathered = ProblemList([])
+        self._lists.append(gathered)
+        try:
+            yield gathered.items
+        finally:
+            self._lists.remove(gathered)
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", name.lower())
+    name = unicodedata.normalize("NFKC", name)
+    return re.sub(r"[^\w]+|_", "", name.casefold())
+
+
+def whole(value: object) -> int:
+    """Return a whole number, however a file writes it: 7, 7.0 or "7"; else ``ValueError``."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{str(value)[:40]!r} is no whole number")
+    return value
+
+
+def key_of(value: object) -> str:
+    """Return an identifier as it is compared: 7, 7.0 and "7" are one; else ``ValueError``."""
+    try:
+        return str(whole(value))
+    except ValueError:
+        if isinstance(value, str) and value:
+            return value
+        raise
 
 
 def check_frame(clip: Clip, frame: int, where: str) -> None:
@@ -214,6 +318,19 @@ def check_frame(clip: Clip, frame: int, where: str) -> None:
         )
 
 
+def check_pixels(resampled: object, where: str) -> None:
+    """Refuse what our own export says is of resized frames: their size may be the clip's."""
+    if resampled not in (None, False, 0, "0"):
+        raise StoreError(
+            Problem(
+                "resampled",
+                where,
+                "It was exported from a dataset of resized frames, whose pixels are not the clip's",
+                hint="Export a dataset that keeps the size and spacing of frames.",
+            )
+        )
+
+
 def check_size(clip: Clip, size: tuple[int, ...], where: str) -> None:
     """Refuse a picture (Y, X) that is not as large as the clip's frames."""
     if tuple(size) != clip.shape[1:]:
@@ -226,6 +343,25 @@ def check_size(clip: Clip, size: tuple[int, ...], where: str) -> None:
                 "Labels come back only to frames of their own size.",
             )
         )
+
+
+def check_labels(labels: Labels, clip: Clip, where: str) -> None:
+    """Refuse planes of another size than the clip's, and values that are no confidence."""
+    for (frame, _), plane in labels.planes.items():
+        check_frame(clip, frame, where)
+        check_size(clip, plane.shape, where)
+        wrong = plane[(plane > MAX_CONFIDENCE) & (plane != EXCLUDED)]
+        if wrong.size:
+            raise StoreError(
+                Problem.mismatch(
+                    "confidence-range",
+                    f"{where} frame {frame}",
+                    f"0..{MAX_CONFIDENCE} percent, and {EXCLUDED} for excluded",
+                    str(wrong[0]),
+                )
+            )
+    for frame, _ in labels.reviewed:
+        check_frame(clip, frame, where)
 
 
 _NOT_VIDEOS = (".json", ".nrrd", ".png", ".txt", ".md", ".csv")
@@ -246,18 +382,42 @@ class Matcher:
         self._cohort, self._pairs = cohort, pairs
         self._names = set(cohort.clips())
         self._digests: dict[str, str] | None = None
-        self._taken: dict[str, str] = {}
 
-    def match(self, found: Found) -> Clip:
-        """Return the clip.
+    def match_all(self, places: Sequence[Found], target: Target) -> list[tuple[Found, Clip]]:
+        """Return the clip of each place; those without one, or with another's, are told."""
+        sure: dict[str, list[Found]] = defaultdict(list)
+        for place in places:
+            try:
+                sure[self.match(place)].append(place)
+            except StoreError as error:
+                for problem in (*error.problems, *place.problems):
+                    target.tell(problem)
+        for name, mine in sure.items():
+            for place in mine if len(mine) > 1 else ():
+                others = ", ".join(p.name for p in mine if p is not place)
+                target.tell(
+                    Problem(
+                        "clip-twice",
+                        place.name,
+                        f"{others[:200]} holds labels of {name}, too",
+                        hint="Import one of them at a time.",
+                    )
+                )
+        return [(mine[0], self._cohort.clip(name)) for name, mine in sure.items() if len(mine) == 1]
+
+    def match(self, found: Found) -> str:
+        """Return the name of the clip.
 
         Raises
         ------
         StoreError
-            If there is none, or something else of the source is that clip already.
+            If there is none.
         """
-        slug = re.sub(r"[^a-z0-9_-]+", "-", found.name.lower()).strip("-")
-        name = self._pairs.get(found.name) or (slug if slug in self._names else None)
+        last = found.name.rsplit("/", 1)[-1]
+        name = self._pairs.get(found.name) or self._pairs.get(last)
+        for part in (found.name, last):
+            slug = re.sub(r"[^a-z0-9_-]+", "-", part.lower()).strip("-")
+            name = name or (slug if slug in self._names else None)
         name = name or self._by_file(found)
         if name is None or name not in self._names:
             raise StoreError(
@@ -270,21 +430,11 @@ class Matcher:
                     hint=f"Name its clip with --clips '{found.name}=CLIP'.",
                 )
             )
-        if name in self._taken:
-            raise StoreError(
-                Problem(
-                    "clip-twice",
-                    found.name,
-                    f"{self._taken[name]} holds labels of {name}, too",
-                    hint="Import one of them at a time.",
-                )
-            )
-        self._taken[name] = found.name
-        return self._cohort.clip(name)
+        return name
 
     def _by_file(self, found: Found) -> str | None:
         """Look for a file of the source's name beside it, which a clip was imported from."""
-        for path in sorted(_beside(found.near, found.name)):
+        for path in (*found.files, *sorted(_beside(found.near, found.name))):
             with open_file(path, _LARGEST_VIDEO) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             name = self._by_digest().get(digest)

@@ -7,8 +7,7 @@ problem, and the rest goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +20,7 @@ from napari_confseg.formats.label_source import (
     Labels,
     Matcher,
     Target,
+    check_labels,
 )
 from napari_confseg.formats.origin import recorded_origin
 from napari_confseg.store import (
@@ -37,7 +37,7 @@ from napari_confseg.store.errors import MOST_PROBLEMS
 from napari_confseg.store.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -179,13 +179,16 @@ def detect(source: Path) -> str:
         raise StoreError(Problem("missing", str(source), "There is no such file or folder"))
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     for name in READ:
-        if any(fnmatchcase(p.name, FORMATS[name].marker) for p in files):
+        if FORMATS[name].marker and any(p.match(FORMATS[name].marker) for p in files):
             return name
     for path in islice((p for p in files if p.suffix == ".json"), _MOST_LOOKED_AT):
         keys = _keys(path)
         for name in READ:
             if FORMATS[name].json_keys and keys >= FORMATS[name].json_keys:
                 return name
+    for name in READ:
+        if FORMATS[name].looks_inside and _recognised(name, files):
+            return name
     raise StoreError(
         Problem(
             "format",
@@ -194,6 +197,15 @@ def detect(source: Path) -> str:
             hint="Name it with --format.",
         )
     )
+
+
+def _recognised(name: str, files: list[Path]) -> bool:
+    likely = (p for p in files if p.name.lower().endswith(FORMATS[name].extensions))
+    try:
+        recognises = FORMATS[name].load().recognises
+    except StoreError:  # its library is not installed
+        return False
+    return any(recognises(path) for path in islice(likely, _MOST_LOOKED_AT))
 
 
 def _keys(path: Path) -> frozenset[str]:
@@ -248,30 +260,56 @@ def import_labels(
     target = Target(cohort.meta, request, report.problems)
     places = _places(FORMATS[name].load(), source, target)
     matcher = Matcher(cohort, request.clips)
-    for number, place in enumerate(places):
+    matched = matcher.match_all(places, target)
+    for number, (place, clip) in enumerate(matched):
         if cancelled and cancelled():
             break
         if progress:
-            progress(number, len(places), place.name)
+            progress(number, len(matched), place.name)
         try:
-            clip = matcher.match(place)
             with FORMATS[name].needed():  # only some files of a format need its library
-                labels = _labels(place, clip)
+                labels = _labels(place, clip, target)
             if not dry_run:
                 write_labels(cohort, clip, request.rater, labels, identity)
             report.clips.append(_row(cohort, clip, place, labels, written=not dry_run))
         except StoreError as error:
-            report.problems += error.problems[:MOST_PROBLEMS]
+            _leave_out(place, error.problems, target)
     return report
 
 
-def _labels(place: Found, clip: Clip) -> Labels:
-    try:
-        return place.read(clip)
-    except (StoreError, ImportError):
-        raise
-    except Exception as error:  # whatever the format's library raises on a damaged file
-        raise StoreError(_malformed(place.name, error)) from error
+def _labels(place: Found, clip: Clip, target: Target) -> Labels:
+    """Return what a source says of a clip.
+
+    Raises
+    ------
+    StoreError
+        If anything is wrong with it: half of a clip would pass for all of it, and what is missing
+        for absent.
+    """
+    with target.collected() as problems:
+        problems += place.problems
+        try:
+            labels = place.read(clip)
+        except StoreError as error:
+            problems += error.problems
+        except ImportError:
+            raise
+        except Exception as error:  # whatever the format's library raises on a damaged file
+            problems.append(_malformed(place.name, error))
+    if problems:
+        raise StoreError(problems)
+    check_labels(labels, clip, place.name)
+    return labels
+
+
+def _leave_out(place: Found, problems: Sequence[Problem], target: Target) -> None:
+    """Tell why a clip does not come, also where the reason was told of another one."""
+    before = len(target.problems)
+    for problem in problems[:MOST_PROBLEMS]:
+        target.tell(problem)
+    if len(target.problems) == before:
+        why = f"It is left out for what is told above: {problems[0].message[:100]}"
+        target.tell(Problem("left-out", place.name, why))
 
 
 def _identity(source: Path, format: str, request: LabelImportRequest) -> ImportIdentity:
@@ -303,15 +341,18 @@ def _malformed(where: str, error: BaseException) -> Problem:
 
 def _places(module: Any, source: Path, target: Target) -> list[Found]:
     places: list[Found] = []
-    try:
-        places += module.find(source, target)
-    except StoreError as error:
-        target.problems += error.problems
-    except Exception as error:  # its keys and types are anything
-        target.problems.append(_malformed(str(source), error))
+    with target.collected() as problems:
+        try:
+            places += module.find(source, target)
+        except StoreError as error:
+            problems += error.problems
+        except Exception as error:  # its keys and types are anything
+            problems.append(_malformed(str(source), error))
+    for problem in problems:
+        target.tell(problem)
     if not places and not target.problems:
-        target.problems.append(Problem("nothing-found", str(source), "There are no labels"))
-    return places
+        target.tell(Problem("nothing-found", str(source), "There are no labels"))
+    return [replace(place, problems=(*place.problems, *problems)) for place in places]
 
 
 def _row(cohort: Cohort, clip: Clip, place: Found, labels: Labels, *, written: bool) -> ClipImport:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
+from napari_confseg.formats.label_source import (
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+    whole,
+)
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 from napari_confseg.store.files import MIB, check_file, check_unpacked, open_file
 
@@ -43,13 +51,15 @@ def write(job: Export) -> None:
     cases: dict[str, list[str]] = {}
     root = job.folder(f"Dataset{NUMBER}_{job.manifest.request.name}_at{_threshold(job)}")
     left_out = 0
+    resampled: list[str] = []
     for item in job.items():
         test = item.part == "test"
         names = _write_clip(job, item, root, labels, test=test)
         left_out += len(item.frames) - len(names)
         splits.setdefault(item.part, []).extend(names)
         cases[item.name] = names
-    _finish(job, root, labels, splits, cases)
+        resampled += [item.name] if item.resampled else []
+    _finish(job, root, labels, splits, cases, resampled)
     if left_out:
         job.notes.append(f"{left_out} frames are left out: not all classes were reviewed there.")
 
@@ -141,6 +151,7 @@ def _finish(
     labels: _Labels,
     parts: dict[str, list[str]],
     cases: dict[str, list[str]],
+    resampled: list[str],
 ) -> None:
     training = sorted(n for part, names in parts.items() if part != "test" for n in names)
     if not training:
@@ -171,6 +182,8 @@ def _finish(
         "name": job.manifest.request.name,
         "description": f"rater {job.rater}, marks of at least {job.threshold} %",
     }
+    if resampled:  # nnU-Net copies it to what it predicts
+        dataset["confseg_resampled"] = resampled
     job.write_json(root / "dataset.json", dataset)
     job.write_json(job.out / "splits_final.json", _splits(job, parts, cases))
     job.notes.append(
@@ -211,7 +224,8 @@ def find(source: Path, target: Target) -> Iterator[Found]:
 
     Maps are looked for in ``labelsTr``, ``labelsTs`` and, as nnU-Net predicts them, in the folder
     itself: PNG, TIFF, or NIfTI, where a case called after the clip holds all its frames. Every
-    case counts as reviewed for every class.
+    case counts as reviewed for every class, so a value that is not declared is refused: it would
+    pass for background.
     """
     for info in sorted(source.rglob("dataset.json")):
         data = target.read_json(info)
@@ -222,15 +236,18 @@ def find(source: Path, target: Target) -> Iterator[Found]:
             known = ", ".join(_ENDINGS)
             target.report(Problem.mismatch("file-ending", str(info), known, f"{ending:.40}"))
             continue
-        classes, ignore = _classes(info, data, target)
+        with target.collected() as problems:
+            meanings = _meanings(info, data, target)
         cases: dict[str, list[tuple[int | None, Path]]] = defaultdict(list)
         for folder in (info.parent / "labelsTr", info.parent / "labelsTs", info.parent):
             for path in sorted(folder.glob(f"*{ending}")):
                 name, frame = _case(path.name.removesuffix(ending))
                 cases[name].append((frame, path))
         for name, maps in sorted(cases.items()):
-            read = partial(_read, maps=maps, classes=classes, ignore=ignore, target=target)
-            yield Found(name, maps[0][1], read)
+            read = partial(_read, name=name, maps=maps, meanings=meanings, target=target)
+            yield Found(name, maps[0][1], read, problems=tuple(problems))
+        for problem in problems if not cases else ():
+            target.tell(problem)
 
 
 def _case(name: str) -> tuple[str, int | None]:
@@ -238,41 +255,79 @@ def _case(name: str) -> tuple[str, int | None]:
     return (parts["clip"], int(parts["frame"])) if parts else (name, None)
 
 
-def _classes(
-    info: Path, data: dict[str, Any], target: Target
-) -> tuple[dict[int, list[int]], int | None]:
-    """Return class index -> labels it is made of, and the label to ignore."""
+@dataclass(frozen=True)
+class _Meanings:
+    """What the values of a label map mean: class index -> values, what to ignore, and all."""
+
+    classes: dict[int, list[int]]
+    ignore: int | None
+    declared: frozenset[int]
+    resampled: frozenset[str]
+
+
+def _meanings(info: Path, data: dict[str, Any], target: Target) -> _Meanings:
     classes: dict[int, list[int]] = {}
-    ignore = None
-    for name, value in data.get("labels", {}).items():
-        labels = [int(v) for v in (value if isinstance(value, list) else [value])]
-        if name == "ignore":
-            ignore = labels[0]
-        elif name != "background":
-            index = target.class_index(name, str(info))
-            if index is not None:
-                classes[index] = labels
-    return classes, ignore
+    ignore, declared = None, {0}
+    labels = data.get("labels")
+    try:
+        if not isinstance(labels, dict) or not labels:
+            raise ValueError("there are no 'labels'")
+        if all(str(name).isdecimal() for name in labels):  # as nnU-Net wrote it before version 2
+            labels = {str(name): value for value, name in labels.items()}
+        for name, value in labels.items():
+            values = [whole(v) for v in (value if isinstance(value, list) else [value])]
+            declared.update(values)
+            if name == "ignore":
+                ignore = values[0]
+            elif name != "background":
+                index = target.class_index(name, str(info))
+                if index is not None:
+                    classes.setdefault(index, []).extend(values)
+    except (IndexError, ValueError) as error:
+        target.report(Problem("labels", str(info), f"It does not say what values mean: {error}"))
+    resampled = frozenset(map(str, data.get("confseg_resampled", ())))
+    return _Meanings(classes, ignore, frozenset(declared), resampled)
 
 
 def _read(
     clip: Clip,
+    name: str,
     maps: list[tuple[int | None, Path]],
-    classes: dict[int, list[int]],
-    ignore: int | None,
+    meanings: _Meanings,
     target: Target,
 ) -> Labels:
     labels = Labels()
+    check_pixels(name in meanings.resampled, name)
+    seen: set[int] = set()
     for frame, path in maps:
         for number, coded in _frames(path, frame, clip):
             check_frame(clip, number, path.name)
             check_size(clip, coded.shape, path.name)
-            for index, ids in classes.items():
+            _check_values(coded, meanings, path.name)
+            if number in seen:
+                text = f"There are two maps of frame {number}"
+                raise StoreError(Problem("twice", path.name, text))
+            seen.add(number)
+            for index, ids in meanings.classes.items():
                 labels.reviewed.add((number, index))
                 labels.mark(number, index, np.isin(coded, ids), target.request.confidence)
-                if ignore is not None:
-                    labels.mark(number, index, coded == ignore, EXCLUDED)
+                if meanings.ignore is not None:
+                    labels.mark(number, index, coded == meanings.ignore, EXCLUDED)
     return labels
+
+
+def _check_values(coded: NDArray[Any], meanings: _Meanings, where: str) -> None:
+    wrong = [v for v in np.unique(coded).tolist() if v not in meanings.declared]
+    if wrong:
+        raise StoreError(
+            Problem.mismatch(
+                "value-undeclared",
+                where,
+                f"the values that dataset.json declares ({sorted(meanings.declared)[:20]})",
+                ", ".join(f"{v:g}" for v in wrong[:5]),
+                "Declare what it means, or write the map anew: it would pass for background.",
+            )
+        )
 
 
 def _frames(path: Path, frame: int | None, clip: Clip) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,14 @@ import nrrd as pynrrd
 import numpy as np
 import slicerio
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
+from napari_confseg.formats.label_source import (
+    EXCLUDED_SUFFIX,
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+)
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 from napari_confseg.store.files import MIB, check_unpacked, open_file
 from napari_confseg.store.layout import MAX_CLASSES
@@ -30,13 +38,15 @@ if TYPE_CHECKING:
 def write(job: Export) -> None:
     """Write ``<clip>.nrrd``, ``<clip>_at<percent>.seg.nrrd`` and ``<clip>_confidence.nrrd``.
 
-    Segments are yes or no, so they stand at the threshold; the confidences go along as a plain
-    four-dimensional volume (class, x, y, frame), exact.
+    Segments are yes or no, so they stand at the threshold, and what is excluded is a segment of its
+    own; the confidences go along as a plain four-dimensional volume (class, x, y, frame), exact.
+    All lie as NIfTI's do: x and y grow to the left and to the back. Times of frames stand in
+    ``confseg_times``, in seconds.
     """
     for item in job.items():
-        header = _geometry(item)
+        header = _geometry(item) | _frames(item)
         pynrrd.write(str(job.out / f"{item.name}.nrrd"), item.frames.transpose(2, 1, 0), header)
-        _segments(job, item, header)
+        _segments(job, item)
         _confidences(job, item)
         for path in job.out.glob(f"{item.name}*.nrrd"):
             _undate(path)
@@ -59,40 +69,70 @@ def _geometry(item: Item) -> dict[str, Any]:
     return {
         "space": "left-posterior-superior",
         "space directions": np.diag([x, y, 1.0]),
-        "space origin": np.zeros(3),
+        "space origin": _origin(item),
         "kinds": ["domain", "domain", "domain"],
         "encoding": "gzip",
     }
 
 
-def _segments(job: Export, item: Item, header: dict[str, Any]) -> None:
+def _origin(item: Item) -> NDArray[np.float64]:
+    """Return where the first voxel lies.
+
+    Slicer keeps the place of a volume when it saves segments over it, and nothing else that we
+    write: so the third coordinate is the number of the frame. Between two of them lies what leaves
+    some frames out, for which there is no such place.
+    """
+    frames = item.record.frames
+    run = frames[-1] - frames[0] == len(frames) - 1
+    return np.array([0.0, 0.0, float(frames[0]) if run else BETWEEN])
+
+
+BETWEEN = 0.5
+
+
+def _frames(item: Item) -> dict[str, str]:
+    return {
+        "confseg_frames": ",".join(map(str, item.record.frames)),
+        "confseg_resampled": str(int(item.resampled)),
+        "confseg_times": ",".join(f"{t:.9g}" for t in item.record.times),
+    }
+
+
+def _segments(job: Export, item: Item) -> None:
     marks = job.cut(item.planes)
-    voxels = np.zeros((len(job.classes), *item.frames.transpose(2, 1, 0).shape), np.uint8)
-    segments = []
-    for c, spec in enumerate(job.manifest.classes):
-        voxels[c] = marks[:, c].transpose(2, 1, 0)
-        rgb = [int(spec.color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        segments.append(
-            {
-                "id": f"Segment_{c + 1}",
-                "name": spec.label,
-                "color": rgb,
-                "layer": c,
-                "labelValue": 1,
-                "terminology": _terminology(spec.name, spec.label),
-            }
-        )
+    layers: list[NDArray[np.uint8]] = []
+    segments: list[dict[str, Any]] = []
+    excluded = item.planes == EXCLUDED
+    for suffix, masks in (("", marks), (EXCLUDED_SUFFIX, excluded)):
+        for c, spec in enumerate(job.manifest.classes):
+            if suffix and not masks[:, c].any():
+                continue
+            rgb = [int(spec.color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+            segments.append(
+                {
+                    "id": f"Segment_{len(segments) + 1}",
+                    "name": spec.label + suffix,
+                    "color": rgb,
+                    "layer": len(layers),
+                    "labelValue": 1,
+                    "terminology": _terminology(spec.name, spec.label + suffix),
+                }
+            )
+            layers.append(masks[:, c].transpose(2, 1, 0).astype(np.uint8))
     ijk_to_lps = np.eye(4)
+    header = _geometry(item)
     ijk_to_lps[:3, :3] = header["space directions"]
+    ijk_to_lps[:3, 3] = header["space origin"]
     slicerio.write_segmentation(
         str(job.out / f"{item.name}_at{job.threshold}.seg.nrrd"),
         {
-            "voxels": voxels,
+            "voxels": np.stack(layers),
             "ijkToLPS": ijk_to_lps,
             "segments": segments,
             "encoding": "gzip",
             "containedRepresentationNames": ["Binary labelmap"],
             "masterRepresentation": "Binary labelmap",
+            **_frames(item),
         },
     )
 
@@ -112,14 +152,14 @@ def _confidences(job: Export, item: Item) -> None:
     header = {
         "space": "left-posterior-superior",
         "space directions": np.vstack([np.full(3, np.nan), np.diag([x, y, 1.0])]),
-        "space origin": np.zeros(3),
+        "space origin": _origin(item),
         "kinds": ["list", "domain", "domain", "domain"],
         "encoding": "gzip",
         "confseg_classes": ",".join(job.classes),
         "confseg_rater": job.rater,
         "confseg_kind": job.kind,
         "confseg_excluded": str(EXCLUDED),
-        "confseg_frames": ",".join(map(str, item.record.frames)),
+        **_frames(item),
         "confseg_reviewed": ",".join(
             "".join("1" if seen else "0" for seen in row) for row in item.reviewed
         ),
@@ -242,6 +282,16 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
             )
         ) from error
     check_size(clip, volume.shape[2:], path.name)
+    check_pixels(header.get("confseg_resampled"), path.name)
+    if volume.dtype != np.uint8 or volume.shape[:2] != (len(frames), len(names)):
+        raise StoreError(
+            Problem.mismatch(
+                "header",
+                path.name,
+                f"bytes of {len(frames)} frames and {len(names)} classes",
+                f"{volume.dtype} of {volume.shape[:2]}",
+            )
+        )
     labels = Labels()
     for c, index in enumerate(target.class_index(n, path.name) for n in names):
         for i, frame in enumerate(frames if index is not None else ()):
@@ -250,28 +300,70 @@ def _read_confidences(clip: Clip, path: Path, target: Target) -> Labels:
             if seen[i][c]:
                 labels.reviewed.add((frame, index))
             if volume[i, c].any():
-                labels.planes[frame, index] = np.ascontiguousarray(volume[i, c], np.uint8)
+                labels.planes[frame, index] = volume[i, c].copy()
     return labels
 
 
 def _read_segments(clip: Clip, path: Path, target: Target) -> Labels:
     _check_volume(path, clip)
     found = slicerio.read_segmentation(str(path))
+    check_pixels(found.get("confseg_resampled"), path.name)
     _check_axes(found["ijkToLPS"], path.name)
     voxels = found["voxels"] if found["voxels"].ndim == 4 else found["voxels"][None]
     offset = [int(v) for v in found.get("referenceImageExtentOffset", (0, 0, 0))]
-    labels, indices = Labels(), []
+    frames = _frame_numbers(found, voxels.shape[3], offset, path.name)
+    _check_values(found["segments"], voxels, path.name)
+    labels, indices = Labels(), set()
     for segment in found["segments"]:
-        index = target.class_index(segment["name"], path.name)
+        index, value = target.segment_meaning(segment["name"], path.name)
         if index is not None:
-            indices.append(index)
+            indices.add(index)
             marks = voxels[segment.get("layer", 0)] == segment["labelValue"]
-            _add(labels, clip, index, marks.transpose(2, 1, 0), offset, path.name, target)
-    frames = {frame for frame, _ in labels.planes}
-    if target.request.reviewed == "all":
-        frames = set(range(clip.shape[0]))
-    labels.reviewed = {(frame, index) for frame in frames for index in indices}
+            box = _Box(marks.transpose(2, 1, 0), frames, (offset[1], offset[0]), value)
+            box.add(labels, clip, index, path.name)
+    seen = {frame for frame, _ in labels.planes}
+    if target.reviewed_all:
+        seen = set(range(clip.shape[0]))
+    labels.reviewed = {(frame, index) for frame in seen for index in indices}
     return labels
+
+
+def _frame_numbers(
+    found: dict[str, Any], count: int, offset: list[int], where: str
+) -> NDArray[np.int64]:
+    """Return the frame of the clip that each of `count` slices is, see :func:`_origin`."""
+    if "confseg_frames" in found:
+        frames = np.array([int(f) for f in found["confseg_frames"].split(",")])
+        if len(frames) != count:
+            expected = f"{len(frames)} slices, as confseg_frames has numbers"
+            raise StoreError(Problem.mismatch("header", where, expected, str(count)))
+        return frames
+    to_lps = np.asarray(found["ijkToLPS"], float)
+    spacing = np.diag(to_lps)[:3]
+    begin = to_lps[:3, 3] - offset * spacing  # of the volume that segments were cut from
+    first, ours = begin[2], np.allclose(begin[:2], 0, atol=1e-3) and abs(spacing[2] - 1) < 1e-3
+    if ours and abs(first - BETWEEN) < 1e-3:
+        raise StoreError(
+            Problem(
+                "frames",
+                where,
+                "It was drawn on an export that leaves frames out, and does not say which",
+                hint="Export a dataset of all frames for Slicer.",
+            )
+        )
+    known = ours and first > 0 and abs(first - round(first)) < 1e-3
+    return np.arange(count) + offset[2] + (round(first) if known else 0)
+
+
+def _check_values(segments: list[dict[str, Any]], voxels: NDArray[Any], where: str) -> None:
+    declared = [{0} for _ in voxels]
+    for segment in segments:
+        declared[segment.get("layer", 0)].add(segment["labelValue"])
+    for layer, known in zip(voxels, declared, strict=True):
+        wrong = [v for v in np.unique(layer).tolist() if v not in known]
+        if wrong:
+            expected, found = f"labels of segments ({sorted(known)[:20]})", f"{wrong[:5]}"
+            raise StoreError(Problem.mismatch("value-undeclared", where, expected, found))
 
 
 def _check_axes(ijk_to_lps: NDArray[Any], where: str) -> None:
@@ -288,22 +380,26 @@ def _check_axes(ijk_to_lps: NDArray[Any], where: str) -> None:
         )
 
 
-def _add(
-    labels: Labels,
-    clip: Clip,
-    index: int,
-    marks: NDArray[np.bool_],
-    offset: list[int],
-    where: str,
-    target: Target,
-) -> None:
-    """Add a segment ``bool (t, y, x)`` that Slicer has cut to a box beginning at `offset`."""
-    x, y, t = offset
-    height, width = marks.shape[1:]
-    if y + height > clip.shape[1] or x + width > clip.shape[2] or min(offset) < 0:
-        check_size(clip, (y + height, x + width), where)
-    for i in np.flatnonzero(marks.any((1, 2))).tolist():
-        check_frame(clip, t + i, where)
-        whole = np.zeros(clip.shape[1:], bool)
-        whole[y : y + height, x : x + width] = marks[i]
-        labels.mark(t + i, index, whole, target.request.confidence)
+@dataclass(frozen=True)
+class _Box:
+    """A segment ``bool (t, y, x)`` that Slicer has cut to a box.
+
+    `frames` are the numbers of its slices, `corner` (y, x) is where it begins, `value` its value.
+    """
+
+    marks: NDArray[np.bool_]
+    frames: NDArray[np.int64]
+    corner: tuple[int, int]
+    value: int
+
+    def add(self, labels: Labels, clip: Clip, index: int, where: str) -> None:
+        """Add it to `labels`."""
+        (y, x), (height, width) = self.corner, self.marks.shape[1:]
+        if y + height > clip.shape[1] or x + width > clip.shape[2] or min(y, x) < 0:
+            check_size(clip, (y + height, x + width), where)
+        for i in np.flatnonzero(self.marks.any((1, 2))).tolist():
+            frame = int(self.frames[i])
+            check_frame(clip, frame, where)
+            whole = np.zeros(clip.shape[1:], bool)
+            whole[y : y + height, x : x + width] = self.marks[i]
+            labels.mark(frame, index, whole, self.value)

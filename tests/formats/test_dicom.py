@@ -43,20 +43,23 @@ def test_segmentations_by_highdicom(dataset: Dataset, folder: Path, at: int | No
     for clip in dataset.clips():
         path = folder / f"{clip}_seg{f'_at{at}' if at else ''}.dcm"
         seg = hd.seg.segread(path)
-        assert [s.SegmentLabel for s in seg.SegmentSequence] == ["Pleural line", "A-line", "B-line"]
+        labels = ["Pleural line", "A-line", "B-line"]
+        masked = ["Pleural line (excluded)"] if clip == "c1" else []
+        assert [s.SegmentLabel for s in seg.SegmentSequence] == labels + masked
         (series,) = seg.ReferencedSeriesSequence
         source = series.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
         values = seg.get_pixels_by_source_frame(
             source,
             [1, 2, 3],
-            ignore_spatial_locations=True,
             combine_segments=False,
             rescale_fractional=False,
             assert_missing_frames_are_empty=True,
         )
         planes = dataset.planes(clip, "anna").transpose(0, 2, 3, 1)
-        planes = np.where(planes == 255, 0, planes)
-        assert np.array_equal(values, planes if at is None else planes >= at)
+        excluded = planes == 255
+        planes = np.where(excluded, 0, planes)
+        assert np.array_equal(values[..., :3], planes if at is None else planes >= at)
+        assert np.array_equal(values[..., 3:] > 0, excluded[..., : len(masked)])
         if at is None:
             assert seg.MaximumFractionalValue == 100
 

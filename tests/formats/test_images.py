@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,6 @@ def test_tiff_exact_with_names(dataset: Dataset, tmp_path: Path) -> None:
 
 def test_nifti_exact_with_spacing(dataset: Dataset, tmp_path: Path) -> None:
     import nibabel as nib
-    import SimpleITK as sitk  # noqa: N813
 
     facts = export(dataset, ExportRequest(format="nifti"), tmp_path / "out")
     assert any("unknown for 1 clips" in n for n in facts["notes"])
@@ -76,10 +76,34 @@ def test_nifti_exact_with_spacing(dataset: Dataset, tmp_path: Path) -> None:
         expected = (0.5, 0.25, 1, 0.05) if clip != "c3" else (1, 1, 1, 0.05)
         assert zooms == pytest.approx(expected)
         assert image.header.get_xyzt_units() == ("mm" if clip != "c3" else "unknown", "sec")
-        other = sitk.GetArrayFromImage(
-            sitk.ReadImage(str(tmp_path / "out" / clip / "pleura.nii.gz"))
-        )
-        assert np.array_equal(other[:, 0], planes[:, 0])
+
+
+def test_nifti_and_nrrd_lie_alike_with_their_times(dataset: Dataset, tmp_path: Path) -> None:
+    """By SimpleITK, which reads both: one place for each pixel, and the time of each frame."""
+    import SimpleITK as sitk  # noqa: N813
+
+    for name in ("nifti", "nrrd"):
+        export(dataset, ExportRequest(format=name), tmp_path / name)
+    for record in dataset.manifest.clips:
+        cine = sitk.ReadImage(str(tmp_path / "nifti" / record.clip / "frames.nii.gz"))
+        volume = sitk.ReadImage(str(tmp_path / "nrrd" / f"{record.clip}.nrrd"))
+        assert cine.GetSize() == (64, 48, 1, 3)
+        assert volume.GetSize() == (64, 48, 3)
+        for x, y, t in ((0, 0, 0), (63, 0, 1), (5, 47, 2)):
+            here = cine.TransformIndexToPhysicalPoint((x, y, 0, t))
+            there = volume.TransformIndexToPhysicalPoint((x, y, t))
+            assert here[:2] == pytest.approx(there[:2])
+            assert here[3] == pytest.approx(record.times[t])
+            assert cine.GetPixel(x, y, 0, t) == volume.GetPixel(x, y, t)
+        spacing = (0.5, 0.25) if record.spacing else (1, 1)
+        assert volume.GetSpacing()[:2] == pytest.approx(spacing)
+        times = [float(t) for t in volume.GetMetaData("confseg_times").split(",")]
+        assert times == pytest.approx(record.times)
+        said = json.loads((tmp_path / "nifti" / "reviewed.json").read_text())
+        assert said["clips"][record.clip]["seconds"] == pytest.approx(record.times)
+        planes = sitk.ReadImage(str(tmp_path / "nifti" / record.clip / "pleura.nii.gz"))
+        expected = dataset.planes(record.clip, "anna")[:, 0]
+        assert np.array_equal(sitk.GetArrayFromImage(planes)[:, 0], expected)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -120,8 +144,9 @@ def test_nrrd_as_slicer_reads_it(dataset: Dataset, tmp_path: Path) -> None:
         planes = dataset.planes(clip, "anna")
         segmentation = slicerio.read_segmentation(str(tmp_path / "out" / f"{clip}_at40.seg.nrrd"))
         names = [s["name"] for s in segmentation["segments"]]
-        assert names == ["Pleural line", "A-line", "B-line"]
-        for c, segment in enumerate(segmentation["segments"]):
+        masked = ["Pleural line (excluded)"] if clip == "c1" else []
+        assert names == ["Pleural line", "A-line", "B-line", *masked]
+        for c, segment in enumerate(segmentation["segments"][:3]):
             layer = segmentation["voxels"][segment["layer"]] == segment["labelValue"]
             marks = (planes[:, c] >= 40) & (planes[:, c] != 255)
             assert np.array_equal(layer.transpose(2, 1, 0), marks)
@@ -168,7 +193,7 @@ def test_stopped_or_refused_exports_leave_nothing(dataset: Dataset, tmp_path: Pa
     with pytest.raises(StoreError, match="The folder is not empty"):
         export(dataset, ExportRequest(format="png"), tmp_path / "full")
     assert (tmp_path / "full" / "x").exists()
-    for wrong in ({"threshold": 0}, {"band": (70, 30)}, {"format": "annotate-ultrasound"}):
+    for wrong in ({"threshold": 0}, {"band": (70, 30)}, {"format": "sketches"}):
         with pytest.raises(ValidationError):
             ExportRequest(**{"format": "png", **wrong})
 

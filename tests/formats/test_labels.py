@@ -272,7 +272,11 @@ def test_coco_as_others_make_it(cohort: Cohort, tmp_path: Path) -> None:
     assert plane[-3:, -1].tolist() == [255] * 3
     assert (plane > 0).sum() == pytest.approx(200 + 5 + 3, abs=35)  # a polygon's edge
     reviewed = np.argwhere(peer.read_status() == Status.REVIEWED).tolist()
-    assert reviewed == [[3, B_LINE], [4, B_LINE]]
+    assert reviewed == [[3, B_LINE]]  # nothing says that anybody looked at frame 4
+    request = request.model_copy(update={"rater": "looked", "reviewed": "all"})
+    assert not import_labels(cohort, source, request).problems
+    status = cohort.clip("clip-1").rater("looked").read_status()
+    assert np.argwhere(status == Status.REVIEWED).tolist() == [[3, B_LINE], [4, B_LINE]]
     assert (peer.meta.kind, peer.meta.learnt) == ("imported", False)
     assert peer.meta.imported == Imported(format="coco")
 
@@ -291,6 +295,33 @@ def test_coco_problems_are_named(cohort: Cohort, tmp_path: Path) -> None:
         "image-size",
         "confidence-range",
         "image-unknown",
+    }
+    assert not cohort.clip("clip-1").raters()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_a_clip_with_any_problem_can_be_imported_again(cohort: Cohort, tmp_path: Path) -> None:
+    lacking = coco(images=[coco()["images"][0]])
+    other = coco(images=[{"id": 7, "file_name": "clip-2/3.png", "height": 48, "width": 64}])
+    other["categories"] = other["categories"][:1]
+    source = write(tmp_path / "s", "a.json", lacking)
+    write(source, "b.json", other)
+    report = import_labels(cohort, source, LabelImportRequest(rater="peer"))
+    assert [p.code for p in report.problems] == ["class-unknown"]
+    assert [c.clip for c in report.clips] == ["clip-2"]
+    request = LabelImportRequest(rater="peer", classes={"bline artefact": "rib"})
+    report = import_labels(cohort, source / "a.json", request)
+    assert ([c.clip for c in report.clips], report.problems) == (["clip-1"], [])
+
+
+def test_two_places_of_one_clip_are_both_left_out(cohort: Cohort, tmp_path: Path) -> None:
+    source = write(tmp_path / "s", "clip-1.json", lines(PAINTED))
+    write(source, "else.json", lines(PAINTED))
+    request = LabelImportRequest(rater="tom", clips={"else": "clip-1"})
+    report = import_labels(cohort, source, request)
+    assert {(p.code, p.path) for p in report.problems} == {
+        ("clip-twice", "clip-1"),
+        ("clip-twice", "else"),
     }
     assert not cohort.clip("clip-1").raters()
 
@@ -316,7 +347,7 @@ def test_the_command_lists_what_would_come_and_tells_every_problem(
     assert (tom.label, tom.kind, tom.learnt) == ("Dr. Tom", "human", False)
     assert tom.imported == Imported(format="annotate-ultrasound", made_by="Tom, on paper")
     assert main(["import-labels", str(tmp_path / "none"), *call[2:]]) == 1
-    for wrong in (("--classes", "nothing"), ("--confidence", "0"), ("--format", "png")):
+    for wrong in (("--classes", "nothing"), ("--confidence", "0"), ("--format", "webdataset")):
         with pytest.raises(SystemExit, match="2"):
             main([*call, *wrong])
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_confseg.formats.coco_segmentation import counts_of, polygons_of
 from napari_confseg.formats.export import ExportRequest, export
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def test_coco_exact_by_pycocotools(dataset: Dataset, tmp_path: Path) -> None:
     frames = 0
     for part in ("train", "val", "test"):
         with contextlib.redirect_stdout(io.StringIO()):
-            coco = COCO(str(tmp_path / "out" / f"{part}.json"))
+            coco = COCO(str(tmp_path / "out" / "annotations" / f"confidence_{part}.json"))
         for image in coco.loadImgs(coco.getImgIds()):
             clip, number = image["clip"], image["frame"]
             i = dataset.manifest.record(clip).frames.index(number)
@@ -44,6 +45,57 @@ def test_coco_exact_by_pycocotools(dataset: Dataset, tmp_path: Path) -> None:
             assert image["reviewed_category_ids"] == reviewed.tolist()
             frames += 1
     assert frames == 12
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("at", [30, 70])
+def test_coco_as_its_readers_expect_it(dataset: Dataset, tmp_path: Path, at: int) -> None:
+    from PIL import Image
+    from pycocotools import mask as rle
+    from pycocotools.coco import COCO
+
+    facts = export(dataset, ExportRequest(format="coco", threshold=at), tmp_path / "out")
+    assert facts["threshold"] == at
+    crowds = 0
+    for part in ("train", "val", "test"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO(str(tmp_path / "out" / "annotations" / f"instances_{part}.json"))
+        for image in coco.loadImgs(coco.getImgIds()):
+            clip = image["clip"]
+            i = dataset.manifest.record(clip).frames.index(image["frame"])
+            picture = np.asarray(Image.open(tmp_path / "out" / "images" / image["file_name"]))
+            assert np.array_equal(picture, dataset.frames(clip)[i])
+            size = (image["height"], image["width"])
+            marks, excluded = np.zeros((2, 3, *size), bool)
+            for note in coco.loadAnns(coco.getAnnIds(image["id"])):
+                mask = coco.annToMask(note) == 1
+                (excluded if note["iscrowd"] else marks)[note["category_id"] - 1][mask] = True
+                crowds += note["iscrowd"]
+                assert note["area"] == mask.sum()
+                assert np.allclose(note["bbox"], rle.toBbox(rle.encode(np.asfortranarray(mask))))
+                if not note["iscrowd"]:  # as torchvision's reference draws it
+                    drawn = rle.decode(rle.frPyObjects(note["segmentation"], *size))
+                    assert np.array_equal(drawn.any(2), mask)
+            planes = dataset.planes(clip, "anna")[i]
+            assert np.array_equal(excluded, planes == 255)
+            assert np.array_equal(marks, (planes >= at) & ~excluded)
+    assert crowds == 1
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_outlines_cover_any_mask_to_the_pixel() -> None:
+    from pycocotools import mask as rle
+
+    rng = np.random.default_rng(0)
+    for share in (0.02, 0.3, 0.5, 0.7, 0.98, 1):
+        for size in ((1, 1), (1, 17), (23, 1), (31, 42)):
+            mask = rng.random(size) < share
+            mask[0, 0] = True
+            polygons = polygons_of(mask)
+            drawn = rle.decode(rle.merge(rle.frPyObjects(polygons, *size))) == 1
+            assert np.array_equal(drawn, mask)
+            crowd = rle.frPyObjects({"size": list(size), "counts": counts_of(mask)}, *size)
+            assert np.array_equal(rle.decode(crowd) == 1, mask)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -149,6 +149,12 @@ def _dataset(cohort: Cohort, out: Path) -> Path:
     return build(cohort, request, out).folder
 
 
+_OUR_EXPORTS = (
+    *("nnunet", "coco", "nrrd", "png", "tiff", "nifti"),
+    *("dicom-seg", "ome-zarr", "annotate-ultrasound"),
+)
+
+
 def _make_labels(folder: Path) -> list[Path]:
     import nibabel
 
@@ -159,7 +165,7 @@ def _make_labels(folder: Path) -> list[Path]:
     cohort = _label_cohort(folder)
     dataset = Dataset(_dataset(cohort, folder / "toy"))
     made = []
-    for name in ("nnunet", "coco", "nrrd"):
+    for name in _OUR_EXPORTS:
         export(dataset, ExportRequest(format=name), folder / name)
         for pictures in (folder / name).rglob("images*"):
             shutil.rmtree(pictures, ignore_errors=True)
@@ -437,7 +443,7 @@ def _read_dataset(case: Path, rng: Random, place: Path) -> str:
                 frozen.rater(rater).read_status()
                 frozen.rater(rater).read_planes(0)
         if rng.random() < 0.2:
-            name = rng.choice(("png", "coco", "nrrd", "nnunet"))
+            name = rng.choice(_OUR_EXPORTS)
             export(dataset, ExportRequest(format=name), case.parent / "out")
     except StoreError as error:
         return str(error)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -303,5 +304,5 @@ def _repacked(data: bytes, rng: Random) -> bytes | None:
         return gzip.compress(bytes(400 * MIB), 1)
     try:
         return gzip.compress(_bytes(gzip.decompress(data), rng), 1)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):  # damaged before
         return None

@@ -78,6 +78,7 @@ def tars(root: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 READ: dict[str, Callable[[Path], Iterator[NDArray[np.uint8]]]] = {
+    "annotate-ultrasound": dicoms,
     "coco": partial(pictures, "images/*/*.png"),
     "dicom-seg": dicoms,
     "monai": partial(volumes, "images/*.nii.gz"),

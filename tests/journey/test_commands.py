@@ -264,8 +264,9 @@ class Road:
         """What leaves as COCO comes back as the planes that it was."""
         out = self.folder / "coco"
         exported = self.confseg("export", self.dataset, "--format", "coco", "--out", out)
-        assert exported["threshold"] is None
-        assert {p.name for p in out.glob("*.json")} == {"train.json", "val.json", "test.json"}
+        assert exported["threshold"] == 50
+        names = {p.name for p in (out / "annotations").glob("instances_*.json")}
+        assert names == {"instances_train.json", "instances_val.json", "instances_test.json"}
         report = self.confseg(
             "import-labels", out, "--cohort", self.cohort, "--rater", "back", "--kind", "consensus"
         )

@@ -215,13 +215,14 @@ class Road:
                 assert np.array_equal(frozen, planes(self.clip(i), rater)[:2, [PLEURA, B_LINE]])
 
         window.page(panel.export)
-        window.choose(panel.export.format, "COCO")
+        window.choose(panel.export.format, "COCO (cut at a threshold)")
         window.choose(panel.export.rater, ADJUDICATED)
         window.click(panel.export.export)
         window.settle()
         assert not panel.problem.isVisible()
-        out = self.folder / "ward-dataset-exports" / "v1-coco"
-        parts = [json.loads(p.read_text()) for p in sorted(out.glob("*.json"))]
+        out = self.folder / "ward-dataset-exports" / "v1-coco-at50"
+        files = sorted(out.glob("annotations/confidence_*.json"))
+        parts = [json.loads(p.read_text()) for p in files]
         assert sum(len(p["images"]) for p in parts) == 6
         area: dict[int, int] = {}
         for note in (n for p in parts for n in p["annotations"]):

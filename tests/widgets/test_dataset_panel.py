@@ -181,11 +181,11 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     assert "rib" not in dataset.manifest.class_names()
 
     lead.turn_to(panel.export)
-    lead.choose(panel.export.format, "COCO")
+    lead.choose(panel.export.format, "COCO (cut at a threshold)")
     assert panel.model.state.export.format == "coco"
     lead.click(panel.export.export)
     assert not panel.model.state.problems
-    assert (tmp_path / "ward-dataset-exports" / "v1-coco" / "EXPORT.md").is_file()
+    assert (tmp_path / "ward-dataset-exports" / "v1-coco-at50" / "EXPORT.md").is_file()
     assert "files in" in panel.export.facts.text()
 
     lead.turn_to(panel.versions)

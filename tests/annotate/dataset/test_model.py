@@ -116,9 +116,9 @@ def test_the_whole_way(bench: DatasetModel, study: Cohort, tmp_path: Path) -> No
 
     bench.request_export(ExportRequest(format="coco"), version=1)
     place = bench.export_place()
-    assert place == tmp_path / "ward-dataset-exports" / "v1-coco"
+    assert place == tmp_path / "ward-dataset-exports" / "v1-coco-at50"
     do(bench, bench.export_version)
-    assert (place / "train.json").is_file()
+    assert (place / "annotations" / "instances_train.json").is_file()
     assert bench.state.exported[0].endswith(str(place))
     do(bench, bench.export_version)  # there is something now
     assert codes(bench) == {"exists"}
