@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import zlib
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -386,7 +385,7 @@ def _video(data: Dataset) -> Iterator[Head | Frame]:
     from napari_confseg.ingest.video import read_video
 
     with _plain_words():
-        stream = BytesIO(next(_encoded(data, 1)))  # the whole video is one "frame"
+        stream = next(_encoded(data, 1))  # the whole video is one "frame"
     for part in read_video(stream):
         if isinstance(part, Head):
             spacing, tags = region_spacing(data, part.shape)
