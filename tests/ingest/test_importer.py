@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_confseg.__main__ import main
 from napari_confseg.ingest import ImportOptions, import_sources
@@ -413,6 +414,16 @@ def test_a_hanging_decoder_is_ended(tmp_path):
         assert len(list(decoder.read(Source("video", (str(SHIPPED[1]),))))) == 138
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory in use is read from /proc")
+def test_a_decoder_that_takes_too_much_memory_is_ended(tmp_path):
+    """A megabyte of PNG that takes 200 to decode; the next source gets a new process."""
+    Image.fromarray(np.zeros((14_000, 14_000), np.uint8)).save(tmp_path / "bomb.png")
+    with Decoder(memory=180 * 2**20) as decoder:
+        with pytest.raises(IngestError, match=r"more than 0\.18 GB of memory"):
+            list(decoder.read(Source("images", (str(tmp_path / "bomb.png"),))))
+        assert len(list(decoder.read(Source("video", (str(SHIPPED[1]),))))) == 138
+
+
 def test_kill_9_in_the_middle_leaves_a_cohort_that_opens_and_imports_anew(empty, tmp_path):
     script = f"""
         import os, signal
@@ -496,6 +507,11 @@ def looped(path, n):
                 r"decoding it crashed the decoder \(Aborted\): assertion failed; "
                 "the file may be damaged"
             ),
+        ),
+        (
+            # Threads and allocators of a library may reserve far more than there is.
+            "from mmap import *; m = mmap(-1, 2**37, MAP_PRIVATE, PROT_READ); import nothing_such",
+            r"it cannot be decoded \(ModuleNotFoundError: No module named 'nothing_such'\)",
         ),
     ],
 )
