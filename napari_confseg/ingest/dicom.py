@@ -17,7 +17,14 @@ import numpy as np
 from napari_confseg.extras import needed_for
 from napari_confseg.ingest.codestreams import jpeg2000_frame, jpeg_frame, rle_segments
 from napari_confseg.ingest.decoded import MAX_FRAMES, Frame, Head, IngestError, check_shape
-from napari_confseg.ingest.dicom_file import BIG_ENDIAN, DEFLATED, items_of, open_dicom, plain_words
+from napari_confseg.ingest.dicom_file import (
+    BIG_ENDIAN,
+    DEFLATED,
+    items_of,
+    open_dicom,
+    plain_words,
+    quiet_pydicom,
+)
 from napari_confseg.ingest.dicom_header import (
     burned_in,
     check_ultrasound,
@@ -60,7 +67,7 @@ def read_dicom(path: str) -> Iterator[Head | Frame]:
     """
     with needed_for("it is a DICOM file; reading it", lambda m: IngestError(str(m))):
         import pydicom  # noqa: F401
-    with plain_words():
+    with plain_words(), quiet_pydicom():
         data, syntax = open_dicom(Path(path))
         check_ultrasound(data)
         if not data.get("PixelData"):
@@ -92,7 +99,7 @@ def _check_known(syntax: str) -> None:
 
 
 def _images(data: Dataset, syntax: str, stated: int) -> Iterator[Head | Frame]:
-    with plain_words():
+    with plain_words(), quiet_pydicom():
         shape = check_shape((int(data.get("Rows") or 0), int(data.get("Columns") or 0)))
         layout = Layout.of(data, shape)
         if syntax in _JPEG_2000 | _LOSSLESS_JPEG:  # a stream's samples have no bits to spare
@@ -106,7 +113,7 @@ def _images(data: Dataset, syntax: str, stated: int) -> Iterator[Head | Frame]:
         head, seconds = _head(data, shape, count, syntax, grey.how), stated_seconds(data, count)
     yield head
     done = 0
-    with plain_words():
+    with plain_words(), quiet_pydicom():
         for pixels in _grey_frames(data, syntax, layout, count, grey):
             if pixels.shape != shape:
                 raise IngestError(f"its frame {done} is {pixels.shape}, its header says {shape}")

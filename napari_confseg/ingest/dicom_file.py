@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import struct
+import warnings
 import zlib
 from contextlib import contextmanager
 from io import BytesIO
@@ -78,6 +81,8 @@ _VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR "
     b"US UT UV".split()
 )
+_QUOTED = re.compile(r"""'[^']*'?|"[^"]*"?""")
+"""What a library quotes from a file is of no use to anybody, and may be a name."""
 _FIRST_ELEMENTS = range(0x20)
 """Of group 0008 the ones that a file without preamble may begin with."""
 
@@ -108,8 +113,22 @@ def plain_words() -> Iterator[None]:
     except RecursionError as error:
         raise IngestError("its elements are nested too deeply to be a real image") from error
     except Exception as error:
-        text = " ".join(str(error).split())[:120]
+        text = _QUOTED.sub("…", " ".join(str(error).split()))[:120]
         raise IngestError(f"it is cut short, damaged or no DICOM image: {text}") from error
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep back pydicom's warnings: they quote what they found, and that may be a name."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def open_dicom(path: Path) -> tuple[Dataset, str]:
@@ -123,7 +142,7 @@ def open_dicom(path: Path) -> tuple[Dataset, str]:
     import pydicom
     from pydicom.uid import UID
 
-    with plain_words():
+    with plain_words(), quiet_pydicom():
         with path.open("rb") as f:
             if not begins_as_dicom(f.read(132)):
                 raise IngestError("it is no DICOM file, or only the beginning of one")
@@ -151,7 +170,7 @@ def check_syntax(path: Path) -> str | None:
     IngestError
         If it is deflated, and more than anybody has memory for.
     """
-    with plain_words(), path.open("rb") as f:
+    with plain_words(), quiet_pydicom(), path.open("rb") as f:
         syntax = _stated(f)
         if syntax == DEFLATED:
             _check_inflated(f)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_confseg.extras import needed_for
 from napari_confseg.ingest.decoded import IngestError, Source
-from napari_confseg.ingest.dicom_file import begins_as_dicom, check_syntax
+from napari_confseg.ingest.dicom_file import begins_as_dicom, check_syntax, quiet_pydicom
 from napari_confseg.ingest.file_kinds import (
     DICOMS,
     IMAGES,
@@ -329,7 +329,8 @@ def list_series(index: Path) -> list[Series]:
     try:
         check_file(index, _LARGEST_INDEX)
         check_syntax(index)
-        listed = list(_images(pydicom.dcmread(index)))
+        with quiet_pydicom():
+            listed = list(_images(pydicom.dcmread(index)))
     except (IngestError, StoreError) as error:
         raise IngestError(f"{index.name} was not read: {error}") from error
     except Exception as error:  # whatever pydicom raises about broken files
@@ -406,9 +407,10 @@ def _frames(image: _Image) -> int | None:
     try:
         if not stated:
             check_syntax(Path(image["file"]))
-            head = pydicom.dcmread(
-                image["file"], stop_before_pixels=True, specific_tags=["NumberOfFrames"]
-            )
+            with quiet_pydicom():
+                head = pydicom.dcmread(
+                    image["file"], stop_before_pixels=True, specific_tags=["NumberOfFrames"]
+                )
             stated = str(head.get("NumberOfFrames") or 1)
         return int(stated)
     except Exception:  # it is said when the file itself is imported

@@ -16,7 +16,8 @@ from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.formats import WRITTEN
 from napari_confseg.formats.export import ExportRequest, export
-from napari_confseg.ingest import import_sources
+from napari_confseg.ingest import IngestError, import_sources
+from napari_confseg.ingest.dicom import read_dicom
 from napari_confseg.store import Cohort
 from tests.annotate.edits import mark_clips, review_all
 from tests.ingest.dicoms import save, with_pixels, wrap
@@ -127,3 +128,24 @@ def test_no_planted_word_is_left_anywhere(places: list[Path]) -> None:
             assert word.lower() not in name, (word, path)
             assert word.lower().encode() not in content, (word, path)
             assert word.lower().encode("utf-16-le") not in content, (word, path)
+
+
+def test_nothing_of_a_header_is_printed_or_quoted(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """Libraries quote what they stumble over, in warnings, logs and errors."""
+    ds = planted(tmp_path)
+    ds.add_new("FrameTime", "UI", "MUSTER Erika")
+    ds.add_new("NumberOfFrames", "UI", "KIS-4711 MUSTER")
+    path = save(ds, tmp_path / "x.dcm")
+    recwarn.clear()
+    caplog.clear()
+    capfd.readouterr()
+    with pytest.raises(IngestError) as refused:
+        list(read_dicom(str(path)))
+    told = [*capfd.readouterr(), caplog.text, str(refused.value)]
+    told += [str(w.message) for w in recwarn]
+    assert "MUSTER" not in "".join(told)
