@@ -47,7 +47,7 @@ def dropped_chunks(file: BinaryIO, stream: int) -> int:
     pending: list[int] = []
     while at + 8 <= size or pending:
         if at + 8 > size or (pending and at >= pending[-1]):
-            at = pending.pop()
+            at = max(at, pending.pop())  # never back: sizes may lie
             continue
         file.seek(at)
         name, length, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))

@@ -101,7 +101,9 @@ def _opened(source: str | bytes) -> Iterator[InputContainer]:
     try:
         container = av.open(
             BytesIO(source) if isinstance(source, bytes) else source,
-            options=options,
+            # Not options=, which are for streams too: before PyAV 17.1 these crash on containers
+            # that have none when they are opened, as MPEG has.
+            container_options=options,
             **_ANY_METADATA,
         )
     except (av.FFmpegError, ValueError) as error:
