@@ -44,16 +44,11 @@ def dropped_chunks(file: BinaryIO, stream: int) -> int:
     names = (b"%02ddc" % stream, b"%02ddb" % stream)
     size = file.seek(0, os.SEEK_END)
     dropped = at = 0
-    pending: list[int] = []
-    while at + 8 <= size or pending:
-        if at + 8 > size or (pending and at >= pending[-1]):
-            at = max(at, pending.pop())  # never back: sizes may lie
-            continue
+    while at + 8 <= size:
         file.seek(at)
         name, length, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
         if name in (b"RIFF", b"LIST") and kind in (b"AVI ", b"AVIX", b"movi", b"rec "):
-            pending.append(at + 8 + length + length % 2)
-            at += 12
+            at += 12  # what is in it follows
             continue
         dropped += name in names and length == 0
         at += 8 + length + length % 2
