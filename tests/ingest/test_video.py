@@ -327,6 +327,29 @@ def test_a_container_that_ends_too_early_is_refused_wherever_it_was_cut(tmp_path
         check_sentence(caught.value)
 
 
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "encoder", "muxer"),
+    [
+        (".avi", "mpeg4", {"bf": "2"}, {}),  # frames out of order in a container without times
+        (".vob", "mpeg2video", {"bf": "2", "flags": "+ildct+ilme"}, {}),  # interlaced
+        (".mts", "libx264", {"bf": "3"}, {}),
+        (".mp4", "libx264", {"bf": "2"}, FRAGMENTED),
+        (".webm", "libvpx-vp9", {}, {"live": "1"}),  # without sizes
+        (".h264", "libx264", {"bf": "2"}, {}),
+    ],
+)
+def test_nothing_whole_is_taken_for_damaged(tmp_path, suffix, codec, encoder, muxer):
+    path = tmp_path / f"cine{suffix}"
+    frames = moving(30)
+    film(path, frames, codec=codec, encoder=encoder, muxer=muxer)
+    _, pixels, _ = decode(path)
+    distance = np.abs(pixels[:, None].astype(int) - np.stack(frames)[None]).mean(axis=(2, 3))
+    assert distance.argmin(axis=1).tolist() == list(range(30))
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".ogv"])
 def test_a_wrong_checksum_is_refused(tmp_path, suffix):
     """FFmpeg prints that it patched the frame, or left out the page; it flags neither."""
