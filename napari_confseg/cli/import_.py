@@ -86,7 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
     clips = [_facts(cohort, name) for name in report.imported]
     if arguments.json:
         refused = [{"source": name, "reason": reason} for name, reason in report.refused]
-        print_json({"cohort": cohort.location, "imported": clips, "refused": refused})
+        passed = [{"source": name, "kind": kind} for name, kind in report.passed_over]
+        print_json(
+            {
+                "cohort": cohort.location,
+                "imported": clips,
+                "refused": refused,
+                "passed_over": passed,
+            }
+        )
     else:
         _print(report, clips, arguments)
     return REFUSED if report.refused else DONE
@@ -152,6 +160,11 @@ def _print(
         print_table(f"Imported into {arguments.cohort}", headings, rows)
     if report.refused:
         print_table("Refused", ("source", "why"), report.refused)
+    if report.passed_over:
+        from napari_confseg.ingest.sources import passed_over_in_words
+
+        words = passed_over_in_words(report.passed_over)
+        console().print(f"Passed over, as no pictures: {words}; --json names them.")
     shared = len(clips) - len({c["patient"] for c in clips})
     if shared and not arguments.patient and arguments.patient_per == "folder":
         console().print(

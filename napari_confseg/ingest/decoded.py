@@ -119,6 +119,14 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (total >> 8).astype(np.uint8)
 
 
+def on_black(grey: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `grey` before black: what is transparent hides whatever colour its writer left."""
+    if alpha.min(initial=255) == 255:
+        return grey
+    seen = grey * np.uint16(1) * alpha + np.uint16(127)
+    return (seen // 255).astype(np.uint8)
+
+
 def full_range(y: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return video-range luma 16..235 stretched to 0..255; what lies outside is clipped."""
     stretched: NDArray[np.uint8] = _FULL[y]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,9 +18,6 @@ from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MEMORY = 4 * 2**30
-"""Bytes of address space, where the system can limit it (Linux); a decoder needs far less."""
 
 
 def read(source: Source) -> Iterator[Head | Frame]:
@@ -49,18 +45,8 @@ def main() -> None:
     """Serve requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a C library prints must not end up among the answers
-    _limit_memory()
     for line in sys.stdin:
         _answer(Source(**json.loads(line)), answers)
-
-
-def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    with suppress(ValueError, OSError):  # macOS refuses
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 def _answer(source: Source, answers: BinaryIO) -> None:
@@ -76,7 +62,7 @@ def _answer(source: Source, answers: BinaryIO) -> None:
     except IngestError as error:
         _send(answers, {"kind": "refused", "reason": str(error)})
     except MemoryError:
-        reason = f"it takes more than {MEMORY // 2**30} GB of memory to decode"
+        reason = "it takes more memory to decode than the system gives"
         _send(answers, {"kind": "refused", "reason": reason})
     except OSError as error:
         reason = f"it cannot be read: {(error.strerror or str(error)).lower()}"

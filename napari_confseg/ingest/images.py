@@ -16,6 +16,7 @@ from napari_confseg.ingest.decoded import (
     IngestError,
     check_shape,
     luma,
+    on_black,
 )
 
 if TYPE_CHECKING:
@@ -103,12 +104,15 @@ def _low_bits(paths: Sequence[str]) -> int:
 def _grey(page: Image.Image, low_bits: int) -> NDArray[np.uint8]:
     if page.mode == "F":
         raise IngestError("it holds floating-point images; save them as 8 or 16 bits")
+    upright = ImageOps.exif_transpose(page)
     if page.mode in _DEEP:
-        values = np.asarray(page) >> low_bits
+        values = np.asarray(upright) >> low_bits
         if values.max(initial=0) > 255:
             raise IngestError("it mixes images of 8 and of more bits; save all alike")
         return values.astype(np.uint8)
-    upright = ImageOps.exif_transpose(page)
-    if page.mode in ("1", "L"):
+    if page.mode in ("1", "L") and "transparency" not in page.info:
         return np.array(upright.convert("L"))
+    if upright.has_transparency_data:
+        rgba = np.asarray(upright.convert("RGBA"))
+        return on_black(luma(rgba[..., :3]), rgba[..., 3])
     return luma(np.asarray(upright.convert("RGB")))

@@ -19,7 +19,7 @@ from napari_confseg.ingest.sector import (
     is_still,
     moved,
 )
-from napari_confseg.ingest.sources import find_sources
+from napari_confseg.ingest.sources import look_through
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import ClipMeta, Provenance, Spacing, StoreError
 from napari_confseg.store.lease import only_import
@@ -73,6 +73,8 @@ class ImportReport:
         Names of the new clips.
     refused : list of (name, reason)
         What did not become a clip, as the person named it, and one sentence why.
+    passed_over : list of (path, kind)
+        What is no picture, or hidden: with the three other lists, all that was there.
     left_out : list of str
         Files and folders that were not reached because the import was stopped.
     patients : dict
@@ -83,6 +85,7 @@ class ImportReport:
 
     imported: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     patients: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
@@ -148,8 +151,9 @@ def import_sources(
         If another import into this cohort is under way.
     """
     chosen = options or ImportOptions()
-    found, refused = find_sources(sources)
-    report = ImportReport(refused=refused)
+    findings = look_through(sources)
+    found = findings.found
+    report = ImportReport(refused=findings.refused, passed_over=findings.passed_over)
     pseudonyms = Pseudonyms(cohort.meta.cohort_id, chosen.key_file)
     with only_import(cohort.store, cohort.location), Decoder() as decoder:
         work = _Import(cohort, decoder, pseudonyms, chosen, cancelled or (lambda: False))

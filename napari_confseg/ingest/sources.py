@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_confseg.extras import needed_for
 from napari_confseg.ingest.decoded import IngestError, Source
-from napari_confseg.ingest.dicom import check_syntax
+from napari_confseg.ingest.dicom_file import begins_as_dicom, check_syntax, quiet_pydicom
+from napari_confseg.ingest.file_kinds import (
+    DICOMS,
+    IMAGES,
+    NOT_READ,
+    VIDEOS,
+    image_kind,
+    is_video,
+)
 from napari_confseg.store import StoreError
 from napari_confseg.store.files import MIB, check_file, open_file
 
@@ -21,28 +31,10 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-VIDEOS = frozenset(
-    [
-        ".avi",
-        ".gif",
-        ".m2v",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpe",
-        ".mpeg",
-        ".mpg",
-        ".ts",
-        ".webm",
-        ".wmv",
-    ]
-)
 LARGEST_SOURCE = 2**42
 _LARGEST_INDEX = 256 * MIB
-DICOMS = frozenset([".dcm", ".dicom", ".ima"])
 DICOMDIR = "DICOMDIR"
-IMAGES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"])
+_PACKED_VOLUME = ".nii.gz"  # no archive but a NIfTI file, which is no source
 
 
 @dataclass(frozen=True)
@@ -65,29 +57,56 @@ class Found:
     patient_folder: Path
 
 
+@dataclass
+class Findings:
+    """All that lies under the places that a person points at; nothing is in none of the three.
+
+    Attributes
+    ----------
+    found : list of Found
+        What becomes a clip each, in natural order.
+    refused : list of (path, reason)
+        What looks like a picture and cannot become a clip.
+    passed_over : list of (path, kind)
+        What is no picture by its name and its first bytes, hidden, or behind a link.
+    """
+
+    found: list[Found] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: list[tuple[str, str]] = field(default_factory=list)
+
+
 def find_sources(paths: Iterable[str | Path]) -> tuple[list[Found], list[tuple[str, str]]]:
-    """Return the sources under `paths` in natural order, and what is refused, with the reason.
+    """Return the sources under `paths` and what is refused, as :func:`look_through` does."""
+    findings = look_through(paths)
+    return findings.found, findings.refused
+
+
+def look_through(paths: Iterable[str | Path]) -> Findings:
+    """Return the sources under `paths` in natural order, what is refused, and what else is there.
 
     A file is one source. A folder, or the folder of a DICOMDIR, is searched with its subfolders:
     each video, DICOM file and TIFF of several pages is one source; the other images of one folder
     together are one.
     """
-    found: list[Found] = []
-    refused: list[tuple[str, str]] = []
+    findings = Findings()
     for given in paths:
         path = Path(given).expanduser().absolute()
         if path.name.upper() == DICOMDIR and path.is_file():
             path = path.parent  # an index of what lies beside it
         if path.is_dir():
-            inside = list(_in_folder(path))
-            if not inside:
-                refused.append((str(given), "there is no video, DICOM or image in this folder"))
-            found += inside
-        elif path.is_file():
-            found.append(_file(path))
+            before = len(findings.found) + len(findings.refused)
+            _in_folder(path, findings)
+            if len(findings.found) + len(findings.refused) == before:
+                why = "there is no video, DICOM or image in this folder"
+                findings.refused.append((str(given), why))
+        elif not os.path.lexists(path):
+            findings.refused.append((str(given), "there is no such file or folder"))
+        elif reason := unreadable(path):
+            findings.refused.append((str(given), reason))
         else:
-            refused.append((str(given), "there is no such file or folder"))
-    return found, refused
+            findings.found.append(_file(path))
+    return findings
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -95,28 +114,58 @@ def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
 
     What is hidden is passed over, and so are cohorts: they are no source.
     """
-    for folder, subfolders, files in os.walk(root):
+    return _walk(root, Findings())
+
+
+def _walk(root: Path, findings: Findings) -> Iterator[tuple[Path, list[Path]]]:
+    def refuse(error: OSError) -> None:
+        why = f"the folder cannot be read: {(error.strerror or str(error)).lower()}"
+        findings.refused.append((str(error.filename), why))
+
+    def pass_over(path: Path, kind: str) -> None:
+        findings.passed_over.append((str(path), kind))
+
+    for folder, subfolders, files in os.walk(root, onerror=refuse):
+        here = Path(folder)
         if "zarr.json" in files:
+            pass_over(here, "folder of zarr data")
             subfolders.clear()
             continue
+        for name in (*subfolders, *files):
+            if name[0] == ".":
+                pass_over(here / name, "hidden")
+        for name in subfolders:
+            if name[0] != "." and (here / name).is_symlink():
+                pass_over(here / name, "link to a folder")
         subfolders[:] = sorted((f for f in subfolders if f[0] != "."), key=natural_order)
-        here = Path(folder)
         yield here, [here / f for f in sorted(files, key=natural_order) if f[0] != "."]
 
 
-def _in_folder(root: Path) -> Iterator[Found]:
-    for here, paths in walk(root):
-        yield from (_file(p) for p in paths if _is_one(p))
-        images = tuple(str(p) for p in paths if _suffix(p) in IMAGES and not _is_stack(p))
+def _in_folder(root: Path, findings: Findings) -> None:
+    for here, paths in _walk(root, findings):
+        images = []
+        for path in paths:
+            if _suffix(path) in IMAGES and path.is_file() and not _is_stack(path):
+                images.append(str(path))
+            elif path.name.upper() == DICOMDIR:
+                findings.passed_over.append((str(path), DICOMDIR))
+            elif reason := unreadable(path):
+                findings.refused.append((str(path), reason))
+            elif _is_one(path):
+                findings.found.append(_file(path))
+            else:
+                kind = _suffix(path) or "without extension"
+                findings.passed_over.append((str(path), kind))
         if images:
-            yield Found(Source("images", images), here, here.parent)
+            source = Source("images", tuple(images))
+            findings.found.append(Found(source, here, here.parent))
 
 
 def _is_one(path: Path) -> bool:
-    """Whether `path`, found in a folder, is a source by itself."""
-    if _suffix(path) in VIDEOS or _is_stack(path):
+    """Whether `path`, found in a folder, is a source by itself: by its name, or what is in it."""
+    if _suffix(path) in VIDEOS | DICOMS or _is_stack(path):
         return True
-    return _suffix(path) not in IMAGES and path.name.upper() != DICOMDIR and is_dicom(path)
+    return is_dicom(path) or is_video(_beginning(path))
 
 
 def _file(path: Path) -> Found:
@@ -129,13 +178,46 @@ def _file(path: Path) -> Found:
     return Found(Source(kind, (str(path),)), path, path.parent)
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether the preamble of `path` is that of DICOM; scanners' files often have no extension."""
+def unreadable(path: Path) -> str | None:
+    """Return why `path` cannot be read at all, in words; None if trying is worth it."""
+    try:
+        info = path.stat()
+    except OSError as error:
+        if path.is_symlink():
+            return "it is a link that leads nowhere"
+        return f"it cannot be read: {(error.strerror or str(error)).lower()}"
+    if not stat.S_ISREG(info.st_mode):
+        return "it is no regular file"
+    suffix = _suffix(path)
+    known = suffix in VIDEOS | DICOMS | IMAGES
+    if not info.st_size:
+        return "it is empty: 0 bytes" if known or not suffix else None
+    if known:
+        return None
+    if suffix in NOT_READ and not path.name.lower().endswith(_PACKED_VOLUME):
+        return NOT_READ[suffix]
+    if image := image_kind(_beginning(path)):
+        return f"it is a {image} image by its content; let its name end so"
+    return None
+
+
+def _beginning(path: Path) -> bytes:
     try:
         with open_file(path, LARGEST_SOURCE) as f:
-            return f.read(132)[128:] == b"DICM"
+            return f.read(1024)
     except (OSError, StoreError):
-        return False
+        return b""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether `path` begins as DICOM; scanners' files often have no extension, some no preamble."""
+    return begins_as_dicom(_beginning(path)[:132])
+
+
+def passed_over_in_words(passed_over: Iterable[tuple[str, str]]) -> str:
+    """Return how many of each kind were passed over: ``2 .txt, 1 hidden``."""
+    counts = Counter(kind for _, kind in passed_over)
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
 
 
 def _suffix(path: Path) -> str:
@@ -247,7 +329,8 @@ def list_series(index: Path) -> list[Series]:
     try:
         check_file(index, _LARGEST_INDEX)
         check_syntax(index)
-        listed = list(_images(pydicom.dcmread(index)))
+        with quiet_pydicom():
+            listed = list(_images(pydicom.dcmread(index)))
     except (IngestError, StoreError) as error:
         raise IngestError(f"{index.name} was not read: {error}") from error
     except Exception as error:  # whatever pydicom raises about broken files
@@ -324,9 +407,10 @@ def _frames(image: _Image) -> int | None:
     try:
         if not stated:
             check_syntax(Path(image["file"]))
-            head = pydicom.dcmread(
-                image["file"], stop_before_pixels=True, specific_tags=["NumberOfFrames"]
-            )
+            with quiet_pydicom():
+                head = pydicom.dcmread(
+                    image["file"], stop_before_pixels=True, specific_tags=["NumberOfFrames"]
+                )
             stated = str(head.get("NumberOfFrames") or 1)
         return int(stated)
     except Exception:  # it is said when the file itself is imported

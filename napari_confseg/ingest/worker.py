@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds without a sign of life after which the decoder is ended; a frame takes milliseconds."""
+MEMORY = 4 * 2**30
+"""Bytes of memory in use at which the decoder is ended, on Linux; it needs far less.
+
+Memory in use and not address space: allocators, threads and newer interpreters reserve many times
+what they use, and a limit on that breaks decoders that work.
+"""
+_LOOK_EVERY = 0.1  # seconds, in which a bomb takes a few hundred megabytes more
 LAST_BREATH = 5.0
 """Seconds that a decoder which closed its pipe is given to end by itself, so that its own exit
 code is told and not that of our kill."""
@@ -38,10 +47,14 @@ class Decoder:
     ----------
     patience : float
         Seconds to wait for the next frame.
+    memory : int
+        Bytes that the process may use.
     """
 
-    def __init__(self, *, patience: float = PATIENCE) -> None:
+    def __init__(self, *, patience: float = PATIENCE, memory: int = MEMORY) -> None:
         self._patience = patience
+        self._memory = memory
+        self._killed_for = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._waiting_since: float | None = None
@@ -113,6 +126,7 @@ class Decoder:
         return message, pixels
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self._killed_for = ""
         # A file: a pipe that nobody reads would stall it. It is closed with the process.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -125,23 +139,36 @@ class Decoder:
         return self._process
 
     def _watch(self) -> None:
-        while not self._closed.wait(min(1.0, self._patience / 4)):
+        while not self._closed.wait(_LOOK_EVERY):
             since, process = self._waiting_since, self._process
-            if process and since is not None and time.monotonic() - since > self._patience:
-                process.kill()
+            if process is None or since is None or self._killed_for:
+                continue
+            if time.monotonic() - since > self._patience:
+                self._killed_for = f"decoding it hung: nothing came for {self._patience:g} seconds"
+            elif _resident(process.pid) > self._memory:
+                self._killed_for = (
+                    f"it takes more than {self._memory / 2**30:.2g} GB of memory to decode"
+                )
+            else:
+                continue
+            process.kill()
 
     def _obituary(self, process: subprocess.Popen[bytes]) -> str:
         """Say how the decoder ended, with the last line it printed."""
-        if self._waiting_since and time.monotonic() - self._waiting_since > self._patience:
-            return f"decoding it hung: nothing came for {self._patience:g} seconds"
         try:
             code = process.wait(LAST_BREATH)
         except subprocess.TimeoutExpired:
-            return "its decoder stopped answering"
+            return f"its decoder stopped answering{_last_line(self._errors)}"
         printed = _last_line(self._errors)
+        if self._killed_for:
+            return f"{self._killed_for}{printed}"
         if code < 0:
             how = signal.strsignal(-code) or f"signal {-code}"
-            return f"decoding it crashed the decoder ({how}){printed}; the file may be damaged"
+            # Nobody but the system kills it, when memory runs out.
+            why = (
+                "the system may be out of memory" if -code == _KILLED else "the file may be damaged"
+            )
+            return f"decoding it crashed the decoder ({how}){printed}; {why}"
         return f"its decoder ended with exit code {code}{printed}"
 
     def _end(self) -> None:
@@ -153,6 +180,18 @@ class Decoder:
             for pipe in (process.stdin, process.stdout, errors):
                 if pipe is not None:
                     pipe.close()
+
+
+_KILLED = 9
+
+
+def _resident(pid: int) -> int:
+    """Return the bytes of memory that a process uses; 0 where Linux's /proc is not there."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * mmap.PAGESIZE
 
 
 def _last_line(errors: IO[bytes] | None) -> str:

@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QWidget
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.overlays import load_overlay
 from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source
+from napari_confseg.ingest.file_kinds import DICOMS
 from napari_confseg.ingest.pipeline import frame_times
-from napari_confseg.ingest.sources import DICOMS, is_dicom
+from napari_confseg.ingest.sources import is_dicom
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import kind_at, open_clip_at
 from napari_confseg.widgets.layers.colormaps import ramp

@@ -47,6 +47,7 @@ def test_import_makes_the_cohort_and_says_what_is_in_it(capsys, location):
     decoder = report["imported"][0].pop("decoder")
     assert code == 0
     assert decoder.startswith("PyAV ")
+    assert report.pop("passed_over") == []
     assert report == {
         "cohort": str(location),
         "imported": [

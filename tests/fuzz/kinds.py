@@ -17,6 +17,8 @@ from napari_confseg.store import Cohort, RaterWriter, StoreError
 if TYPE_CHECKING:
     from random import Random
 
+    from numpy.typing import NDArray
+
 GIB = 2**30
 Attempt = Callable[[Path, "Random", Path], str]
 
@@ -225,6 +227,9 @@ def _make_media(folder: Path) -> list[Path]:
         films.film(folder / f"v{suffix}", frames) for suffix in (".mp4", ".avi", ".mpeg", ".mov")
     ]
     made.append(films.film(folder / "v.mkv", frames, codec="ffv1"))
+    others = {".webm": "libvpx", ".ogv": "libvpx", ".wmv": "wmv2", ".mts": "libx264"}
+    others |= {".vob": "mpeg2video", ".h264": "libx264", ".m2v": "mpeg2video"}
+    made += [films.film(folder / f"w{end}", frames, codec=codec) for end, codec in others.items()]
     made.append(films.gif(folder / "v.gif", frames, milliseconds=[40] * 8))
     Image.fromarray(frames[0]).save(folder / "still.png")
     Image.fromarray(frames[0]).save(folder / "still.jpg")
@@ -251,11 +256,40 @@ def _make_media(folder: Path) -> list[Path]:
     within = dicoms.dataset("1.2.840.10008.1.2.4.102", FrameTime="40")
     packed = dicoms.with_pixels(within, rgb, "YBR_PARTIAL_420", dicoms.wrap([video]))
     dicoms.save(packed, folder / "video.dcm")
+    _more_dicom(folder, grey)
     colours = np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1)
     table = dicoms.with_pixels(dicoms.dataset(), grey, "PALETTE COLOR")
     dicoms.save(dicoms.palette(table, colours, bits=16), folder / "palette.dcm")
     made += sorted(folder.glob("*.dcm"))
     return made
+
+
+def _more_dicom(folder: Path, grey: NDArray[np.uint8]) -> None:
+    """Write deep samples, JPEG 2000, lossless JPEG, fragments, and a file without preamble."""
+    from pydicom import uid
+
+    from tests.ingest import dicoms
+
+    deep = grey.astype(np.uint16) * 16
+    window = dicoms.dataset(WindowCenter=1000, WindowWidth=800)
+    ds = dicoms.with_pixels(window, deep, "MONOCHROME2", BitsStored=12)
+    dicoms.save(ds, folder / "deep.dcm")
+    ds.compress(uid.JPEG2000Lossless, generate_instance_uid=False)
+    dicoms.save(ds, folder / "j2k.dcm")
+    lossless = dicoms.wrap([dicoms.lossless_jpeg(f, 12) for f in deep])
+    ds = dicoms.dataset(uid.JPEGLosslessSV1)
+    ds = dicoms.with_pixels(ds, deep, "MONOCHROME2", lossless, BitsStored=12)
+    dicoms.save(ds, folder / "lossless.dcm")
+    bare = (folder / "plain.dcm").read_bytes()
+    start = 144 + int.from_bytes(bare[140:144], "little")
+    (folder / "without.dcm").write_bytes(bare[start:])
+    stream = (folder / "w.h264").read_bytes()
+    ds = dicoms.dataset("1.2.840.10008.1.2.4.102.1", FrameTime="40")
+    half = len(stream) // 4 * 2
+    parts = dicoms.wrap([stream[:half], stream[half:]])
+    samples = np.zeros((*grey.shape, 3), np.uint8)
+    ds = dicoms.with_pixels(ds, samples, "YBR_PARTIAL_420", parts)
+    dicoms.save(ds, folder / "fragments.dcm")
 
 
 class _Media:

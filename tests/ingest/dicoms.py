@@ -113,26 +113,35 @@ def without_markers(jpeg: bytes) -> bytes:
     return bytes(out + jpeg[at:])
 
 
-def lossless_jpeg(frame: NDArray[np.uint8]) -> bytes:
-    """Encode grey losslessly: ITU-T T.81 process 14, predictor 1, 8 bits, codes of equal length."""
+def with_components(jpeg: bytes, names: tuple[int, int, int]) -> bytes:
+    """Call the three components of a JPEG something else, in its frame and in its scan."""
+    out = bytearray(jpeg)
+    frame, scan = out.index(b"\xff\xc0"), out.index(b"\xff\xda")
+    for i, name in enumerate(names):
+        out[frame + 10 + 3 * i] = out[scan + 5 + 2 * i] = name
+    return bytes(out)
+
+
+def lossless_jpeg(frame: NDArray[np.unsignedinteger], bits: int = 8) -> bytes:
+    """Encode grey losslessly: ITU-T T.81 process 14, predictor 1, codes of equal length."""
     height, width = frame.shape
     wide = frame.astype(int)
     predicted = np.empty_like(wide)
     predicted[:, 1:] = wide[:, :-1]
-    predicted[1:, 0], predicted[0, 0] = wide[:-1, 0], 128
-    bits = []
+    predicted[1:, 0], predicted[0, 0] = wide[:-1, 0], 1 << (bits - 1)
+    code = []
     for difference in (wide - predicted).ravel().tolist():
         size = abs(difference).bit_length()
-        bits.append(f"{size:04b}")  # category `size` has the 4-bit code `size`
+        code.append(f"{size:04b}")  # category `size` has the 4-bit code `size`
         if size:
             extra = difference if difference > 0 else difference + (1 << size) - 1
-            bits.append(f"{extra:0{size}b}")
-    text = "".join(bits)
+            code.append(f"{extra:0{size}b}")
+    text = "".join(code)
     text += "1" * (-len(text) % 8)
     scan = bytes(int(text[i : i + 8], 2) for i in range(0, len(text), 8))
-    table = bytes([0, 0, 0, 0, 9] + [0] * 12) + bytes(range(9))
+    table = bytes([0, 0, 0, 0, bits + 1] + [0] * 12) + bytes(range(bits + 1))
     segments = [
-        (0xC3, struct.pack(">BHHB3B", 8, height, width, 1, 1, 0x11, 0)),
+        (0xC3, struct.pack(">BHHB3B", bits, height, width, 1, 1, 0x11, 0)),
         (0xC4, table),
         (0xDA, bytes([1, 1, 0, 1, 0, 0])),
     ]

@@ -44,10 +44,12 @@ def film(
     times: Sequence[float] | None = None,
     codec: str | None = None,
     pix_fmt: str = "yuv420p",
+    encoder: dict[str, str] | None = None,
+    muxer: dict[str, str] | None = None,
 ) -> Path:
     """Write `frames`, grey or RGB, as a video; `times` in seconds makes its rate variable."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec or CODECS[path.suffix], rate=rate)
+    with av.open(str(path), "w", options=muxer or {}) as out:
+        stream = out.add_stream(codec or CODECS[path.suffix], rate=rate, options=encoder or {})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pix_fmt
         if times is not None:

@@ -11,20 +11,26 @@ import pydicom
 import pytest
 from pydicom import uid
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 
 from napari_confseg.ingest import ImportOptions, import_sources
+from napari_confseg.ingest.codestreams import jpeg2000_frame
 from napari_confseg.ingest.decoded import Head, IngestError, Source
+from napari_confseg.ingest.dicom_file import ALLOWED, items_of
+from napari_confseg.ingest.dicom_pixels import grey_of_jpeg
 from napari_confseg.ingest.pipeline import frame_times
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort
 from napari_confseg.store.validate import validate
 from tests.ingest.dicoms import (
+    US_MULTIFRAME,
     dataset,
     jpegs,
     lossless_jpeg,
     palette,
     region,
     save,
+    with_components,
     with_pixels,
     without_markers,
     wrap,
@@ -109,6 +115,187 @@ def test_deep_grey_loses_low_bits(decoder, tmp_path):
     check(decoder, tmp_path, with_pixels(dataset(), deep, "MONOCHROME2", BitsStored=12), deep >> 4)
 
 
+DEEP = RNG.integers(0, 4096, (2, 40, 64), dtype=np.uint16)  # 12 bits
+
+
+def by_window(values, low, high):
+    return np.floor(
+        ((values.astype(float) - low) * 255.0 / (high - low)).clip(0, 255) + 0.5
+    ).astype(int)
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless])
+def test_the_highest_bit_says_where_samples_are(decoder, tmp_path, syntax):
+    """12 bits at the top of their 16; and 12 at the bottom with something else above them."""
+    for stored, high in ((DEEP << 4, 15), (DEEP | 0x5000, 11)):
+        ds = with_pixels(dataset(), stored, "MONOCHROME2", BitsStored=12)
+        ds.HighBit = high
+        if syntax == uid.RLELossless:
+            ds.compress(syntax, generate_instance_uid=False)
+        check(decoder, tmp_path, ds, DEEP >> 4)
+
+
+def test_a_highest_bit_that_cannot_be_is_refused(decoder, tmp_path):
+    for high in (10, 16):
+        ds = with_pixels(dataset(), DEEP, "MONOCHROME2", BitsStored=12)
+        ds.HighBit = high
+        with pytest.raises(IngestError, match="contradicts itself: 12 bits up to bit"):
+            decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("elements", "low", "high"),
+    [
+        ({"WindowCenter": 128, "WindowWidth": 256}, 0, 255),
+        ({"WindowCenter": [2048, 40], "WindowWidth": [4096, 80]}, 0, 4095),  # the first of several
+        ({"WindowCenter": 1000, "WindowWidth": 401}, 799.5, 1199.5),
+        (
+            {"WindowCenter": 1000, "WindowWidth": 400, "VOILUTFunction": "LINEAR_EXACT"},
+            800,
+            1200,
+        ),
+        (
+            {
+                "WindowCenter": 0,
+                "WindowWidth": 2001,
+                "RescaleSlope": 2,
+                "RescaleIntercept": -1000,
+            },
+            -0.25,
+            999.75,
+        ),
+    ],
+)
+def test_deep_grey_is_shown_by_its_window(decoder, tmp_path, elements, low, high):
+    for photometric, invert in (("MONOCHROME2", False), ("MONOCHROME1", True)):
+        ds = with_pixels(dataset(**elements), DEEP, photometric, BitsStored=16)
+        head, pixels, _ = decode(decoder, save(ds, tmp_path / "us.dcm"))
+        expected = by_window(DEEP, low, high)
+        assert np.abs(pixels - (255 - expected if invert else expected)).max() <= 1
+        assert f"window {low:g} to {high:g}" in head.decoder
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"WindowCenter": 60_000, "WindowWidth": 100},  # nothing of the picture is in it
+        {"WindowCenter": 128, "WindowWidth": 256, "VOILUTFunction": "SIGMOID"},
+        {"WindowCenter": 128},
+    ],
+)
+def test_deep_grey_without_a_window_is_shown_by_the_range_it_uses(decoder, tmp_path, elements):
+    """The same number of bits over the whole clip, whatever the header says could be there."""
+    for values, shift in ((DEEP, 4), (DEEP >> 4, 0), (DEEP // 30, 0)):
+        ds = with_pixels(dataset(**elements), values, "MONOCHROME2", BitsStored=16)
+        check(decoder, tmp_path, ds, values >> shift)
+
+
+def test_six_bits_are_as_bright_as_eight(decoder, tmp_path):
+    ds = with_pixels(dataset(), GREY >> 2, "MONOCHROME2", BitsStored=6)
+    check(decoder, tmp_path, ds, GREY & 0xFC)
+
+
+# -- a header that contradicts its pixels
+
+PAIRS = COLOR[..., :2].copy()
+
+
+@pytest.mark.parametrize(
+    ("samples", "photometric", "elements"),
+    [
+        (COLOR, "YBR_FULL_422", {}),  # 4:4:4
+        (COLOR, "YBR_PARTIAL_422", {}),
+        (PAIRS, "RGB", {"SamplesPerPixel": 3}),  # 4:2:2
+        (PAIRS, "YBR_FULL", {"SamplesPerPixel": 3}),
+        (COLOR, "MONOCHROME2", {}),
+        (COLOR, "MONOCHROME2", {"SamplesPerPixel": 1}),
+        (GREY, "RGB", {}),
+        (GREY, "RGB", {"SamplesPerPixel": 3}),
+        (GREY, "MONOCHROME2", {"NumberOfFrames": 2}),
+        (GREY, "MONOCHROME2", {"NumberOfFrames": 4}),
+        (GREY, "MONOCHROME2", {"Columns": 63}),
+        (GREY, "MONOCHROME2", {"Rows": 96}),
+        (GREY, "MONOCHROME2", {"BitsAllocated": 16, "BitsStored": 16}),
+        (DEEP, "MONOCHROME2", {"BitsAllocated": 8, "BitsStored": 8}),
+    ],
+)
+def test_pixels_must_fill_what_the_header_says(decoder, tmp_path, samples, photometric, elements):
+    ds = with_pixels(dataset(), samples, photometric, samples.tobytes())
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    ds.HighBit = ds.BitsStored - 1
+    ds["PixelData"].VR = "OW"
+    with pytest.raises(IngestError, match=r"contradicts|is cut short, or not"):
+        decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
+@pytest.mark.parametrize("stated", [0, None])
+def test_frames_that_nobody_counted_are_there(decoder, tmp_path, stated):
+    for syntax in (uid.ExplicitVRLittleEndian, uid.RLELossless):
+        ds = with_pixels(dataset(FrameTime=40), GREY, "MONOCHROME2")
+        if syntax == uid.RLELossless:
+            ds.compress(syntax, generate_instance_uid=False)
+        ds.NumberOfFrames = stated
+        if stated is None:
+            del ds.NumberOfFrames
+        check(decoder, tmp_path, ds, GREY)
+
+
+def test_padding_is_no_frame(decoder, tmp_path):
+    data = GREY.tobytes()
+    check(decoder, tmp_path, with_pixels(dataset(), GREY, "MONOCHROME2", data + bytes(20)), GREY)
+    for more in (b"\1" * 20, bytes(GREY[0].size)):
+        ds = with_pixels(dataset(), GREY, "MONOCHROME2", data + more)
+        with pytest.raises(IngestError, match="3 frames of MONOCHROME2 take 9216 bytes"):
+            decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
+@pytest.mark.parametrize("said", ["YBR_RCT", "YBR_ICT", "RGB", "YBR_FULL"])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_the_stream_tells_the_colours_of_jpeg_2000(decoder, tmp_path, mixed, said):
+    """Encoders mix colours and say so in the stream; some leave the header as it was."""
+    ds = with_pixels(dataset(), COLOR, "YBR_RCT" if mixed else "RGB")
+    ds.compress(uid.JPEG2000Lossless, generate_instance_uid=False)
+    assert jpeg2000_frame(items_of(ds.PixelData)[0]).transformed == mixed
+    ds.PhotometricInterpretation = said
+    if said.endswith("CT") and not mixed:
+        with pytest.raises(IngestError, match="stream was not transformed"):
+            decode(decoder, save(ds, tmp_path / "us.dcm"))
+    else:
+        luma_first = said == "YBR_FULL" and not mixed
+        check(decoder, tmp_path, ds, COLOR[..., 0] if luma_first else luma(COLOR))
+
+
+@pytest.mark.parametrize(
+    ("syntax", "elements", "words"),
+    [
+        (uid.JPEG2000Lossless, {"BitsStored": 10}, "10 bits a sample are announced, 12"),
+        (uid.JPEG2000Lossless, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "3 uns"),
+        (uid.RLELossless, {"BitsAllocated": 8, "BitsStored": 8}, "1 bytes a pixel are announced"),
+        (uid.RLELossless, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "6 bytes a"),
+    ],
+)
+def test_a_compressed_frame_must_be_what_the_header_says(
+    decoder, tmp_path, syntax, elements, words
+):
+    ds = with_pixels(dataset(), DEEP, "MONOCHROME2", BitsStored=12)
+    ds.compress(syntax, generate_instance_uid=False)
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    ds.HighBit, ds.PlanarConfiguration = ds.BitsStored - 1, 0
+    with pytest.raises(IngestError, match=words):
+        decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
+def test_signed_jpeg_2000_under_an_unsigned_header_is_refused(decoder, tmp_path):
+    ds = pydicom.dcmread(get_testdata_file("JPEG2000.dcm"))
+    ds.Modality, ds.SOPClassUID = "US", US_MULTIFRAME
+    ds.PixelRepresentation = 0
+    with pytest.raises(IngestError, match="signed ones are there"):
+        decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
 # -- compressed
 
 
@@ -137,20 +324,39 @@ def test_lossless_jpeg_grey_is_exact(decoder, tmp_path, syntax):
     check(decoder, tmp_path, with_pixels(dataset(syntax), GREY, "MONOCHROME2", data), GREY)
 
 
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_lossless_jpeg_is_exact(decoder, tmp_path, bits):
+    """FFmpeg hands over its samples at the top of 16 bits."""
+    deep = RNG.integers(0, 1 << min(bits, 14), (2, 20, 30), dtype=np.uint16)
+    data = wrap([lossless_jpeg(f, min(bits, 14)) for f in deep])
+    ds = with_pixels(dataset(uid.JPEGLossless), deep, "MONOCHROME2", data, BitsStored=bits)
+    check(decoder, tmp_path, ds, deep >> (min(bits, 14) - 8))
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda s: uid.UID(s).name)
+def test_deep_lossless_compression_is_exact(decoder, tmp_path, syntax):
+    ds = with_pixels(dataset(), DEEP, "MONOCHROME2", BitsStored=12)
+    ds.compress(syntax, generate_instance_uid=False)
+    check(decoder, tmp_path, ds, DEEP >> 4)
+
+
 def test_lossless_jpeg_rgb_equals_the_same_picture_under_rle(decoder):
     expected = luma(pydicom.dcmread(get_testdata_file("SC_rgb_rle.dcm")).pixel_array)
     _, pixels, _ = decode(decoder, get_testdata_file("SC_rgb_jpeg_gdcm.dcm"))
     np.testing.assert_array_equal(pixels[0], expected)
 
 
-def by_ffmpeg(encoded):
-    """Decode JPEGs to luma with another library."""
+def by_ffmpeg(encoded, all_planes=False):
+    """Decode JPEGs with another library: the first of their samples, or all three as they are."""
     frames = []
     for one in encoded:
         codec = av.CodecContext.create("mjpeg", "r")
         frame = [*codec.decode(av.Packet(one)), *codec.decode(None)][0]
-        rows = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
-        frames.append(rows[: frame.height, : frame.width])
+        planes = [
+            np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: frame.height, : frame.width]
+            for p in frame.planes
+        ]
+        frames.append(np.stack(planes, -1) if all_planes else planes[0])
     return np.stack(frames)
 
 
@@ -172,20 +378,56 @@ def test_jpeg_grey(decoder, tmp_path):
     assert np.abs(pixels.astype(int) - by_ffmpeg(encoded)).max() <= 1
 
 
-@pytest.mark.parametrize("markers", [True, False])
-def test_jpeg_that_says_rgb_is_believed_only_without_markers(decoder, tmp_path, markers):
-    """A JFIF stream is YCbCr whatever the header says; a bare one is what the header says."""
+ONE_TWO_THREE, R_G_B, FROM_ZERO = (1, 2, 3), (82, 71, 66), (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("components", "subsampling", "markers", "header", "is_rgb"),
+    [
+        (ONE_TWO_THREE, 0, True, "RGB", False),  # a JFIF stream is YCbCr whatever the header says
+        (ONE_TWO_THREE, 0, False, "RGB", False),
+        (ONE_TWO_THREE, 2, False, "RGB", False),
+        (FROM_ZERO, 2, False, "RGB", False),  # chroma is shared, colours never are
+        (FROM_ZERO, 0, False, "RGB", True),  # nothing but the header tells
+        (FROM_ZERO, 0, False, "YBR_FULL", False),
+        (R_G_B, 0, False, "YBR_FULL_422", True),
+        (R_G_B, 0, True, "RGB", True),
+    ],
+)
+def test_the_stream_tells_the_colours_of_jpeg(
+    decoder, tmp_path, components, subsampling, markers, header, is_rgb
+):
     smooth = np.stack([np.stack([f, f // 2 + 60, 200 - f // 2], -1) for f in GREY])
-    encoded = jpegs(smooth, subsampling=0)
+    encoded = jpegs(smooth, subsampling=subsampling)
+    planes = by_ffmpeg(encoded, all_planes=is_rgb)
     if not markers:
         encoded = [without_markers(e) for e in encoded]
-    ds = with_pixels(dataset(uid.JPEGBaseline8Bit), smooth, "RGB", wrap(encoded))
+    encoded = [with_components(e, components) for e in encoded]
+    ds = with_pixels(dataset(uid.JPEGBaseline8Bit), smooth, header, wrap(encoded))
     _, pixels, _ = decode(decoder, save(ds, tmp_path / "us.dcm"))
-    y = by_ffmpeg(encoded).astype(int)  # FFmpeg: without markers, YCbCr: the first sample
-    if markers:
-        assert np.abs(pixels - y).max() <= 1
-    else:
-        assert np.abs(pixels - y).max() > 10
+    expected = luma(planes) if is_rgb else planes.astype(int)
+    assert np.abs(pixels.astype(int) - expected).max() <= 1
+
+
+def test_jpeg_of_colours_that_were_not_transformed(decoder):
+    """Written by others: components 0, 1, 2; only the header says that they are RGB."""
+    name = get_testdata_file("SC_jpeg_no_color_transform.dcm")
+    encoded = next(pydicom.encaps.generate_frames(pydicom.dcmread(name).PixelData))
+    expected = luma(by_ffmpeg([encoded], all_planes=True)).astype(int)
+    assert np.abs(decode(decoder, name)[1] - expected).max() <= 1
+
+
+def test_grey_jpeg_the_other_way_round(decoder, tmp_path):
+    encoded = jpegs(GREY)
+    ds = with_pixels(dataset(uid.JPEGBaseline8Bit), GREY, "MONOCHROME1", wrap(encoded))
+    _, pixels, _ = decode(decoder, save(ds, tmp_path / "us.dcm"))
+    assert np.abs(255 - pixels.astype(int) - by_ffmpeg(encoded)).max() <= 1
+
+
+def test_jpeg_of_twelve_bits_is_refused_by_its_depth():
+    encoded = pydicom.dcmread(get_testdata_file("JPGExtended.dcm")).PixelData
+    with pytest.raises(IngestError, match="of 12 bits"):
+        grey_of_jpeg(items_of(encoded)[0], "MONOCHROME2")
 
 
 SAME_PICTURE = [
@@ -234,18 +476,83 @@ def test_pydicoms_own_ultrasound(decoder):
     np.testing.assert_array_equal(pixels[0], luma(rgb))
 
 
-def test_video_within_dicom(decoder, tmp_path):
-    path = film(tmp_path / "cine.mp4", moving(20))
+MPEG_2, H_264 = "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102"
+
+
+def cine(tmp_path, suffix=".mp4", syntax=H_264, frames=20, parts=1, **elements):
+    """Return 20 frames of video within DICOM, and the path of the video."""
+    codec = "mpeg2video" if syntax.startswith(MPEG_2) else "libx264"
+    path = film(tmp_path / f"cine{suffix}", moving(20), codec=codec)
+    data = path.read_bytes() + b"\0" * (path.stat().st_size % 2)
+    step = -(-len(data) // parts // 2) * 2
     ds = with_pixels(
-        dataset("1.2.840.10008.1.2.4.102"),
-        np.zeros((20, 48, 64, 3), np.uint8),
+        dataset(syntax, **elements),
+        np.zeros((frames, 48, 64, 3), np.uint8),
         "YBR_PARTIAL_420",
-        wrap([path.read_bytes()]),
+        encapsulate([data[i : i + step] for i in range(0, len(data), step)], has_bot=False),
     )
-    head, pixels, _ = decode(decoder, save(ds, tmp_path / "us.dcm"))
+    return ds, path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "syntax", "parts"),
+    [
+        (".mp4", H_264, 1),
+        (".h264", H_264, 1),  # an elementary stream
+        (".m2v", MPEG_2, 1),
+        (".ts", H_264, 1),
+        (".mp4", f"{H_264}.1", 3),  # fragmentable
+        (".m2v", f"{MPEG_2}.1", 4),
+    ],
+)
+def test_video_within_dicom(decoder, tmp_path, suffix, syntax, parts):
+    ds, path = cine(tmp_path, suffix, syntax, parts=parts, FrameTime=50, BurnedInAnnotation="YES")
+    head, pixels, seconds = decode(decoder, save(ds, tmp_path / "us.dcm"))
     _, *plain = decoder.read(Source("video", (str(path),)))
     np.testing.assert_array_equal(pixels, [f.pixels for f in plain])
     assert head.decoder.startswith("DICOM, PyAV")
+    assert "burned-in-annotation" in head.tags
+    assert "frame-rate-differs-in-video" in head.tags  # 25 a second there
+    assert "length-not-stated" not in head.tags
+    assert head.n_frames == 20
+    times, tags = frame_times(seconds, head.rate)
+    np.testing.assert_allclose(times, 0.05 * np.arange(20))
+    assert tags == ()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".h264"])
+@pytest.mark.parametrize("stated", [19, 21, 40])
+def test_video_must_have_as_many_frames_as_its_header_says(decoder, tmp_path, suffix, stated):
+    ds, _ = cine(tmp_path, suffix, frames=stated, FrameTime=50)
+    with pytest.raises(IngestError, match=f"{stated} frames are announced, its video holds"):
+        decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "elements", "step", "tags"),
+    [
+        (".h264", {"FrameTimeVector": [0] + [60] * 19}, 0.06, ()),
+        (".h264", {"CineRate": 20}, 0.05, ("frame-times-from-rate",)),
+        (".mp4", {"CineRate": 25}, 0.04, ()),  # the video has a time for each frame
+        (".h264", {}, 0.04, ("frame-times-from-rate",)),  # its codec states a rate
+        (".mp4", {}, 0.04, ()),
+    ],
+)
+def test_times_of_video_within_dicom(decoder, tmp_path, suffix, elements, step, tags):
+    ds, _ = cine(tmp_path, suffix, **elements)
+    head, _, seconds = decode(decoder, save(ds, tmp_path / "us.dcm"))
+    times, told = frame_times(seconds, head.rate)
+    np.testing.assert_allclose(times, step * np.arange(20), atol=1e-6)
+    assert told == tags
+
+
+def test_a_video_of_nobody_knows_how_many_frames_says_so(decoder, tmp_path):
+    ds, _ = cine(tmp_path, ".h264", FrameTime=40)
+    del ds.NumberOfFrames
+    head, pixels, seconds = decode(decoder, save(ds, tmp_path / "us.dcm"))
+    assert "length-not-stated" in head.tags
+    assert len(pixels) == 20
+    assert frame_times(seconds, head.rate)[0][1] == pytest.approx(0.04)
 
 
 # -- size, time, probe
@@ -257,6 +564,7 @@ def head_of(decoder, tmp_path, **elements):
     return head, frame_times(seconds, head.rate)
 
 
+BOTH = {"FrameTime": 100, "FrameTimeVector": [0, 40, 70]}
 INSIDE = region(4, 2, 60, 46, mm=(0.3, 0.25))
 
 
@@ -294,6 +602,15 @@ def test_spacing(decoder, tmp_path, regions, spacing, tags):
         ({"CineRate": 20}, (0, 0.05, 0.1), ("frame-times-from-rate",)),
         ({"RecommendedDisplayFrameRate": 10}, (0, 0.1, 0.2), ("frame-times-from-rate",)),
         ({"FrameTime": 0}, (0, 0.04, 0.08), ("frame-rate-assumed",)),
+        (BOTH | {"FrameIncrementPointer": 0x00181063}, (0, 0.1, 0.2), ()),
+        (BOTH | {"FrameIncrementPointer": 0x00181065}, (0, 0.04, 0.11), ()),
+        (BOTH | {"FrameIncrementPointer": [0x00181063, 0x00181065]}, (0, 0.04, 0.11), ()),
+        (BOTH, (0, 0.04, 0.11), ()),
+        (
+            {"FrameTimeVector": [0, 40], "FrameTime": 100},
+            (0, 0.1, 0.2),
+            ("frame-times-from-rate",),
+        ),
         ({}, (0, 0.04, 0.08), ("frame-rate-assumed",)),
     ],
 )
@@ -305,6 +622,144 @@ def test_probe_and_burned_in_text_are_noted(decoder, tmp_path):
     head, _ = head_of(decoder, tmp_path, TransducerType="CURVED LINEAR", BurnedInAnnotation="YES")
     assert head.probe == "convex"
     assert head.tags == ("burned-in-annotation",)
+
+
+# -- as a file
+
+
+def packed(frames=GREY, **elements):
+    """Return a cine of JPEG frames, and these."""
+    encoded = jpegs(frames)
+    ds = with_pixels(dataset(uid.JPEGBaseline8Bit, FrameTime=40, **elements), frames, "MONOCHROME2")
+    return ds, [e + b"\0" * (len(e) % 2) for e in encoded]
+
+
+def item(data):
+    return b"\xfe\xff\x00\xe0" + struct.pack("<I", len(data)) + data
+
+
+END = b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+@pytest.mark.parametrize("kind", ["no table", "wrong table", "in parts", "short table"])
+def test_frames_are_told_by_how_they_begin(decoder, tmp_path, kind):
+    """Tables of offsets and the number of fragments are often wrong."""
+    ds, encoded = packed()
+    table = {"wrong table": bytes(12), "short table": struct.pack("<I", 0)}.get(kind, b"")
+    parts = encoded
+    if kind == "in parts":
+        parts = [p for e in encoded for p in (e[:200], e[200:])]
+    ds.PixelData = item(table) + b"".join(item(p) for p in parts)
+    ds["PixelData"].is_undefined_length = True
+    _, pixels, _ = decode(decoder, save(ds, tmp_path / "us.dcm"))
+    assert np.abs(pixels.astype(int) - by_ffmpeg(encoded)).max() <= 1
+
+
+@pytest.mark.parametrize("stated", [2, 4])
+def test_a_wrong_number_of_compressed_frames_is_refused(decoder, tmp_path, stated):
+    ds, encoded = packed()
+    ds.PixelData, ds.NumberOfFrames = wrap(encoded), stated
+    with pytest.raises(IngestError, match=f"{stated} frames are announced, 3 are there"):
+        decode(decoder, save(ds, tmp_path / "us.dcm"))
+
+
+def test_pixels_that_nothing_ends_are_read_if_they_are_whole(decoder, tmp_path):
+    ds, encoded = packed()
+    ds.PixelData = wrap(encoded)
+    ds["PixelData"].is_undefined_length = True
+    path = save(ds, tmp_path / "us.dcm")
+    data = path.read_bytes()
+    assert data.endswith(END)
+    path.write_bytes(data[: -len(END)])
+    _, pixels, _ = decode(decoder, path)
+    assert np.abs(pixels.astype(int) - by_ffmpeg(encoded)).max() <= 1
+    for missing, words in (
+        (len(END) + 10, "last frame is not whole"),
+        (len(END) + 8 + len(encoded[-1]), "3 frames are announced, 2 are there"),
+    ):
+        path.write_bytes(data[:-missing])
+        with pytest.raises(IngestError, match=words):
+            decode(decoder, path)
+
+
+@pytest.mark.parametrize("syntax", RAW[:3], ids=lambda s: uid.UID(s).name)
+def test_a_file_without_preamble_says_by_its_first_element_how_it_is_stored(
+    empty, tmp_path, syntax
+):
+    ds = with_pixels(dataset(syntax, FrameTime=50), GREY, "MONOCHROME2")
+    whole = save(ds, tmp_path / "whole").read_bytes()
+    meta = 132 + 12 + struct.unpack("<I", whole[140:144])[0]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "IM1").write_bytes(whole[meta:])
+    (folder / "a.dcm").write_bytes(whole[132:])  # with what tells the syntax
+    (folder / "notes.bin").write_bytes(b"\x08\0\0\0" + RNG.bytes(300))
+    report = import_sources([folder], empty)
+    assert report.passed_over == [(str(folder / "notes.bin"), ".bin")]
+    assert len(report.imported) == 2, report.refused
+    for name in report.imported:
+        np.testing.assert_array_equal(empty.clip(name).frames[:], GREY)
+        assert empty.clip(name).meta.frame_times == (0, 0.05, 0.1)
+
+
+def test_compressed_pixels_of_a_file_that_does_not_say_how_are_refused(decoder, tmp_path):
+    ds, encoded = packed()
+    ds.PixelData = wrap(encoded)
+    ds["PixelData"].is_undefined_length = True
+    whole = save(ds, tmp_path / "whole").read_bytes()
+    path = tmp_path / "us.dcm"
+    path.write_bytes(whole[132 + 12 + struct.unpack("<I", whole[140:144])[0] :])
+    with pytest.raises(IngestError, match="doesn't say how its pixels are compressed"):
+        decode(decoder, path)
+
+
+@pytest.mark.parametrize("name", ["ExplVR_BigEndNoMeta.dcm", "MR_truncated.dcm"])
+def test_files_of_others_without_meta_or_cut_are_named_truly(decoder, name):
+    with pytest.raises(IngestError, match=r"no ultrasound but of another kind \((RT|MR)"):
+        decode(decoder, get_testdata_file(name))
+
+
+# -- what it is
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop_class"),
+    [
+        ("US", US_MULTIFRAME),
+        ("IVUS", US_MULTIFRAME),
+        ("US", "1.2.840.10008.5.1.4.1.1.77.1.4.1"),  # a video photographic image
+        ("OT", "1.2.840.10008.5.1.4.1.1.7.4"),  # a secondary capture of several frames
+        ("", "1.2.840.10008.5.1.4.1.1.7"),
+        ("", ""),
+        ("US", "1.2.3.4"),  # a private class
+    ],
+)
+def test_ultrasound_and_grabbed_screens_become_clips(decoder, tmp_path, modality, sop_class):
+    check(decoder, tmp_path, of_kind(modality, sop_class), GREY)
+
+
+def of_kind(modality, sop_class):
+    ds = with_pixels(dataset(Modality=modality), GREY, "MONOCHROME2")
+    ds.SOPClassUID = sop_class
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop_class", "words"),
+    [
+        ("CT", "1.2.840.10008.5.1.4.1.1.2", "CT Image Storage, modality CT"),
+        ("SEG", "1.2.840.10008.5.1.4.1.1.66.4", "Segmentation Storage, modality SEG"),
+        ("US", "1.2.840.10008.5.1.4.1.1.66.4", "Segmentation Storage"),
+        ("US", "1.2.840.10008.5.1.4.1.1.30", "Parametric Map Storage"),
+        ("MR", "1.2.840.10008.5.1.4.1.1.7", "modality MR"),
+        ("OT", "1.2.840.10008.5.1.4.1.1.1", "Computed Radiography"),
+        ("", "1.2.840.10008.5.1.4.1.1.128", "Positron Emission"),
+        ("DOC", "1.2.840.10008.5.1.4.1.1.104.1", "Encapsulated PDF"),
+    ],
+)
+def test_what_is_no_ultrasound_is_refused_by_name(decoder, tmp_path, modality, sop_class, words):
+    with pytest.raises(IngestError, match=f"no ultrasound but of another kind .*{words}"):
+        decode(decoder, save(of_kind(modality, sop_class), tmp_path / "x.dcm"))
 
 
 # -- what is refused
@@ -346,7 +801,7 @@ def broken(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("garbage", "stored as nothing"),
+        ("garbage", "holds no pixels"),
         ("cut", "cut short"),
         ("no pixels", "holds no pixels"),
         ("jpeg-ls", "stored as JPEG-LS"),
@@ -469,8 +924,6 @@ def test_no_planted_name_or_number_reaches_the_store(empty, tmp_path):
 
 def test_the_header_is_not_even_read(tmp_path):
     """By construction: only what is on the list is taken from the file."""
-    from napari_confseg.ingest.dicom import ALLOWED
-
     path = save(planted(tmp_path), tmp_path / "us.dcm")
     read = pydicom.dcmread(path, specific_tags=list(ALLOWED))
     who = {"PatientID", "PatientName", "StudyInstanceUID"}

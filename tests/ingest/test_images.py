@@ -137,3 +137,30 @@ def test_a_bomb_is_not_decoded(tmp_path, decoder):
     path.write_bytes(png + chunk(b"IEND", b""))
     with pytest.raises(IngestError, match="60000 x 60000 pixels"):
         list(decoder.read(Source("images", (str(path),))))
+
+
+def test_what_is_transparent_is_black(tmp_path):
+    """Whatever colour its writer left there: an editor's white, as a rule."""
+    grey = moving(1)[0]
+    alpha = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    rgba = np.dstack([grey, grey, grey, alpha])
+    expected = np.floor(grey * (alpha / 255) + 0.5)
+    for name, image in (
+        ("RGBA", Image.fromarray(rgba)),
+        ("LA", Image.merge("LA", (Image.fromarray(grey), Image.fromarray(alpha)))),
+    ):
+        image.save(tmp_path / f"{name}.png")
+        np.testing.assert_allclose(decode([tmp_path / f"{name}.png"])[1][0], expected, atol=1)
+    Image.fromarray(grey).save(tmp_path / "key.png", transparency=200)  # one value is transparent
+    shown = decode([tmp_path / "key.png"])[1][0]
+    np.testing.assert_array_equal(shown, np.where(grey == 200, 0, grey))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_an_image_is_turned_as_its_exif_says(tmp_path, deep):
+    frame = moving(1)[0].astype(np.uint16) * 16 if deep else moving(1)[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the first row is the right side
+    Image.fromarray(frame).save(tmp_path / "turned.png", exif=exif)
+    _, pixels = decode([tmp_path / "turned.png"])
+    np.testing.assert_array_equal(pixels[0], np.rot90(frame >> 4 if deep else frame, -1))

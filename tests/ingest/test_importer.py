@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from napari_confseg.__main__ import main
 from napari_confseg.ingest import ImportOptions, import_sources
 from napari_confseg.ingest.decoded import IngestError, Source
 from napari_confseg.ingest.pseudonyms import Pseudonyms
 from napari_confseg.ingest.sector import crop_box
+from napari_confseg.ingest.sources import passed_over_in_words
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort, StoreError
 from napari_confseg.store.validate import validate
@@ -266,6 +271,96 @@ def test_nothing_there_and_nothing_inside(empty, tmp_path):
     ]
 
 
+def test_every_file_of_a_folder_is_imported_or_named(empty, tmp_path):
+    """Nothing is left out in silence: neither the odd ends of names nor what is broken."""
+    root = tmp_path / "in"
+    (root / ".hidden").mkdir(parents=True)
+    (root / "study.zarr").mkdir()
+    (root / "study.zarr" / "zarr.json").write_text("{}")
+    (root / "elsewhere").symlink_to(tmp_path)
+    (root / "gone.mp4").symlink_to(tmp_path / "gone")
+    os.mkfifo(root / "pipe.mp4")
+    for i, name in enumerate(("a.mts", "b.vob", "c.ogv", "d.3gp", "e.webm", "f.divx", "g.MOV")):
+        codec = {".vob": "mpeg2video", ".ogv": "libvpx", ".webm": "libvpx"}.get(name[1:], "mpeg4")
+        made = name if Path(name).suffix not in (".divx", ".MOV") else "x.avi"
+        whole = film(tmp_path / made, moving(5 + i), codec="libx264" if i == 0 else codec)
+        (root / name).write_bytes(whole.read_bytes())
+    (root / "IMG0001").write_bytes(film(tmp_path / "n.mp4", moving(12)).read_bytes())
+    (root / "tape.dat").write_bytes(film(tmp_path / "t.mpeg", moving(13)).read_bytes())
+    (root / "shot").write_bytes(write(tmp_path, moving(1), ".png")[0].read_bytes())
+    for name, data in {
+        "zero.dcm": b"",
+        "zero.mp4": b"",
+        "zero": b"",
+        "cut100.dcm": bytes(100),
+        "old.mxf": b"x",
+        "photo.heic": b"x",
+        "more.zip": b"PK",
+        "README.txt": b"read me",
+        "table.csv": b"",
+        "second.csv": b"1",
+        "labels.nii.gz": b"1",
+        "notes": b"no picture",
+        "DICOMDIR": b"index",
+        ".DS_Store": b"1",
+    }.items():
+        (root / name).write_bytes(data)
+    report = import_sources([root], empty)
+    assert sorted(empty.clip(n).shape[0] for n in report.imported) == [
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+    ]
+    words = {
+        "gone.mp4": "leads nowhere",
+        "pipe.mp4": "no regular file",
+        "shot": "PNG image by its content",
+        "zero.dcm": "empty",
+        "zero.mp4": "empty",
+        "zero": "empty",
+        "cut100.dcm": "only the beginning",
+        "old.mxf": "export as MP4",
+        "photo.heic": "save them as PNG",
+        "more.zip": "an archive",
+    }
+    refused = {Path(p).name: reason for p, reason in report.refused}
+    assert refused.keys() == words.keys()
+    assert [n for n, reason in refused.items() if words[n] not in reason] == []
+    assert {Path(p).name: kind for p, kind in report.passed_over} == {
+        ".hidden": "hidden",
+        ".DS_Store": "hidden",
+        "study.zarr": "folder of zarr data",
+        "elsewhere": "link to a folder",
+        "README.txt": ".txt",
+        "table.csv": ".csv",
+        "second.csv": ".csv",
+        "labels.nii.gz": ".gz",
+        "notes": "without extension",
+        "DICOMDIR": "DICOMDIR",
+    }
+    in_words = passed_over_in_words(report.passed_over)
+    assert "2 .csv" in in_words
+    assert "2 hidden" in in_words
+
+
+def test_the_command_tells_what_it_passed_over(tmp_path, capsys):
+    film(tmp_path / "in.mp4", moving(3))
+    (tmp_path / "README.txt").write_text("read me")
+    to = str(tmp_path / "c.zarr")
+    assert main(["import", str(tmp_path), "--cohort", to, "--create"]) == 0
+    assert "Passed over, as no pictures: 1 .txt" in capsys.readouterr().out
+    assert main(["import", str(tmp_path), "--cohort", to, "--json"]) == 1  # it has the clip
+    told = json.loads(capsys.readouterr().out)
+    assert {"source": str(tmp_path / "README.txt"), "kind": ".txt"} in told["passed_over"]
+    assert "has it already" in told["refused"][0]["reason"]
+
+
 def test_a_disk_that_fills_up_is_named(empty, monkeypatch):
     from napari_confseg.store.clip import ClipWriter
 
@@ -316,6 +411,16 @@ def test_a_hanging_decoder_is_ended(tmp_path):
             list(decoder.read(Source("video", (str(tmp_path / "silent.mp4"),))))
         assert time.monotonic() - begun < 30
         decoder._patience = 60  # the next source gets a new process, which takes its time
+        assert len(list(decoder.read(Source("video", (str(SHIPPED[1]),))))) == 138
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory in use is read from /proc")
+def test_a_decoder_that_takes_too_much_memory_is_ended(tmp_path):
+    """A megabyte of PNG that takes 200 to decode; the next source gets a new process."""
+    Image.fromarray(np.zeros((14_000, 14_000), np.uint8)).save(tmp_path / "bomb.png")
+    with Decoder(memory=180 * 2**20) as decoder:
+        with pytest.raises(IngestError, match=r"more than 0\.18 GB of memory"):
+            list(decoder.read(Source("images", (str(tmp_path / "bomb.png"),))))
         assert len(list(decoder.read(Source("video", (str(SHIPPED[1]),))))) == 138
 
 
@@ -402,6 +507,11 @@ def looped(path, n):
                 r"decoding it crashed the decoder \(Aborted\): assertion failed; "
                 "the file may be damaged"
             ),
+        ),
+        (
+            # Threads and allocators of a library may reserve far more than there is.
+            "from mmap import *; m = mmap(-1, 2**37, MAP_PRIVATE, PROT_READ); import nothing_such",
+            r"it cannot be decoded \(ModuleNotFoundError: No module named 'nothing_such'\)",
         ),
     ],
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageSequence
 
 from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source, full_range, luma
 from napari_confseg.ingest.pipeline import ASSUMED, NOT_FROM_SOURCE, frame_times
@@ -90,6 +95,98 @@ def test_a_variable_rate_is_kept(tmp_path):
 )
 def test_frame_times(stated, rate, requested, times, tags):
     assert frame_times(stated, rate, requested) == (times, tags)
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def test_what_is_transparent_is_black():
+    """Players show what lies below; FFmpeg gives the colour that the writer left there."""
+    _, pixels, _ = decode(CASES / "alpha.gif")
+    with Image.open(CASES / "alpha.gif") as image:
+        for shown, page in zip(pixels, ImageSequence.Iterator(image), strict=True):
+            over = Image.new("RGBA", page.size, "black")
+            over.alpha_composite(page.convert("RGBA"))
+            np.testing.assert_array_equal(shown, luma(np.asarray(over)[..., :3]))
+    assert 30 < pixels.mean() < 60
+
+
+@pytest.mark.parametrize("pix_fmt", ["bgra", "yuva420p"])
+def test_half_transparent_is_half_as_bright(tmp_path, pix_fmt):
+    rgba = np.full((32, 48, 4), 200, np.uint8)
+    rgba[..., 3] = np.arange(48, dtype=np.uint8) * 5
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, pix_fmt
+        frame = av.VideoFrame.from_ndarray(rgba, "rgba").reformat(format=pix_fmt)
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    _, pixels, _ = decode(path)
+    np.testing.assert_allclose(pixels[0], 200.0 * rgba[..., 3] / 255, atol=3)
+
+
+def turned(path, matrix):
+    """Write `matrix` (a, b, c, d) into an MP4's only track header."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (round(65_536 * m) for m in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("a", [-1, 1])
+@pytest.mark.parametrize("b", [-1, 1])
+@pytest.mark.parametrize("across", [False, True])
+def test_a_video_is_turned_and_mirrored_as_players_do(tmp_path, a, b, across):
+    path = film(tmp_path / "cine.mp4", moving(2))
+    _, plain, _ = decode(path)
+    matrix = (0, a, b, 0) if across else (a, 0, 0, b)
+    y, x = np.indices(plain.shape[1:])
+    to_x, to_y = matrix[0] * x + matrix[2] * y, matrix[1] * x + matrix[3] * y
+    to_x, to_y = to_x - to_x.min(), to_y - to_y.min()
+    expected = np.empty((2, to_y.max() + 1, to_x.max() + 1), np.uint8)
+    expected[:, to_y, to_x] = plain
+    np.testing.assert_array_equal(decode(turned(path, matrix))[1], expected)
+
+
+def test_a_video_at_an_angle_is_refused(tmp_path):
+    path = turned(film(tmp_path / "cine.mp4", moving(2)), (0.8, 0.6, -0.6, 0.8))
+    with pytest.raises(IngestError, match="at an angle"):
+        decode(path)
+
+
+def test_frames_that_the_recorder_dropped_leave_a_gap_in_time(tmp_path):
+    """AVI writes a chunk without data for each; the last two as well."""
+    slots = [0, 1, 2, 5, 6, 7, 9]
+    path = tmp_path / "dropped.avi"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for slot, pixels in zip(slots, moving(len(slots)), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, "gray").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = slot, Fraction(1, 20)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    head, pixels, seconds = decode(path)
+    assert len(pixels) == head.n_frames == len(slots)
+    times, tags = frame_times(seconds, head.rate)
+    assert times == tuple(slot / 20 for slot in slots)
+    assert tags == ()
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".m2v", "mpeg2video")])
+def test_a_bare_stream_has_the_rate_that_its_codec_states(tmp_path, suffix, codec):
+    head, pixels, seconds = decode(
+        film(
+            tmp_path / f"s{suffix}", moving(12), rate=20 if codec == "libx264" else 30, codec=codec
+        )
+    )
+    assert len(pixels) == 12
+    assert head.rate == (20 if codec == "libx264" else 30)
+    assert "length-not-stated" in head.tags
+    assert frame_times(seconds, head.rate)[0][1] == pytest.approx(1 / head.rate)
 
 
 def test_grey_pixels_keep_their_value():
@@ -194,6 +291,87 @@ def test_what_is_no_whole_video_gets_one_sentence(broken, name):
         decode(broken[name])
     assert SENTENCES[name] in str(caught.value)
     check_sentence(caught.value)
+
+
+KINDS = {
+    ".mp4": "libx264",
+    ".mov": "mpeg4",
+    ".avi": "mjpeg",
+    ".mkv": "libx264",
+    ".webm": "libvpx",
+    ".wmv": "wmv2",
+    ".ogv": "libvpx",
+    ".mts": "libx264",
+}
+
+
+def made(path):
+    """Write a cine of noise, whose end no demuxer can guess."""
+    rng = np.random.default_rng(0)
+    frames = [f // 2 + rng.integers(0, 90, f.shape, np.uint8) for f in moving(12)]
+    if path.suffix == ".gif":
+        return gif(path, frames, milliseconds=[40] * 12)
+    codec = KINDS[path.suffix]
+    return film(path, frames, codec=codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+
+
+@pytest.mark.parametrize("suffix", [*KINDS, ".gif"])
+def test_a_container_that_ends_too_early_is_refused_wherever_it_was_cut(tmp_path, suffix):
+    path = made(tmp_path / f"cine{suffix}")
+    data = path.read_bytes()
+    assert len(decode(path)[1]) == 12
+    for part in (0.4, 0.6, 0.8, 0.97):
+        path.write_bytes(data[: int(part * len(data))])
+        with pytest.raises(IngestError) as caught:
+            decode(path)
+        check_sentence(caught.value)
+
+
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "encoder", "muxer"),
+    [
+        (".avi", "mpeg4", {"bf": "2"}, {}),  # frames out of order in a container without times
+        (".vob", "mpeg2video", {"bf": "2", "flags": "+ildct+ilme"}, {}),  # interlaced
+        (".mts", "libx264", {"bf": "3"}, {}),
+        (".mp4", "libx264", {"bf": "2"}, FRAGMENTED),
+        (".webm", "libvpx-vp9", {}, {"live": "1"}),  # without sizes
+        (".h264", "libx264", {"bf": "2"}, {}),
+    ],
+)
+def test_nothing_whole_is_taken_for_damaged(tmp_path, suffix, codec, encoder, muxer):
+    path = tmp_path / f"cine{suffix}"
+    frames = moving(30)
+    film(path, frames, codec=codec, encoder=encoder, muxer=muxer)
+    _, pixels, _ = decode(path)
+    distance = np.abs(pixels[:, None].astype(int) - np.stack(frames)[None]).mean(axis=(2, 3))
+    assert distance.argmin(axis=1).tolist() == list(range(30))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ogv"])
+def test_a_wrong_checksum_is_refused(tmp_path, suffix):
+    """FFmpeg prints that it patched the frame, or left out the page; it flags neither."""
+    path = tmp_path / f"cine{suffix}"
+    if suffix == ".mkv":
+        film(path, moving(12), codec="ffv1")
+    else:
+        made(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+    for _ in range(2):  # FFmpeg's second report of the same fault counts as well
+        with pytest.raises(IngestError, match=r"CRC|checksum"):
+            decode(path)
+
+
+def test_a_page_that_is_missing_is_refused(tmp_path):
+    path = made(tmp_path / "cine.ogv")
+    pages = path.read_bytes().split(b"OggS")
+    path.write_bytes(b"OggS".join(pages[:5] + pages[6:]))
+    with pytest.raises(IngestError, match="a page is missing"):
+        decode(path)
 
 
 def check_sentence(error):
