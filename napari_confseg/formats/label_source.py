@@ -170,6 +170,10 @@ class Target:
             )
         return index
 
+    def knows(self, name: str) -> bool:
+        """Return whether `name` means a class of the cohort; it is no problem if it does not."""
+        return _plain(self.request.classes.get(name, name)) in self._known
+
     def read_json(self, path: Path) -> dict[str, Any] | None:
         """Return the object in a JSON file; None, and a problem, if it cannot be read."""
         try:

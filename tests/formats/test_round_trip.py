@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from napari_confseg.store import Rater
 
 
+EXACT = ("coco", "nrrd", "cvat", "label-studio", "labelme")
+
+
 @pytest.fixture
 def study(dataset: Dataset, tmp_path: Path, state_dir: Path) -> Cohort:
     """The cohort that the dataset was built from, for this test alone."""
@@ -31,14 +34,15 @@ def both(study: Cohort, clip: str) -> tuple[Rater, Rater]:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
-@pytest.mark.parametrize("name", ["coco", "nrrd"])
+@pytest.mark.parametrize("name", EXACT)
 def test_exact_with_what_was_reviewed(
     dataset: Dataset, study: Cohort, tmp_path: Path, name: str
 ) -> None:
     export(dataset, ExportRequest(format=name), tmp_path / "out")
     report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=1))
     assert (report.format, report.problems) == (name, [])
-    assert (report.kind, report.made_by) == ("human", "anna")  # the files say it
+    if name in ("coco", "nrrd"):
+        assert (report.kind, report.made_by) == ("human", "anna")  # the files say it
     assert [c.clip for c in report.clips] == dataset.clips()
     for record in dataset.manifest.clips:
         mine, back = both(study, record.clip)
@@ -62,6 +66,46 @@ def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_pa
             excluded = (planes == 255).any(0)  # nnU-Net ignores a pixel for all classes at once
             expected = np.where(planes >= 40, 70, 0)
             expected[:, excluded] = 255
+            assert np.array_equal([back.read_plane(frame, c) for c in range(3)], expected)
+            seen += 1
+    assert seen == 11
+
+
+def test_yolo_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_path: Path) -> None:
+    facts = export(dataset, ExportRequest(format="yolo", threshold=40), tmp_path / "out")
+    assert any("1 frames are left out" in note for note in facts["notes"])
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=70))
+    assert (report.format, report.problems) == ("yolo", [])
+    seen = 0
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame, c in np.argwhere(back.read_status() == 2).tolist():
+            plane = mine.read_plane(frame, c)
+            expected = np.where((plane >= 40) & (plane != 255), 70, 0)
+            assert np.array_equal(back.read_plane(frame, c), expected)
+            seen += 1
+    assert seen == 33
+
+
+@pytest.mark.parametrize("band", [None, (30, 60)])
+def test_index_masks_come_back_with_what_overlaps_excluded(
+    dataset: Dataset, study: Cohort, tmp_path: Path, band: tuple[int, int] | None
+) -> None:
+    request = ExportRequest(format="voc", threshold=40, band=band)
+    facts = export(dataset, request, tmp_path / "out")
+    assert facts["threshold"] == (60 if band else 40)
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=70))
+    assert (report.format, report.problems) == ("voc", [])
+    low, high = band or (40, 40)
+    seen = 0
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame in np.flatnonzero((back.read_status()[:, :3] == 2).all(1)).tolist():
+            planes = np.stack([mine.read_plane(frame, c) for c in range(3)])
+            marked = (planes >= high) & (planes != 255)
+            void = (planes == 255).any(0) | ((planes >= low) & (planes < high)).any(0)
+            void |= marked.sum(0) > 1
+            expected = np.where(void, 255, np.where(marked, 70, 0))
             assert np.array_equal([back.read_plane(frame, c) for c in range(3)], expected)
             seen += 1
     assert seen == 11
