@@ -33,7 +33,7 @@ Draw: TypeAlias = "Callable[[tuple[int, int]], NDArray[np.bool_] | NDArray[np.ui
 _MOST_PIXELS = 2 * 10**10
 """Pixels of all shapes of a clip: as many as 20,000 shapes on frames of a megapixel."""
 _WRONG = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
-_NUMBERED = re.compile(r"(?:^|(?P<clip>.+?)[/_-])(?:frame[_-]?)?(?P<frame>[0-9]{1,9})$")
+_NUMBERED = re.compile(r"(?:(?P<clip>.+?)[_-])??(?:frame[_-]?)?(?P<frame>[0-9]{1,9})$")
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,16 @@ class Frame:
 def numbered(name: str) -> tuple[str, int] | None:
     r"""Return clip and frame that the name of a picture states; None if it has no number.
 
-    >>> numbered("clip-1/000012.png"), numbered("clip-1_000012"), numbered("frame_000012.png")
+    The clip is what stands before the number, else the folder; empty if there is neither.
+
+    >>> numbered("clip-1/000012.png"), numbered("a/clip-1_000012"), numbered("frame_000012.png")
     (('clip-1', 12), ('clip-1', 12), ('', 12))
     """
-    stem = re.sub(r"\.[A-Za-z]{2,4}$", "", name.replace("\\", "/"))
-    parts = _NUMBERED.search(stem)
-    return (parts["clip"] or "", int(parts["frame"])) if parts else None
+    *folders, last = name.replace("\\", "/").split("/")
+    parts = _NUMBERED.match(re.sub(r"\.[A-Za-z]{2,4}$", "", last))
+    if parts is None:
+        return None
+    return parts["clip"] or (folders[-1] if folders else ""), int(parts["frame"])
 
 
 def no_clip(where: str, name: str) -> Problem:
@@ -212,6 +216,7 @@ class _Reader:
         self._known = [name for name in names if target.knows(name)]
         self._pixels = 0
         self._unknown: set[str] = set()
+        self._seen: dict[int, str] = {}
         self.labels = Labels()
         self.problems: list[Problem] = []
 
@@ -224,6 +229,13 @@ class _Reader:
                 check_size(self._clip, frame.size, frame.where)
         except StoreError as error:
             self.problems += error.problems
+            return
+        first = self._seen.setdefault(frame.number, frame.where)
+        if first != frame.where:
+            what = f"Frame {frame.number} stands in {first:.120}, too"
+            self.problems.append(
+                Problem("frame-twice", frame.where, what, hint="Import one of them at a time.")
+            )
             return
         marked = [self._mark(frame, shape) for shape in frame.shapes]
         names: Iterable[str] = ()

@@ -189,7 +189,7 @@ def ellipse(
     turned = np.stack([x, y], -1) - middle
     turned = turned @ _turned(rotation).T
     # One thinner than half a pixel is drawn as a line.
-    mask[y0:y1, x0:x1] = ((turned / np.maximum(given, 0.5)) ** 2).sum(-1) <= 1
+    mask[y0:y1, x0:x1] = ((turned / np.maximum(given, 0.5)) ** 2).sum(-1) <= 1 + _NEAR
     return mask
 
 

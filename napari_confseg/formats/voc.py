@@ -117,11 +117,11 @@ def _coded(job: Export, planes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], i
 
 @dataclass(frozen=True)
 class _Label:
-    """A line of ``labelmap.txt``: its name, number (from 0) and colour, if it has one."""
+    """A line of ``labelmap.txt``: its name, number (from 0) and colour."""
 
     name: str
     number: int
-    color: _Color | None
+    color: _Color
 
 
 def find(source: Path, target: Target) -> Iterator[Found]:
@@ -170,9 +170,18 @@ def _labelmap(path: Path) -> list[_Label]:
         if not good:
             expected = "lines as pleura:240,228,66::"
             raise StoreError(Problem.mismatch("voc", str(path), expected, f"{line:.80}"))
-        color = None if not parts else (int(parts[0]), int(parts[1]), int(parts[2]))
-        labels.append(_Label(name.strip(), len(labels), color))
+        number = len(labels)
+        r, g, b = (int(p) for p in parts) if parts else _usual_color(number)
+        labels.append(_Label(name.strip(), number, (r, g, b)))
     return labels
+
+
+def _usual_color(number: int) -> _Color:
+    """Return the colour that Pascal VOC gives a number: its bits in turn, from the highest down."""
+    r, g, b = (
+        sum((number >> (3 * i + channel) & 1) << (7 - i) for i in range(8)) for channel in range(3)
+    )
+    return r, g, b
 
 
 def _read(
@@ -224,12 +233,11 @@ def _numbers(clip: Clip, path: Path, labels: list[_Label]) -> NDArray[np.uint8]:
 
 
 def _by_number(number: int, palette: list[int] | None, labels: list[_Label]) -> int:
-    """Return what a pixel of this number is: by its colour, if the labels have colours."""
+    """Return what a pixel of this number is: by its colour, if there is a palette."""
     if number == VOID:
         return VOID
-    if palette is not None and any(s.color for s in labels):
-        at = palette[3 * number : 3 * number + 3]
-        return _by_color(tuple(at), labels)
+    if palette is not None:
+        return _by_color(tuple(palette[3 * number : 3 * number + 3]), labels)
     if number >= len(labels):
         raise ValueError(
             f"it has pixels of number {number}, and {LABELMAP} only {len(labels)} lines"
