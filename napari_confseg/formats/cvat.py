@@ -32,7 +32,16 @@ from napari_confseg.formats.frame_labels import (
     stated,
 )
 from napari_confseg.formats.label_source import Found
-from napari_confseg.formats.outlines import CORNER, band, box, ellipse, fill, from_runs, runs
+from napari_confseg.formats.outlines import (
+    CORNER,
+    MOST_POINTS,
+    band,
+    box,
+    ellipse,
+    fill,
+    from_runs,
+    runs,
+)
 from napari_confseg.formats.xml_tree import read_xml
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.errors import sentence
@@ -258,7 +267,10 @@ def _shape(element: Element, name: str, where: str, target: Target) -> Shape:
 
 
 def _points(given: dict[str, str]) -> NDArray[np.float64]:
-    pairs = [pair.split(",") for pair in given["points"].split(";")]
+    text = given["points"]
+    if text.count(";") >= MOST_POINTS:
+        raise ValueError(f"it has more than {MOST_POINTS:,} points")
+    pairs = [pair.split(",") for pair in text.split(";")]
     return np.array([(float(x), float(y)) for x, y in pairs]) - CORNER
 
 
@@ -291,6 +303,8 @@ def _draw_mask(given: dict[str, str], width: float, size: tuple[int, int]) -> ND
             f"its box of {across} x {down} pixels at ({left}, {top}) leaves the picture of "
             f"{size[1]} x {size[0]}"
         )
+    if given["rle"].count(",") > across * down:
+        raise ValueError("it has more runs than pixels")
     lengths = [int(n) for n in given["rle"].split(",")]
     mask = np.zeros(size, bool)
     mask[top : top + down, left : left + across] = from_runs(lengths, (down, across))

@@ -277,8 +277,8 @@ def from_runs(lengths: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_
     pixels = size[0] * size[1]
     if len(lengths) > pixels + 1:
         raise ValueError("it has more runs than pixels")
-    counts = np.array([int(n) for n in lengths], object)
-    if (counts < 0).any() or counts.sum() != pixels:
+    counts = [int(n) for n in lengths]
+    if any(n < 0 for n in counts) or sum(counts) != pixels:
         raise ValueError(f"its runs do not add up to {size[0]} x {size[1]} pixels")
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts.astype(np.int64))
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return flat.reshape(size)

@@ -157,7 +157,7 @@ def _names(path: Path) -> dict[int, str]:
 def _fill(frame: Frame, *, names: dict[int, str]) -> None:
     frame.size = _picture_size(frame.path)
     try:
-        text = read_file(frame.path, 64 * MIB).decode()
+        text = read_file(frame.path, 16 * MIB).decode()
     except OSError as error:
         raise ValueError(sentence(error)) from error
     for number, line in enumerate(text.splitlines(), 1):

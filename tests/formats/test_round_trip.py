@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_confseg.dataset.build import build
+from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.formats.export import ExportRequest, export
 from napari_confseg.formats.labels import LabelImportRequest, import_labels
 from napari_confseg.store import Cohort, validate
+from tests.conftest import add_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +72,38 @@ def test_nnunet_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_pa
             assert np.array_equal([back.read_plane(frame, c) for c in range(3)], expected)
             seen += 1
     assert seen == 11
+
+
+def test_polygons_come_back_as_the_pixels_they_were(tmp_path: Path, state_dir: Path) -> None:
+    """VIA: areas with holes, specks and lines of one pixel, at several confidences."""
+    study = Cohort.create(tmp_path / "study.zarr", name="study")
+    y, x = np.mgrid[:48, :64]
+    ring = np.hypot(y - 24, x - 30)
+    plane = np.where(ring < 14, np.where(ring < 6, 0, 80), 0).astype(np.uint8)
+    plane[24] = 35
+    plane[3, 5::9] = 35
+    plane[40:, 50:] = 255
+    for i in range(2):
+        add_clip(study, f"c{i}", patient=f"p{i}", n_frames=2)
+        rater = study.clip(f"c{i}").create_rater("anna", kind="human")
+        rater.write_plane(1, 0, plane)
+        rater.write_plane(0, 2, plane[::-1, ::-1])
+        status = np.zeros((2, len(study.meta.classes)), np.uint8)
+        status[:, (0, 2)] = 2
+        status[i, 2] = 0
+        rater.write_status(status)
+    request = BuildRequest(name="toy", classes=("pleura", "b-line"), parts={"a": 0.5, "b": 0.5})
+    frozen = build(study, request, tmp_path / "toy")
+    export(frozen, ExportRequest(format="via"), tmp_path / "out")
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=1))
+    assert (report.format, report.problems) == ("via", [])
+    for record in frozen.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame in record.frames:
+            for c in (0, 2):
+                assert np.array_equal(back.read_plane(frame, c), mine.read_plane(frame, c))
+        frames = list(record.frames)
+        assert np.array_equal(back.read_status()[frames] == 2, mine.read_status()[frames] == 2)
 
 
 def test_yolo_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_path: Path) -> None:
