@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip
 
 REVIEWED = "reviewed"
-"""Tag of a frame with a checkbox for each class; no class of a cohort may have this name."""
+"""Tag of a frame with a checkbox for each class."""
 CONFIDENCE = "confidence"
 
 
@@ -68,6 +68,9 @@ def write(job: Export) -> None:
     ``confidence`` (255: excluded). The tag ``reviewed`` of an image says for which classes no mask
     means absence.
     """
+    if REVIEWED in job.classes:
+        what = f"The export needs a label {REVIEWED!r}, and a class of the dataset is called so"
+        raise StoreError(Problem("class-name", "", what, hint="Export without this class."))
     parts: dict[str, Element] = {}
     for item in job.items():
         root = parts.setdefault(item.part, _empty(job, item.part))

@@ -118,7 +118,7 @@ def refused(kind: str) -> Draw:
     """Return what refuses to draw a kind of shape that is no area."""
 
     def draw(size: tuple[int, int]) -> NDArray[np.bool_]:
-        raise ValueError(f"a {kind:.40} says of no pixel whether it is marked")
+        raise ValueError(f"shapes of the kind {kind!r:.40} say of no pixel whether it is marked")
 
     return draw
 
@@ -141,19 +141,16 @@ def stated(value: object, where: str) -> int:
     return int(number)
 
 
-def told(error: Exception, where: str, what: str) -> list[Problem]:
+_AS_A_WHOLE = "Correct it there, and import again."
+_BY_CLASS = "Correct or remove it there, or leave its class out with --classes 'NAME='."
+
+
+def told(error: Exception, where: str, what: str, hint: str = _AS_A_WHOLE) -> list[Problem]:
     """Return the problems of a part of a file that does not follow its format."""
     if isinstance(error, StoreError):
         return list(error.problems)
     reason = f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-    return [
-        Problem(
-            "shape",
-            where,
-            f"{what} cannot be read: {reason:.160}",
-            hint="Correct or remove it there, or leave its class out with --classes 'NAME='.",
-        )
-    ]
+    return [Problem("shape", where, f"{what} cannot be read: {reason:.160}", hint=hint)]
 
 
 def built(frame: Frame, build: Callable[[Frame], None]) -> Frame:
@@ -216,7 +213,7 @@ class _Reader:
         self._known = [name for name in names if target.knows(name)]
         self._pixels = 0
         self._unknown: set[str] = set()
-        self._seen: dict[int, str] = {}
+        self._seen: dict[int, Frame] = {}
         self.labels = Labels()
         self.problems: list[Problem] = []
 
@@ -230,9 +227,9 @@ class _Reader:
         except StoreError as error:
             self.problems += error.problems
             return
-        first = self._seen.setdefault(frame.number, frame.where)
-        if first != frame.where:
-            what = f"Frame {frame.number} stands in {first:.120}, too"
+        first = self._seen.setdefault(frame.number, frame)
+        if first is not frame:
+            what = f"Frame {frame.number} of the clip is also that of {first.where:.120}"
             self.problems.append(
                 Problem("frame-twice", frame.where, what, hint="Import one of them at a time.")
             )
@@ -264,10 +261,11 @@ class _Reader:
         try:
             drawn = shape.draw((height, width))
         except (StoreError, *_WRONG) as error:
-            self.problems += told(error, frame.where, what)
+            self.problems += told(error, frame.where, what, _BY_CLASS)
             return False
         if not drawn.any():
-            self.problems += told(ValueError("it lies outside the picture"), frame.where, what)
+            outside = ValueError("it lies outside the picture")
+            self.problems += told(outside, frame.where, what, _BY_CLASS)
             return False
         value = shape.confidence or self._target.request.confidence
         several = [value] if drawn.dtype == bool else np.unique(drawn[drawn > 0]).tolist()

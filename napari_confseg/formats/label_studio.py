@@ -77,7 +77,7 @@ def write(job: Export) -> None:
             annotation = {"result": regions, "ground_truth": False}
             tasks.append({"data": data, "annotations": [annotation]})
     for part, tasks in parts.items():
-        job.write_json(job.out / f"{part}.json", tasks)
+        job.write_json(job.out / f"{part}.json", tasks, indent=None)
     _write_config(job)
     job.notes.append(
         "The more opaque a brush is, the more confident: 255 is 100 %. label_config.xml is the "
@@ -339,10 +339,16 @@ def _read_video(
 ) -> Labels:
     count = clip.shape[0]
     frames: dict[int, Frame] = {}
+    sizes = {
+        (int(r["original_height"]), int(r["original_width"]))
+        for _, r in _regions(done)
+        if {"original_height", "original_width"} <= r.keys()
+    }
+    size = next(iter(sizes - {clip.shape[1:]}), None)  # one that is another, if any is
 
     def on(number: int) -> Frame:
         where = f"{path.name} frame {number}"
-        return frames.setdefault(number, Frame(path, where, clip.name, number))
+        return frames.setdefault(number, Frame(path, where, clip.name, number, size))
 
     if target.request.reviewed == "all":
         for number in range(count):
@@ -376,13 +382,13 @@ def _along(value: dict[str, Any], count: int) -> Iterator[tuple[int, dict[str, A
             "frame rate of the clip"
         )
     keys = sorted(value["sequence"], key=lambda key: int(key["frame"]))
-    if not keys:
-        raise ValueError("it has no keyframe")
+    wrong = [int(key["frame"]) for key in keys if not 1 <= int(key["frame"]) <= count]
+    if wrong or not keys:
+        found = f"a keyframe {wrong[0]}" if wrong else "none"
+        raise ValueError(f"it takes keyframes of 1 to {count}, found {found}")
     for key, after in pairwise([*keys, None]):
         begin = int(key["frame"])
         end = count + 1 if after is None else int(after["frame"])
-        if not 1 <= begin <= end <= count + 2:
-            raise ValueError(f"it has a keyframe {begin}, the clip frames 1 to {count}")
         yield begin - 1, key
         for number in range(begin + 1, min(end, count + 1) if key.get("enabled", True) else 0):
             yield number - 1, _between(key, after, (number - begin) / (end - begin))

@@ -216,7 +216,7 @@ def outlines(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.int_]]:
     cut in two through it, since few formats hold polygons with holes.
     """
     for piece, (y, x) in _pieces(mask):
-        if piece.all():  # most small ones
+        if piece.all():
             low, right = piece.shape[0] - 1, piece.shape[1] - 1
             yield np.array([(x, y), (x + right, y), (x + right, y + low), (x, y + low)])
             continue
@@ -235,6 +235,9 @@ def _pieces(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], tuple[
         for number, place in enumerate(ndimage.find_objects(numbers), 1):
             piece = numbers[place] == number
             corner = (top + place[0].start, left + place[1].start)
+            if piece.all():  # most small ones, which cost most
+                yield piece, corner
+                continue
             outside, count = ndimage.label(~np.pad(piece, 1))
             if count == 1:
                 yield piece, corner

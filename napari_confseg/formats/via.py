@@ -66,7 +66,7 @@ def write(job: Export) -> None:
                 "file_attributes": {_REVIEWED: dict.fromkeys(seen, True)},
             }
     for part, pictures in parts.items():
-        job.write_json(job.out / f"{part}.json", _project(job, part, pictures))
+        job.write_json(job.out / f"{part}.json", _project(job, part, pictures), indent=None)
 
 
 def _regions(job: Export, item: Item, i: int) -> Iterator[dict[str, Any]]:
@@ -228,6 +228,8 @@ def _draw(kind: str, given: dict[str, Any], width: float) -> Draw:
 
 def _points(given: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float64]:
     x, y = (np.asarray(given[f"all_points_{axis}"], float) for axis in "xy")
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"it has {x.size} x and {y.size} y")
     points = np.stack([x, y], -1)
     _check_inside(points, size)
     return points

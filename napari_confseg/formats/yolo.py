@@ -42,6 +42,7 @@ _WITHIN = 0.25
 """Part of a pixel that is added to its number: rounded, or rounded down, it is the same again."""
 _NEAR = 0.01  # of a pixel, by which a number that was rounded may be too small
 _BEYOND = 0.01  # of the picture, by which a polygon may leave it
+_LONGEST_DATA = 2**17  # bytes of YAML, which takes long to read
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -123,7 +124,7 @@ def find(source: Path, target: Target) -> Iterator[Found]:
         known = numbered(path.stem)
         if known is None or not known[0]:
             # Lists of pictures, classes.txt and such stand outside of the folders of labels.
-            if "labels" in path.parts:
+            if "labels" in path.relative_to(root).parts:
                 expected = "a file name as clip_000012.txt"
                 target.report(Problem.mismatch("clip-unknown", where, expected, path.name))
             continue
@@ -135,10 +136,12 @@ def find(source: Path, target: Target) -> Iterator[Found]:
 def _names(path: Path) -> dict[int, str]:
     """Return the classes by number."""
     try:
-        data: Any = yaml.safe_load(read_file(path, MIB).decode("utf-8-sig"))
+        data: Any = yaml.safe_load(read_file(path, _LONGEST_DATA).decode("utf-8-sig"))
         given = data["names"]
-        numbered_names = given if isinstance(given, dict) else dict(enumerate(given))
-        names = {int(k): str(v) for k, v in numbered_names.items()}
+        names = given if isinstance(given, dict) else dict(enumerate(given))
+        if not all(isinstance(name, str) for name in names.values()):
+            raise ValueError("a name is a text")
+        return {int(number): name for number, name in names.items()}
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             Problem(
@@ -151,7 +154,6 @@ def _names(path: Path) -> dict[int, str]:
     except OSError as error:
         said = f"It can't be read: {sentence(error)}"
         raise StoreError(Problem("unreadable", str(path), said)) from error
-    return names
 
 
 def _fill(frame: Frame, *, names: dict[int, str]) -> None:

@@ -130,6 +130,7 @@ CHANGES: list[tuple[str, str, str, str, str]] = [
     ("cvat", "annotations.xml", "20.00,12.00", "nan,12.00", "shape"),
     ("cvat", "annotations.xml", "20.00,12.00", "1e300,12.00", "shape"),
     ("cvat", "annotations.xml", "<polygon", "<cuboid", "xml"),
+    ("cvat", "annotations.xml", "<box", '<cuboid label="b-line" xtl1="4"/><box', "shape"),
     (
         "cvat",
         "annotations.xml",

@@ -445,7 +445,7 @@ def _read_dataset(case: Path, rng: Random, place: Path) -> str:
                 frozen.rater(rater).read_status()
                 frozen.rater(rater).read_planes(0)
         if rng.random() < 0.2:
-            name = rng.choice(("png", "coco", "nrrd", "nnunet"))
+            name = rng.choice(("png", "coco", "nrrd", "nnunet", "cvat", "yolo", "voc"))
             export(dataset, ExportRequest(format=name), case.parent / "out")
     except StoreError as error:
         return str(error)
