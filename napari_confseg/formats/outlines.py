@@ -61,12 +61,20 @@ def fill(points: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
     size : tuple of int
         (Y, X).
     """
-    begin = checked_points(points, 3)
+    given = checked_points(points, 3)
+    mask = np.zeros(size, bool)
+    # Most shapes are small beside the picture, and the work grows with the pixels looked at.
+    x0, y0 = np.clip(np.floor(given.min(0)), 0, size[::-1]).astype(int).tolist()
+    x1, y1 = np.clip(np.ceil(given.max(0)) + 1, 0, size[::-1]).astype(int).tolist()
+    if x0 >= x1 or y0 >= y1:
+        return mask
+    begin = given - (x0, y0)
     end = np.roll(begin, -1, axis=0)
-    mask = _inside(begin, end, size)
-    _draw_edges(mask, begin, end)
-    if not mask.any():
-        rows, columns = np.rint(begin[:, ::-1]).astype(int).T
+    near = _inside(begin, end, (y1 - y0, x1 - x0))
+    _draw_edges(near, begin, end)
+    mask[y0:y1, x0:x1] = near
+    if not near.any():
+        rows, columns = np.rint(given[:, ::-1]).astype(int).T
         within = (rows >= 0) & (rows < size[0]) & (columns >= 0) & (columns < size[1])
         mask[rows[within], columns[within]] = True
     return mask

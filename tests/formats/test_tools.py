@@ -431,3 +431,51 @@ def test_values_of_a_brush_one_by_one() -> None:
     for wrong, size in ((code[:-2], (1, 4)), (code, (2, 4)), ([-1, *code], (1, 4)), ([], (1, 4))):
         with pytest.raises(ValueError, match="its code"):
             brush_rle.decode(wrong, size)
+
+
+PROJECT = """<annotations><version>1.1</version><meta><project><tasks>
+<task><id>4</id><name>other</name><frame_filter>step=2</frame_filter><stop_frame>5</stop_frame>
+<source>videos/clip-1.mp4</source></task>
+<task><id>5</id><name>clip-2</name></task></tasks>
+<labels><label><name>b-line</name></label><label><name>rib</name></label></labels></project></meta>
+<image id="2" name="frame_000002" task_id="5" width="64" height="48">
+<box label="rib" xtl="20" ytl="10" xbr="40" ybr="16" rotation="90"/>
+<ellipse label="b-line" cx="50" cy="20" rx="8" ry="4"/>
+<polyline label="pleura" points="5.5,3.5;40.5,3.5"/></image>
+<track id="0" label="b-line" task_id="4">
+<box frame="0" keyframe="1" outside="0" xtl="4" ytl="10" xbr="14" ybr="20"/>
+<box frame="4" keyframe="1" outside="1" xtl="24" ytl="10" xbr="34" ybr="20"/></track>
+<track id="1" label="rib" task_id="4">
+<polygon frame="2" keyframe="1" outside="0" points="20,12;40,12;40,30;20,30"/>MORE</track>
+</annotations>"""
+
+
+def test_tasks_of_a_project_with_every_second_frame(cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "annotations.xml"
+    path.write_text(PROJECT.replace("MORE", ""))
+    assert imported(cohort, path, confidence=70).problems == []
+    first, second = (cohort.clip(f"clip-{i}").rater("tool") for i in (1, 2))
+    lines, ribs = first.read_planes(2) == 70, first.read_planes(5) == 70
+    assert np.array_equal(lines[0], rectangle(4, 10, 14, 20))
+    assert np.array_equal(lines[2], rectangle(14, 10, 24, 20))  # half way, and then outside
+    assert not lines[[1, 3, 4, 5]].any()
+    assert [bool(plane.any()) for plane in ribs] == [False, False, True, False, True, False]
+    assert np.array_equal(ribs[4], SQUARE)  # it stays until it is outside
+    assert np.array_equal(second.read_plane(2, 5) == 70, rectangle(27, 3, 33, 23))
+    ellipse = ((X - 49.5) / 8) ** 2 + ((Y - 19.5) / 4) ** 2 <= 1
+    assert np.array_equal(second.read_plane(2, 2) == 70, ellipse)
+    assert second.read_plane(2, 0)[0:7, 5:41].all()
+    assert np.argwhere(second.read_status() == 2).tolist() == [[2, 0], [2, 2], [2, 5]]
+
+
+def test_a_polygon_that_moves_between_keyframes_is_not_guessed(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    moved = '<polygon frame="6" keyframe="1" outside="0" points="20,12;40,12;40,30;21,30"/>'
+    path = tmp_path / "annotations.xml"
+    path.write_text(PROJECT.replace("MORE", moved))
+    (problem,) = imported(cohort, path).problems
+    assert (problem.code, problem.path) == ("track", "annotations.xml track 1")
+    assert "keyframes 2 and 6" in problem.message
+    assert cohort.clip("clip-1").raters() == []
+    assert cohort.clip("clip-2").raters() == ["tool"]
