@@ -70,7 +70,6 @@ def write(job: Export) -> None:
         job.notes.append(f"{left_out} frames are left out: not all classes were reviewed there.")
     if excluded:
         job.notes.append(f"On {excluded} frames something is excluded; it counts as not marked.")
-    job.notes.append("Set path in data.yaml to this folder if YOLO does not find the pictures.")
 
 
 def _write_frame(job: Export, item: Item, i: int) -> None:
@@ -87,8 +86,8 @@ def _write_frame(job: Export, item: Item, i: int) -> None:
 
 
 def _write_data(job: Export, parts: Sequence[str]) -> None:
-    lines = ["path: .\n"]
-    # Ultralytics wants both of these, whatever there is.
+    lines = []  # without path, Ultralytics looks beside this file
+    # It wants both of these, whatever there is.
     train = next((p for p in ("train", *parts) if p in parts), parts[0])
     for key, part in {"train": train, "val": "val" if "val" in parts else train}.items():
         lines.append(f"{key}: images/{part}\n")
