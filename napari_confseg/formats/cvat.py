@@ -76,10 +76,11 @@ def write(job: Export) -> None:
         root = parts.setdefault(item.part, _empty(job, item.part))
         for i, name in save_frames(job, item, "images"):
             height, width = item.record.shape
+            # The images follow the version and the meta data.
             image = SubElement(
                 root,
                 "image",
-                id=str(len(root.findall("image"))),
+                id=str(len(root) - 2),
                 name=name,
                 width=str(width),
                 height=str(height),
@@ -88,7 +89,7 @@ def write(job: Export) -> None:
     for part, root in parts.items():
         size = root.find("meta/task/size")
         assert size is not None
-        size.text = str(len(root.findall("image")))
+        size.text = str(len(root) - 2)
         indent(root)
         path = job.out / f"annotations_{part}.xml"
         ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
