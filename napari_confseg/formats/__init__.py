@@ -112,7 +112,7 @@ FORMATS: Final[dict[str, Format]] = {
     "webdataset": Format("WebDataset", "webdataset", (".tar",)),
     "ome-zarr": Format("OME-Zarr", "ome_zarr", (".ome.zarr",)),
     "cvat": Format(
-        "CVAT for images and video",
+        "CVAT",
         "cvat",
         (".xml",),
         reads=True,

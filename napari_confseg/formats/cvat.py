@@ -164,8 +164,9 @@ class _Task:
 
     clip: str = ""
     size: tuple[int, int] | None = None
-    step: int = 1
+    start: int = 0
     stop: int | None = None
+    step: int = 1
 
 
 def find(source: Path, target: Target) -> Iterator[Found]:
@@ -219,8 +220,9 @@ def _tasks(root: Element) -> dict[str, _Task]:
         found[_text(element, "id")] = _Task(
             PurePosixPath(name.replace("\\", "/")).stem,
             None if height is None or width is None else (height, width),
-            int(step) if step.isdecimal() and int(step[:9]) > 0 else 1,
+            _whole(element, "start_frame") or 0,
             _whole(element, "stop_frame"),
+            int(step) if step.isdecimal() and int(step[:9]) > 0 else 1,
         )
     return found if len(found) > 1 else found | {"": next(iter(found.values()), _Task())}
 
@@ -354,15 +356,17 @@ def _read_video(
         where = f"{path.name} frame {number}"
         return frames.setdefault(number, Frame(path, where, clip.name, number, task.size))
 
+    last = min(count - 1, count if task.stop is None else task.stop)
     if target.request.reviewed == "all":
-        for number in range(min(count, count if task.stop is None else task.stop + 1)):
+        for number in range(task.start, last + 1, task.step):
             on(number)
     for track in tracks:
         label = track.get("label", "")
+        if not target.request.classes.get(label, label):
+            continue
         where = f"{path.name} track {track.get('id')}"
-        last = (count if task.stop is None else task.stop + 1) - 1
         try:
-            for number, element in _along(track, task.step, min(last, count - 1)):
+            for number, element in _along(track, task.step, last):
                 on(number).shapes.append(_shape(element, label, where, target))
         except (ValueError, KeyError) as error:
             problem = Problem("track", where, f"The track cannot be read: {str(error)[:160]}")
@@ -374,7 +378,9 @@ def _read_video(
 
 def _along(track: Element, step: int, last: int) -> Iterator[tuple[int, Element]]:
     """Yield the shapes of a track by frame, also those between its keyframes."""
-    shapes = sorted(((int(s.attrib["frame"]), s) for s in track), key=lambda pair: pair[0])
+    # The points of a skeleton have tracks within its own.
+    listed = ((int(s.attrib["frame"]), s) for s in track if s.tag != "track")
+    shapes = sorted(listed, key=lambda pair: pair[0])
     if len({number for number, _ in shapes}) < len(shapes):
         raise ValueError("it has two shapes on one frame")
     for (number, shape), (after, beyond) in pairwise([*shapes, (last + 1, track)]):
@@ -382,7 +388,7 @@ def _along(track: Element, step: int, last: int) -> Iterator[tuple[int, Element]
             continue
         yield number, shape
         between = range(number + step, min(after, last + 1), step)
-        if not between or shape.tag in ("mask", "points"):
+        if not between or shape.tag not in ("box", "ellipse", "polygon", "polyline"):
             continue  # CVAT shows a mask on its own frame alone
         for missing in between:
             yield missing, _between(shape, beyond, (missing - number) / (after - number))

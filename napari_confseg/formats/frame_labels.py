@@ -115,10 +115,10 @@ def no_clip(where: str, name: str) -> Problem:
 
 
 def refused(kind: str) -> Draw:
-    """Return what refuses to draw a kind of shape that is no area."""
+    """Return what refuses to draw a kind of shape that is no area, or not known as one."""
 
     def draw(size: tuple[int, int]) -> NDArray[np.bool_]:
-        raise ValueError(f"shapes of the kind {kind!r:.40} say of no pixel whether it is marked")
+        raise ValueError(f"shapes of the kind {kind!r:.40} are not imported")
 
     return draw
 

@@ -230,7 +230,6 @@ def _is_video(done: dict[str, Any]) -> bool:
     return any("sequence" in (r.get("value") or {}) for r in done.get("result", []))
 
 
-_LABELS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "labels")
 _ANSWERS = ("choices", "textarea", "number", "rating", "datetime", "taxonomy", "pairwise")
 """Answers to questions about the task, which mark nothing."""
 
@@ -249,7 +248,9 @@ def _regions(done: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         )
         value = result.get("value") or {}
         region["value"] |= value
-        region["labels"] += [n for key in _LABELS for n in value.get(key, [])]
+        region["labels"] += [
+            name for key, names in value.items() if key.endswith("labels") for name in names
+        ]
         region["notes"] += (result.get("meta") or {}).get("text", [])
         for key in ("original_width", "original_height", "image_rotation"):
             if key in result:

@@ -153,6 +153,7 @@ CHANGES: list[tuple[str, str, str, str, str]] = [
     ("cvat-video", "annotations.xml", "clip-1.mp4", "clip-8.mp4", "clip-unknown"),
     ("label-studio", "project.json", '"original_width": 64', '"original_width": 48', "shape"),
     ("label-studio", "project.json", '"rle": [0', '"rle": [1', "shape"),
+    ("label-studio", "project.json", '"rle": [', '"imageDataURL": [', "shape"),
     ("label-studio", "project.json", '"image_rotation": 0', '"image_rotation": 90', "shape"),
     ("label-studio", "project.json", '"brushlabels": ["pleura"]', '"brushlabels": []', "shape"),
     ("label-studio-video", "tasks.json", '"framesCount": 6', '"framesCount": 60', "track"),
@@ -431,6 +432,28 @@ def test_values_of_a_brush_one_by_one() -> None:
     for wrong, size in ((code[:-2], (1, 4)), (code, (2, 4)), ([-1, *code], (1, 4)), ([], (1, 4))):
         with pytest.raises(ValueError, match="its code"):
             brush_rle.decode(wrong, size)
+
+
+def test_no_frame_beside_those_of_the_task_is_taken_for_reviewed(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    """A task of every second frame from the second one on, with a skeleton that is left out."""
+    text = (CASES / "cvat-video" / "annotations.xml").read_text()
+    text = text.replace("<start_frame>0", "<start_frame>1")
+    text = text.replace("<frame_filter>", "<frame_filter>step=2")
+    head = text.split("  <track", 1)[0]
+    skeleton = (
+        '<track id="9" label="probe"><skeleton frame="1" keyframe="1"/>'
+        '<track id="0" label="tip"><points frame="1" points="1,1"/></track></track></annotations>'
+    )
+    path = tmp_path / "annotations.xml"
+    path.write_text(head + skeleton)
+    left_out = {"probe": ""}
+    assert "nothing-found" in {p.code for p in imported(cohort, path, classes=left_out).problems}
+    assert {p.code for p in imported(cohort, path).problems} == {"class-unknown"}
+    assert imported(cohort, path, classes=left_out, reviewed="all").problems == []
+    status = cohort.clip("clip-1").rater("tool").read_status()
+    assert np.flatnonzero((status == 2).any(1)).tolist() == [1, 3, 5]
 
 
 PROJECT = """<annotations><version>1.1</version><meta><project><tasks>
