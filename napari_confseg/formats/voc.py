@@ -55,7 +55,8 @@ def write(job: Export) -> None:
     """
     sets: dict[str, list[str]] = {}
     left_out = several = 0
-    palette = [0, 0, 0, *(v for spec in job.manifest.classes for v in _rgb(spec.color))]
+    colors = _colors([spec.color for spec in job.manifest.classes])
+    palette = [v for color in colors for v in color]
     palette += [0] * (3 * VOID - len(palette)) + list(_VOID_COLOR)
     for item in job.items():
         places = wholly_reviewed(item)
@@ -74,8 +75,9 @@ def write(job: Export) -> None:
         text = "".join(f"{name}\n" for name in names)
         path = job.folder("ImageSets", "Segmentation") / f"{part}.txt"
         path.write_text(text, encoding="utf-8", newline="\n")
-    colors = [("background", (0, 0, 0)), *((s.name, _rgb(s.color)) for s in job.manifest.classes)]
-    lines = [f"{name}:{r},{g},{b}::\n" for name, (r, g, b) in [*colors, ("ignored", _VOID_COLOR)]]
+    names = ["background", *job.classes, "ignored"]
+    named = zip(names, [*colors, _VOID_COLOR], strict=True)
+    lines = [f"{name}:{r},{g},{b}::\n" for name, (r, g, b) in named]
     text = "# label:color_rgb:parts:actions\n" + "".join(lines)
     (job.out / LABELMAP).write_text(text, encoding="utf-8", newline="\n")
     if left_out:
@@ -87,9 +89,10 @@ def write(job: Export) -> None:
         )
 
 
-def _rgb(color: str) -> _Color:
-    r, g, b = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return r, g, b
+def _colors(given: list[str]) -> list[_Color]:
+    """Return black and the colours of classes; VOC's own where two could not be told apart."""
+    own = [(0, 0, 0), *((int(c[1:3], 16), int(c[3:5], 16), int(c[5:7], 16)) for c in given)]
+    return own if len({*own, _VOID_COLOR}) > len(own) else [*map(_usual_color, range(len(own)))]
 
 
 def _coded(job: Export, planes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
@@ -233,10 +236,10 @@ def _numbers(clip: Clip, path: Path, labels: list[_Label]) -> NDArray[np.uint8]:
 
 
 def _by_number(number: int, palette: list[int] | None, labels: list[_Label]) -> int:
-    """Return what a pixel of this number is: by its colour, if there is a palette."""
+    """Return what a pixel of this number is: by its colour, if there is a palette of them."""
     if number == VOID:
         return VOID
-    if palette is not None:
+    if palette is not None and len({s.color for s in labels}) == len(labels):
         return _by_color(tuple(palette[3 * number : 3 * number + 3]), labels)
     if number >= len(labels):
         raise ValueError(
@@ -246,9 +249,11 @@ def _by_number(number: int, palette: list[int] | None, labels: list[_Label]) -> 
 
 
 def _by_color(color: tuple[int, ...], labels: list[_Label]) -> int:
-    for label in labels:
-        if label.color == color:
-            return VOID if label.name.lower() in _IGNORED else label.number
+    alike = [label for label in labels if label.color == color]
+    if len(alike) > 1:
+        raise ValueError(f"its colour {color} is that of several labels in {LABELMAP}")
+    for label in alike:
+        return VOID if label.name.lower() in _IGNORED else label.number
     if color == _VOID_COLOR:
         return VOID
     raise ValueError(f"it has pixels of the colour {color}, which {LABELMAP} does not name")

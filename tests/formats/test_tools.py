@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from skimage.draw import polygon2mask
 
-from napari_confseg.formats import brush_rle, outlines, xml_tree
+from napari_confseg.formats import brush_rle, outlines, voc, xml_tree
 from napari_confseg.formats.labels import LabelImportRequest, detect, import_labels
 from napari_confseg.store import Cohort, StoreError
 
@@ -295,6 +295,28 @@ def test_void_of_a_mask_is_excluded(cohort: Cohort, tmp_path: Path, mode: str) -
     tool = cohort.clip("clip-1").rater("tool")
     assert np.array_equal(tool.read_plane(1, 2), expected)
     assert np.argwhere(tool.read_status()).tolist() == [[1, 2]]
+
+
+def test_labels_of_one_colour_are_told_apart_by_number_or_not_at_all(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    source = copied(tmp_path, "voc")
+    (source / "labelmap.txt").write_text("background:0,0,0::\npleura:9,9,9::\nb-line:9,9,9::\n")
+    path = source / "SegmentationClass" / "clip-1_000001.png"
+    image = Image.fromarray(np.where(RING, 2, np.where(BAR, 1, 0)).astype(np.uint8))
+    image.putpalette([0, 0, 0, *[9] * 765])
+    image.convert("RGB").save(path)
+    assert [p.code for p in imported(cohort, source).problems] == ["shape"]
+    image.save(path)
+    assert imported(cohort, source).problems == []
+    assert np.array_equal(cohort.clip("clip-1").rater("tool").read_plane(1, 2) > 0, RING)
+
+
+def test_colours_of_classes_are_told_apart_in_a_mask() -> None:
+    assert voc._colors(["#010203", "#f0e442"]) == [(0, 0, 0), (1, 2, 3), (240, 228, 66)]
+    usual = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]  # as Pascal VOC's first two classes
+    for same in (["#bbbbbb", "#bbbbbb"], ["#000000", "#bbbbbb"], ["#e0e0c0", "#bbbbbb"]):
+        assert voc._colors(same) == usual
 
 
 def test_a_number_that_no_label_has_is_refused(cohort: Cohort, tmp_path: Path) -> None:
