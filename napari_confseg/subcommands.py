@@ -86,7 +86,7 @@ def add_command(
         help=purpose,
         description=f"{purpose[0].upper()}{purpose[1:]}.",
         epilog=f"example:\n  {example}\n\nexit code: 0 done, 1 refused (listed), 2 wrong usage",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="JSON for machines, and nothing else")
@@ -95,6 +95,19 @@ def add_command(
     elif declare is not None:
         declare(parser)
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help texts whose names with a hyphen stay whole, so that they can be copied."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        from textwrap import wrap
+
+        return wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
+_LONGEST_IN_BRACES = 40
+"""Letters of an option's choices beyond which they are listed in its help, which is wrapped."""
 
 
 def unexpected(error: BaseException) -> Problem:
@@ -181,12 +194,16 @@ def _argument(field: FieldInfo) -> dict[str, Any]:
     text = (field.description or "").replace("%", "%%")
     if kind is bool:
         return {"action": "store_true", "default": field.default, "help": text}
+    choices = choices_of(field)
+    listed = sum(map(len, choices)) > _LONGEST_IN_BRACES
+    text += f": {', '.join(choices)}" if listed else ""
     made: dict[str, Any] = {"help": text + _default(field), "default": field.default}
     made["required"] = field.is_required()
     if made["required"]:
         del made["default"]
-    if choices := choices_of(field):
-        return made | {"choices": tuple(choices)}
+    if choices:
+        named = {"metavar": (field.title or "").upper()} if listed else {}
+        return made | named | {"choices": tuple(choices)}
     parts = get_args(kind) if get_origin(kind) is tuple else ()
     if parts and parts[-1] is not Ellipsis:
         return made | {"nargs": len(parts), "type": int, "metavar": ("LOW", "HIGH")}

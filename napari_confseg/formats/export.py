@@ -206,9 +206,9 @@ class Export:
                 f"and 1 is written: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}"
             )
 
-    def write_json(self, path: Path, data: object) -> None:
-        """Write `data` as JSON."""
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8", newline="\n")
+    def write_json(self, path: Path, data: object, *, indent: int | None = 2) -> None:
+        """Write `data` as JSON; in one line, as suits long lists of numbers, without `indent`."""
+        path.write_text(json.dumps(data, indent=indent) + "\n", encoding="utf-8", newline="\n")
 
     def remove(self) -> None:
         """Leave nothing behind."""

@@ -87,7 +87,10 @@ class LabelImportRequest(Strict):
         None, "Author", f"whose marks to take, if several people marked ({taking('author')})"
     )
     line_width: Positive = setting(
-        7.0, "Line width", f"width of pleura lines ({taking('line_width')})", unit="pixels"
+        7.0,
+        "Line width",
+        f"width of what is drawn as a line, as the pleura ({taking('line_width')})",
+        unit="pixels",
     )
 
 

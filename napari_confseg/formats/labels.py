@@ -213,6 +213,7 @@ def _keys(path: Path) -> frozenset[str]:
         data = read_json(path, MAX_JSON_BYTES)
     except (OSError, StoreError):
         return frozenset()
+    data = data[0] if isinstance(data, list) and data else data  # a list of alike, as of tasks
     return frozenset(data) if isinstance(data, dict) else frozenset()
 
 

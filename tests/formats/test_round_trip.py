@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).parent / "annotate-ultrasound.schema.json"
 """What a file of AnnotateUltrasound must hold, in our words after its published schema."""
-EXACT = ("coco", "nrrd", "dicom-seg", "png", "tiff", "nifti", "ome-zarr")
+EXACT = (
+    "coco",
+    "nrrd",
+    "dicom-seg",
+    "png",
+    "tiff",
+    "nifti",
+    "ome-zarr",
+    "cvat",
+    "label-studio",
+    "labelme",
+    "via",
+)
 """Formats that hold the confidences, if only beside what is cut."""
 
 
@@ -239,3 +251,75 @@ def test_columns_of_b_lines_come_back_in_a_linear_scan(
         assert np.array_equal(columns[0].any(1), columns[1].any(1))
         reviewed = np.argwhere(back.read_status() == 2).tolist()
         assert reviewed == [[t, c] for t in (0, 2) for c in (0, 2)]
+
+
+def test_polygons_come_back_as_the_pixels_they_were(tmp_path: Path, state_dir: Path) -> None:
+    """VIA: areas with holes, specks and lines of one pixel, at several confidences."""
+    study = Cohort.create(tmp_path / "study.zarr", name="study")
+    y, x = np.mgrid[:48, :64]
+    ring = np.hypot(y - 24, x - 30)
+    plane = np.where(ring < 14, np.where(ring < 6, 0, 80), 0).astype(np.uint8)
+    plane[24] = 35
+    plane[3, 5::9] = 35
+    plane[40:, 50:] = 255
+    for i in range(2):
+        add_clip(study, f"c{i}", patient=f"p{i}", n_frames=2)
+        rater = study.clip(f"c{i}").create_rater("anna", kind="human")
+        rater.write_plane(1, 0, plane)
+        rater.write_plane(0, 2, plane[::-1, ::-1])
+        status = np.zeros((2, len(study.meta.classes)), np.uint8)
+        status[:, (0, 2)] = 2
+        status[i, 2] = 0
+        rater.write_status(status)
+    request = BuildRequest(name="toy", classes=("pleura", "b-line"), parts={"a": 0.5, "b": 0.5})
+    frozen = build(study, request, tmp_path / "toy")
+    export(frozen, ExportRequest(format="via"), tmp_path / "out")
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=1))
+    assert (report.format, report.problems) == ("via", [])
+    for record in frozen.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame in record.frames:
+            for c in (0, 2):
+                assert np.array_equal(back.read_plane(frame, c), mine.read_plane(frame, c))
+        frames = list(record.frames)
+        assert np.array_equal(back.read_status()[frames] == 2, mine.read_status()[frames] == 2)
+
+
+def test_yolo_comes_back_as_it_was_cut(dataset: Dataset, study: Cohort, tmp_path: Path) -> None:
+    facts = export(dataset, ExportRequest(format="yolo", threshold=40), tmp_path / "out")
+    assert any("1 frames are left out" in note for note in facts["notes"])
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=70))
+    assert (report.format, report.problems) == ("yolo", [])
+    seen = 0
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame, c in np.argwhere(back.read_status() == 2).tolist():
+            plane = mine.read_plane(frame, c)
+            expected = np.where((plane >= 40) & (plane != 255), 70, 0)
+            assert np.array_equal(back.read_plane(frame, c), expected)
+            seen += 1
+    assert seen == 33
+
+
+@pytest.mark.parametrize("band", [None, (30, 60)])
+def test_index_masks_come_back_with_what_overlaps_excluded(
+    dataset: Dataset, study: Cohort, tmp_path: Path, band: tuple[int, int] | None
+) -> None:
+    request = ExportRequest(format="voc", threshold=40, band=band)
+    facts = export(dataset, request, tmp_path / "out")
+    assert facts["threshold"] == (60 if band else 40)
+    report = import_labels(study, tmp_path / "out", LabelImportRequest(rater="back", confidence=70))
+    assert (report.format, report.problems) == ("voc", [])
+    low, high = band or (40, 40)
+    seen = 0
+    for record in dataset.manifest.clips:
+        mine, back = both(study, record.clip)
+        for frame in np.flatnonzero((back.read_status()[:, :3] == 2).all(1)).tolist():
+            planes = np.stack([mine.read_plane(frame, c) for c in range(3)])
+            marked = (planes >= high) & (planes != 255)
+            void = (planes == 255).any(0) | ((planes >= low) & (planes < high)).any(0)
+            void |= marked.sum(0) > 1
+            expected = np.where(void, 255, np.where(marked, 70, 0))
+            assert np.array_equal([back.read_plane(frame, c) for c in range(3)], expected)
+            seen += 1
+    assert seen == 11

@@ -181,6 +181,9 @@ def _make_labels(folder: Path) -> list[Path]:
     marks = (np.random.default_rng(0).random((64, 48, 3)) > 0.9).astype(np.uint8)
     nibabel.save(nibabel.Nifti1Image(marks, np.eye(4)), volume / "c0.nii.gz")
     made += [folder / "lines", volume]
+    cases = Path(__file__).parents[1] / "formats" / "cases"
+    for case in sorted(p for p in cases.iterdir() if p.is_dir()):
+        made += [Path(shutil.copytree(case, folder / "tools" / case.name))] * 2
     shared = Path(__file__).parent / "seeds"
     for path in sorted(shared.iterdir()):
         copied = folder / "shared" / path.name
@@ -203,7 +206,12 @@ def _read_labels(case: Path, rng: Random, place: Path) -> str:
     if write:
         location = case.parent / "study.zarr"
         shutil.copytree(place / "seeds" / "study.zarr", location)
-    request = LabelImportRequest(rater="peer", classes={"BLine": "b-line", "x": ""})
+    request = LabelImportRequest(
+        rater="peer",
+        classes={"BLine": "b-line", "x": ""},
+        clips={"clip-1": "c0"},
+        reviewed=rng.choice(("marked", "all")),
+    )
     try:
         recorded_origin(case, detect(case))
         cohort = Cohort.open(location, read_only=not write)

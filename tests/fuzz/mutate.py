@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import struct
 import zlib
@@ -66,7 +67,7 @@ def mutate_tree(root: Path, rng: Random, outside: Path) -> None:
     if not files:
         return
     if rng.random() < 0.75:
-        named = [p for p in files if p.suffix in (".json", ".jsonl", ".csv")]
+        named = [p for p in files if p.suffix in (".json", ".jsonl", ".csv", ".xml")]
         mutate_file(rng.choice(named if named and rng.random() < 0.6 else files), rng)
         return
     chosen = rng.choice(everything if rng.random() < 0.3 else files)
@@ -157,6 +158,8 @@ def mutate_file(path: Path, rng: Random) -> None:
             made = _cells(data, rng)
         elif path.suffix == ".nrrd":
             made = _header(data, rng)
+        elif path.suffix in (".xml", ".txt", ".yaml"):
+            made = _words(data, rng)
     if made is None and path.suffix == ".gz" and rng.random() < 0.5:
         made = _repacked(data, rng)
     path.write_bytes(_bytes(data, rng) if made is None else made)
@@ -265,6 +268,34 @@ def _cells(data: bytes, rng: Random) -> bytes | None:
         case _:
             rows.remove(row)
     return b"\n".join(b",".join(r) for r in rows)
+
+
+_WORD = re.compile(rb'(?<=")[^"<>]*(?=")|[^\s"<>]+')
+"""A value in quotation marks, or what stands between spaces."""
+
+
+def _words(data: bytes, rng: Random) -> bytes | None:
+    """Change a word of a text, or lines of it."""
+    words = list(_WORD.finditer(data))
+    if not words:
+        return None
+    lines = data.split(b"\n")
+    line = rng.randrange(len(lines))
+    begin, end = rng.choice(words).span()
+    match rng.randrange(6):
+        case 0:
+            del lines[line]
+        case 1:
+            lines[line:line] = [lines[line]] * rng.choice((1, 2000))
+        case 2:
+            lines[rng.randrange(len(lines))] = lines[line]
+        case 3:
+            other = rng.choice(words)[0]
+            return data[:begin] + other + data[end:]
+        case _:
+            odd = str(rng.choice(ODD)).encode(errors="replace")
+            return data[:begin] + odd + data[end:]
+    return b"\n".join(lines)
 
 
 def _header(data: bytes, rng: Random) -> bytes | None:

@@ -80,7 +80,10 @@ def tars(root: Path) -> Iterator[NDArray[np.uint8]]:
 READ: dict[str, Callable[[Path], Iterator[NDArray[np.uint8]]]] = {
     "annotate-ultrasound": dicoms,
     "coco": partial(pictures, "images/*/*.png"),
+    "cvat": partial(pictures, "images/*/*.png"),
     "dicom-seg": dicoms,
+    "label-studio": partial(pictures, "images/*/*.png"),
+    "labelme": partial(pictures, "*/*.png"),
     "monai": partial(volumes, "images/*.nii.gz"),
     "nifti": partial(volumes, "*/frames.nii.gz"),
     "nnunet": partial(pictures, "**/images*/*_0000.png"),
@@ -88,7 +91,10 @@ READ: dict[str, Callable[[Path], Iterator[NDArray[np.uint8]]]] = {
     "ome-zarr": zarrs,
     "png": partial(pictures, "images/*/*.png"),
     "tiff": stacks,
+    "via": partial(pictures, "images/*/*.png"),
+    "voc": partial(pictures, "JPEGImages/*.png"),
     "webdataset": tars,
+    "yolo": partial(pictures, "images/*/*.png"),
 }
 
 
