@@ -318,6 +318,21 @@ def _identity(data: Dataset) -> str | None:
     return None
 
 
+def identity_in(path: Path) -> str | None:
+    """Return what a DICOM file says of its patient, by its header alone.
+
+    None if it says nothing, or cannot be read: why, is told when it is decoded.
+    """
+    tags = ["PatientID", "IssuerOfPatientID", "PatientName", "StudyInstanceUID"]
+    try:
+        import pydicom
+
+        check_syntax(path)
+        return _identity(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags))
+    except Exception:  # whatever pydicom raises about broken files
+        return None
+
+
 def _frames(data: Dataset, syntax: str, count: int) -> Iterator[NDArray[np.uint8]]:
     if syntax in _LOSSY_JPEG:
         for encoded in _encoded(data, count):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.ingest.decoded import ASSUMED_RATE, Head, IngestError
 from napari_confseg.ingest.options import ImportOptions
+from napari_confseg.ingest.patients import PatientRule
 from napari_confseg.ingest.pseudonyms import Pseudonyms, slug_from_name, source_sha256
 from napari_confseg.ingest.sector import (
     MASKED,
@@ -145,7 +146,7 @@ def import_sources(
     Raises
     ------
     StoreError
-        If another import into this cohort is under way.
+        If another import into this cohort is under way, or the table of patients is wrong.
     """
     chosen = options or ImportOptions()
     found, refused = find_sources(sources)
@@ -190,6 +191,7 @@ class _Import:
         self._decoder = decoder
         self._pseudonyms = pseudonyms
         self._options = options
+        self._rule = PatientRule(options)
         self._cancelled = cancelled
         self._known = {
             cohort.clip(name).meta.provenance.source_sha256: name for name in cohort.clips()
@@ -202,6 +204,7 @@ class _Import:
         sha256 = source_sha256(found.source.paths)
         if sha256 in self._known:
             raise IngestError(f"the cohort has it already, as {self._known[sha256]}")
+        self._rule.early(found)  # refused before anything is decoded
         view = View()
         if self._options.crop == "sector" or self._options.mask:
             view = self._look(found, lambda n, total: progress(n, total, f"{label}, looking"))
@@ -211,13 +214,11 @@ class _Import:
         return name, meta.patient
 
     def _patient(self, found: Found, head: Head, sha256: str) -> str:
-        if self._options.patient:
-            return self._options.patient
-        if head.identity:
-            return self._pseudonyms.code("dicom", head.identity)
-        if self._options.patient_per == "file":
-            return self._pseudonyms.code("file", sha256)
-        return self._pseudonyms.code("folder", str(found.patient_folder.resolve()))
+        by, (kind, value) = self._rule.identity(found, head.identity)
+        if by == "patient":
+            return value
+        # A file is a patient of its own wherever it lies: by what is in it.
+        return self._pseudonyms.code(kind, sha256 if by == "file" else value)
 
     def _name(self, found: Found, sha256: str) -> str:
         taken = set(self._cohort.clips())
