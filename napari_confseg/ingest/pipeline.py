@@ -12,11 +12,14 @@ from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.patients import PatientRule
 from napari_confseg.ingest.pseudonyms import Pseudonyms, slug_from_name, source_sha256
 from napari_confseg.ingest.sector import (
+    CROP_WAITS,
+    MASK_WAITS,
     MASKED,
     Survey,
     crop_box,
     find_sector,
     inside_mask,
+    is_doubtful,
     is_still,
     moved,
 )
@@ -78,6 +81,8 @@ class ImportReport:
         Files and folders that were not reached because the import was stopped.
     patients : dict
         Patient of each new clip.
+    waiting : dict
+        Of each new clip that was to be cropped or masked and is not, why, and what to do.
     cancelled : bool
         Whether it was stopped before its end.
     """
@@ -86,6 +91,7 @@ class ImportReport:
     refused: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     patients: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
 
 
@@ -157,7 +163,7 @@ def import_sources(
         for i, one in enumerate(found):
             label = f"{i + 1} of {len(found)}: {one.path.name}"
             try:
-                name, who = work.one(one, label, progress or (lambda *_: None))
+                name, meta = work.one(one, label, progress or (lambda *_: None))
             except _CancelledError:
                 report.cancelled = True
                 report.left_out = [str(f.path) for f in found[i:]]
@@ -166,8 +172,25 @@ def import_sources(
                 report.refused.append((str(one.path), _reason(error)))
             else:
                 report.imported.append(name)
-                report.patients[name] = who
+                report.patients[name] = meta.patient
+                if waits := waiting(meta):
+                    report.waiting[name] = waits
     return report
+
+
+def waiting(meta: ClipMeta) -> str:
+    """Return in a sentence what was not done to a clip, and what to do; empty if nothing waits."""
+    undone = [word for tag, word in _WAITS.items() if tag in meta.tags]
+    if not undone or meta.sector is None:
+        return ""
+    trust = f"{meta.sector.trust:.2f}" if meta.sector.trust is not None else "unknown"
+    return (
+        f"not {' nor '.join(undone)}, for its sector is doubtful (trust {trust}): look at the clip, "
+        "correct and confirm the sector, then black out what lies outside (confseg mask)"
+    )
+
+
+_WAITS = {CROP_WAITS: "cropped", MASK_WAITS: "masked"}
 
 
 def _reason(error: Exception) -> str:
@@ -199,8 +222,8 @@ class _Import:
 
     def one(
         self, found: Found, label: str, progress: Callable[[int, int, str], None]
-    ) -> tuple[str, str]:
-        """Import one source; return the names of its clip and patient."""
+    ) -> tuple[str, ClipMeta]:
+        """Import one source; return the name of its clip, and what is known of it."""
         sha256 = source_sha256(found.source.paths)
         if sha256 in self._known:
             raise IngestError(f"the cohort has it already, as {self._known[sha256]}")
@@ -211,7 +234,7 @@ class _Import:
         name = self._name(found, sha256)
         meta = self._write(found, name, sha256, view, lambda n, total: progress(n, total, label))
         self._known[sha256] = name
-        return name, meta.patient
+        return name, meta
 
     def _patient(self, found: Found, head: Head, sha256: str) -> str:
         by, (kind, value) = self._rule.identity(found, head.identity)
@@ -252,6 +275,9 @@ class _Import:
                     "without masking, draw its sector, and black out then"
                 )
             return View(tags=("sector-not-found",))
+        if is_doubtful(sector):
+            asked = {CROP_WAITS: self._options.crop == "sector", MASK_WAITS: self._options.mask}
+            return View(tags=tuple(tag for tag, wanted in asked.items() if wanted))
         return View(
             box=crop_box(sector, survey.shape) if self._options.crop == "sector" else None,
             keep=inside_mask(sector, survey.shape) if self._options.mask else None,

@@ -1,8 +1,7 @@
 """Made-up scanner screens with a scan of known shape, letters, a grey bar, a clock and an ECG.
 
 ``SCREENS`` are plain. ``HARD`` names what makes a sector hard to find; :func:`hard_screen` makes
-any number of each, as different as their seeds: size, probe, depth, gain, compression, what surrounds
-the scan.
+any number of each, as different as their seeds: size, probe, depth, gain, compression, margins.
 """
 
 from __future__ import annotations
