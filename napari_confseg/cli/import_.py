@@ -95,8 +95,15 @@ def run(arguments: argparse.Namespace) -> int:
     clips = [_facts(cohort, name) for name in report.imported]
     if arguments.json:
         refused = [{"source": name, "reason": reason} for name, reason in report.refused]
-        told = {"cohort": cohort.location, "imported": clips, "refused": refused}
-        print_json(told | {"warning": census.warning()})
+        print_json(
+            {
+                "cohort": cohort.location,
+                "imported": clips,
+                "refused": refused,
+                "waiting": report.waiting,
+                "warning": census.warning(),
+            }
+        )
     else:
         _print(report, clips, arguments)
         if warning := census.warning():
@@ -158,6 +165,7 @@ def _facts(cohort: Cohort, name: str) -> dict[str, Any]:
         "width": clip.shape[2],
         "seconds": round(meta.frame_times[-1], 3),
         "sector": meta.sector.kind if meta.sector else None,
+        "trust": meta.sector.trust if meta.sector else None,
         "crop": meta.provenance.crop,
         "tags": list(meta.tags),
         "decoder": meta.provenance.decoder,
@@ -176,13 +184,15 @@ def _print(
             str(c["frames"]),
             f"{c['width']} x {c['height']}",
             f"{c['seconds']:.1f}",
-            c["sector"] or "not found",
+            f"{c['sector']}, {c['trust']:.2f}" if c["sector"] else "not found",
             ", ".join(c["tags"]),
         )
         for c in clips
     ]
     if rows:
-        headings = ("clip", "patient", ">frames", ">pixels", ">seconds", "sector", "tags")
+        headings = ("clip", "patient", ">frames", ">pixels", ">seconds", "sector, trust", "tags")
         print_table(f"Imported into {arguments.cohort}", headings, rows)
+    if report.waiting:
+        print_table("Waiting for you", ("clip", "what and why"), list(report.waiting.items()))
     if report.refused:
         print_table("Refused", ("source", "why"), report.refused)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.ingest.sector import MASKED, is_doubtful, trust_words
+from napari_confseg.ingest.sector import MASKED, is_doubtful, trust_words, waiting_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +34,9 @@ def contact_sheet(
     """Return a picture with a tile for each clip.
 
     A tile shows the brightest value of each pixel over time, lifted so that faint letters show,
-    and the sector: amber as found, red where that is doubtful, green once confirmed. Its words say how
-    far the sector can be trusted, how large the clip is, where millimetres come from, and whether
-    it is cropped or masked. Memory is that of a few frames.
+    and the sector: amber as found, red where that is doubtful, green once confirmed. Its words say
+    how far the sector can be trusted, how large the clip is, where millimetres come from, and
+    whether it is cropped or masked. Memory is that of a few frames.
 
     Parameters
     ----------
@@ -110,6 +110,8 @@ def _size(clip: Clip) -> str:
         words.append(f"{step} mm ({meta.spacing.source})")
     if MASKED in meta.tags:
         words.append("masked")
+    elif waiting_words(meta):
+        words.append("waits for you")
     elif meta.provenance.crop:
         words.append("cropped")
     return ", ".join(words)

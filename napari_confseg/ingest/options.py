@@ -60,14 +60,15 @@ class ImportOptions(Strict):
         "none",
         "Crop",
         "keep the whole frame, or only the box around the ultrasound sector, without the margins "
-        "where names and scanner settings are written",
+        "where names and scanner settings are written; not by a sector that is doubtful",
         choices={"none": "Whole frame", "sector": "Ultrasound sector"},
     )
     mask: bool = setting(
         False,
         "Black out what lies outside the sector",
         "make everything outside the ultrasound sector black, letters among it, for good; stills, "
-        "and clips in which no sector is found, are refused",
+        "and clips in which no sector is found, are refused; one with a doubtful sector is left as "
+        "it is until you have confirmed that",
     )
     fps: Positive | None = setting(
         None,

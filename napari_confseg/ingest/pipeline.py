@@ -22,6 +22,7 @@ from napari_confseg.ingest.sector import (
     is_doubtful,
     is_still,
     moved,
+    waiting_words,
 )
 from napari_confseg.ingest.sources import find_sources
 from napari_confseg.ingest.worker import Decoder
@@ -173,24 +174,9 @@ def import_sources(
             else:
                 report.imported.append(name)
                 report.patients[name] = meta.patient
-                if waits := waiting(meta):
+                if waits := waiting_words(meta):
                     report.waiting[name] = waits
     return report
-
-
-def waiting(meta: ClipMeta) -> str:
-    """Return in a sentence what was not done to a clip, and what to do; empty if nothing waits."""
-    undone = [word for tag, word in _WAITS.items() if tag in meta.tags]
-    if not undone or meta.sector is None:
-        return ""
-    trust = f"{meta.sector.trust:.2f}" if meta.sector.trust is not None else "unknown"
-    return (
-        f"not {' nor '.join(undone)}, for its sector is doubtful (trust {trust}): look at the clip, "
-        "correct and confirm the sector, then black out what lies outside (confseg mask)"
-    )
-
-
-_WAITS = {CROP_WAITS: "cropped", MASK_WAITS: "masked"}
 
 
 def _reason(error: Exception) -> str:

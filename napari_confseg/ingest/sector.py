@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.ingest.sector_evidence import Support
     from napari_confseg.ingest.sector_fit import Kind
-    from napari_confseg.store import Cohort
+    from napari_confseg.store import ClipMeta, Cohort
 
 
 DOUBTFUL = 0.5
@@ -108,7 +108,7 @@ def find_sector(survey: Survey) -> Sector | None:
 
 def is_doubtful(sector: Sector) -> bool:
     """Whether a person must look at `sector` before anything is cut by it."""
-    return not sector.confirmed and (sector.trust is None or sector.trust < DOUBTFUL)
+    return not sector.confirmed and sector.trust is not None and sector.trust < DOUBTFUL
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,18 @@ def trust_words(sector: Sector) -> str:
     return f"trust {sector.trust:.2f}{', doubtful' * is_doubtful(sector)}"
 
 
+def waiting_words(meta: ClipMeta) -> str:
+    """Return in a sentence what was not done to a clip, and what to do; empty if nothing waits."""
+    undone = [word for tag, word in _WAITING.items() if tag in meta.tags]
+    if not undone or meta.sector is None:
+        return ""
+    trust = f" ({trust_words(meta.sector)})" if trust_words(meta.sector) else ""
+    return (
+        f"not {' nor '.join(undone)}, for its sector was doubtful{trust}: correct and confirm the "
+        "sector, then black out what lies outside (confseg mask)"
+    )
+
+
 def moved(sector: Sector, dy: float, dx: float) -> Sector:
     """Return `sector` shifted by (dy, dx) pixels."""
     polygon = tuple((y + dy, x + dx) for y, x in sector.polygon)
@@ -204,6 +216,8 @@ MASKED = "masked-outside-sector"
 
 CROP_WAITS, MASK_WAITS = "crop-waits-for-sector", "mask-waits-for-sector"
 """Tags of a clip that was to be cropped or masked by a sector that turned out doubtful."""
+
+_WAITING = {CROP_WAITS: "cropped", MASK_WAITS: "masked"}
 
 
 def mask_clip(cohort: Cohort, name: str) -> None:

@@ -226,7 +226,7 @@ def _edges(
     """Return points along `polygon`, where the frame cuts it, and where it is a sharp edge."""
     points, outward = _along(polygon)
     beyond = (points < _BORDER) | (points > np.array(evidence.live.shape) - _BORDER)
-    cut: NDArray[np.bool_] = beyond.any(axis=1)
+    cut = beyond[:, 0] | beyond[:, 1]
     off = np.arange(-_REACH, _REACH + 1)
     at = points[:, None] - 0.5 + off[:, None] * outward[:, None]  # (points, offsets, 2)
     glow = ndimage.map_coordinates(evidence.glow, at.transpose(2, 0, 1), order=1, mode="nearest")

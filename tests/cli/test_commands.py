@@ -58,11 +58,13 @@ def test_import_makes_the_cohort_and_says_what_is_in_it(capsys, location):
                 "width": 204,
                 "seconds": 7.105,
                 "sector": "linear",
+                "trust": 1.0,
                 "crop": [2, 0, 242, 204],
                 "tags": [],
             }
         ],
         "refused": [],
+        "waiting": {},
         "warning": "",
     }
     cohort = Cohort.open(location)

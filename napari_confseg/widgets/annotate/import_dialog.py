@@ -297,10 +297,12 @@ class ImportResult(QDialog):
         self.list.setColumnWidth(0, 280)
         self.list.setWordWrap(True)
         taken = [(name, f"patient {report.patients[name]}") for name in report.imported]
+        waiting = list(report.waiting.items())
         left_out = [(path, "the import was stopped before it") for path in report.left_out]
         for title, rows in (
             ("Refused", report.refused),
             ("Left out", left_out),
+            ("Waiting for you", waiting),
             ("Imported", taken),
         ):
             self._add(title, rows)
@@ -331,4 +333,5 @@ def summary(report: ImportReport) -> str:
     parts = [f"{n} new clip{'s' * (n != 1)}{whose}"]
     parts += [f"{len(report.refused)} refused"] if report.refused else []
     parts += [f"{len(report.left_out)} left out"] if report.left_out else []
+    parts += [f"{len(report.waiting)} waiting for you"] if report.waiting else []
     return f"{', '.join(parts)}."
