@@ -38,6 +38,10 @@ TOLD_BY: Final = {
 _LARGEST_TABLE = 16 * MIB
 _FILE, _PATIENT = "file", "patient"
 _UNMATCHED = "it cannot be told whose it is: "
+SEVERAL: Final = (
+    "If they are of several, choose one for each file, or tell patients by a pattern or a table."
+)
+_LUMPED = f"the others of their folder. {SEVERAL}"
 _NAMED = 3
 _SHOWN = 12
 
@@ -205,6 +209,8 @@ class Census:
         What would not be imported.
     unused_rows : int
         Rows of the table that name none of the files.
+    lumped : int
+        Files that count as one patient with others for no other reason than their folder.
     """
 
     files: int = 0
@@ -212,6 +218,7 @@ class Census:
     told: dict[str, int] = field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
     unused_rows: int = 0
+    lumped: int = 0
 
     def words(self) -> str:
         """Return in a sentence or two how many files of how many patients there are."""
@@ -232,7 +239,7 @@ class Census:
     def warning(self) -> str:
         """Return what is dangerous about it, in a sentence or two; empty if nothing is."""
         if self.files < 2 or len(self.patients) != 1:
-            return ""
+            return f"{self.lumped} files count as one patient with {_LUMPED}" if self.lumped else ""
         because = {"folder": ", since they lie in one folder", "dicom": ", as DICOM says"}
         why = because.get(next(iter(self.told)), "") if len(self.told) == 1 else ""
         return (
@@ -249,11 +256,6 @@ class Census:
         ]
         more = len(self.patients) - _SHOWN
         return "\n".join(lines + ([f"and {_count(more, 'patient')} more"] if more > 0 else []))
-
-
-SEVERAL: Final = (
-    "If they are of several, choose one for each file, or tell patients by a pattern or a table."
-)
 
 
 def _count(n: int, what: str) -> str:
@@ -301,7 +303,8 @@ class CensusTaker:
                 patients.setdefault(identity, []).append(one.path.name)
                 told[by] += 1
         files = tuple(tuple(names) for names in patients.values())
-        return Census(told.total(), files, dict(told), tuple(refused), rule.unused_rows)
+        lumped = sum(len(p) for (kind, _), p in patients.items() if kind == "folder" and len(p) > 1)
+        return Census(told.total(), files, dict(told), tuple(refused), rule.unused_rows, lumped)
 
     def _identity(self, path: Path) -> str | None:
         if path not in self._dicom:

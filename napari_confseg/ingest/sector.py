@@ -185,10 +185,15 @@ def waiting_words(meta: ClipMeta) -> str:
     undone = [word for tag, word in _WAITING.items() if tag in meta.tags]
     if not undone or meta.sector is None:
         return ""
-    trust = f" ({trust_words(meta.sector)})" if trust_words(meta.sector) else ""
+    done = f"not {' nor '.join(undone)}"
+    if meta.sector.confirmed:
+        return (
+            f"{done} yet: its sector is confirmed now, black out what lies outside (confseg mask)"
+        )
+    trust = "" if meta.sector.trust is None else f" (trust {meta.sector.trust:.2f})"
     return (
-        f"not {' nor '.join(undone)}, for its sector was doubtful{trust}: correct and confirm the "
-        "sector, then black out what lies outside (confseg mask)"
+        f"{done}, for its sector was doubtful{trust}: correct and confirm the sector, then black "
+        "out what lies outside (confseg mask)"
     )
 
 

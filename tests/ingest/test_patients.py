@@ -132,7 +132,11 @@ def test_one_folder_of_many_patients_is_warned_of(scans: Path):
     by_file = taker.count([scans], ImportOptions(patient_per="file"))
     assert by_file.words() == "4 files of 4 patients, told by file."
     assert by_file.warning() == ""
-    assert taker.count([scans / "LUS0301_0.mp4"], ImportOptions()).warning() == ""
+    (scans / "b").mkdir()
+    (scans / "LUS0301_0.mp4").rename(scans / "b" / "LUS0301_0.mp4")
+    two = taker.count([scans], ImportOptions())
+    assert two.warning().startswith("3 files count as one patient with the others of their folder.")
+    assert taker.count([scans / "b"], ImportOptions()).warning() == ""
     assert taker.count([scans], ImportOptions(), cancelled=lambda: True) is None
 
 

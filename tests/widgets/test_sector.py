@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QScrollArea
 
 from napari_confseg.annotate.view import Tool
 from napari_confseg.ingest.sector import MASK_WAITS, MASKED
@@ -42,12 +43,18 @@ def test_corners_are_dragged_confirmed_and_blacked_out(window: Bench) -> None:
     part, editor = panel.form.sector, panel.form.sector.editor
     stroke = paint(session, (20, 45, 30, 60), confidence=80)
     assert stroke is not None
+    assert panel.form.sector_section.header.text() == "Sector  ·  look at it"
     assert part.state.text() == "Curved, found by itself, not confirmed (trust 0.20, doubtful)"
     assert part.note.text().startswith("This clip was not masked, for its sector was doubtful")
     assert not part.note.isHidden()
     assert part.confirm.isEnabled()  # it may be right all the same
     if shots := os.environ.get("CONFSEG_SHOTS"):
         window.viewer.window._qt_window.resize(1280, 720)
+        hand.wait(300)
+        area = part.parent()
+        while not isinstance(area, QScrollArea):
+            area = area.parent()
+        area.ensureWidgetVisible(part)
         hand.wait(300)
         window.viewer.window._qt_window.grab().save(f"{shots}/sector.png")
     part.correct.click()
@@ -90,4 +97,5 @@ def test_corners_are_dragged_confirmed_and_blacked_out(window: Bench) -> None:
     assert shown[60, 60] > 0
     assert session.planes["b-line"][0, 25, 50] == 80  # marks stay
     assert not part.black.isEnabled()
+    assert panel.form.sector_section.header.text() == "Sector"
     assert session.cohort.clip("clip-1").meta.tags == (MASKED,)

@@ -52,6 +52,7 @@ class SectorPart(QWidget):
     """
 
     busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while
+    titled = Signal(str)  # heading of the section; it is folded at first
 
     def __init__(self, session: Session, viewer: Any) -> None:
         super().__init__()
@@ -131,6 +132,7 @@ class SectorPart(QWidget):
         clip = self._session.clip
         masked = clip is not None and MASKED in clip.meta.tags
         self.state.setText(self._text(masked))
+        self.titled.emit("Sector  ·  look at it" if self._doubt() else "Sector")
         problem = editor.problem() if editor.active else self._doubt()
         self.note.setText(problem or _HOW)
         self.note.setProperty("role", "caution" if problem else "note")
