@@ -66,7 +66,9 @@ def fit_shapes(mask: NDArray[np.bool_], faint: NDArray[np.bool_]) -> list[Shape]
         angles = {(start, stop), (start, -start), (-stop, stop)}
         ordered = sorted(angles, key=lambda a: a != (start, stop))
         shapes += [_fan(mask, faint, apex, a) for a in ordered if a[0] < a[1]]
-    clipped = [(kind, clip_to_frame(polygon, mask.shape)) for kind, polygon in shapes]
+    # A fan in whose angles nothing lies has no arcs.
+    finite = [(kind, polygon) for kind, polygon in shapes if np.isfinite(polygon).all()]
+    clipped = [(kind, clip_to_frame(polygon, mask.shape)) for kind, polygon in finite]
     return [(kind, polygon) for kind, polygon in clipped if len(polygon) >= 3]
 
 
