@@ -151,10 +151,13 @@ class _Table:
             found = ", ".join(header) or "none"
             raise StoreError(
                 Problem.mismatch(
-                    "patient-table", str(path), "columns file and patient", found,
+                    "patient-table",
+                    str(path),
+                    "columns file and patient",
+                    found,
                     "Name them in the first line, separated by commas.",
                 )
-            )  # fmt: skip
+            )
         self._rows: dict[tuple[str, ...], str] = {}
         self._used: set[tuple[str, ...]] = set()
         wrong = []
