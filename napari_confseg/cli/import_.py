@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.ingest import ImportReport
+    from napari_confseg.ingest.patients import Census
     from napari_confseg.store import Cohort
 
 
@@ -53,7 +54,13 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     )
     option("--cohort", required=True, help="folder or s3:// address of the cohort")
     option("--create", action="store_true", help="make the cohort if there is none")
-    add_fields(parser, ImportOptions, "patient", "patient_per", "crop", "mask", "fps")
+    option(
+        "--dry-run",
+        action="store_true",
+        help="write nothing: say how many files of how many patients it comes to",
+    )
+    add_fields(parser, ImportOptions, "patient", "patient_per", "patient_pattern", "patient_table")
+    add_fields(parser, ImportOptions, "crop", "mask", "fps")
     add_fields(parser, ImportOptions, "name_from_file", key_file="--key")
     option(
         "--sheet",
@@ -65,20 +72,22 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import; 1 if anything was refused."""
-    from napari_confseg.cli.terminal import print_json, progress_bar
+    from napari_confseg.cli.terminal import console, print_json, progress_bar
     from napari_confseg.ingest import ImportOptions, import_sources
+    from napari_confseg.ingest.patients import CensusTaker
 
     sources = arguments.sources
     if arguments.series:
         sources = _picked(sources, arguments.series)
+    options = request_from(arguments, ImportOptions)
+    with progress_bar(quiet=arguments.json) as progress:
+        census = CensusTaker().count(sources, options, progress=progress)
+    assert census is not None  # nobody cancels it
+    if arguments.dry_run:
+        return _tell(census, arguments)
     cohort = _open_or_create(arguments.cohort, create=arguments.create)
     with progress_bar(quiet=arguments.json) as progress:
-        report = import_sources(
-            sources,
-            cohort,
-            request_from(arguments, ImportOptions),
-            progress=progress,
-        )
+        report = import_sources(sources, cohort, options, progress=progress)
     if arguments.sheet and report.imported:
         from napari_confseg.ingest.contact_sheet import save_contact_sheet
 
@@ -93,11 +102,37 @@ def run(arguments: argparse.Namespace) -> int:
                 "imported": clips,
                 "refused": refused,
                 "passed_over": passed,
+                "waiting": report.waiting,
+                "warning": census.warning(),
             }
         )
     else:
         _print(report, clips, arguments)
+        if warning := census.warning():
+            console().print(warning)
     return REFUSED if report.refused else DONE
+
+
+def _tell(census: Census, arguments: argparse.Namespace) -> int:
+    """Say what an import comes to."""
+    from napari_confseg.cli.terminal import console, print_json
+
+    if arguments.json:
+        print_json(
+            {
+                "files": census.files,
+                "patients": len(census.patients),
+                "told": census.told,
+                "refused": [{"source": name, "reason": reason} for name, reason in census.refused],
+                "unused_rows": census.unused_rows,
+                "warning": census.warning(),
+            }
+        )
+    else:
+        for text in (census.words(), census.listing(), census.warning()):
+            if text:
+                console().print(text)
+    return REFUSED if census.refused else DONE
 
 
 def _picked(sources: list[str], numbers: list[int]) -> list[Path]:
@@ -132,6 +167,7 @@ def _facts(cohort: Cohort, name: str) -> dict[str, Any]:
         "width": clip.shape[2],
         "seconds": round(meta.frame_times[-1], 3),
         "sector": meta.sector.kind if meta.sector else None,
+        "trust": meta.sector.trust if meta.sector else None,
         "crop": meta.provenance.crop,
         "tags": list(meta.tags),
         "decoder": meta.provenance.decoder,
@@ -150,14 +186,16 @@ def _print(
             str(c["frames"]),
             f"{c['width']} x {c['height']}",
             f"{c['seconds']:.1f}",
-            c["sector"] or "not found",
+            f"{c['sector']}, {c['trust']:.2f}" if c["sector"] else "not found",
             ", ".join(c["tags"]),
         )
         for c in clips
     ]
     if rows:
-        headings = ("clip", "patient", ">frames", ">pixels", ">seconds", "sector", "tags")
+        headings = ("clip", "patient", ">frames", ">pixels", ">seconds", "sector, trust", "tags")
         print_table(f"Imported into {arguments.cohort}", headings, rows)
+    if report.waiting:
+        print_table("Waiting for you", ("clip", "what and why"), list(report.waiting.items()))
     if report.refused:
         print_table("Refused", ("source", "why"), report.refused)
     if report.passed_over:
@@ -165,9 +203,3 @@ def _print(
 
         words = passed_over_in_words(report.passed_over)
         console().print(f"Passed over, as no pictures: {words}; --json names them.")
-    shared = len(clips) - len({c["patient"] for c in clips})
-    if shared and not arguments.patient and arguments.patient_per == "folder":
-        console().print(
-            "Clips of one folder are taken for one patient, unless DICOM says whose they are; "
-            "--patient or --patient-per file says otherwise."
-        )

@@ -96,6 +96,12 @@ def split(
     names, group = np.unique(np.asarray(patients), return_inverse=True)
     if len(patients) != len(labels):
         raise ValueError(f"{len(patients)} patients for {len(labels)} items: give one for each")
+    if len(names) == 1 < len(shares):
+        raise ValueError(
+            f"all clips are of one patient, and a patient is kept whole, so {len(shares)} parts "
+            "cannot be filled: if they are of several, import them again so that each has its own "
+            "(one for each file, a pattern over file names, or a table)"
+        )
     if len(names) < len(shares):
         raise ValueError(
             f"{len(names)} patients cannot fill {len(shares)} parts: import more patients "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.ingest.sector import MASKED
+from napari_confseg.ingest.sector import MASKED, is_doubtful, trust_words, waiting_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,8 @@ _TILE = 320
 _TITLE = 48
 _COLUMNS = 4
 _LOOKED_AT = 60  # frames; letters that come and go within a clip last longer than a sixtieth of it
-_SECTOR, _CONFIRMED, _INK = (255, 200, 0), (0, 200, 140), (235, 235, 235)
+_SECTOR, _DOUBTFUL, _CONFIRMED = (255, 200, 0), (255, 90, 90), (0, 200, 140)
+_INK, _PALE = (235, 235, 235), (160, 160, 160)
 
 
 def contact_sheet(
@@ -33,8 +34,9 @@ def contact_sheet(
     """Return a picture with a tile for each clip.
 
     A tile shows the brightest value of each pixel over time, lifted so that faint letters show,
-    and the sector: amber as found, green once confirmed. Its words say how large the clip is, where
-    millimetres come from, and whether it is cropped or masked. Memory is that of a few frames.
+    and the sector: amber as found, red where that is doubtful, green once confirmed. Its words say
+    how far the sector can be trusted, how large the clip is, where millimetres come from, and
+    whether it is cropped or masked. Memory is that of a few frames.
 
     Parameters
     ----------
@@ -85,11 +87,14 @@ def _tile(clip: Clip) -> Image:
     if sector:
         line = [(corner[0] + x * scale, corner[1] + y * scale) for y, x in sector.polygon]
         color = _CONFIRMED if sector.confirmed else _SECTOR
+        color = _DOUBTFUL if is_doubtful(sector) else color
         draw.line([*line, line[0]], fill=color, width=2)
-        kind = sector.kind + (", confirmed" if sector.confirmed else "")
+        kind = ", ".join(
+            filter(None, [sector.kind, trust_words(sector), "confirmed" * sector.confirmed])
+        )
     draw.text((5, 3), clip.name, fill=_INK)
-    draw.text((5, 17), f"{clip.meta.patient}   {kind}", fill=(160, 160, 160))
-    draw.text((5, 31), _size(clip), fill=(160, 160, 160))
+    draw.text((5, 17), f"{clip.meta.patient}   {kind}", fill=_PALE)
+    draw.text((5, 31), _size(clip), fill=_PALE)
     return tile
 
 
@@ -105,6 +110,8 @@ def _size(clip: Clip) -> str:
         words.append(f"{step} mm ({meta.spacing.source})")
     if MASKED in meta.tags:
         words.append("masked")
+    elif waiting_words(meta):
+        words.append("waits for you")
     elif meta.provenance.crop:
         words.append("cropped")
     return ", ".join(words)

@@ -20,6 +20,7 @@ from napari_confseg.ingest.decoded import MAX_FRAMES, Frame, Head, IngestError, 
 from napari_confseg.ingest.dicom_file import (
     BIG_ENDIAN,
     DEFLATED,
+    check_syntax,
     items_of,
     open_dicom,
     plain_words,
@@ -178,6 +179,23 @@ def _library(syntax: str) -> str:
         return f"PyAV {version('av')}"
     name = "pylibjpeg-rle" if syntax == _RLE else "pylibjpeg-openjpeg"
     return f"{name} {version(name)}"
+
+
+def identity_in(path: Path) -> str | None:
+    """Return what a DICOM file says of its patient, by its header alone.
+
+    None if it says nothing, or cannot be read: why, is told when it is decoded.
+    """
+    tags = ["PatientID", "IssuerOfPatientID", "PatientName", "StudyInstanceUID"]
+    try:
+        import pydicom
+
+        check_syntax(path)
+        with quiet_pydicom():
+            header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
+        return identity(header)
+    except Exception:  # whatever pydicom raises about broken files
+        return None
 
 
 def _grey_frames(

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.ingest.decoded import ASSUMED_RATE, Head, IngestError
 from napari_confseg.ingest.options import ImportOptions
+from napari_confseg.ingest.patients import PatientRule
 from napari_confseg.ingest.pseudonyms import Pseudonyms, slug_from_name, source_sha256
 from napari_confseg.ingest.sector import (
+    CROP_WAITS,
+    MASK_WAITS,
     MASKED,
     Survey,
     crop_box,
     find_sector,
     inside_mask,
+    is_doubtful,
     is_still,
     moved,
+    waiting_words,
 )
 from napari_confseg.ingest.sources import look_through
 from napari_confseg.ingest.worker import Decoder
@@ -79,6 +84,8 @@ class ImportReport:
         Files and folders that were not reached because the import was stopped.
     patients : dict
         Patient of each new clip.
+    waiting : dict
+        Of each new clip that was to be cropped or masked and is not, why, and what to do.
     cancelled : bool
         Whether it was stopped before its end.
     """
@@ -88,6 +95,7 @@ class ImportReport:
     passed_over: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     patients: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
 
 
@@ -148,7 +156,7 @@ def import_sources(
     Raises
     ------
     StoreError
-        If another import into this cohort is under way.
+        If another import into this cohort is under way, or the table of patients is wrong.
     """
     chosen = options or ImportOptions()
     findings = look_through(sources)
@@ -160,7 +168,7 @@ def import_sources(
         for i, one in enumerate(found):
             label = f"{i + 1} of {len(found)}: {one.path.name}"
             try:
-                name, who = work.one(one, label, progress or (lambda *_: None))
+                name, meta = work.one(one, label, progress or (lambda *_: None))
             except _CancelledError:
                 report.cancelled = True
                 report.left_out = [str(f.path) for f in found[i:]]
@@ -169,7 +177,9 @@ def import_sources(
                 report.refused.append((str(one.path), _reason(error)))
             else:
                 report.imported.append(name)
-                report.patients[name] = who
+                report.patients[name] = meta.patient
+                if waits := waiting_words(meta):
+                    report.waiting[name] = waits
     return report
 
 
@@ -194,6 +204,7 @@ class _Import:
         self._decoder = decoder
         self._pseudonyms = pseudonyms
         self._options = options
+        self._rule = PatientRule(options)
         self._cancelled = cancelled
         self._known = {
             cohort.clip(name).meta.provenance.source_sha256: name for name in cohort.clips()
@@ -201,27 +212,26 @@ class _Import:
 
     def one(
         self, found: Found, label: str, progress: Callable[[int, int, str], None]
-    ) -> tuple[str, str]:
-        """Import one source; return the names of its clip and patient."""
+    ) -> tuple[str, ClipMeta]:
+        """Import one source; return the name of its clip, and what is known of it."""
         sha256 = source_sha256(found.source.paths)
         if sha256 in self._known:
             raise IngestError(f"the cohort has it already, as {self._known[sha256]}")
+        self._rule.early(found)  # refused before anything is decoded
         view = View()
         if self._options.crop == "sector" or self._options.mask:
             view = self._look(found, lambda n, total: progress(n, total, f"{label}, looking"))
         name = self._name(found, sha256)
         meta = self._write(found, name, sha256, view, lambda n, total: progress(n, total, label))
         self._known[sha256] = name
-        return name, meta.patient
+        return name, meta
 
     def _patient(self, found: Found, head: Head, sha256: str) -> str:
-        if self._options.patient:
-            return self._options.patient
-        if head.identity:
-            return self._pseudonyms.code("dicom", head.identity)
-        if self._options.patient_per == "file":
-            return self._pseudonyms.code("file", sha256)
-        return self._pseudonyms.code("folder", str(found.patient_folder.resolve()))
+        by, (kind, value) = self._rule.identity(found, head.identity)
+        if by == "patient":
+            return value
+        # A file is a patient of its own wherever it lies: by what is in it.
+        return self._pseudonyms.code(kind, sha256 if by == "file" else value)
 
     def _name(self, found: Found, sha256: str) -> str:
         taken = set(self._cohort.clips())
@@ -255,6 +265,9 @@ class _Import:
                     "without masking, draw its sector, and black out then"
                 )
             return View(tags=("sector-not-found",))
+        if is_doubtful(sector):
+            asked = {CROP_WAITS: self._options.crop == "sector", MASK_WAITS: self._options.mask}
+            return View(tags=tuple(tag for tag, wanted in asked.items() if wanted))
         return View(
             box=crop_box(sector, survey.shape) if self._options.crop == "sector" else None,
             keep=inside_mask(sector, survey.shape) if self._options.mask else None,

@@ -7,25 +7,46 @@ the background *and* changes is live; the shape of the largest live region tells
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy import ndimage
 
 from napari_confseg.ingest.decoded import IngestError
-from napari_confseg.ingest.sector_fit import Points, clip_to_frame, fit_shape, hull_polygon
+from napari_confseg.ingest.sector_evidence import (
+    CHANGES,
+    Evidence,
+    edges_within,
+    filled,
+    support_of,
+)
+from napari_confseg.ingest.sector_fit import (
+    Points,
+    clip_to_frame,
+    fit_shapes,
+    frame_polygon,
+    hull_polygon,
+)
 from napari_confseg.store.schema import Sector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_confseg.ingest.sector_evidence import Support
     from napari_confseg.ingest.sector_fit import Kind
-    from napari_confseg.store import Cohort
+    from napari_confseg.store import ClipMeta, Cohort
 
 
-_BRIGHTER = 2.0  # grey levels above the background: compression leaves less there
-_CHANGES = 0.5  # standard deviation over time, in grey levels, of what is alive
-_SMALLEST = 0.02  # of the frame: a smaller live region is a cursor or a clock, not a sector
+DOUBTFUL = 0.5
+"""Trust below which a sector that was found waits for a person before anything is cut by it."""
+
+_ALIVE = 0.02  # of the frame: less that changes is a clock
+_COVERS, _FILLS = 0.96, 0.25  # an outline holds that much of what is alive, and is not mostly dark
+_LESS = 0.005  # of what is alive: so much may lie outside a wider outline instead
+_PLAINLY = 0.1  # of the outline: so much more of the hull is shown where the shape is another
+_CONTESTED = 0.65  # shown of a side: less, and a wider outline is as good
+_SEEN = 0.5  # shown of an outline within the frame
+_OPEN, _FULL = 0.5, 0.75  # cut by the frame, and alive: then the scan is larger than the frame
+_GUESS = 0.3  # trust of what a still image's grain shows
 
 
 class Survey:
@@ -66,7 +87,7 @@ class Survey:
 
 def is_still(survey: Survey) -> bool:
     """Whether nothing moves: then what is tissue, and what a picture of letters, is a guess."""
-    return bool((survey.spread > _CHANGES).mean() < _SMALLEST)
+    return bool((survey.spread > CHANGES).mean() < _ALIVE)
 
 
 def find_sector(survey: Survey) -> Sector | None:
@@ -78,54 +99,102 @@ def find_sector(survey: Survey) -> Sector | None:
         Its polygon lies within the frame: (y, x) in pixels, an edge of the frame at 0 and at its
         height and width. None if nothing in the frame looks alive.
     """
-    found = live_region(survey)
-    if found is None:
+    evidence = Evidence.of(survey)
+    if evidence is None:
         return None
-    live, changing = found
-    kind, polygon = fit_shape(live, changing) or ("unknown", hull_polygon(live))
-    return Sector(kind=kind, polygon=tuple(polygon))
+    found, trust = _choose(evidence)
+    return Sector(kind=found.kind, polygon=tuple(found.polygon), trust=round(trust, 2))
 
 
-def live_region(survey: Survey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Return where tissue shows, both (Y, X), or None.
-
-    Returns
-    -------
-    live : ndarray
-        The largest connected region that is bright and changes.
-    changing : ndarray
-        Whatever changes, however dark: the depths that the beam hardly reaches, too.
-    """
-    mean, spread = survey.mean, survey.spread
-    background = float(np.quantile(mean, 0.005))
-    bright = mean > background + _BRIGHTER
-    # Frames grabbed from an analogue output flicker in the background too, and by up to 1.7 times
-    # as much on letters, where noise is not cut off at black.
-    noise = float(np.median(spread[~bright])) if not bright.all() else 0.0
-    changing = spread > max(_CHANGES, 2 * noise)
-    live = _largest(bright & changing)
-    if live is None:  # a still image: grain tells tissue from bars and boxes
-        grain = ndimage.maximum_filter(mean, 3) - ndimage.minimum_filter(mean, 3)
-        live = _largest(ndimage.uniform_filter((grain > 2 * _BRIGHTER) * 1.0, 9) > 0.7)
-        return None if live is None else (live, live)
-    # The dim rim of the scan changes less than the noise of compression; it is still bright.
-    rim = ndimage.binary_dilation(live, iterations=3)
-    live |= rim & (mean > background + 3 * _BRIGHTER)
-    return live, ndimage.binary_opening(changing, np.ones((3, 3)))
+def is_doubtful(sector: Sector) -> bool:
+    """Whether a person must look at `sector` before anything is cut by it."""
+    return not sector.confirmed and sector.trust is not None and sector.trust < DOUBTFUL
 
 
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Return the largest region of `mask` without threads, specks and holes; None if small."""
-    size = max(3, round(min(mask.shape) / 150) | 1)
-    opened = ndimage.binary_opening(mask, np.ones((size, size)))
-    labels, n = ndimage.label(opened)
-    if n == 0:
-        return None
-    areas = np.bincount(labels.ravel())[1:]
-    if areas.max() < _SMALLEST * mask.size:
-        return None
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(labels == 1 + int(areas.argmax()))
-    return filled
+@dataclass(frozen=True)
+class _Found:
+    """An outline, and how well it agrees with the evidence."""
+
+    kind: Kind | Literal["unknown"]
+    polygon: Points
+    support: Support
+
+
+def _choose(evidence: Evidence) -> tuple[_Found, float]:
+    """Return the outline of the scan that `evidence` shows, and its trust."""
+    found = _shapes(evidence)
+    hull = hull_polygon(evidence.scan)
+    around = _Found("unknown", hull, support_of(hull, evidence))
+    if not found or max(f.support.shown for f in found) < around.support.shown - _PLAINLY:
+        found = [around]
+    least = found[0].support.cover - _LESS
+    rivals = [f for f in found if f.support.cover >= least]
+    best = rivals[0]
+    for other in rivals[1:]:
+        # A side that a shadow takes away is none: the wider outline is as good, and cuts less.
+        wider, narrower = other.support, best.support
+        if wider.inside.sum() > narrower.inside.sum() and (
+            narrower.shown_inside(wider) < _CONTESTED or wider.cover > narrower.cover + _LESS
+        ):
+            best = other
+    if best.support.cut.mean() >= _OPEN and best.support.shown_within < _SEEN:
+        whole = frame_polygon(evidence.live.shape)
+        frame = _Found("unknown", whole, support_of(whole, evidence))
+        if frame.support.fill >= _FULL:  # it ends beyond the frame, or fades into the dark in it
+            return frame, _trust(evidence, frame, [])
+    return best, _trust(evidence, best, rivals)
+
+
+def _shapes(evidence: Evidence) -> list[_Found]:
+    """Return the shapes that cover what is alive; else those of its largest region."""
+    for mask in (evidence.scan, evidence.largest):
+        shapes = fit_shapes(mask, evidence.changing)
+        found = [_Found(kind, p, support_of(p, evidence)) for kind, p in shapes]
+        if kept := [f for f in found if _covers(f.support.inside, mask)]:
+            return kept
+    return []
+
+
+def _covers(inside: NDArray[np.bool_], mask: NDArray[np.bool_]) -> bool:
+    """Whether nearly all of `mask` lies `inside`, and fills a good part of that."""
+    return bool((mask & inside).sum() > _COVERS * mask.sum() > _FILLS * inside.sum())
+
+
+def _trust(evidence: Evidence, found: _Found, rivals: list[_Found]) -> float:
+    """Return how far an outline can be trusted, 0..1: the product of what speaks for it."""
+    support = found.support
+    overlaps = [support.overlap(r.support) for r in rivals]
+    shown = np.interp(support.shown, (0.6, 0.95), (0, 1))
+    covered = np.interp(support.cover, (0.9, 0.99), (0, 1))
+    alive = np.interp(support.fill, (0.4, 0.95), (0.3, 1))
+    agreed = np.interp(min(overlaps, default=1.0), (0.6, 0.95), (0.3, 1))
+    crossed = np.interp(edges_within(support, evidence), (0.03, 0.15), (1, 0.3))
+    trust = float(shown * covered * alive * agreed * crossed) / (1 + evidence.rivals)
+    return min(trust, _GUESS) if evidence.still else trust
+
+
+def trust_words(sector: Sector) -> str:
+    """Return in a few words how far a sector can be trusted; empty if a person has confirmed it."""
+    if sector.confirmed or sector.trust is None:
+        return ""
+    return f"trust {sector.trust:.2f}{', doubtful' * is_doubtful(sector)}"
+
+
+def waiting_words(meta: ClipMeta) -> str:
+    """Return in a sentence what was not done to a clip, and what to do; empty if nothing waits."""
+    undone = [word for tag, word in _WAITING.items() if tag in meta.tags]
+    if not undone or meta.sector is None:
+        return ""
+    done = f"not {' nor '.join(undone)}"
+    if meta.sector.confirmed:
+        return (
+            f"{done} yet: its sector is confirmed now, black out what lies outside (confseg mask)"
+        )
+    trust = "" if meta.sector.trust is None else f" (trust {meta.sector.trust:.2f})"
+    return (
+        f"{done}, for its sector was doubtful{trust}: correct and confirm the sector, then black "
+        "out what lies outside (confseg mask)"
+    )
 
 
 def moved(sector: Sector, dy: float, dx: float) -> Sector:
@@ -136,11 +205,7 @@ def moved(sector: Sector, dy: float, dx: float) -> Sector:
 
 def inside_mask(sector: Sector, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return 1 inside `sector` and 0 outside, ``uint8 (Y, X)``; its edge counts as inside."""
-    from skimage.draw import polygon
-
-    mask = np.zeros(shape, np.uint8)
-    mask[polygon(*(np.array(sector.polygon) - 0.5).T, shape)] = 1
-    return mask
+    return filled(sector.polygon, shape).astype(np.uint8)
 
 
 def crop_box(sector: Sector, shape: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -153,6 +218,11 @@ def crop_box(sector: Sector, shape: tuple[int, int]) -> tuple[int, int, int, int
 
 MASKED = "masked-outside-sector"
 """Tag of a clip that shows its sector and nothing else."""
+
+CROP_WAITS, MASK_WAITS = "crop-waits-for-sector", "mask-waits-for-sector"
+"""Tags of a clip that was to be cropped or masked by a sector that turned out doubtful."""
+
+_WAITING = {CROP_WAITS: "cropped", MASK_WAITS: "masked"}
 
 
 def mask_clip(cohort: Cohort, name: str) -> None:
@@ -172,8 +242,8 @@ def mask_clip(cohort: Cohort, name: str) -> None:
         )
     keep = inside_mask(sector, clip.shape[1:])
     cohort.clip(name).change_frames(lambda frames: frames * keep)
-    if MASKED not in clip.meta.tags:
-        clip.update_meta(tags=(*clip.meta.tags, MASKED))
+    done = (CROP_WAITS, MASK_WAITS, MASKED)
+    clip.update_meta(tags=(*(t for t in clip.meta.tags if t not in done), MASKED))
 
 
 _CORNER = np.radians(14)  # an arc of 24 points turns by 4 degrees at each, a corner by far more

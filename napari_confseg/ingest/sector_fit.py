@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["linear", "curved", "phased"]
 Points = list[tuple[float, float]]
+Shape = tuple[Kind, Points]
 
 _UPRIGHT = np.tan(np.radians(3))  # sides closer to vertical than this are those of a linear probe
 _STRAIGHT = 0.5  # of the rows of a linear scan end on its sides, at least on one
@@ -38,26 +39,37 @@ class _Side:
         return _Side(width - self.at_top, -self.slope, self.share)
 
 
-def fit_shape(mask: NDArray[np.bool_], faint: NDArray[np.bool_]) -> tuple[Kind, Points] | None:
-    """Return kind and polygon of the scan that `mask` (Y, X) shows; None if no shape fits.
+def fit_shapes(mask: NDArray[np.bool_], faint: NDArray[np.bool_]) -> list[Shape]:
+    """Return the shapes that the scan `mask` (Y, X) may have; none if no shape fits.
 
+    The first one is what its outline says by itself. Where darkness takes a part of a side, others
+    are as good: a fan that is as wide to both sides of its apex, a slab as wide as at its widest.
     Where `mask` fades out before the scan ends, `faint` (Y, X) tells how far down it goes.
     """
     left, right = _sides(mask)
     if left is None or right is None:
-        return None
+        return []
+    shapes: list[Shape] = []
     opening = right.slope - left.slope
     if abs(opening) < _UPRIGHT:
-        if max(left.share, right.share) < _STRAIGHT:  # a round shape touches upright lines, too
-            return None
-        kind: Kind = "linear"
-        polygon = _between(mask, left, right)
-    elif opening > 0:
-        kind, polygon = _fan(mask, faint, left, right)
-    else:  # sides that come together with depth: no probe does that
-        return None
-    clipped = clip_to_frame(polygon, mask.shape)
-    return (kind, clipped) if len(clipped) >= 3 and _covers(clipped, mask) else None
+        # A round shape touches upright lines, too.
+        if max(left.share, right.share) >= _STRAIGHT:
+            shapes.append(("linear", _between(mask, left, right)))
+        width = mask.shape[1]
+        widest = _tangent(mask, 0), _tangent(mask[:, ::-1], 0).mirrored(width)
+        shapes.append(("linear", _between(mask, *widest)))
+    elif opening > 0:  # sides that come together with depth: no probe does that
+        # Shadows run along the beams: the edge of one meets the other side in the apex as well.
+        y0 = (left.at_top - right.at_top) / opening
+        apex = y0, left.at_top + left.slope * y0
+        start, stop = float(np.arctan(left.slope)), float(np.arctan(right.slope))
+        angles = {(start, stop), (start, -start), (-stop, stop)}
+        ordered = sorted(angles, key=lambda a: a != (start, stop))
+        shapes += [_fan(mask, faint, apex, a) for a in ordered if a[0] < a[1]]
+    # A fan in whose angles nothing lies has no arcs.
+    finite = [(kind, polygon) for kind, polygon in shapes if np.isfinite(polygon).all()]
+    clipped = [(kind, clip_to_frame(polygon, mask.shape)) for kind, polygon in finite]
+    return [(kind, polygon) for kind, polygon in clipped if len(polygon) >= 3]
 
 
 # -- sides
@@ -125,11 +137,12 @@ def _between(mask: NDArray[np.bool_], left: _Side, right: _Side) -> Points:
 
 
 def _fan(
-    mask: NDArray[np.bool_], faint: NDArray[np.bool_], left: _Side, right: _Side
-) -> tuple[Kind, Points]:
-    y0 = (left.at_top - right.at_top) / (right.slope - left.slope)
-    x0 = left.at_top + left.slope * y0
-    start, stop = np.arctan(left.slope), np.arctan(right.slope)
+    mask: NDArray[np.bool_],
+    faint: NDArray[np.bool_],
+    apex: tuple[float, float],
+    angles: tuple[float, float],
+) -> Shape:
+    (y0, x0), (start, stop) = apex, angles
     ends = _Ends.of(mask, (y0, x0), (start, stop))
     outer = ends.arc()
     if outer is None:
@@ -137,9 +150,9 @@ def _fan(
     nearest = _Ends.of(mask, (y0, x0), (start, stop), towards=-1)
     inner = nearest.arc()
     inner = -(nearest.furthest(1) if inner is None else inner)
-    angles = np.linspace(start, stop, _ARC_POINTS)
-    polygon = [(y0 + outer * np.cos(a), x0 + outer * np.sin(a)) for a in angles]
-    polygon += [(y0 + inner * np.cos(a), x0 + inner * np.sin(a)) for a in angles[::-1]]
+    along = np.linspace(start, stop, _ARC_POINTS)
+    polygon = [(y0 + outer * np.cos(a), x0 + outer * np.sin(a)) for a in along]
+    polygon += [(y0 + inner * np.cos(a), x0 + inner * np.sin(a)) for a in along[::-1]]
     return ("phased" if inner < _PHASED * outer else "curved"), polygon
 
 
@@ -196,6 +209,12 @@ def hull_polygon(mask: NDArray[np.bool_]) -> Points:
     return [(float(a), float(b)) for a, b in few]
 
 
+def frame_polygon(shape: tuple[int, ...]) -> Points:
+    """Return the corners of a frame of `shape` (Y, X)."""
+    height, width = float(shape[0]), float(shape[1])
+    return [(0.0, 0.0), (0.0, width), (height, width), (height, 0.0)]
+
+
 def clip_to_frame(polygon: Points, shape: tuple[int, ...]) -> Points:
     """Return `polygon` cut to the frame (Sutherland and Hodgman, CACM 17, 1974)."""
     for axis, limit, sign in ((0, 0.0, 1), (0, shape[0], -1), (1, 0.0, 1), (1, shape[1], -1)):
@@ -212,12 +231,3 @@ def clip_to_frame(polygon: Points, shape: tuple[int, ...]) -> Points:
             break
     rounded = [(round(float(y), 2), round(float(x), 2)) for y, x in polygon]
     return [p for i, p in enumerate(rounded) if p != rounded[i - 1]]
-
-
-def _covers(polygon: Points, mask: NDArray[np.bool_]) -> bool:
-    """Whether nearly all of `mask` lies in `polygon`, and it fills a good part of it."""
-    from skimage.draw import polygon as fill
-
-    inside = np.zeros_like(mask)
-    inside[fill(*(np.array(polygon) - 0.5).T, mask.shape)] = True
-    return bool((mask & inside).sum() > 0.96 * mask.sum() > 0.25 * inside.sum())

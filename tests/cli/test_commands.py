@@ -59,11 +59,14 @@ def test_import_makes_the_cohort_and_says_what_is_in_it(capsys, location):
                 "width": 204,
                 "seconds": 7.105,
                 "sector": "linear",
+                "trust": 1.0,
                 "crop": [2, 0, 242, 204],
                 "tags": [],
             }
         ],
         "refused": [],
+        "waiting": {},
+        "warning": "",
     }
     cohort = Cohort.open(location)
     assert cohort.meta.name == "study"
@@ -88,12 +91,21 @@ def test_import_without_cohort_says_what_to_do(capsys, location):
     assert not location.exists()
 
 
-def test_import_of_a_folder_tells_that_it_took_one_patient(capsys, location, tmp_path):
+def test_import_of_a_folder_warns_that_it_comes_to_one_patient(capsys, location, tmp_path):
     (tmp_path / "in").mkdir()
     for i in range(2):
-        film(tmp_path / "in" / f"{i}.mp4", moving(3 + i))
-    _, out, _ = run(capsys, "import", tmp_path / "in", "--cohort", location, "--create")
-    assert "Clips of one folder are taken for one patient" in out
+        film(tmp_path / "in" / f"A{i}_x.mp4", moving(3 + i))
+    words = ("import", tmp_path / "in", "--cohort", location, "--create")
+    code, out, _ = run(capsys, *words, "--dry-run", "--patient-pattern", r"(A\d)_")
+    assert code == 0
+    assert out.startswith("2 files of 2 patients, told by the pattern.")
+    assert "come to one patient" not in out
+    code, out, _ = run(capsys, *words, "--dry-run", "--json")
+    told = json.loads(out)
+    assert (told["files"], told["patients"], told["told"]) == (2, 1, {"folder": 2})
+    assert not location.exists()
+    _, out, _ = run(capsys, *words)
+    assert "All 2 files come to one patient" in out
 
 
 @pytest.mark.parametrize(
@@ -104,6 +116,7 @@ def test_import_of_a_folder_tells_that_it_took_one_patient(capsys, location, tmp
         ["import", "x.mp4"],
         ["import", "x.mp4", "--cohort", "c", "--patient", "Not A Slug"],
         ["import", "x.mp4", "--cohort", "c", "--fps", "0"],
+        ["import", "x.mp4", "--cohort", "c", "--patient-pattern", "x"],
         ["import", "x.mp4", "--cohort", "c", "--crop", "sometimes"],
         ["status"],
         ["nonsense"],

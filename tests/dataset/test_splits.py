@@ -86,6 +86,8 @@ def test_fairer_than_chance() -> None:
 
 def test_refusals_say_what_is_wrong() -> None:
     patients, labels = toy(0, 3)
+    with pytest.raises(ValueError, match=r"all clips are of one patient, .* a pattern over file"):
+        folds(["a"] * 3, np.ones((3, 1), bool), 2)
     with pytest.raises(ValueError, match="3 patients cannot fill 5 parts"):
         folds(patients, labels, 5)
     with pytest.raises(ValueError, match="add up to 1"):

@@ -19,14 +19,14 @@ from napari_confseg.__main__ import main
 from napari_confseg.ingest import ImportOptions, import_sources
 from napari_confseg.ingest.decoded import IngestError, Source
 from napari_confseg.ingest.pseudonyms import Pseudonyms
-from napari_confseg.ingest.sector import crop_box
+from napari_confseg.ingest.sector import CROP_WAITS, MASK_WAITS, MASKED, crop_box, mask_clip
 from napari_confseg.ingest.sources import passed_over_in_words
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import Cohort, StoreError
 from napari_confseg.store.validate import validate
 from tests.ingest.conftest import traces
 from tests.ingest.films import REAL, SHIPPED, film, independent, moving
-from tests.ingest.screens import NAME, SCREENS
+from tests.ingest.screens import NAME, SCREENS, hard_screen
 from tests.ingest.test_images import write
 from tests.ingest.test_video import mutate
 
@@ -71,6 +71,30 @@ def test_crop_to_the_sector(empty):
     polygon = np.array(clip.meta.sector.polygon)
     assert polygon.min() >= 0
     assert (polygon.max(axis=0) <= clip.shape[1:]).all()
+
+
+def test_a_doubtful_sector_waits_for_a_person(empty, tmp_path):
+    """The fault: it was cropped and masked for good without a word."""
+    frames = list(hard_screen("two regions", 2000).frames())
+    path = film(tmp_path / "two.avi", frames, codec="ffv1", pix_fmt="gray")
+    report = import_sources([path], empty, ImportOptions(crop="sector", mask=True))
+    assert report.refused == []
+    (name,) = report.imported
+    clip = empty.clip(name)
+    np.testing.assert_array_equal(clip.frames[:], np.stack(frames))
+    assert clip.meta.provenance.crop is None
+    assert {CROP_WAITS, MASK_WAITS} <= set(clip.meta.tags)
+    assert report.waiting[name].startswith(
+        "not cropped nor masked, for its sector was doubtful (trust 0."
+    )
+    with pytest.raises(IngestError, match="is not confirmed"):
+        mask_clip(empty, name)
+    clip.update_meta(sector=clip.meta.sector.model_copy(update={"confirmed": True}))
+    mask_clip(empty, name)
+    tags = empty.clip(name).meta.tags
+    assert MASKED in tags
+    assert not {CROP_WAITS, MASK_WAITS} & set(tags)
+    assert (empty.clip(name).frames[:] != np.stack(frames)).any()
 
 
 def test_burned_in_name_is_outside_the_crop(empty, tmp_path):

@@ -326,6 +326,11 @@ DEFECTS = (
         _set(CLIP, "attributes", "confseg", "frame_times", 3, to=0.01),
     ),
     Defect(
+        "trust of a sector above 1",
+        "attributes",
+        _set(CLIP, "attributes", "confseg", "sector", "trust", to=1.5),
+    ),
+    Defect(
         "sector outside the frame",
         "sector",
         _set(CLIP, "attributes", "confseg", "sector", "polygon", 1, to=[500, 2]),

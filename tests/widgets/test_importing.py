@@ -139,6 +139,48 @@ def test_options_are_those_of_the_command_line(qtbot: QtBot, tmp_path: Path) -> 
     assert dialog.options() == ImportOptions(patient_per="file", crop="sector", fps=30)
 
 
+def test_files_and_patients_are_counted_before_anything_is_written(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for i in range(8):
+        film(tmp_path / "in" / f"LUS{i // 2}_{i}.avi", moving(2))
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = ImportDialog(parent, [str(tmp_path / "in")])
+    ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+
+    def comes_to(words: str) -> None:
+        qtbot.waitUntil(lambda: dialog.comes_to.text() == words)
+
+    comes_to("8 files of 1 patient, told by folder.")
+    assert "All 8 files come to one patient" in dialog.problem.text()
+    if shots := os.environ.get("CONFSEG_SHOTS"):
+        dialog.show()
+        wait(200)
+        dialog.grab().save(f"{shots}/census.png")
+    qtbot.keyClick(dialog.form["patient_per"], Qt.Key.Key_Down)
+    comes_to("8 files of 8 patients, told by file.")
+    assert dialog.problem.isHidden()
+    qtbot.keyClicks(dialog.form["patient_pattern"], "(LUS")
+    assert "no regular expression" in dialog.form.errors["patient_pattern"].text()
+    assert not ok.isEnabled()
+    assert dialog.comes_to.isHidden()
+    qtbot.keyClicks(dialog.form["patient_pattern"], "[0-9])_")
+    comes_to("8 files of 4 patients, told by the pattern.")
+    assert dialog.comes_to.toolTip().startswith("1: 2 files (LUS0_0.avi, LUS0_1.avi)")
+    assert ok.isEnabled()
+    assert dialog.options() == ImportOptions(
+        patient_per="file", patient_pattern="(LUS[0-9])_", patient_table=None
+    )
+    (tmp_path / "whose.csv").write_text("name,patient\n")
+    dialog.form.editors["patient_table"].widget.value = tmp_path / "whose.csv"
+    qtbot.waitUntil(lambda: "expected columns file and patient" in dialog.problem.text())
+    assert not ok.isEnabled()
+    qtbot.keyClicks(dialog.form["patient"], "p7")
+    comes_to("8 files of 1 patient, told as you named the patient.")
+
+
 def _all(tree: Any) -> list[Any]:
     found, todo = [], [tree.model().index(i, 0) for i in range(tree.topLevelItemCount())]
     while todo:

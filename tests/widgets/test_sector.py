@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QScrollArea
 
 from napari_confseg.annotate.view import Tool
+from napari_confseg.ingest.sector import MASK_WAITS, MASKED
 from napari_confseg.store import DEFAULT_CLASSES, Cohort, Sector
 from napari_confseg.widgets.layers.sector_handles import HANDLES, OUTLINE
 from tests.annotate.edits import paint
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-FOUND = Sector(kind="curved", polygon=((10, 40), (10, 90), (80, 120), (80, 10)))
+FOUND = Sector(kind="curved", polygon=((10, 40), (10, 90), (80, 120), (80, 10)), trust=0.2)
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def window(
 ) -> Iterator[Bench]:
     cohort = Cohort.create(tmp_path / "cohort.zarr", name="toy", classes=DEFAULT_CLASSES[:3])
     add_clip(cohort, "clip-1", shape=SHAPE)
-    cohort.clip("clip-1").update_meta(sector=FOUND)
+    cohort.clip("clip-1").update_meta(sector=FOUND, tags=(MASK_WAITS,))
     made = Bench(make_napari_viewer(show=True))
     made.open(cohort)
     made.panel.form.sector_section.open(True)
@@ -40,7 +43,20 @@ def test_corners_are_dragged_confirmed_and_blacked_out(window: Bench) -> None:
     part, editor = panel.form.sector, panel.form.sector.editor
     stroke = paint(session, (20, 45, 30, 60), confidence=80)
     assert stroke is not None
-    assert "not confirmed" in part.state.text()
+    assert panel.form.sector_section.header.text() == "Sector  ·  look at it"
+    assert part.state.text() == "Curved, found by itself, not confirmed (trust 0.20, doubtful)"
+    assert part.note.text().startswith("This clip was not masked, for its sector was doubtful")
+    assert not part.note.isHidden()
+    assert part.confirm.isEnabled()  # it may be right all the same
+    if shots := os.environ.get("CONFSEG_SHOTS"):
+        window.viewer.window._qt_window.resize(1280, 720)
+        hand.wait(300)
+        area = part.parent()
+        while not isinstance(area, QScrollArea):
+            area = area.parent()
+        area.ensureWidgetVisible(part)
+        hand.wait(300)
+        window.viewer.window._qt_window.grab().save(f"{shots}/sector.png")
     part.correct.click()
     hand.wait(100)
     assert session.tool is Tool.PAN  # nothing is painted by dragging
@@ -81,3 +97,5 @@ def test_corners_are_dragged_confirmed_and_blacked_out(window: Bench) -> None:
     assert shown[60, 60] > 0
     assert session.planes["b-line"][0, 25, 50] == 80  # marks stay
     assert not part.black.isEnabled()
+    assert panel.form.sector_section.header.text() == "Sector"
+    assert session.cohort.clip("clip-1").meta.tags == (MASKED,)

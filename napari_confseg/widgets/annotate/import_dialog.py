@@ -22,8 +22,11 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.ingest.decoded import IngestError
 from napari_confseg.ingest.options import ImportOptions
+from napari_confseg.ingest.patients import Census, CensusTaker
 from napari_confseg.ingest.sources import indexes_under, list_series, unlisted
+from napari_confseg.store import StoreError
 from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.jobs import LatestJob
 from napari_confseg.widgets.common.request_form import RequestForm
 
 if TYPE_CHECKING:
@@ -142,14 +145,36 @@ FILTER = (
 )
 
 
+_FIELDS = (
+    "patient",
+    "patient_per",
+    "patient_pattern",
+    "patient_table",
+    "crop",
+    "mask",
+    "fps",
+)
+_TOLD = ("patient_per", "patient_pattern", "patient_table")
+"""Fields that say nothing once the patient is named."""
+
+_SETTLED = 300
+"""Milliseconds without a change before files and patients are counted."""
+
+
 class ImportDialog(QDialog):
-    """Gathers sources; accepted only when there is something to import."""
+    """Gathers sources and says what they come to, before anything is written.
+
+    Accepted only when there is something to import.
+    """
 
     def __init__(self, parent: QWidget, sources: Sequence[str] = ()) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import clips")
         self.setMinimumWidth(440)
-        self.resize(540, 560)
+        self.resize(560, 640)
+        self.census: Census | None = None
+        self._taker = CensusTaker()
+        self._counting = LatestJob(self, delay=_SETTLED)
         self.list = ImportList()
         self.list.itemChanged.connect(self._check)
         files, folder = QPushButton("Add files …"), QPushButton("Add a folder …")
@@ -159,14 +184,12 @@ class ImportDialog(QDialog):
         )
         files.clicked.connect(self._add_files)
         folder.clicked.connect(self._add_folder)
-        self.form = RequestForm(
-            ImportOptions, ("patient", "patient_per", "crop", "mask", "fps"), notes=("mask",)
-        )
+        self.form = RequestForm(ImportOptions, _FIELDS, notes=("mask",))
         letters = ImportOptions.model_fields["mask"].description or ""
         self.form.notes["mask"].setText(f"{letters[0].upper()}{letters[1:]}.")
         self.form.edited.connect(self._check)
         self.form.set_request(ImportOptions())
-        self.problem = label(role="caution")
+        self.comes_to, self.problem = label(), label(role="caution")
         buttons = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(buttons.Ok | buttons.Cancel)
         self.buttons.button(buttons.Ok).setText("Import")
@@ -187,6 +210,7 @@ class ImportDialog(QDialog):
         layout.addWidget(self.list)
         layout.addLayout(row)
         layout.addWidget(self.form)
+        layout.addWidget(self.comes_to)
         layout.addWidget(self.problem)
         layout.addWidget(self.buttons)
         self.add(sources)
@@ -210,15 +234,47 @@ class ImportDialog(QDialog):
         return self.form.request()
 
     def _check(self, *_: object) -> None:
-        problem = self.list.problem
-        if self.list.topLevelItemCount() and not self.sources() and not problem:
-            problem = "Nothing is ticked. Series other than ultrasound are not ticked at first."
-        good = self.options() is not None
-        self.form.show_row("patient_per", not self.form.editors["patient"].value())
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
+        options, sources = self.options(), self.sources()
+        for name in _TOLD:
+            self.form.show_row(name, not self.form.editors["patient"].value())
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
-        ok.setEnabled(good and bool(self.sources()))
+        ok.setEnabled(options is not None and bool(sources))
+        self.census = None
+        if options is None or not sources:
+            self._counting.drop()
+            self._show("")
+            return
+        self._show("Counting files and patients …")
+        self._counting.run(
+            lambda job: self._taker.count(sources, options, cancelled=job.cancelled),
+            self._on_counted,
+            failed=self._on_not_counted,
+        )
+
+    def _on_counted(self, census: Census | None) -> None:
+        self.census = census
+        if census is not None:
+            self._show(census.words(), census.warning(), census.listing())
+
+    def _on_not_counted(self, error: object) -> None:
+        text = str(error.problems[0]) if isinstance(error, StoreError) else str(error)
+        self._show("", text)
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(False)
+
+    def _show(self, comes_to: str, caution: str = "", listing: str = "") -> None:
+        """Say what the import comes to, and what is to be cared for."""
+        none = self.list.topLevelItemCount() and not self.sources() and not self.list.problem
+        nothing = "Nothing is ticked. Series other than ultrasound are not ticked at first."
+        cautions = [text for text in (self.list.problem, none and nothing, caution) if text]
+        for line, text in ((self.comes_to, comes_to), (self.problem, "\n".join(cautions))):
+            line.setText(text)
+            line.setVisible(bool(text))
+        self.comes_to.setToolTip(listing)
+
+    def done(self, result: int) -> None:
+        """Close; what is being counted is of no use any more."""
+        self._counting.drop()
+        super().done(result)
 
     def _add_files(self) -> None:
         self.add(QFileDialog.getOpenFileNames(self, "Clips to import", "", FILTER)[0])
@@ -241,10 +297,12 @@ class ImportResult(QDialog):
         self.list.setColumnWidth(0, 280)
         self.list.setWordWrap(True)
         taken = [(name, f"patient {report.patients[name]}") for name in report.imported]
+        waiting = list(report.waiting.items())
         left_out = [(path, "the import was stopped before it") for path in report.left_out]
         for title, rows in (
             ("Refused", report.refused),
             ("Left out", left_out),
+            ("Waiting for you", waiting),
             ("Imported", taken),
         ):
             self._add(title, rows)
@@ -275,4 +333,5 @@ def summary(report: ImportReport) -> str:
     parts = [f"{n} new clip{'s' * (n != 1)}{whose}"]
     parts += [f"{len(report.refused)} refused"] if report.refused else []
     parts += [f"{len(report.left_out)} left out"] if report.left_out else []
+    parts += [f"{len(report.waiting)} waiting for you"] if report.waiting else []
     return f"{', '.join(parts)}."

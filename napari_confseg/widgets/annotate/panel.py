@@ -88,6 +88,7 @@ class AnnotatePanel(Panel):
         form.queue.step_wanted.connect(cohort_actions.step)
         form.queue.titled.connect(form.clips_section.header.setText)
         form.notes.titled.connect(form.notes_section.header.setText)
+        form.sector.titled.connect(form.sector_section.header.setText)
         form.finished.wanted.connect(cohort_actions.open_to_do)
         form.palette_.chosen.connect(self._on_class_wanted)
         form.palette_.shown_wanted.connect(self._on_shown_wanted)

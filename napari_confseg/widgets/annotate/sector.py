@@ -17,7 +17,13 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
-from napari_confseg.ingest.sector import MASKED, mask_clip
+from napari_confseg.ingest.sector import (
+    MASKED,
+    is_doubtful,
+    mask_clip,
+    trust_words,
+    waiting_words,
+)
 from napari_confseg.widgets.common.buttons import label
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 _HOW: Final = "Drag the corners; white dots bend an arc. Enter confirms, Esc leaves it as it was."
+_DOUBTFUL: Final = "Little of this outline is to be seen in the picture: look before confirming."
 _FOR_GOOD: Final = (
     "Every frame of {name} becomes black outside its sector, for all readers and for good: what is "
     "there, names among it, cannot be brought back. Marks stay.\n\nBlack it out?"
@@ -45,6 +52,7 @@ class SectorPart(QWidget):
     """
 
     busy = Signal(object, str)  # BackgroundJob, str: work began that takes a while
+    titled = Signal(str)  # heading of the section; it is folded at first
 
     def __init__(self, session: Session, viewer: Any) -> None:
         super().__init__()
@@ -124,20 +132,21 @@ class SectorPart(QWidget):
         clip = self._session.clip
         masked = clip is not None and MASKED in clip.meta.tags
         self.state.setText(self._text(masked))
-        problem = editor.problem() if editor.active else ""
-        self.note.setText(f"{problem or _HOW}" if editor.active else "")
+        self.titled.emit("Sector  ·  look at it" if self._doubt() else "Sector")
+        problem = editor.problem() if editor.active else self._doubt()
+        self.note.setText(problem or _HOW)
         self.note.setProperty("role", "caution" if problem else "note")
         self.note.style().polish(self.note)
         for widget, on in (
             (self.correct, not editor.active),
             (self.kind, editor.active),
             (self.cancel, editor.active),
-            (self.note, editor.active),
+            (self.note, editor.active or bool(problem)),
             (self.confirm, editor.active or (sector is not None and not sector.confirmed)),
             (self.black, not editor.active and sector is not None and sector.confirmed),
         ):
             widget.setVisible(on)
-        self.confirm.setEnabled(not problem)
+        self.confirm.setEnabled(not (editor.active and problem))
         words = "Store this sector (Enter)" if editor.active else "The sector is right as it is"
         self.confirm.setToolTip(words)
         self.confirm.setText("Confirm" if editor.active else "It is right")
@@ -153,8 +162,19 @@ class SectorPart(QWidget):
         if sector is None:
             return "No sector was found: draw it."
         who = "confirmed" if sector.confirmed else "found by itself, not confirmed"
+        if trust := trust_words(sector):
+            who += f" ({trust})"
         outside = "; black outside" if masked else ""
         return f"{sector.kind.capitalize()}, {who}{outside}"
+
+    def _doubt(self) -> str:
+        """Return why somebody has to look at the sector; empty if nobody has to."""
+        clip = self._session.clip
+        if clip is None or clip.meta.sector is None:
+            return ""
+        if words := waiting_words(clip.meta):
+            return f"This clip was {words.replace(' (confseg mask)', '')}."
+        return _DOUBTFUL if is_doubtful(clip.meta.sector) else ""
 
     # ---- what is asked --------------------------------------------------------------------
 

@@ -101,8 +101,9 @@ class MagicEditor(FieldEditor):
             narrow(native)
         if nullable and isinstance(native, QAbstractSpinBox):
             native.setSpecialValueText(none_of(field))
-        elif nullable and isinstance(native, QLineEdit):
-            native.setPlaceholderText(none_of(field))
+        line = widget.line_edit.native if isinstance(widget, FileEdit) else native
+        if nullable and isinstance(line, QLineEdit):
+            line.setPlaceholderText(none_of(field))
 
     def value(self) -> Any:
         """Return the value."""
@@ -115,7 +116,7 @@ class MagicEditor(FieldEditor):
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
-        if value is None:
+        if value is None and not isinstance(self.widget, FileEdit):  # its empty text is this folder
             value = getattr(self.widget, "min", "")
         if self.widget.value != value:
             with self.widget.changed.blocked():
@@ -467,7 +468,7 @@ def make_editor(name: str, field: FieldInfo) -> FieldEditor:
         made = create_widget(annotation=kind, name=name, options=options)
         return MagicEditor(field, made, nullable=nullable)
     if kind is Path:
-        return MagicEditor(field, FileEdit(name=name), nullable=nullable)
+        return MagicEditor(field, FileEdit(name=name, nullable=nullable), nullable=nullable)
     if kind is str:
         return MagicEditor(field, LineEdit(name=name), nullable=nullable)
     raise TypeError(f"no form widget for field {name!r} of type {field.annotation}")
