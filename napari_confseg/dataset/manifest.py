@@ -240,6 +240,11 @@ class ClipRecord(Strict):
         """The part of the frames that the clip's picture takes; the rest is margin."""
         return covered(self.offset, self.inner, self.shape)
 
+    @property
+    def resampled(self) -> bool:
+        """Whether pixels here are others than the clip's; labels then cannot come back to it."""
+        return self.scale != (1.0, 1.0) or self.offset != (0, 0) or self.inner != self.shape
+
     def marks(self, class_name: str) -> bool:
         """Whether any rater marked the class anywhere on it."""
         return any(r.classes[class_name].marked for r in self.raters.values())

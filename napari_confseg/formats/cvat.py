@@ -18,6 +18,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 import numpy as np
 
 from napari_confseg.formats.frame_labels import (
+    RESAMPLED,
     Frame,
     Shape,
     built,
@@ -113,7 +114,8 @@ def _empty(job: Export, part: str) -> Element:
     labels = SubElement(task, "labels")
     for spec in m.classes:
         _label(labels, spec.name, "any", spec.color, {CONFIDENCE: ("number", "100", "1\n255\n1")})
-    seen = dict.fromkeys(job.classes, ("checkbox", "false", "false"))
+    names = [*job.classes, *([RESAMPLED] if any(c.resampled for c in m.clips) else [])]
+    seen = dict.fromkeys(names, ("checkbox", "false", "false"))
     _label(labels, REVIEWED, "tag", "#aaaaaa", seen)
     return root
 
@@ -154,7 +156,7 @@ def _annotate(job: Export, image: Element, item: Item, i: int) -> None:
         SubElement(shape, "attribute", name=CONFIDENCE).text = str(value)
     tag = SubElement(image, "tag", label=REVIEWED, source="manual")
     seen = reviewed_names(job, item, i)
-    for name in job.classes:
+    for name in dict.fromkeys([*job.classes, *seen]):
         SubElement(tag, "attribute", name=name).text = "true" if name in seen else "false"
 
 

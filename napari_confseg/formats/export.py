@@ -112,8 +112,7 @@ class Item:
     @property
     def resampled(self) -> bool:
         """Whether pixels here are others than the clip's; labels then cannot come back to it."""
-        r = self.record
-        return r.scale != (1.0, 1.0) or r.offset != (0, 0) or r.inner != r.shape
+        return self.record.resampled
 
     @property
     def interval(self) -> float:

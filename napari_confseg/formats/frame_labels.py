@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from napari_confseg.formats.label_source import Found, Labels, check_frame, check_size
+from napari_confseg.formats.label_source import (
+    Found,
+    Labels,
+    check_frame,
+    check_pixels,
+    check_size,
+)
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Problem, StoreError
 from napari_confseg.store.errors import MOST_PROBLEMS
 
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip
 
 Draw: TypeAlias = "Callable[[tuple[int, int]], NDArray[np.bool_] | NDArray[np.uint8]]"
+RESAMPLED = "(resized frames)"
+"""Stands among the reviewed classes of a frame whose pixels are not the clip's."""
 _MOST_PIXELS = 2 * 10**10
 """Pixels of all shapes of a clip: as many as 20,000 shapes on frames of a megapixel."""
 _WRONG = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -221,6 +229,7 @@ class _Reader:
         """Mark what a frame says."""
         self.problems += frame.problems
         try:
+            check_pixels(RESAMPLED in (frame.reviewed or ()), frame.where)
             check_frame(self._clip, frame.number, frame.where)
             if frame.size is not None:
                 check_size(self._clip, frame.size, frame.where)
@@ -310,8 +319,9 @@ def marks(item: Item, i: int) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
 
 
 def reviewed_names(job: Export, item: Item, i: int) -> list[str]:
-    """Return the classes that were reviewed on a frame."""
-    return [job.classes[c] for c in np.flatnonzero(item.reviewed[i])]
+    """Return the classes that were reviewed on a frame, and whether it was resized."""
+    seen = [job.classes[c] for c in np.flatnonzero(item.reviewed[i])]
+    return [*seen, RESAMPLED] if item.resampled else seen
 
 
 def save_frames(job: Export, item: Item, *folder: str) -> Iterator[tuple[int, str]]:

@@ -57,7 +57,9 @@ def write(job: Export) -> None:
             seen = reviewed_names(job, item, i)
             data = {
                 "version": _VERSION,
-                "flags": {f"{_REVIEWED}{c}": c in seen for c in job.classes},
+                "flags": {
+                    f"{_REVIEWED}{c}": c in seen for c in dict.fromkeys([*job.classes, *seen])
+                },
                 "shapes": list(_shapes(job, item, i)),
                 "imagePath": name.rsplit("/", 1)[-1],
                 "imageData": None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_confseg.formats.frame_labels import (
+    RESAMPLED,
     Draw,
     Frame,
     Shape,
@@ -93,7 +94,10 @@ def _project(job: Export, part: str, pictures: dict[str, Any]) -> dict[str, Any]
         },
         _CONFIDENCE: {"type": "text", "description": "percent; 255: excluded", "default_value": ""},
     }
-    seen = {"type": "checkbox", "description": "", "options": options, "default_options": {}}
+    ticks = options | (
+        {RESAMPLED: RESAMPLED} if any(c.resampled for c in job.manifest.clips) else {}
+    )
+    seen = {"type": "checkbox", "description": "", "options": ticks, "default_options": {}}
     return {
         "_via_settings": {
             "ui": {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_confseg.formats.frame_labels import (
     Frame,
@@ -23,7 +24,7 @@ from napari_confseg.formats.frame_labels import (
     told,
     wholly_reviewed,
 )
-from napari_confseg.formats.label_source import Found, check_size
+from napari_confseg.formats.label_source import Found, check_pixels, check_size
 from napari_confseg.store import EXCLUDED, Problem, StoreError
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.files import MIB, check_file, read_file
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 LABELMAP = "labelmap.txt"
 VOID = 255
+_ABOUT, _RESIZED = "confseg", "resized"
+"""Text in a mask whose pixels are not the clip's."""
 _VOID_COLOR = (224, 224, 192)
 _NOTHING = ("background", "unlabeled", "unlabelled", "bg")
 _IGNORED = ("ignored", "ignore", "void")
@@ -68,7 +71,10 @@ def write(job: Export) -> None:
             Image.fromarray(item.frames[i]).save(job.folder("JPEGImages") / f"{name}.png")
             mask = Image.fromarray(coded)
             mask.putpalette(palette)
-            mask.save(job.folder("SegmentationClass") / f"{name}.png")
+            about = PngInfo()
+            if item.resampled:
+                about.add_text(_ABOUT, _RESIZED)
+            mask.save(job.folder("SegmentationClass") / f"{name}.png", pnginfo=about)
             sets.setdefault(item.part, []).append(name)
     check_any(sets, job)
     for part, names in sets.items():
@@ -218,6 +224,7 @@ def _numbers(clip: Clip, path: Path, labels: list[_Label]) -> NDArray[np.uint8]:
     """Return the numbers of labels ``uint8 (Y, X)`` in a mask; 255 is void."""
     check_file(path, 8 * clip.shape[1] * clip.shape[2] + MIB)
     with Image.open(path, formats=("PNG",)) as image:
+        check_pixels(image.info.get(_ABOUT) == _RESIZED, path.name)
         check_size(clip, image.size[::-1], path.name)  # before it is unpacked
         if image.mode not in ("P", "L", "RGB", "RGBA"):
             raise ValueError(f"its pixels are of the kind {image.mode}, not numbers or colours")

@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from napari_confseg.formats.frame_labels import (
+    RESAMPLED,
     Frame,
     Shape,
     built,
@@ -43,6 +44,8 @@ _WITHIN = 0.25
 _NEAR = 0.01  # of a pixel, by which a number that was rounded may be too small
 _BEYOND = 0.01  # of the picture, by which a polygon may leave it
 _LONGEST_DATA = 2**17  # bytes of YAML, which takes long to read
+_RESIZED = "confseg_resized"
+"""Key of the clips whose frames were resized."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -94,6 +97,9 @@ def _write_data(job: Export, parts: Sequence[str]) -> None:
     lines += [f"{part}: images/{part}\n" for part in parts if part not in ("train", "val")]
     lines.append("names:\n")
     lines += [f"  {c}: {json.dumps(name)}\n" for c, name in enumerate(job.classes)]
+    resized = [c.clip for c in job.manifest.clips if c.resampled]
+    if resized:  # so that labels of other pixels than the clip's do not come back to it
+        lines.append(f"{_RESIZED}: {json.dumps(resized)}\n")
     (job.out / DATA).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
@@ -116,7 +122,7 @@ def find(source: Path, target: Target) -> Iterator[Found]:
                 "Give the folder of one data set.",
             )
         )
-    names = _names(infos[0])
+    names, resized = _names(infos[0])
     frames = []
     for path in sorted(infos[0].parent.rglob("*.txt")):
         where = path.relative_to(root).as_posix()
@@ -128,19 +134,22 @@ def find(source: Path, target: Target) -> Iterator[Found]:
                 target.report(Problem.mismatch("clip-unknown", where, expected, path.name))
             continue
         frame = Frame(path, where, *known, finished=True)
+        if known[0] in resized:
+            frame.reviewed = [RESAMPLED]
         frames.append(built(frame, partial(_fill, names=names)))
     yield from clips_of(frames, names.values(), target)
 
 
-def _names(path: Path) -> dict[int, str]:
-    """Return the classes by number."""
+def _names(path: Path) -> tuple[dict[int, str], list[str]]:
+    """Return the classes by number, and the clips whose frames were resized."""
     try:
         data: Any = yaml.safe_load(read_file(path, _LONGEST_DATA).decode("utf-8-sig"))
         given = data["names"]
         names = given if isinstance(given, dict) else dict(enumerate(given))
         if not all(isinstance(name, str) for name in names.values()):
             raise ValueError("a name is a text")
-        return {int(number): name for number, name in names.items()}
+        resized = [str(clip) for clip in data.get(_RESIZED) or ()]
+        return {int(number): name for number, name in names.items()}, resized
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             Problem(

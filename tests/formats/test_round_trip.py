@@ -98,7 +98,7 @@ def test_labels_of_resized_frames_stay_out_though_their_size_is_the_clips(
     request = dataset.manifest.request.model_copy(update=wanted)
     resized = build(study, request, tmp_path / "resized")
     assert resized.manifest.clips[0].shape == (48, 64)
-    for name in (*EXACT, "nnunet", "annotate-ultrasound"):
+    for name in (*EXACT, "nnunet", "annotate-ultrasound", "yolo", "voc"):
         export(resized, ExportRequest(format=name), tmp_path / name)
         report = import_labels(study, tmp_path / name, LabelImportRequest(rater="back"))
         assert ({p.code for p in report.problems}, report.clips) == ({"resampled"}, []), name
