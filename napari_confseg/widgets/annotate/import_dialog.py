@@ -299,11 +299,13 @@ class ImportResult(QDialog):
         taken = [(name, f"patient {report.patients[name]}") for name in report.imported]
         waiting = list(report.waiting.items())
         left_out = [(path, "the import was stopped before it") for path in report.left_out]
+        passed = [(path, f"no picture or video: {kind}") for path, kind in report.passed_over]
         for title, rows in (
             ("Refused", report.refused),
             ("Left out", left_out),
             ("Waiting for you", waiting),
             ("Imported", taken),
+            ("Passed over", passed),
         ):
             self._add(title, rows)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -334,4 +336,5 @@ def summary(report: ImportReport) -> str:
     parts += [f"{len(report.refused)} refused"] if report.refused else []
     parts += [f"{len(report.left_out)} left out"] if report.left_out else []
     parts += [f"{len(report.waiting)} waiting for you"] if report.waiting else []
+    parts += [f"{len(report.passed_over)} passed over"] if report.passed_over else []
     return f"{', '.join(parts)}."
