@@ -253,6 +253,7 @@ def main() -> None:
     if not given.bucket:
         go(given, given.folder, None)
         return
+    given.folder.mkdir(parents=True, exist_ok=True)
     server = Bucket(given.folder)
     proxy = FaultyProxy(server.port, 0.05, given.seed)
     try:
