@@ -401,11 +401,11 @@ def requests_at_once(store: Store) -> int:
 
 
 def sweep_partials(keys: KeyValueStore, path: str) -> None:
-    """Remove files under `path` that a crash left half-written; the caller is its only writer."""
-    if isinstance(keys.store, LocalStore):
-        for key in keys.under(path):
-            if key.endswith(PARTIAL):
-                keys.delete(key)
+    """Remove files of the rater at `path` that a crash left; the caller is its only writer."""
+    # A bucket has none that are half-written, but a lease may have asked it for the time.
+    for key in keys.under(path if isinstance(keys.store, LocalStore) else f"{path}/record/"):
+        if key.endswith(PARTIAL):
+            keys.delete(key)
 
 
 def local_root(store: Store) -> Path | None:

@@ -20,7 +20,7 @@ import pytest
 from zarr.storage import LocalStore, MemoryStore
 
 from napari_confseg.store import Cohort, StoreError
-from napari_confseg.store.backend import KeyValueStore, open_store
+from napari_confseg.store.backend import KeyValueStore, open_store, sweep_partials
 from napari_confseg.store.bucket import without_secrets
 from napari_confseg.store.durable import (
     _claim_in_place,
@@ -54,6 +54,18 @@ def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyValueStore:
 def code_of(error: pytest.ExceptionInfo[StoreError]) -> str:
     [problem] = error.value.problems
     return problem.code
+
+
+# -- what a crash leaves
+
+
+def test_the_probe_of_a_lease_is_swept_everywhere(keys: KeyValueStore) -> None:
+    keys.set("clip/raters/r/record/ab.probe.partial", b"")
+    keys.set("clip/raters/r/record/000001.lease", b"{}")
+    keys.set("clip/raters/s/record/ab.probe.partial", b"")
+    sweep_partials(keys, "clip/raters/r")
+    assert keys.children("clip/raters/r/record") == ["000001.lease"]
+    assert keys.children("clip/raters/s/record") == ["ab.probe.partial"]
 
 
 # -- reading
