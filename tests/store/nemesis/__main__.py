@@ -164,6 +164,9 @@ def judge(location: Location, folder: Path, known: Judge, seed: int) -> list[str
             with RaterWriter.open(
                 cohort, "clip-1", "reader-a", journal_root=folder / f"machine-{number}"
             ) as writer:
+                until = time.monotonic() + 30
+                while not writer.retry_lock() and time.monotonic() < until:
+                    time.sleep(0.2)  # a bucket that is slow keeps the one before us
                 if writer.conflict is not None:
                     choice = str(rng.choice(["mine", "theirs", "both"]))
                     known.decide([e.id for e in writer.conflict.entries], choice)
