@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari._qt.widgets.qt_dims_slider import QtPlayButton
 from napari.layers import _layer_actions
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtCore import QPoint, Qt
@@ -154,7 +155,6 @@ class Walk:
     def drag(self) -> str:
         """Drag or flick over the canvas, and look at what that marked."""
         session = self.session
-        self.qt.dims.stop()
         ends = [
             QPoint(
                 int(self.rng.integers(20, self.canvas.width() - 20)),
@@ -265,6 +265,7 @@ class Walk:
             and w.isVisible()
             and w.isEnabled()
             and w is not self.qt.viewerButtons.consoleButton
+            and not isinstance(w, QtPlayButton)  # the frame would change beneath the checks
         ]
         widget = self.one(found)
         said = f"napari's {type(widget).__name__} {widget.objectName()} {widget.toolTip()[:40]!r}"

@@ -210,6 +210,9 @@ class SessionLayers:
             layer.colormap = colormap
             if id(layer) in mine:
                 self._colormaps[name] = layer.colormap
+            else:  # no edge around what the threshold hides
+                layer.data.outline_at = max(OUTLINE_AT, state.threshold)
+                layer.refresh(extent=False)
         self._push_lines(state)
 
     def _push_style(self, state: ViewState) -> None:
