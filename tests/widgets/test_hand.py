@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 from napari_confseg.annotate.view import Tool
 from napari_confseg.widgets.demo.hand import press_key, wait
 from tests.widgets.bench import Bench, make_cohort
+from tests.widgets.random_walk import Walk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,11 @@ def lit(bench: Bench) -> Tool:
     """The tool whose button is down."""
     (tool,) = (t for t, b in bench.panel.form.tools.buttons.items() if b.isChecked())
     return tool
+
+
+def standing(bench: Bench) -> int:
+    """How many strokes there are that were not undone."""
+    return sum(not stroke.undone for stroke in bench.session.strokes)
 
 
 def camera(bench: Bench) -> tuple[float, ...]:
@@ -78,9 +84,10 @@ def test_layers_of_a_clip_stay_where_they_are(bench: Bench) -> None:
     assert [layer.name for layer in viewer.layers] == order
     bench.layer().data = bench.layer().data.copy()
     assert bench.layer().data is session.planes["b-line"]
+    napari_s_controls_hide_no_mark(bench)
 
 
-def test_napari_s_controls_hide_no_mark(bench: Bench) -> None:
+def napari_s_controls_hide_no_mark(bench: Bench) -> None:
     layer, session = bench.layer(), bench.session
     for name, value in {
         "preserve_labels": True,
@@ -122,9 +129,20 @@ def test_the_tool_lit_is_the_tool_in_hand(bench: Bench) -> None:
     assert bench.layer().mode == "erase"
     bench.layer().mode = "pick"
     assert bench.layer().mode == "erase"
+    for further in (
+        a_class_that_cannot_be_painted_says_why_and_nothing_moves,
+        a_quick_flick_paints_to_where_the_button_is_let_go,
+        fill_and_brush_keep_to_what_may_be_marked,
+    ):
+        while session.undo():
+            pass
+        session.tool, session.frame, session.confidence = Tool.BRUSH, session.frame + 1, 60
+        bench.viewer.reset_view()
+        wait(30)
+        further(bench)
 
 
-def test_a_class_that_cannot_be_painted_says_why_and_nothing_moves(bench: Bench) -> None:
+def a_class_that_cannot_be_painted_says_why_and_nothing_moves(bench: Bench) -> None:
     session, hand = bench.session, bench.hand
     for why, change in {
         "locked": {"locked": frozenset({"b-line"})},
@@ -144,9 +162,9 @@ def test_a_class_that_cannot_be_painted_says_why_and_nothing_moves(bench: Bench)
             session.message = ""
         session.locked, session.hidden, session.marks_shown = frozenset(), frozenset(), True
     session.tool = Tool.BRUSH
-    assert not session.strokes
+    assert not standing(bench)
     hand.stroke([(40, 30), (60, 60)])
-    bench.until(lambda: session.strokes)
+    bench.until(lambda: standing(bench))
     session.tool = Tool.PAN
     hand.stroke([(40, 30), (60, 60)])
     assert camera(bench) != before
@@ -163,8 +181,8 @@ def test_keys_act_wherever_the_focus_is(bench: Bench) -> None:
         bench.hand.window._qt_viewer.layers,
         bench.hand.canvas,
     ]
-    for place in places:
-        for layer in ("clip-1", "B-line"):
+    for n, place in enumerate(places):
+        for layer in ("clip-1", "B-line")[n % 2 :][:1]:
             viewer.layers.selection.active = bench.layer(layer)
             QTest.mouseClick(place, Qt.MouseButton.LeftButton) if place is form.fill.every else None
             session.frame = 2
@@ -209,13 +227,42 @@ def test_keys_act_wherever_the_focus_is(bench: Bench) -> None:
     bench.hand.key("Right")  # napari's again
 
 
-def test_a_quick_flick_paints_to_where_the_button_is_let_go(bench: Bench) -> None:
+def a_quick_flick_paints_to_where_the_button_is_let_go(bench: Bench) -> None:
     session, hand = bench.session, bench.hand
     hand.move(40, 30)
     QTest.mousePress(hand.canvas, Qt.MouseButton.LeftButton, pos=hand.at(40, 30))
     QTest.mouseRelease(hand.canvas, Qt.MouseButton.LeftButton, pos=hand.at(40, 70))
-    bench.until(lambda: session.strokes)
-    columns = np.flatnonzero(session.planes["b-line"][0].any(axis=0))
+    bench.until(lambda: standing(bench))
+    columns = np.flatnonzero(session.planes["b-line"][session.frame].any(axis=0))
     assert columns.min() <= 28
     assert columns.max() >= 72
     assert len(columns) == np.ptp(columns) + 1
+
+
+def fill_and_brush_keep_to_what_may_be_marked(bench: Bench) -> None:
+    session, hand = bench.session, bench.hand
+    session.tool = Tool.FILL
+    hand.click(40, 60)
+    assert not standing(bench)
+    assert "100% of the sector is open there" in session.message
+    session.tool = Tool.EXCLUDE
+    hand.stroke([(40, 40), (40, 80)])
+    bench.until(lambda: standing(bench))
+    session.tool, session.threshold = Tool.BRUSH, 70
+    hand.stroke([(20, 60), (60, 60)])
+    bench.until(lambda: standing(bench) == 2)
+    assert session.planes["b-line"][session.frame, 40, 60] == 255
+    assert session.planes["b-line"][session.frame, 25, 60] == 60 == session.threshold
+    session.tool = Tool.FILL
+    hand.click(40, 60)
+    assert standing(bench) == 2
+    assert "excluded" in session.message
+    session.confidence = 90
+    hand.click(25, 60)
+    bench.until(lambda: standing(bench) == 3)
+    assert session.planes["b-line"][session.frame, 25, 60] == 90
+    assert session.planes["b-line"][session.frame, 55, 60] == 60  # in one piece, and no further
+
+
+def test_a_random_walk_over_the_whole_window(bench: Bench, cohort: Cohort) -> None:
+    Walk(bench, cohort, seed=5).run(40)

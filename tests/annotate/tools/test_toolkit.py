@@ -441,3 +441,25 @@ def test_solo_shows_the_class_to_paint_alone(session: Session) -> None:
     assert session.view().editable == {"rib"}
     session.solo = False
     assert "rib" not in session.view().visible
+
+
+def test_fill_stops_at_the_sector_and_says_so(session: Session, kit: Toolkit) -> None:
+    inside, index = kit.marker.beams.inside, session.class_index()
+    plane = session.planes["b-line"][0]
+    edge = int(np.flatnonzero(inside[40])[0])
+    paint(session, (36, max(edge - 6, 0), 46, edge + 10), confidence=30)
+    marked = plane == 30
+    assert (marked & ~inside).any()
+    assert kit.marker.fill((40, edge - 2), 0, "b-line", 80) is None
+    assert session.message == "Nothing was filled: that lies outside the sector."
+    stroke = kit.marker.fill((40, edge + 5), 0, "b-line", 80)
+    assert stroke is not None
+    assert (stroke.tool, stroke.class_index) == ("fill", index)
+    assert session.message == "Filled to the edge of the sector, and no further."
+    assert np.array_equal(session.planes["b-line"][0] == 80, marked & inside)
+    assert np.array_equal(session.planes["b-line"][0] == 30, marked & ~inside)
+    untouched = session.planes["b-line"].copy()
+    y, x = np.argwhere(inside & (session.planes["b-line"][0] == 0))[0].tolist()
+    assert kit.marker.fill((y, x), 0, "b-line", 80) is None
+    assert "of the sector is open there, and one fill covers 25% at most" in session.message
+    assert np.array_equal(session.planes["b-line"], untouched)
