@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from napari_confseg.store.view import State
 
 
+def without_idle(edit: Edit) -> Edit:
+    """Return `edit` without what it leaves as it is."""
+    patches = tuple(p for p in edit.patches if not np.array_equal(p.before, p.after))
+    status = tuple(s for s in edit.status if s.before != s.after)
+    if (len(patches), len(status)) == (len(edit.patches), len(edit.status)):
+        return edit
+    return replace(edit, patches=patches, status=status)
+
+
 class ClipEditor:
     """Edits one rater's planes, one clip at a time; every edit is saved as it is made.
 
@@ -265,8 +274,10 @@ class ClipEditor:
         Returns
         -------
         Stroke or None
-            None if it is refused: read-only, or a locked class.
+            None if it is refused: read-only, a locked class, or nothing would change. What changes
+            nothing is not stored: undo would seem dead.
         """
+        edit = without_idle(edit)
         reason = self._why_not(edit, locked)
         if reason:
             if painted and self.is_open:
@@ -284,6 +295,8 @@ class ClipEditor:
     def _why_not(self, edit: Edit, locked: Collection[str]) -> str:
         if not self.writable:
             return self.why_read_only
+        if not (edit.patches or edit.status or edit.decision):
+            return "Nothing changed: it was so already."
         for patch in edit.patches:
             spec = self._classes[patch.class_index]
             if spec.name in locked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 from dataclasses import dataclass
 from itertools import combinations
@@ -38,7 +39,7 @@ PALETTES: Final = (
     ),
     Palette(
         "Tol bright",
-        ("#ccbb44", "#66ccee", "#ee6677", "#aa3377", "#228833", "#4477aa", "#bbbbbb"),
+        ("#ccbb44", "#66ccee", "#ee6677", "#aa3377", "#228833", "#4477aa"),  # and no grey
         _TOL,
     ),
     Palette(
@@ -73,6 +74,9 @@ _SIGHT: Final = {
     ),
 }
 
+EXCLUDED_GREY: Final = "#9e9e9e"
+"""How what is excluded is drawn: no class should look like it."""
+
 TOO_CLOSE: Final = 11.0
 """Difference (CIEDE2000) below which two colours count as one: the palettes above, made for those
 who see so, keep 11.6 and more; matplotlib's ten default colours come down to 1.3."""
@@ -101,6 +105,28 @@ def confusable(colors: Sequence[str]) -> list[tuple[int, int, str]]:
             if float(deltaE_ciede2000(lab[i], lab[j])) < TOO_CLOSE:
                 found.setdefault((i, j), sight)
     return [(i, j, sight) for (i, j), sight in sorted(found.items())]
+
+
+def next_color(used: Sequence[str], palette: Palette = PALETTES[0]) -> str:
+    """Return a colour for one more class: the palette's next, else the one least like any used.
+
+    Unlike in any sight, and unlike the grey of what is excluded.
+    """
+    free = next((c for c in palette.colors if c not in used), None)
+    if free is not None:
+        return free
+    steps = [
+        colorsys.hsv_to_rgb(hue / 24, saturation, value)
+        for hue in range(24)
+        for saturation, value in ((0.45, 1.0), (0.85, 0.9), (0.85, 0.55))
+    ]
+    candidates = ["#{:02x}{:02x}{:02x}".format(*(round(255 * v) for v in c)) for c in steps]
+    nearest = np.full(len(candidates), np.inf)
+    for sight in ("any sight", *_SIGHT):
+        there = rgb2lab(seen([*used, EXCLUDED_GREY], sight))
+        new = rgb2lab(seen(candidates, sight))
+        nearest = np.minimum(nearest, deltaE_ciede2000(new[:, None], there[None]).min(axis=1))
+    return candidates[int(nearest.argmax())]
 
 
 @dataclass(frozen=True)
@@ -215,8 +241,8 @@ def _class_problems(meta: CohortMeta, rows: Sequence[ClassRow]) -> Iterable[str]
             yield f"Class {number}: a label has 1 to 80 characters, this one {len(text)}."
         elif labels.count(text) > 1 and labels.index(text) == number - 1:
             yield f"Two classes are called {text}."
-        elif not row.name and not re.search(r"[A-Za-z0-9]", text):
-            yield f"Class {number}: a label needs a letter a-z or a digit, found {text!r}."
+        elif not row.name and not any(c.isalnum() for c in text):
+            yield f"Class {number}: a label needs a letter or a digit, found {text!r}."
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", row.color):
             yield f"Class {number}: a colour is # and six hexadecimal digits, not {row.color!r}."
         yield from _key_problem(row.key, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import re
 import unicodedata
 from contextlib import suppress
@@ -33,18 +34,24 @@ def account_name() -> str:
 
 
 def slug_of(name: str) -> str:
-    """Return a rater's slug for a person's name: ``"Dr. Zoë Adams"`` gives ``"dr-zoe-adams"``.
+    """Return a slug for a name: ``"Dr. Zoë Adams"`` gives ``"dr-zoe-adams"``.
+
+    Of letters that have no plain form (``"王医生"``, ``"Søren"``) a checksum of the whole name
+    stands in the slug, so that two names do not become one. What people read is the name itself.
 
     Raises
     ------
     ValueError
-        If nothing of the name is left.
+        If there is neither a letter nor a digit in the name.
     """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
-    if not slug:
-        raise ValueError(f"{name!r}: a reader's name needs at least one letter a-z or digit")
-    return slug
+    whole = unicodedata.normalize("NFKD", name.strip().casefold())
+    plain = re.sub(r"[^a-z0-9]+", "-", whole.encode("ascii", "ignore").decode()).strip("-")
+    if any(c.isalnum() and not c.isascii() for c in whole):
+        mark = hashlib.sha256(whole.encode()).hexdigest()[:8]
+        return f"{plain[:55].rstrip('-')}-n{mark}".strip("-")
+    if not plain:
+        raise ValueError(f"{name!r}: a name needs at least one letter or digit")
+    return plain[:64].rstrip("-")
 
 
 class Preferences(BaseModel):

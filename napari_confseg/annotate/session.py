@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
 from psygnal import EventedModel, Signal
-from pydantic import ConfigDict, Field, GetPydanticSchema
+from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate import review_progress
@@ -130,6 +130,8 @@ class Session(EventedModel):
     overlays_hidden: frozenset[str] = frozenset()  # raters that stay loaded but out of sight
     model_threshold: int = Field(default=50, ge=1, le=100)  # as `threshold`, for models
     model_opacity: float = Field(default=0.7, ge=0, le=1)  # as `opacity`, for models
+
+    _held: Tool | None = PrivateAttr(None)  # in hand before the picture began to be moved
 
     leaving: ClassVar[Signal] = Signal()
     """The clip is about to be closed: the last moment to hand in what is being typed."""
@@ -551,8 +553,17 @@ class Session(EventedModel):
     # ---- edits ----------------------------------------------------------------------------
 
     def commit(self, edit: Edit, *, painted: bool = False) -> Stroke | None:
-        """Apply `edit` and save it; see :meth:`ClipEditor.commit`."""
-        return self.editor.commit(edit, painted=painted, locked=self.locked)
+        """Apply `edit` and save it; see :meth:`ClipEditor.commit`.
+
+        What would be stored out of sight, below `threshold`, lowers it.
+        """
+        stroke = self.editor.commit(edit, painted=painted, locked=self.locked)
+        if stroke is not None and edit.patches and 0 < edit.confidence < self.threshold:
+            self.threshold = edit.confidence
+            self.message = (
+                f"Marks show from {edit.confidence} % now: this one would have been out of sight."
+            )
+        return stroke
 
     def undo(self) -> Edit | None:
         """Undo the latest edit and bring its class and frame into view."""
@@ -609,6 +620,23 @@ class Session(EventedModel):
         else:
             self.message = "Every frame of this clip is reviewed in every class."
         return found
+
+    def step(self, by: int = 1) -> None:
+        """Go `by` frames on, as far as the clip goes."""
+        if self.clip is not None:
+            self.frame = min(max(self.frame + by, 0), len(self.status) - 1)
+
+    def hold_move(self, held: bool) -> None:
+        """Take the tool that moves the picture, for as long as a key is held.
+
+        A tool that is taken meanwhile stays in hand.
+        """
+        if held and self.tool is not Tool.PAN:
+            self._held, self.tool = self.tool, Tool.PAN
+        elif not held:
+            tool, self._held = self._held, None
+            if tool is not None and self.tool is Tool.PAN:
+                self.tool = tool
 
     # ---- other raters ---------------------------------------------------------------------
 

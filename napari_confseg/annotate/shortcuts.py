@@ -13,6 +13,7 @@ from napari_confseg.annotate.confidence_words import stepped
 from napari_confseg.annotate.review.actions import review_actions
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.view import Style, Tool
+from napari_confseg.store import MAX_CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,6 +83,12 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
 under them."""
 
 NAPARI_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("previous-frame", FRAMES, "Previous frame", "Left"),
+    ("next-frame", FRAMES, "Next frame", "Right"),
+    ("one-more", CONFIDENCE, "Confidence 1 % more", "="),
+    ("one-less", CONFIDENCE, "Confidence 1 % less", "-"),
+    ("pick", CONFIDENCE, "Take the confidence under the mouse", "5"),
+    ("swap", TOOLS, "Change between painting and erasing", "X"),
     ("undo", TOOLS, "Undo, also what was done in an earlier sitting", "Ctrl+Z"),
     ("redo", TOOLS, "Redo", "Ctrl+Shift+Z"),
     ("smaller-brush", TOOLS, "Smaller brush", "["),
@@ -92,7 +99,8 @@ NAPARI_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("tool.fill", TOOLS, "Fill tool", "4"),
     ("tool.pan", TOOLS, "Move tool", "6"),
 )
-"""Actions whose keys are napari's own and do the same there."""
+"""Actions whose keys are napari's own and do the same there, for one layer; ours do it for the
+session, whichever layer is selected."""
 
 CLASS_KEYS: Final = (
     "G",
@@ -114,14 +122,10 @@ ANCHOR_KEYS: Final = ("8", "9", "0", "Shift+8", "Shift+9", "Shift+0")
 """The same for its words of confidence."""
 
 ON_CANVAS: Final = (
-    ("Left / Right", "Previous / next frame"),
     ("Space, held", "Move the picture"),
-    ("X", "Change between painting and erasing"),
-    ("- / =", "Confidence 1 % less / more"),
-    ("5", "Take the confidence under the mouse"),
     ("Esc", "Drop a polygon that is not finished"),
 )
-"""What napari's own keys do on the canvas, for the page of keys."""
+"""What else keys do, for the page of keys; they can't be changed there."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,8 @@ class Binding:
     key: str  # by default or as the cohort prefers; once assigned, the key it has, or empty
     do: Callable[[], object]
     pool: tuple[str, ...] = ()  # the first free one is taken where `key` is missing or taken
-    # The key is napari's and does the same there: it is bound in the panel alone, and napari's
-    # own binding serves the canvas.
+    # The key is napari's and does the same there: it goes before napari's binding while a clip is
+    # open, and is napari's again when none is.
     napari_too: bool = False
 
 
@@ -198,6 +202,9 @@ def _actions(session: Session, ask: Callable[[str], object]) -> dict[str, Callab
     def step(by: int) -> None:
         session.confidence = stepped(session.confidence, by)
 
+    def one(by: int) -> None:
+        session.confidence = min(max(session.confidence + by, 1), MAX_CONFIDENCE)
+
     def flip(name: str) -> None:
         setattr(session, name, not getattr(session, name))
 
@@ -207,6 +214,10 @@ def _actions(session: Session, ask: Callable[[str], object]) -> dict[str, Callab
     return {
         "surer": partial(step, STEP),
         "less-sure": partial(step, -STEP),
+        "one-more": partial(one, 1),
+        "one-less": partial(one, -1),
+        "previous-frame": partial(session.step, -1),
+        "next-frame": session.step,
         "reviewed": session.toggle_reviewed,
         "class-reviewed": lambda: session.toggle_reviewed(session.class_name),
         "next-open": session.next_unreviewed,
@@ -242,6 +253,8 @@ def _tool_actions(
         "clip-to-sector": toolkit.clip_to_sector,
         "undo": session.undo,
         "redo": session.redo,
+        "swap": toolkit.marker.swap,
+        "pick": toolkit.marker.pick,
         "smaller-brush": partial(size, -1),
         "larger-brush": partial(size, 1),
     }

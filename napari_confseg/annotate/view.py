@@ -70,7 +70,7 @@ class ViewState:
 
     frame: int  # index of the frame on show
     active: str | None  # the class whose plane takes the strokes
-    tool: Tool  # never a painting tool where painting is impossible
+    tool: Tool  # the one in hand; never a painting one where there are no planes of ours
     label: int  # plane value that strokes get
     brush_size: int  # diameter in pixels
     threshold: int  # 1 shows all marks
@@ -81,6 +81,7 @@ class ViewState:
     model_threshold: int  # as `threshold`, for planes of models
     model_opacity: float  # as `opacity`, for planes of models
     style: Style  # how one's own marks are drawn
+    blocked: str  # why the tool in hand can't mark, in a sentence; empty if it can
 
 
 def label_of(tool: Tool, confidence: int) -> int:
@@ -95,16 +96,18 @@ def resolve(session: Session, context: Context) -> ViewState:
     """Return what to show for the settings of `session` in `context`. Pure.
 
     What cannot be shown becomes the nearest that can: a frame outside the clip its nearest frame,
-    a painting tool on a hidden, locked, foreign or missing plane panning.
+    a painting tool on foreign or missing planes panning. On a hidden or locked class the tool
+    stays in hand, does nothing and says why: a picture that slides instead would be a surprise.
     """
     active = session.class_name if session.class_name in context.classes else None
     visible = _visible(session, context, active)
-    paintable = active in visible - session.locked
-    can_paint = context.writable and context.n_frames > 0 and paintable
+    has_plane = context.writable and context.n_frames > 0 and active is not None
+    why = _why_not(session, visible, active) if has_plane and active else ""
+    can_paint = has_plane and not why
     return ViewState(
         frame=min(session.frame, max(context.n_frames - 1, 0)),
         active=active,
-        tool=session.tool if can_paint else Tool.PAN,
+        tool=session.tool if has_plane else Tool.PAN,
         label=label_of(session.tool, session.confidence),
         brush_size=session.brush_size,
         threshold=max(session.threshold, 1),
@@ -120,7 +123,19 @@ def resolve(session: Session, context: Context) -> ViewState:
         model_threshold=session.model_threshold,
         model_opacity=session.model_opacity,
         style=session.style,
+        blocked=why if session.tool is not Tool.PAN else "",
     )
+
+
+def _why_not(session: Session, visible: frozenset[str], active: str) -> str:
+    label = next((c.label for c in session.classes if c.name == active), active)
+    if active in session.locked:
+        return f"{label} is locked: nothing is marked. Unlock it in its row first."
+    if not session.marks_shown:
+        return f"{label} is hidden, as all marks are: show them before you mark."
+    if active not in visible:
+        return f"{label} is hidden: show it before you mark."
+    return ""
 
 
 def _visible(session: Session, context: Context, active: str | None) -> frozenset[str]:

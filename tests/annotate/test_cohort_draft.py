@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_confseg.annotate.cohort_draft import (
+    EXCLUDED_GREY,
     PALETTES,
+    TOO_CLOSE,
     AnchorRow,
     ClassRow,
+    Palette,
     confusable,
     drafted,
+    next_color,
     rows_of,
     seen,
 )
@@ -46,7 +51,7 @@ def test_labels_colours_words_and_a_new_class() -> None:
     [
         (0, ClassRow("", "#ffffff"), "1 to 80"),
         (0, ClassRow("B-line", "#ffffff"), "Two classes are called B-line"),
-        (0, ClassRow("質", "#ffffff"), "letter a-z"),
+        (0, ClassRow("—", "#ffffff"), "a letter or a digit"),
         (0, ClassRow("Cyst", "red"), "six hexadecimal"),
         (0, ClassRow("Cyst", "#ffffff", "a b"), "no space"),
         (0, ClassRow("Cyst", "#ffffff", "9"), "both want the key 9"),
@@ -95,3 +100,27 @@ def test_colours_that_are_known_to_be_confused() -> None:
     # Greys stay grey: the rows of the matrices add up to one.
     assert abs(seen(["#808080"], "deuteranopia") - seen(["#808080"], "any sight")).max() < 0.01
     assert {c.color for c in DEFAULT_CLASSES} <= set(PALETTES[0].colors)
+
+
+@pytest.mark.parametrize("palette", PALETTES, ids=lambda p: p.name)
+def test_twelve_classes_have_colours_of_their_own(palette: Palette) -> None:
+    colors: list[str] = []
+    for _ in range(12):
+        colors.append(next_color(colors, palette))
+    assert colors[: len(palette.colors)] == list(palette.colors)
+    grey = rgb2lab(seen([EXCLUDED_GREY], "any sight"))
+    lab = rgb2lab(seen(colors, "any sight"))
+    assert deltaE_ciede2000(lab, grey).min() > TOO_CLOSE
+    assert not [pair for pair in confusable(colors) if pair[2] == "any sight"]
+
+
+def test_a_label_in_any_script_becomes_a_class() -> None:
+    meta = CohortMeta(name="toy", classes=DEFAULT_CLASSES[:1])
+    classes, anchors = rows_of(meta)
+    made = drafted(
+        meta, [*classes, ClassRow("胸膜线", "#332288"), ClassRow("B线", "#56b4e9")], anchors
+    )
+    assert not made.problems
+    assert made.meta is not None
+    assert [c.label for c in made.meta.classes[1:]] == ["胸膜线", "B线"]
+    assert len({c.name for c in made.meta.classes}) == 3

@@ -17,6 +17,7 @@ from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.review_progress import next_unreviewed
 from napari_confseg.annotate.save_state import SaveCondition, describe
 from napari_confseg.store import DEFAULT_ANCHORS, Holder, SaveState
+from napari_confseg.store.schema import is_slug
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,20 @@ def test_slug_of_a_name(name: str, slug: str) -> None:
     assert slug_of(name) == slug
 
 
-@pytest.mark.parametrize("name", ["", "   ", "—", "北京"])
+@pytest.mark.parametrize("name", ["", "   ", "—", "¿?"])
 def test_a_name_without_letters_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="at least one letter"):
         slug_of(name)
+
+
+def test_names_in_any_script_have_a_slug_of_their_own() -> None:
+    names = ["王伟", "李伟", "Dr. 王", "Dr. 李", "Dr.", "Søren", "Sren", "Александр", "محمد"]
+    slugs = [slug_of(name) for name in names]
+    assert len(set(slugs)) == len(names)
+    assert all(is_slug(slug) for slug in slugs)
+    assert slugs[2].startswith("dr-n")
+    assert slug_of(" 王伟 ") == slug_of("王伟")
+    assert len(slug_of("北京" * 60)) <= 64
 
 
 @pytest.mark.usefixtures("state_dir")

@@ -12,7 +12,7 @@ from psygnal import emit_queued
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import Cohort, Status, StoreError
+from napari_confseg.store import Cohort, Edit, Patch, Status, StoreError
 from tests.annotate.edits import as_stored, paint, rectangle
 
 if TYPE_CHECKING:
@@ -304,3 +304,25 @@ def test_a_clip_that_cannot_be_read_is_free_for_others(cohort: Cohort) -> None:
     other.open_clip("clip-1")
     assert other.writable
     other.close_clip()
+
+
+def test_what_changes_nothing_is_not_stored(session: Session) -> None:
+    assert paint(session, (2, 2, 6, 6), confidence=40)
+    assert paint(session, (2, 2, 6, 6), confidence=40) is None
+    assert "Nothing changed" in session.message
+    patch = session.planes[session.class_name][0, 2:6, 2:6]
+    same = Patch(session.class_index(), 0, 2, 2, patch.copy(), patch.copy())
+    assert session.commit(Edit((same,), 40, "brush", session.class_index(), 0)) is None
+    assert len(session.strokes) == 1
+    session.undo()
+    assert not session.planes[session.class_name].any()
+
+
+def test_a_mark_below_the_threshold_is_brought_into_sight(session: Session) -> None:
+    session.threshold = 51
+    paint(session, (2, 2, 6, 6), confidence=30)
+    assert session.threshold == 30
+    assert "30 %" in session.message
+    session.threshold = 51
+    paint(session, (2, 2, 6, 6), confidence=0)
+    assert session.threshold == 51

@@ -72,7 +72,11 @@ def test_no_setting_gives_an_impossible_view(wanted: dict[str, object], context:
     assert state.editable <= (state.visible & {state.active}) - made.locked
     if state.tool in PAINTING_TOOLS:
         assert context.writable
-        assert state.editable == {state.active}
+        assert bool(state.editable) != bool(state.blocked)
+        assert state.editable <= {state.active}
+        assert state.tool is made.tool
+    else:
+        assert not state.blocked
     assert {c for _, c in state.overlays} <= state.visible
 
 
@@ -85,8 +89,14 @@ def test_settings_are_shown_where_they_can_be() -> None:
 
 
 def test_hidden_foreign_and_missing_planes_cannot_be_painted() -> None:
-    assert resolve(session(hidden=frozenset({"b-line"})), HERE).tool is Tool.PAN
-    assert resolve(session(marks_shown=False), HERE).tool is Tool.PAN
+    for why, settings in {
+        "b-line is locked": {"locked": frozenset({"b-line"})},
+        "b-line is hidden:": {"hidden": frozenset({"b-line"})},
+        "b-line is hidden, as all": {"marks_shown": False},
+    }.items():
+        state = resolve(session(**settings), HERE)
+        assert (state.tool, state.editable) == (Tool.BRUSH, frozenset())  # and nothing slides
+        assert state.blocked.startswith(why)
     assert resolve(session(), replace(HERE, writable=False)).tool is Tool.PAN
     assert resolve(session(class_name="model"), HERE).editable == frozenset()
 

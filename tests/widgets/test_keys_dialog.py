@@ -40,7 +40,8 @@ def test_the_page_of_keys(bench: Bench) -> None:
     dialog = page(bench)
     listed = {i.text(0): i.text(1) for i in dialog._items()}
     assert listed["Mark B-line"] == "J"
-    assert listed["Previous / next frame"] == "Left / Right"
+    assert listed["Next frame"] == "Right"
+    assert listed["Move the picture"] == "Space, held"
     assert listed["Decide: the mean of all"] == "F7"  # also while its panel is not open
 
     dialog.search.setText("surer")

@@ -130,9 +130,10 @@ def test_napari_s_own_controls_change_the_session(bench: Bench) -> None:
     assert layer.n_edit_dimensions == 2
     layer.visible = False
     assert session.hidden == {"b-line"}
-    assert session.view().tool is Tool.PAN
+    assert session.view().tool is Tool.POLYGON
     assert layer.mode == "pan_zoom"
     layer.visible = True
+    assert layer.mode == "polygon"
     bench.viewer.layers.selection.active = bench.layer("A-line")
     assert session.class_name == "a-line"
     bench.viewer.layers.selection.active = bench.layer("clip-1")

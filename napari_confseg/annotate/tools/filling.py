@@ -7,7 +7,7 @@ what it found is merged afterwards into the planes as they are then
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DERIVED: Final = frozenset({"propagate", "interpolate"})
 """Tools whose marks were made from those of other frames."""
 
-_NEUTRAL: Final = DERIVED | {"status", "clip-to-sector"}
+_NEUTRAL: Final = DERIVED | {"status", "clip-to-sector", "exclude"}
 """Tools after which marks are no more a person's own than before."""
 
 
@@ -139,14 +139,56 @@ def filled_only(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np
 
     Those make room when they are filled anew, and nothing is interpolated from them.
     """
-    filled, hand = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    strokes = list(strokes)
+    filled = _touched(strokes, shape, lambda stroke: stroke.tool in DERIVED)
+    return filled & ~touched_by_hand(strokes, shape)
+
+
+def touched_by_hand(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which planes a person marked, ``bool (T, C)``; also those erased to nothing."""
+    return _touched(strokes, shape, lambda stroke: stroke.tool not in _NEUTRAL)
+
+
+def _touched(
+    strokes: Iterable[Stroke], shape: tuple[int, ...], counts: Callable[[Stroke], bool]
+) -> NDArray[np.bool_]:
+    found = np.zeros(shape, np.bool_)
     for stroke in strokes:
-        if stroke.undone:
-            continue
-        for frame, c in stroke.touched:
-            filled[frame, c] |= stroke.tool in DERIVED
-            hand[frame, c] |= stroke.tool not in _NEUTRAL
-    return filled & ~hand
+        if not stroke.undone and counts(stroke):
+            for frame, c in stroke.touched:
+                found[frame, c] = True
+    return found
+
+
+@dataclass
+class KeptFrames:
+    """Frames that a filling left as they were, counted from 0."""
+
+    by_hand: set[int] = field(default_factory=set)  # painted by the person
+    reviewed: set[int] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_hand or self.reviewed)
+
+    def words(self) -> str:
+        """Return which frames stay and why, in sentences; empty if none."""
+        return " ".join(
+            f"Stays as it was, {why}: frame{'s' * (len(frames) > 1)} {listed(frames)}."
+            for frames, why in ((self.by_hand, "painted by hand"), (self.reviewed, "reviewed"))
+            if frames
+        )
+
+
+def listed(frames: Iterable[int]) -> str:
+    """Return frames counted from 0 as people count them: ``"3, 7 to 9"``."""
+    runs: list[list[int]] = []
+    for frame in sorted(frames):
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    words = [f"{a + 1}" if a == b else f"{a + 1} to {b + 1}" for a, b in runs]
+    return ", ".join(words[:5]) + (" ..." if len(words) > 5 else "")
 
 
 def gap_around(keys: Sequence[int], frame: int) -> tuple[int, int] | None:

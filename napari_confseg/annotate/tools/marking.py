@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from skimage.segmentation import flood
 
 from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
 from napari_confseg.annotate.tools.merging import Change, edit_from, merged
 from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.view import BAND_TOOLS, Tool
 from napari_confseg.readouts import Beams
+from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, NOT_MARKED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,7 +27,11 @@ SNAP_REACH = 0.03
 """How far a smart edge may move, as a share of the frame's shorter side."""
 
 
+MOST_FILLED = 0.25
+"""Share of the sector that one fill covers at most where nothing is marked yet."""
+
 NOTHING_BY_RULE = "Nothing changed: by the merge rule what is there stays."
+EXCLUDED_STAYS = "What is excluded stays so: erase it before you mark there."
 
 
 class Marker:
@@ -42,6 +48,11 @@ class Marker:
         self._seen: tuple[Clip, ClipMeta] | None = None
         self._beams: Beams | None = None
         self._picture: tuple[int, NDArray[np.uint8]] | None = None
+        self._pointer: Callable[[], tuple[int, int] | None] = lambda: None
+
+    def point_with(self, pointer: Callable[[], tuple[int, int] | None]) -> None:
+        """Ask `pointer` for the pixel (y, x) under the mouse; None is beside the picture."""
+        self._pointer = pointer
 
     @property
     def beams(self) -> Beams:
@@ -75,6 +86,22 @@ class Marker:
         if tool in BAND_TOOLS and any(c.name == tool for c in session.classes):
             session.class_name = tool.value
         session.tool = tool
+
+    def swap(self) -> None:
+        """Change between painting and erasing."""
+        erasing = self._session.tool is Tool.ERASE
+        self.take(Tool.BRUSH if erasing else Tool.ERASE)
+
+    def pick(self) -> None:
+        """Take the confidence under the mouse for the next strokes."""
+        session, at = self._session, self._pointer()
+        plane = session.planes.get(session.class_name)
+        found = int(plane[session.view().frame][at]) if plane is not None and at else 0
+        if 0 < found <= MAX_CONFIDENCE:
+            session.confidence = found
+        else:
+            label = session.classes[session.class_index()].label if session.cohort else "this class"
+            session.message = f"Nothing of {label} is marked under the mouse."
 
     def band(self, tool: Tool, first: Point, second: Point, *, straight: bool) -> NDArray[np.uint8]:
         """Return the proposal ``uint8 (Y, X)`` of the B-line or the pleura tool for two clicks.
@@ -129,15 +156,57 @@ class Marker:
         )
         return self._paint_here(proposal, Tool.SMART_EDGE)
 
+    def fill(
+        self, at: tuple[int, int], frame: int, class_name: str, confidence: int
+    ) -> Stroke | None:
+        """Give the area of one value around a pixel `confidence`.
+
+        Only within the sector, and of unmarked ground no more than ``MOST_FILLED`` of it.
+
+        Parameters
+        ----------
+        at : tuple of int
+            Pixel (y, x).
+        frame : int
+            Its frame.
+        class_name : str
+            Whose plane.
+        confidence : int
+            1..100.
+        """
+        session, inside = self._session, self.beams.inside
+        session.playing = False
+        plane = session.planes[class_name][frame]
+        within = all(0 <= v < n for v, n in zip(at, plane.shape, strict=True))
+        if not within or not inside[at]:
+            session.message = "Nothing was filled: that lies outside the sector."
+            return None
+        value = int(plane[at])
+        if value == EXCLUDED:
+            session.message = EXCLUDED_STAYS
+            return None
+        same = plane == value
+        area = flood(same & inside, at, connectivity=1)
+        share = area.sum() / inside.sum()
+        if value == NOT_MARKED and share > MOST_FILLED:
+            session.message = (
+                f"Nothing was filled: {share:.0%} of the sector is open there, and one fill covers "
+                f"{MOST_FILLED:.0%} at most. Ring what you mean with the polygon."
+            )
+            return None
+        proposal = np.where(area, np.uint8(confidence), np.uint8(0))
+        index = session.class_index(class_name)
+        stroke = self.mark_here({index: proposal}, confidence, Tool.FILL.value, frame=frame)
+        if stroke is not None and bool((flood(same, at, connectivity=1) & ~inside).any()):
+            session.message = "Filled to the edge of the sector, and no further."
+        return stroke
+
     def _paint_here(self, proposal: NDArray[np.uint8], tool: Tool) -> Stroke | None:
         session = self._session
         session.playing = False
-        if not session.view().editable:
-            label = session.classes[session.class_index()].label
-            why = "is locked" if session.class_name in session.locked else "is hidden"
-            session.message = (
-                f"{label} {why}." if session.writable else session.editor.why_read_only
-            )
+        view = session.view()
+        if not view.editable:
+            session.message = view.blocked or session.editor.why_read_only
             return None
         if not proposal.any():
             session.message = "Nothing was marked: that lies outside the sector."
@@ -145,11 +214,16 @@ class Marker:
         return self.mark_here({session.class_index(): proposal}, session.confidence, tool.value)
 
     def mark_here(
-        self, proposals: Mapping[int, NDArray[np.uint8]], confidence: int, tool: str
+        self,
+        proposals: Mapping[int, NDArray[np.uint8]],
+        confidence: int,
+        tool: str,
+        *,
+        frame: int | None = None,
     ) -> Stroke | None:
-        """Commit proposals, by class index, for the frame on show."""
+        """Commit proposals, by class index, for the frame on show or another one."""
         session = self._session
-        frame = session.view().frame
+        frame = session.view().frame if frame is None else frame
         changes = [
             Change(c, frame, before, merged(before, proposal, session.merge))
             for c, proposal in proposals.items()
@@ -159,6 +233,9 @@ class Marker:
         edit = edit_from(
             changes, confidence=confidence, tool=tool, class_index=class_index, frame=frame
         )
-        if edit is None:
-            session.message = NOTHING_BY_RULE
+        kept = any(
+            bool(((c.before == EXCLUDED) & (proposals[c.class_index] > 0)).any()) for c in changes
+        )
+        if edit is None or kept:
+            session.message = EXCLUDED_STAYS if kept else NOTHING_BY_RULE
         return session.commit(edit) if edit else None

@@ -17,11 +17,13 @@ from napari_confseg.annotate.tools.filling import (
     Filling,
     Gap,
     Interpolation,
+    KeptFrames,
     Propagation,
     filled_only,
     gap_around,
     highest,
     run,
+    touched_by_hand,
 )
 from napari_confseg.annotate.tools.marking import Marker
 from napari_confseg.annotate.tools.merging import Change, Merge, edit_from, merged
@@ -52,7 +54,8 @@ class Toolkit:
     Every method that changes planes commits one edit under the session's merge rule, touches no
     locked and no hidden class, leaves excluded pixels excluded, and returns the stroke, or None
     with a message in the session if nothing came of it. On other frames than the one on show,
-    planes marked as reviewed stay as they are.
+    planes marked as reviewed stay as they are; what carries or fills leaves planes that were
+    painted by hand as they are, whatever the merge rule.
 
     Parameters
     ----------
@@ -64,6 +67,8 @@ class Toolkit:
         self._session = session
         self.marker = Marker(session)
         """The tools of the mouse."""
+        self.kept_words = ""
+        """Which frames the latest filling left as they were, in sentences."""
 
     # ---- what can be done -----------------------------------------------------------------
 
@@ -253,30 +258,44 @@ class Toolkit:
     def land(self, filling: Filling, found: Sequence[Filled]) -> Stroke | None:
         """Merge what `filling` found into the planes as they are now.
 
-        Under the rule "replace", what was carried or interpolated there before makes room.
+        Under the rule "replace", what was carried or interpolated there before makes room. Frames
+        that stay as they are, are named in the session's message.
         """
         session = self._session
         if session.planes is not filling.owner:
             session.message = "The clip was closed meanwhile: nothing was filled in."
             return None
-        patches = tuple(self._patches(found))
+        kept = KeptFrames()
+        patches = tuple(self._patches(found, kept))
         if not patches:
-            session.message = (
-                "Nothing was filled in: the picture moves too much, or those frames are reviewed."
+            session.message = f"Nothing was filled in. {kept.words()}".strip() + (
+                "" if kept else " The picture moves too much."
             )
             return None
         class_index = next(iter(found[0].proposals))
-        return session.commit(
+        stroke = session.commit(
             Edit(patches, filling.confidence, filling.tool, class_index, filling.frame)
         )
+        self.kept_words = kept.words()
+        if stroke is not None and kept:
+            session.message = self.kept_words
+        return stroke
 
-    def _patches(self, found: Sequence[Filled]) -> Iterator[Patch]:
+    def _patches(self, found: Sequence[Filled], kept: KeptFrames) -> Iterator[Patch]:
         session = self._session
-        filled = filled_only(session.strokes, session.status.shape)
+        shape = session.status.shape
+        filled = filled_only(session.strokes, shape)
+        by_hand = touched_by_hand(session.strokes, shape)
         locked = {c.index for c in session.classes if c.name in session.locked}
         for step in found:
             for c, snippet in step.proposals.items():
-                if c in locked or not self._may_fill(step.frame, c):
+                if c in locked:
+                    continue
+                if not self._may_fill(step.frame, c):
+                    kept.reviewed.add(step.frame)
+                    continue
+                if by_hand[step.frame, c]:
+                    kept.by_hand.add(step.frame)
                     continue
                 before = session.planes[session.classes[c].name][step.frame]
                 base = before

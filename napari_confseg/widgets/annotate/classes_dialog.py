@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
@@ -29,6 +29,7 @@ from napari_confseg.annotate.cohort_draft import (
     ClassRow,
     Draft,
     drafted,
+    next_color,
     rows_of,
 )
 from napari_confseg.widgets.common.buttons import label
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 _COLOR, _LABEL, _KEY, _NAME = range(4)
 _VALUE, _WORD, _WORD_KEY, _EXAMPLE = range(4)
-_FREE: Final = "#bbbbbb"
 
 
 class ClassesDialog(QDialog):
@@ -203,16 +203,15 @@ class ClassesDialog(QDialog):
         self.source.setText(PALETTES[index].source)
 
     def use_palette(self) -> None:
-        """Give the classes the colours of the chosen palette, as far as it goes."""
-        colors = PALETTES[self.palettes.currentIndex()].colors
-        for y in range(min(self.classes.rowCount(), len(colors))):
+        """Give the classes the colours of the chosen palette, then others unlike them."""
+        colors: list[str] = []
+        for y in range(self.classes.rowCount()):
+            colors.append(next_color(colors, PALETTES[self.palettes.currentIndex()]))
             self.classes.item(y, _COLOR).setText(colors[y])
 
     def _on_add_class(self) -> None:
         rows = self.class_rows()
-        used = {r.color for r in rows}
-        colors = PALETTES[self.palettes.currentIndex()].colors
-        color = next((c for c in colors if c not in used), _FREE)
+        color = next_color([r.color for r in rows], PALETTES[self.palettes.currentIndex()])
         self.set_classes([*rows, ClassRow("New class", color)])
         self.classes.editItem(self.classes.item(len(rows), _LABEL))
 

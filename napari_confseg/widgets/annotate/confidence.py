@@ -286,9 +286,13 @@ class ConfidenceDial(QWidget):
                 made.setToolTip(f"{tip}\n{anchor.example}")
             made.setText(f"{anchor.word}  {key}" if key else anchor.word)
             made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            made.clicked.connect(lambda _on=False, v=anchor.value: self.wanted.emit(v))
+            made.clicked.connect(lambda _on=False, v=anchor.value: self._on_anchor(v))
             self.anchor_buttons[anchor.value] = made
             self._buttons.addWidget(made)
+
+    def _on_anchor(self, value: int) -> None:
+        self.wanted.emit(value)
+        self.anchor_buttons[value].setChecked(True)  # a click on the lit one puts it not out
 
     def set_value(self, value: int) -> None:
         """Show `value`, 1..100."""

@@ -195,7 +195,8 @@ class FillAndCopy(QWidget):
     def _on_done(self, filling: Filling, found: list[Filled]) -> None:
         self._job = None
         if self._toolkit.land(filling, found) is not None:
-            self._session.message = _so_far(filling, found)
+            words = (self._toolkit.kept_words, _so_far(filling, found))
+            self._session.message = " ".join(filter(None, words))
         self.refresh()
 
     def _on_failed(self, error: object) -> None:

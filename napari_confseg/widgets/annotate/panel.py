@@ -133,7 +133,7 @@ class AnnotatePanel(Panel):
 
     def let_go(self) -> None:
         """Free the keys, stop playing; the clip stays open in the viewer."""
-        self.keys.release()
+        self.keys.close_part()
         self.player.close()
         self.activity.close_part()
         self.form.close_parts()

@@ -128,7 +128,7 @@ class ShortcutsDialog(QDialog):
         self.tree.clear()
         for group in sorted({b.group for b in self._made}, key=_ORDER.index):
             self._group(group, [(b.words, b.key, b.id) for b in self._made if b.group == group])
-        self._group("napari's own, on the canvas", [(w, k, "") for k, w in ON_CANVAS])
+        self._group("While a key is held, or given up", [(w, k, "") for k, w in ON_CANVAS])
         self.tree.expandAll()
         for item in self._items():
             if item.data(0, _ID) == chosen and chosen:

@@ -54,6 +54,7 @@ class StyleRow(QWidget):
         row.addWidget(title)
         for style, (name, tip) in _STYLES.items():
             made = button(name, tip, checkable=True)
+            made.setAutoExclusive(True)  # a click on the one that is down does not let it go
             made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             made.clicked.connect(lambda _on=False, s=style: setattr(session, "style", s))
             self.buttons[style] = made
@@ -117,6 +118,7 @@ class ToolBox(QWidget):
         named.setSpacing(3)
         for tool, (_, name, _tip) in _TOOLS.items():
             made = button(name, "", checkable=True)
+            made.setAutoExclusive(True)  # a click on the one that is lit does not put it out
             if tool not in NAMED:
                 made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             made.setIconSize(QSize(18, 18) if tool not in NAMED else QSize(13, 13))

@@ -1,7 +1,8 @@
 """The layer of one class: painting there becomes edits of the session.
 
-With ``layers`` and ``paint_events`` the place that touches napari's corners: a layer's own undo is
-replaced, and so is what its polygon and its fill do while another tool stands behind them.
+With ``session_layers`` and ``layer_guard`` the place that touches napari's corners: a layer's own
+undo is replaced, its brush, and what its polygon and its fill do while another tool stands behind
+them. What a layer reports is a request; the session says what holds, and the view puts it back.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from napari.layers import Labels
+from napari.layers.labels._labels_constants import Mode
 from napari.layers.labels._labels_key_bindings import reset_polygon
+from napari.layers.labels._labels_utils import mouse_event_to_labels_coordinate
 from napari.settings import get_settings
 from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.annotate.tools.marking import NOTHING_BY_RULE
+from napari_confseg.annotate.tools.marking import EXCLUDED_STAYS, NOTHING_BY_RULE
 from napari_confseg.annotate.tools.merging import Merge, merged
 from napari_confseg.annotate.view import BAND_TOOLS, Tool
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, Edit, Patch
+from napari_confseg.widgets.layers.layer_guard import STAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,6 +90,10 @@ def value_painted(atom: Any) -> int:
     return int(atom.new_value if hasattr(atom, "mask") else np.ravel(atom[2])[0])
 
 
+LEFT: Final = 1
+RIGHT: Final = 2
+PICKING: Final = "Point at a mark and press 5: its confidence is taken for the next strokes."
+
 MODES: Final = {
     Tool.PAN: "pan_zoom",
     Tool.BRUSH: "paint",
@@ -124,8 +132,8 @@ class View(Protocol):
     def push(self, *_: object) -> None:
         """Show what differs from what is on show."""
 
-    def push_label(self) -> None:
-        """Give the layers the label that strokes get."""
+    def settle(self) -> None:
+        """Give the layers what the session says, whether it changed or not."""
 
 
 class ClassLayer:
@@ -146,21 +154,29 @@ class ClassLayer:
         self._session = view.session
         self._name = name
         self._unsettled: list[tuple[Patch, NDArray[np.uint8]]] = []
-        layer.n_edit_dimensions = 2
-        layer.contiguous = True
         # napari's own undo knows one layer, one sitting and a hundred strokes; the session's
         # knows all of them, for ever.
         layer.undo = self._session.undo
         layer.redo = self._session.redo
         layer.paint_polygon = partial(self._paint_polygon, layer)
         layer.fill = partial(self._fill, layer)
+        # napari's own gives a layer that is shown again the mode that it had when it was hidden.
+        layer._on_visible_changed = lambda: None
+        layer._drag_modes = {
+            **Labels._drag_modes,
+            Mode.PAINT: draw_to_release,
+            Mode.ERASE: draw_to_release,
+            Mode.FILL: self._on_fill_click,
+        }
         events = layer.events
         events.paint.connect(lambda event: self._on_paint(layer, event.value))
         events.mode.connect(lambda: self._on_mode(layer))
         events.selected_label.connect(lambda: self._on_label(layer))
         events.brush_size.connect(lambda: self._on_brush_size(layer))
         events.visible.connect(lambda: self._on_visible(layer))
-        events.n_edit_dimensions.connect(lambda: self._on_edit_dimensions(layer))
+        events.opacity.connect(lambda: self._on_opacity(layer))
+        for name in ("data", "colormap", "editable"):
+            events[name].connect(self._on_foreign_change)
         layer.mouse_drag_callbacks.append(self._until_release)
         view.clicks.attach(layer)
         self._bind_keys(layer)
@@ -196,9 +212,21 @@ class ClassLayer:
         Labels.paint_polygon(layer, points, new_label)
         self._finish_stroke(layer)
 
-    def _fill(self, layer: Labels, *args: Any, **options: Any) -> None:
-        if self._session.view().tool not in BAND_TOOLS:
-            Labels.fill(layer, *args, **options)
+    def _on_fill_click(self, layer: Labels, event: Any) -> None:
+        if event.button == LEFT:
+            at = mouse_event_to_labels_coordinate(layer, event)
+            self._fill(layer, at, layer.selected_label)
+
+    def _fill(
+        self, layer: Labels, coord: Sequence[float], new_label: int, refresh: bool = True
+    ) -> None:
+        if self._session.view().tool in BAND_TOOLS:
+            return
+        if 0 < new_label <= MAX_CONFIDENCE:
+            frame, y, x = (round(float(v)) for v in coord)
+            self._session.toolkit.marker.fill((y, x), frame, self._name, new_label)
+        else:  # other code takes marks away
+            Labels.fill(layer, coord, new_label, refresh)
 
     def _on_paint(self, layer: Labels, item: Sequence[Any]) -> None:
         value = value_painted(item[0])
@@ -221,8 +249,10 @@ class ClassLayer:
         patch = patch_between(
             painted.class_index, painted.frame, painted.before, final, y=painted.y, x=painted.x
         )
+        kept = bool(((painted.before == EXCLUDED) & (painted.after != final)).any())
+        if patch is None or kept:
+            self._session.message = EXCLUDED_STAYS if kept else NOTHING_BY_RULE
         if patch is None:
-            self._session.message = NOTHING_BY_RULE
             return True
         edit = Edit((patch,), value, tool.value, patch.class_index, patch.frame)
         return self._session.commit(edit, painted=True) is not None
@@ -237,6 +267,9 @@ class ClassLayer:
 
     def _until_release(self, _layer: Labels, event: Any) -> Iterator[None]:
         self._session.playing = False
+        blocked = self._session.view().blocked
+        if blocked and event.button == LEFT:
+            self._session.message = blocked
         yield
         while event.type == "mouse_move":
             yield
@@ -247,13 +280,18 @@ class ClassLayer:
 
     def _on_mode(self, layer: Labels) -> None:
         mode = str(layer.mode)
-        if self._view.pushing or mode not in TOOLS:
+        if self._view.pushing:
+            return
+        if mode not in TOOLS:
+            self._session.message = PICKING if mode == "pick" else STAY
+            self._view.settle()
             return
         session, left = self._session, self._view.left_for_pan
         tool = next((t for t in (session.tool, left) if t and MODES[t] == mode), TOOLS[mode])
         before, session.tool = session.tool, tool
         # Space, held, moves the picture: the tool that it came from comes back after it.
         self._view.left_for_pan = before if tool is Tool.PAN else None
+        self._view.settle()  # also where the session had that tool
 
     def _on_label(self, layer: Labels) -> None:
         """Answer napari's keys for the next label, the last, the background and the picker."""
@@ -267,11 +305,20 @@ class ClassLayer:
             self._session.tool = Tool.EXCLUDE
         else:
             self._session.confidence = min(value, MAX_CONFIDENCE)
-        self._view.push_label()  # also where the setting stayed as it was: 100 and one more
+        self._view.settle()  # also where the setting stayed as it was: 100 and one more
 
     def _on_brush_size(self, layer: Labels) -> None:
         if not self._view.pushing:
             self._session.brush_size = min(max(int(layer.brush_size), 1), 400)
+            self._view.settle()
+
+    def _on_opacity(self, layer: Labels) -> None:
+        if not self._view.pushing:
+            self._session.opacity = float(layer.opacity)
+
+    def _on_foreign_change(self, *_: object) -> None:
+        if not self._view.pushing:
+            self._view.settle()
 
     def _on_visible(self, layer: Labels) -> None:
         if self._view.pushing:
@@ -279,20 +326,41 @@ class ClassLayer:
         hidden = self._session.hidden
         self._session.hidden = hidden - {self._name} if layer.visible else hidden | {self._name}
         if layer.visible:
-            self._session.solo = False
+            self._session.solo, self._session.marks_shown = False, True
+        self._view.settle()
 
-    def _on_edit_dimensions(self, layer: Labels) -> None:
-        if layer.n_edit_dimensions != 2:  # a mark is on one frame
-            layer.n_edit_dimensions = 2
+
+def draw_to_release(layer: Labels, event: Any) -> Iterator[None]:
+    """Paint as napari's own brush does, and to the point where the button is let go.
+
+    vispy drops moves that come within 10 ms of each other: of a flick none may be left.
+    """
+    overlay = layer._overlays["brush_stroke"]  # the right button rings an area
+    ringing = overlay.active or (overlay.enabled and event.button == RIGHT)
+    if layer.cursor == "circle_frozen" or ringing:  # the mouse sets the brush's size
+        return
+    label = 0 if layer.mode == "erase" else layer.selected_label
+    last = mouse_event_to_labels_coordinate(layer, event)
+    with layer.block_history():
+        layer._draw(label, last, last)
+        yield
+        while True:
+            here = mouse_event_to_labels_coordinate(layer, event)
+            if not np.array_equal(np.round(here), np.round(last)):
+                layer._draw(label, last, here)
+            last = here
+            if event.type != "mouse_move":
+                return
+            yield
 
 
 def ruled(painted: Patch, rule: Merge) -> NDArray[np.uint8]:
     """Return what the box of a stroke becomes under `rule`; erasing and excluding know none.
 
-    With "replace" a stroke of the hand goes over everything, what is excluded too.
+    What is excluded stays so: only the eraser takes it away.
     """
     proposal = np.where(painted.before != painted.after, painted.after, np.uint8(0))
-    if rule is Merge.REPLACE or proposal.max() > MAX_CONFIDENCE:
+    if proposal.max() > MAX_CONFIDENCE:
         return painted.after
     return np.where(proposal > 0, merged(painted.before, proposal, rule), painted.after)
 

@@ -9,10 +9,12 @@ from napari.layers import Labels
 from napari_confseg.annotate.contours import ContourPlanes
 from napari_confseg.annotate.view import Style
 from napari_confseg.widgets.layers.colormaps import ink
+from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
     from napari_confseg.annotate.view import ViewState
+    from napari_confseg.widgets.layers.layer_guard import LayerGuard
 
 NAME = "Confidence contours"
 
@@ -27,10 +29,13 @@ class ContourLines:
     ----------
     session : Session
         Whose marks these are.
+    guard : LayerGuard
+        Keeps the layer where it belongs.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, guard: LayerGuard) -> None:
         self._session = session
+        self._guard = guard
         self.layer: Any = None
         self._data: ContourPlanes | None = None
 
@@ -57,12 +62,18 @@ class ContourLines:
                 axis_labels=axes,
             )
             self.layer.editable = False
+            self._guard.keep(self.layer, Rank.LINES, AS_FRAMES)
+            self.layer.events.visible.connect(self._on_visible)
             viewer.add_layer(self.layer)
             viewer.layers.selection.active = active
         elif self.layer.data is not data:
             self.layer.data, self.layer.scale = data, scale
         self.layer.opacity = state.opacity
         self.refresh()
+
+    def _on_visible(self, *_: object) -> None:
+        if self.layer is not None and not self.layer.visible:
+            self._session.style = Style.FILL  # hidden in napari's list: without lines, then
 
     def refresh(self) -> None:
         """Draw the frame on show anew: somebody painted there."""

@@ -22,6 +22,7 @@ from napari_confseg.annotate.review.planes import (
     StoredPlanes,
 )
 from napari_confseg.widgets.layers.colormaps import ramp
+from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,6 +210,7 @@ class ReviewLayers:
         scale = (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
         layer = Labels(make(), name=name, scale=scale, axis_labels=_AXES)
         layer.editable = False
+        self._view.guard.keep(layer, Rank.OTHERS, AS_FRAMES)
         self._layers[name] = layer
         self._viewer.layers.insert(above, layer)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Image, Labels
+from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
@@ -22,6 +23,13 @@ from napari_confseg.widgets.layers.band_clicks import BandClicks
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
 from napari_confseg.widgets.layers.contour_lines import ContourLines
+from napari_confseg.widgets.layers.layer_guard import (
+    AS_FRAMES,
+    AS_LABELS,
+    LayerGuard,
+    Rank,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +39,21 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip
 
 _AXES: Final = ("frame", "y", "x")
+
+_PUSHED: Final = frozenset(
+    {
+        "frame",
+        "active",
+        "threshold",
+        "opacity",
+        "visible",
+        "overlays",
+        "model_threshold",
+        "model_opacity",
+        "style",
+    }
+)
+"""Fields that are pushed where they differ; the rest is cheap to look at, and is so each time."""
 
 
 class SessionLayers:
@@ -54,8 +77,10 @@ class SessionLayers:
         self._pushing = 0
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
+        self._colormaps: dict[str, Any] = {}  # as we set them, by class
         self._theirs: dict[tuple[str, str], Any] = {}
-        self._lines = ContourLines(session)
+        self.guard = LayerGuard(session, self._viewer_ref, self._pushed, lambda: self.pushing)
+        self._lines = ContourLines(session, self.guard)
         self._links = Links(
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
@@ -65,6 +90,7 @@ class SessionLayers:
             failed=to_message(session),
         )
         session.editor.refuse_undo_while(self.stroking)
+        session.toolkit.marker.point_with(self._pointer)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.layers.events.removed.connect(self._on_removed)
@@ -118,12 +144,18 @@ class SessionLayers:
         if not self._pushing and self._frames is not None and not self.stroking():
             self._push_now()
 
+    def settle(self) -> None:
+        """Give the layers what the session says, whether it changed or not."""
+        self.push()
+
     def _push_now(self) -> None:
         new, old = self.session.view(), self.shown
         self.shown = new
         with self._pushed():
             for name in differences(old, new):
-                getattr(self, f"_push_{name}")(new)
+                if name in _PUSHED:
+                    getattr(self, f"_push_{name}")(new)
+            self._push_state(new)
         if self.shown is None:  # a layer came back: it needs all the rest too
             self._push_now()
 
@@ -135,39 +167,52 @@ class SessionLayers:
 
     def _push_active(self, state: ViewState) -> None:
         self._drop_polygon()
+        self._select_active(state)
+
+    def _select_active(self, state: ViewState) -> None:
         layer = self._mine.get(state.active or "")
         if layer is not None and self._viewer.layers.selection.active is not layer:
             self._viewer.layers.selection.active = layer
 
-    def _push_tool(self, state: ViewState) -> None:
+    def _push_state(self, state: ViewState) -> None:
+        """Bring the hand to what `state` says: looked at each time, whatever changed it."""
         for name, layer in self._mine.items():
-            mode = MODES[state.tool] if name in state.editable else "pan_zoom"
-            if layer.mode != mode:
-                layer.mode = mode
+            editable = name in state.editable
+            wanted = {
+                "visible": name in state.visible,
+                "editable": editable,
+                "mode": MODES[state.tool] if editable else "pan_zoom",
+                "selected_label": state.label,
+                "brush_size": state.brush_size,
+                "opacity": state.opacity,
+            }
+            for what, value in wanted.items():
+                if getattr(layer, what) != value:
+                    setattr(layer, what, value)
+            # A tool that can't mark does nothing; it does not become the one that moves.
+            blocked = bool(state.blocked) and name == state.active
+            layer.mouse_pan = layer.mode == "pan_zoom" and not blocked
+            if layer.data is not self.session.planes[name]:
+                layer.data = self.session.planes[name]  # marks in a copy would not be stored
+            if layer.colormap is not self._colormaps.get(name):
+                self._push_threshold(state)
         if state.tool is not Tool.PAN:
-            self._push_active(state)
-
-    def push_label(self) -> None:
-        """Put the value that strokes get into the layers."""
-        with self._pushed():
-            self._push_label(self.session.view())
-
-    def _push_label(self, state: ViewState) -> None:
-        for layer in self._mine.values():
-            layer.selected_label = state.label
-
-    def _push_brush_size(self, state: ViewState) -> None:
-        for layer in self._mine.values():
-            layer.brush_size = state.brush_size
+            self._select_active(state)
 
     def _push_threshold(self, state: ViewState) -> None:
         colors = {c.name: c.color for c in self.session.classes}
         layers = [*self._mine.items(), *self._overlays_of(models=False)]
-        own = set(map(id, self._mine.values())) if state.style is not Style.FILL else set()
+        mine = set(map(id, self._mine.values()))
+        own = mine if state.style is not Style.FILL else set()
         for name, layer in layers:
             colormap = (faint if id(layer) in own else ramp)(colors[name], state.threshold)
             colormap.selection = layer.selected_label
             layer.colormap = colormap
+            if id(layer) in mine:
+                self._colormaps[name] = layer.colormap
+            else:  # no edge around what the threshold hides
+                layer.data.outline_at = max(OUTLINE_AT, state.threshold)
+                layer.refresh(extent=False)
         self._push_lines(state)
 
     def _push_style(self, state: ViewState) -> None:
@@ -177,8 +222,7 @@ class SessionLayers:
         self._lines.push(state, self._viewer, _AXES, self._scale())
 
     def _push_opacity(self, state: ViewState) -> None:
-        others = (layer for _, layer in self._overlays_of(models=False))
-        for layer in (*self._mine.values(), *others):
+        for _, layer in self._overlays_of(models=False):
             layer.opacity = state.opacity
         self._push_lines(state)
 
@@ -202,17 +246,8 @@ class SessionLayers:
 
     def _push_visible(self, state: ViewState) -> None:
         for name in state.visible - self._mine.keys():
-            self._add_mine(name)  # a person had removed it from napari's list
-        for name, layer in self._mine.items():
-            layer.visible = name in state.visible
+            self._add_mine(name)  # other code had removed it
         self._push_lines(state)
-
-    def _push_editable(self, state: ViewState) -> None:
-        for name, layer in self._mine.items():
-            editable = name in state.editable
-            if layer.editable != editable:
-                layer.editable = editable
-        self._push_tool(state)
 
     def _push_overlays(self, state: ViewState) -> None:
         for key, layer in self._theirs.items():
@@ -245,6 +280,7 @@ class SessionLayers:
                 self._viewer.layers.remove(layer)
         self._lines.remove(self._viewer)
         self._frames, self._mine, self._theirs = None, {}, {}
+        self._colormaps = {}
 
     def _add_all(self, clip: Clip) -> None:
         # A fixed window: brightness means the same on every frame and nothing is scanned.
@@ -255,6 +291,10 @@ class SessionLayers:
             scale=self._scale(),
             axis_labels=_AXES,
         )
+        self.guard.keep(self._frames, Rank.FRAMES, AS_FRAMES)
+        self._viewer.dims.order = tuple(range(self._viewer.dims.ndim))
+        self._viewer.dims.ndisplay = 2
+        self._viewer.canvas.grid.enabled = False
         self._viewer.add_layer(self._frames)
         for spec in self.session.classes:
             self._add_mine(spec.name)
@@ -278,8 +318,7 @@ class SessionLayers:
 
     def _scale(self) -> tuple[float, float, float]:
         assert self.session.clip is not None
-        spacing = self.session.clip.meta.spacing
-        return (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
+        return scale_of(self.session.clip)
 
     def _add_mine(self, name: str) -> None:
         spec = next(c for c in self.session.classes if c.name == name)
@@ -290,6 +329,7 @@ class SessionLayers:
             scale=self._scale(),
             axis_labels=_AXES,
         )
+        self.guard.keep(layer, Rank.MINE, AS_LABELS)
         ClassLayer(self, name, layer)
         self._mine[name] = layer
         self._viewer.add_layer(layer)
@@ -333,7 +373,29 @@ class SessionLayers:
             axis_labels=_AXES,
         )
         layer.editable = False
+        self.guard.keep(layer, Rank.OTHERS, AS_FRAMES)
+        layer.events.visible.connect(
+            lambda _event=None: self._on_their_sight(overlay.name, layer.visible)
+        )
+        layer.events.opacity.connect(self._on_their_opacity)
         return layer
+
+    def _on_their_sight(self, rater: str, visible: bool) -> None:
+        if not self._pushing:
+            hidden = self.session.overlays_hidden
+            self.session.overlays_hidden = hidden - {rater} if visible else hidden | {rater}
+            self._settle_theirs()
+
+    def _on_their_opacity(self, *_: object) -> None:
+        if not self._pushing:
+            self._settle_theirs()
+
+    def _settle_theirs(self) -> None:
+        state = self.session.view()
+        with self._pushed():
+            self._push_overlays(state)
+            self._push_opacity(state)
+            self._push_model_opacity(state)
 
     def _on_removed(self, event: Any) -> None:
         """Hide what one of our layers showed that a person took from napari's list."""
@@ -348,10 +410,23 @@ class SessionLayers:
             if layer is event.value:
                 del self._mine[name]
                 self.session.hidden |= {name}
+                QTimer.singleShot(0, self._put_back)  # napari is in the midst of removing
         for (rater, name), layer in list(self._theirs.items()):
             if layer is event.value:
                 del self._theirs[rater, name]
                 self.session.overlays_hidden |= {rater}
+
+    def _put_back(self) -> None:
+        """Add the layers of classes that other code removed, out of sight: the tools need them."""
+        if self._frames is None or self._viewer_ref() is None:
+            return
+        with self._pushed():
+            active = self._viewer.layers.selection.active
+            for name in self.session.planes.keys() - self._mine.keys():
+                self._add_mine(name)
+            if active in self._viewer.layers:
+                self._viewer.layers.selection.active = active
+        self.push()
 
     def _on_planes_changed(self, changed: tuple[tuple[str, int], ...]) -> None:
         for name in {name for name, frame in changed if frame == self.session.frame}:
@@ -369,7 +444,23 @@ class SessionLayers:
             with self._pushed():  # one stroke, one frame
                 dims.set_current_step(dims.ndim - 3, self.shown.frame)
             return
-        self.session.frame = int(dims.current_step[dims.ndim - 3])
+        # A layer of somebody's own may have more frames than the clip.
+        self.session.frame = min(int(dims.current_step[dims.ndim - 3]), self._last_frame())
+        if dims.current_step[dims.ndim - 3] != self.session.frame:
+            with self._pushed():
+                dims.set_current_step(dims.ndim - 3, self.session.frame)
+
+    def _last_frame(self) -> int:
+        return max(len(self.session.status) - 1, 0)
+
+    def _pointer(self) -> tuple[int, int] | None:
+        """Return the pixel (y, x) of the picture under the mouse; None beside it."""
+        if self._frames is None or self.session.clip is None:
+            return None
+        place = self._frames.world_to_data(self._viewer.cursor.position)[-2:]
+        y, x = (round(float(v)) for v in place)
+        height, width = self.session.clip.shape[1:]
+        return (y, x) if 0 <= y < height and 0 <= x < width else None
 
     def _on_active(self, *_: object) -> None:
         if self._pushing or self._frames is None:
@@ -379,4 +470,4 @@ class SessionLayers:
             if layer is active:
                 self.session.class_name = name
                 return
-        self.session.tool = Tool.PAN
+        self.session.tool = Tool.PAN  # on any other layer the mouse does nothing else

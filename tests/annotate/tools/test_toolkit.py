@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
 from napari_confseg.annotate.view import Tool
 from napari_confseg.readouts import Beams
 from napari_confseg.store import EXCLUDED, Cohort, Sector, Spacing
-from tests.annotate.edits import as_stored, paint, sit_down
+from tests.annotate.edits import as_stored, paint, rectangle, sit_down
 from tests.annotate.tools.pictures import texture
 from tests.conftest import add_clip, clip_meta
 
@@ -157,7 +158,7 @@ def test_propagation_is_what_the_pure_function_carries(session: Session, kit: To
     assert session.marked[:, 2].tolist() == [True] * 3 + [False] * 5
 
 
-def test_propagating_anew_replaces_what_was_carried_and_nothing_else(
+def test_propagating_anew_replaces_what_was_carried_and_leaves_what_was_painted(
     session: Session, kit: Toolkit
 ) -> None:
     paint(session, BOX, confidence=90)
@@ -177,10 +178,11 @@ def test_propagating_anew_replaces_what_was_carried_and_nothing_else(
     paint(session, BOX, confidence=0)
     paint(session, (30, 60, 40, 70), confidence=90)
     kit.propagate(steps=4)
+    assert session.message == "Stays as it was, painted by hand: frame 4."
     now = session.planes["b-line"]
     for t in (1, 2, 4):
         assert np.array_equal(now[t], alone[t])
-    assert np.array_equal(now[3], np.where(alone[3] > 0, alone[3], by_hand))
+    assert np.array_equal(now[3], by_hand)
 
 
 def test_interpolation_fills_the_gap_and_refines_it(session: Session, kit: Toolkit) -> None:
@@ -289,15 +291,40 @@ def test_the_merge_rule_holds_for_every_tool(session: Session, kit: Toolkit, rul
         assert np.array_equal(session.planes["b-line"][1], merged(before, proposal, rule))
     session.frame = 0
     before = session.planes["b-line"][1].copy()
-    (step,) = carried(
-        session.clip.frames,
-        {2: session.planes["b-line"][0]},
-        0,
-        steps=1,  # type: ignore[union-attr]
-        inside=kit.marker.beams.inside,
-    )
-    kit.propagate()
-    assert np.array_equal(session.planes["b-line"][1], merged(before, step.proposals[2], rule))
+    assert kit.propagate() is None  # whatever the rule: that frame was painted by hand
+    assert "painted by hand: frame 2" in session.message
+    assert np.array_equal(session.planes["b-line"][1], before)
+
+
+def test_carrying_back_and_filling_leave_what_the_hand_painted(
+    session: Session, kit: Toolkit
+) -> None:
+    paint(session, BOX, confidence=90, frame=3)
+    session.frame = 3
+    kit.propagate(steps=4)
+    paint(session, BOX, confidence=84, frame=6)
+    paint(session, (0, 0, 80, 100), confidence=0, frame=5)  # looked at: nothing there
+    by_hand = {t: session.planes["b-line"][t].copy() for t in (3, 5, 6)}
+    session.mark_reviewed(4, "b-line")
+    session.frame = 6
+    for rule in Merge:
+        session.merge = rule
+        kit.propagate(steps=10, direction=-1)
+        assert session.message.endswith(
+            "Stays as it was, painted by hand: frames 4, 6. Stays as it was, reviewed: frame 5."
+        )
+        kit.interpolate()
+        assert "painted by hand: frame 6." in session.message
+        for t, plane in by_hand.items():
+            assert np.array_equal(session.planes["b-line"][t], plane)
+
+
+def test_what_is_excluded_by_hand_stops_no_carrying(session: Session, kit: Toolkit) -> None:
+    excluded = rectangle(session, (0, 0, 20, 20), confidence=EXCLUDED, frame=1)
+    session.commit(replace(excluded, tool="exclude"))
+    paint(session, BOX, confidence=90)
+    assert kit.propagate(steps=1) is not None
+    assert (session.planes["b-line"][1][:20, :20] == EXCLUDED).all()
 
 
 def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) -> None:
@@ -305,7 +332,8 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
     paint(session, (30, 55, 40, 60), confidence=70, class_name="rib")
     kit.copy()
     session.locked = frozenset({"b-line"})
-    assert session.view().tool is Tool.PAN
+    assert session.view().tool is Tool.BRUSH  # in hand, and it says why it does nothing
+    assert "locked" in session.view().blocked
     before = planes(session)
     for action in (
         kit.paste,
@@ -371,8 +399,7 @@ def test_painting_meanwhile_is_safe(session: Session, kit: Toolkit) -> None:
     assert kit.land(work, found) is not None
     now = session.planes["b-line"]
     assert (now[1] == EXCLUDED).all()
-    assert set(np.unique(now[2])) > {20}
-    assert (now[2] > 0).all()
+    assert set(np.unique(now[2])) == {20}
     assert now[3].any()
     assert session.marked[:, 2].tolist() == [False] + [True] * 4 + [False] * 3
     session.undo()
@@ -414,3 +441,25 @@ def test_solo_shows_the_class_to_paint_alone(session: Session) -> None:
     assert session.view().editable == {"rib"}
     session.solo = False
     assert "rib" not in session.view().visible
+
+
+def test_fill_stops_at_the_sector_and_says_so(session: Session, kit: Toolkit) -> None:
+    inside, index = kit.marker.beams.inside, session.class_index()
+    plane = session.planes["b-line"][0]
+    edge = int(np.flatnonzero(inside[40])[0])
+    paint(session, (36, max(edge - 6, 0), 46, edge + 10), confidence=30)
+    marked = plane == 30
+    assert (marked & ~inside).any()
+    assert kit.marker.fill((40, edge - 2), 0, "b-line", 80) is None
+    assert session.message == "Nothing was filled: that lies outside the sector."
+    stroke = kit.marker.fill((40, edge + 5), 0, "b-line", 80)
+    assert stroke is not None
+    assert (stroke.tool, stroke.class_index) == ("fill", index)
+    assert session.message == "Filled to the edge of the sector, and no further."
+    assert np.array_equal(session.planes["b-line"][0] == 80, marked & inside)
+    assert np.array_equal(session.planes["b-line"][0] == 30, marked & ~inside)
+    untouched = session.planes["b-line"].copy()
+    y, x = np.argwhere(inside & (session.planes["b-line"][0] == 0))[0].tolist()
+    assert kit.marker.fill((y, x), 0, "b-line", 80) is None
+    assert "of the sector is open there, and one fill covers 25% at most" in session.message
+    assert np.array_equal(session.planes["b-line"], untouched)

@@ -88,10 +88,13 @@ class Model:
         """Planes that only propagation and interpolation touched."""
         standing = [line for line in self.record if not line.undone]
         derived = {p for line in standing if line.tool in FILLED for p in line.touched}
-        by_hand = {
-            p for line in standing if line.tool not in (*BELOW, *FILLED) for p in line.touched
-        }
-        return derived - by_hand
+        return derived - self.by_hand()
+
+    def by_hand(self) -> set[tuple[int, int]]:
+        """Planes that the person painted."""
+        standing = [line for line in self.record if not line.undone]
+        own = (line for line in standing if line.tool not in (*BELOW, *FILLED))
+        return {p for line in own for p in line.touched}
 
 
 def joined(plane: np.ndarray, proposal: np.ndarray, rule: Merge) -> np.ndarray:
@@ -187,10 +190,13 @@ class Sitting(RuleBasedStateMachine):
 
     def _merge(self, tool: str, proposals: dict[tuple[int, int], np.ndarray]) -> bool:
         after, filled = self.model.planes.copy(), self.model.filled()
+        by_hand = self.model.by_hand()
         for (c, t), proposal in proposals.items():
             plane = after[c, t]
             if tool in FILLED and (not self._open(c) or self.model.status[t, c] == 2):
                 continue
+            if tool in FILLED and (t, c) in by_hand:
+                continue  # hand-painted wins, whatever the rule
             if tool in FILLED and self.session.merge is Merge.REPLACE and (t, c) in filled:
                 plane = np.where(plane == 255, plane, 0).astype(np.uint8)
             after[c, t] = joined(plane, proposal, self.session.merge)
