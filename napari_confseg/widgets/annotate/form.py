@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     import napari
 
     from napari_confseg.annotate.session import Session
+
+
+_OUT_OF_REACH: Final = (
+    "The cohort is out of reach: frames not seen yet are black. What you paint is kept on this "
+    "computer; both come right by themselves when it is back."
+)
 
 
 class AnnotateForm(QWidget):
@@ -80,13 +86,14 @@ class AnnotateForm(QWidget):
             self.confidence_section,
             self.tools_section,
             self.fill_section,
-            Section("Frames", self.transport),
             self.view_section,
             Section("Others on this clip", self.others),
             self.notes_section,
             self.sector_section,
             self.readouts_section,
         ]
+        self.out_of_reach = label(_OUT_OF_REACH, role="caution")
+        self.out_of_reach.hide()
         self.message, self.progress = label(role="caution"), ProgressRow()
         self.save_state = SaveStateRow()
 
@@ -121,12 +128,15 @@ class AnnotateForm(QWidget):
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
         foot.setSpacing(4)
+        # What changes its height comes first: what is pressed often does not move under the mouse.
         for widget in (
             self.sheet,
             self.finished,
+            self.out_of_reach,
             self.message,
             self.progress,
             self.conflict,
+            self.transport,
             self.save_state,
         ):
             foot.addWidget(widget)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -22,15 +22,13 @@ from napari_confseg.widgets.review.jobs import ReviewJobs
 from napari_confseg.widgets.review.queue import DisagreementList
 from napari_confseg.widgets.review.shortcuts import ReviewKeys
 from napari_confseg.widgets.review.verdicts import Verdicts
-from napari_confseg.widgets.shared import close_with, layers_for
+from napari_confseg.widgets.shared import close_with, follower_for, layers_for
 
 if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QShowEvent
 
     from napari_confseg.annotate.review.state import ReviewState
-
-MIN_WIDTH: Final = 300
 
 
 class ReviewPanel(Panel):
@@ -57,7 +55,9 @@ class ReviewPanel(Panel):
         self._bound: object = None
         self._connect()
         self.listen(
-            (self.review.changed, self._on_changed), (self.session.events.message, self._on_message)
+            (follower_for(napari_viewer).raters_changed, self._on_raters),
+            (self.review.changed, self._on_changed),
+            (self.session.events.message, self._on_message),
         )
         self._on_changed(self.review.state)
 
@@ -111,8 +111,8 @@ class ReviewPanel(Panel):
         foot.setContentsMargins(8, 2, 8, 6)
         for widget in (self.message, self.progress):
             foot.addWidget(widget)
+        self.add_paint_strip(foot)
         layout.addLayout(foot)
-        self.setMinimumWidth(MIN_WIDTH)
 
     def _connect(self) -> None:
         review, session = self.review, self.session
@@ -187,6 +187,10 @@ class ReviewPanel(Panel):
         if self.isVisible() and session.cohort is not self._bound:
             self._bound = session.cohort
             self._bind_keys()
+
+    def _on_raters(self) -> None:
+        if not self.review.state.correcting:  # what is being painted is compared when it is done
+            self.review.refresh()
 
     def _on_message(self, words: str, *_: object) -> None:
         self.message.setText(words)
