@@ -6,11 +6,14 @@ import weakref
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
+from qtpy.QtWidgets import QLabel
 
 from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.preferences import Preferences, slug_of
+from napari_confseg.annotate.save_state import closing_words
 from napari_confseg.annotate.session import Session
 from napari_confseg.widgets.cohort_watch import CohortWatch
 from napari_confseg.widgets.layers.session_layers import SessionLayers
@@ -131,7 +134,15 @@ class _CloseWith(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DeferredDelete:
             _close(self._session)
+        if event.type() == QEvent.Type.ChildPolished:  # a dialog is about to be shown
+            self._reassure(event.child())
         return False
+
+    def _reassure(self, child: QObject) -> None:
+        """Say in napari's question whether to close that nothing is lost by it."""
+        if isinstance(child, ConfirmCloseDialog) and self._session.cohort is not None:
+            text = next(w for w in child.findChildren(QLabel) if w.text())
+            text.setText(f"{text.text()}\n\n{closing_words(self._session.save_state)}")
 
     def _on_quit(self) -> None:
         _close(self._session)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel
 
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.store import Status
@@ -145,3 +147,13 @@ def test_a_strip_to_paint_with(bench: Bench) -> None:
     assert not strip.classes["rib"].isChecked()
     assert strip.percent.text() == "90 %"
     let_go(panel)
+
+
+def test_closing_says_that_all_is_saved(bench: Bench) -> None:
+    dialog = ConfirmCloseDialog(bench.hand.window)  # as napari asks
+    dialog.show()
+    bench.hand.wait(50)
+    words = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    dialog.reject()
+    assert "Confirm to close window" in words
+    assert "All that you marked is saved. A training that is running goes on" in words

@@ -85,7 +85,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
         expected[frame, B_LINE][MISSED[frame]] = 80
     assert np.array_equal(adjudicated(cohort), expected)
     assert panel.queue.bar.text() == "1 of 2 decided"
-    assert panel.queue.tree.topLevelItem(0).text(3) == "Dr. Ada"
+    assert panel.queue.tree.topLevelItem(0).text(3) == "Dr. Ada (reader)"
 
     assert (model.state.current, session.frame) == (1, 4)  # on to the next by itself
     hand.key("F9")
@@ -123,7 +123,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
 def _look_at_the_canvas(bench: Reviewing) -> None:
     """Raters in colours and hatchings of their own; the disagreement outlined, in the middle."""
     panel, viewer = bench.review, bench.viewer
-    ada, bo = viewer.layers["Dr. Ada"], viewer.layers["Dr. Bo"]
+    ada, bo = viewer.layers["Dr. Ada (reader)"], viewer.layers["Dr. Bo (reader)"]
     colors = [tuple(layer.colormap.color_dict[100][:3]) for layer in (ada, bo)]
     assert colors[0] != colors[1]
     assert not np.array_equal(ada.data[1] > 0, bo.data[1] > 0)
@@ -135,10 +135,13 @@ def _look_at_the_canvas(bench: Reviewing) -> None:
     assert viewer.layers.selection.active is bench.layer()  # one paints on as before
     bench.panel.parentWidget().raise_()  # the Annotate panel's tab: one's own reading again
     bench.hand.wait(100)
-    others = [layer for layer in (ada, bo, outline) if layer.visible]
+    others = [layer for layer in (ada, bo, outline) if layer in viewer.layers]
     panel.parentWidget().raise_()
     bench.hand.wait(100)
-    assert others == []
+    assert others == []  # gone, not hidden: napari's list shows a small picture of each
+    ada, bo, outline = (
+        viewer.layers[name] for name in ("Dr. Ada (reader)", "Dr. Bo (reader)", OUTLINE)
+    )
     assert ada.visible
     assert outline.visible
     panel.compare.eyes["bo"].click()
@@ -195,3 +198,30 @@ def _no_key_has_two_meanings(bench: Reviewing) -> None:
         assert bench.review.review.settings.whole is whole
     Preferences.load().model_copy(update={"keys": {}}).save()
     bench.session.keys_changed.emit()
+
+
+def test_each_mode_owns_what_it_shows(bench: Reviewing) -> None:
+    session, layers = bench.session, bench.viewer.layers
+    annotate, review = bench.panel.parentWidget(), bench.review.parentWidget()
+    session.class_name = "b-line"
+
+    def theirs() -> set[str]:
+        """Readers' marks on the canvas: those of the Annotate panel name the class too."""
+        return {layer.name for layer in layers if layer.visible and "(reader)" in layer.name}
+
+    def ticked() -> list[bool]:
+        return [layer.visible for layer in layers if layer.name.startswith("B-line · ")]
+
+    assert len(theirs()) >= 2
+    annotate.raise_()
+    bench.until(lambda: not theirs())
+    assert not [layer for layer in layers if "(reader)" in layer.name]  # no thumbnail either
+    other = next(n for n in bench.review.review.views if n != session.rater)
+    session.show_rater(other)
+    assert ticked() == [True]
+    review.raise_()
+    bench.until(lambda: ticked() == [False])  # would lie over the disagreement
+    assert len(theirs()) >= 2
+    annotate.raise_()
+    bench.until(lambda: ticked() == [True])
+    assert not theirs()

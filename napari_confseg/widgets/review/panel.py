@@ -45,6 +45,7 @@ class ReviewPanel(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self._sight_linked = False
+        self._set_aside: frozenset[str] = frozenset()  # raters of the Annotate panel, out of sight
         self.review = Review(self.session)
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
         self._build()
@@ -138,11 +139,25 @@ class ReviewPanel(Panel):
         super().showEvent(event)
         self._bind_keys()
         if not self._sight_linked:
-            notify_in_front(self, self.layers.set_in_sight)
+            notify_in_front(self, self._on_front)
             self._sight_linked = True
+            self._on_front(True)
+
+    def _on_front(self, in_front: bool) -> None:
+        """Show what Review shows, and nothing of it where one reads; back, the reverse."""
+        session = self.session
+        self.layers.set_in_sight(in_front)
+        if in_front:  # others ticked to read beside would lie over the disagreement
+            shown = {o.name for o in session.overlays} - session.overlays_hidden
+            self._set_aside |= shown
+            session.overlays_hidden |= shown
+        else:
+            session.overlays_hidden -= self._set_aside
+            self._set_aside = frozenset()
 
     def let_go(self) -> None:
         """Free the keys, take the layers away; what was decided is saved already."""
+        self.session.overlays_hidden -= self._set_aside
         self.keys.release()
         self.jobs.close()
         self.clips.close_down()

@@ -119,7 +119,7 @@ class DisagreementList(QWidget):
 
     def show_state(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
         """Show the disagreements and how they stand."""
-        labels = {r.name: r.label for r in state.raters}
+        labels = {r.name: r.title for r in state.raters}
         if [i.event for i in state.items] != [i.event for i in self._items]:
             self._rebuild(state, classes)
         self._items = state.items
@@ -156,7 +156,7 @@ class DisagreementList(QWidget):
         self.about.setText(words)
 
     def _rebuild(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
-        labels = {r.name: r.label for r in state.raters}
+        labels = {r.name: r.title for r in state.raters}
         self.tree.clear()
         rows = []
         for rank, item in enumerate(state.items):
