@@ -54,7 +54,9 @@ class AnnotatePanel(Panel):
         self.keys = ShortcutManager(self.session, self)
         self.player = Player(self.session, self)
         self.drops = DropCatcher(
-            self, lambda p: self.cohort_actions.open_place(p, self._reader_typed())
+            self,
+            lambda p: self.cohort_actions.open_place(p, self._reader_typed()),
+            lambda paths: self.cohort_actions.take_videos(paths, self._reader_typed()),
         )
         self.reading = reading_for(self._viewer)
         self.follower = follower_for(self._viewer)
@@ -258,8 +260,8 @@ class AnnotatePanel(Panel):
     # ---- drag and drop --------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Accept a cohort's folder, or videos once a cohort is open."""
-        if dropped_folder(event.mimeData()) or (self.session.cohort and event.mimeData().hasUrls()):
+        """Accept a cohort's folder, or what can be imported."""
+        if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
@@ -267,6 +269,7 @@ class AnnotatePanel(Panel):
         folder = dropped_folder(event.mimeData())
         if folder and (one_of_ours(event.mimeData()) or folder.endswith((".zarr", ".zip"))):
             self.cohort_actions.open_place(folder, self._reader_typed())
-        elif self.session.cohort is not None:
-            self.cohort_actions.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
+        else:
+            paths = [u.toLocalFile() for u in event.mimeData().urls()]
+            self.cohort_actions.take_videos(paths, self._reader_typed())
         event.acceptProposedAction()
