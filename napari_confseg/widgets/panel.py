@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize
-from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.store.errors import sentence
@@ -50,6 +50,8 @@ class Panel(QWidget):
         self.paint_strip: PaintStrip | None = None
         self.session = session_for(napari_viewer)
         share_place(self)
+        # Else napari adds an empty stretch below the panel, which takes half of its height.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     def listen(self, *links: tuple[Any, Callable[..., object]]) -> None:
         """Let each psygnal signal call its slot, and wear the viewer's colours, until we go.

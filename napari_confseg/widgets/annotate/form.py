@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtWidgets import QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
@@ -52,8 +52,6 @@ class AnnotateForm(QWidget):
 
     def __init__(self, session: Session, viewer: napari.Viewer) -> None:
         super().__init__()
-        # Else napari adds an empty stretch below the panel, which takes half of its height.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._make()
         self._make_parts(session, viewer)
         self._lay_out()

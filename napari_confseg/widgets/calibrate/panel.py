@@ -21,6 +21,7 @@ from napari_confseg.annotate.calibration import CalibrationSession
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.calibrate.result import ResultView
 from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import LatestJob
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
@@ -99,7 +100,7 @@ class CalibratePanel(Panel):
             )
 
     def _new_form(self) -> QWidget:
-        self.reference, self.frames = QComboBox(), QSpinBox()
+        self.reference, self.frames = Chooser(), QSpinBox()
         self.reference.setToolTip(
             "A consensus, adjudicated planes or a truth, with the number of frames new to you"
         )

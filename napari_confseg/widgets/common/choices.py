@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QStyle,
     QStyleOptionButton,
+    QStyleOptionComboBox,
     QStylePainter,
     QWidget,
 )
@@ -52,6 +53,25 @@ class TickBox(QCheckBox):
             room -= option.iconSize.width() + 4
         option.text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
         QStylePainter(self).drawControl(QStyle.ControlElement.CE_CheckBox, option)
+
+
+class Chooser(QComboBox):
+    """A list to choose from, whose text ends in dots where it has no room."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the list with as much of the chosen entry as there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        control, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(control, option, field, self).width() - 4
+        if not option.currentIcon.isNull():
+            room -= option.iconSize.width() + 4
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room
+        )
+        painter = QStylePainter(self)
+        painter.drawComplexControl(control, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 class Choices(QWidget):
@@ -152,7 +172,7 @@ class TickList(QListWidget):
 
 def chooser(tip: str = "") -> QComboBox:
     """Return an empty list that may be narrower than its longest entry."""
-    made = QComboBox()
+    made = Chooser()
     made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     made.setMinimumContentsLength(6)
     made.setToolTip(tip)

@@ -8,7 +8,6 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.agreement.maps import MAPS
 from napari_confseg.widgets.common.buttons import button, icon
-from napari_confseg.widgets.common.choices import TickBox
+from napari_confseg.widgets.common.choices import Chooser, TickBox
 from napari_confseg.widgets.common.icons import hatch_icon, swatch
 from napari_confseg.widgets.common.slider_row import SliderRow
 from napari_confseg.widgets.layers.review_layers import map_colors
@@ -212,7 +211,7 @@ class CanvasForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.map, self.legend = QComboBox(), MapLegend()
+        self.map, self.legend = Chooser(), MapLegend()
         self.map.addItem("No map", "")
         for name, (words, _) in MAPS.items():
             self.map.addItem(words, name)
