@@ -10,6 +10,7 @@ import pytest
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.store import Cohort, validate
 from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys
+from napari_confseg.widgets.common.icons import place_icon
 from napari_confseg.widgets.layers.review_layers import MAP, OUTLINE
 from napari_confseg.widgets.review.panel import ReviewPanel
 from napari_confseg.widgets.review.shortcuts import review_bindings
@@ -225,3 +226,16 @@ def test_each_mode_owns_what_it_shows(bench: Reviewing) -> None:
     annotate.raise_()
     bench.until(lambda: ticked() == [True])
     assert not theirs()
+
+
+def test_rows_show_where_on_the_frame(qapp: object) -> None:
+    icon = place_icon("#d55e00", (50, 0, 100, 40), (100, 200), 24)
+    image = icon.pixmap(24, 18).toImage()
+    # The frame is twice as wide as high: it lies across the middle of the picture.
+    assert image.pixelColor(2, 12).name() == "#d55e00"
+    assert image.pixelColor(20, 12).name() == "#000000"
+    assert image.pixelColor(2, 5).name() == "#000000"
+    assert image.pixelColor(12, 1).alpha() == 0
+    dot = place_icon("#d55e00", (10, 10, 11, 11), (1000, 1000), 24).pixmap(24, 18).toImage()
+    lit = sum(dot.pixelColor(x, y).name() == "#d55e00" for x in range(24) for y in range(18))
+    assert lit >= 4  # however small, it is seen

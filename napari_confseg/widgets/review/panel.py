@@ -196,7 +196,7 @@ class ReviewPanel(Panel):
         self.copy.setText(f"Copy what all agree on ({state.untouched} frames)")
         self.compare.show_state(state, session.classes)
         self.canvas.show_state(state)
-        self.queue.show_state(state, session.classes)
+        self.queue.show_state(state, session.classes, clip.shape[1:] if clip else (1, 1))
         self.clips.show_due()
         self.verdicts.show_state(state, can_undo=session.editor.can_undo)
         if self.isVisible() and session.cohort is not self._bound:
