@@ -92,6 +92,7 @@ class CohortFollower:
         self._session = session
         self._busy = busy
         self._last: CohortSight | None = None
+        self._asked: tuple[object, ...] = ()
         self.in_reach = True
 
     def question(self) -> Callable[[], CohortSight] | None:
@@ -101,8 +102,14 @@ class CohortFollower:
             self._last = None
             self._set_reach(True)
             return None
+        self._asked = self._here()
         name = clip.name if clip is not None else None
         return lambda: look(cohort, name)
+
+    def _here(self) -> tuple[object, ...]:
+        """Return what is open with its metadata, which whoever changes them replaces."""
+        cohort, clip = self._session.cohort, self._session.clip
+        return cohort, cohort and cohort.meta, clip, clip and clip.meta
 
     def fail(self, cohort: Cohort | None) -> None:
         """Take note that `cohort` could not be looked at."""
@@ -110,9 +117,14 @@ class CohortFollower:
             self._set_reach(False)
 
     def take(self, seen: CohortSight) -> None:
-        """Take over what was seen; a stroke under way comes first, and it is seen again."""
+        """Take over what was seen; a stroke under way comes first, and it is seen again.
+
+        So does what was changed or opened here since the look began: that is newer.
+        """
         session, last = self._session, self._last
         if seen.cohort is not session.cohort or self._busy():
+            return
+        if any(now is not then for now, then in zip(self._here(), self._asked, strict=True)):
             return
         self._set_reach(True)
         here = session.clip.name if session.clip is not None else None

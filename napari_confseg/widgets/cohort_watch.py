@@ -1,9 +1,10 @@
-"""Looks at the open cohort every second, beside the window, and tells its follower."""
+"""Looks at the open cohort every second or so, beside the window, and tells its follower."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from napari_confseg.annotate.cohort_follow import CohortFollower
 from napari_confseg.store import StoreError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 
+PAUSES: Final = 20
+"""Pause after a look, in times that it took: a bucket is asked every few seconds, no more."""
+
+
 class _Look(threading.Thread):
     """One look, which a share that hangs may hold up for ever without harm."""
 
@@ -24,12 +29,15 @@ class _Look(threading.Thread):
         self._ask = ask
         self.seen: CohortSight | None = None
         self.failed = False
+        self.seconds = 0.0  # that it took
 
     def run(self) -> None:
+        begun = time.monotonic()
         try:
             self.seen = self._ask()
         except (StoreError, OSError):
             self.failed = True
+        self.seconds = time.monotonic() - begun
 
 
 class CohortWatch:
@@ -49,6 +57,7 @@ class CohortWatch:
         self._looking: _Look | None = None
         self._at: object = None
         self._closed = False
+        self._next = 0.0  # when to look again
 
     def close(self) -> None:
         """Look no more."""
@@ -63,7 +72,10 @@ class CohortWatch:
             if look.is_alive():
                 return
             self._looking = None
+            self._next = time.monotonic() + PAUSES * look.seconds
             self._take(look)
+        if time.monotonic() < self._next:
+            return
         ask = self.follower.question()
         if ask is not None:
             self._at = self._session.cohort

@@ -77,6 +77,16 @@ def test_blinding_set_elsewhere(unseen_bench: Bench, elsewhere: Cohort) -> None:
         session.show_rater("bo")
 
 
+def test_what_is_changed_here_meanwhile_stays(unseen_bench: Bench, elsewhere: Cohort) -> None:
+    session, follower = unseen_bench.session, unseen_bench.panel.follower
+    ask = follower.question()
+    assert ask is not None
+    seen = ask()
+    session.access.set_rule("always")  # after the look, before what it saw is taken over
+    follower.take(seen)
+    assert session.access.rule == "always"
+
+
 def test_raters_clips_and_sectors(unseen_bench: Bench, elsewhere: Cohort) -> None:
     bench, session, form = unseen_bench, unseen_bench.session, unseen_bench.panel.form
     bench.until(lambda: bench.panel.follower._last is not None)
