@@ -6,28 +6,33 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from qtpy.QtCore import QPoint, QRect
+from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
     QAbstractSpinBox,
     QComboBox,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QTabBar,
+    QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.annotate.access import Role
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.common.choices import Chooser, TickBox
+from napari_confseg.widgets.common.page import Page
 from tests.widgets.bench import Bench
 from tests.widgets.trainable_cohort import make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
 
 VIEWS = (
     ((1280, 720), "dark"),
@@ -168,3 +173,29 @@ def test_nothing_is_cut_off(full: tuple[Bench, dict[str, QWidget]]) -> None:
                     found.append(f"{where}: the window is {window.size()}")
                     found += [f"   {t} needs {p.minimumSizeHint()}" for t, p in panels.items()]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("off", [lambda b: b.setEnabled(False), lambda b: b.hide()])
+def test_a_button_that_goes_off_does_not_scroll_the_page(
+    qtbot: QtBot, off: Callable[[QPushButton], None]
+) -> None:
+    body = QWidget()
+    column = QVBoxLayout(body)
+    first, last = QPushButton("Stop"), QPushButton("Far below")
+    column.addWidget(first)
+    column.addSpacing(2000)
+    column.addWidget(last)
+    page = Page(body)
+    qtbot.addWidget(page)
+    page.resize(200, 300)
+    page.show()
+    with qtbot.waitActive(page):
+        page.activateWindow()
+    first.setFocus()
+    off(first)
+    assert page.verticalScrollBar().value() == 0
+    if first.isVisible():
+        first.setEnabled(True)
+        first.setFocus()
+        qtbot.keyClick(first, Qt.Key.Key_Tab)  # who goes there by Tab wants to see it
+        assert page.verticalScrollBar().value() > 1000

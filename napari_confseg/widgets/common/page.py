@@ -36,6 +36,18 @@ class Page(QScrollArea):
             self._settled.start()
         return done
 
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Scroll to what has the focus now, unless it went there because a button is off.
+
+        A button that is pressed and then switched off or hidden hands its focus on. If the page
+        scrolled there, the next click would miss what takes the button's place.
+        """
+        leaving, at = self.focusWidget(), self.verticalScrollBar().value()
+        moved = bool(super().focusNextPrevChild(forward))
+        if leaving is not None and not (leaving.isEnabled() and leaving.isVisible()):
+            self.verticalScrollBar().setValue(at)
+        return moved
+
     def _give_height(self) -> None:
         """Make the content as high as it needs to be at its width.
 
