@@ -34,12 +34,8 @@ if TYPE_CHECKING:
 
     from pytestqt.qtbot import QtBot
 
-VIEWS = (
-    ((1280, 720), "dark"),
-    ((1280, 720), "light"),
-    ((1920, 1080), "dark"),
-    ((1920, 1080), "light"),
-)
+LOW, HIGH = (1280, 720), (1920, 1080)
+VIEWS = ((LOW, "dark"), (HIGH, "dark"), (HIGH, "light"), (LOW, "light"))
 LEAVES = (QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QTabBar)
 OTHERS = ("Review", "Calibrate", "Train", "Dataset")
 

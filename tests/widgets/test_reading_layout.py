@@ -31,7 +31,7 @@ def share(bench: Bench) -> float:
     return float(canvas.width() * canvas.height() / (1280 * 720))
 
 
-def test_folded_away_and_back(bench: Bench) -> None:
+def test_folded_away_and_back_and_closed(bench: Bench) -> None:
     window, inside = bench.hand.window, bench.viewer.window._qt_viewer
     window.resize(1280, 720)
     inside.dockLayerControls.hide()  # closed by the person: it stays so
@@ -56,6 +56,14 @@ def test_folded_away_and_back(bench: Bench) -> None:
     bench.panel.cohort_actions.open_clip("clip-2")  # remembered from the last sitting
     assert bench.panel.reading.on
     assert not inside.dockLayerList.isVisible()
+
+    dialog = ConfirmCloseDialog(window)  # napari's question whether to close
+    dialog.show()
+    bench.hand.wait(50)
+    words = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    dialog.reject()
+    assert "Confirm to close window" in words
+    assert "All that you marked is saved. A training that is running goes on" in words
 
 
 def in_sight(widget: QWidget, window: QWidget) -> bool:
@@ -130,11 +138,13 @@ def test_reviewed_and_on_and_217_frames_in_two_acts(bench: Bench, cohort: Cohort
     np.testing.assert_array_equal(stored, session.status)
 
 
-def test_a_strip_to_paint_with(bench: Bench) -> None:
+def test_a_strip_to_paint_with(unseen_bench: Bench, cohort: Cohort) -> None:
     """Calibrate, as an example: class and confidence are at hand and follow the session."""
+    bench = unseen_bench
+    bench.open(cohort)
     panel: Any = CalibratePanel(bench.viewer)
     panel.show()
-    bench.hand.wait(50)
+    QTest.qWait(50)
     strip, session = panel.paint_strip, bench.session
     session.hidden = frozenset({"rib"})
     strip.classes["rib"].click()
@@ -147,13 +157,3 @@ def test_a_strip_to_paint_with(bench: Bench) -> None:
     assert not strip.classes["rib"].isChecked()
     assert strip.percent.text() == "90 %"
     let_go(panel)
-
-
-def test_closing_says_that_all_is_saved(bench: Bench) -> None:
-    dialog = ConfirmCloseDialog(bench.hand.window)  # as napari asks
-    dialog.show()
-    bench.hand.wait(50)
-    words = " ".join(label.text() for label in dialog.findChildren(QLabel))
-    dialog.reject()
-    assert "Confirm to close window" in words
-    assert "All that you marked is saved. A training that is running goes on" in words
