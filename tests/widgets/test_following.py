@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.access import BlindedError
-from napari_confseg.store import Cohort, Sector
+from napari_confseg.store import Cohort, Sector, validate
 from tests.annotate.edits import paint
 from tests.conftest import add_clip
 
@@ -58,6 +58,10 @@ def test_a_class_added_elsewhere(unseen_bench: Bench, elsewhere: Cohort) -> None
     assert "scar" in session.planes
     assert "scar" in bench.panel.form.palette_.rows
     assert session.status.shape[1] == len(elsewhere.meta.classes)
+    session.class_name = "scar"
+    paint(session, (5, 5, 15, 15))
+    session.close_cohort()
+    assert validate(elsewhere.location) == []
 
 
 def test_blinding_set_elsewhere(unseen_bench: Bench, elsewhere: Cohort) -> None:
