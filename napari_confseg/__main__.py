@@ -18,6 +18,7 @@ from napari_confseg.cli import (
     import_,
     import_labels,
     mask,
+    open_,
     sectors,
     series,
     status,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import StoreError
 
 COMMANDS = (
+    open_,
     import_,
     series,
     import_labels,

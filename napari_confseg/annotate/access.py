@@ -180,16 +180,30 @@ class Access:
             if seen.sees(meta.kind)
         ]
 
+    def _read_rule(self) -> None:
+        """Take the cohort's rule as it is now; its other metadata wait for the follower."""
+        if self.cohort is None:
+            return
+        rule = self.cohort.read_meta().blinding
+        if rule != self.rule:
+            self.cohort.meta = self.cohort.meta.model_copy(update={"blinding": rule})
+            self.changed.emit()
+
     # ---- what was seen --------------------------------------------------------------------
 
     def admit(self, kind: RaterKind) -> None:
         """Allow raters of `kind` to be shown on the open clip; noted where the cohort blinds.
 
+        The cohort's rule is read anew: somebody may have set it since.
+
         Raises
         ------
         BlindedError
             If the person may not see them (yet).
+        StoreError
+            If the rule cannot be read.
         """
+        self._read_rule()
         seen = self.visibility()
         if not seen.sees(kind):
             raise BlindedError(seen.why())

@@ -158,13 +158,18 @@ class CalibrationSession:
         Raises
         ------
         ValueError
-            If there is no frame left, or one is unfinished.
+            If there is no frame left, one is unfinished, or the person adjudicates.
         StoreError, OSError
             If something cannot be read or written.
         """
         session = self._session
         if session.cohort is None or not session.rater:
             raise ValueError("Open a cohort and choose a reader first.")
+        if session.adjudicator:
+            raise ValueError(
+                "You are adjudicating: press Stop in the Review panel first. An exercise is read "
+                "under your own name."
+            )
         if self.current is not None:
             raise ValueError("An exercise is unfinished: finish it or discard it first.")
         seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed

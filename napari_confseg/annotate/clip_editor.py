@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakMethod
 
@@ -337,14 +338,14 @@ class ClipEditor:
         return edit
 
     def mark_reviewed(
-        self, frame: int, class_index: int | None = None, *, reviewed: bool = True
+        self, frame: int | range, class_index: int | None = None, *, reviewed: bool = True
     ) -> Stroke | None:
-        """Mark `frame` reviewed: what is not marked there, is absent.
+        """Mark `frame` reviewed: what is not marked there, is absent. A range is one edit.
 
         Parameters
         ----------
-        frame : int
-            The frame.
+        frame : int or range
+            The frame, or several.
         class_index : int, optional
             One class; all classes if not given.
         reviewed : bool
@@ -359,15 +360,17 @@ class ClipEditor:
             self.refused.emit(self.why_read_only)
             return None
         changes = []
-        for c in range(len(self._classes)) if class_index is None else [class_index]:
-            begun = Status.IN_PROGRESS if self.marked[frame, c] else Status.UNTOUCHED
+        classes = range(len(self._classes)) if class_index is None else [class_index]
+        for t, c in product([frame] if isinstance(frame, int) else frame, classes):
+            begun = Status.IN_PROGRESS if self.marked[t, c] else Status.UNTOUCHED
             after = Status.REVIEWED if reviewed else begun
-            before = int(self.status[frame, c])
+            before = int(self.status[t, c])
             if before != after and (reviewed or before == Status.REVIEWED):
-                changes.append(StatusChange(frame, c, before, int(after)))
+                changes.append(StatusChange(t, c, before, int(after)))
         if not changes:
             return None
-        return self._save(Edit((), 0, "status", changes[0].class_index, frame, tuple(changes)))
+        first = changes[0]
+        return self._save(Edit((), 0, "status", first.class_index, first.frame, tuple(changes)))
 
     def _apply(self, patches: Iterable[Patch]) -> None:
         for patch in patches:

@@ -126,3 +126,20 @@ def why_read_only(state: SaveState | None) -> str:
     if state.conflict is not None:
         return "Decide first which strokes to keep, at the foot of the Annotate panel."
     return f"This clip is read-only here: {state.problem}." if state.problem else READ_ONLY
+
+
+def closing_words(state: SaveState | None) -> str:
+    """Return what becomes of the person's marks if the window is closed now."""
+    if state is not None and state.unsaved:
+        return (
+            f"NOT SAVED: {_strokes(state.unsaved)} would be lost. This computer's disk takes no "
+            "more: free some space before you close."
+        )
+    if state is not None and state.waiting:
+        saved = (
+            f"{_strokes(state.waiting)} of yours {_waits(state.waiting)} safely on this computer, "
+            "to go into the cohort when it is opened here again."
+        )
+    else:
+        saved = "All that you marked is saved."
+    return f"{saved} A training that is running goes on by itself."

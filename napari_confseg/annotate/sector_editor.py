@@ -37,7 +37,11 @@ class SectorEditor:
         self._outline: Outline | None = None
         self._polygon: Points = []
         self.kind: str = "unknown"
-        self._links = Links((session.events.clip, self._on_clip), failed=to_message(session))
+        self._links = Links(
+            (session.events.clip, self._on_clip),
+            (session.sector_changed, self._on_sector),
+            failed=to_message(session),
+        )
 
     def close(self) -> None:
         """Follow the session no longer."""
@@ -46,6 +50,10 @@ class SectorEditor:
     def _on_clip(self, *_: object) -> None:
         self.cancel()
         self.changed.emit()
+
+    def _on_sector(self) -> None:
+        if not self.active:  # what is being drawn is not taken away by what others confirm
+            self.changed.emit()
 
     # ---- what there is --------------------------------------------------------------------
 
@@ -77,16 +85,22 @@ class SectorEditor:
 
     def problem(self) -> str:
         """Return why the proposal cannot be confirmed, in a sentence; empty if it can."""
+        # A crossed outline may enclose next to nothing: that is not what is wrong with it.
+        crossed = len(self._polygon) > 3 and crosses_itself(self._polygon)
+        if crossed and self._extent() >= _SMALLEST:
+            return "The outline crosses itself: drag the corners back into order."
         if len(self._polygon) < 3 or self._area() < _SMALLEST:
             return f"This is smaller than {_SMALLEST:.0%} of the picture: drag the corners apart."
-        if crosses_itself(self._polygon):
-            return "The outline crosses itself: drag the corners back into order."
         return ""
 
     def _area(self) -> float:
         y, x = np.array(self._polygon).T
         area = abs(float(y @ np.roll(x, 1) - x @ np.roll(y, 1))) / 2
         return area / float(np.prod(self._shape()))
+
+    def _extent(self) -> float:
+        """Return the share of the frame that the box around the proposal takes."""
+        return float(np.prod(np.ptp(np.array(self._polygon), axis=0)) / np.prod(self._shape()))
 
     def _shape(self) -> tuple[int, int]:
         assert self._session.clip is not None

@@ -14,6 +14,7 @@ from napari_confseg.annotate.access import Access, BlindedError, Role
 from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.clip_notes import NotesEditor
+from napari_confseg.annotate.cohort_follow import follow
 from napari_confseg.annotate.conflict import DECIDED, ConflictModel
 from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
 from napari_confseg.annotate.preferences import Preferences, slug_of
@@ -337,8 +338,9 @@ class Session(EventedModel):
         rater = rater or self.rater
         if self.cohort is None or not rater:
             raise ValueError("open a cohort and choose a reader before opening a clip")
-        clip = self.cohort.clip(name)  # before the old one is let go: this may fail
         shown = [o.name for o in self.overlays]
+        follow(self, self.cohort.read_meta())  # classes were perhaps added elsewhere
+        clip = self.cohort.clip(name)  # before the old one is let go: this may fail
         self._close_parts()
         try:
             self._open_parts(self.cohort, name, rater, adjudicator)
@@ -609,6 +611,25 @@ class Session(EventedModel):
         index = slice(None) if class_name is None else self.class_index(class_name)
         done = bool((self.status[self.frame, index] == Status.REVIEWED).all())
         return self.mark_reviewed(class_name=class_name, reviewed=not done)
+
+    def review_and_go_on(self) -> None:
+        """Mark the frame on show reviewed in all classes and go to the next one that is not."""
+        if self.clip is not None and self.writable:
+            self.mark_reviewed()
+            self.next_unreviewed()
+        elif self.clip is not None:
+            self.message = self.editor.why_read_only
+
+    def review_range(self, frames: range) -> Stroke | None:
+        """Mark frames reviewed in all classes as one edit; if all are, no longer."""
+        done = bool((self.status[frames.start : frames.stop] == Status.REVIEWED).all())
+        edit = self.editor.mark_reviewed(frames, reviewed=not done)
+        if edit is not None:
+            words = "no longer reviewed" if done else "reviewed"
+            self.message = (
+                f"Frames {frames.start + 1} to {frames.stop} are {words}. Undo takes it back."
+            )
+        return edit
 
     def next_unreviewed(self, step: int = 1) -> int | None:
         """Go to the next frame with a class not yet reviewed and return it; None if all are."""

@@ -184,6 +184,16 @@ class Cohort:
         self.meta = meta
         return self._let_raters_follow(progress) if classes is not None else []
 
+    def read_meta(self) -> CohortMeta:
+        """Return the metadata as they are now; :attr:`meta` stays as it was read.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be read, or break the contract.
+        """
+        return self._read_newest()[1]
+
     def _read_newest(self) -> tuple[Revision, CohortMeta]:
         before = read_newest(self._keys, "")
         return before, attributes_in(parse_node(before.data, ""), "", CohortMeta)
@@ -297,6 +307,10 @@ class Cohort:
         if not whole or len(whole) < len(names):
             self._keys.check_there("")
         return whole
+
+    def names(self) -> list[str]:
+        """Return the names of clips and of those being imported: one listing, nothing opened."""
+        return [n for n in self._keys.children("") if is_slug(n)]
 
     def clip(self, name: str) -> Clip:
         """Return the clip called `name`.

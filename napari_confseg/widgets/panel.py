@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize
-from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.store.errors import sentence
@@ -15,6 +15,7 @@ from napari_confseg.widgets.common.garbage import collect_in_main_thread
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.theme import stylesheet
+from napari_confseg.widgets.paint_strip import PaintStrip
 from napari_confseg.widgets.shared import session_for
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ class Panel(QWidget):
         self._links = links_of(self)
         self._failed = ProblemBox()
         self._watches_sight = False
+        self.paint_strip: PaintStrip | None = None
         self.session = session_for(napari_viewer)
         share_place(self)
+        # Else napari adds an empty stretch below the panel, which takes half of its height.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     def listen(self, *links: tuple[Any, Callable[..., object]]) -> None:
         """Let each psygnal signal call its slot, and wear the viewer's colours, until we go.
@@ -66,6 +70,8 @@ class Panel(QWidget):
     def show_theme(self, theme: Any) -> None:
         """Take the colours of a napari theme."""
         self.setStyleSheet(stylesheet(theme))
+        if self.paint_strip is not None:
+            self.paint_strip.show_theme(theme)
 
     def show_failure(self, error: Exception) -> None:
         """Show that something raised while the panel was updated."""
@@ -104,6 +110,11 @@ class Panel(QWidget):
         layout.addWidget(page)
         return page
 
+    def add_paint_strip(self, foot: QVBoxLayout) -> None:
+        """Put class and confidence of the next stroke into `foot`: one paints here too."""
+        self.paint_strip = PaintStrip(self.session)
+        foot.addWidget(self.paint_strip)
+
     def main_window(self) -> QWidget:
         """Return the window we are docked in, also while the dock floats."""
         widget = self
@@ -120,6 +131,8 @@ class Panel(QWidget):
         if event.type() == QEvent.Type.DeferredDelete:
             self._links.cut()
             self._viewer.events.theme.disconnect(self._on_theme)
+            if self.paint_strip is not None:
+                self.paint_strip.close_part()
             self.let_go()
         return bool(super().event(event))
 

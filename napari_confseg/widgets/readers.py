@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import napari
 import numpy as np
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.overlays import load_overlay
 from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source
-from napari_confseg.ingest.file_kinds import DICOMS
+from napari_confseg.ingest.file_kinds import DICOMS, VIDEOS
 from napari_confseg.ingest.pipeline import frame_times
 from napari_confseg.ingest.sources import is_dicom
 from napari_confseg.ingest.worker import Decoder
@@ -185,12 +185,19 @@ class DropCatcher(QObject):
     parent : QObject
         Owner; when it goes, drops are napari's again.
     opened : callable
-        Called with the path of what was dropped.
+        Called with the path of a cohort or clip that was dropped.
+    imported : callable
+        Called with the paths of videos that were dropped, which napari cannot read.
     """
 
-    def __init__(self, parent: QObject, opened: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        parent: QObject,
+        opened: Callable[[str], object],
+        imported: Callable[[list[str]], object],
+    ) -> None:
         super().__init__(parent)
-        self._opened = opened
+        self._opened, self._imported = opened, imported
         self._watched: list[QObject] = []
 
     def watch(self, window: QObject) -> None:
@@ -201,15 +208,24 @@ class DropCatcher(QObject):
                 self._watched.append(target)
 
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
-        """Take the drop of one cohort or clip; leave all else to napari."""
+        """Take the drop of one cohort or clip, or of videos; leave all else to napari."""
         if event.type() != QEvent.Type.Drop:
             return False
-        path = one_of_ours(event.mimeData())
-        if path is None:
+        path, films = one_of_ours(event.mimeData()), videos(event.mimeData())
+        if path is None and not films:
             return False
         event.acceptProposedAction()
-        self._opened(path)
+        if path is not None:
+            self._opened(path)
+        else:  # once the drop is over: a dialog asks what is to become of them
+            QTimer.singleShot(0, lambda: self._imported(films))
         return True
+
+
+def videos(data: QMimeData) -> list[str]:
+    """Return the files that are being dropped if all of them are videos."""
+    paths = [u.toLocalFile() for u in data.urls()]
+    return paths if all(Path(p).suffix.lower() in VIDEOS for p in paths) else []
 
 
 def one_of_ours(data: QMimeData) -> str | None:

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import weakref
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
+from qtpy.QtWidgets import QLabel
 
 from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.preferences import Preferences, slug_of
+from napari_confseg.annotate.save_state import closing_words
 from napari_confseg.annotate.session import Session
+from napari_confseg.widgets.cohort_watch import CohortWatch
 from napari_confseg.widgets.layers.session_layers import SessionLayers
+from napari_confseg.widgets.reading_layout import ReadingLayout
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-_sessions: dict[int, tuple[Session, SessionLayers]] = {}
+    from napari_confseg.annotate.cohort_follow import CohortFollower
+
+
+class _Shared(NamedTuple):
+    """What the panels of one viewer share."""
+
+    session: Session
+    layers: SessionLayers
+    reading: ReadingLayout
+    watch: CohortWatch
+
+
+_sessions: dict[int, _Shared] = {}
 
 _QUEUE_INTERVAL = 30  # milliseconds
+_WATCH_INTERVAL = 1000
 
 
 def _empty_queue() -> None:
@@ -37,6 +55,20 @@ def _queue_timer() -> QTimer:
     return timer
 
 
+def _watch_cohorts() -> None:
+    for shared in list(_sessions.values()):
+        shared.watch.poll()
+
+
+@cache
+def _watch_timer() -> QTimer:
+    """Return the timer that lets every session look at its cohort."""
+    timer = QTimer()
+    timer.timeout.connect(_watch_cohorts)
+    timer.start(_WATCH_INTERVAL)
+    return timer
+
+
 def session_for(viewer: Any) -> Session:
     """Return the session of `viewer`, the same one for every panel; its layers come with it.
 
@@ -49,26 +81,44 @@ def session_for(viewer: Any) -> Session:
     key = id(viewer)
     if key not in _sessions:
         _queue_timer()
+        _watch_timer()
         preferences = Preferences.load()
         reader = slug_of(preferences.reader) if preferences.reader else ""
         session = Session(rater=reader, style=preferences.style)
         session.access.set_role(preferences.roles.get(reader, Role.READER))
-        _sessions[key] = session, SessionLayers(session, viewer)
+        # Ultrasound is read on black, whatever colour the window has.
+        viewer.canvas.background_color_override = "black"
+        layers = SessionLayers(session, viewer)
+        watch = CohortWatch(session, layers.stroking)
+        _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch)
         weakref.finalize(viewer, _sessions.pop, key, None)
-    return _sessions[key][0]
+    return _sessions[key].session
 
 
 def layers_for(viewer: Any) -> SessionLayers:
     """Return what shows the session of `viewer` as layers."""
     session_for(viewer)
-    return _sessions[id(getattr(viewer, "__wrapped__", viewer))][1]
+    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].layers
+
+
+def reading_for(viewer: Any) -> ReadingLayout:
+    """Return what folds napari's own controls away in the window of `viewer`."""
+    session_for(viewer)
+    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].reading
+
+
+def follower_for(viewer: Any) -> CohortFollower:
+    """Return what tells of changes that others make to the cohort open in `viewer`."""
+    session_for(viewer)
+    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].watch.follower
 
 
 def _close(session: Session) -> None:
     """Close the clip of a session whose window goes, so that the next one may paint."""
-    for other, view in _sessions.values():
-        if other is session:
-            view.detach()
+    for shared in _sessions.values():
+        if shared.session is session:
+            shared.layers.detach()
+            shared.watch.close()
     session.release()
 
 
@@ -84,7 +134,15 @@ class _CloseWith(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DeferredDelete:
             _close(self._session)
+        if event.type() == QEvent.Type.ChildPolished:  # a dialog is about to be shown
+            self._reassure(event.child())
         return False
+
+    def _reassure(self, child: QObject) -> None:
+        """Say in napari's question whether to close that nothing is lost by it."""
+        if isinstance(child, ConfirmCloseDialog) and self._session.cohort is not None:
+            text = next(w for w in child.findChildren(QLabel) if w.text())
+            text.setText(f"{text.text()}\n\n{closing_words(self._session.save_state)}")
 
     def _on_quit(self) -> None:
         _close(self._session)

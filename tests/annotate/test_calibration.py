@@ -177,6 +177,9 @@ def test_nothing_to_ask_is_said(session: Session, cohort: Cohort) -> None:
     calibration = CalibrationSession(session)
     with pytest.raises(ValueError, match="none is left"):
         calibration.begin("nobody", 5)
+    session.adjudicator = "Prof. Dee"
+    with pytest.raises(ValueError, match="You are adjudicating"):
+        calibration.begin("truth", 5)
     session.close_cohort()
     assert calibration.references() == []
     with pytest.raises(ValueError, match="Open a cohort"):

@@ -159,6 +159,18 @@ def test_help_needs_nothing_heavy():
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+# -- open
+
+
+def test_open_tells_what_is_wrong_before_there_is_a_window(capsys, cohort, tmp_path):
+    code, _, err = run(capsys, "open", tmp_path / "nothing.zarr")
+    assert code == 1
+    assert "nothing.zarr" in err
+    code, _, err = run(capsys, "open", cohort.location, "clip-9")
+    assert code == 1
+    assert "clip-9" in err
+
+
 # -- status
 
 

@@ -127,7 +127,7 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     assert session.status[0].tolist() == [0, 0, 2]
     panel.form.transport.reviewed.click()
     assert (session.status[0] == Status.REVIEWED).all()
-    assert panel.form.transport.reviewed.text() == "Frame reviewed"
+    assert panel.form.transport.reviewed.text() == "Reviewed"
     panel.form.transport.next.click()
     assert session.frame == 1
     assert panel.form.transport.where.text() == "2 / 6"
@@ -305,7 +305,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 11
+    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 13
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs
@@ -319,7 +319,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
         ClassSpec(index=2, name="c", label="C", color="#ffffff", key="F12"),
         ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F12"),
     ]
-    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="F11")]
+    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="Shift+Y")]
     session = Session()
 
     def keys_of(kind: str, own: dict[str, str] | None = None) -> dict[str, str]:
@@ -330,7 +330,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
 
     session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
     assert keys_of("class.") == {"a": "G", "b": "H", "c": "F12", "d": "J"}
-    assert keys_of("confidence.") == {"50": "8", "70": "F11"}
+    assert keys_of("confidence.") == {"50": "8", "70": "Shift+Y"}
     # The person's own choice goes before the cohort's; one that is napari's does not count.
     assert keys_of("class.", {"surer": "F12", "class.d": "P"}) == {
         "a": "G",

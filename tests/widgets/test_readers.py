@@ -133,4 +133,10 @@ def test_dropping_on_the_canvas_asks_nothing(
     np.save(picture, np.zeros((4, 4)))
     _drop(canvas, picture)  # napari's own
     assert viewer.layers[-1].name == "a"
+    asked: list[list[str]] = []
+    panel.cohort_actions.ask_import = asked.append
+    films = [str(tmp_path / "a.mp4"), str(tmp_path / "b.AVI")]
+    assert _drop(canvas, *films)
+    bench.until(lambda: asked)
+    assert asked == [films]
     bench.close()

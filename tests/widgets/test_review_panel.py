@@ -10,6 +10,7 @@ import pytest
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.store import Cohort, validate
 from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys
+from napari_confseg.widgets.common.icons import place_icon
 from napari_confseg.widgets.layers.review_layers import MAP, OUTLINE
 from napari_confseg.widgets.review.panel import ReviewPanel
 from napari_confseg.widgets.review.shortcuts import review_bindings
@@ -85,7 +86,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
         expected[frame, B_LINE][MISSED[frame]] = 80
     assert np.array_equal(adjudicated(cohort), expected)
     assert panel.queue.bar.text() == "1 of 2 decided"
-    assert panel.queue.tree.topLevelItem(0).text(3) == "Dr. Ada"
+    assert panel.queue.tree.topLevelItem(0).text(3) == "Dr. Ada (reader)"
 
     assert (model.state.current, session.frame) == (1, 4)  # on to the next by itself
     hand.key("F9")
@@ -123,7 +124,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
 def _look_at_the_canvas(bench: Reviewing) -> None:
     """Raters in colours and hatchings of their own; the disagreement outlined, in the middle."""
     panel, viewer = bench.review, bench.viewer
-    ada, bo = viewer.layers["Dr. Ada"], viewer.layers["Dr. Bo"]
+    ada, bo = viewer.layers["Dr. Ada (reader)"], viewer.layers["Dr. Bo (reader)"]
     colors = [tuple(layer.colormap.color_dict[100][:3]) for layer in (ada, bo)]
     assert colors[0] != colors[1]
     assert not np.array_equal(ada.data[1] > 0, bo.data[1] > 0)
@@ -135,10 +136,13 @@ def _look_at_the_canvas(bench: Reviewing) -> None:
     assert viewer.layers.selection.active is bench.layer()  # one paints on as before
     bench.panel.parentWidget().raise_()  # the Annotate panel's tab: one's own reading again
     bench.hand.wait(100)
-    others = [layer for layer in (ada, bo, outline) if layer.visible]
+    others = [layer for layer in (ada, bo, outline) if layer in viewer.layers]
     panel.parentWidget().raise_()
     bench.hand.wait(100)
-    assert others == []
+    assert others == []  # gone, not hidden: napari's list shows a small picture of each
+    ada, bo, outline = (
+        viewer.layers[name] for name in ("Dr. Ada (reader)", "Dr. Bo (reader)", OUTLINE)
+    )
     assert ada.visible
     assert outline.visible
     panel.compare.eyes["bo"].click()
@@ -195,3 +199,43 @@ def _no_key_has_two_meanings(bench: Reviewing) -> None:
         assert bench.review.review.settings.whole is whole
     Preferences.load().model_copy(update={"keys": {}}).save()
     bench.session.keys_changed.emit()
+
+
+def test_each_mode_owns_what_it_shows(bench: Reviewing) -> None:
+    session, layers = bench.session, bench.viewer.layers
+    annotate, review = bench.panel.parentWidget(), bench.review.parentWidget()
+    session.class_name = "b-line"
+
+    def theirs() -> set[str]:
+        """Readers' marks on the canvas: those of the Annotate panel name the class too."""
+        return {layer.name for layer in layers if layer.visible and "(reader)" in layer.name}
+
+    def ticked() -> list[bool]:
+        return [layer.visible for layer in layers if layer.name.startswith("B-line · ")]
+
+    assert len(theirs()) >= 2
+    annotate.raise_()
+    bench.until(lambda: not theirs())
+    assert not [layer for layer in layers if "(reader)" in layer.name]  # no thumbnail either
+    other = next(n for n in bench.review.review.views if n != session.rater)
+    session.show_rater(other)
+    assert ticked() == [True]
+    review.raise_()
+    bench.until(lambda: ticked() == [False])  # would lie over the disagreement
+    assert len(theirs()) >= 2
+    annotate.raise_()
+    bench.until(lambda: ticked() == [True])
+    assert not theirs()
+
+
+def test_rows_show_where_on_the_frame(qapp: object) -> None:
+    icon = place_icon("#d55e00", (50, 0, 100, 40), (100, 200), 24)
+    image = icon.pixmap(24, 18).toImage()
+    # The frame is twice as wide as high: it lies across the middle of the picture.
+    assert image.pixelColor(2, 12).name() == "#d55e00"
+    assert image.pixelColor(20, 12).name() == "#000000"
+    assert image.pixelColor(2, 5).name() == "#000000"
+    assert image.pixelColor(12, 1).alpha() == 0
+    dot = place_icon("#d55e00", (10, 10, 11, 11), (1000, 1000), 24).pixmap(24, 18).toImage()
+    lit = sum(dot.pixelColor(x, y).name() == "#d55e00" for x in range(24) for y in range(18))
+    assert lit >= 4  # however small, it is seen

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QMessageBox
 
 from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.session import Session
@@ -19,6 +20,7 @@ from tests.annotate.edits import review_all
 from tests.widgets.bench import SHAPE, Bench, make_cohort
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CLIPS = ("clip-1", "clip-2", "clip-10")
@@ -185,6 +187,18 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     review_all(session)
     assert "Nobody else" in panel.form.others._note.text()
     # A reviewer sees all, and may change the rule.
+    asked: list[str] = []
+
+    def answer(yes: bool) -> Callable[..., object]:
+        button = QMessageBox.StandardButton.Yes if yes else QMessageBox.StandardButton.No
+        return lambda _parent, _title, words, *_: asked.append(words) or button
+
+    monkeypatch.setattr(QMessageBox, "question", answer(False))
+    panel.roles.roles[Role.REVIEWER].trigger()
+    assert session.access.role is Role.READER
+    assert panel.roles.roles[Role.READER].isChecked()
+    assert "read blinded" in asked[0]
+    monkeypatch.setattr(QMessageBox, "question", answer(True))
     panel.roles.roles[Role.REVIEWER].trigger()
     bench.until(lambda: not panel.form.queue.clips.isColumnHidden(ALIKE))
     assert cell(bench, 0, REVIEWED) == "100 %"  # the open clip is known at once

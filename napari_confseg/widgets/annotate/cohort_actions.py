@@ -292,6 +292,13 @@ class CohortActions(QObject):
             self.import_clips(dialog.sources(), dialog.options())
         dialog.deleteLater()
 
+    def take_videos(self, paths: Sequence[str], reader: str = "") -> None:
+        """Import what was dropped; without an open cohort, ask first where a new one shall lie."""
+        if self._session.cohort is None:
+            self.ask_create(reader)
+        if self._session.cohort is not None:
+            self.ask_import(paths)
+
     def import_clips(self, sources: Sequence[str], options: ImportOptions | None = None) -> None:
         """Import files and folders into the open cohort, beside the event loop."""
         cohort = self._session.cohort

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
-from napari_confseg.widgets.common.buttons import button
+from napari_confseg.widgets.common.buttons import button, icon, with_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class CohortBar(QWidget):
@@ -25,6 +25,7 @@ class CohortBar(QWidget):
     reader_wanted = Signal()
     keys_wanted = Signal()
     classes_wanted = Signal()
+    reading_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +34,10 @@ class CohortBar(QWidget):
         self.cohort.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.reader: QToolButton = button("", "Who reads; click to change", flat=True)
         self.reader.clicked.connect(lambda: self.reader_wanted.emit())
+        self.reading: QToolButton = button("", "", checkable=True)
+        self.reading.setAccessibleName("Reading layout")
+        self.reading.clicked.connect(lambda: self.reading_wanted.emit())
+        self.set_keys({})
         self.menu_button: QToolButton = button("☰", "Open, import, change cohort", flat=True)
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self)
@@ -57,7 +62,17 @@ class CohortBar(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.cohort, 1)
         layout.addWidget(self.reader, 0, Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(self.reading)
         layout.addWidget(self.menu_button)
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the keys, by the id of the action, in the tooltips."""
+        tip = "Reading layout: fold napari's lists and controls away, or bring them back"
+        self.reading.setToolTip(with_key(tip, keys.get("reading-layout")))
+
+    def set_icon_color(self, color: str) -> None:
+        """Draw the icons in `color`."""
+        self.reading.setIcon(icon("reading", color))
 
     def set_cohort(self, name: str, location: str) -> None:
         """Show which cohort is open."""

@@ -66,6 +66,7 @@ class SessionDisplay:
         self._theme, self._icon, self._chosen = theme, theme.icon.as_hex(), CHOSEN[theme.type]
         form.save_state.set_theme(theme.type, self._icon)
         form.conflict.set_theme(theme.type, self._icon)
+        form.bar.set_icon_color(self._icon)
         form.transport.strip.set_colors(text, ground, GOOD[theme.type])
         form.queue.set_colors(GOOD[theme.type], ground, self._icon)
         form.readouts.set_colors(text, ground)
@@ -96,6 +97,7 @@ class SessionDisplay:
             form.fill,
             form.save_state,
             form.queue,
+            form.bar,
         ):
             part.set_keys(keys)
         cohort = self._session.cohort
@@ -130,6 +132,7 @@ class SessionDisplay:
         session, form = self._session, self._form
         for section in form.work_sections:
             section.setVisible(session.clip is not None)
+        form.transport.setVisible(session.clip is not None)
         self._on_rater()
         self._on_class()
         form.dial.set_value(session.confidence)

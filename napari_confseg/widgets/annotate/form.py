@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from qtpy.QtWidgets import QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 
+_OUT_OF_REACH: Final = (
+    "The cohort is out of reach: frames not seen yet are black. What you paint is kept on this "
+    "computer; both come right by themselves when it is back."
+)
+
+
 class AnnotateForm(QWidget):
     """A page to start from and a page to work on, over a footer with the state of saving.
 
@@ -46,8 +52,6 @@ class AnnotateForm(QWidget):
 
     def __init__(self, session: Session, viewer: napari.Viewer) -> None:
         super().__init__()
-        # Else napari adds an empty stretch below the panel, which takes half of its height.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._make()
         self._make_parts(session, viewer)
         self._lay_out()
@@ -80,13 +84,14 @@ class AnnotateForm(QWidget):
             self.confidence_section,
             self.tools_section,
             self.fill_section,
-            Section("Frames", self.transport),
             self.view_section,
             Section("Others on this clip", self.others),
             self.notes_section,
             self.sector_section,
             self.readouts_section,
         ]
+        self.out_of_reach = label(_OUT_OF_REACH, role="caution")
+        self.out_of_reach.hide()
         self.message, self.progress = label(role="caution"), ProgressRow()
         self.save_state = SaveStateRow()
 
@@ -121,12 +126,15 @@ class AnnotateForm(QWidget):
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
         foot.setSpacing(4)
+        # What changes its height comes first: what is pressed often does not move under the mouse.
         for widget in (
             self.sheet,
             self.finished,
+            self.out_of_reach,
             self.message,
             self.progress,
             self.conflict,
+            self.transport,
             self.save_state,
         ):
             foot.addWidget(widget)

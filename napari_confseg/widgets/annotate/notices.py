@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.ingest.pipeline import ImportReport
+    from napari_confseg.store import Cohort
 
 
 class Finished(QWidget):
@@ -92,6 +93,7 @@ class ImportNotice(QWidget):
         self._session = session
         self._names: list[str] = []
         self._report: ImportReport | None = None
+        self._cohort: Cohort | None = None  # into which it was imported
         self.dialog: SheetDialog | None = None
         self.result: ImportResult | None = None
         self.words = label(role="note")
@@ -162,8 +164,10 @@ class ImportNotice(QWidget):
         self.open_sheet.hide()
 
     def _on_cohort(self, *_: object) -> None:
-        self._names, self._report = [], None
-        self.hide()
+        if self._session.cohort is None or self._session.cohort is not self._cohort:
+            self._cohort = self._session.cohort  # else its classes changed, no more
+            self._names, self._report = [], None
+            self.hide()
 
 
 class SheetDialog(QDialog):

@@ -8,13 +8,13 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.choices import TickBox
 from napari_confseg.widgets.common.icons import hatch_icon
 
 if TYPE_CHECKING:
@@ -62,10 +62,8 @@ class OtherRaters(QWidget):
         self._note.setVisible(bool(hidden) or not raters)
         self.let.setVisible(bool(hidden))
         for name, words in raters:
-            box = QCheckBox(words)
+            box = TickBox(words)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            # A long name is cut, and whole in the tooltip: it must not widen the panel.
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             box.setChecked(name in shown)
             box.setToolTip(f"Show what {words} marked, hatched, beneath your own marks")
             box.toggled.connect(lambda on, n=name: self.shown_wanted.emit(n, on))

@@ -22,7 +22,7 @@ from napari_confseg.widgets.annotate.start_page import dropped_folder
 from napari_confseg.widgets.layers.player import Player
 from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
-from napari_confseg.widgets.shared import close_with
+from napari_confseg.widgets.shared import close_with, follower_for, layers_for, reading_for
 
 if TYPE_CHECKING:
     import napari
@@ -54,8 +54,12 @@ class AnnotatePanel(Panel):
         self.keys = ShortcutManager(self.session, self)
         self.player = Player(self.session, self)
         self.drops = DropCatcher(
-            self, lambda p: self.cohort_actions.open_place(p, self._reader_typed())
+            self,
+            lambda p: self.cohort_actions.open_place(p, self._reader_typed()),
+            lambda paths: self.cohort_actions.take_videos(paths, self._reader_typed()),
         )
+        self.reading = reading_for(self._viewer)
+        self.follower = follower_for(self._viewer)
         self.roles = Roles(self.session, self.form.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
         self._message_timer = QTimer(self)
@@ -65,8 +69,14 @@ class AnnotatePanel(Panel):
         self.listen(
             (self.session.events.cohort, self._on_cohort),
             (self.session.events.message, self._on_message),
+            (self.session.events.clip, self._on_clip),
+            (self.reading.changed, self._on_reading),
+            (self.follower.clips_changed, self.display.show_clips),
+            (self.follower.raters_changed, self.display.show_overlays),
+            (self.follower.reach_changed, self._on_reach),
             *self.display.links(),
         )
+        self.form.bar.reading.setChecked(self.reading.on)
         self._on_cohort()
 
     # ---- what is connected ----------------------------------------------------------------
@@ -106,6 +116,9 @@ class AnnotatePanel(Panel):
         form.transport.class_reviewed_wanted.connect(
             lambda on: self._on_reviewed_wanted(on, session.class_name)
         )
+        form.transport.on_wanted.connect(session.review_and_go_on)
+        form.transport.strip.range_wanted.connect(session.review_range)
+        form.bar.reading_wanted.connect(self.reading.toggle)
         form.others.shown_wanted.connect(self._on_rater_wanted)
         form.others.accept_wanted.connect(self._on_accept_wanted)
         form.others.sight_wanted.connect(self.roles.ask_unblind)
@@ -153,6 +166,18 @@ class AnnotatePanel(Panel):
             self._bind_keys()
         self.display.show_cohort()
 
+    def _on_clip(self, *_: object) -> None:
+        if self.session.clip is not None:
+            self.reading.restore()
+
+    def _on_reach(self, in_reach: bool) -> None:
+        self.form.out_of_reach.setVisible(not in_reach)
+        if in_reach:
+            layers_for(self._viewer).read_frames_anew()  # some may have been read as black
+
+    def _on_reading(self, on: bool) -> None:
+        self.form.bar.reading.setChecked(on)
+
     def _on_message(self, message: str, *_: object) -> None:
         self.form.message.setText(message)
         self.form.message.setVisible(bool(message))
@@ -170,7 +195,8 @@ class AnnotatePanel(Panel):
         self.cohort_actions.ask_classes(self.keys.taken(), self.styleSheet())
 
     def _on_key_asks(self, name: str) -> None:
-        (self.form.fill.buttons | self.form.queue.buttons)[name].click()
+        buttons = self.form.fill.buttons | self.form.queue.buttons
+        buttons.get(name, self.form.bar.reading).click()
 
     def _on_keys_page(self) -> None:
         ShortcutsDialog(self.keys, self.main_window(), self.styleSheet()).open()
@@ -235,8 +261,8 @@ class AnnotatePanel(Panel):
     # ---- drag and drop --------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Accept a cohort's folder, or videos once a cohort is open."""
-        if dropped_folder(event.mimeData()) or (self.session.cohort and event.mimeData().hasUrls()):
+        """Accept a cohort's folder, or what can be imported."""
+        if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
@@ -244,6 +270,7 @@ class AnnotatePanel(Panel):
         folder = dropped_folder(event.mimeData())
         if folder and (one_of_ours(event.mimeData()) or folder.endswith((".zarr", ".zip"))):
             self.cohort_actions.open_place(folder, self._reader_typed())
-        elif self.session.cohort is not None:
-            self.cohort_actions.ask_import([u.toLocalFile() for u in event.mimeData().urls()])
+        else:
+            paths = [u.toLocalFile() for u in event.mimeData().urls()]
+            self.cohort_actions.take_videos(paths, self._reader_typed())
         event.acceptProposedAction()

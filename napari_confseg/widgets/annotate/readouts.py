@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtCore import QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -21,6 +20,7 @@ from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.live_readouts import LiveReadouts
 from napari_confseg.readouts import OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 
@@ -151,7 +151,7 @@ class ReadoutsPart(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._compute)
-        self.sources = QComboBox()
+        self.sources = Chooser()
         self.sources.setToolTip("Whose marks are read out: yours, or those of a rater on show")
         self.sources.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.sources.installEventFilter(StillWheel(self))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QObject
 from qtpy.QtGui import QAction, QActionGroup
-from qtpy.QtWidgets import QInputDialog, QLineEdit, QMenu, QWidget
+from qtpy.QtWidgets import QInputDialog, QLineEdit, QMenu, QMessageBox, QWidget
 
 from napari_confseg.annotate.access import Role
 from napari_confseg.store import StoreError
@@ -24,6 +24,13 @@ RULES: Final[dict[Blinding, str]] = {
     "until-reviewed": "Once their own clip is reviewed",
     "always": "Only if a reviewer lets them",
 }
+
+
+_SEES_ALL: Final = (
+    "This cohort is read blinded. A reviewer sees what all readers marked, at once.\n\n"
+    "If you read clips of it yourself, your marks count as blinded no more: on each clip on which "
+    "you are shown others, that is noted with your marks. Be a reviewer here?"
+)
 
 
 class Roles(QObject):
@@ -50,7 +57,7 @@ class Roles(QObject):
         group = QActionGroup(self)
         for role, words in ROLES.items():
             self.roles[role] = group.addAction(words)
-            self.roles[role].triggered.connect(lambda _on=False, r=role: session.choose_role(r))
+            self.roles[role].triggered.connect(lambda _on=False, r=role: self._on_role(r))
         roles.addActions(group.actions())
         self._rules = menu.addMenu("Readers see each other")
         group = QActionGroup(self)
@@ -72,6 +79,19 @@ class Roles(QObject):
             self.rules[session.cohort.meta.blinding].setChecked(True)
         for action in self.rules.values():
             action.setEnabled(session.access.role is Role.REVIEWER)
+
+    def _on_role(self, role: Role) -> None:
+        session = self._session
+        blinds = role is Role.REVIEWER and session.access.rule != "none"
+        if not blinds or role is session.access.role or self._sure():
+            session.choose_role(role)
+        self.show_now()
+
+    def _sure(self) -> bool:
+        """Ask before a reader of a blinded cohort sees all: what was seen cannot be unseen."""
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        answer = QMessageBox.question(self._window, "Review this cohort?", _SEES_ALL, yes | no, no)
+        return bool(answer == yes)
 
     def _on_rule(self, rule: Blinding) -> None:
         try:

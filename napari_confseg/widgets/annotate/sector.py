@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QMessageBox,
     QPushButton,
@@ -25,6 +24,7 @@ from napari_confseg.ingest.sector import (
     waiting_words,
 )
 from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.section import StillWheel
 from napari_confseg.widgets.layers.sector_handles import SectorHandles
@@ -70,7 +70,7 @@ class SectorPart(QWidget):
         self.black.setToolTip(
             "Make all that lies outside the confirmed sector black, burned-in names among it"
         )
-        self.kind = QComboBox()
+        self.kind = Chooser()
         self.kind.setToolTip("Which kind of probe: gives the shape that belongs to it")
         self.kind.installEventFilter(StillWheel(self))
         for kind in KINDS:

@@ -1,4 +1,4 @@
-"""The section Frames: timeline, playing, reviewing."""
+"""Timeline, playing and reviewing, pinned below the page."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ _LANE = 4  # height of one class's lane
 class FrameStrip(QWidget):
     """A lane for each class, coloured where it is marked, over a band filled where all is reviewed.
 
-    Click or drag to go to a frame.
+    Click or drag to go to a frame. With Shift, a drag marks the frames passed over as reviewed, a
+    click those from the frame on show to the one clicked.
     """
 
     wanted = Signal(int)
+    range_wanted = Signal(object)  # a range of frames, to be marked reviewed
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,12 +39,15 @@ class FrameStrip(QWidget):
         self._marked: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._colors: list[QColor] = []
         self._frame = 0
+        self._pressed: int | None = None  # frame at which a drag with Shift began
+        self._dragged: int | None = None  # and where it is now, once it has moved
         self._text, self._ground, self._done = QColor("white"), QColor("#414851"), QColor("#5fd38d")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setToolTip(
             "The clip's frames: a lane for each class, coloured where you marked it;\n"
-            "beneath, filled where the frame is reviewed. Click to go there."
+            "beneath, filled where the frame is reviewed. Click to go there.\n"
+            "Drag with Shift, or Shift and click, to mark several frames reviewed."
         )
 
     def sizeHint(self) -> QSize:
@@ -100,6 +105,12 @@ class FrameStrip(QWidget):
         partly = (self._status == Status.REVIEWED).any(axis=1)
         self._runs(painter, edges, partly, top + _REVIEWED - 2, 2, self._done)
         self._runs(painter, edges, reviewed_frames(self._status), top, _REVIEWED, self._done)
+        if self._dragged is not None:
+            chosen = self._chosen()
+            shade = QColor(self._done)
+            shade.setAlpha(90)
+            left, right = float(edges[chosen.start]), float(edges[chosen.stop])
+            painter.fillRect(QRectF(left, 6, right - left, top + _REVIEWED - 6), shade)
         x = self.x_of(min(self._frame, len(self._status) - 1))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(self._text, 1.2))
@@ -122,15 +133,42 @@ class FrameStrip(QWidget):
             width = max(float(edges[stop] - edges[start]), 1.5)
             painter.fillRect(QRectF(float(edges[start]), top, width, height), color)
 
+    def _chosen(self) -> range:
+        """Return the frames that are being marked: dragged over, or from where we are."""
+        assert self._pressed is not None
+        # A drag within one frame is a click.
+        clicked = self._dragged is None or self._dragged == self._pressed
+        first, last = sorted((self._frame if clicked else self._dragged or 0, self._pressed))
+        return range(first, last + 1)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to the frame there."""
-        if event.button() == Qt.MouseButton.LeftButton and len(self._status):
-            self.wanted.emit(self.frame_at(event.position().x()))
+        """Go to the frame there; with Shift, begin to mark frames."""
+        if event.button() != Qt.MouseButton.LeftButton or not len(self._status):
+            return
+        at = self.frame_at(event.position().x())
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._pressed = at
+        else:
+            self.wanted.emit(at)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Go along with the mouse held."""
-        if event.buttons() & Qt.MouseButton.LeftButton and len(self._status):
-            self.wanted.emit(self.frame_at(event.position().x()))
+        """Go along with the mouse held, or mark more frames."""
+        if not event.buttons() & Qt.MouseButton.LeftButton or not len(self._status):
+            return
+        at = self.frame_at(event.position().x())
+        if self._pressed is None:
+            self.wanted.emit(at)
+        elif at != self._pressed or self._dragged is not None:
+            self._dragged = at
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Ask for the frames to be marked."""
+        if event.button() == Qt.MouseButton.LeftButton and self._pressed is not None:
+            chosen = self._chosen()
+            self._pressed = self._dragged = None
+            self.update()
+            self.range_wanted.emit(chosen)
 
 
 class Transport(QWidget):
@@ -141,6 +179,7 @@ class Transport(QWidget):
     open_frame_wanted = Signal(int)
     reviewed_wanted = Signal(bool)
     class_reviewed_wanted = Signal(bool)
+    on_wanted = Signal()  # reviewed, and on to the next
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,12 +192,21 @@ class Transport(QWidget):
         self.play.clicked.connect(self.play_wanted)
         self.previous = button("", "")
         self.previous.clicked.connect(lambda: self.open_frame_wanted.emit(-1))
-        self.next = button("Next to do", "")
+        self.next = button("", "")
         self.next.clicked.connect(lambda: self.open_frame_wanted.emit(1))
         self.reviewed = button("", "", checkable=True)
         self.reviewed.clicked.connect(self.reviewed_wanted)
         self.class_reviewed = button("", "", checkable=True)
         self.class_reviewed.clicked.connect(self.class_reviewed_wanted)
+        self.on = button("Reviewed, next", "")
+        self.on.clicked.connect(self.on_wanted)
+        for made, name in (
+            (self.play, "Play"),
+            (self.previous, "Previous"),
+            (self.next, "Next"),
+        ):
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            made.setAccessibleName(name)
         for made in (self.reviewed, self.class_reviewed):
             made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         top, bottom = QHBoxLayout(), QHBoxLayout()
@@ -168,6 +216,7 @@ class Transport(QWidget):
         top.addWidget(self.where, 1)
         top.addWidget(self.previous)
         top.addWidget(self.next)
+        top.addWidget(self.on)
         bottom.addWidget(self.reviewed, 1)
         bottom.addWidget(self.class_reviewed, 1)
         layout = QVBoxLayout(self)
@@ -192,10 +241,15 @@ class Transport(QWidget):
                 f"What is not marked here as {self._class_label}, is not here",
                 "class-reviewed",
             ),
+            (
+                self.on,
+                "What is not marked here, is not here; and on to the next unreviewed frame",
+                "reviewed-on",
+            ),
         ):
             made.setToolTip(with_key(tip, keys.get(name)))
         if self._why_read_only:
-            for made in (self.reviewed, self.class_reviewed):
+            for made in (self.reviewed, self.class_reviewed, self.on):
                 made.setToolTip(self._why_read_only)
 
     def set_icons(self, color: str, chosen: str) -> None:
@@ -222,7 +276,7 @@ class Transport(QWidget):
     def set_reviewed(self, everything: bool, this_class: bool, class_label: str) -> None:
         """Show what of this frame is reviewed."""
         self.reviewed.setChecked(everything)
-        self.reviewed.setText("Frame reviewed" if everything else "Mark reviewed")
+        self.reviewed.setText("Reviewed" if everything else "Mark reviewed")
         self.class_reviewed.setChecked(this_class)
         self.class_reviewed.setText(class_label)
         if class_label != self._class_label:
@@ -234,4 +288,5 @@ class Transport(QWidget):
         self._why_read_only = why
         self.reviewed.setEnabled(not why)
         self.class_reviewed.setEnabled(not why)
+        self.on.setEnabled(not why)
         self.set_keys(self._keys)

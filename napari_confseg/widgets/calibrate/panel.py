@@ -21,9 +21,11 @@ from napari_confseg.annotate.calibration import CalibrationSession
 from napari_confseg.store import StoreError
 from napari_confseg.widgets.calibrate.result import ResultView
 from napari_confseg.widgets.common.buttons import label
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import LatestJob
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
+from napari_confseg.widgets.shared import follower_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from napari_confseg.agreement.exercise import Reference
 
 FRAMES: Final = 10
-MIN_WIDTH: Final = 290
 
 _NO_COHORT: Final = (
     "Open a cohort in the Annotate panel and choose a reader: exercises are kept by reader."
@@ -87,7 +88,10 @@ class CalibratePanel(Panel):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.scroll(body)
-        self.setMinimumWidth(MIN_WIDTH)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(10, 2, 10, 8)
+        self.add_paint_strip(foot)
+        self.layout().addLayout(foot)
         still_wheel(self)
         for box in body.findChildren(QComboBox):
             box.setMinimumContentsLength(24)
@@ -96,7 +100,7 @@ class CalibratePanel(Panel):
             )
 
     def _new_form(self) -> QWidget:
-        self.reference, self.frames = QComboBox(), QSpinBox()
+        self.reference, self.frames = Chooser(), QSpinBox()
         self.reference.setToolTip(
             "A consensus, adjudicated planes or a truth, with the number of frames new to you"
         )
@@ -160,6 +164,7 @@ class CalibratePanel(Panel):
         self.listen(
             (self.calibration.changed, self._show),
             (events.cohort, self._find_references),
+            (follower_for(self._viewer).raters_changed, self._find_references),
             (events.rater, self._find_references),
         )
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.agreement.exercise import curve, describe_curve
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.plot import StillPlot
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class ResultView(QWidget):
         self._exercises: list[Exercise] = []
         self._classes: tuple[ClassSpec, ...] = ()
         self._text = "#f0f1f2"
-        self.which, self.class_name = QComboBox(), QComboBox()
+        self.which, self.class_name = Chooser(), Chooser()
         self.plot = ReliabilityPlot()
         self.words, self.history = _text(), _text()
         self.which.currentIndexChanged.connect(lambda *_: self._show())

@@ -28,6 +28,7 @@ _OWN: Final = {
     "M46 4 H54 V30 H46 Z M46 70 H54 V96 H46 Z M4 46 H30 V54 H4 Z "
     "M70 46 H96 V54 H70 Z",
     "previous": "M68 16 L34 50 L68 84 Z M22 16 H32 V84 H22 Z",
+    "reading": "M8 16 H92 V84 H8 Z M18 26 V74 H64 V26 Z M70 26 V74 H82 V26 Z",
     "next": "M32 16 L66 50 L32 84 Z M68 16 H78 V84 H68 Z",
 }
 """Icons that napari lacks, as SVG paths in a square of 100."""

@@ -13,6 +13,10 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QSizePolicy,
+    QStyle,
+    QStyleOptionButton,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 
@@ -21,12 +25,53 @@ from napari_confseg.widgets.common.icons import swatch
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from qtpy.QtGui import QPaintEvent
+
     from napari_confseg.annotate.train.next_run import Choice
 
 
 def frames_in_words(n: int) -> str:
     """Return a number of reviewed frames as people read it."""
     return {0: "none reviewed", 1: "1 frame"}.get(n, f"{n} frames")
+
+
+class TickBox(QCheckBox):
+    """A box to tick whose text ends in dots where it has no room; whole in the tooltip."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        # Rather a name cut short than a panel wider than the window.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the box with as much of the text as there is room for."""
+        option = QStyleOptionButton()
+        self.initStyleOption(option)
+        element = QStyle.SubElement.SE_CheckBoxContents
+        room = self.style().subElementRect(element, option, self).width()
+        if not option.icon.isNull():
+            room -= option.iconSize.width() + 4
+        option.text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+        QStylePainter(self).drawControl(QStyle.ControlElement.CE_CheckBox, option)
+
+
+class Chooser(QComboBox):
+    """A list to choose from, whose text ends in dots where it has no room."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the list with as much of the chosen entry as there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        control, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(control, option, field, self).width() - 4
+        if not option.currentIcon.isNull():
+            room -= option.iconSize.width() + 4
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room
+        )
+        painter = QStylePainter(self)
+        painter.drawComplexControl(control, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 class Choices(QWidget):
@@ -76,10 +121,8 @@ class Choices(QWidget):
             item.widget().deleteLater()
         self.boxes, self._counts = {}, {}
         for row, choice in enumerate(choices):
-            box, count = QCheckBox(choice.label), QLabel()
+            box, count = TickBox(choice.label), QLabel()
             box.setAccessibleName(f"{self._what} {choice.label}")
-            # Rather a name cut short, whole in its tip, than a panel wider than the window.
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             if choice.color:
                 box.setIcon(swatch(choice.color))
             box.toggled.connect(self._on_toggled)
@@ -129,7 +172,7 @@ class TickList(QListWidget):
 
 def chooser(tip: str = "") -> QComboBox:
     """Return an empty list that may be narrower than its longest entry."""
-    made = QComboBox()
+    made = Chooser()
     made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     made.setMinimumContentsLength(6)
     made.setToolTip(tip)

@@ -6,7 +6,7 @@ napari puts each new dock beneath the last, where five of them leave none the ro
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
@@ -15,13 +15,14 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_panels: WeakSet[QWidget] = WeakSet()
+_panels: WeakKeyDictionary[QWidget, None] = WeakKeyDictionary()
+"""In the order in which they were made: each joins the oldest, however many come at once."""
 
 
 def share_place(panel: QWidget) -> None:
     """Let `panel` become a tab beside a panel of ours that is docked already, once it shows."""
     _Sharing(panel)
-    _panels.add(panel)
+    _panels[panel] = None
 
 
 def notify_in_front(panel: QWidget, tell: Callable[[bool], object]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
@@ -18,6 +18,27 @@ def swatch(color: str, size: int = 12) -> QIcon:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(color))
     painter.drawRoundedRect(0, 0, size, size, 3, 3)
+    painter.end()
+    return QIcon(pixmap)
+
+
+def place_icon(
+    color: str, box: tuple[int, int, int, int], shape: tuple[int, ...], width: int
+) -> QIcon:
+    """Return a frame of `shape` (Y, X) drawn small, `width` wide, with `box` in `color`.
+
+    The box (y0, x0, y1, x1) stays large enough to be seen.
+    """
+    height = round(0.75 * width)
+    scale = min(width / shape[1], height / shape[0])
+    left, top = (width - scale * shape[1]) / 2, (height - scale * shape[0]) / 2
+    y0, x0, y1, x1 = (scale * v for v in box)
+    pixmap = QPixmap(width, height)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.fillRect(QRectF(left, top, scale * shape[1], scale * shape[0]), QColor("#000000"))
+    where = QRectF(left + x0, top + y0, max(x1 - x0, 3.0), max(y1 - y0, 3.0))
+    painter.fillRect(where, QColor(color))
     painter.end()
     return QIcon(pixmap)
 

@@ -48,6 +48,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.request_fields import choices_of, errors_of, none_of, unit_of
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.icons import note
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class ComboEditor(FieldEditor):
     """Editor by a list whose entries depend on what there is."""
 
     def __init__(self, name: str) -> None:
-        self.box = QComboBox()
+        self.box = Chooser()
         super().__init__(self.box)
         self.box.setAccessibleName(name)
         narrow(self.box)

@@ -8,7 +8,6 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
@@ -21,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.dataset.requests import compared, rater_choices
-from napari_confseg.widgets.common.choices import Choices
+from napari_confseg.widgets.common.choices import Choices, Chooser
 from napari_confseg.widgets.common.icons import note, swatch
 from napari_confseg.widgets.common.section import Section
 from napari_confseg.widgets.dataset.plots import CurvePlot, reliability_lines, threshold_lines
@@ -71,7 +70,7 @@ class AgreementPage(QWidget):
         self.report.setToolTip("Write all of it as one HTML page, and open it")
         self.report.clicked.connect(self.report_wanted)
         self.facts = note()
-        self.class_name, self.threshold = QComboBox(), QComboBox()
+        self.class_name, self.threshold = Chooser(), Chooser()
         for chooser, name in ((self.class_name, "Class"), (self.threshold, "Threshold")):
             chooser.setAccessibleName(name)
             chooser.currentIndexChanged.connect(self._show_scores)

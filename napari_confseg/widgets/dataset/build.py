@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -22,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.dataset.requests import rater_choices, raters_of_build
 from napari_confseg.annotate.train.next_run import Choice
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
-from napari_confseg.widgets.common.choices import Choices, TickList
+from napari_confseg.widgets.common.choices import Choices, Chooser, TickList
 from napari_confseg.widgets.common.folder_field import FolderField
 from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
@@ -190,7 +189,7 @@ class FramesEditor(FieldEditor):
 
     def __init__(self) -> None:
         super().__init__(QWidget())
-        self.kind, self.n = QComboBox(), QSpinBox()
+        self.kind, self.n = Chooser(), QSpinBox()
         for name, text in FRAMES.items():
             self.kind.addItem(text, name)
         narrow(self.kind)
@@ -243,7 +242,7 @@ class SizeEditor(FieldEditor):
 
     def __init__(self) -> None:
         super().__init__(QWidget())
-        self.kind, self.sides = QComboBox(), (QSpinBox(), QSpinBox())
+        self.kind, self.sides = Chooser(), (QSpinBox(), QSpinBox())
         for name, text in SIZES.items():
             self.kind.addItem(text, name)
         narrow(self.kind)

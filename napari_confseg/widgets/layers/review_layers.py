@@ -115,11 +115,13 @@ class ReviewLayers:
             self._views, self._planes = review.views, {}
         with self._view.undisturbed() as above:
             fits = session.clip is not None
+            seen = self._in_sight or review.state.adjudicating
             for name, layer in list(self._layers.items()):
-                # Not hidden: the slider of frames goes by the longest layer.
-                if not fits or layer.data.shape != session.clip.shape:  # type: ignore[union-attr]
+                # Not hidden: the slider of frames goes by the longest layer, and napari's list
+                # shows a small picture of each, to who reads blinded too.
+                if not (fits and seen) or layer.data.shape != session.clip.shape:  # type: ignore[union-attr]
                     self._remove(name)
-            if fits and session.class_name in {c.name for c in session.classes}:
+            if fits and seen and session.class_name in {c.name for c in session.classes}:
                 self._show(review.state, session.class_index(), above)
 
     def _show(self, state: ReviewState, class_index: int, above: int) -> None:
@@ -149,7 +151,7 @@ class ReviewLayers:
         )
         self._color(row.name, row.style.color, lambda: ramp(row.style.color))
         if row.name in self._layers:
-            self._layers[row.name].name = row.label
+            self._layers[row.name].name = row.title
             self._layers[row.name].opacity = state.settings.opacity
 
     def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
@@ -194,7 +196,6 @@ class ReviewLayers:
         self, name: str, on: bool, source: tuple[object, ...], above: int, make: Callable[[], Any]
     ) -> None:
         """Show layer `name` of what `make` makes of `source`, or hide it."""
-        on = on and (self._in_sight or self._review.state.adjudicating)
         layer = self._layers.get(name)
         if layer is not None and layer.visible != on:
             layer.visible = on

@@ -316,6 +316,12 @@ class SessionLayers:
         if before != (session.clip.shape[1:], self._scale()):
             self._viewer.reset_view()
 
+    def read_frames_anew(self) -> None:
+        """Forget the frames that were read: the store had been out of reach."""
+        if self._frames is not None and self.session.clip is not None:
+            with self._pushed():
+                self._frames.data = CachedFrames(self.session.clip)
+
     def _scale(self) -> tuple[float, float, float]:
         assert self.session.clip is not None
         return scale_of(self.session.clip)

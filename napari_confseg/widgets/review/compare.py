@@ -8,7 +8,6 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -20,14 +19,13 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.agreement.maps import MAPS
 from napari_confseg.widgets.common.buttons import button, icon
+from napari_confseg.widgets.common.choices import Chooser, TickBox
 from napari_confseg.widgets.common.icons import hatch_icon, swatch
 from napari_confseg.widgets.common.slider_row import SliderRow
 from napari_confseg.widgets.layers.review_layers import map_colors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from qtpy.QtGui import QResizeEvent
 
     from napari_confseg.annotate.review.state import RaterRow, ReviewState
     from napari_confseg.store import ClassSpec
@@ -90,22 +88,6 @@ class MapLegend(QWidget):
             box = QRectF(left, BAR + 3, width, painter.fontMetrics().height())
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
         painter.end()
-
-
-class NameBox(QCheckBox):
-    """A box whose name is shortened to the room there is: it never widens the panel."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-        self.setAccessibleName(name)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Shorten the name, or write it out."""
-        super().resizeEvent(event)
-        room = self.width() - 44  # box and swatch
-        self.setText(self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideRight, room))
 
 
 class CompareForm(QWidget):
@@ -183,7 +165,7 @@ class CompareForm(QWidget):
         _empty(self._raters)
         self.boxes, self.eyes = {}, {}
         for i, row in enumerate(rows):
-            box = NameBox(row.title)
+            box = TickBox(row.title)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             box.setIcon(hatch_icon(row.style.direction, row.style.color))
             box.setToolTip(f"Compare {row.title}")
@@ -229,7 +211,7 @@ class CanvasForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.map, self.legend = QComboBox(), MapLegend()
+        self.map, self.legend = Chooser(), MapLegend()
         self.map.addItem("No map", "")
         for name, (words, _) in MAPS.items():
             self.map.addItem(words, name)

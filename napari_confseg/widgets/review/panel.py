@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -22,15 +22,13 @@ from napari_confseg.widgets.review.jobs import ReviewJobs
 from napari_confseg.widgets.review.queue import DisagreementList
 from napari_confseg.widgets.review.shortcuts import ReviewKeys
 from napari_confseg.widgets.review.verdicts import Verdicts
-from napari_confseg.widgets.shared import close_with, layers_for
+from napari_confseg.widgets.shared import close_with, follower_for, layers_for
 
 if TYPE_CHECKING:
     import napari
     from qtpy.QtGui import QShowEvent
 
     from napari_confseg.annotate.review.state import ReviewState
-
-MIN_WIDTH: Final = 300
 
 
 class ReviewPanel(Panel):
@@ -47,6 +45,7 @@ class ReviewPanel(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self._sight_linked = False
+        self._set_aside: frozenset[str] = frozenset()  # raters of the Annotate panel, out of sight
         self.review = Review(self.session)
         self.layers = ReviewLayers(self.review, layers_for(napari_viewer), napari_viewer)
         self._build()
@@ -57,7 +56,9 @@ class ReviewPanel(Panel):
         self._bound: object = None
         self._connect()
         self.listen(
-            (self.review.changed, self._on_changed), (self.session.events.message, self._on_message)
+            (follower_for(napari_viewer).raters_changed, self._on_raters),
+            (self.review.changed, self._on_changed),
+            (self.session.events.message, self._on_message),
         )
         self._on_changed(self.review.state)
 
@@ -111,8 +112,8 @@ class ReviewPanel(Panel):
         foot.setContentsMargins(8, 2, 8, 6)
         for widget in (self.message, self.progress):
             foot.addWidget(widget)
+        self.add_paint_strip(foot)
         layout.addLayout(foot)
-        self.setMinimumWidth(MIN_WIDTH)
 
     def _connect(self) -> None:
         review, session = self.review, self.session
@@ -138,11 +139,25 @@ class ReviewPanel(Panel):
         super().showEvent(event)
         self._bind_keys()
         if not self._sight_linked:
-            notify_in_front(self, self.layers.set_in_sight)
+            notify_in_front(self, self._on_front)
             self._sight_linked = True
+            self._on_front(True)
+
+    def _on_front(self, in_front: bool) -> None:
+        """Show what Review shows, and nothing of it where one reads; back, the reverse."""
+        session = self.session
+        self.layers.set_in_sight(in_front)
+        if in_front:  # others ticked to read beside would lie over the disagreement
+            shown = {o.name for o in session.overlays} - session.overlays_hidden
+            self._set_aside |= shown
+            session.overlays_hidden |= shown
+        else:
+            session.overlays_hidden -= self._set_aside
+            self._set_aside = frozenset()
 
     def let_go(self) -> None:
         """Free the keys, take the layers away; what was decided is saved already."""
+        self.session.overlays_hidden -= self._set_aside
         self.keys.release()
         self.jobs.close()
         self.clips.close_down()
@@ -181,12 +196,16 @@ class ReviewPanel(Panel):
         self.copy.setText(f"Copy what all agree on ({state.untouched} frames)")
         self.compare.show_state(state, session.classes)
         self.canvas.show_state(state)
-        self.queue.show_state(state, session.classes)
+        self.queue.show_state(state, session.classes, clip.shape[1:] if clip else (1, 1))
         self.clips.show_due()
         self.verdicts.show_state(state, can_undo=session.editor.can_undo)
         if self.isVisible() and session.cohort is not self._bound:
             self._bound = session.cohort
             self._bind_keys()
+
+    def _on_raters(self) -> None:
+        if not self.review.state.correcting:  # what is being painted is compared when it is done
+            self.review.refresh()
 
     def _on_message(self, words: str, *_: object) -> None:
         self.message.setText(words)

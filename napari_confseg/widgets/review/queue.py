@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.review.state import describe_item
 from napari_confseg.widgets.common.buttons import button, icon, label, with_key
-from napari_confseg.widgets.common.icons import swatch
+from napari_confseg.widgets.common.icons import place_icon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.state import ReviewState
     from napari_confseg.store import ClassSpec, Stroke
+
+PLACE: Final = QSize(24, 18)
+"""Size of the picture of where on the frame a disagreement is."""
 
 _RANK: Final = Qt.ItemDataRole.UserRole
 _VERDICTS: Final = {
@@ -75,6 +78,7 @@ class DisagreementList(QWidget):
         self.tree.setHeaderLabels(["Class", "Frames", "Size", "Decision"])
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
+        self.tree.setIconSize(PLACE)
         self.tree.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.tree.setMinimumHeight(110)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -86,6 +90,9 @@ class DisagreementList(QWidget):
         header.setStretchLastSection(True)
         self.tree.itemClicked.connect(lambda row: self.picked.emit(row.data(0, _RANK)))
         self.about = label(role="note")
+        # Room for four lines always: else the buttons beneath move under the mouse.
+        self.about.setMinimumHeight(4 * self.about.fontMetrics().lineSpacing())
+        self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.previous, self.next = button("", ""), button("", "")
         for made, words in ((self.previous, "Previous disagreement"), (self.next, "Next")):
             made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
@@ -117,11 +124,13 @@ class DisagreementList(QWidget):
         ):
             made.setToolTip(with_key(words, keys.get(f"review.{action}")))
 
-    def show_state(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
-        """Show the disagreements and how they stand."""
-        labels = {r.name: r.label for r in state.raters}
+    def show_state(
+        self, state: ReviewState, classes: tuple[ClassSpec, ...], shape: tuple[int, ...]
+    ) -> None:
+        """Show the disagreements, on frames of `shape` (Y, X), and how they stand."""
+        labels = {r.name: r.title for r in state.raters}
         if [i.event for i in state.items] != [i.event for i in self._items]:
-            self._rebuild(state, classes)
+            self._rebuild(state, classes, shape)
         self._items = state.items
         for rank, item in enumerate(state.items):
             words = verdict_in_words(item.decided, labels) if item.decided else ""
@@ -155,15 +164,18 @@ class DisagreementList(QWidget):
             words += f"\n{verdict_in_words(item.decided, labels)} · {who_and_when(item.decided)}"
         self.about.setText(words)
 
-    def _rebuild(self, state: ReviewState, classes: tuple[ClassSpec, ...]) -> None:
-        labels = {r.name: r.label for r in state.raters}
+    def _rebuild(
+        self, state: ReviewState, classes: tuple[ClassSpec, ...], shape: tuple[int, ...]
+    ) -> None:
+        labels = {r.name: r.title for r in state.raters}
         self.tree.clear()
         rows = []
         for rank, item in enumerate(state.items):
             spec = classes[item.event.class_index]
             size = f"{item.event.size:,.0f}"
             row = QTreeWidgetItem([spec.label, frames_in_words(item.event.frames), size, ""])
-            row.setIcon(0, swatch(spec.color))
+            largest = max(item.event.regions, key=lambda r: r.size)
+            row.setIcon(0, place_icon(spec.color, largest.box, shape, PLACE.width()))
             row.setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
             row.setToolTip(0, describe_item(item, labels, state.settings.threshold))
             row.setData(0, _RANK, rank)

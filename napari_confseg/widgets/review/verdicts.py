@@ -111,10 +111,12 @@ class Verdicts(QWidget):
         for number, row in enumerate(self._rows, 1):
             key = self._keys.get(f"review.accept-{number}", "")
             made = self.accepts[row.name]
-            text = f"{row.label}  {key}".rstrip()
-            room = max(self.width() // 2 - 40, 90)
-            made.setText(made.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room))
-            made.setToolTip(with_key(f"Accept the marks of {row.label} within the outline", key))
+            # The beginning tells names apart, and the key is always there.
+            metrics, key_words = made.fontMetrics(), f"  {key}" if key else ""
+            room = max(self.width() // 2 - 40, 90) - metrics.horizontalAdvance(key_words)
+            words = metrics.elidedText(row.title, Qt.TextElideMode.ElideRight, room)
+            made.setText(f"{words}{key_words}")
+            made.setToolTip(with_key(f"Accept the marks of {row.title} within the outline", key))
 
     def show_state(self, state: ReviewState, *, can_undo: bool) -> None:
         """Offer what can be decided now."""

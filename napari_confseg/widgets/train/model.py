@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.icons import note, swatch
 from napari_confseg.widgets.common.problem_box import ProblemBox
 
@@ -94,7 +94,7 @@ class ModelOnClip(QWidget):
 
     def _accept_row(self) -> QWidget:
         self._class = ""  # the class being painted
-        self.accept_class, self.accept_confidence = QComboBox(), QSpinBox()
+        self.accept_class, self.accept_confidence = Chooser(), QSpinBox()
         self.accept_class.setAccessibleName("Class to accept")
         self.accept_class.setToolTip("Whose marks to take over")
         self.accept_class.setMinimumContentsLength(6)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 5.0
 """How long Start waits for the latest strokes to reach the store, which the trainer reads."""
 
-MIN_WIDTH: Final = 310
-
 
 class TrainPanel(Panel):
     """Train from the open cohort, follow the run, and use its answer.
@@ -97,7 +95,10 @@ class TrainPanel(Panel):
         layout.addStretch(1)
         self.page = self.scroll(body)
         self.layout().addWidget(self.foot)
-        self.setMinimumWidth(MIN_WIDTH)
+        paint = QVBoxLayout()
+        paint.setContentsMargins(10, 2, 10, 8)
+        self.add_paint_strip(paint)
+        self.layout().addLayout(paint)
         still_wheel(self)
 
     def _connect(self) -> None:
