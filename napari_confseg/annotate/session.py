@@ -257,7 +257,11 @@ class Session(EventedModel):
         StoreError
             If there is none, or it breaks the contract; what was open stays open.
         """
-        cohort = location if isinstance(location, Cohort) else Cohort.open(location)
+        if isinstance(location, Cohort):
+            cohort = location
+        else:  # a zip is for reading
+            packed = str(location).endswith(".zip")
+            cohort = Cohort.open(location, read_only=packed)
         self.close_clip()
         self.overlays, self.overlays_hidden = (), frozenset()
         names = [c.name for c in cohort.meta.classes]

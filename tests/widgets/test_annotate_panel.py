@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari._qt._qapp_model import qactions
 from PIL import Image
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QFileDialog, QLineEdit
 
 from napari_confseg.annotate import shortcuts
 from napari_confseg.annotate.session import Session
@@ -455,3 +456,14 @@ def test_the_keys_are_documented() -> None:
     assert listed.items() >= {b.key: b.words for b in made}.items()
     documented = set(re.findall(r"`([^`]+)`", text))
     assert set(shortcuts.CLASS_KEYS[:6]) | set(shortcuts.ANCHOR_KEYS[:3]) <= documented
+
+
+def test_a_zipped_cohort_is_chosen_in_the_window(
+    unseen_bench: Bench, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", cohort.location)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (packed, ""))
+    unseen_bench.panel.form.start.zip.click()
+    assert unseen_bench.session.cohort is not None, unseen_bench.session.message
+    assert unseen_bench.session.cohort.clips() == cohort.clips()
+    assert unseen_bench.session.cohort.location == packed

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari.layers.utils._link_layers import get_linked_layers
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -129,6 +130,11 @@ def test_the_tool_lit_is_the_tool_in_hand(bench: Bench) -> None:
     assert bench.layer().mode == "erase"
     bench.layer().mode = "pick"
     assert bench.layer().mode == "erase"
+    form.tools.buttons[Tool.ERASE].click()  # the one that is lit
+    assert session.tool is lit(bench) is Tool.ERASE
+    bench.viewer.layers.link_layers(bench.viewer.layers)
+    session.confidence = 70
+    assert not get_linked_layers(bench.layer())
     for further in (
         a_class_that_cannot_be_painted_says_why_and_nothing_moves,
         a_quick_flick_paints_to_where_the_button_is_let_go,

@@ -164,6 +164,14 @@ class CohortActions(QObject):
         if chosen:
             self.open(chosen, reader)
 
+    def ask_open_zip(self, reader: str = "") -> None:
+        """Let the person choose a zipped cohort, and open it to read."""
+        chosen, _ = QFileDialog.getOpenFileName(
+            self._window, "Open a zipped cohort", "", "Zipped cohort (*.zip)"
+        )
+        if chosen:
+            self.open(chosen, reader)
+
     def ask_create(self, reader: str = "") -> None:
         """Let the person choose where, make an empty cohort there, and open it."""
         chosen, _ = QFileDialog.getSaveFileName(

@@ -17,6 +17,7 @@ class CohortBar(QWidget):
     """The cohort's name with a menu, and the reader's."""
 
     open_wanted = Signal()
+    zip_wanted = Signal()
     create_wanted = Signal()
     import_wanted = Signal()
     sample_wanted = Signal()
@@ -45,6 +46,7 @@ class CohortBar(QWidget):
         for words, signal in (
             ("Import clips …", self.import_wanted),
             ("Open a cohort …", self.open_wanted),
+            ("Open a zipped cohort …", self.zip_wanted),
             ("New cohort …", self.create_wanted),
             ("Sample cohort", self.sample_wanted),
         ):

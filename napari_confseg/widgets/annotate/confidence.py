@@ -185,7 +185,7 @@ class ConfidenceDial(QWidget):
 
     def _on_anchor(self, value: int) -> None:
         self.wanted.emit(value)
-        self.anchor_buttons[value].setChecked(True)  # a click on the lit one puts it not out
+        self.anchor_buttons[value].setChecked(True)  # also where it was lit already
 
     def set_value(self, value: int) -> None:
         """Show `value`, 1..100."""

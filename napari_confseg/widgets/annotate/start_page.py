@@ -68,6 +68,7 @@ class StartPage(QWidget):
     """Who reads, and which cohort: open one, make one, or try a made-up one."""
 
     open_wanted = Signal()
+    zip_wanted = Signal()
     create_wanted = Signal()
     sample_wanted = Signal()
     recent_wanted = Signal(str)
@@ -87,12 +88,15 @@ class StartPage(QWidget):
         self.open = QPushButton("Open a cohort …")
         self.open.setProperty("role", "primary")
         self.open.setToolTip("A folder of clips that this program made  (…​.zarr)")
+        self.zip = QPushButton("Open a zipped cohort …")
+        self.zip.setToolTip("To read it; unpack the zip to paint in it")
         self.create = QPushButton("New cohort, from your videos …")
         self.create.setToolTip("Make an empty cohort, then import clips into it")
         self.sample = QPushButton("Try a sample cohort")
         self.sample.setToolTip("Make a small cohort of synthetic lung ultrasound and open it")
         for made, signal in (
             (self.open, self.open_wanted),
+            (self.zip, self.zip_wanted),
             (self.create, self.create_wanted),
             (self.sample, self.sample_wanted),
         ):
@@ -114,7 +118,7 @@ class StartPage(QWidget):
         layout.addWidget(QLabel("Your name"))
         layout.addWidget(self.reader)
         layout.addSpacing(6)
-        for widget in (self.open, self.create, self.sample, self.drop):
+        for widget in (self.open, self.zip, self.create, self.sample, self.drop):
             layout.addWidget(widget)
         layout.addSpacing(6)
         layout.addWidget(self._recent_title)

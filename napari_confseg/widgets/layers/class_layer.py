@@ -350,6 +350,7 @@ def draw_to_release(layer: Labels, event: Any) -> Iterator[None]:
                 layer._draw(label, last, here)
             last = here
             if event.type != "mouse_move":
+                layer._draw(label, here, here)  # napari leaves out the end of a short last step
                 return
             yield
 

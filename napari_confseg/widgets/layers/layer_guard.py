@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari.layers.utils._link_layers import get_linked_layers, unlink_layers
 from qtpy.QtCore import QTimer
 
 if TYPE_CHECKING:
@@ -115,6 +116,16 @@ class LayerGuard:
                 lambda _event=None, layer=layer, name=name, value=value: self._on_fixed(
                     layer, name, value
                 )
+            )
+
+    def keep_apart(self) -> None:
+        """Undo napari's links between layers: what is done to one would be done to others."""
+        linked = [layer for layer in self._ranks if get_linked_layers(layer)]
+        for layer in linked:
+            unlink_layers([layer])
+        if linked:
+            self._session.message = (
+                "Layers of a clip are not linked: the panel acts on all of them."
             )
 
     # ---- one layer ------------------------------------------------------------------------

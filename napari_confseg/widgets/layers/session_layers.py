@@ -149,6 +149,7 @@ class SessionLayers:
         self.push()
 
     def _push_now(self) -> None:
+        self.guard.keep_apart()
         new, old = self.session.view(), self.shown
         self.shown = new
         with self._pushed():
