@@ -19,6 +19,7 @@ from scipy import ndimage
 from skimage.measure import approximate_polygon
 
 from napari_confseg.formats.label_source import Found, Labels, check_frame, check_pixels, whole
+from napari_confseg.formats.outlines import band
 from napari_confseg.readouts.beams import Beams
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.errors import MOST_PROBLEMS
@@ -412,20 +413,12 @@ class _Reader:
 
     def _band(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return what lies within half a line's width of the line."""
-        whole_y, whole_x = self._grid()
-        half = self._target.request.line_width / 2
-        band: NDArray[np.bool_] = np.zeros(whole_y.shape, bool)
+        width, size = self._target.request.line_width, self._clip.shape[1:]
         for a, b in pairwise(points):
-            low = np.floor(np.clip(np.minimum(a, b) - half, 0, None)).astype(int)
-            high = np.ceil(np.clip(np.maximum(a, b) + half + 1, 0, band.shape)).astype(int)
-            box = tuple(slice(*ends) for ends in zip(low, high, strict=True))
-            y, x = whole_y[box], whole_x[box]
-            self._count(y.size)
-            dy, dx = b - a
-            length = float(dy * dy + dx * dx) or 1.0
-            part = np.clip(((y - a[0]) * dy + (x - a[1]) * dx) / length, 0, 1)
-            band[box] |= np.hypot(y - a[0] - part * dy, x - a[1] - part * dx) <= half
-        return band
+            low = np.clip(np.minimum(a, b) - width / 2 - 1, 0, size)
+            high = np.clip(np.maximum(a, b) + width / 2 + 2, 0, size)
+            self._count(int(np.prod(high - low)))
+        return band(points[:, ::-1], width, size)
 
     def _count(self, pixels: int) -> None:
         self._work += pixels
