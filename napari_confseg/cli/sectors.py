@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if rows:
         print_table("Sectors", ("clip", "kind", ">trust", "note"), rows)
+    else:
+        console().print(f"Empty: confseg import SOURCE... --cohort {arguments.cohort}")
     if arguments.out:
         console().print(f"{len(names)} clips are on {arguments.out}")
     return DONE

@@ -319,3 +319,11 @@ def test_python_m_runs_it():
         check=True,
     )
     assert done.stdout.startswith("confseg ")
+
+
+def test_an_empty_cohort_says_what_comes_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Cohort.create(tmp_path / "empty.zarr", name="empty")
+    for command in ("sectors", "status"):
+        assert main([command, "empty.zarr"]) == 0
+        assert "Empty: confseg import SOURCE..." in capsys.readouterr().out
