@@ -10,13 +10,14 @@ from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate import review_progress
+from napari_confseg.annotate.accepting import Acceptor
 from napari_confseg.annotate.access import Access, BlindedError, Role
 from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.clip_notes import NotesEditor
 from napari_confseg.annotate.cohort_follow import follow
 from napari_confseg.annotate.conflict import DECIDED, ConflictModel
-from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
+from napari_confseg.annotate.overlays import Overlay, load_overlay
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
@@ -192,6 +193,11 @@ class Session(EventedModel):
     def toolkit(self) -> Toolkit:
         """The tools that paint more than a stroke."""
         return Toolkit(self)
+
+    @cached_property
+    def acceptor(self) -> Acceptor:
+        """Takes other raters' marks over as one's own."""
+        return Acceptor(self)
 
     # ---- connections of settings and parts -------------------------------------------------
 
@@ -704,36 +710,3 @@ class Session(EventedModel):
     def hide_rater(self, name: str) -> None:
         """Show rater `name` no longer."""
         self.overlays = tuple(o for o in self.overlays if o.name != name)
-
-    def accept(
-        self, rater: str, class_name: str, frame: int, confidence: int, threshold: int = 50
-    ) -> Stroke | None:
-        """Copy the region where `rater` has at least `threshold` to my planes, at `confidence`.
-
-        One undoable edit with tool ``"accept"``, under the merge rule; None if it changes nothing
-        or is refused.
-
-        Raises
-        ------
-        KeyError
-            If `rater` is not shown.
-        """
-        overlay = next((o for o in self.overlays if o.name == rater), None)
-        if overlay is None:
-            raise KeyError(f"rater {rater!r} is not on show; call show_rater first")
-        if class_name not in overlay.planes:
-            return None
-        if not self.writable:
-            self.message = self.editor.why_read_only
-            return None
-        index = self.class_index(class_name)
-        patch = acceptance(
-            self.planes[class_name][frame],
-            overlay.planes[class_name][frame],
-            class_index=index,
-            frame=frame,
-            confidence=confidence,
-            threshold=threshold,
-            rule=self.merge,
-        )
-        return self.commit(Edit((patch,), confidence, "accept", index, frame)) if patch else None

@@ -37,7 +37,7 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
-from napari_confseg.store.strokes import DecidedRegion, Decision, Stroke, Verdict
+from napari_confseg.store.strokes import Acceptance, DecidedRegion, Decision, Stroke, Verdict
 from napari_confseg.store.validate import validate
 from napari_confseg.store.writer import RaterWriter
 
@@ -50,6 +50,7 @@ __all__ = [
     "PATHOLOGIES",
     "RATER_KINDS",
     "ZONES",
+    "Acceptance",
     "Anchor",
     "Choice",
     "ClassSpec",

@@ -70,6 +70,27 @@ class Decision(Strict):
         return self
 
 
+class Acceptance(Strict):
+    """Whose marks an edit took over, and how.
+
+    Attributes
+    ----------
+    source : str
+        The rater.
+    version : str
+        Which version of it, e.g. the name of a model's run; empty where there are no versions.
+    threshold : int
+        From which of its confidences on, 1..100 percent.
+    own_confidence : bool
+        Whether its own confidences were taken, or one that the person chose.
+    """
+
+    source: Slug
+    version: str = Field(default="", max_length=200)
+    threshold: Confidence
+    own_confidence: bool
+
+
 class Stroke(Strict):
     """One edit of a rater on planes or status.
 
@@ -96,6 +117,8 @@ class Stroke(Strict):
         Every further status that the same edit changed.
     decision : Decision or None
         What the edit decided, if it is one of an adjudicator.
+    accepted : Acceptance or None
+        Whose marks it took over, if it took some.
     planes : tuple of (frame, class index)
         Every plane that the edit changed, where that is not (frame, class_index) alone: a
         propagation, a paste of several classes.
@@ -117,6 +140,7 @@ class Stroke(Strict):
         ...,
     ] = ()
     decision: Decision | None = None
+    accepted: Acceptance | None = None
     planes: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)]], ...] = ()
     undone: bool = False
 

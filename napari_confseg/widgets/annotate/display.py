@@ -95,6 +95,7 @@ class SessionDisplay:
             form.tools,
             form.options,
             form.fill,
+            form.accept,
             form.save_state,
             form.queue,
             form.bar,
@@ -158,7 +159,6 @@ class SessionDisplay:
         form.dial.bar.set_colors(color, self._theme.text.as_hex(), self._theme.foreground.as_hex())
         form.usage.set_colors(color, self._theme.secondary.as_hex())
         self.show_frame()
-        self._show_accept()
 
     def _on_tool(self, *_: object) -> None:
         form = self._form
@@ -225,18 +225,7 @@ class SessionDisplay:
         others = session.access.others(session.clip, session.rater)
         why_hidden = session.access.visibility().why()
         form.others.set_raters(others, shown, self._icon, why_hidden)
-        self._show_accept()
-
-    def _show_accept(self) -> None:
-        session, form = self._session, self._form
-        if session.clip is not None:
-            spec = session.classes[session.class_index()]
-            form.others.set_accept(
-                session.editor.why_read_only
-                or f"Take what this reader marked as {spec.label} on this frame as mine, "
-                f"at {session.confidence} %. Undo takes it back.",
-                session.writable,
-            )
+        form.accept.set_sources(others)
 
     def _on_save_state(self, *_: object) -> None:
         session, form = self._session, self._form
@@ -244,5 +233,4 @@ class SessionDisplay:
         form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
         form.tools.set_read_only(session.editor.why_read_only)
         form.transport.set_read_only(session.editor.why_read_only)
-        self._show_accept()
         self._on_tool()
