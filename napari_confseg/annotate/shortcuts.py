@@ -81,6 +81,7 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("review.reject", REVIEW, "Decide: nothing there", "F8"),
     ("review.correct", REVIEW, "Paint it by hand; again when done", "F9"),
     ("review.scope", REVIEW, "Decide for all frames, or for the frame on show", "F10"),
+    ("review.fill", REVIEW, "Hatch the raters' marks, or outline them only", ";"),
     ("review.accept-1", REVIEW, "Decide: accept rater 1", "F2"),
     ("review.accept-2", REVIEW, "Decide: accept rater 2", "F3"),
     ("review.accept-3", REVIEW, "Decide: accept rater 3", "F4"),
