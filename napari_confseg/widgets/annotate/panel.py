@@ -129,7 +129,14 @@ class AnnotatePanel(Panel):
         for asked in (self.keys.page_wanted, form.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (cohort_actions, form.fill, form.accept, form.sector, form.sheet):
+        for worker in (
+            cohort_actions,
+            form.fill,
+            form.accept,
+            form.sector,
+            form.sheet,
+            form.conflict,
+        ):
             worker.busy.connect(self._on_busy)
         cohort_actions.clips_changed.connect(self.display.show_clips)
         cohort_actions.imported.connect(form.sheet.offer)
