@@ -257,7 +257,13 @@ class AnnotatePanel(Panel):
             self.session.message = str(error.problems[0])
             return
         if not done:
-            self.session.message = "It is still held there. Close the clip there, then try again."
+            editor = self.session.editor
+            held = editor.save_state is not None and editor.save_state.holder is not None
+            self.session.message = (
+                "It is still held there. Close the clip there, then try again."
+                if held
+                else editor.why_read_only
+            )
 
     # ---- drag and drop --------------------------------------------------------------------
 
