@@ -30,6 +30,7 @@ def picture_of(
     event: Event,
     raters: Sequence[tuple[RaterView, str]],
     threshold: int,
+    color: str,
     size: tuple[int, int],
 ) -> NDArray[np.uint8]:
     """Return the place of a disagreement where it is largest, ``uint8 (h, w, 3)``.
@@ -44,6 +45,8 @@ def picture_of(
         Those compared, with their colours ``"#rrggbb"``.
     threshold : int
         Confidence from which a rater counts as marking.
+    color : str
+        ``"#rrggbb"`` of the class, which tints the disagreement itself.
     size : tuple of int
         (h, w) of the picture.
     """
@@ -51,14 +54,26 @@ def picture_of(
     ys, xs = _sampled(region.box, size, clip.shape[1:])
     grey = np.asarray(clip.frames[region.frame])[np.ix_(ys, xs)]
     picture = np.repeat(grey[..., None], 3, axis=2)
-    for view, color in raters:
+    here = np.zeros(clip.shape[1:], np.bool_)
+    y0, x0, y1, x1 = region.box
+    here[y0:y1, x0:x1] = region.mask
+    inside = here[np.ix_(ys, xs)]
+    picture[inside] = (picture[inside] + np.array(_rgb(color), np.uint16)) // 2
+    for view, line in raters:
         plane = view.plane(region.frame, event.class_index)
         if plane is None:
             continue
         seen = plane[np.ix_(ys, xs)]
         edge = outline((seen >= threshold) & (seen != EXCLUDED))
-        picture[edge] = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        picture[edge] = _rgb(line)
+    # Several B-lines side by side make pictures that are alike: what is beside this one is darker.
+    rows, columns = (ys >= y0) & (ys < y1), (xs >= x0) & (xs < x1)
+    picture[~(rows[:, None] & columns)] //= 3
     return picture
+
+
+def _rgb(color: str) -> list[int]:
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def _sampled(

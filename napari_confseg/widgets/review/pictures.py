@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QEvent, QObject, QTimer
@@ -97,9 +96,12 @@ class RowPictures(QObject):
         if not missing or clip is None:
             return
         size = self._size.height(), self._size.width()
-        make = partial(
-            picture_of, clip, raters=raters, threshold=state.settings.threshold, size=size
-        )
+        classes, threshold = review.session.classes, state.settings.threshold
+
+        def make(event: Event) -> object:
+            color = classes[event.class_index].color
+            return picture_of(clip, event, raters, threshold, color, size)
+
         self._job.run(
             lambda job: _make_all(job, missing, make),
             lambda _: None,

@@ -143,7 +143,8 @@ class DisagreementList(QWidget):
             row = self.tree.topLevelItem(rank)
             if row.text(3) != words:
                 row.setText(3, words)
-                row.setToolTip(3, who_and_when(item.decided) if item.decided else "")
+                when = who_and_when(item.decided) if item.decided else ""
+                row.setToolTip(3, f"{words} · {when}" if when else "")
         self._filter()
         self.shown.emit()
         n = len(state.items)
