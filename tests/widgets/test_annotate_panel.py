@@ -136,7 +136,7 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     rows = panel.form.queue.clips.rows
     bench.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
     assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
-    strip = panel.form.transport.strip
+    strip = panel.form.transport.timeline
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 

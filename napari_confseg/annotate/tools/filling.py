@@ -193,12 +193,15 @@ def filled_only(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np
 
     Those make room when they are filled anew, and nothing is interpolated from them.
     """
-    return np.isin(origins(strokes, shape), (Origin.CARRIED, Origin.INTERPOLATED))
+    found = origins(strokes, shape)
+    filled: NDArray[np.bool_] = (found == Origin.CARRIED) | (found == Origin.INTERPOLATED)
+    return filled
 
 
 def touched_by_hand(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return which planes a person marked, ``bool (T, C)``; also those erased to nothing."""
-    return origins(strokes, shape) == Origin.PAINTED
+    painted: NDArray[np.bool_] = origins(strokes, shape) == Origin.PAINTED
+    return painted
 
 
 @dataclass
