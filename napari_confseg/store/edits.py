@@ -251,7 +251,7 @@ def _unpack(data: bytes) -> Edit:
         offset += 2 * h * w
     status = tuple(StatusChange(*s) for s in head["status"])
     decision = head["decision"] and Decision.model_validate(head["decision"])
-    carrying = head["carrying"] and Carrying.model_validate(head["carrying"])
+    carrying = head.get("carrying") and Carrying.model_validate(head["carrying"])
     return Edit(
         tuple(patches),
         head["confidence"],
