@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from napari_confseg.annotate.timeline import UNKNOWN
 from napari_confseg.annotate.tools.filling import Origin
 from napari_confseg.store import Cohort, Status
+from napari_confseg.widgets.demo.hand import wait
 from tests.annotate.edits import paint
 from tests.annotate.tools.pictures import texture
 from tests.conftest import add_clip, clip_meta
@@ -212,6 +213,18 @@ def test_the_playhead_stays_in_sight_while_it_plays(unseen_bench: Bench, cohort:
     bench.until(lambda: any(frame > 9 for frame, _ in seen))
     bench.panel.form.transport.play.click()
     assert all(inside for _, inside in seen)
+
+    # In a wider dock there are more pixels, on which the last frame is the last again.
+    paint(session, (30, 30, 50, 60), confidence=100, frame=23)
+    line.show_whole()
+    session.frame = 0
+    last = session.class_index("b-line")
+    color = np.array([int(session.classes[last].color[i : i + 2], 16) for i in (1, 3, 5)])
+    for width in (320, 420):
+        bench.panel.resize(width, 900)
+        wait(50)
+        assert (lane_pixels(line, last, 23)[2:-2, :-1] == color).all()
+    session.undo()
 
     # Planes that opening left aside are looked at in the pauses, and none is missed.
     for frame in range(6):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -219,8 +219,10 @@ class TimelineView(QWidget):
         """Draw the rows, the playhead and what is being chosen."""
         if not self.model.n_frames or not self._lanes:
             return
-        if self._image is None:
-            self._image = self._drawn()
+        ratio = self.devicePixelRatioF()  # another one on another screen
+        width = max(round(self._inner * ratio), 1)
+        if self._image is None or self._image.width() != width:
+            self._image = self._drawn(width, ratio)
         painter = QPainter(self)
         painter.drawImage(QPointF(_SIDE, 0), self._image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -229,8 +231,8 @@ class TimelineView(QWidget):
         self._paint_next(painter)
         self._paint_playhead(painter)
 
-    def _drawn(self) -> QImage:
-        session, ratio = self._session, self.devicePixelRatioF()
+    def _drawn(self, width: int, ratio: float) -> QImage:
+        session = self._session
         shown, marked = self.model.shown(session.marked), session.marked
         # Of classes that share a lane, the one with most to show.
         of_lanes = np.stack([shown[:, lane].max(axis=1) for lane in self._lanes], axis=1)
@@ -240,7 +242,7 @@ class TimelineView(QWidget):
             self.model.lost_frames(marked),
             review_state(session.status),
         )
-        cells = self.in_sight.cells(max(round(self._inner * ratio), 1))
+        cells = self.in_sight.cells(width)
         colors = [
             _rgb(session.classes[lane[0]].color) if len(lane) == 1 else (136, 136, 136)
             for lane in self._lanes
@@ -248,8 +250,7 @@ class TimelineView(QWidget):
         pixels = np.ascontiguousarray(
             draw(content, cells, self._rows.scaled(ratio), colors, self._colors, ratio=ratio)
         )
-        height, width = pixels.shape[:2]
-        image = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888)
+        image = QImage(pixels.data, width, len(pixels), 4 * width, QImage.Format.Format_RGBA8888)
         image = image.copy()  # of its own: the array goes
         image.setDevicePixelRatio(ratio)
         return image
@@ -339,7 +340,8 @@ class TimelineView(QWidget):
             self._scroll_to(x)
             self._choose(x)
             words = f"Frames {self._reviewing.start + 1} to {self._reviewing.stop}"
-            QToolTip.showText(event.globalPosition().toPoint(), words, self)
+            above = self.mapToGlobal(QPoint(round(x), -60))  # the frames stay in sight
+            QToolTip.showText(above, words, self)
         else:
             self._moved = True
             self.wanted.emit(self._beyond(x))
@@ -352,6 +354,7 @@ class TimelineView(QWidget):
         self._pressed = self._panning = None
         self.update()
         if chosen is not None:
+            QToolTip.hideText()
             self.range_wanted.emit(chosen)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
