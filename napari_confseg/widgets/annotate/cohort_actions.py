@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
+from napari_confseg.annotate.clip_facts import read_facts
 from napari_confseg.annotate.preferences import Preferences, account_name, slug_of, state_folder
-from napari_confseg.annotate.worklist import read_facts
+from napari_confseg.annotate.worklist import natural
 from napari_confseg.extras import foreign
 from napari_confseg.store import Cohort, Problem, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
@@ -124,12 +125,17 @@ class CohortActions(QObject):
         return (there or self.open(clip.parent, reader)) and self.open_clip(clip.name)
 
     def open_first_clip(self) -> None:
-        """Open the first clip of the work list with work left, if that is soon found."""
+        """Open the clip that the reader left; else the first one with work left, if soon found."""
         session = self._session
-        names = session.worklist.names()
-        if session.cohort is None or not names:
+        cohort, work = session.cohort, session.worklist
+        # What is narrowed to nothing, as far as is known yet, must not open an empty canvas.
+        names = work.names() or tuple(sorted(work.facts, key=natural))
+        if cohort is None or not names:
             return
-        seen = (read_facts(session.cohort, n, session.rater) for n in names[:LOOKED_AT])
+        left = session.places.last_clip(cohort, session.rater)
+        if left in work.facts and self.open_clip(left):
+            return
+        seen = (read_facts(cohort, n, session.rater) for n in names[:LOOKED_AT])
         found = next((f.clip for f in seen if not f.done and not f.trouble), names[0])
         self.open_clip(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from napari_confseg.annotate.frames import rate
 from napari_confseg.annotate.preferences import Preferences
@@ -14,9 +14,6 @@ from napari_confseg.widgets.common.theme import CHOSEN, GOOD
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
     from napari_confseg.widgets.annotate.form import AnnotateForm
-
-LOW: Final = 760
-"""Pixels of height beneath which the list of clips folds once a clip is open."""
 
 
 class SessionDisplay:
@@ -38,7 +35,7 @@ class SessionDisplay:
         """Return which signal of the session is to call which method here."""
         session, events, form = self._session, self._session.events, self._form
         return [
-            (events.clip, self._on_clip),
+            (events.clip, self._show_all),
             (events.rater, self._on_rater),
             (events.class_name, self._on_class),
             (events.confidence, form.dial.set_value),
@@ -56,6 +53,7 @@ class SessionDisplay:
             (events.save_state, self._on_save_state),
             (session.clip_notes.changed, self._on_notes),
             (session.access.changed, self.show_overlays),
+            (session.worklist.changed, self.show_clips),
             (session.editor.progress_changed, self._on_progress),
         ]
 
@@ -68,7 +66,7 @@ class SessionDisplay:
         form.conflict.set_theme(theme.type, self._icon)
         form.bar.set_icon_color(self._icon)
         form.transport.strip.set_colors(text, ground, GOOD[theme.type])
-        form.queue.set_colors(GOOD[theme.type], ground, self._icon)
+        form.head.set_icon_color(self._icon)
         form.readouts.set_colors(text, ground)
         self._show_all()
 
@@ -96,7 +94,8 @@ class SessionDisplay:
             form.options,
             form.fill,
             form.save_state,
-            form.queue,
+            form.head,
+            form.finished,
             form.bar,
         ):
             part.set_keys(keys)
@@ -113,22 +112,12 @@ class SessionDisplay:
         """Show the cohort's clips, or the offer to import some."""
         form = self._form
         cohort = self._session.cohort
-        names = cohort.clips() if cohort else []
-        form.queue.set_clips(names)
-        for widget, on in (
-            (form.queue, names),
-            (form.no_clips, not names),
-            (form.import_, not names),
-        ):
-            widget.setVisible(bool(on))
+        empty = cohort is not None and not self._session.worklist.facts
+        form.head.setVisible(not empty)
+        form.no_clips.setVisible(empty)
+        form.import_.setVisible(empty)
 
-    def _on_clip(self, *_: object) -> None:
-        form = self._form
-        if self._session.clip is not None and form.height() < LOW:
-            form.clips_section.open(False)  # its header names the clip; painting needs the room
-        self._show_all()
-
-    def _show_all(self) -> None:
+    def _show_all(self, *_: object) -> None:
         session, form = self._session, self._form
         for section in form.work_sections:
             section.setVisible(session.clip is not None)
