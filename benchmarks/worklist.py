@@ -1,4 +1,8 @@
-"""The longest block of the event loop while a work list of thousands of clips is opened and used."""
+"""The longest block of the event loop while a long work list is opened and used.
+
+Beside it the same with a list of a few clips: what napari itself takes to open one is in both. The
+processor time of the window's thread is told too, which a busy machine does not change.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from napari_confseg.store import Cohort
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+FEW: Final = 4
+
 TICK: Final = 1
 """Milliseconds between two looks at the clock in the event loop."""
 
@@ -26,25 +32,28 @@ class Blocks:
     def __init__(self) -> None:
         from qtpy.QtCore import Qt, QTimer
 
-        self._last = time.perf_counter()
-        self.gaps: list[float] = []
+        self.begin()
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK)
 
     def _tick(self) -> None:
-        now = time.perf_counter()
+        now, used = time.perf_counter(), time.thread_time()
         self.gaps.append(now - self._last)
-        self._last = now
+        self.work.append(used - self._used)
+        self._last, self._used = now, used
 
     def begin(self) -> None:
         """Count from now on."""
-        self.gaps, self._last = [], time.perf_counter()
+        self.gaps: list[float] = []  # seconds
+        self.work: list[float] = []  # seconds of this thread on a processor, in each
+        self._last, self._used = time.perf_counter(), time.thread_time()
 
 
 def make_cohort(folder: Path, n_clips: int) -> str:
     """Make a cohort of `n_clips` on disk, most of them copies of the first few."""
+    folder.mkdir()
     root = folder / "cohort.zarr"
     make(Cohort.create(root, name="bench"), min(PATTERNS, n_clips), folder / "state")
     multiply(root, n_clips)
@@ -87,8 +96,8 @@ def measure(location: str) -> None:
             do()
             wait(settle)
             took = time.perf_counter() - began
-            longest, late = max(blocks.gaps), sum(gap > 0.05 for gap in blocks.gaps)
-            print(f"| {words} | {1000 * longest:.0f} ms | {late} | {took:.1f} s |", flush=True)
+            longest, busiest = 1000 * max(blocks.gaps), 1000 * max(blocks.work)
+            print(f"| {words} | {longest:.0f} ms | {busiest:.0f} ms | {took:.1f} s |", flush=True)
 
         def read_all() -> None:
             wait_until(lambda: all(f.patient for f in session.worklist.facts.values()), 600)
@@ -110,7 +119,7 @@ def measure(location: str) -> None:
                 wait(120)
             work.find.clear()
 
-        print("| what | longest block | blocks over 50 ms | in all |\n|---|---|---|---|")
+        print("| what | longest block | most work at once | in all |\n|---|---|---|---|")
         row("nothing, for comparison", lambda: wait(1000))
         row(
             "open the cohort: list and first clip",
@@ -127,13 +136,8 @@ def measure(location: str) -> None:
             "next clip, ten times",
             lambda: [(panel.cohort_actions.step(1), wait(100)) for _ in range(10)],
         )
-        row(
-            "close the cohort, open it again",
-            lambda: (
-                panel.cohort_actions.close_cohort(),
-                panel.cohort_actions.open(location, READERS[0]),
-            ),
-        )
+        row("close the cohort", panel.cohort_actions.close_cohort)
+        row("open it again", lambda: panel.cohort_actions.open(location, READERS[0]))
 
 
 def main() -> None:
@@ -148,8 +152,11 @@ def main() -> None:
             "CONFSEG_CACHE_DIR": str(folder / "cache"),
             "CONFSEG_STATE_DIR": str(folder / "state"),
         }
-        print(f"{arguments.clips} clips; {os.cpu_count()} cores")
-        measure(arguments.cohort or make_cohort(folder, arguments.clips))
+        few = make_cohort(folder / "few", FEW)
+        many = arguments.cohort or make_cohort(folder / "many", arguments.clips)
+        for location in (few, many):
+            print(f"\n{len(Cohort.open(location).clips()):,} clips; {os.cpu_count()} cores\n")
+            measure(location)
 
 
 if __name__ == "__main__":

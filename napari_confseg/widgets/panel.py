@@ -82,7 +82,7 @@ class Panel(QWidget):
         what = f"This panel could not show all: {type(error).__name__}: {sentence(error)}."
         self._failed.show_problem(
             what,
-            "Nothing that was marked is lost. Open the cohort again; if it "
+            "Nothing that was marked is lost. Open the study folder again; if it "
             "stays, report it with the terminal's output.",
         )
 

@@ -69,7 +69,7 @@ def make_sample(job: BackgroundJob | None = None) -> Path:
         if job is not None:
             if job.cancelled():
                 raise StoppedError
-            job.report(current, total, f"Making the sample cohort: {words}")
+            job.report(current, total, f"Making the sample: {words}")
 
     try:
         make_cohort(partial, patients=SAMPLE_PATIENTS, clips_per_patient=1, progress=progress)
@@ -166,14 +166,16 @@ class CohortActions(QObject):
 
     def ask_open(self, reader: str = "") -> None:
         """Let the person choose a cohort's folder, and open it."""
-        chosen = QFileDialog.getExistingDirectory(self._window, "Open a cohort (its .zarr folder)")
+        chosen = QFileDialog.getExistingDirectory(
+            self._window, "Open a study folder (its name ends in .zarr)"
+        )
         if chosen:
             self.open(chosen, reader)
 
     def ask_open_zip(self, reader: str = "") -> None:
         """Let the person choose a zipped cohort, and open it to read."""
         chosen, _ = QFileDialog.getOpenFileName(
-            self._window, "Open a zipped cohort", "", "Zipped cohort (*.zip)"
+            self._window, "Open a zipped study folder", "", "Zipped study folder (*.zip)"
         )
         if chosen:
             self.open(chosen, reader)
@@ -181,7 +183,10 @@ class CohortActions(QObject):
     def ask_create(self, reader: str = "") -> None:
         """Let the person choose where, make an empty cohort there, and open it."""
         chosen, _ = QFileDialog.getSaveFileName(
-            self._window, "New cohort", str(Path.home() / "cohort.zarr"), "Cohort (*.zarr)"
+            self._window,
+            "New study folder",
+            str(Path.home() / "study.zarr"),
+            "Study folder (*.zarr)",
         )
         if chosen:
             self.create(chosen, reader)
@@ -203,7 +208,7 @@ class CohortActions(QObject):
         job = BackgroundJob(make_sample, self)
         job.done.connect(lambda place: self.open(place, reader))
         job.failed.connect(self._show_problem)
-        self.busy.emit(job, "Making the sample cohort …")
+        self.busy.emit(job, "Making the sample …")
         job.start()
 
     def close_cohort(self) -> None:
@@ -236,7 +241,7 @@ class CohortActions(QObject):
         if cohort is None:
             return
         refusal = (
-            ("This cohort was opened for reading only. Unpack the zip, or copy it, to change it.")
+            "This study folder was opened for reading only. Unpack the zip, or copy it, to change it."
             if cohort.store.read_only
             else ""
         )
@@ -266,7 +271,7 @@ class CohortActions(QObject):
         job = BackgroundJob(work, self)
         job.done.connect(lambda held: self._on_changed(cohort.location, place, held))
         job.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
-        self.busy.emit(job, "Changing the cohort …")
+        self.busy.emit(job, "Changing the study folder …")
         job.start()
 
     def _on_changed(

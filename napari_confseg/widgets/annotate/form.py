@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 
 _OUT_OF_REACH: Final = (
-    "The cohort is out of reach: frames not seen yet are black. What you paint is kept on this "
-    "computer; both come right by themselves when it is back."
+    "The study folder is out of reach: frames not seen yet are black. What you paint is kept on "
+    "this computer; both come right by themselves when it is back."
 )
 
 
@@ -66,7 +66,7 @@ class AnnotateForm(QWidget):
         self.threshold = SliderRow(
             "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
         )
-        self.no_clips = label("This cohort has no clips yet.", role="note")
+        self.no_clips = label("This study folder has no clips yet.", role="note")
         self.import_ = QPushButton("Import clips …")
         self.import_.setProperty("role", "primary")
         self.view_section = Section("View", self.opacity, self.threshold)

@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 FRAMES: Final = 10
 
 _NO_COHORT: Final = (
-    "Open a cohort in the Annotate panel and choose a reader: exercises are kept by reader."
+    "Open a study folder in the Annotate panel and choose a reader: exercises are kept by reader."
 )
 _ABOUT: Final = (
     "Mark what you see on some frames whose reference is hidden, as confident as you are, and mark "
     "each frame as reviewed. Then your confidence is compared with the reference."
 )
 _NOBODY: Final = (
-    "This cohort has no reference yet. Make a consensus of its readers (the Dataset panel, or "
-    "`confseg consensus COHORT`), adjudicate some clips, or try the sample cohort, which has a "
+    "This study folder has no reference yet. Make a consensus of its readers (the Dataset panel, or "
+    "`confseg consensus COHORT`), adjudicate some clips, or try the sample, which has a "
     "truth."
 )
 _NONE_LEFT: Final = (
