@@ -22,7 +22,6 @@ NAME: Final = "Work list (napari-confseg)"
 
 _HEIGHT: Final = 230
 _FLOATING: Final = QSize(980, 560)
-_AREAS: Final = ("left", "top", "bottom")  # the panels are on the right
 
 
 class WorkListDock:
@@ -60,9 +59,15 @@ class WorkListDock:
         else:
             window = getattr(self._viewer_ref(), "window", None)
             if window is not None:
-                area = get_settings().application.plugin_widget_positions.get(NAME)
-                area = area if area in _AREAS else "bottom"
-                window.add_dock_widget(make(), name=NAME, area=area)
+                window.add_dock_widget(make(), name=NAME)
+
+    @staticmethod
+    def prefer_bottom() -> None:
+        """Let napari put the list at the bottom, where it has not been elsewhere before.
+
+        On the right it would squeeze the panels.
+        """
+        get_settings().application.plugin_widget_positions.setdefault(NAME, "bottom")
 
     def adopt(self, panel: QWidget) -> None:
         """Place the dock around `panel`, which is shown for the first time, as it was left."""
@@ -91,8 +96,6 @@ class WorkListDock:
         # Beneath the picture alone: the panels keep the height of the window.
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-        if window.dockWidgetArea(dock) == Qt.DockWidgetArea.RightDockWidgetArea:
-            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
         if window.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea:
             window.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
         kept = Preferences.load().work_list

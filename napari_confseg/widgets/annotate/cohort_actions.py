@@ -241,7 +241,7 @@ class CohortActions(QObject):
         if cohort is None:
             return
         refusal = (
-            "This study folder was opened for reading only. Unpack the zip, or copy it, to change it."
+            "This study folder was opened for reading only: unpack the zip, or copy it."
             if cohort.store.read_only
             else ""
         )

@@ -101,6 +101,7 @@ class WorkListPanel(Panel):
         self.rows = RowReader(self.session, self.reader, self)
         self.clips = ClipTable(self.rows)
         self._dock = work_list_for(self._viewer)
+        self._dock.prefer_bottom()
         self._make()
         self._lay_out()
         self._soon = self._timer(_SOON, self.show_now)

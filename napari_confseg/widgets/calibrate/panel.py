@@ -44,7 +44,7 @@ _ABOUT: Final = (
     "each frame as reviewed. Then your confidence is compared with the reference."
 )
 _NOBODY: Final = (
-    "This study folder has no reference yet. Make a consensus of its readers (the Dataset panel, or "
+    "This study folder has no reference yet. Make a consensus of its readers (Dataset panel, or "
     "`confseg consensus COHORT`), adjudicate some clips, or try the sample, which has a "
     "truth."
 )
