@@ -102,7 +102,7 @@ class CalibratePanel(Panel):
     def _new_form(self) -> QWidget:
         self.reference, self.frames = Chooser(), QSpinBox()
         self.reference.setToolTip(
-            "A consensus, adjudicated planes or a truth, with the number of frames new to you"
+            "A consensus, adjudicated marks or a truth, with the number of frames new to you"
         )
         self.frames.setToolTip("Number of frames; fewer if there are not so many")
         self.frames.setRange(2, 50)
