@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_confseg.annotate.preferences import state_folder
+from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Cohort
 from tests.widgets.bench import Bench, make_cohort
@@ -32,7 +33,7 @@ def test_after_the_window_was_closed(
 ) -> None:
     bench = Bench(make_napari_viewer(show=True))
     assert bench.panel.cohort_actions.open(cohort.location, "Dr. Ada")
-    hand, viewer = bench.hand, bench.viewer
+    hand = bench.hand
     assert in_hand(bench)[:2] == ("clip-1", 0)  # nothing is known yet: the first to do
     hand.activate()
     for _ in range(4):
@@ -42,9 +43,9 @@ def test_after_the_window_was_closed(
         hand.key(key)
     left = ("clip-2", 2, "b-line", Tool.POLYGON, 90, 15)
     assert in_hand(bench) == left
-    viewer.close()
-    bench.session.release()  # as the window does when it is deleted
-    del hand, viewer
+    hand.window.close()
+    bench.session.release()  # as when the program ends
+    del hand
     bench.__dict__.clear()
 
     bench = Bench(make_napari_viewer(show=True))
@@ -87,21 +88,28 @@ def test_each_cohort_and_each_reader_has_a_place(
 
 
 def test_a_crash_costs_a_minute_of_it_and_moving_the_picture_nothing(
-    unseen_bench: Bench, cohort: Cohort
+    cohort: Cohort,
 ) -> None:
-    bench, session = unseen_bench, unseen_bench.session
-    bench.open(cohort)
-    session.frame, session.tool = 3, Tool.POLYGON
-    session.hold_move(True)
-    session.save_activity()  # each minute
-    session.frame = 4
-    fresh = Bench()
-    assert fresh.panel.cohort_actions.open(cohort.location)
-    assert in_hand(fresh) == ("clip-1", 3, "b-line", Tool.POLYGON, 60, 8)
-    fresh.close()
-    place = next((state_folder() / "places").iterdir())
+    def come_back() -> tuple[str, int, Tool]:
+        session = Session()
+        session.open_cohort(cohort.location)
+        session.choose_reader("Dr. Ada")
+        name = session.places.last_clip(session.cohort, session.rater) or "clip-1"
+        session.open_clip(name)
+        place = (name, session.frame, session.tool)
+        session.editor.abandon()  # nothing more is written down
+        return place
+
+    running = Session()
+    running.open_cohort(cohort.location)
+    running.choose_reader("Dr. Ada")
+    running.open_clip("clip-2")
+    running.frame, running.tool = 3, Tool.POLYGON
+    running.hold_move(True)
+    running.save_activity()  # each minute
+    running.frame = 4
+    assert come_back() == ("clip-2", 3, Tool.POLYGON)
+    (place,) = (state_folder() / "places").iterdir()
     place.write_text("{")  # what can't be read counts as nothing
-    again = Bench()
-    assert again.panel.cohort_actions.open(cohort.location)
-    assert in_hand(again)[:2] == ("clip-1", 0)
-    again.close()
+    assert come_back() == ("clip-1", 0, Tool.BRUSH)
+    running.close_clip()

@@ -40,7 +40,7 @@ class SessionDisplay:
             (events.class_name, self._on_class),
             (events.confidence, form.dial.set_value),
             (events.tool, self._on_tool),
-            (events.brush_size, form.tools.size.set_value),
+            (events.brush_size, self._on_size),
             (events.opacity, self.show_view),
             (events.threshold, self.show_view),
             (events.hidden, self.show_view),
@@ -155,6 +155,9 @@ class SessionDisplay:
         form.tools.set_tool(tool)
         form.tools.set_icons(self._icon, self._chosen)
         form.tools_section.header.setText(f"Tool  ·  {form.tools.name_of(tool)}")
+
+    def _on_size(self, size: int, *_: object) -> None:
+        self._form.tools.size.set_value(size)  # the size before comes along, and is no word
 
     def show_view(self, *_: object) -> None:
         """Show what is visible, and how."""
