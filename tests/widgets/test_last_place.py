@@ -43,8 +43,8 @@ def test_after_the_window_was_closed(
         hand.key(key)
     left = ("clip-2", 2, "b-line", Tool.POLYGON, 90, 15)
     assert in_hand(bench) == left
-    hand.window.close()
     bench.session.release()  # as when the program ends
+    bench.viewer.close()
     del hand
     bench.__dict__.clear()
 
