@@ -47,6 +47,9 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("next-open", FRAMES, "Next frame that is not reviewed", "PgDown"),
     ("previous-open", FRAMES, "Previous frame that is not reviewed", "PgUp"),
     ("play", FRAMES, "Play or stop, at the clip's true rate", "Shift+Space"),
+    ("timeline.closer", FRAMES, "Fewer frames on the timeline, about this one", "Ctrl+Shift+Up"),
+    ("timeline.wider", FRAMES, "More frames on the timeline", "Ctrl+Shift+Down"),
+    ("timeline.whole", FRAMES, "All frames on the timeline", "Ctrl+Shift+Home"),
     ("next-clip", CLIPS, "Next clip of the list", "Ctrl+PgDown"),
     ("previous-clip", CLIPS, "Previous clip of the list", "Ctrl+PgUp"),
     ("next-to-do", CLIPS, "Next clip of the list with work left", "Ctrl+Shift+PgDown"),
@@ -85,6 +88,9 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
 )
 """Id, group, words and default key of each action. Ids stay: the person's own keys are kept
 under them."""
+
+ZOOMS: Final = ("closer", "wider", "whole")
+"""What the timeline can be asked for, after ``timeline.``."""
 
 NAPARI_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("previous-frame", FRAMES, "Previous frame", "Left"),
@@ -228,6 +234,7 @@ def _actions(session: Session, ask: Callable[[str], object]) -> dict[str, Callab
         "next-open": session.next_unreviewed,
         "previous-open": partial(session.next_unreviewed, -1),
         "play": partial(flip, "playing"),
+        **{f"timeline.{way}": partial(ask, f"timeline.{way}") for way in ZOOMS},
         "next-clip": partial(ask, "next-clip"),
         "previous-clip": partial(ask, "previous-clip"),
         "next-to-do": partial(ask, "next-to-do"),

@@ -37,7 +37,7 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
-from napari_confseg.store.strokes import DecidedRegion, Decision, Stroke, Verdict
+from napari_confseg.store.strokes import Carrying, DecidedRegion, Decision, Stroke, Verdict
 from napari_confseg.store.validate import validate
 from napari_confseg.store.writer import RaterWriter
 
@@ -51,6 +51,7 @@ __all__ = [
     "RATER_KINDS",
     "ZONES",
     "Anchor",
+    "Carrying",
     "Choice",
     "ClassSpec",
     "Clip",

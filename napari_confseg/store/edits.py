@@ -13,7 +13,7 @@ from numcodecs import zstd
 from napari_confseg.store.codec import content_size
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, Status
-from napari_confseg.store.strokes import Decision, Stroke
+from napari_confseg.store.strokes import Carrying, Decision, Stroke
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,6 +87,8 @@ class Edit:
         Changes of status; may be empty.
     decision : Decision or None
         What it decides, if it is an adjudicator's.
+    carrying : Carrying or None
+        How well the picture matched, if it is a propagation.
     """
 
     patches: tuple[Patch, ...]
@@ -96,6 +98,7 @@ class Edit:
     frame: int
     status: tuple[StatusChange, ...] = ()
     decision: Decision | None = None
+    carrying: Carrying | None = None
 
     def inverted(self) -> Edit:
         """Return the edit that takes this one back."""
@@ -110,6 +113,7 @@ class Edit:
                 for s in reversed(self.status)
             ),
             self.decision,
+            self.carrying,
         )
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
@@ -169,6 +173,7 @@ class Edit:
             status=own[-1].after if own else None,
             also=tuple((s.frame, s.class_index, s.after) for s in self.status if s not in own),
             decision=self.decision,
+            carrying=self.carrying,
             planes=() if set(changed) <= {(self.frame, self.class_index)} else tuple(changed),
         )
 
@@ -203,6 +208,7 @@ def pack(edit: Edit) -> bytes:
             "status": [[s.frame, s.class_index, s.before, s.after] for s in edit.status],
             "patches": [[p.class_index, p.frame, p.y, p.x, *p.after.shape] for p in edit.patches],
             "decision": edit.decision and edit.decision.model_dump(mode="json"),
+            "carrying": edit.carrying and edit.carrying.model_dump(mode="json"),
         }
     ).encode()
     boxes = (a.tobytes() for p in edit.patches for a in (p.before, p.after))
@@ -245,6 +251,7 @@ def _unpack(data: bytes) -> Edit:
         offset += 2 * h * w
     status = tuple(StatusChange(*s) for s in head["status"])
     decision = head["decision"] and Decision.model_validate(head["decision"])
+    carrying = head.get("carrying") and Carrying.model_validate(head["carrying"])
     return Edit(
         tuple(patches),
         head["confidence"],
@@ -253,4 +260,5 @@ def _unpack(data: bytes) -> Edit:
         head["frame"],
         status,
         decision,
+        carrying,
     )

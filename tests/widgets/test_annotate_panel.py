@@ -134,7 +134,7 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     assert bench.viewer.dims.current_step[0] == 1
     facts = session.worklist.facts["clip-1"]
     assert (f"{facts.reviewed:.3f}", facts.strokes) == (f"{1 / 6:.3f}", 2)
-    strip = panel.form.transport.strip
+    strip = panel.form.transport.timeline
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 
@@ -304,7 +304,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 15
+    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 14 + 15
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs

@@ -131,7 +131,7 @@ class AnnotatePanel(Panel):
             lambda on: self._on_reviewed_wanted(on, session.class_name)
         )
         form.transport.on_wanted.connect(session.review_and_go_on)
-        form.transport.strip.range_wanted.connect(session.review_range)
+        form.transport.timeline.range_wanted.connect(session.review_range)
         form.bar.reading_wanted.connect(self.reading.toggle)
         form.others.shown_wanted.connect(self._on_rater_wanted)
         form.others.accept_wanted.connect(self._on_accept_wanted)
@@ -210,6 +210,10 @@ class AnnotatePanel(Panel):
         self.cohort_actions.ask_classes(self.keys.taken(), self.styleSheet())
 
     def _on_key_asks(self, name: str) -> None:
+        zooms = self.form.transport.timeline.zooms
+        if name in zooms:
+            zooms[name]()
+            return
         buttons = self.form.fill.buttons | self.form.head.buttons
         buttons.get(name, self.form.bar.reading).click()
 
