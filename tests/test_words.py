@@ -117,6 +117,62 @@ def test_no_retired_word_on_the_screen() -> None:
     assert not found, "\n".join(found)
 
 
+READERS = sorted(
+    p
+    for pattern in (
+        "widgets/annotate/*.py",
+        "widgets/calibrate/*.py",
+        "annotate/access.py",
+        "annotate/calibration.py",
+        "annotate/cohort_draft.py",
+        "annotate/cohort_follow.py",
+        "annotate/save_state.py",
+        "annotate/shortcuts.py",
+    )
+    for p in (ROOT / "napari_confseg").glob(pattern)
+)
+"""What a reader reads: words of the clinic stand here, not those of the store."""
+
+STORE_WORDS = {
+    r"\b[Cc]ohorts?\b": "study folder",
+    r"\b[Tt]he store\b": "study folder",
+    r"\bplanes?\b": "marks",
+}
+
+
+def said(path: Path) -> list[tuple[int, str]]:
+    """Return line and text of each string that is a phrase and no docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    # What a program is told, not a person: messages of ValueError begin with a small letter.
+    raised = {
+        id(part)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Raise) and n.exc is not None
+        for part in ast.walk(n.exc)
+        if isinstance(part, ast.Constant) and str(part.value)[:1].islower()
+    }
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and " " in node.value.strip()
+        and id(node) not in alone | raised
+    ]
+
+
+def test_readers_read_words_of_the_clinic() -> None:
+    found = [
+        f"{path.relative_to(ROOT).as_posix()}:{line}: {text!r}; say {instead}"
+        for path in READERS
+        for line, text in said(path)
+        for pattern, instead in STORE_WORDS.items()
+        if re.search(pattern, text)
+    ]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize(
     ("identifier", "words"),
     [("_keep_wishesOf", {"keep", "wishes", "of"}), ("HTMLPage", {"html", "page"})],

@@ -76,9 +76,9 @@ class Visibility:
         if self.rule == "until-reviewed":
             return (
                 "Other readers are hidden until you have reviewed every frame of this clip in "
-                "every class: this cohort is read blinded."
+                "every class: this study is read blinded."
             )
-        return "Other raters are hidden: this cohort is read blinded. A reviewer can show them."
+        return "Other raters are hidden: this study is read blinded. A reviewer can show them."
 
 
 class Access:

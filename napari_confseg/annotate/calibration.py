@@ -164,7 +164,7 @@ class CalibrationSession:
         """
         session = self._session
         if session.cohort is None or not session.rater:
-            raise ValueError("Open a cohort and choose a reader first.")
+            raise ValueError("Open a study folder and choose a reader first.")
         if session.adjudicator:
             raise ValueError(
                 "You are adjudicating: press Stop in the Review panel first. An exercise is read "

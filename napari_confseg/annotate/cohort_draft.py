@@ -234,7 +234,7 @@ def _new_name(label: str, names: Sequence[str]) -> str:
 def _class_problems(meta: CohortMeta, rows: Sequence[ClassRow]) -> Iterable[str]:
     kept = [r.name for r in rows[: len(meta.classes)]]
     if kept != [c.name for c in meta.classes]:
-        yield "Classes stay in place: planes are kept under their numbers. Change labels instead."
+        yield "Classes stay in place: marks are kept under their numbers. Change labels instead."
     labels = [r.label.strip() for r in rows]
     for number, (row, text) in enumerate(zip(rows, labels, strict=True), 1):
         if not text or len(text) > 80:

@@ -137,7 +137,9 @@ class CohortFollower:
         here = session.clip.name if session.clip is not None else None
         frame = session.frame
         if follow(session, seen.meta):
-            session.message = "The cohort's classes were changed elsewhere and are followed here."
+            session.message = (
+                "The classes of this study folder were changed elsewhere; they are followed here."
+            )
             if here is not None:
                 self._open_again(here, frame)
         self._last = seen

@@ -61,18 +61,20 @@ def describe(state: SaveState | None) -> SaveDescription:
     if state.read_only:
         return _describe_read_only(state)
     if state.problem:
-        line = f"{_strokes(state.waiting)} waiting" if state.waiting else "Store out of reach"
+        line = (
+            f"{_strokes(state.waiting)} waiting" if state.waiting else "Study folder out of reach"
+        )
         return SaveDescription(
             SaveCondition.WAITING,
             f"{line}: {state.problem}",
-            "Your strokes are safe on this computer and reach the store as soon as it is back. "
-            "You can go on painting.",
+            "Your strokes are safe on this computer and go into the study folder as soon as it is "
+            "back. You can go on painting.",
         )
     if state.saved_at is None:
         return SaveDescription(
             SaveCondition.SAVED, "Nothing to save yet", "Every stroke is saved as you make it."
         )
-    behind = f" {_strokes(state.waiting)} on the way to the store." if state.waiting else ""
+    behind = f" {_strokes(state.waiting)} on the way to the study folder." if state.waiting else ""
     return SaveDescription(
         SaveCondition.SAVED,
         f"Saved {_clock(state.saved_at)}",
@@ -145,7 +147,7 @@ def closing_words(state: SaveState | None) -> str:
     if state is not None and state.waiting:
         saved = (
             f"{_strokes(state.waiting)} of yours {_waits(state.waiting)} safely on this computer, "
-            "to go into the cohort when it is opened here again."
+            "to go into the study folder when it is opened here again."
         )
     else:
         saved = "All that you marked is saved."

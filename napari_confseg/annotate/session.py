@@ -14,16 +14,18 @@ from napari_confseg.annotate.accepting import Acceptor
 from napari_confseg.annotate.access import Access, BlindedError, Role
 from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.clip_editor import ClipEditor
+from napari_confseg.annotate.clip_facts import facts_of, visible
 from napari_confseg.annotate.clip_notes import NotesEditor
 from napari_confseg.annotate.cohort_follow import follow
 from napari_confseg.annotate.conflict import DECIDED, ConflictModel
 from napari_confseg.annotate.overlays import Overlay, load_overlay
+from napari_confseg.annotate.places import PlaceKeeper
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
 from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Context, Style, Tool, ViewState, resolve
-from napari_confseg.annotate.worklist import WorkList, facts_of
+from napari_confseg.annotate.worklist import WorkList
 from napari_confseg.store import (
     RATER_KINDS,
     Clip,
@@ -191,6 +193,11 @@ class Session(EventedModel):
         return WorkList()
 
     @cached_property
+    def places(self) -> PlaceKeeper:
+        """Where the reader was, and is brought back to."""
+        return PlaceKeeper(self)
+
+    @cached_property
     def toolkit(self) -> Toolkit:
         """The tools that paint more than a stroke."""
         return Toolkit(self)
@@ -229,17 +236,20 @@ class Session(EventedModel):
     def update_worklist(self, *_: object) -> None:
         """Put what is known of the open clip, pending edits included, into the work list."""
         if self.clip is not None and self.editor.is_open:
+            known = self.worklist.facts.get(self.clip.name)
             facts = facts_of(
                 self.clip.name,
                 self.clip.meta,
                 self.status,
                 self.strokes,
                 self.clip_notes.current,
+                visible(known.others if known else (), self.access.visibility()),
             )
             self.worklist.put([facts])
 
     def save_activity(self) -> None:
-        """Write the active time so far; called now and then, and when a clip is closed."""
+        """Write the active time so far, and the place; called now and then, and at the end."""
+        self.places.keep()
         seconds = self.activity.due() if self.writable else None
         if seconds is not None:
             self.clip_notes.keep_seconds(seconds)
@@ -274,10 +284,11 @@ class Session(EventedModel):
         names = [c.name for c in cohort.meta.classes]
         self.class_name = self.class_name if self.class_name in names else names[0]
         self.hidden = self.locked = frozenset()
-        self.worklist.clear()
+        preferences = Preferences.load()
+        self.worklist.clear(preferences.work_list.settings_for(cohort.meta.cohort_id))
         self.access.cohort = cohort
         self.cohort = cohort
-        Preferences.load().with_recent(cohort.location).save()
+        preferences.with_recent(cohort.location).save()
         return cohort
 
     def close_cohort(self) -> None:
@@ -303,7 +314,8 @@ class Session(EventedModel):
             If in the open cohort it is the name of a program's rater, or an adjudicated one.
         """
         slug = slug_of(name)
-        if self.cohort is not None:
+        # It asks every clip. Who has read here before, under the same name, was no program.
+        if self.cohort is not None and not self.places.has_been(self.cohort, slug):
             self.cohort.check_name(slug, "human")
         preferences = Preferences.load().model_copy(update={"reader": name.strip()})
         preferences.save()
@@ -327,7 +339,8 @@ class Session(EventedModel):
         """Open clip `name` to paint as `rater` (as on the last clip if not given).
 
         If someone else holds these planes they open read-only, at once. Raters shown stay shown
-        where they marked this clip too.
+        where they marked this clip too. A reader is at the frame that they left, and the first time
+        in a cohort with the class, tool, confidence and brush that they had there.
 
         Parameters
         ----------
@@ -353,6 +366,7 @@ class Session(EventedModel):
         follow(self, self.cohort.read_meta())  # classes were perhaps added elsewhere
         clip = self.cohort.clip(name)  # before the old one is let go: this may fail
         self._close_parts()
+        place = self.places.recall(self.cohort, clip, rater, adjudicating=bool(adjudicator))
         try:
             self._open_parts(self.cohort, name, rater, adjudicator)
             overlays = tuple(self._read_overlays(self.cohort, clip, shown))
@@ -363,10 +377,10 @@ class Session(EventedModel):
             clip=clip,
             rater=rater,
             adjudicator=adjudicator,
-            frame=0,
             overlays=overlays,
             playing=False,
             save_state=self.editor.save_state,
+            **place,
         )
         self.clip_notes.changed.emit(self.clip_notes.current)
         return clip
@@ -411,6 +425,7 @@ class Session(EventedModel):
             self.leaving.emit()
             self.conflict.forget()
             self.save_activity()
+            self.places.leave()
             self.editor.close()
             self.clip_notes.close()
             self.activity.end()
@@ -691,6 +706,11 @@ class Session(EventedModel):
             tool, self._held = self._held, None
             if tool is not None and self.tool is Tool.PAN:
                 self.tool = tool
+
+    @property
+    def tool_in_hand(self) -> Tool:
+        """The tool that was taken, also while Space is held to move the picture."""
+        return self._held or self.tool
 
     # ---- other raters ---------------------------------------------------------------------
 

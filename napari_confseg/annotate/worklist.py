@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_confseg.agreement.overlap import soft_dice_by_class
-from napari_confseg.annotate.access import Role, Visibility
-from napari_confseg.annotate.preferences import state_folder
-from napari_confseg.annotate.review_progress import painted, reviewed_frames
-from napari_confseg.store import RATER_KINDS, ClipNotes, Status, StoreError
-from napari_confseg.store.files import MIB, read_file, write_private
+from napari_confseg.annotate.clip_facts import ClipFacts, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_confseg.store import ClipMeta, Cohort, Stroke
-
+    from napari_confseg.annotate.clip_facts import OtherRater
 
 DIFFER_BELOW: Final = 0.7
 """Readers differ on a clip if their soft Dice in some class is below this."""
@@ -38,7 +27,9 @@ class Which(StrEnum):
 
     ALL = "all"
     TO_DO = "to do"
-    MINE = "mine"
+    BEGUN = "begun"
+    DONE = "done"
+    PROBLEM = "problem"
     DIFFER = "differ"
 
 
@@ -46,9 +37,13 @@ class Sort(StrEnum):
     """By what the list is ordered; ties by name."""
 
     NAME = "name"
-    REVIEWED = "reviewed"
+    PATIENT = "patient"
+    ZONE = "zone"
+    DAY = "day"
+    STATE = "state"
     MINUTES = "minutes"
     ALIKE = "alike"
+    OTHERS = "others"
 
 
 class Facet(StrEnum):
@@ -61,45 +56,10 @@ class Facet(StrEnum):
 
 
 @dataclass(frozen=True)
-class ClipFacts:
-    """Facts of one clip, for one reader."""
-
-    clip: str
-    patient: str = ""  # empty until read
-    reviewed: float = 0.0  # share of (frame, class) pairs that this reader has reviewed, 0..1
-    strokes: int = 0  # of this reader, those undone left out
-    begun: bool = False  # this reader has marked, reviewed or noted something
-    seconds: float = 0.0  # time this reader was active on it
-    # The reader's notes; zone (where they have none) and tags also from the importer or the lead.
-    zone: str = ""
-    quality: int = 0
-    pathology: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    note: str = ""
-    # The lowest soft Dice of its readers in any class; None if unknown, hidden from a blinded
-    # reader, or where there is one reader at most.
-    alike: float | None = None
-    trouble: str = ""  # why it can't be read; empty if it can
-
-    @property
-    def done(self) -> bool:
-        """Whether every frame is reviewed in every class."""
-        return self.reviewed >= 1
-
-    def values(self, facet: Facet) -> tuple[str, ...]:
-        """Return what this clip has of a facet."""
-        if facet is Facet.ZONE:
-            return (self.zone,) if self.zone else ()
-        if facet is Facet.QUALITY:
-            return (str(self.quality),) if self.quality else ()
-        return self.pathology if facet is Facet.PATHOLOGY else self.tags
-
-
-@dataclass(frozen=True)
 class WorkListSettings:
     """Which clips a person wants to see, and how ordered."""
 
-    which: Which = Which.ALL  # one of the four lists
+    which: Which = Which.ALL  # one of the lists
     text: str = ""  # words that must all occur in a clip's name, patient, zone, tags or note
     # Of each facet named, a clip must have one of the values.
     facets: frozenset[tuple[Facet, str]] = field(default_factory=frozenset)
@@ -114,27 +74,46 @@ class WorkListSettings:
 
 _TESTS: Final[Mapping[Which, Callable[[ClipFacts], bool]]] = {
     Which.ALL: lambda f: True,
-    # A clip that cannot be read is nobody's to do.
+    # A clip that cannot be read is nobody's to do. One not read yet may well be.
     Which.TO_DO: lambda f: not f.done and not f.trouble,
-    Which.MINE: lambda f: f.begun,
+    Which.BEGUN: lambda f: f.state is State.BEGUN,
+    Which.DONE: lambda f: f.done,
+    Which.PROBLEM: lambda f: bool(f.trouble),
     Which.DIFFER: lambda f: f.alike is not None and f.alike < DIFFER_BELOW,
 }
 
 
+@lru_cache(maxsize=20_000)
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a key that puts ``clip-9`` before ``clip-10``."""
     parts = re.split(r"(\d+)", name)
     return tuple((int(p), "") if i % 2 else (0, p) for i, p in enumerate(parts))
 
 
-def _key(sort: Sort) -> Callable[[ClipFacts], float]:
-    if sort is Sort.REVIEWED:
-        return lambda f: f.reviewed
-    if sort is Sort.MINUTES:
-        return lambda f: f.seconds
-    if sort is Sort.ALIKE:
-        return lambda f: 2.0 if f.alike is None else f.alike  # what nobody compared comes last
-    return lambda f: 0.0
+def _progress(f: ClipFacts) -> tuple[int, float] | None:
+    return None if f.state is None else (list(State).index(f.state), f.reviewed)
+
+
+ORDERS: Final[Mapping[Sort, Callable[[ClipFacts], Any]]] = {
+    Sort.NAME: lambda f: natural(f.clip),
+    Sort.PATIENT: lambda f: natural(f.patient) if f.patient else None,
+    Sort.ZONE: lambda f: f.zone or None,
+    Sort.DAY: lambda f: f.day,
+    Sort.STATE: _progress,
+    Sort.MINUTES: lambda f: f.seconds,
+    Sort.ALIKE: lambda f: f.alike,
+    Sort.OTHERS: lambda f: len(f.others) or None,
+}
+"""What each order compares; clips of which it is not known (None) come last, either way round."""
+
+
+def values_of(facts: ClipFacts, facet: Facet) -> tuple[str, ...]:
+    """Return what a clip has of a facet."""
+    if facet is Facet.ZONE:
+        return (facts.zone,) if facts.zone else ()
+    if facet is Facet.QUALITY:
+        return (str(facts.quality),) if facts.quality else ()
+    return facts.pathology if facet is Facet.PATHOLOGY else facts.tags
 
 
 def _narrowed(facts: Iterable[ClipFacts], settings: WorkListSettings) -> list[ClipFacts]:
@@ -145,7 +124,7 @@ def _narrowed(facts: Iterable[ClipFacts], settings: WorkListSettings) -> list[Cl
     return [
         f
         for f in facts
-        if all(values.intersection(f.values(facet)) for facet, values in wanted.items())
+        if all(values.intersection(values_of(f, facet)) for facet, values in wanted.items())
         and (not words or _has(f, words))
     ]
 
@@ -167,15 +146,15 @@ def ordered(
     facts = list(facts)
     kept = {f.clip for f in _narrowed(facts, settings) if _TESTS[settings.which](f)} | {current}
     found = sorted((f for f in facts if f.clip in kept), key=lambda f: natural(f.clip))
-    if settings.sort is Sort.NAME:
-        return tuple(f.clip for f in (reversed(found) if settings.falling else found))
-    key = _key(settings.sort)
-    found.sort(key=key, reverse=settings.falling)  # stable: ties stay by name
-    return tuple(f.clip for f in found)
+    key = ORDERS[settings.sort]
+    known = [(value, f) for f in found if (value := key(f)) is not None]
+    known.sort(key=lambda pair: pair[0], reverse=settings.falling)  # stable: ties stay by name
+    unknown = (f for f in found if key(f) is None)
+    return tuple(f.clip for f in (*(f for _, f in known), *unknown))
 
 
 def counts(facts: Iterable[ClipFacts], settings: WorkListSettings) -> dict[Which, int]:
-    """Return how many clips each of the four lists has, narrowed by text and facets."""
+    """Return how many clips each of the lists has, narrowed by text and facets."""
     narrowed = _narrowed(facts, settings)
     return {which: sum(map(_TESTS[which], narrowed)) for which in Which}
 
@@ -183,7 +162,7 @@ def counts(facts: Iterable[ClipFacts], settings: WorkListSettings) -> dict[Which
 def choices(facts: Iterable[ClipFacts]) -> dict[Facet, Counter[str]]:
     """Return what there is to narrow by: of each facet its values, and how many clips have them."""
     facts = list(facts)
-    return {facet: Counter(v for f in facts for v in f.values(facet)) for facet in Facet}
+    return {facet: Counter(v for f in facts for v in values_of(f, facet)) for facet in Facet}
 
 
 def following(names: Sequence[str], current: str | None, step: int) -> str | None:
@@ -195,56 +174,6 @@ def following(names: Sequence[str], current: str | None, step: int) -> str | Non
         return (names[0] if step > 0 else names[-1]) if names else None
     at = names.index(current) + step
     return names[at] if 0 <= at < len(names) else None
-
-
-def facts_of(
-    clip: str,
-    meta: ClipMeta,
-    status: NDArray[np.uint8],
-    strokes: Iterable[Stroke],
-    notes: ClipNotes,
-) -> ClipFacts:
-    """Return what a reader's `status` ``(T, C)``, strokes and notes amount to."""
-    made = sum(1 for _ in painted(strokes))
-    described = notes.model_copy(update={"seconds": {}, "unblinded": None})
-    return ClipFacts(
-        clip=clip,
-        patient=meta.patient,
-        reviewed=float((status == Status.REVIEWED).mean()) if status.size else 0.0,
-        strokes=made,
-        begun=bool(made or status.any() or described != ClipNotes()),
-        seconds=sum(notes.seconds.values()),
-        zone=notes.zone or meta.zone or "",
-        quality=notes.quality or 0,
-        pathology=notes.pathology,
-        tags=tuple(dict.fromkeys((*notes.tags, *meta.tags))),
-        note=notes.note,
-    )
-
-
-def read_facts(cohort: Cohort, name: str, rater: str) -> ClipFacts:
-    """Return what the store knows of `rater` on a clip; `trouble` is why it can't be read.
-
-    What waits in a journal is not in it.
-    """
-    try:
-        clip = cohort.clip(name)
-        if rater not in clip.raters():
-            return facts_of(name, clip.meta, _nothing(clip.shape[0], cohort), (), ClipNotes())
-        mine = clip.rater(rater)
-        return facts_of(
-            name, clip.meta, mine.read_status(), mine.read_strokes(), mine.read_clip_notes()
-        )
-    except StoreError as error:
-        return ClipFacts(name, trouble=str(error.problems[0]))
-    except OSError as error:
-        return ClipFacts(name, trouble=str(error))
-
-
-def _nothing(n_frames: int, cohort: Cohort) -> NDArray[np.uint8]:
-    import numpy as np
-
-    return np.zeros((n_frames, len(cohort.meta.classes)), np.uint8)
 
 
 class WorkList:
@@ -264,9 +193,9 @@ class WorkList:
         self.facts: dict[str, ClipFacts] = {}
         self.settings = WorkListSettings()
 
-    def clear(self) -> None:
-        """Forget clips and settings: another cohort is opened."""
-        self.facts, self.settings = {}, WorkListSettings()
+    def clear(self, settings: WorkListSettings | None = None) -> None:
+        """Forget clips and settings, or take these: another cohort is opened."""
+        self.facts, self.settings = {}, settings or WorkListSettings()
         self.changed.emit()
 
     def set_clips(self, names: Sequence[str], *, forget: bool = False) -> None:
@@ -277,11 +206,25 @@ class WorkList:
 
     def put(self, facts: Iterable[ClipFacts]) -> None:
         """Take note of these facts; how alike readers are stays as it is known."""
+        changed = False
         for one in facts:
             old = self.facts.get(one.clip)
             if old is not None:
                 self.facts[one.clip] = replace(one, alike=old.alike)
-        self.changed.emit()
+                changed |= self.facts[one.clip] != old
+        if changed:
+            self.changed.emit()
+
+    def put_others(self, others: Mapping[str, tuple[OtherRater, ...]]) -> None:
+        """Take note of who else marked some clips."""
+        changed = False
+        for clip, them in others.items():
+            old = self.facts.get(clip)
+            if old is not None and old.others != them:
+                self.facts[clip] = replace(old, others=them)
+                changed = True
+        if changed:
+            self.changed.emit()
 
     def put_alike(self, scores: dict[str, float | None]) -> None:
         """Take note of how alike readers are, of some clips."""
@@ -319,80 +262,3 @@ class WorkList:
             if name != current and not self.facts[name].done and not self.facts[name].trouble:
                 return name
         return None
-
-
-def may_compare(cohort: Cohort, name: str, rater: str, role: Role) -> bool:
-    """Whether `rater` may know how alike the readers of a clip are.
-
-    Raises
-    ------
-    StoreError
-        If the clip or the rater can't be read.
-    """
-    rule = cohort.meta.blinding
-    if not Visibility(rule, role).blinded:
-        return True
-    clip = cohort.clip(name)
-    if rater not in clip.raters():
-        return False
-    mine = clip.rater(rater)
-    complete = bool(reviewed_frames(mine.read_status()).all())
-    unblinded = mine.read_clip_notes().unblinded is not None
-    return not Visibility(rule, role, complete, unblinded).blinded
-
-
-class Score(BaseModel):
-    """One clip's score."""
-
-    model_config = ConfigDict(frozen=True)
-
-    stamp: str  # what was compared; see :meth:`~napari_confseg.store.Rater.stamp`
-    alike: float | None  # the lowest soft Dice in any class; None if there is nothing to compare
-
-
-class Scores(BaseModel):
-    """Scores by clip, in a file of the state folder; one that cannot be read counts as empty."""
-
-    clips: dict[str, Score] = Field(default_factory=dict)
-
-    @classmethod
-    def load(cls, cohort: Cohort) -> Scores:
-        """Return what is remembered of `cohort`."""
-        with suppress(OSError, StoreError, ValidationError):
-            return cls.model_validate_json(read_file(_file(cohort), 64 * MIB))
-        return cls()
-
-    def save(self, cohort: Cohort) -> None:
-        """Remember this; a disk that refuses costs a comparison later."""
-        with suppress(OSError):
-            write_private(_file(cohort), self.model_dump_json().encode())
-
-    def of(
-        self, cohort: Cohort, name: str, cancelled: Callable[[], bool] | None = None
-    ) -> float | None:
-        """Return the score of a clip, compared anew if one of its readers has gone on since.
-
-        Raises
-        ------
-        StoreError
-            If something of it can't be read.
-        """
-        clip = cohort.clip(name)
-        raters = {n: clip.rater(n) for n in clip.raters()}
-        people = [n for n, rater in raters.items() if RATER_KINDS[rater.meta.kind].compared]
-        if len(people) < 2:
-            return None
-        stamp = " ".join(f"{n}:{raters[n].stamp()}" for n in people)
-        known = self.clips.get(name)
-        if known is not None and known.stamp == stamp:
-            return known.alike
-        scores = soft_dice_by_class(clip, people, cancelled=cancelled)
-        if scores is None:  # cancelled
-            return None
-        score = Score(stamp=stamp, alike=min(scores.values(), default=None))
-        self.clips[name] = score
-        return score.alike
-
-
-def _file(cohort: Cohort) -> Path:
-    return state_folder() / "alike" / f"{cohort.meta.cohort_id}.json"

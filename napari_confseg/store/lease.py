@@ -314,6 +314,46 @@ class Lease:
         self._drop_lock()
 
 
+class LeaseWatch:
+    """Tells who writes raters' planes now, by reading alone.
+
+    A lease of another machine counts as dead once it was watched for ``EXPIRY`` without a beat: ask
+    every few seconds. One that has just been found counts as alive.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[bytes, float]] = {}  # a lease and since when it is the same
+
+    def holder(self, keys: KeyValueStore, path: str) -> Holder | None:
+        """Return who writes the rater's group at `path`; None if nobody does, or it is ourselves.
+
+        Raises
+        ------
+        OSError
+            If the storage is away.
+        """
+        record = Record(keys, path)
+        leases = record.names().leases
+        if not leases:
+            return None
+        try:
+            data = keys.get(record.key(lease_name(leases[-1])), limit=MAX_LEASE)
+        except StoreError:
+            return None  # too large, or no file at all: it names nobody
+        there = _parse(data)
+        if there is None or there.session in _live:
+            return None
+        if there.host == socket.gethostname():
+            gone = _process_is_gone(there.pid) or there.pid == os.getpid()
+            return None if gone else there.holder
+        key, now = f"{path}:{leases[-1]}", time.monotonic()
+        before, since = self._seen.get(key, (None, now))
+        if before != data:
+            self._seen[key] = data or b"", now
+            return there.holder
+        return there.holder if now - since <= EXPIRY.total_seconds() else None
+
+
 def _dump(there: LeaseFile) -> bytes:
     return there.model_dump_json().encode()
 

@@ -40,6 +40,9 @@ class Panel(QWidget):
     SIZE: ClassVar[tuple[int, int] | None] = None
     """Width that shows everything and height to begin with; what the widgets ask for, if None."""
 
+    PLACE_OF_ITS_OWN: ClassVar[bool] = False
+    """Whether it is seen beside the other panels, not as a tab among them."""
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         collect_in_main_thread()
@@ -49,7 +52,8 @@ class Panel(QWidget):
         self._watches_sight = False
         self.paint_strip: PaintStrip | None = None
         self.session = session_for(napari_viewer)
-        share_place(self)
+        if not self.PLACE_OF_ITS_OWN:
+            share_place(self)
         # Else napari adds an empty stretch below the panel, which takes half of its height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
@@ -78,7 +82,7 @@ class Panel(QWidget):
         what = f"This panel could not show all: {type(error).__name__}: {sentence(error)}."
         self._failed.show_problem(
             what,
-            "Nothing that was marked is lost. Open the cohort again; if it "
+            "Nothing that was marked is lost. Open the study folder again; if it "
             "stays, report it with the terminal's output.",
         )
 

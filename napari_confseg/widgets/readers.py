@@ -125,7 +125,7 @@ def read_clip_layers(path: str) -> Layers:
     layers += _planes(cohort, clip)
     if len(layers) > 1:
         show_info(
-            f"{clip.name} is shown for viewing only. To mark it, open its cohort "
+            f"{clip.name} is shown for viewing only. To mark it, open its study folder "
             f"({Path(cohort.location).name}): drop that folder here."
         )
     return layers

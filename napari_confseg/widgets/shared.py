@@ -15,9 +15,11 @@ from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.save_state import closing_words
 from napari_confseg.annotate.session import Session
+from napari_confseg.widgets.clip_reading import ListReader
 from napari_confseg.widgets.cohort_watch import CohortWatch
 from napari_confseg.widgets.layers.session_layers import SessionLayers
 from napari_confseg.widgets.reading_layout import ReadingLayout
+from napari_confseg.widgets.work_list_dock import WorkListDock
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -32,6 +34,8 @@ class _Shared(NamedTuple):
     layers: SessionLayers
     reading: ReadingLayout
     watch: CohortWatch
+    reader: ListReader
+    work_list: WorkListDock
 
 
 _sessions: dict[int, _Shared] = {}
@@ -92,7 +96,8 @@ def session_for(viewer: Any) -> Session:
         viewer.canvas.overlays._brush_circle.box = False
         layers = SessionLayers(session, viewer)
         watch = CohortWatch(session, layers.stroking)
-        _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch)
+        reader, work_list = ListReader(session), WorkListDock(viewer)
+        _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch, reader, work_list)
         weakref.finalize(viewer, _sessions.pop, key, None)
     return _sessions[key].session
 
@@ -109,6 +114,18 @@ def reading_for(viewer: Any) -> ReadingLayout:
     return _sessions[id(getattr(viewer, "__wrapped__", viewer))].reading
 
 
+def list_reader_for(viewer: Any) -> ListReader:
+    """Return what fills the work list of the session of `viewer`."""
+    session_for(viewer)
+    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].reader
+
+
+def work_list_for(viewer: Any) -> WorkListDock:
+    """Return what shows and hides the work list in the window of `viewer`."""
+    session_for(viewer)
+    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].work_list
+
+
 def follower_for(viewer: Any) -> CohortFollower:
     """Return what tells of changes that others make to the cohort open in `viewer`."""
     session_for(viewer)
@@ -121,6 +138,7 @@ def _close(session: Session) -> None:
         if shared.session is session:
             shared.layers.detach()
             shared.watch.close()
+            shared.reader.close_part()
     session.release()
 
 

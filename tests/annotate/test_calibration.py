@@ -182,7 +182,7 @@ def test_nothing_to_ask_is_said(session: Session, cohort: Cohort) -> None:
         calibration.begin("truth", 5)
     session.close_cohort()
     assert calibration.references() == []
-    with pytest.raises(ValueError, match="Open a cohort"):
+    with pytest.raises(ValueError, match="Open a study folder"):
         calibration.begin("truth", 5)
     calibration.close()
 

@@ -109,7 +109,7 @@ HOLDER = Holder("another reader", "ward-3", 4711, datetime(2026, 3, 4, 13, 40).a
         (
             SaveState(problem="bucket down"),
             SaveCondition.WAITING,
-            "Store out of reach: bucket down",
+            "Study folder out of reach: bucket down",
         ),
         (SaveState(unsaved=2, problem="disk full"), SaveCondition.LOST, "NOT SAVED: 2 strokes"),
         (

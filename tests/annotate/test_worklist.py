@@ -10,9 +10,11 @@ import pytest
 
 from napari_confseg.agreement.agreement import agree
 from napari_confseg.agreement.overlap import soft_dice_by_class
-from napari_confseg.annotate import worklist
-from napari_confseg.annotate.access import Role
-from napari_confseg.annotate.worklist import Scores, Which, may_compare, read_facts
+from napari_confseg.annotate import alike
+from napari_confseg.annotate.access import Role, Visibility
+from napari_confseg.annotate.alike import Scores, may_compare
+from napari_confseg.annotate.clip_facts import State, read_facts
+from napari_confseg.annotate.worklist import Which
 from tests.annotate.edits import paint, review_all
 from tests.conftest import add_clip
 
@@ -34,7 +36,8 @@ def test_the_list_follows_what_is_done(session: Session, cohort: Cohort) -> None
     assert (mine.begun, mine.strokes, mine.zone, mine.tags) == (True, 1, "L2", ("film",))
     session.flush()
     assert read_facts(cohort, "clip-1", "dr-ada") == mine
-    assert work.counts()[Which.MINE] == 1
+    assert mine.day == session.strokes[-1].time.astimezone().date()
+    assert work.counts()[Which.BEGUN] == 1
     work.change(which=Which.TO_DO)
     review_all(session)
     assert work.facts["clip-1"].done
@@ -104,7 +107,7 @@ def test_how_alike_readers_are_is_compared_once(
         compared.append(clip.name)
         return soft_dice_by_class(clip, *rest, **more)
 
-    monkeypatch.setattr(worklist, "soft_dice_by_class", comparing_noted)
+    monkeypatch.setattr(alike, "soft_dice_by_class", comparing_noted)
     assert again.of(cohort, "clip-1") == pytest.approx(0.5)
     assert compared == []
     status = cohort.clip("clip-1").rater("cy").read_status()
@@ -156,3 +159,40 @@ def test_who_is_blinded_may_not_know_how_alike_the_others_are(
     assert may() == [True, False]
     session.access.set_rule("none")
     assert may() == [True, True]
+
+
+def test_who_else_read_a_clip_is_told_as_far_as_one_may_see(
+    session: Session, cohort: Cohort
+) -> None:
+    two_readers(cohort, "clip-1", apart=0)
+    cohort.clip("clip-1").create_rater("net", kind="model")
+
+    def others(seen: Visibility | None) -> list[str]:
+        return [o.title for o in read_facts(cohort, "clip-1", "dr-ada", seen).others]
+
+    everybody = ["bo (reader)", "cy (reader)", "net (model)"]
+    until, always = Visibility("until-reviewed"), Visibility("always")
+    assert others(None) == []
+    assert others(Visibility()) == everybody
+    assert others(until) == ["net (model)"]  # as Others on this clip has it
+    assert others(always) == []
+    assert others(Visibility("always", Role.REVIEWER)) == everybody
+    assert others(Visibility(in_exercise=True)) == []
+    review_all(session)
+    session.flush()
+    assert read_facts(cohort, "clip-1", "dr-ada", until).state is State.DONE
+    assert others(until) == everybody
+    assert others(always) == []
+
+
+def test_of_the_open_clip_nobody_is_shown_whom_the_session_hides(
+    session: Session, cohort: Cohort
+) -> None:
+    two_readers(cohort, "clip-1", apart=0)
+    work = session.worklist
+    work.set_clips(cohort.clips())
+    work.put([read_facts(cohort, "clip-1", "dr-ada", Visibility())])
+    assert len(work.facts["clip-1"].others) == 2
+    session.access.set_rule("always")
+    paint(session, BOX)
+    assert work.facts["clip-1"].others == ()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_confseg.annotate.clip_facts import ClipFacts, OtherRater, State
 from napari_confseg.annotate.worklist import (
     DIFFER_BELOW,
-    ClipFacts,
+    ORDERS,
     Facet,
     Sort,
     Which,
@@ -34,19 +36,32 @@ FACTS = (
         pathology=("effusion",),
         tags=("Teaching",),
         alike=0.9,
+        day=date(2026, 3, 1),
+        others=(OtherRater("bo", "Bo (reader)", "human"),),
     ),
-    ClipFacts("c-9", "p1", reviewed=0.5, begun=True, seconds=30, zone="L1", alike=0.2),
+    ClipFacts(
+        "c-9",
+        "p1",
+        reviewed=0.5,
+        begun=True,
+        seconds=30,
+        zone="L1",
+        alike=0.2,
+        day=date(2026, 3, 2),
+    ),
     ClipFacts("c-1", "p2", note="rib shadow", tags=("teaching", "film"), zone="R3"),
     ClipFacts("c-2", "p3", trouble="no zarr.json"),
 )
 
 
-def test_four_lists() -> None:
+def test_lists_by_state() -> None:
     lists = {w: ordered(FACTS, WorkListSettings(which=w)) for w in Which}
     assert lists == {
         Which.ALL: ("c-1", "c-2", "c-9", "c-10"),  # 9 before 10
         Which.TO_DO: ("c-1", "c-9"),
-        Which.MINE: ("c-9", "c-10"),
+        Which.BEGUN: ("c-9",),
+        Which.DONE: ("c-10",),
+        Which.PROBLEM: ("c-2",),
         Which.DIFFER: ("c-9",),
     }
     assert counts(FACTS, WorkListSettings()) == {w: len(names) for w, names in lists.items()}
@@ -63,7 +78,7 @@ def test_text_and_facets_narrow() -> None:
     zones = frozenset({(Facet.ZONE, "R3"), (Facet.ZONE, "L1")})
     assert found(facets=zones) == ("c-1", "c-9", "c-10")  # either zone
     assert found(facets=zones | {(Facet.QUALITY, "4")}) == ("c-10",)  # and the quality
-    assert found(facets=frozenset({(Facet.TAG, "film")}), which=Which.MINE) == ()
+    assert found(facets=frozenset({(Facet.TAG, "film")}), which=Which.BEGUN) == ()
     assert counts(FACTS, WorkListSettings(text="p1"))[Which.TO_DO] == 1
     assert choices(FACTS)[Facet.ZONE] == {"R3": 2, "L1": 1}
     assert WorkListSettings(text=" ").narrows is False
@@ -73,10 +88,23 @@ def test_orders() -> None:
     def by(sort: Sort, **more: object) -> tuple[str, ...]:
         return ordered(FACTS, WorkListSettings(sort=sort, **more))
 
-    assert by(Sort.REVIEWED) == ("c-1", "c-2", "c-9", "c-10")
+    assert by(Sort.STATE) == ("c-1", "c-9", "c-10", "c-2")
+    assert by(Sort.STATE, falling=True) == ("c-2", "c-10", "c-9", "c-1")
     assert by(Sort.MINUTES, falling=True) == ("c-10", "c-9", "c-1", "c-2")
-    assert by(Sort.ALIKE) == ("c-9", "c-10", "c-1", "c-2")
+    assert by(Sort.PATIENT) == ("c-9", "c-10", "c-1", "c-2")
     assert by(Sort.NAME, falling=True) == ("c-10", "c-9", "c-2", "c-1")
+    # What is not known comes last, whichever way round.
+    assert by(Sort.ALIKE) == ("c-9", "c-10", "c-1", "c-2")
+    assert by(Sort.ALIKE, falling=True) == ("c-10", "c-9", "c-1", "c-2")
+    assert by(Sort.ZONE) == ("c-9", "c-1", "c-10", "c-2")
+    assert by(Sort.DAY, falling=True) == ("c-9", "c-10", "c-1", "c-2")
+    assert by(Sort.OTHERS) == ("c-10", "c-1", "c-2", "c-9")
+    assert set(ORDERS) == set(Sort)
+
+
+def test_states() -> None:
+    assert [f.state for f in FACTS] == [State.DONE, State.BEGUN, State.TO_DO, State.PROBLEM]
+    assert ClipFacts("c-3").state is None  # not read yet
 
 
 def test_the_open_clip_stays_at_the_stroke_that_finishes_it() -> None:
@@ -108,6 +136,8 @@ CLIPS = st.lists(
         pathology=st.lists(st.sampled_from(PATHOLOGIES), max_size=2).map(tuple),
         tags=st.lists(st.sampled_from(["x", "y"]), max_size=2).map(tuple),
         alike=st.none() | st.floats(0, 1),
+        day=st.none() | st.dates(),
+        trouble=st.sampled_from(["", "", "damaged"]),
     ),
     max_size=12,
     unique_by=lambda f: f.clip,
@@ -163,7 +193,14 @@ def test_a_work_list_alone_lists_counts_and_goes_on() -> None:
     work.put_alike({"c-2": 0.5})
     work.change(which=Which.DIFFER)
     assert changes[-1] == work.names() == ("c-2",)
-    assert work.counts() == {Which.ALL: 3, Which.TO_DO: 2, Which.MINE: 1, Which.DIFFER: 1}
+    assert work.counts() == {
+        Which.ALL: 3,
+        Which.TO_DO: 2,
+        Which.BEGUN: 0,
+        Which.DONE: 1,
+        Which.PROBLEM: 0,
+        Which.DIFFER: 1,
+    }
     work.change(which=Which.ALL)
     assert (work.beside("c-1", 1), work.beside("c-3", 1)) == ("c-2", None)
     assert work.to_do_after("c-3") == "c-2"

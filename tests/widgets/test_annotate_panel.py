@@ -24,7 +24,6 @@ from napari_confseg.annotate.view import Tool
 from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.store import DEFAULT_CLASSES, Anchor, ClassSpec, Cohort, Status
 from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys, normal
-from napari_confseg.widgets.annotate.worklist import NAME, REVIEWED
 from napari_confseg.widgets.demo.hand import press_key, wait
 from napari_confseg.widgets.layers.player import Player
 from tests.annotate.edits import paint
@@ -61,7 +60,7 @@ def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_
     assert panel.session.rater == "dr-bo"
     assert panel.session.clip.name == "clip-1"
     assert panel.session.view().tool is Tool.BRUSH  # and paint
-    assert "clip-1" in panel.form.clips_section.header.text()
+    assert panel.form.head.name.text() == "clip-1"
     panel.cohort_actions.close_cohort()
     assert panel.form.start.isVisible()
     assert [b.toolTip() for b in panel.form.start.recent_buttons] == [cohort.location]
@@ -73,7 +72,7 @@ def test_an_empty_cohort_asks_for_clips_and_imports_them(
     panel = unseen_bench.panel
     assert panel.cohort_actions.create(str(tmp_path / "new"), "Ada")
     assert panel.form.import_.isVisible()
-    assert not panel.form.queue.isVisible()
+    assert not panel.form.head.isVisible()
     assert (tmp_path / "new.zarr").is_dir()
     frames = [Image.fromarray(np.full((64, 80), 20 * i, np.uint8)) for i in range(1, 5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
@@ -133,9 +132,8 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     assert session.frame == 1
     assert panel.form.transport.where.text() == "2 / 6"
     assert bench.viewer.dims.current_step[0] == 1
-    rows = panel.form.queue.clips.rows
-    bench.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
-    assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
+    facts = session.worklist.facts["clip-1"]
+    assert (f"{facts.reviewed:.3f}", facts.strokes) == (f"{1 / 6:.3f}", 2)
     strip = panel.form.transport.timeline
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
@@ -306,7 +304,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 14
+    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 16
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs
@@ -347,7 +345,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
 def test_keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -> None:
     session, hand, panel = bench.session, bench.hand, bench.panel
     hand.activate()
-    for widget in (bench.hand.canvas, panel, panel.form.threshold.slider, panel.form.queue.clips):
+    for widget in (bench.hand.canvas, panel, panel.form.threshold.slider, panel.form.head.next):
         session.class_name, session.confidence = "pleura", 60
         press_key(widget, "J")
         assert session.class_name == "b-line"

@@ -31,7 +31,7 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
     panel = CalibratePanel(bench.viewer)
     panel.resize(320, 800)
     panel.show()
-    assert "Open a cohort" in panel.note.text()
+    assert "Open a study folder" in panel.note.text()
     assert not panel.new.isVisible()
     bench.open(cohort)
     session = bench.session

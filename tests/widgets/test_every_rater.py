@@ -175,7 +175,7 @@ def test_a_failing_panel_stops_nobody(
     assert bench.panel.cohort_actions.open(other.location)
     assert bench.panel.cohort_actions.open_clip("clip-9")
     assert bench.session.clip.name == "clip-9"
-    assert bench.panel.form.clips_section.isVisibleTo(bench.panel)
+    assert bench.panel.form.head.isVisibleTo(bench.panel)
     let_go(broken)
     heard = len(broken.heard)
     bench.session.close_clip()

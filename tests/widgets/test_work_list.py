@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_confseg.annotate.access import Role
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import Facet, Sort, Which
-from napari_confseg.store import ClipNotes, Cohort, validate
-from napari_confseg.widgets.annotate.worklist import ALIKE, NAME, REVIEWED
+from napari_confseg.store import ClipNotes, Cohort, RaterWriter, validate
+from napari_confseg.widgets.annotate.worklist import WorkListPanel
+from napari_confseg.widgets.annotate.worklist_table import (
+    ALIKE,
+    CLIP,
+    DAY,
+    MINUTES,
+    OTHERS,
+    PATIENT,
+    STATE,
+    ZONE,
+)
+from napari_confseg.widgets.demo.hand import press_key
 from tests.annotate.edits import review_all
-from tests.widgets.bench import SHAPE, Bench, make_cohort
+from tests.widgets.bench import SHAPE, Bench, let_go, make_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +50,37 @@ def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     return made
 
 
-def listed(bench: Bench) -> tuple[str, ...]:
-    return tuple(bench.panel.form.queue.clips.rows.names)
+def list_of(bench: Bench) -> WorkListPanel:
+    """The work list; without a window, one of its own."""
+    if bench.shown:
+        if not bench.panel.work_list.shown:
+            click(bench.panel.form.head.list)
+        return bench.hand.window.findChildren(WorkListPanel)[0]
+    made = WorkListPanel(bench.viewer)
+    made.resize(900, 400)
+    made.show()
+    return made
 
 
-def cell(bench: Bench, row: int, column: int) -> str:
-    rows = bench.panel.form.queue.clips.rows
+def listed(work: WorkListPanel) -> tuple[str, ...]:
+    return tuple(work.clips.rows.names)
+
+
+def cell(work: WorkListPanel, row: int, column: int) -> str:
+    rows = work.clips.rows
     return str(rows.data(rows.index(row, column)))
+
+
+def click_row(work: WorkListPanel, row: int, column: int = CLIP) -> None:
+    table = work.clips
+    at = table.visualRect(table.rows.index(row, column)).center()
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+
+
+def click_heading(work: WorkListPanel, column: int) -> None:
+    header = work.clips.header()
+    at = QPoint(header.sectionViewportPosition(column) + 8, header.height() // 2)
+    QTest.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=at)
 
 
 def click(widget: Any) -> None:
@@ -52,14 +88,15 @@ def click(widget: Any) -> None:
 
 
 def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
-    panel, session, queue, hand = bench.panel, bench.session, bench.panel.form.queue, bench.hand
-    bench.until(lambda: queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
-    assert listed(bench) == CLIPS
-    # One key goes on and back; the heading tells where.
+    panel, session, hand = bench.panel, bench.session, bench.hand
+    work, head = list_of(bench), panel.form.head
+    bench.until(lambda: work.reader.wait(0) and cell(work, 1, ALIKE) == "0.25")
+    assert listed(work) == CLIPS
+    # One key goes on and back; the head of the panel tells where.
     hand.activate()
     hand.key("Ctrl+PageDown")
     assert session.clip.name == "clip-2"
-    assert "clip-2  (2 of 3)" in panel.form.clips_section.header.text()
+    assert (head.name.text(), head.place.text()) == ("clip-2", "2 of 3")
     hand.key("Ctrl+PageUp")
     hand.key("Ctrl+PageUp")
     assert session.clip.name == "clip-1"
@@ -90,14 +127,14 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
     assert session.clip_notes.current.quality is None
     # A clip that is finished says so and leads on.
     assert not panel.form.finished.isVisible()
-    click(queue.chips[Which.TO_DO])
+    click(work.chips[Which.TO_DO])
     review_all(session)
-    bench.until(lambda: queue.chips[Which.TO_DO].text() == "To do 2")
-    assert cell(bench, 0, REVIEWED) == "100 %"
-    assert listed(bench) == CLIPS  # it stays while it is open
+    bench.until(lambda: work.chips[Which.TO_DO].text() == "To do 2")
+    assert cell(work, 0, STATE) == "✓ done"
+    assert listed(work) == CLIPS  # it stays while it is open
     click(panel.form.finished.go)
     assert session.clip.name == "clip-2"
-    assert listed(bench) == ("clip-2", "clip-10")
+    assert listed(work) == ("clip-2", "clip-10")
     assert not panel.form.finished.isVisible()
     # What is being typed when one leaves belongs to the clip that is left.
     QTest.keyClicks(about.note, "in a hurry")
@@ -106,27 +143,26 @@ def test_a_day_s_work_through_the_list(bench: Bench, cohort: Cohort) -> None:
     assert about.note.toPlainText() == ""
     assert session.worklist.facts["clip-2"].note == "in a hurry"
     # Words find; filters narrow; both can be dropped.
-    panel.form.clips_section.open(True)  # a low window folds it when a clip is opened
-    click(queue.chips[Which.ALL])
-    QTest.keyClicks(queue.find, "teach")
-    bench.until(lambda: listed(bench) == ("clip-1", "clip-10"))  # the open clip stays
+    click(work.chips[Which.ALL])
+    QTest.keyClicks(work.find, "teach")
+    bench.until(lambda: listed(work) == ("clip-1", "clip-10"))  # the open clip stays
     session.close_clip()
-    bench.until(lambda: listed(bench) == ("clip-1",))
+    bench.until(lambda: listed(work) == ("clip-1",))
     session.worklist.change(text="nowhere")
-    bench.until(lambda: queue.nothing.isVisible())
-    assert queue.nothing.text() == "No clip matches."
-    click(queue.clear)
-    bench.until(lambda: listed(bench) == CLIPS)
-    queue.menu.aboutToShow.emit()
-    zones = queue.menu.actions()[0].menu().actions()
+    bench.until(lambda: work.nothing.isVisible())
+    assert work.nothing.text() == "No clip matches."
+    click(work.clear)
+    bench.until(lambda: listed(work) == CLIPS)
+    work.menu.aboutToShow.emit()
+    zones = work.menu.actions()[0].menu().actions()
     assert [a.text() for a in zones] == ["R3  (1)"]
     zones[0].trigger()
-    bench.until(lambda: listed(bench) == ("clip-1",))
-    assert queue.narrowed.text() == "Only R3"
-    click(queue.widen)
-    queue.clips.header().sectionClicked.emit(ALIKE)
-    bench.until(lambda: listed(bench)[0] == "clip-2")  # whose readers differ most
-    assert queue.chips[Which.DIFFER].text() == "Differ 1"
+    bench.until(lambda: listed(work) == ("clip-1",))
+    assert work.narrowed.text() == "Only R3"
+    click(work.widen)
+    click_heading(work, ALIKE)
+    bench.until(lambda: listed(work)[0] == "clip-2")  # whose readers differ most
+    assert work.chips[Which.DIFFER].text() == "Differ 1"
     assert validate(cohort.location) == []
 
 
@@ -154,6 +190,8 @@ def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
     assert bench.panel.form.finished.isVisible()
     bench.session.close_cohort()
     assert bench.panel.cohort_actions.open(cohort.location)
+    assert bench.session.clip.name == "clip-1"  # the one they left
+    click(bench.panel.form.finished.go)
     assert bench.session.clip.name == "clip-2"  # the first with work left
 
 
@@ -163,13 +201,13 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     bench = unseen_bench
     cohort.update_meta(blinding="until-reviewed", by="Prof. Dee")
     bench.open(cohort, clip="clip-2")
-    panel, session = bench.panel, bench.session
-    bench.until(
-        lambda: panel.form.queue.reader.wait(0) and session.worklist.facts["clip-2"].patient
-    )
+    panel, session, work = bench.panel, bench.session, list_of(bench)
+    bench.until(lambda: work.reader.wait(0) and session.worklist.facts["clip-2"].patient)
+    bench.until(lambda: work.rows.wait(0) and work.rows.picture("clip-2") is not None)
+    assert [cell(work, row, OTHERS) for row in range(3)] == ["", "", ""]
     assert panel.form.others.boxes == {}
     assert "until you have reviewed" in panel.form.others._note.text()
-    assert panel.form.queue.clips.isColumnHidden(ALIKE)
+    assert work.clips.isColumnHidden(ALIKE)
     panel.roles.show_now()
     assert not any(a.isEnabled() for a in panel.roles.rules.values())  # a reader keeps the rule
     monkeypatch.setattr(
@@ -182,6 +220,8 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
         "allowed",
     )
     assert set(panel.form.others.boxes) == {"bo", "cy"}
+    work.rows.look(CLIPS)
+    bench.until(lambda: cell(work, 1, OTHERS) == "Bo (reader); Cy (reader)")
     panel.cohort_actions.open_clip("clip-1")
     assert panel.form.others.boxes == {}
     review_all(session)
@@ -200,13 +240,14 @@ def test_a_blinded_reader_sees_nobody_until_the_clip_is_done(
     assert "read blinded" in asked[0]
     monkeypatch.setattr(QMessageBox, "question", answer(True))
     panel.roles.roles[Role.REVIEWER].trigger()
-    bench.until(lambda: not panel.form.queue.clips.isColumnHidden(ALIKE))
-    assert cell(bench, 0, REVIEWED) == "100 %"  # the open clip is known at once
+    bench.until(lambda: not work.clips.isColumnHidden(ALIKE))
+    assert cell(work, 0, STATE) == "✓ done"  # the open clip is known at once
     panel.roles.show_now()
     panel.roles.rules["none"].trigger()
     assert Cohort.open(cohort.location).meta.blinding == "none"
     panel.cohort_actions.open_clip("clip-2")
     assert set(panel.form.others.boxes) == {"bo", "cy"}
+    let_go(work)
 
 
 def test_no_clips_unreadable_clips_and_a_zip(
@@ -218,39 +259,151 @@ def test_no_clips_unreadable_clips_and_a_zip(
     bench = unseen_bench
     empty = Cohort.create(tmp_path / "empty.zarr", name="empty")
     assert bench.panel.cohort_actions.open(empty.location, "Dr. Ada")
-    assert not bench.panel.form.queue.isVisible()
-    bench.panel.form.queue.step_wanted.emit(1)  # the key does no harm
+    work = list_of(bench)
+    assert not bench.panel.form.head.isVisible()
+    assert "has no clips yet" in work.nothing.text()
+    bench.panel.form.head.step_wanted.emit(1)  # the key does no harm
     assert bench.session.clip is None
     packed = shutil.make_archive(str(tmp_path / "cohort"), "zip", cohort.location)
     (Path(cohort.location) / "clip-2/0/zarr.json").write_text("{")
     assert bench.panel.cohort_actions.open(cohort.location)
-    bench.until(lambda: cell(bench, 1, REVIEWED) == "can't be read")
-    bench.panel.form.queue.step_wanted.emit(1)
+    bench.until(lambda: cell(work, 1, STATE) == "⚠ problem")
+    bench.until(lambda: work.chips[Which.PROBLEM].text() == "Problem 1")
+    bench.panel.form.head.step_wanted.emit(1)
     assert bench.session.clip.name == "clip-10"  # passed over
-    bench.panel.form.queue.wanted.emit("clip-2")
+    click_row(work, 1)
     assert "JSON" in bench.session.message
     assert bench.session.clip.name == "clip-10"
     bench.session.open_cohort(Cohort.open(packed, read_only=True))
     bench.panel.cohort_actions.open_first_clip()
-    assert bench.session.clip.name == "clip-1"
+    assert bench.session.clip.name == "clip-10"  # the one left, in the same cohort
     assert not bench.panel.form.notes.isEnabled()
     assert bench.session.clip_notes.current == ClipNotes()
-    bench.until(lambda: bench.panel.form.queue.reader.wait(0) and cell(bench, 1, ALIKE) == "0.25")
-    assert cell(bench, 2, NAME) == "clip-10"
+    bench.until(lambda: work.reader.wait(0) and cell(work, 1, ALIKE) == "0.25")
+    bench.until(lambda: work.rows.picture("clip-10") is not None)
+    assert cell(work, 2, CLIP) == "clip-10"
+    let_go(work)
 
 
-def test_an_order_asked_for_twice_is_turned_round(unseen_bench: Bench, cohort: Cohort) -> None:
+def test_every_column_orders_and_the_list_is_left_as_it_was(
+    unseen_bench: Bench, cohort: Cohort
+) -> None:
+    bench = unseen_bench
+    cohort.clip("clip-2").update_meta(patient="p9", zone="L1")
+    cohort.clip("clip-10").update_meta(patient="p10", zone="R2")
+    bench.open(cohort)
+    work, settings = list_of(bench), lambda: bench.session.worklist.settings
+    bench.until(lambda: work.reader.wait(0) and cell(work, 2, PATIENT) == "p10")
+    review_all(bench.session)
+    orders = {
+        CLIP: ("clip-10", "clip-2", "clip-1"),  # in hand already: turned round
+        PATIENT: ("clip-1", "clip-2", "clip-10"),  # p1, p9, p10
+        ZONE: ("clip-2", "clip-10", "clip-1"),  # unknown comes last
+        STATE: ("clip-2", "clip-10", "clip-1"),
+        DAY: ("clip-1", "clip-2", "clip-10"),
+        MINUTES: ("clip-2", "clip-10", "clip-1"),
+        ALIKE: ("clip-2", "clip-1", "clip-10"),
+        OTHERS: ("clip-2", "clip-1", "clip-10"),
+    }
+    bench.session.describe(seconds={0: 60.0})
+    for column, names in orders.items():
+        click_heading(work, column)
+        bench.until(lambda names=names: listed(work) == names)
+    assert cell(work, 0, OTHERS) == "Bo (reader); Cy (reader)"
+    click_heading(work, ZONE)
+    click_heading(work, ZONE)
+    bench.until(lambda: listed(work) == ("clip-10", "clip-2", "clip-1"))
+    click(work.chips[Which.TO_DO])
+    QTest.keyClicks(work.find, "clip")
+    work.clips.header().resizeSection(PATIENT, 133)
+    let_go(work)
+    assert bench.panel.cohort_actions.open(cohort.location)
+    again = list_of(bench)
+    assert (settings().sort, settings().falling) == (Sort.ZONE, True)
+    assert (settings().which, again.find.text()) == (Which.TO_DO, "clip")
+    assert again.clips.header().sectionSize(PATIENT) == 133
+    bench.session.worklist.change(facets=frozenset({(Facet.QUALITY, "4")}))
+    again.show_now()
+    assert again.narrowed.text() == "Only quality 4: good"
+    let_go(again)
+
+
+def test_another_folder_is_not_narrowed_by_the_words_for_this_one(
+    unseen_bench: Bench, cohort: Cohort, tmp_path: Path
+) -> None:
     bench = unseen_bench
     bench.open(cohort)
-    header = bench.panel.form.queue.clips.header()
-    header.sectionClicked.emit(NAME)
-    assert bench.session.worklist.settings.falling
-    bench.until(lambda: listed(bench) == CLIPS[::-1])
-    header.sectionClicked.emit(REVIEWED)
-    assert (bench.session.worklist.settings.sort, bench.session.worklist.settings.falling) == (
-        Sort.REVIEWED,
-        False,
-    )
-    bench.session.worklist.change(facets=frozenset({(Facet.QUALITY, "4")}))
-    bench.panel.form.queue.show_now()
-    assert bench.panel.form.queue.narrowed.text() == "Only quality 4: good"
+    work = list_of(bench)
+    QTest.keyClicks(work.find, "clip-2")
+    click(work.chips[Which.TO_DO])
+    bench.until(lambda: Preferences.load().work_list.text == "clip-2")
+    other = make_cohort(tmp_path / "other.zarr", "x-1")
+    assert bench.panel.cohort_actions.open(other.location)
+    assert (work.find.text(), listed(work)) == ("", ("x-1",))
+    assert bench.session.worklist.settings.which is Which.TO_DO
+    let_go(work)
+
+
+def test_the_list_is_walked_by_keys_and_floats_where_it_was(bench: Bench, cohort: Cohort) -> None:
+    session, hand = bench.session, bench.hand
+    hand.activate()
+    hand.key("F12")
+    work = list_of(bench)
+    assert bench.panel.form.head.list.isChecked()
+    assert work.height() > 100
+    # Beneath the picture alone: the panel keeps its height.
+    left = bench.panel.mapTo(hand.window, QPoint()).x()
+    bench.until(lambda: work.mapTo(hand.window, QPoint(work.width(), 0)).x() <= left)
+    table = work.clips
+    bench.until(table.hasFocus)
+    press_key(table, "Down")
+    press_key(table, "Down")
+    assert (session.clip.name, table.chosen()) == ("clip-1", "clip-10")
+    session.worklist.changed.emit()
+    work.show_now()
+    assert table.chosen() == "clip-10"  # the row in hand stays in hand
+    press_key(table, "Return")
+    assert session.clip.name == "clip-10"
+    press_key(table, "Up")
+    press_key(table, "J")  # a key of ours, no search by letters
+    assert (session.class_name, table.chosen()) == ("b-line", "clip-2")
+    click_row(work, 0)
+    assert session.clip.name == "clip-1"
+    press_key(table, "Ctrl+Shift+PageDown")
+    assert session.clip.name == "clip-2"
+    # As a window of its own keys go on working, and it comes back where it was.
+    dock = work.parentWidget()
+    dock.setFloating(True)
+    dock.setGeometry(QRect(70, 60, 700, 300))
+    bench.until(lambda: dock.geometry() == QRect(70, 60, 700, 300))
+    press_key(table, "Ctrl+PageDown")
+    assert session.clip.name == "clip-10"
+    press_key(table, "F12")
+    assert not work.isVisible()
+    assert not bench.panel.form.head.list.isChecked()
+    bench.viewer.window.remove_dock_widget(dock)
+    hand.key("F12")
+    bench.until(lambda: bench.panel.work_list.shown)
+    again = next(w for w in hand.window.findChildren(WorkListPanel) if w.isVisible())
+    bench.until(lambda: again.parentWidget().isFloating())
+    bench.until(lambda: again.parentWidget().geometry() == QRect(70, 60, 700, 300))
+
+
+def test_who_edits_a_clip_now_is_shown(
+    unseen_bench: Bench, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = unseen_bench
+    bench.open(cohort)
+    work = list_of(bench)
+    monkeypatch.setattr("napari_confseg.store.lease.socket.gethostname", lambda: "ward-3")
+    elsewhere = RaterWriter.open(cohort, "clip-2", "bo")
+    monkeypatch.undo()
+    monkeypatch.setattr("napari_confseg.store.lease._live", set())  # as in another process
+    bench.until(lambda: work.rows.wait(0))
+    work.rows.look(CLIPS)
+    bench.until(lambda: cell(work, 1, OTHERS).startswith("✎ Bo (reader) on ward-3 since "))
+    monkeypatch.undo()
+    elsewhere.close()
+    work.rows.look(CLIPS)
+    bench.until(lambda: cell(work, 1, OTHERS) == "Bo (reader); Cy (reader)")
+    let_go(work)

@@ -70,7 +70,7 @@ class ClassesDialog(QDialog):
         self._meta, self._taken, self._refusal = meta, taken, refusal
         self._filling = False
         self.draft = Draft(meta)
-        self.classes = _table(["Colour", "Label", "Key", "In the store"], _LABEL)
+        self.classes = _table(["Colour", "Label", "Key", "Short name"], _LABEL)
         self.anchors = _table(
             ["%", "Word", "Key", "Example: what such a mark looks like"], _EXAMPLE
         )
@@ -103,7 +103,7 @@ class ClassesDialog(QDialog):
         self.drop_anchor.clicked.connect(lambda: self._drop(self.anchors, 0))
         self.tabs = QTabWidget()
         class_note = label(
-            "Double click changes a cell or colour. Classes stay in place, for planes are kept "
+            "Double click changes a cell or colour. Classes stay in place, for marks are kept "
             "under their numbers; new ones come last. Without a key the next free one is taken.",
             role="note",
         )
@@ -133,7 +133,7 @@ class ClassesDialog(QDialog):
         for made in (*self.findChildren(QPushButton), take, self.add_class, self.drop_class):
             made.setAutoDefault(False)
         layout = QVBoxLayout(self)
-        layout.addWidget(label("For everyone who reads this cohort.", role="title"))
+        layout.addWidget(label("For everyone who reads in this study folder.", role="title"))
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.note)
         layout.addWidget(self.buttons)

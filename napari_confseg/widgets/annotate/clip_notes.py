@@ -21,7 +21,7 @@ from superqt import QFlowLayout
 from napari_confseg.annotate.confidence_words import QUALITY, zone_in_words
 from napari_confseg.annotate.links import links_of
 from napari_confseg.store import PATHOLOGIES
-from napari_confseg.widgets.annotate.worklist import minutes
+from napari_confseg.widgets.annotate.worklist_table import minutes
 from napari_confseg.widgets.common.buttons import button, label
 
 if TYPE_CHECKING:

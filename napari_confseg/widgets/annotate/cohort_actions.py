@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
+from napari_confseg.annotate.clip_facts import read_facts
 from napari_confseg.annotate.preferences import Preferences, account_name, slug_of, state_folder
-from napari_confseg.annotate.worklist import read_facts
+from napari_confseg.annotate.worklist import natural
 from napari_confseg.extras import foreign
 from napari_confseg.store import Cohort, Problem, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
@@ -68,7 +69,7 @@ def make_sample(job: BackgroundJob | None = None) -> Path:
         if job is not None:
             if job.cancelled():
                 raise StoppedError
-            job.report(current, total, f"Making the sample cohort: {words}")
+            job.report(current, total, f"Making the sample: {words}")
 
     try:
         make_cohort(partial, patients=SAMPLE_PATIENTS, clips_per_patient=1, progress=progress)
@@ -124,12 +125,17 @@ class CohortActions(QObject):
         return (there or self.open(clip.parent, reader)) and self.open_clip(clip.name)
 
     def open_first_clip(self) -> None:
-        """Open the first clip of the work list with work left, if that is soon found."""
+        """Open the clip that the reader left; else the first one with work left, if soon found."""
         session = self._session
-        names = session.worklist.names()
-        if session.cohort is None or not names:
+        cohort, work = session.cohort, session.worklist
+        # What is narrowed to nothing, as far as is known yet, must not open an empty canvas.
+        names = work.names() or tuple(sorted(work.facts, key=natural))
+        if cohort is None or not names:
             return
-        seen = (read_facts(session.cohort, n, session.rater) for n in names[:LOOKED_AT])
+        left = session.places.last_clip(cohort, session.rater)
+        if left in work.facts and self.open_clip(left):
+            return
+        seen = (read_facts(cohort, n, session.rater) for n in names[:LOOKED_AT])
         found = next((f.clip for f in seen if not f.done and not f.trouble), names[0])
         self.open_clip(found)
 
@@ -160,14 +166,16 @@ class CohortActions(QObject):
 
     def ask_open(self, reader: str = "") -> None:
         """Let the person choose a cohort's folder, and open it."""
-        chosen = QFileDialog.getExistingDirectory(self._window, "Open a cohort (its .zarr folder)")
+        chosen = QFileDialog.getExistingDirectory(
+            self._window, "Open a study folder (its name ends in .zarr)"
+        )
         if chosen:
             self.open(chosen, reader)
 
     def ask_open_zip(self, reader: str = "") -> None:
         """Let the person choose a zipped cohort, and open it to read."""
         chosen, _ = QFileDialog.getOpenFileName(
-            self._window, "Open a zipped cohort", "", "Zipped cohort (*.zip)"
+            self._window, "Open a zipped study folder", "", "Zipped study folder (*.zip)"
         )
         if chosen:
             self.open(chosen, reader)
@@ -175,7 +183,10 @@ class CohortActions(QObject):
     def ask_create(self, reader: str = "") -> None:
         """Let the person choose where, make an empty cohort there, and open it."""
         chosen, _ = QFileDialog.getSaveFileName(
-            self._window, "New cohort", str(Path.home() / "cohort.zarr"), "Cohort (*.zarr)"
+            self._window,
+            "New study folder",
+            str(Path.home() / "study.zarr"),
+            "Study folder (*.zarr)",
         )
         if chosen:
             self.create(chosen, reader)
@@ -197,7 +208,7 @@ class CohortActions(QObject):
         job = BackgroundJob(make_sample, self)
         job.done.connect(lambda place: self.open(place, reader))
         job.failed.connect(self._show_problem)
-        self.busy.emit(job, "Making the sample cohort …")
+        self.busy.emit(job, "Making the sample …")
         job.start()
 
     def close_cohort(self) -> None:
@@ -230,7 +241,7 @@ class CohortActions(QObject):
         if cohort is None:
             return
         refusal = (
-            ("This cohort was opened for reading only. Unpack the zip, or copy it, to change it.")
+            "This study folder was opened for reading only: unpack the zip, or copy it."
             if cohort.store.read_only
             else ""
         )
@@ -260,7 +271,7 @@ class CohortActions(QObject):
         job = BackgroundJob(work, self)
         job.done.connect(lambda held: self._on_changed(cohort.location, place, held))
         job.failed.connect(lambda error: self._on_changed(cohort.location, place, [], error))
-        self.busy.emit(job, "Changing the cohort …")
+        self.busy.emit(job, "Changing the study folder …")
         job.start()
 
     def _on_changed(

@@ -39,16 +39,16 @@ class CohortBar(QWidget):
         self.reading.setAccessibleName("Reading layout")
         self.reading.clicked.connect(lambda: self.reading_wanted.emit())
         self.set_keys({})
-        self.menu_button: QToolButton = button("☰", "Open, import, change cohort", flat=True)
+        self.menu_button: QToolButton = button("☰", "Open, import, change study folder", flat=True)
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self)
         self.menu_button.setMenu(self.menu)
         for words, signal in (
             ("Import clips …", self.import_wanted),
-            ("Open a cohort …", self.open_wanted),
-            ("Open a zipped cohort …", self.zip_wanted),
-            ("New cohort …", self.create_wanted),
-            ("Sample cohort", self.sample_wanted),
+            ("Open a study folder …", self.open_wanted),
+            ("Open a zipped study folder …", self.zip_wanted),
+            ("New study folder …", self.create_wanted),
+            ("Sample study folder", self.sample_wanted),
         ):
             self.menu.addAction(words).triggered.connect(lambda _on=False, s=signal: s.emit())
         self._recent = self.menu.addMenu("Opened lately")
@@ -58,7 +58,9 @@ class CohortBar(QWidget):
             lambda: self.classes_wanted.emit()
         )
         self.menu.addAction("Keys …").triggered.connect(lambda: self.keys_wanted.emit())
-        self.menu.addAction("Close cohort").triggered.connect(lambda: self.close_wanted.emit())
+        self.menu.addAction("Close study folder").triggered.connect(
+            lambda: self.close_wanted.emit()
+        )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

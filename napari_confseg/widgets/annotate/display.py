@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from napari_confseg.annotate.frames import rate
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review_progress import painted
 from napari_confseg.annotate.save_state import describe
 from napari_confseg.store import Status
-from napari_confseg.widgets.common.theme import CHOSEN, GOOD
+from napari_confseg.widgets.common.theme import CHOSEN
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
     from napari_confseg.widgets.annotate.form import AnnotateForm
-
-LOW: Final = 760
-"""Pixels of height beneath which the list of clips folds once a clip is open."""
 
 
 class SessionDisplay:
@@ -38,12 +35,12 @@ class SessionDisplay:
         """Return which signal of the session is to call which method here."""
         session, events, form = self._session, self._session.events, self._form
         return [
-            (events.clip, self._on_clip),
+            (events.clip, self._show_all),
             (events.rater, self._on_rater),
             (events.class_name, self._on_class),
             (events.confidence, form.dial.set_value),
             (events.tool, self._on_tool),
-            (events.brush_size, form.tools.size.set_value),
+            (events.brush_size, self._on_size),
             (events.opacity, self.show_view),
             (events.threshold, self.show_view),
             (events.hidden, self.show_view),
@@ -56,6 +53,7 @@ class SessionDisplay:
             (events.save_state, self._on_save_state),
             (session.clip_notes.changed, self._on_notes),
             (session.access.changed, self.show_overlays),
+            (session.worklist.changed, self.show_clips),
             (session.editor.progress_changed, self._on_progress),
         ]
 
@@ -68,7 +66,7 @@ class SessionDisplay:
         form.conflict.set_theme(theme.type, self._icon)
         form.bar.set_icon_color(self._icon)
         form.transport.timeline.show_theme(theme)
-        form.queue.set_colors(GOOD[theme.type], ground, self._icon)
+        form.head.set_icon_color(self._icon)
         form.readouts.set_colors(text, ground)
         self._show_all()
 
@@ -96,7 +94,8 @@ class SessionDisplay:
             form.fill,
             form.accept,
             form.save_state,
-            form.queue,
+            form.head,
+            form.finished,
             form.bar,
         ):
             part.set_keys(keys)
@@ -113,22 +112,12 @@ class SessionDisplay:
         """Show the cohort's clips, or the offer to import some."""
         form = self._form
         cohort = self._session.cohort
-        names = cohort.clips() if cohort else []
-        form.queue.set_clips(names)
-        for widget, on in (
-            (form.queue, names),
-            (form.no_clips, not names),
-            (form.import_, not names),
-        ):
-            widget.setVisible(bool(on))
+        empty = cohort is not None and not self._session.worklist.facts
+        form.head.setVisible(not empty)
+        form.no_clips.setVisible(empty)
+        form.import_.setVisible(empty)
 
-    def _on_clip(self, *_: object) -> None:
-        form = self._form
-        if self._session.clip is not None and form.height() < LOW:
-            form.clips_section.open(False)  # its header names the clip; painting needs the room
-        self._show_all()
-
-    def _show_all(self) -> None:
+    def _show_all(self, *_: object) -> None:
         session, form = self._session, self._form
         for section in form.work_sections:
             section.setVisible(session.clip is not None)
@@ -165,6 +154,9 @@ class SessionDisplay:
         form.tools.set_tool(tool)
         form.tools.set_icons(self._icon, self._chosen)
         form.tools_section.header.setText(f"Tool  ·  {form.tools.name_of(tool)}")
+
+    def _on_size(self, size: int, *_: object) -> None:
+        self._form.tools.size.set_value(size)  # the size before comes along, and is no word
 
     def show_view(self, *_: object) -> None:
         """Show what is visible, and how."""

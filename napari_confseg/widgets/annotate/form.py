@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.annotate.accept import AcceptForm
+from napari_confseg.widgets.annotate.clip_head import ClipHead
 from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial, UsagePart
@@ -21,7 +22,6 @@ from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.start_page import StartPage
 from napari_confseg.widgets.annotate.tools import StyleRow, ToolBox, ToolOptions
 from napari_confseg.widgets.annotate.transport import Transport
-from napari_confseg.widgets.annotate.worklist import ClipQueue
 from napari_confseg.widgets.common.buttons import label
 from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 
 _OUT_OF_REACH: Final = (
-    "The cohort is out of reach: frames not seen yet are black. What you paint is kept on this "
-    "computer; both come right by themselves when it is back."
+    "The study folder is out of reach: frames not seen yet are black. What you paint is kept on "
+    "this computer; both come right by themselves when it is back."
 )
 
 
@@ -67,10 +67,9 @@ class AnnotateForm(QWidget):
         self.threshold = SliderRow(
             "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
         )
-        self.no_clips = label("This cohort has no clips yet.", role="note")
+        self.no_clips = label("This study folder has no clips yet.", role="note")
         self.import_ = QPushButton("Import clips …")
         self.import_.setProperty("role", "primary")
-        self.clips_section = Section("Clips", self.no_clips, self.import_)
         self.view_section = Section("View", self.opacity, self.threshold)
         self.confidence_section = Section("Confidence", self.dial)
         self.tools_section = Section("Tool", self.tools)
@@ -99,7 +98,7 @@ class AnnotateForm(QWidget):
 
     def _make_parts(self, session: Session, viewer: napari.Viewer) -> None:
         """Make the widgets that follow the session by themselves."""
-        self.queue, self.notes = ClipQueue(session), ClipNotesForm(session)
+        self.head, self.notes = ClipHead(session), ClipNotesForm(session)
         self.usage, self.options = UsagePart(session), ToolOptions(session)
         self.accept = AcceptForm(session)
         self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
@@ -112,9 +111,9 @@ class AnnotateForm(QWidget):
         inside = QVBoxLayout(work)
         inside.setContentsMargins(8, 6, 8, 6)
         inside.setSpacing(2)
-        for widget in (self.bar, self.clips_section, *self.work_sections):
+        for widget in (self.bar, self.head, self.no_clips, self.import_, *self.work_sections):
             inside.addWidget(widget)
-        for section in (self.clips_section, *self.work_sections):
+        for section in self.work_sections:
             section.layout().setSpacing(1)
         inside.addStretch(1)
         self.pages = QStackedWidget()
@@ -145,7 +144,6 @@ class AnnotateForm(QWidget):
 
     def _add_parts(self) -> None:
         for section, part in (
-            (self.clips_section, self.queue),
             (self.confidence_section, self.usage),
             (self.tools_section, self.options),
             (self.fill_section, self.fill),
@@ -160,7 +158,7 @@ class AnnotateForm(QWidget):
     def close_parts(self) -> None:
         """Let the parts follow the session no longer."""
         for part in (
-            self.queue,
+            self.head,
             self.notes,
             self.usage,
             self.options,

@@ -25,6 +25,8 @@ from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from PIL.Image import Image
 
     from napari_confseg.annotate.session import Session
@@ -43,7 +45,7 @@ class Finished(QWidget):
         self.words = label(role="note")
         self.go: QToolButton = button("Next to do", "")
         self.go.clicked.connect(self.wanted)
-        self.set_key("")
+        self.set_keys({})
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 2, 0, 2)
         row.addWidget(self.words, 1, Qt.AlignmentFlag.AlignVCenter)
@@ -56,9 +58,10 @@ class Finished(QWidget):
         )
         self.show_now()
 
-    def set_key(self, key: str) -> None:
+    def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name the key in the tooltip."""
-        self.go.setToolTip(with_key("Open the next clip of the list with work left", key))
+        words = "Open the next clip of the work list with work left"
+        self.go.setToolTip(with_key(words, keys.get("next-to-do")))
 
     def close_part(self) -> None:
         """Let go of the session."""

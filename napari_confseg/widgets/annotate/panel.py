@@ -20,10 +20,18 @@ from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
 from napari_confseg.widgets.annotate.shortcuts_dialog import ShortcutsDialog
 from napari_confseg.widgets.annotate.start_page import dropped_folder
+from napari_confseg.widgets.annotate.worklist import WorkListPanel
 from napari_confseg.widgets.layers.player import Player
 from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.readers import DropCatcher, one_of_ours
-from napari_confseg.widgets.shared import close_with, follower_for, layers_for, reading_for
+from napari_confseg.widgets.shared import (
+    close_with,
+    follower_for,
+    layers_for,
+    list_reader_for,
+    reading_for,
+    work_list_for,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -61,6 +69,7 @@ class AnnotatePanel(Panel):
         )
         self.reading = reading_for(self._viewer)
         self.follower = follower_for(self._viewer)
+        self.reader, self.work_list = list_reader_for(self._viewer), work_list_for(self._viewer)
         self.roles = Roles(self.session, self.form.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
         self.pen = Pen(self.session, self._viewer, self.form.bar.menu, self)
@@ -73,12 +82,14 @@ class AnnotatePanel(Panel):
             (self.session.events.message, self._on_message),
             (self.session.events.clip, self._on_clip),
             (self.reading.changed, self._on_reading),
-            (self.follower.clips_changed, self.display.show_clips),
+            (self.work_list.changed, self.form.head.set_list_shown),
+            (self.follower.clips_changed, self.reader.read),
             (self.follower.raters_changed, self.display.show_overlays),
             (self.follower.reach_changed, self._on_reach),
             *self.display.links(),
         )
         self.form.bar.reading.setChecked(self.reading.on)
+        self.form.head.set_list_shown(self.work_list.shown)
         self._on_cohort()
 
     # ---- what is connected ----------------------------------------------------------------
@@ -97,9 +108,9 @@ class AnnotatePanel(Panel):
         form.bar.reader_wanted.connect(cohort_actions.ask_reader)
         form.bar.classes_wanted.connect(self._on_classes_wanted)
         form.import_.clicked.connect(lambda: cohort_actions.ask_import())
-        form.queue.wanted.connect(self._on_clip_wanted)
-        form.queue.step_wanted.connect(cohort_actions.step)
-        form.queue.titled.connect(form.clips_section.header.setText)
+        form.head.step_wanted.connect(cohort_actions.step)
+        form.head.to_do_wanted.connect(cohort_actions.open_to_do)
+        form.head.list_wanted.connect(self._on_list_wanted)
         form.notes.titled.connect(form.notes_section.header.setText)
         form.sector.titled.connect(form.sector_section.header.setText)
         form.finished.wanted.connect(cohort_actions.open_to_do)
@@ -140,7 +151,7 @@ class AnnotatePanel(Panel):
             form.conflict,
         ):
             worker.busy.connect(self._on_busy)
-        cohort_actions.clips_changed.connect(self.display.show_clips)
+        cohort_actions.clips_changed.connect(lambda: self.reader.read(forget=True))
         cohort_actions.imported.connect(form.sheet.offer)
 
     def show_theme(self, theme: Any) -> None:
@@ -209,7 +220,7 @@ class AnnotatePanel(Panel):
         if name in zooms:
             zooms[name]()
             return
-        buttons = self.form.fill.buttons | self.form.queue.buttons
+        buttons = self.form.fill.buttons | self.form.head.buttons
         buttons.get(name, self.form.bar.reading).click()
 
     def _on_keys_page(self) -> None:
@@ -218,9 +229,9 @@ class AnnotatePanel(Panel):
     def _on_busy(self, job: BackgroundJob, words: str) -> None:
         self.form.progress.follow(job, words)
 
-    def _on_clip_wanted(self, name: str) -> None:
-        if not self.cohort_actions.open_clip(name):
-            self.form.queue.show_now()
+    def _on_list_wanted(self) -> None:
+        self.work_list.toggle(lambda: WorkListPanel(self._viewer))
+        self.form.head.set_list_shown(self.work_list.shown)
 
     def _on_class_wanted(self, name: str) -> None:
         session = self.session

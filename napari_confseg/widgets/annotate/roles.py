@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_confseg.store.schema import Blinding
 
 ROLES: Final = {
-    Role.READER: "Reader: keeps to the cohort's rule",
+    Role.READER: "Reader: keeps to the study's rule",
     Role.REVIEWER: "Reviewer: sees all",
 }
 RULES: Final[dict[Blinding, str]] = {
@@ -27,7 +27,7 @@ RULES: Final[dict[Blinding, str]] = {
 
 
 _SEES_ALL: Final = (
-    "This cohort is read blinded. A reviewer sees what all readers marked, at once.\n\n"
+    "This study is read blinded. A reviewer sees what all readers marked, at once.\n\n"
     "If you read clips of it yourself, your marks count as blinded no more: on each clip on which "
     "you are shown others, that is noted with your marks. Be a reviewer here?"
 )
@@ -90,7 +90,7 @@ class Roles(QObject):
     def _sure(self) -> bool:
         """Ask before a reader of a blinded cohort sees all: what was seen cannot be unseen."""
         yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
-        answer = QMessageBox.question(self._window, "Review this cohort?", _SEES_ALL, yes | no, no)
+        answer = QMessageBox.question(self._window, "Review this study?", _SEES_ALL, yes | no, no)
         return bool(answer == yes)
 
     def _on_rule(self, rule: Blinding) -> None:

@@ -85,15 +85,15 @@ class StartPage(QWidget):
         self.reader.setMaxLength(80)
         self.reader.setToolTip("Your strokes are kept under this name; asked only once")
         self.reader.setAccessibleName("Your name")
-        self.open = QPushButton("Open a cohort …")
+        self.open = QPushButton("Open a study folder …")
         self.open.setProperty("role", "primary")
         self.open.setToolTip("A folder of clips that this program made  (…​.zarr)")
-        self.zip = QPushButton("Open a zipped cohort …")
+        self.zip = QPushButton("Open a zipped study folder …")
         self.zip.setToolTip("To read it; unpack the zip to paint in it")
-        self.create = QPushButton("New cohort, from your videos …")
-        self.create.setToolTip("Make an empty cohort, then import clips into it")
-        self.sample = QPushButton("Try a sample cohort")
-        self.sample.setToolTip("Make a small cohort of synthetic lung ultrasound and open it")
+        self.create = QPushButton("New study folder, from your scans …")
+        self.create.setToolTip("Make an empty study folder, then import DICOM, videos or images")
+        self.sample = QPushButton("Try a sample")
+        self.sample.setToolTip("Make a small study folder of synthetic lung ultrasound and open it")
         for made, signal in (
             (self.open, self.open_wanted),
             (self.zip, self.zip_wanted),
@@ -102,7 +102,7 @@ class StartPage(QWidget):
         ):
             made.setMinimumHeight(34)
             made.clicked.connect(lambda _on=False, s=signal: s.emit())
-        self.drop = DropFrame("or drop a cohort's folder here")
+        self.drop = DropFrame("or drop a study folder here")
         self.drop.dropped.connect(self.recent_wanted)
         self.drop.setMinimumHeight(64)
         self._recent_title = label("Opened lately", role="title")

@@ -1,31 +1,26 @@
-"""The section Clips: the work list, filters, order."""
+"""The work list in a dock of its own: the clips of a study folder, filters, order."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QKeySequence, QPainter, QShortcut
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QAbstractItemView,
+    QBoxLayout,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QMenu,
     QSizePolicy,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QToolButton,
-    QTreeView,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.annotate.confidence_words import QUALITY
-from napari_confseg.annotate.links import links_of
+from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.worklist import (
     DIFFER_BELOW,
-    ClipFacts,
     Facet,
     Sort,
     Which,
@@ -33,223 +28,33 @@ from napari_confseg.annotate.worklist import (
     choices,
     natural,
 )
-from napari_confseg.widgets.annotate.worklist_reader import ListReader
-from napari_confseg.widgets.common.buttons import button, icon, label, with_key
+from napari_confseg.widgets.annotate.cohort_actions import CohortActions
+from napari_confseg.widgets.annotate.worklist_table import ClipTable
+from napari_confseg.widgets.clip_reading import RowReader
+from napari_confseg.widgets.common.buttons import button, label, with_key
+from napari_confseg.widgets.common.theme import BAD, GOOD
+from napari_confseg.widgets.panel import Panel
+from napari_confseg.widgets.shared import list_reader_for, work_list_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from napari_confseg.annotate.session import Session
-
-
-_SHARE: Final = Qt.ItemDataRole.UserRole
-_ROWS: Final = 6
-NAME, REVIEWED, MINUTES, ALIKE = range(4)
-
-_HEADERS: Final = (
-    ("Clip", "Click to order by name"),
-    ("Reviewed", "Share of frames and classes that you have reviewed; click to order by it"),
-    ("min", "Minutes that you were active on the clip; idle time does not count"),
-    ("Alike", f"Soft Dice of its readers where they differ most; low: below {DIFFER_BELOW}"),
-)
-SORTS: Final = (Sort.NAME, Sort.REVIEWED, Sort.MINUTES, Sort.ALIKE)
-
-
-def minutes(seconds: float) -> str:
-    """Return seconds as minutes in as few characters as a narrow column asks for."""
-    if not seconds:
-        return ""
-    return f"{seconds / 60:.1f}" if seconds < 600 else f"{seconds / 60:.0f}"
-
-
-def tip(f: ClipFacts) -> str:
-    """Return all that the list knows of a clip."""
-    if f.trouble:
-        return f"{f.clip} can't be read:\n{f.trouble}"
-    made = f"{f.strokes} stroke{'s' * (f.strokes != 1)} of yours" if f.strokes else ""
-    lines = [f.clip, f"patient {f.patient}" if f.patient else "", made]
-    parts = [f.zone, QUALITY.get(f.quality, ""), *f.pathology, *f.tags]
-    return "\n".join(line for line in (*lines, ", ".join(filter(None, parts)), f.note) if line)
-
-
-class ClipModel(QAbstractTableModel):
-    """Facts as a table, in the order given."""
-
-    def __init__(self, parent: Any) -> None:
-        super().__init__(parent)
-        self.names: tuple[str, ...] = ()
-        self._facts: Mapping[str, ClipFacts] = {}
-
-    def show(self, names: Sequence[str], facts: Mapping[str, ClipFacts]) -> bool:
-        """Show these clips; return whether the rows are others than before."""
-        other = tuple(names) != self.names
-        self._facts = facts
-        if other:
-            self.beginResetModel()
-            self.names = tuple(names)
-            self.endResetModel()
-        elif names:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(names) - 1, ALIKE))
-        return other
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return how many clips are listed."""
-        return 0 if parent is not None and parent.isValid() else len(self.names)
-
-    def columnCount(self, _parent: QModelIndex | None = None) -> int:
-        """Return the number of columns."""
-        return len(_HEADERS)
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Return a column's heading, or what it means."""
-        if orientation == Qt.Orientation.Horizontal:
-            if role == Qt.ItemDataRole.DisplayRole:
-                return _HEADERS[section][0]
-            if role == Qt.ItemDataRole.ToolTipRole:
-                return _HEADERS[section][1]
-        return None
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what a cell shows."""
-        facts = self._facts.get(self.names[index.row()])
-        if facts is None:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self.text(facts, index.column())
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return tip(facts)
-        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() != NAME:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role == _SHARE and index.column() == REVIEWED and facts.patient:
-            return facts.reviewed
-        return None
-
-    @staticmethod
-    def text(f: ClipFacts, column: int) -> str:
-        """Return the text of a cell."""
-        if column == NAME:
-            return f.clip
-        if column == REVIEWED:
-            if f.trouble:
-                return "can't be read"
-            return (
-                f"{int(100 * f.reviewed)} %" if f.patient else ""
-            )  # 100 % when all is, not before
-        if column == MINUTES:
-            return minutes(f.seconds)
-        return "" if f.alike is None else f"{f.alike:.2f}"
-
-
-class ShareBar(QStyledItemDelegate):
-    """Draws a share as a bar with its percents."""
-
-    def __init__(self, parent: Any) -> None:
-        super().__init__(parent)
-        self.done, self.ground = QColor("#5fd38d"), QColor("#414851")
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
-        """Draw one cell."""
-        share = index.data(_SHARE)
-        super().paint(painter, option, index)
-        if share is None:
-            return
-        room = QRectF(option.rect).adjusted(2, 0, -44, 0)
-        bar = QRectF(room.left(), room.center().y() - 3, room.width(), 6)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.ground)
-        painter.drawRoundedRect(bar, 3, 3)
-        if share > 0:
-            painter.setBrush(self.done)
-            bar.setWidth(max(bar.width() * share, 6.0))
-            painter.drawRoundedRect(bar, 3, 3)
-        painter.restore()
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        """Return a comfortable row's height."""
-        size = super().sizeHint(option, index)
-        return QSize(size.width(), max(size.height(), 21))
-
-
-class ClipList(QTreeView):
-    """One row a clip; click one to open it, a heading to order by it."""
-
-    wanted = Signal(str)
-    order_wanted = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows = ClipModel(self)
-        self.setModel(self.rows)
-        self.setRootIsDecorated(False)
-        self.setUniformRowHeights(True)  # or Qt measures each of 2,000 rows
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header = self.header()
-        header.setStretchLastSection(False)
-        header.setSectionsMovable(False)
-        header.setSectionsClickable(True)
-        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((REVIEWED, 86), (MINUTES, 38), (ALIKE, 42)):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(column, width)
-        header.sectionClicked.connect(lambda column: self.order_wanted.emit(SORTS[column]))
-        self.bars = ShareBar(self)
-        self.setItemDelegateForColumn(REVIEWED, self.bars)
-        self._showing = False
-        self.selectionModel().currentChanged.connect(self._on_current)
-
-    def show_clips(
-        self, names: Sequence[str], facts: Mapping[str, ClipFacts], current: str | None
-    ) -> None:
-        """Show these clips in this order, the open one chosen."""
-        self._showing = True
-        at = self.verticalScrollBar().value()
-        if self.rows.show(names, facts):
-            self.verticalScrollBar().setValue(at)
-        index = self.rows.index(names.index(current), NAME) if current in names else QModelIndex()
-        if index != self.currentIndex():
-            self.setCurrentIndex(index)
-        self._showing = False
-        self._set_height(len(names))
-        self.setColumnHidden(ALIKE, all(f.alike is None for f in facts.values()))
-
-    def set_order(self, sort: Sort, falling: bool) -> None:
-        """Show by which column the list is ordered."""
-        order = Qt.SortOrder.DescendingOrder if falling else Qt.SortOrder.AscendingOrder
-        self.header().setSortIndicatorShown(sort is not Sort.NAME or falling)
-        self.header().setSortIndicator(SORTS.index(sort), order)
-
-    def _set_height(self, n: int) -> None:
-        """Be high enough for `n` clips, or for as many as a panel has room for."""
-        rows = min(max(n, 2), _ROWS)
-        row_height = max(self.sizeHintForRow(0), 21)
-        self.setFixedHeight(self.header().sizeHint().height() + row_height * rows + 2)
-
-    def set_colors(self, done: str, ground: str) -> None:
-        """Draw bars in `done` on `ground`."""
-        self.bars.done, self.bars.ground = QColor(done), QColor(ground)
-        self.viewport().update()
-
-    def _on_current(self, index: QModelIndex, _old: object) -> None:
-        if index.isValid() and not self._showing:
-            self.wanted.emit(self.rows.names[index.row()])
-
-
-LONGEST: Final = 17
-"""Letters of a clip's name that the section's heading has room for."""
+    import napari
+    from qtpy.QtGui import QResizeEvent, QShowEvent
 
 _SOON: Final = 50
 """Milliseconds in which several changes make one new list."""
 
+_KEEP: Final = 500
+"""Milliseconds after the last change until filter, order and widths are written down."""
+
+_WIDE: Final = 860
+"""Pixels from which on field and chips have room in one line."""
+
 CHIPS: Final = {
-    Which.ALL: ("All", "Every clip of the cohort"),
+    Which.ALL: ("All", "Every clip of the study folder"),
     Which.TO_DO: ("To do", "Clips with a frame that you have not reviewed in every class"),
-    Which.MINE: ("Mine", "Clips that you have begun: marked, reviewed or described"),
+    Which.BEGUN: ("Begun", "Clips that you have begun and not finished"),
+    Which.DONE: ("Done", "Clips of which you have reviewed every frame in every class"),
+    Which.PROBLEM: ("Problem", "Clips that can't be read"),
     Which.DIFFER: (
         "Differ",
         f"Clips whose readers differ: soft Dice below {DIFFER_BELOW} in a class",
@@ -258,7 +63,9 @@ CHIPS: Final = {
 NOTHING: Final = {
     Which.ALL: "No clip.",
     Which.TO_DO: "Nothing left to do here.",
-    Which.MINE: "You have begun no clip yet.",
+    Which.BEGUN: "No clip is begun and not finished.",
+    Which.DONE: "You have finished no clip yet.",
+    Which.PROBLEM: "No clip has a problem.",
     Which.DIFFER: "No clip is known whose readers differ.",
 }
 FACETS: Final = {
@@ -276,73 +83,82 @@ def value_in_words(facet: Facet, value: str) -> str:
     return value.replace("-", " ") if facet is Facet.PATHOLOGY else value
 
 
-def shortened(name: str, longest: int) -> str:
-    """Return `name` with its middle left out if it is longer than `longest` letters."""
-    half = (longest - 1) // 2
-    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+class WorkListPanel(Panel):
+    """The clips of the open study folder as the reader's work: find one, open it, go on.
 
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose session this is.
+    """
 
-class ClipQueue(QWidget):
-    """The session's work list with its filters and order."""
+    PLACE_OF_ITS_OWN = True
 
-    wanted = Signal(str)  # a clip is to be opened
-    step_wanted = Signal(int)  # the next (1) or the previous (-1) clip is to be opened
-    titled = Signal(str)  # the section's new title
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-        self.clips = ClipList()
-        self.reader = ListReader(session, self)
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.cohort_actions = CohortActions(self.session, self)
+        self.reader = list_reader_for(self._viewer)
+        self.rows = RowReader(self.session, self.reader, self)
+        self.clips = ClipTable(self.rows)
+        self._dock = work_list_for(self._viewer)
+        self._dock.prefer_bottom()
         self._make()
         self._lay_out()
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_SOON)
-        self._soon.timeout.connect(self.show_now)
-        self._links = links_of(
-            self,
-            (session.worklist.changed, self._on_changed),
-            (session.events.clip, self.show_now),
-            (session.events.rater, self._on_reader),
-            (session.access.changed, self._on_reader),
+        self._soon = self._timer(_SOON, self.show_now)
+        self._keeping = self._timer(_KEEP, self._keep)
+        work = self.session.worklist
+        self.listen(
+            (work.changed, self._on_changed),
+            (self.session.events.clip, self.show_now),
+            (self.session.events.cohort, self._on_cohort),
         )
+        self.clips.set_widths(Preferences.load().work_list.widths)
+        self.clips.widths_changed.connect(self._keeping.start)
+        self.show_now()
+
+    def _timer(self, milliseconds: int, call: Any) -> QTimer:
+        made = QTimer(self)
+        made.setSingleShot(True)
+        made.setInterval(milliseconds)
+        made.timeout.connect(call)
+        return made
 
     def _make(self) -> None:
-        work = self._session.worklist
         self.find = QLineEdit()
-        self.find.setPlaceholderText("Find clip, patient, tag, note")
+        self.find.setPlaceholderText("Find patient, zone, clip, tag, note")
         self.find.setClearButtonEnabled(True)
-        self.find.textChanged.connect(lambda text: work.change(text=text))
+        self.find.setMinimumWidth(150)
+        self.find.textChanged.connect(lambda text: self._change(text=text))
         self.find.returnPressed.connect(self._on_return)
-        escape = QShortcut(QKeySequence("Esc"), self.find)
-        escape.setContext(Qt.ShortcutContext.WidgetShortcut)
-        escape.activated.connect(self._on_escape)
+        for key, call in (("Esc", self._on_escape), ("Down", self._on_down)):
+            shortcut = QShortcut(QKeySequence(key), self.find)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(call)
         self.narrow: QToolButton = button("Narrow", "By zone, quality, pathology or tag")
         self.narrow.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self)
         self.menu.aboutToShow.connect(self._fill_menu)
         self.narrow.setMenu(self.menu)
-        self.previous: QToolButton = button("", "")
-        self.previous.clicked.connect(lambda: self.step_wanted.emit(-1))
-        self.next: QToolButton = button("", "")
-        self.next.clicked.connect(lambda: self.step_wanted.emit(1))
-        self.buttons = {"next-clip": self.next, "previous-clip": self.previous}
-        self.set_keys({})
         self.chips: dict[Which, QToolButton] = {}
         for which, (words, tip) in CHIPS.items():
             chip = button(words, tip, checkable=True)
-            chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            chip.clicked.connect(lambda _on=False, w=which: work.change(which=w))
+            chip.clicked.connect(lambda _on=False, w=which: self._change(which=w))
             self.chips[which] = chip
+        self.to_do: QToolButton = button(
+            "Next to do", with_key("Open the next clip of this list with work left", "")
+        )
+        self.to_do.clicked.connect(lambda: self.cohort_actions.open_to_do())
         self.narrowed = label(role="note")
         self.widen: QToolButton = button("✕", "Narrow no longer", flat=True)
-        self.widen.clicked.connect(lambda: work.change(facets=frozenset()))
+        self.widen.clicked.connect(lambda: self._change(facets=frozenset()))
         self.nothing = label(role="note")
         self.clear: QToolButton = button("Show all clips", "Drop words and filters")
-        self.clear.clicked.connect(self._on_clear)
-        self.clips.wanted.connect(self.wanted)
+        self.clear.clicked.connect(
+            lambda: self._change(which=Which.ALL, text="", facets=frozenset())
+        )
+        self.clips.wanted.connect(self._on_wanted)
         self.clips.order_wanted.connect(self._on_order)
+        self.clips.in_view_changed.connect(self._on_in_view)
 
     def _lay_out(self) -> None:
         def row(*widgets: QWidget, stretch: int = 0) -> QWidget:
@@ -356,41 +172,48 @@ class ClipQueue(QWidget):
 
         self._narrowed_row = row(self.narrowed, self.widen)
         self._nothing_row = row(self.nothing, self.clear)
+        for chip in self.chips.values():
+            chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._bar = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._bar.setSpacing(4)
+        self._bar.addWidget(row(self.find, self.narrow, self.to_do), 2)
+        self._bar.addWidget(row(*self.chips.values(), stretch=1), 3)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
-        for made in (
-            row(self.find, self.narrow, self.previous, self.next),
-            row(*self.chips.values(), stretch=1),
-            self._narrowed_row,
-            self.clips,
-            self._nothing_row,
-        ):
-            layout.addWidget(made)
+        layout.addLayout(self._bar)
+        layout.addWidget(self._narrowed_row)
+        layout.addWidget(self.clips, 1)
+        layout.addWidget(self._nothing_row)
 
-    def close_part(self) -> None:
-        """Let go of the session."""
-        self.reader.stop()
+    def show_theme(self, theme: Any) -> None:
+        """Take the colours of a napari theme."""
+        super().show_theme(theme)
+        ground = theme.foreground.as_hex()
+        self.clips.set_colors(GOOD[theme.type], BAD[theme.type], ground)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the place in the window that the list had last."""
+        super().showEvent(event)
+        self._dock.adopt(self)
+        self.clips.setFocus()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put field and chips side by side where there is room."""
+        super().resizeEvent(event)
+        wide = self.width() >= _WIDE
+        self._bar.setDirection(
+            QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        )
+
+    def let_go(self) -> None:
+        """Write down how the list was left, and read nothing any more."""
         self._soon.stop()
-        self._links.cut()
-
-    def set_clips(self, names: list[str], *, forget: bool = True) -> None:
-        """List these clips, and find out how far they are."""
-        self._session.worklist.set_clips(names, forget=forget)
-        self._session.update_worklist()
-        self.show_now()
-        self.reader.read()
-
-    def set_keys(self, keys: Mapping[str, str]) -> None:
-        """Show the keys in the tooltips."""
-        self.previous.setToolTip(with_key("Previous clip of this list", keys.get("previous-clip")))
-        self.next.setToolTip(with_key("Next clip of this list", keys.get("next-clip")))
-
-    def set_colors(self, done: str, ground: str, icons: str) -> None:
-        """Draw bars in `done` on `ground`, and icons in their colour."""
-        self.clips.set_colors(done, ground)
-        self.previous.setIcon(icon("previous", icons))
-        self.next.setIcon(icon("next", icons))
+        if self._keeping.isActive():
+            self._keep()
+        self._keeping.stop()
+        self._dock.leave()
+        self.rows.close_part()
 
     # ---- what is shown --------------------------------------------------------------------
 
@@ -398,42 +221,44 @@ class ClipQueue(QWidget):
         if not self._soon.isActive():
             self._soon.start()
 
-    def _on_reader(self, *_: object) -> None:
-        """Somebody else reads, or may see more or less: all facts are others."""
-        self.set_clips(list(self._session.worklist.facts))
+    def _on_cohort(self, *_: object) -> None:
+        self.show_now()
+        self.clips.tell_soon()  # another folder may have clips of the same names
 
     def show_now(self, *_: object) -> None:
         """Show the list as it is."""
-        work, clip = self._session.worklist, self._session.clip
-        current = clip.name if clip else None
+        session, work = self.session, self.session.worklist
+        current = session.clip.name if session.clip else None
         names, settings = work.names(current), work.settings
         self.clips.show_clips(names, work.facts, current)
         self.clips.set_order(settings.sort, settings.falling)
         for which, n in work.counts().items():
-            self.chips[which].setText(f"{CHIPS[which][0]} {n}")
+            self.chips[which].setText(f"{CHIPS[which][0]} {n:,}")
             self.chips[which].setChecked(which is settings.which)
-        parts = [
-            value_in_words(*f) for f in sorted(settings.facets, key=lambda f: (FACETS[f[0]], f[1]))
-        ]
-        self.narrowed.setText(f"Only {', '.join(parts)}")
-        self._narrowed_row.setVisible(bool(parts))
-        self.clips.setVisible(bool(names))
-        self._nothing_row.setVisible(bool(work.facts) and not names)
+        facets = sorted(settings.facets, key=lambda f: (FACETS[f[0]], f[1]))
+        self.narrowed.setText(f"Only {', '.join(value_in_words(*f) for f in facets)}")
+        self._narrowed_row.setVisible(bool(facets))
+        self._nothing_row.setVisible(not names)
         self.nothing.setText(self._why_nothing(settings))
+        self.clear.setVisible(bool(work.facts))
+        self.to_do.setEnabled(bool(names))
         if self.find.text() != settings.text:
-            self.find.setText(settings.text)
-        place = f"({names.index(current) + 1} of {len(names)})" if current in names else ""
-        name = shortened(current or "", LONGEST)
-        self.titled.emit(f"Clips  ·  {name}  {place}" if place else "Clips")
+            with QSignalBlocker(self.find):
+                self.find.setText(settings.text)
 
-    @staticmethod
-    def _why_nothing(settings: WorkListSettings) -> str:
-        if settings.narrows:
-            return "No clip matches."
-        return NOTHING[settings.which]
+    def _why_nothing(self, settings: WorkListSettings) -> str:
+        if self.session.cohort is None:
+            return "Open a study folder in Annotate: its clips are listed here."
+        if not self.session.worklist.facts:
+            return "This study folder has no clips yet. Import some in Annotate."
+        return "No clip matches." if settings.narrows else NOTHING[settings.which]
+
+    def _on_in_view(self, names: tuple[str, ...]) -> None:
+        self.reader.put_first(names)
+        self.rows.look(names)
 
     def _fill_menu(self) -> None:
-        work = self._session.worklist
+        work = self.session.worklist
         self.menu.clear()
         for facet, found in choices(work.facts.values()).items():
             submenu = self.menu.addMenu(FACETS[facet])
@@ -448,24 +273,41 @@ class ClipQueue(QWidget):
 
     # ---- requests -------------------------------------------------------------------------
 
+    def _change(self, **changes: object) -> None:
+        self.session.worklist.change(**changes)
+        self._keeping.start()
+
+    def _on_wanted(self, name: str) -> None:
+        if not self.cohort_actions.open_clip(name):
+            self.show_now()
+
     def _on_facet(self, facet: tuple[Facet, str], on: bool) -> None:
-        facets = self._session.worklist.settings.facets
-        self._session.worklist.change(facets=facets | {facet} if on else facets - {facet})
+        facets = self.session.worklist.settings.facets
+        self._change(facets=facets | {facet} if on else facets - {facet})
 
     def _on_order(self, sort: Sort) -> None:
-        settings = self._session.worklist.settings
-        self._session.worklist.change(
-            sort=sort, falling=settings.sort is sort and not settings.falling
-        )
-
-    def _on_clear(self) -> None:
-        self._session.worklist.change(which=Which.ALL, text="", facets=frozenset())
+        settings = self.session.worklist.settings
+        self._change(sort=sort, falling=settings.sort is sort and not settings.falling)
 
     def _on_return(self) -> None:
-        names = self._session.worklist.names()
+        names = self.session.worklist.names()
         if names:
-            self.wanted.emit(names[0])
+            self._on_wanted(names[0])
 
     def _on_escape(self) -> None:
         self.find.clear()
-        self.find.clearFocus()
+        self.clips.setFocus()
+
+    def _on_down(self) -> None:
+        self.clips.setFocus()
+
+    def _keep(self) -> None:
+        """Write down order, filter and widths, for this person on this computer."""
+        preferences, cohort = Preferences.load(), self.session.cohort
+        kept = preferences.work_list
+        if cohort is not None:
+            settings = self.session.worklist.settings
+            kept = kept.with_settings(cohort.meta.cohort_id, settings)
+        kept = kept.model_copy(update={"widths": {**kept.widths, **self.clips.widths()}})
+        if kept != preferences.work_list:
+            preferences.model_copy(update={"work_list": kept}).save()

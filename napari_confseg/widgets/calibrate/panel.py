@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 FRAMES: Final = 10
 
 _NO_COHORT: Final = (
-    "Open a cohort in the Annotate panel and choose a reader: exercises are kept by reader."
+    "Open a study folder in the Annotate panel and choose a reader: exercises are kept by reader."
 )
 _ABOUT: Final = (
     "Mark what you see on some frames whose reference is hidden, as confident as you are, and mark "
     "each frame as reviewed. Then your confidence is compared with the reference."
 )
 _NOBODY: Final = (
-    "This cohort has no reference yet. Make a consensus of its readers (the Dataset panel, or "
-    "`confseg consensus COHORT`), adjudicate some clips, or try the sample cohort, which has a "
+    "This study folder has no reference yet. Make a consensus of its readers (Dataset panel, or "
+    "`confseg consensus COHORT`), adjudicate some clips, or try the sample, which has a "
     "truth."
 )
 _NONE_LEFT: Final = (
@@ -102,7 +102,7 @@ class CalibratePanel(Panel):
     def _new_form(self) -> QWidget:
         self.reference, self.frames = Chooser(), QSpinBox()
         self.reference.setToolTip(
-            "A consensus, adjudicated planes or a truth, with the number of frames new to you"
+            "A consensus, adjudicated marks or a truth, with the number of frames new to you"
         )
         self.frames.setToolTip("Number of frames; fewer if there are not so many")
         self.frames.setRange(2, 50)
