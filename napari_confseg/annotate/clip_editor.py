@@ -63,6 +63,8 @@ class ClipEditor:
         self._writer: RaterWriter | None = None
         self._on_change: Callable[[SaveState], None] | None = None
         self._stroking: Callable[[], bool] | None = None
+        self._announce_soon: Callable[[], object] | None = None
+        self._unannounced: list[Edit] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -129,8 +131,12 @@ class ClipEditor:
 
     def _on_save_state(self, _state: SaveState) -> None:
         # Calls from the other thread come late: what counts is the state now.
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        if self._announce_soon is None:
             self.save_state_changed.emit()
+        else:
+            self._announce_soon()
 
     def close(self) -> None:
         """Let go of the planes; edits on their way to the store stay in the journal.
@@ -141,12 +147,14 @@ class ClipEditor:
             If there are edits that no disk could take yet; all stays open.
         """
         if self._writer is not None:
+            self.announce()
             self._writer.close()
             self._let_go(self._writer)
 
     def abandon(self) -> None:
         """Let go of the planes at once, although edits may not be saved."""
         if self._writer is not None:
+            self.announce()
             self._writer.abandon()
             self._let_go(self._writer)
 
@@ -288,7 +296,7 @@ class ClipEditor:
             return None
         if not painted:
             self._apply(edit.patches)
-        stroke = self._save(edit)
+        stroke = self._save(edit, at_once=not painted)
         if not painted:
             self._emit_planes(edit)
         return stroke
@@ -304,7 +312,7 @@ class ClipEditor:
                 return f"{spec.label} is locked: nothing was changed."
         return ""
 
-    def _save(self, edit: Edit) -> Stroke:
+    def _save(self, edit: Edit, *, at_once: bool = True) -> Stroke:
         stated = {(s.frame, s.class_index) for s in edit.status}
         begun = tuple(
             StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
@@ -315,8 +323,11 @@ class ClipEditor:
         whole = replace(edit, status=(*edit.status, *begun))
         stroke = self._open_writer().commit(whole)
         self._follow_up(whole)
-        self._emit_progress()
-        self.edited.emit(edit)
+        self._unannounced.append(edit)
+        if at_once or self._announce_soon is None:
+            self.announce()
+        else:
+            self._announce_soon()
         return stroke
 
     def undo(self) -> Edit | None:
@@ -333,8 +344,8 @@ class ClipEditor:
             self._follow_up(edit)
             self.replayed.emit(edit)
             self._emit_planes(edit)
-            self._emit_progress()
-            self.edited.emit(edit)
+            self._unannounced.append(edit)
+            self.announce()
         return edit
 
     def mark_reviewed(
@@ -379,8 +390,12 @@ class ClipEditor:
     def _follow_up(self, edit: Edit) -> None:
         for change in edit.status:
             self.status[change.frame, change.class_index] = change.after
-        self._note_marks((p.class_index, p.frame) for p in edit.patches)
-        self.strokes = list(self._open_writer().strokes())
+        for patch in edit.patches:
+            # To look at the whole plane would be a third of what the end of a stroke takes.
+            self.marked[patch.frame, patch.class_index] = (
+                patch.after.any() or self.plane(patch.class_index, patch.frame).any()
+            )
+        self.strokes = self._open_writer().strokes()
 
     def _note_marks(self, where: Iterable[tuple[int, int]]) -> None:
         for c, frame in where:
@@ -395,6 +410,24 @@ class ClipEditor:
         if changed:
             self.planes_changed.emit(tuple(sorted(changed)))
 
-    def _emit_progress(self) -> None:
-        self.save_state_changed.emit()
-        self.progress_changed.emit()
+    # ---- what listeners are told ----------------------------------------------------------
+
+    def announce_with(self, soon: Callable[[], object] | None) -> None:
+        """Let `soon` bring about a call of :meth:`announce` once the view has shown a stroke.
+
+        Strokes and save states that come in between are announced together. Planes, status and
+        strokes are right at once, and any edit that the view has not painted is announced at once,
+        with those before it. None announces everything at once again.
+        """
+        self._announce_soon = soon
+        self.announce()
+
+    def announce(self) -> None:
+        """Emit what changed and was not announced yet: oldest edit first."""
+        edits, self._unannounced = self._unannounced, []
+        if self.is_open:
+            self.save_state_changed.emit()
+        if edits:
+            self.progress_changed.emit()
+        for edit in edits:
+            self.edited.emit(edit)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _AXES: Final = ("frame", "y", "x")
 
+AFTER_PAINT: Final = 10
+"""Milliseconds: Qt paints 5 after a widget has asked for it."""
+
 _PUSHED: Final = frozenset(
     {
         "frame",
@@ -90,6 +93,10 @@ class SessionLayers:
             failed=to_message(session),
         )
         session.editor.refuse_undo_while(self.stroking)
+        # Panels, counts and lists take several times as long as a stroke's end in napari itself.
+        self._announcing = QTimer(singleShot=True, interval=AFTER_PAINT)
+        self._announcing.timeout.connect(session.editor.announce)
+        session.editor.announce_with(self._announce_soon)
         session.toolkit.marker.point_with(self._pointer)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
@@ -99,6 +106,12 @@ class SessionLayers:
     def detach(self) -> None:
         """Show no more: the window is going."""
         self._links.cut()
+        self._announcing.stop()
+        self.session.editor.announce_with(None)
+
+    def _announce_soon(self) -> None:
+        if not self._announcing.isActive():  # the first of several is not put off by the next
+            self._announcing.start()
 
     @property
     def _viewer(self) -> Any:
