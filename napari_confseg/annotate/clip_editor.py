@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import (
         Choice,
         ClassSpec,
+        PackedPlanes,
         RaterMeta,
         RaterWriter,
         SaveState,
@@ -70,8 +71,8 @@ class ClipEditor:
     def _forget(self) -> None:
         self._writer = None
         self._classes: tuple[ClassSpec, ...] = ()
-        self.planes: dict[str, NDArray[np.uint8]] = {}
-        """By class name, ``uint8 (T, Y, X)``; views share these arrays and paint in place."""
+        self.planes: dict[str, PackedPlanes] = {}
+        """By class name, ``uint8 (T, Y, X)``; views share these and paint in them."""
         self.status: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
         """:class:`~napari_confseg.store.Status` of every frame and class, ``uint8 (T, C)``."""
         self.marked: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
@@ -104,7 +105,7 @@ class ClipEditor:
         self._load(self._open_writer(), self._classes)
 
     def _load(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
-        planes = writer.load_each([c.index for c in classes])
+        planes = writer.load_packed([c.index for c in classes])
         status, strokes = writer.load_status(), list(writer.strokes())
         self._classes = tuple(classes)
         self.planes = dict(zip([c.name for c in classes], planes, strict=True))
@@ -113,8 +114,8 @@ class ClipEditor:
         for stroke in strokes:
             touched[stroke.frame, stroke.class_index] = True
         self.marked = np.zeros_like(touched)
-        # Only planes somebody touched are looked at: looking would fetch every page of memory.
-        self._note_marks((int(c), int(t)) for t, c in np.argwhere(touched))
+        for t, c in np.argwhere(touched):  # what nobody touched has no mark
+            self.marked[t, c] = self.plane(int(c), int(t)).any()
 
     def _follow(self, writer: RaterWriter) -> None:
         # psygnal raises where a queued call finds its owner gone; here that is no error.
@@ -258,9 +259,13 @@ class ClipEditor:
         return self._writer
 
     def plane(self, class_index: int, frame: int) -> NDArray[np.uint8]:
-        """Return one plane of one frame, ``uint8 (Y, X)``, shared."""
+        """Return one plane of one frame, ``uint8 (Y, X)``, read-only."""
         plane: NDArray[np.uint8] = self.planes[self._classes[class_index].name][frame]
         return plane
+
+    def set_plane(self, class_index: int, frame: int, plane: NDArray[np.uint8]) -> None:
+        """Put `plane` there for a look: it is not saved."""
+        self.planes[self._classes[class_index].name][frame] = plane
 
     # ---- edits ----------------------------------------------------------------------------
 
@@ -385,7 +390,7 @@ class ClipEditor:
 
     def _apply(self, patches: Iterable[Patch]) -> None:
         for patch in patches:
-            patch.apply(self.plane(patch.class_index, patch.frame))
+            self.planes[self._classes[patch.class_index].name].apply(patch)
 
     def _follow_up(self, edit: Edit) -> None:
         for change in edit.status:
@@ -396,10 +401,6 @@ class ClipEditor:
                 patch.after.any() or self.plane(patch.class_index, patch.frame).any()
             )
         self.strokes = self._open_writer().strokes()
-
-    def _note_marks(self, where: Iterable[tuple[int, int]]) -> None:
-        for c, frame in where:
-            self.marked[frame, c] = self.plane(c, frame).any()
 
     def _emit_planes(self, edit: Edit) -> None:
         self.announce_planes((p.class_index, p.frame) for p in edit.patches)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip, CohortMeta, Patch, RaterKind
+    from napari_confseg.store import AnyPlanes, Clip, CohortMeta, Patch, RaterKind
 
 
 class Overlay:
@@ -30,7 +30,7 @@ class Overlay:
     """
 
     def __init__(
-        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, NDArray[np.uint8]]
+        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, AnyPlanes]
     ) -> None:
         self.name = name
         self.label = label
@@ -53,9 +53,11 @@ def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
     """
     rater = clip.rater(name)
     marked = sorted({c for _, c in rater.stored_chunks()})
-    planes = {cohort.classes[c].name: rater.read_planes(c) for c in marked}
-    for plane in planes.values():
-        plane.flags.writeable = False
+    planes = dict(
+        zip([cohort.classes[c].name for c in marked], rater.read_packed(marked), strict=True)
+    )
+    for packed in planes.values():
+        packed.writeable = False
     return Overlay(name, rater.meta.label, rater.meta.kind, planes)
 
 

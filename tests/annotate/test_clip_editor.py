@@ -74,12 +74,12 @@ def test_commit_undo_and_redo_change_planes_and_tell(editor: ClipEditor) -> None
 
 def test_an_edit_painted_already_is_saved_or_taken_back(editor: ClipEditor) -> None:
     edit = box(editor)
-    edit.patches[0].apply(editor.plane(2, 1))
+    editor.planes["b-line"].apply(edit.patches[0])
     names = heard(editor)
     assert editor.commit(edit, painted=True, locked={"b-line"}) is None
     assert not editor.planes["b-line"].any()
     assert names == ["planes_changed", "refused"]
-    edit.patches[0].apply(editor.plane(2, 1))
+    editor.planes["b-line"].apply(edit.patches[0])
     assert editor.commit(edit, painted=True, locked={"pleura"}) is not None
     assert editor.planes["b-line"].any()
     assert "planes_changed" not in names[2:]  # the view has it already
@@ -88,7 +88,7 @@ def test_an_edit_painted_already_is_saved_or_taken_back(editor: ClipEditor) -> N
 def test_reopening_finds_planes_status_and_marks(editor: ClipEditor, cohort: Cohort) -> None:
     editor.commit(box(editor))
     editor.mark_reviewed(3, 5)
-    before = editor.planes["b-line"].copy(), editor.status.copy(), editor.marked.copy()
+    before = editor.planes["b-line"][:], editor.status.copy(), editor.marked.copy()
     editor.close()
     assert not editor.is_open
     editor.open(RaterWriter.open(cohort, "clip-1", "ada"), cohort.meta.classes)

@@ -74,7 +74,8 @@ def _kind_of(atom: Any) -> tuple[int, ...] | None:
     """Return the shape of a masked atom's box; None for one that lists its pixels."""
     if not hasattr(atom, "mask"):
         return None
-    return (atom.old_values if atom.mask is None else atom.mask).shape
+    shape: tuple[int, ...] = (atom.old_values if atom.mask is None else atom.mask).shape
+    return shape
 
 
 def _changes(atoms: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -379,5 +380,7 @@ def ruled(painted: Patch, rule: Merge) -> NDArray[np.uint8]:
 
 def _write(layer: Labels, painted: Patch, final: NDArray[np.uint8]) -> None:
     h, w = final.shape
-    box = layer.data[painted.frame, painted.y : painted.y + h, painted.x : painted.x + w]
+    where = np.s_[painted.frame, painted.y : painted.y + h, painted.x : painted.x + w]
+    box = layer.data[where]  # a copy
     np.copyto(box, final, where=painted.before != painted.after)
+    layer.data[where] = box
