@@ -11,6 +11,7 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from napari_confseg.store import Clip
 
 _AXES: Final = ("frame", "y", "x")
+
+_NOTHING: Final = np.zeros((1, 1, 1), np.uint8)
 
 AFTER_PAINT: Final = 10
 """Milliseconds: Qt paints 5 after a widget has asked for it."""
@@ -308,6 +311,7 @@ class SessionLayers:
         for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+                layer.data = _NOTHING  # napari keeps the one that was active, and its data with it
         self._lines.remove(self._viewer)
         self._frames, self._mine, self._theirs = None, {}, {}
         self._colormaps = {}
