@@ -345,6 +345,8 @@ class ClipEditor:
 
     def _replay(self, edit: Edit | None) -> Edit | None:
         if edit is not None:
+            if self._unannounced:
+                self.announce()
             self._apply(edit.patches)
             self._follow_up(edit)
             self.replayed.emit(edit)
