@@ -25,7 +25,7 @@ class Overlay:
     ----------
     name, label, kind : str
         Slug, what people read, and key of :data:`~napari_confseg.store.RATER_KINDS`.
-    planes : mapping of str to ndarray of uint8 (T, Y, X)
+    planes : mapping of str to ndarray of uint8 (T, Y, X), or PackedPlanes
         By class, read-only; only classes that this rater marked.
     """
 
