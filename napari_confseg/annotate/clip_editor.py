@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import (
         Choice,
         ClassSpec,
+        PackedPlanes,
         RaterMeta,
         RaterWriter,
         SaveState,
@@ -40,12 +41,12 @@ def without_idle(edit: Edit) -> Edit:
     return replace(edit, patches=patches, status=status)
 
 
-_AsRead = tuple["list[NDArray[np.uint8]]", "NDArray[np.uint8]", "list[Stroke]"]
+_AsRead = tuple["list[PackedPlanes]", "NDArray[np.uint8]", "list[Stroke]"]
 
 
 def _read(writer: RaterWriter, classes: Sequence[ClassSpec]) -> _AsRead:
     """Return planes by class, status and strokes; in any thread."""
-    planes = writer.load_each([c.index for c in classes])
+    planes = writer.load_packed([c.index for c in classes])
     return planes, writer.load_status(), list(writer.strokes())
 
 
@@ -123,14 +124,16 @@ class ClipEditor:
         self._writer: RaterWriter | None = None
         self._on_change: Callable[[SaveState], None] | None = None
         self._stroking: Callable[[], bool] | None = None
+        self._announce_soon: Callable[[], object] | None = None
+        self._unannounced: list[Edit] = []
         self._forget()
 
     def _forget(self) -> None:
         self._writer = None
         self._decision: Decision | None = None
         self._classes: tuple[ClassSpec, ...] = ()
-        self.planes: dict[str, NDArray[np.uint8]] = {}
-        """By class name, ``uint8 (T, Y, X)``; views share these arrays and paint in place."""
+        self.planes: dict[str, PackedPlanes] = {}
+        """By class name, ``uint8 (T, Y, X)``; views share these and paint in them."""
         self.status: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
         """:class:`~napari_confseg.store.Status` of every frame and class, ``uint8 (T, C)``."""
         self.marked: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
@@ -174,8 +177,8 @@ class ClipEditor:
         for stroke in strokes:
             touched[stroke.frame, stroke.class_index] = True
         self.marked = np.zeros_like(touched)
-        # Only planes somebody touched are looked at: looking would fetch every page of memory.
-        self._note_marks((int(c), int(t)) for t, c in np.argwhere(touched))
+        for t, c in np.argwhere(touched):  # what nobody touched has no mark
+            self.marked[t, c] = self.plane(int(c), int(t)).any()
 
     def _follow(self, writer: RaterWriter) -> None:
         # psygnal raises where a queued call finds its owner gone; here that is no error.
@@ -192,8 +195,12 @@ class ClipEditor:
 
     def _on_save_state(self, _state: SaveState) -> None:
         # Calls from the other thread come late: what counts is the state now.
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        if self._announce_soon is None:
             self.save_state_changed.emit()
+        else:
+            self._announce_soon()
 
     def close(self) -> None:
         """Let go of the planes; edits on their way to the store stay in the journal.
@@ -204,12 +211,14 @@ class ClipEditor:
             If there are edits that no disk could take yet; all stays open.
         """
         if self._writer is not None:
+            self.announce()
             self._writer.close()
             self._let_go(self._writer)
 
     def abandon(self) -> None:
         """Let go of the planes at once, although edits may not be saved."""
         if self._writer is not None:
+            self.announce()
             self._writer.abandon()
             self._let_go(self._writer)
 
@@ -326,9 +335,13 @@ class ClipEditor:
         return self._writer
 
     def plane(self, class_index: int, frame: int) -> NDArray[np.uint8]:
-        """Return one plane of one frame, ``uint8 (Y, X)``, shared."""
+        """Return one plane of one frame, ``uint8 (Y, X)``, read-only."""
         plane: NDArray[np.uint8] = self.planes[self._classes[class_index].name][frame]
         return plane
+
+    def set_plane(self, class_index: int, frame: int, plane: NDArray[np.uint8]) -> None:
+        """Put `plane` there for a look: it is not saved."""
+        self.planes[self._classes[class_index].name][frame] = plane
 
     # ---- edits ----------------------------------------------------------------------------
 
@@ -364,7 +377,7 @@ class ClipEditor:
             return None
         if not painted:
             self._apply(edit.patches)
-        stroke = self._save(edit)
+        stroke = self._save(edit, at_once=not painted)
         if not painted:
             self._emit_planes(edit)
         return stroke
@@ -380,7 +393,7 @@ class ClipEditor:
                 return f"{spec.label} is locked: nothing was changed."
         return ""
 
-    def _save(self, edit: Edit) -> Stroke:
+    def _save(self, edit: Edit, *, at_once: bool = True) -> Stroke:
         stated = {(s.frame, s.class_index) for s in edit.status}
         begun = tuple(
             StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
@@ -391,8 +404,11 @@ class ClipEditor:
         whole = replace(edit, status=(*edit.status, *begun))
         stroke = self._open_writer().commit(whole)
         self._follow_up(whole)
-        self._emit_progress()
-        self.edited.emit(edit)
+        self._unannounced.append(edit)
+        if at_once or self._announce_soon is None:
+            self.announce()
+        else:
+            self._announce_soon()
         return stroke
 
     def undo(self) -> Edit | None:
@@ -405,12 +421,14 @@ class ClipEditor:
 
     def _replay(self, edit: Edit | None) -> Edit | None:
         if edit is not None:
+            if self._unannounced:
+                self.announce()
             self._apply(edit.patches)
             self._follow_up(edit)
             self.replayed.emit(edit)
             self._emit_planes(edit)
-            self._emit_progress()
-            self.edited.emit(edit)
+            self._unannounced.append(edit)
+            self.announce()
         return edit
 
     def mark_reviewed(
@@ -450,17 +468,17 @@ class ClipEditor:
 
     def _apply(self, patches: Iterable[Patch]) -> None:
         for patch in patches:
-            patch.apply(self.plane(patch.class_index, patch.frame))
+            self.planes[self._classes[patch.class_index].name].apply(patch)
 
     def _follow_up(self, edit: Edit) -> None:
         for change in edit.status:
             self.status[change.frame, change.class_index] = change.after
-        self._note_marks((p.class_index, p.frame) for p in edit.patches)
-        self.strokes = list(self._open_writer().strokes())
-
-    def _note_marks(self, where: Iterable[tuple[int, int]]) -> None:
-        for c, frame in where:
-            self.marked[frame, c] = self.plane(c, frame).any()
+        for patch in edit.patches:
+            # To look at the whole plane would be a third of what the end of a stroke takes.
+            self.marked[patch.frame, patch.class_index] = (
+                patch.after.any() or self.plane(patch.class_index, patch.frame).any()
+            )
+        self.strokes = self._open_writer().strokes()
 
     def _emit_planes(self, edit: Edit) -> None:
         self.announce_planes((p.class_index, p.frame) for p in edit.patches)
@@ -471,6 +489,24 @@ class ClipEditor:
         if changed:
             self.planes_changed.emit(tuple(sorted(changed)))
 
-    def _emit_progress(self) -> None:
-        self.save_state_changed.emit()
-        self.progress_changed.emit()
+    # ---- what listeners are told ----------------------------------------------------------
+
+    def announce_with(self, soon: Callable[[], object] | None) -> None:
+        """Let `soon` bring about a call of :meth:`announce` once the view has shown a stroke.
+
+        Strokes and save states that come in between are announced together. Planes, status and
+        strokes are right at once, and any edit that the view has not painted is announced at once,
+        with those before it. None announces everything at once again.
+        """
+        self._announce_soon = soon
+        self.announce()
+
+    def announce(self) -> None:
+        """Emit what changed and was not announced yet: oldest edit first."""
+        edits, self._unannounced = self._unannounced, []
+        if self.is_open:
+            self.save_state_changed.emit()
+        if edits:
+            self.progress_changed.emit()
+        for edit in edits:
+            self.edited.emit(edit)

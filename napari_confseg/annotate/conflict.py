@@ -179,7 +179,7 @@ class ConflictModel:
             shown = self._editor.plane(class_index, frame)
             if not np.array_equal(shown, plane):
                 before[frame, class_index] = shown.copy()
-                shown[...] = plane
+                self._editor.set_plane(class_index, frame, plane)
         self._editor.announce_planes((c, f) for f, c in before)
         return before
 

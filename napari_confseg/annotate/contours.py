@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Anchor
+    from napari_confseg.store import Anchor, AnyPlanes
 
 
 FINEST = 2
@@ -110,7 +110,7 @@ class ContourPlanes(DrawnPlanes):
         Marks below this confidence are left out.
     """
 
-    def __init__(self, planes: Sequence[NDArray[np.uint8]], anchors: Sequence[Anchor]) -> None:
+    def __init__(self, planes: Sequence[AnyPlanes], anchors: Sequence[Anchor]) -> None:
         super().__init__(planes[0].shape)
         self._planes = tuple(planes)
         self._anchors = tuple(anchors)
@@ -118,7 +118,7 @@ class ContourPlanes(DrawnPlanes):
         self.shown: frozenset[int] = frozenset()
         self.threshold = 1
 
-    def is_over(self, planes: Sequence[NDArray[np.uint8]]) -> bool:
+    def is_over(self, planes: Sequence[AnyPlanes]) -> bool:
         """Whether this draws just these planes."""
         return len(planes) == len(self._planes) and all(
             a is b for a, b in zip(planes, self._planes, strict=True)

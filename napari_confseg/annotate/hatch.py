@@ -15,6 +15,8 @@ from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_confseg.store import AnyPlanes
+
 PERIOD = 5
 """Distance of two hatching lines in pixels."""
 
@@ -90,7 +92,7 @@ class HatchedPlanes(DrawnPlanes):
 
     def __init__(
         self,
-        planes: NDArray[np.uint8] | DrawnPlanes,
+        planes: AnyPlanes | DrawnPlanes,
         direction: int = 0,
         outline_at: int = OUTLINE_AT,
     ) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import ClipMeta, Edit
+    from napari_confseg.store import AnyPlanes, ClipMeta, Edit
 
 BATCH: Final = 8
 """Frames computed between two checks of what is wanted now: a moved slider waits for no more."""
@@ -41,7 +41,7 @@ class Task:
 
     epoch: int
     versions: Mapping[int, int]
-    planes: Mapping[str, NDArray[np.uint8]]
+    planes: Mapping[str, AnyPlanes]
     known: Mapping[int, FrameReadouts]
     reviewed: tuple[int, ...]
     beams: Beams | None
@@ -177,7 +177,7 @@ class LiveReadouts:
         if not stale and task.reviewed == self.reviewed and not self.missing:
             self.clip = computed.clip
 
-    def _planes(self) -> dict[str, NDArray[np.uint8]]:
+    def _planes(self) -> dict[str, AnyPlanes]:
         session = self._session
         if not self.source:
             return dict(session.planes)

@@ -9,10 +9,7 @@ from napari_confseg.store import rater_label
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_confseg.store import Clip, CohortMeta, RaterKind
+    from napari_confseg.store import AnyPlanes, Clip, CohortMeta, RaterKind
 
 
 class Overlay:
@@ -22,12 +19,12 @@ class Overlay:
     ----------
     name, label, kind : str
         Slug, what people read, and key of :data:`~napari_confseg.store.RATER_KINDS`.
-    planes : mapping of str to ndarray of uint8 (T, Y, X)
+    planes : mapping of str to ndarray of uint8 (T, Y, X), or PackedPlanes
         By class, read-only; only classes that this rater marked.
     """
 
     def __init__(
-        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, NDArray[np.uint8]]
+        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, AnyPlanes]
     ) -> None:
         self.name = name
         self.label = label
@@ -50,7 +47,9 @@ def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
     """
     rater = clip.rater(name)
     marked = sorted({c for _, c in rater.stored_chunks()})
-    planes = {cohort.classes[c].name: rater.read_planes(c) for c in marked}
-    for plane in planes.values():
-        plane.flags.writeable = False
+    planes = dict(
+        zip([cohort.classes[c].name for c in marked], rater.read_packed(marked), strict=True)
+    )
+    for packed in planes.values():
+        packed.writeable = False
     return Overlay(name, rater.meta.label, rater.meta.kind, planes)

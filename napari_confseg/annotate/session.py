@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.clip_editor import Decision
-    from napari_confseg.store import Choice, ClassSpec, Location, RaterKind, Stroke
+    from napari_confseg.store import Choice, ClassSpec, Location, PackedPlanes, RaterKind, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
 """For objects that are not pydantic's to validate."""
@@ -93,7 +93,7 @@ class Session(EventedModel):
     """Settings of one viewer, each with an event, and the parts that work on the open clip.
 
     Panels show its fields, listen to ``events`` and to the signals of the parts, and call its
-    methods; they own no state. Planes are plain arrays that the view shares and paints in place.
+    methods; they own no state. Planes are array-likes that the view shares and paints in.
     When the event of `clip` fires, planes, status, notes and overlays are in place.
     """
 
@@ -563,7 +563,7 @@ class Session(EventedModel):
         return self.cohort.meta.class_index(name or self.class_name)
 
     @property
-    def planes(self) -> dict[str, NDArray[np.uint8]]:
+    def planes(self) -> dict[str, PackedPlanes]:
         """Planes by class, ``uint8 (T, Y, X)``; see :class:`ClipEditor`."""
         return self.editor.planes
 

@@ -9,6 +9,7 @@ from napari_confseg.store.edits import Edit, Patch, StatusChange
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import Identity
 from napari_confseg.store.lease import Holder
+from napari_confseg.store.packed_planes import AnyPlanes, PackedPlanes
 from napari_confseg.store.pending import SaveState
 from napari_confseg.store.program_writer import ProgramWriter
 from napari_confseg.store.rater import Rater
@@ -59,6 +60,7 @@ __all__ = [
     "ZONES",
     "Acceptance",
     "Anchor",
+    "AnyPlanes",
     "Carrying",
     "Choice",
     "ClassSpec",
@@ -77,6 +79,7 @@ __all__ = [
     "Imported",
     "KindInfo",
     "Location",
+    "PackedPlanes",
     "Patch",
     "Problem",
     "ProgramWriter",

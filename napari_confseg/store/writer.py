@@ -17,6 +17,7 @@ from napari_confseg.store.errors import Problem, StoreError, sentence
 from napari_confseg.store.identity import Identity, check_same_kind
 from napari_confseg.store.journal import journal_folder, journal_path
 from napari_confseg.store.lease import Holder, Lease
+from napari_confseg.store.packed_planes import PackedPlanes
 from napari_confseg.store.pending import PendingEdits, SaveState
 from napari_confseg.store.program_writer import ProgramWriter
 from napari_confseg.store.record import Line
@@ -423,24 +424,24 @@ class RaterWriter:
 
     def load_planes(self, class_index: int) -> NDArray[np.uint8]:
         """Return the planes of a class, ``uint8 (T, Y, X)``: the store's and what still waits."""
-        return self.load_each([class_index])[0]
+        return np.asarray(self.load_packed([class_index])[0])
 
-    def load_each(self, class_indices: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """Return what :meth:`load_planes` does for several classes, with one look at the store."""
+    def load_packed(self, class_indices: Sequence[int]) -> list[PackedPlanes]:
+        """Return the planes of several classes as :meth:`load_planes` does, compressed."""
         with self._lock:  # before reading: what reaches the store meanwhile is applied twice
             waiting = list(self._pending_edits.pending)
         t, _, y, x = self.shape
         rater = self._write_access.rater
         planes = (
-            [np.zeros((t, y, x), np.uint8) for _ in class_indices]
+            [PackedPlanes((t, y, x)) for _ in class_indices]
             if rater is None
-            else rater.read_each(class_indices)
+            else rater.read_packed(class_indices)
         )
         by_class = dict(zip(class_indices, planes, strict=True))
         for edit in filter(None, (entry.effect() for entry in waiting)):
             for patch in edit.patches:
                 if patch.class_index in by_class:
-                    patch.apply(by_class[patch.class_index][patch.frame])
+                    by_class[patch.class_index].apply(patch)
         return planes
 
     def load_status(self) -> NDArray[np.uint8]:

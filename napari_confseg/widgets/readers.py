@@ -143,7 +143,9 @@ def _planes(cohort: Cohort, clip: Clip) -> Iterator[tuple[Any, ...]]:
                 "scale": _scale(clip.meta.spacing),
                 "axis_labels": _AXES,
             }
-            yield plane, meta, "labels"
+            whole = np.asarray(plane)  # other plugins expect an array
+            whole.flags.writeable = False
+            yield whole, meta, "labels"
 
 
 def _scale(spacing: Spacing | None) -> tuple[float, float, float]:

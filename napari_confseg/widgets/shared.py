@@ -6,7 +6,9 @@ import weakref
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
+from napari.layers import Labels
 from psygnal import emit_queued
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QLabel
@@ -40,6 +42,7 @@ class _Shared(NamedTuple):
 
 _sessions: dict[int, _Shared] = {}
 
+_IDLE = 300  # milliseconds: the panels are shown by then
 _QUEUE_INTERVAL = 30  # milliseconds
 _WATCH_INTERVAL = 1000
 
@@ -62,6 +65,12 @@ def _queue_timer() -> QTimer:
 def _watch_cohorts() -> None:
     for shared in list(_sessions.values()):
         shared.watch.poll()
+
+
+@cache
+def _warm() -> None:
+    """Let napari load what its first layer needs, before somebody waits for a clip."""
+    Labels(np.zeros((1, 1, 1), np.uint8))  # units from pint and tables from pandas: a second
 
 
 @cache
@@ -95,6 +104,7 @@ def session_for(viewer: Any) -> Session:
         # napari lays a box of the canvas's colour behind its overlays: a square within the brush.
         viewer.canvas.overlays._brush_circle.box = False
         layers = SessionLayers(session, viewer)
+        QTimer.singleShot(_IDLE, _warm)
         watch = CohortWatch(session, layers.stroking)
         reader, work_list = ListReader(session), WorkListDock(viewer)
         _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch, reader, work_list)

@@ -74,21 +74,55 @@ def test_commit_undo_and_redo_change_planes_and_tell(editor: ClipEditor) -> None
 
 def test_an_edit_painted_already_is_saved_or_taken_back(editor: ClipEditor) -> None:
     edit = box(editor)
-    edit.patches[0].apply(editor.plane(2, 1))
+    editor.planes["b-line"].apply(edit.patches[0])
     names = heard(editor)
     assert editor.commit(edit, painted=True, locked={"b-line"}) is None
     assert not editor.planes["b-line"].any()
     assert names == ["planes_changed", "refused"]
-    edit.patches[0].apply(editor.plane(2, 1))
+    editor.planes["b-line"].apply(edit.patches[0])
     assert editor.commit(edit, painted=True, locked={"pleura"}) is not None
     assert editor.planes["b-line"].any()
     assert "planes_changed" not in names[2:]  # the view has it already
 
 
+def test_strokes_are_announced_together_and_in_order_but_saved_at_once(
+    editor: ClipEditor,
+) -> None:
+    soon: list[str] = []
+    editor.announce_with(lambda: soon.append("soon"))
+    names, edits = heard(editor), []
+    editor.edited.connect(edits.append)
+    painted = [box(editor, 1), box(editor, 2), box(editor, 3)]
+    for edit in painted[:2]:
+        editor.planes["b-line"].apply(edit.patches[0])
+        editor.commit(edit, painted=True)
+    assert (names, len(editor.strokes), editor.marked[:, 2].sum()) == ([], 2, 2)
+    assert editor.status[2, 2] == Status.IN_PROGRESS
+    assert soon  # and the view is asked to call back
+    editor.announce()
+    assert names == ["progress_changed", "edited", "edited"]
+    assert [e.frame for e in edits] == [1, 2]
+    editor.planes["b-line"].apply(painted[2].patches[0])
+    editor.commit(painted[2], painted=True)
+    editor.undo()  # is not to be heard of before what it undoes
+    assert names[3:] == [
+        "progress_changed",
+        "edited",
+        "replayed",
+        "planes_changed",
+        "progress_changed",
+        "edited",
+    ]
+    editor.planes["b-line"].apply(painted[2].patches[0])
+    editor.commit(painted[2], painted=True)
+    editor.close()
+    assert [e.frame for e in edits] == [1, 2, 3, 3, 3]
+
+
 def test_reopening_finds_planes_status_and_marks(editor: ClipEditor, cohort: Cohort) -> None:
     editor.commit(box(editor))
     editor.mark_reviewed(3, 5)
-    before = editor.planes["b-line"].copy(), editor.status.copy(), editor.marked.copy()
+    before = editor.planes["b-line"][:], editor.status.copy(), editor.marked.copy()
     editor.close()
     assert not editor.is_open
     editor.open(RaterWriter.open(cohort, "clip-1", "ada"), cohort.meta.classes)

@@ -113,7 +113,7 @@ def test_mine_is_shown_for_a_look_and_changes_nothing(
     session: Session, other: OtherMachine, cohort: Cohort
 ) -> None:
     meet(session, other, cohort, reviewed=True)
-    theirs, status = session.planes["b-line"].copy(), session.status.copy()
+    theirs, status = session.planes["b-line"][:], session.status.copy()
     changed = []
     session.editor.planes_changed.connect(changed.append)
     session.conflict.show_mine(True)
@@ -138,9 +138,9 @@ def test_each_decision_loads_everything_anew_and_painting_goes_on(
     session: Session, other: OtherMachine, cohort: Cohort, choice: Choice, looked: bool
 ) -> None:
     meet(session, other, cohort)
-    theirs = session.planes["b-line"].copy()
+    theirs = session.planes["b-line"][:]
     session.conflict.show_mine(True)
-    mine = session.planes["b-line"].copy()
+    mine = session.planes["b-line"][:]
     session.conflict.show_mine(looked)
     clips = []
     session.events.clip.connect(clips.append)
@@ -185,7 +185,7 @@ def test_who_loses_the_clip_while_deciding_sees_what_is_stored_again(
 ) -> None:
     monkeypatch.setattr(write_behind, "BEAT", timedelta(seconds=0.1))
     meet(session, other, cohort)
-    theirs = session.planes["b-line"].copy()
+    theirs = session.planes["b-line"][:]
     session.conflict.show_mine(True)
     other.take_over()
     wait_for(lambda: session.editor.save_state.holder is not None)

@@ -182,7 +182,7 @@ def test_a_stroke_painted_where_one_may_not_is_taken_back(session: Session, coho
     other.open_cohort(cohort.location)
     other.open_clip("clip-1", "dr-ada")
     edit = rectangle(other, BOX, class_name="b-line")
-    edit.patches[0].apply(other.planes["b-line"][0])  # as a view does, before it commits
+    other.planes["b-line"].apply(edit.patches[0])  # as a view does, before it commits
     changed = []
     other.editor.planes_changed.connect(changed.append)
     assert other.commit(edit, painted=True) is None

@@ -164,7 +164,7 @@ class Walk:
             for _ in range(2)
         ]
         steps = int(self.one([0, 2, 4]))
-        before = {name: plane.copy() for name, plane in session.planes.items()}
+        before = {name: plane[:] for name, plane in session.planes.items()}
         view, rule = session.view(), session.merge
         camera, size = self.at_camera(), self.canvas.size()
         way = [self.to_picture(end) for end in ends]
@@ -178,7 +178,7 @@ class Walk:
         QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, pos=ends[1])
         wait(12)
         said = f"drag {view.tool} in {steps} with {view.label} under {rule}: {view.blocked}"
-        changed = {n: np.argwhere(p != before[n]) for n, p in session.planes.items()}
+        changed = {n: np.argwhere(p[:] != before[n]) for n, p in session.planes.items()}
         assert all(n == view.active for n, c in changed.items() if len(c)), f"{said}: another class"
         if view.tool is not Tool.PAN:
             assert self.at_camera() == camera, f"{said}: the picture moved"
@@ -204,7 +204,7 @@ class Walk:
         """Marks are on the frame that showed, along the hand's way, and nowhere else."""
         if view.active is None:
             return
-        was, now = before[view.active], self.session.planes[view.active]
+        was, now = before[view.active], self.session.planes[view.active][:]
         changed = was != now
         assert not np.delete(changed, view.frame, axis=0).any(), "marks on another frame"
         self.marked += int(changed.any())
@@ -404,7 +404,7 @@ class Walk:
             for what in ("preserve_labels", "show_selected_label", "contour"):
                 assert not getattr(layer, what)
             assert layer.blending == "translucent"
-            assert layer.colormap is self.view._colormaps[name]
+            assert layer.colormap is self.view._colormaps[name][0]
 
     def check_hand(self) -> None:
         session, form = self.session, self.bench.panel.form

@@ -155,7 +155,7 @@ def test_threshold_hides_what_is_less_sure_and_changes_nothing(bench: Bench) -> 
     session = bench.session
     paint(session, (10, 10, 40, 40), confidence=30)
     paint(session, (10, 60, 40, 90), confidence=90)
-    before = session.planes["b-line"].copy()
+    before = session.planes["b-line"][:]
     layer = bench.layer()
 
     def shown() -> list[bool]:
@@ -187,7 +187,7 @@ def test_who_comes_second_may_look_and_later_take_over(bench: Bench, cohort: Coh
     assert "since" in panel.form.save_state.line.text()
     assert panel.form.save_state.take_over.isVisible()
     assert not panel.form.tools.buttons[Tool.BRUSH].isEnabled()
-    before = session.planes["b-line"].copy()
+    before = session.planes["b-line"][:]
     hand.stroke([(40, 30), (40, 60)])
     assert np.array_equal(session.planes["b-line"], before)
     panel.form.save_state.take_over.click()

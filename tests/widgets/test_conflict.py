@@ -81,7 +81,7 @@ def test_who_comes_back_sees_both_versions_and_decides(
     brush = form.tools.buttons[Tool.BRUSH]
     assert not brush.isEnabled()
     assert brush.toolTip().startswith("Decide first which strokes to keep")
-    theirs = session.planes["b-line"].copy()
+    theirs = session.planes["b-line"][:]
     bench.hand.stroke([(80, 30), (80, 60)])  # moves the picture
     np.testing.assert_array_equal(session.planes["b-line"], theirs)
     bench.viewer.reset_view()
@@ -93,7 +93,7 @@ def test_who_comes_back_sees_both_versions_and_decides(
     click(banner.mine)
     assert not banner.mine.isEnabled()  # it is read beside the window
     bench.until(lambda: "mine on top, for a look" in banner.seen.text())
-    mine = session.planes["b-line"].copy()
+    mine = session.planes["b-line"][:]
     assert mine[0, 40, 32]
     looked = bench.viewer.screenshot(canvas_only=True, flash=False)
     assert not np.array_equal(looked, before)

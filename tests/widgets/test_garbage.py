@@ -1,14 +1,21 @@
-"""Cyclic garbage that holds objects of Qt."""
+"""What is let go: cyclic garbage that holds objects of Qt, and the planes of a closed clip."""
 
 from __future__ import annotations
 
 import gc
 import threading
+import weakref
+from typing import TYPE_CHECKING
 
 import pytest
 from qtpy.QtCore import QObject, Qt, QTimer
 
-from tests.widgets.bench import Bench
+from napari_confseg.widgets.demo.hand import wait
+from tests.annotate.edits import paint
+from tests.widgets.bench import Bench, make_cohort
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Cycle(QTimer):
@@ -43,4 +50,20 @@ def test_a_thread_that_allocates_destroys_no_object_of_qt() -> None:
     assert where == []
     bench.until(lambda: len(where) == 20)
     assert set(where) == {threading.main_thread()}
+    bench.close()
+
+
+@pytest.mark.usefixtures("state_dir", "qapp")
+def test_planes_and_frames_are_given_back_when_the_clip_is_closed(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.open(make_cohort(tmp_path / "c.zarr", "clip-1"))
+    session = bench.session
+    paint(session, (20, 20, 60, 90), class_name="b-line")
+    for session.frame in range(6):
+        pass
+    held = [weakref.ref(p) for p in (*session.planes.values(), bench.viewer.layers[0].data)]
+    session.close_clip()
+    wait(50)
+    gc.collect()
+    assert [r() for r in held] == [None] * 4
     bench.close()

@@ -242,7 +242,7 @@ def test_filling_copying_and_keeping_to_the_sector(bench: Bench, cohort: Cohort)
 
     hand.stroke([(80, 4), (80, 60)])
     bench.until(lambda: session.strokes[-1].tool == "brush")
-    before = session.planes["b-line"].copy()
+    before = session.planes["b-line"][:]
     hand.key("Shift+O")
     now = stored(bench, cohort)
     for t in range(N):

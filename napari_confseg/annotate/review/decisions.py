@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.agreement.disagreement import Event, Region
-    from napari_confseg.store import Patch, Stroke, Verdict
+    from napari_confseg.store import AnyPlanes, Patch, Stroke, Verdict
 
     Box = tuple[int, int, int, int]
     Planes = dict[str, NDArray[np.uint8]]
@@ -152,7 +152,7 @@ def decision_edit(
     class_index: int,
     basis: DecisionBasis,
     *,
-    mine: NDArray[np.uint8],
+    mine: AnyPlanes,
     status: NDArray[np.uint8],
     closed: Collection[int],
     source: str | None = None,
@@ -195,7 +195,7 @@ def decision_edit(
 
 
 def _patch(
-    region: Region, class_index: int, values: NDArray[np.uint8], mine: NDArray[np.uint8]
+    region: Region, class_index: int, values: NDArray[np.uint8], mine: AnyPlanes
 ) -> Patch | None:
     y0, x0, y1, x1 = region.box
     before = mine[region.frame, y0:y1, x0:x1]

@@ -8,13 +8,17 @@ them. What a layer reports is a request; the session says what holds, and the vi
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from napari.layers import Labels
 from napari.layers.labels._labels_constants import Mode
 from napari.layers.labels._labels_key_bindings import reset_polygon
-from napari.layers.labels._labels_utils import mouse_event_to_labels_coordinate
+from napari.layers.labels._labels_utils import (
+    interpolate_coordinates,
+    mouse_event_to_labels_coordinate,
+)
 from napari.settings import get_settings
 from qtpy.QtCore import QTimer
 
@@ -48,41 +52,47 @@ def patches_of(item: Sequence[Any], data: Any, class_index: int) -> list[Patch]:
     class_index : int
         Whose plane it is.
     """
-    boxes = [_box(atom, data.shape) for atom in item]
-    low = np.min([[s.start for s in box] for box in boxes], axis=0)
-    high = np.max([[s.stop for s in box] for box in boxes], axis=0)
-    union = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    before = data[union].copy()
-    places = [_place(atom, box, low) for atom, box in zip(item, boxes, strict=True)]
-    for atom, place in zip(reversed(item), reversed(places), strict=True):  # latest change first
-        before[place] = atom.old_values if hasattr(atom, "mask") else atom[1]
+    found = [_changes(list(run)) for _, run in groupby(item, key=_kind_of)]
+    at = [np.concatenate([places[d] for places, _, _ in found]) for d in range(3)]
+    old, new = (np.concatenate([each[i] for each in found]) for i in (1, 2))
+    low = [int(i.min()) for i in at]
+    union = tuple(slice(a, int(i.max()) + 1) for a, i in zip(low, at, strict=True))
+    within = tuple(i - a for i, a in zip(at, low, strict=True))
+    before = np.array(data[union])
+    # Of a pixel the first value counts. Copies: numpy goes through a reversed view forwards.
+    before[tuple(i[::-1].copy() for i in within)] = old[::-1].copy()
     after = before.copy()
-    for atom, place in zip(item, places, strict=True):
-        after[place] = atom.new_value if hasattr(atom, "mask") else atom[2]
-    y, x = union[1].start, union[2].start
-    found = (
-        patch_between(class_index, union[0].start + t, before[t], after[t], y=y, x=x)
+    after[within] = new  # and here the last
+    patches = (
+        patch_between(class_index, low[0] + t, before[t], after[t], y=low[1], x=low[2])
         for t in range(len(after))
     )
-    return [p for p in found if p is not None]
+    return [p for p in patches if p is not None]
 
 
-def _box(atom: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    if hasattr(atom, "mask"):
-        ranges = (range(n)[s] for s, n in zip(atom.slice_key, shape, strict=True))
-        return tuple(slice(r.start, r.stop) for r in ranges)
-    indices = [np.atleast_1d(i) for i in atom[0]]
-    return tuple(slice(int(i.min()), int(i.max()) + 1) for i in indices)
-
-
-def _place(atom: Any, box: tuple[slice, ...], origin: Any) -> Any:
-    """Return the index of the pixels that `atom` changed in an array that begins at `origin`."""
+def _kind_of(atom: Any) -> tuple[int, ...] | None:
+    """Return the shape of a masked atom's box; None for one that lists its pixels."""
     if not hasattr(atom, "mask"):
-        return tuple(np.asarray(i) - o for i, o in zip(atom[0], origin, strict=True))
-    ranges = [range(s.start - o, s.stop - o) for s, o in zip(box, origin, strict=True)]
-    if atom.mask is None:
-        return tuple(slice(r.start, r.stop) for r in ranges)
-    return tuple(i + r.start for i, r in zip(np.nonzero(atom.mask), ranges, strict=True))
+        return None
+    shape: tuple[int, ...] = (atom.old_values if atom.mask is None else atom.mask).shape
+    return shape
+
+
+def _changes(atoms: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Return (indices along each axis), values before and values after of every pixel changed.
+
+    A stroke has a hundred and more atoms: those of one shape are taken as one array.
+    """
+    if not hasattr(atoms[0], "mask"):
+        listed = [np.broadcast_arrays(*atom[0], atom[1], atom[2]) for atom in atoms]
+        *places, old, new = (np.concatenate([np.ravel(a[i]) for a in listed]) for i in range(5))
+        return places, old, new
+    masks = [np.ones_like(a.old_values, bool) if a.mask is None else a.mask for a in atoms]
+    which, *inside = np.nonzero(np.array(masks))
+    starts = np.array([[s.start for s in a.slice_key] for a in atoms])
+    places = [starts[which, d] + i for d, i in enumerate(inside)]
+    old = np.concatenate([a.old_values.ravel() for a in atoms])
+    return places, old, np.array([a.new_value for a in atoms])[which]
 
 
 def value_painted(atom: Any) -> int:
@@ -340,7 +350,7 @@ def draw_to_release(layer: Labels, event: Any) -> Iterator[None]:
     if layer.cursor == "circle_frozen" or ringing:  # the mouse sets the brush's size
         return
     label = 0 if layer.mode == "erase" else layer.selected_label
-    last = mouse_event_to_labels_coordinate(layer, event)
+    last = painted = mouse_event_to_labels_coordinate(layer, event)
     with layer.block_history():
         layer._draw(label, last, last)
         yield
@@ -348,9 +358,11 @@ def draw_to_release(layer: Labels, event: Any) -> Iterator[None]:
             here = mouse_event_to_labels_coordinate(layer, event)
             if not np.array_equal(np.round(here), np.round(last)):
                 layer._draw(label, last, here)
+                painted = interpolate_coordinates(last, here, layer.brush_size)[-1]
             last = here
             if event.type != "mouse_move":
-                layer._draw(label, here, here)  # napari leaves out the end of a short last step
+                if not np.array_equal(np.round(here), np.round(painted)):
+                    layer._draw(label, here, here)  # napari leaves out the end of a short step
                 return
             yield
 
@@ -368,5 +380,7 @@ def ruled(painted: Patch, rule: Merge) -> NDArray[np.uint8]:
 
 def _write(layer: Labels, painted: Patch, final: NDArray[np.uint8]) -> None:
     h, w = final.shape
-    box = layer.data[painted.frame, painted.y : painted.y + h, painted.x : painted.x + w]
+    where = np.s_[painted.frame, painted.y : painted.y + h, painted.x : painted.x + w]
+    box = layer.data[where]  # a copy
     np.copyto(box, final, where=painted.before != painted.after)
+    layer.data[where] = box

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
@@ -40,20 +41,37 @@ if TYPE_CHECKING:
 
 _AXES: Final = ("frame", "y", "x")
 
+_NOTHING: Final = np.zeros((1, 1, 1), np.uint8)
+
+AFTER_PAINT: Final = 10
+"""Milliseconds: Qt paints 5 after a widget has asked for it."""
+
 _PUSHED: Final = frozenset(
     {
         "frame",
         "active",
-        "threshold",
         "opacity",
         "visible",
         "overlays",
         "model_threshold",
         "model_opacity",
-        "style",
     }
 )
 """Fields that are pushed where they differ; the rest is cheap to look at, and is so each time."""
+
+
+class _Colored(NamedTuple):
+    """What the colormap of one's own marks depends on."""
+
+    color: str
+    threshold: int
+    faint: bool  # beneath lines that show the confidence
+
+
+def _colormap(colored: _Colored, selected: int) -> Any:
+    made = (faint if colored.faint else ramp)(colored.color, colored.threshold)
+    made.selection = selected
+    return made
 
 
 class SessionLayers:
@@ -77,7 +95,8 @@ class SessionLayers:
         self._pushing = 0
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
-        self._colormaps: dict[str, Any] = {}  # as we set them, by class
+        # As we set them, and for what, by class.
+        self._colormaps: dict[str, tuple[Any, _Colored]] = {}
         self._theirs: dict[tuple[str, str], Any] = {}
         self.guard = LayerGuard(session, self._viewer_ref, self._pushed, lambda: self.pushing)
         self._lines = ContourLines(session, self.guard)
@@ -90,6 +109,10 @@ class SessionLayers:
             failed=to_message(session),
         )
         session.editor.refuse_undo_while(self.stroking)
+        # Panels, counts and lists take several times as long as a stroke's end in napari itself.
+        self._announcing = QTimer(singleShot=True, interval=AFTER_PAINT)
+        self._announcing.timeout.connect(session.editor.announce)
+        session.editor.announce_with(self._announce_soon)
         session.toolkit.marker.point_with(self._pointer)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
@@ -99,6 +122,12 @@ class SessionLayers:
     def detach(self) -> None:
         """Show no more: the window is going."""
         self._links.cut()
+        self._announcing.stop()
+        self.session.editor.announce_with(None)
+
+    def _announce_soon(self) -> None:
+        if not self._announcing.isActive():  # the first of several is not put off by the next
+            self._announcing.start()
 
     @property
     def _viewer(self) -> Any:
@@ -156,6 +185,8 @@ class SessionLayers:
             for name in differences(old, new):
                 if name in _PUSHED:
                     getattr(self, f"_push_{name}")(new)
+            if old is None or (old.threshold, old.style) != (new.threshold, new.style):
+                self._push_colors(new)
             self._push_state(new)
         if self.shown is None:  # a layer came back: it needs all the rest too
             self._push_now()
@@ -195,29 +226,30 @@ class SessionLayers:
             layer.mouse_pan = layer.mode == "pan_zoom" and not blocked
             if layer.data is not self.session.planes[name]:
                 layer.data = self.session.planes[name]  # marks in a copy would not be stored
-            if layer.colormap is not self._colormaps.get(name):
-                self._push_threshold(state)
+            if name not in self._colormaps or layer.colormap is not self._colormaps[name][0]:
+                self._push_colors(state)
         if state.tool is not Tool.PAN:
             self._select_active(state)
 
-    def _push_threshold(self, state: ViewState) -> None:
-        colors = {c.name: c.color for c in self.session.classes}
-        layers = [*self._mine.items(), *self._overlays_of(models=False)]
-        mine = set(map(id, self._mine.values()))
-        own = mine if state.style is not Style.FILL else set()
-        for name, layer in layers:
-            colormap = (faint if id(layer) in own else ramp)(colors[name], state.threshold)
-            colormap.selection = layer.selected_label
-            layer.colormap = colormap
-            if id(layer) in mine:
-                self._colormaps[name] = layer.colormap
-            else:  # no edge around what the threshold hides
-                layer.data.outline_at = max(OUTLINE_AT, state.threshold)
-                layer.refresh(extent=False)
+    def _push_colors(self, state: ViewState) -> None:
+        for name, layer in self._mine.items():
+            colored = self._colored(name, state)
+            # Setting a colormap draws the layer: not where it is as it should be already.
+            made, of = self._colormaps.get(name, (None, None))
+            if made is not layer.colormap or of != colored:
+                layer.colormap = _colormap(colored, layer.selected_label)
+                self._colormaps[name] = layer.colormap, colored
+        for name, layer in self._overlays_of(models=False):
+            colored = self._colored(name, state)._replace(faint=False)
+            layer.colormap = _colormap(colored, layer.selected_label)
+            # No edge around what the threshold hides.
+            layer.data.outline_at = max(OUTLINE_AT, state.threshold)
+            layer.refresh(extent=False)
         self._push_lines(state)
 
-    def _push_style(self, state: ViewState) -> None:
-        self._push_threshold(state)
+    def _colored(self, name: str, state: ViewState) -> _Colored:
+        color = next(c.color for c in self.session.classes if c.name == name)
+        return _Colored(color, state.threshold, faint=state.style is not Style.FILL)
 
     def _push_lines(self, state: ViewState) -> None:
         self._lines.push(state, self._viewer, _AXES, self._scale())
@@ -279,6 +311,7 @@ class SessionLayers:
         for layer in (self._frames, *self._mine.values(), *self._theirs.values()):
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+                layer.data = _NOTHING  # napari keeps the one that was active, and its data with it
         self._lines.remove(self._viewer)
         self._frames, self._mine, self._theirs = None, {}, {}
         self._colormaps = {}
@@ -329,16 +362,18 @@ class SessionLayers:
 
     def _add_mine(self, name: str) -> None:
         spec = next(c for c in self.session.classes if c.name == name)
+        colored = self._colored(name, self.session.view())
         layer = Labels(
             self.session.planes[name],
             name=spec.label,
-            colormap=ramp(spec.color),
+            colormap=_colormap(colored, 1),
             scale=self._scale(),
             axis_labels=_AXES,
         )
         self.guard.keep(layer, Rank.MINE, AS_LABELS)
         ClassLayer(self, name, layer)
         self._mine[name] = layer
+        self._colormaps[name] = layer.colormap, colored
         self._viewer.add_layer(layer)
         self.shown = None
 

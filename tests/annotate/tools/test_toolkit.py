@@ -167,7 +167,7 @@ def test_propagating_anew_replaces_what_was_carried_and_leaves_what_was_painted(
     session.undo()
     paint(session, (30, 60, 40, 70), confidence=90)
     kit.propagate(steps=4)
-    alone = session.planes["b-line"].copy()
+    alone = session.planes["b-line"][:]
     session.undo()
     session.undo()
 
@@ -458,7 +458,7 @@ def test_fill_stops_at_the_sector_and_says_so(session: Session, kit: Toolkit) ->
     assert session.message == "Filled to the edge of the sector, and no further."
     assert np.array_equal(session.planes["b-line"][0] == 80, marked & inside)
     assert np.array_equal(session.planes["b-line"][0] == 30, marked & ~inside)
-    untouched = session.planes["b-line"].copy()
+    untouched = session.planes["b-line"][:]
     y, x = np.argwhere(inside & (session.planes["b-line"][0] == 0))[0].tolist()
     assert kit.marker.fill((y, x), 0, "b-line", 80) is None
     assert "of the sector is open there, and one fill covers 25% at most" in session.message
