@@ -301,7 +301,9 @@ class Toolkit:
                 if not self._may_fill(step.frame, c):
                     kept.reviewed.add(step.frame)
                     continue
-                if made[step.frame, c] == Origin.PAINTED:
+                # Marks that no stroke made were imported: somebody's work, too.
+                imported = made[step.frame, c] == Origin.NONE and session.marked[step.frame, c]
+                if imported or made[step.frame, c] == Origin.PAINTED:
                     kept.by_hand.add(step.frame)
                     continue
                 before = session.planes[session.classes[c].name][step.frame]

@@ -18,7 +18,7 @@ from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.tools.toolkit import ToolAction, Toolkit
 from napari_confseg.annotate.view import Tool
 from napari_confseg.readouts import Beams
-from napari_confseg.store import EXCLUDED, Cohort, Sector, Spacing
+from napari_confseg.store import EXCLUDED, Cohort, Sector, Spacing, Status
 from tests.annotate.edits import as_stored, paint, rectangle, sit_down
 from tests.annotate.tools.pictures import texture
 from tests.conftest import add_clip, clip_meta
@@ -183,6 +183,24 @@ def test_propagating_anew_replaces_what_was_carried_and_leaves_what_was_painted(
     for t in (1, 2, 4):
         assert np.array_equal(now[t], alone[t])
     assert np.array_equal(now[3], by_hand)
+
+
+def test_marks_that_were_imported_stay(cohort: Cohort) -> None:
+    rater = cohort.clip("sliding").create_rater("dr-ada", kind="human", label="Dr. Ada")
+    plane = np.zeros(SHAPE, np.uint8)
+    plane[60:70, 10:20] = 70
+    rater.write_plane(2, 2, plane)
+    status = np.zeros((N, len(cohort.meta.classes)), np.uint8)
+    status[2, 2] = Status.IN_PROGRESS
+    rater.write_status(status)
+    session = sit_down(cohort, "sliding")
+    paint(session, BOX, confidence=90, frame=1)
+    session.frame = 1
+    session.toolkit.propagate(steps=2)
+    assert session.message == "Stays as it was, painted by hand: frame 3."
+    assert np.array_equal(session.planes["b-line"][2], plane)
+    assert session.planes["b-line"][3].any()
+    session.close_clip()
 
 
 def test_interpolation_fills_the_gap_and_refines_it(session: Session, kit: Toolkit) -> None:
