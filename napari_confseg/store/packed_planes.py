@@ -90,6 +90,8 @@ class PackedPlanes:
                 return self._look(first)[rest].copy()
             if isinstance(first, range):
                 return self._stack(first, rest)
+            if len(rest) == self.ndim - 1 and _are_indices(first, *rest):
+                return self._points(first, *rest)
             return np.asarray(self)[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -105,6 +107,15 @@ class PackedPlanes:
                 return out
             for i, plane in self._marked(frames):
                 out[i] = plane[rest]
+        return out
+
+    def _points(self, *key: Any) -> NDArray[np.uint8]:
+        """Return the values at lists of indices, as `numpy.nonzero` gives them."""
+        frames, y, x = np.broadcast_arrays(*key)
+        out = np.zeros(frames.shape, np.uint8)
+        for t in np.unique(frames).tolist():
+            here = frames == t
+            out[here] = self._look(range(len(self))[t])[y[here], x[here]]
         return out
 
     def _marked(self, frames: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -193,6 +204,10 @@ class PackedPlanes:
         self._changed.discard(frame)
         if plane.any():
             self._packed[frame] = encode(plane)
+
+
+def _are_indices(*key: Any) -> bool:
+    return all(np.issubdtype(np.asarray(part).dtype, np.integer) for part in key)
 
 
 AnyPlanes = NDArray[np.uint8] | PackedPlanes
