@@ -18,7 +18,13 @@ from psygnal import Signal
 from napari_confseg.agreement.rater_view import RaterView
 from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.annotate.tools.filling import KeptFrames, highest, listed, touched_by_hand
+from napari_confseg.annotate.tools.filling import (
+    KeptFrames,
+    highest,
+    imported_only,
+    listed,
+    touched_by_hand,
+)
 from napari_confseg.annotate.tools.merging import merged
 from napari_confseg.annotate.tools.placing import Snippet, copied
 from napari_confseg.store import EXCLUDED, RATER_KINDS, Acceptance, Edit, Status, StoreError
@@ -500,14 +506,9 @@ def painted_by_hand(session: Session) -> NDArray[np.bool_]:
     Those of which the record knows nothing but that they are marked count too: they were imported,
     perhaps, and whoever made them is not asked.
     """
-    shape = session.status.shape
-    known = np.zeros(shape, np.bool_)
-    for stroke in session.strokes:
-        if not stroke.undone:
-            for frame, c in stroke.touched:
-                known[frame, c] = True
-    by_hand = touched_by_hand([s for s in session.strokes if s.tool != TOOL], shape)
-    return by_hand | (session.marked & ~known)
+    others = [s for s in session.strokes if s.tool != TOOL]
+    by_hand = touched_by_hand(others, session.status.shape)
+    return by_hand | imported_only(session.strokes, session.marked)
 
 
 def _is_model(clip: Clip, name: str) -> bool:

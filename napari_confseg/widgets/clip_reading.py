@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QObject, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QImage
 
 from napari_confseg.annotate.alike import Scores, may_compare
@@ -69,7 +69,9 @@ class ListReader(QObject):
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        # The application's child: the thread that reads may be the last to hold this, and an
+        # object of Qt's that is destroyed in a thread not its own takes the program with it.
+        super().__init__(QCoreApplication.instance())
         self._session = session
         self._latest = LatestJob(self)
         self._first: tuple[str, ...] = ()  # what is in view now; the thread reads it

@@ -10,6 +10,7 @@ import numpy as np
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from napari.layers import Labels
 from psygnal import emit_queued
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QLabel
 
@@ -108,8 +109,16 @@ def session_for(viewer: Any) -> Session:
         watch = CohortWatch(session, layers.stroking)
         reader, work_list = ListReader(session), WorkListDock(viewer)
         _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch, reader, work_list)
-        weakref.finalize(viewer, _sessions.pop, key, None)
+        weakref.finalize(viewer, _forget, key)
     return _sessions[key].session
+
+
+def _forget(key: int) -> None:
+    """Let go of what the panels of a viewer shared; in whatever thread the viewer went."""
+    shared = _sessions.pop(key)
+    shared.layers.let_go()
+    if isalive(shared.reader):
+        shared.reader.deleteLater()
 
 
 def layers_for(viewer: Any) -> SessionLayers:

@@ -81,7 +81,7 @@ def test_what_was_painted_by_hand_or_reviewed_stays(session: Session) -> None:
     paint(session, (10, 10, 12, 12), confidence=20, frame=1)
     session.mark_reviewed(2, "b-line")
     session.acceptor.configure(which=Which.ALL, every_class=False)
-    before = session.planes["b-line"].copy()
+    before = session.planes["b-line"][:]
     work = session.acceptor.work()
     assert work is not None
     session.acceptor.land(work, session.acceptor.run(work))

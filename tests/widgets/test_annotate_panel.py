@@ -315,8 +315,8 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     classes = [
         ClassSpec(index=0, name="a", label="A", color="#ffffff", key="P"),  # napari's brush
         ClassSpec(index=1, name="b", label="B", color="#ffffff", key="Q"),  # ours: less sure
-        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="F12"),
-        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F12"),
+        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="Ctrl+J"),
+        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="Ctrl+J"),
     ]
     anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="Shift+Y")]
     session = Session()
@@ -328,10 +328,10 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
         return {k.removeprefix(kind): v for k, v in made.items() if k.startswith(kind)}
 
     session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
-    assert keys_of("class.") == {"a": "G", "b": "H", "c": "F12", "d": "J"}
+    assert keys_of("class.") == {"a": "G", "b": "H", "c": "Ctrl+J", "d": "J"}
     assert keys_of("confidence.") == {"50": "8", "70": "Shift+Y"}
     # The person's own choice goes before the cohort's; one that is napari's does not count.
-    assert keys_of("class.", {"surer": "F12", "class.d": "P"}) == {
+    assert keys_of("class.", {"surer": "Ctrl+J", "class.d": "P"}) == {
         "a": "G",
         "b": "H",
         "c": "J",

@@ -44,9 +44,8 @@ def test_after_the_window_was_closed(
     left = ("clip-2", 2, "b-line", Tool.POLYGON, 90, 15)
     assert in_hand(bench) == left
     bench.session.release()  # as when the program ends
-    bench.viewer.close()
+    bench.close()
     del hand
-    bench.__dict__.clear()
 
     bench = Bench(make_napari_viewer(show=True))
     assert bench.panel.cohort_actions.open(cohort.location)

@@ -322,7 +322,7 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
         model_marks(trainable, "clip-1", "m1", 80)
         run.append(Preview(step=3, clip="clip-1", rater="m1"))
         until(lambda: "As of step 3" in panel.model.state.text())
-        until(lambda: int(session.overlays[0].planes["b-line"].max()) == 80)
+        until(lambda: int(session.overlays[0].planes["b-line"][:].max()) == 80)
         assert "B\N{NON-BREAKING HYPHEN}line" in panel.model.state.text()
         layer = next(la for la in panel._viewer.layers if "m1" in la.name)
         panel.model.opacity.setValue(30)

@@ -204,6 +204,19 @@ def touched_by_hand(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArra
     return painted
 
 
+def imported_only(strokes: Iterable[Stroke], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which of the `marked` planes no standing stroke touched, ``bool (T, C)``.
+
+    They were imported, perhaps, and are somebody's work, too.
+    """
+    found = marked.copy()
+    for stroke in strokes:
+        if not stroke.undone:
+            for frame, c in stroke.touched:
+                found[frame, c] = False
+    return found
+
+
 @dataclass
 class KeptFrames:
     """Frames that a filling left as they were, counted from 0."""

@@ -24,6 +24,7 @@ from napari_confseg.annotate.tools.filling import (
     filled_only,
     gap_around,
     highest,
+    imported_only,
     origins,
     run,
 )
@@ -293,6 +294,7 @@ class Toolkit:
     def _patches(self, found: Sequence[Filled], kept: KeptFrames) -> Iterator[Patch]:
         session = self._session
         made = origins(session.strokes, session.status.shape)
+        imported = imported_only(session.strokes, session.marked)
         locked = {c.index for c in session.classes if c.name in session.locked}
         for step in found:
             for c, snippet in step.proposals.items():
@@ -301,9 +303,7 @@ class Toolkit:
                 if not self._may_fill(step.frame, c):
                     kept.reviewed.add(step.frame)
                     continue
-                # Marks that no stroke made were imported: somebody's work, too.
-                imported = made[step.frame, c] == Origin.NONE and session.marked[step.frame, c]
-                if imported or made[step.frame, c] == Origin.PAINTED:
+                if imported[step.frame, c] or made[step.frame, c] == Origin.PAINTED:
                     kept.by_hand.add(step.frame)
                     continue
                 before = session.planes[session.classes[c].name][step.frame]

@@ -128,12 +128,12 @@ class AcceptForm(QWidget):
         grid.addWidget(self.source, 0, 1, 1, 3)
         grid.addWidget(self.classes, 1, 0, 1, 2)
         grid.addWidget(self.confidence, 1, 2, 1, 2)
-        grid.addWidget(self.which, 2, 0, 1, 2)
-        grid.addWidget(self.first, 2, 2)
-        grid.addWidget(self.last, 2, 3)
-        grid.addWidget(self.threshold, 3, 0, 1, 4)
-        grid.addWidget(self.by_hand, 4, 0, 1, 4)
-        grid.addWidget(self.accept, 5, 0, 1, 4)
+        grid.addWidget(self.which, 2, 0, 1, 4)
+        grid.addWidget(self.first, 3, 0, 1, 2)
+        grid.addWidget(self.last, 3, 2, 1, 2)
+        grid.addWidget(self.threshold, 4, 0, 1, 4)
+        grid.addWidget(self.by_hand, 5, 0, 1, 4)
+        grid.addWidget(self.accept, 6, 0, 1, 4)
         for column in range(4):
             grid.setColumnStretch(column, 1)
 

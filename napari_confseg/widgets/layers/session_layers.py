@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtCore import QTimer
+from qtpy.compat import isalive
+from qtpy.QtCore import QCoreApplication, QTimer
 
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
@@ -110,7 +111,10 @@ class SessionLayers:
         )
         session.editor.refuse_undo_while(self.stroking)
         # Panels, counts and lists take several times as long as a stroke's end in napari itself.
-        self._announcing = QTimer(singleShot=True, interval=AFTER_PAINT)
+        # The application's child: whoever drops the session last may be a thread that read for it.
+        self._announcing = QTimer(
+            QCoreApplication.instance(), singleShot=True, interval=AFTER_PAINT
+        )
         self._announcing.timeout.connect(session.editor.announce)
         session.editor.announce_with(self._announce_soon)
         session.toolkit.marker.point_with(self._pointer)
@@ -124,6 +128,11 @@ class SessionLayers:
         self._links.cut()
         self._announcing.stop()
         self.session.editor.announce_with(None)
+
+    def let_go(self) -> None:
+        """Leave nothing with the application: the viewer is gone."""
+        if isalive(self._announcing):
+            self._announcing.deleteLater()
 
     def _announce_soon(self) -> None:
         if not self._announcing.isActive():  # the first of several is not put off by the next
