@@ -76,6 +76,12 @@ class PackedPlanes:
         """Whether any frame has a mark."""
         return any(plane.any() for _, plane in self._marked(range(len(self))))
 
+    def __deepcopy__(self, _memo: object) -> PackedPlanes:
+        with self._lock:
+            packed = dict(self._packed)
+            packed |= {t: encode(self._open[t]) for t in self._changed if self._open[t].any()}
+        return PackedPlanes(self.shape, packed)
+
     # ---- looking --------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Any:

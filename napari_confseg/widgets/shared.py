@@ -103,7 +103,8 @@ def session_for(viewer: Any) -> Session:
         # Ultrasound is read on black, whatever colour the window has.
         viewer.canvas.background_color_override = "black"
         # napari lays a box of the canvas's colour behind its overlays: a square within the brush.
-        viewer.canvas.overlays._brush_circle.box = False
+        # Without a box vispy crashes in some windows, and one without any opacity stays black.
+        viewer.canvas.overlays._brush_circle.box_color = (0, 0, 0, 1e-3)
         layers = SessionLayers(session, viewer)
         QTimer.singleShot(_IDLE, _warm)
         watch = CohortWatch(session, layers.stroking)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,15 @@ def test_memory_follows_the_marks_and_not_the_frames() -> None:
         assert tracemalloc.get_traced_memory()[0] < held / 4
     finally:
         tracemalloc.stop()
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    packed = PackedPlanes(SHAPE, room=0)
+    for t in range(5):
+        packed[t, 2:4, 3:5] = 10 + t
+    twin = deepcopy(packed)
+    packed[1] = 0
+    twin[3, 0, 0] = 99
+    assert twin[1, 2, 3] == 11
+    assert packed[3, 0, 0] == 0
+    assert twin[4, 2, 3] == 14

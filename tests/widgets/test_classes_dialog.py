@@ -88,7 +88,7 @@ def test_classes_words_and_what_is_used(
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", cohort.location)
     session.open_cohort(Cohort.open(packed, read_only=True))
     dialog = dialog_of(bench)
-    assert "Unpack the zip" in dialog.note.text()
+    assert "unpack the zip" in dialog.note.text()
     assert not save(dialog).isEnabled()
     dialog.reject()
     session.close_cohort()

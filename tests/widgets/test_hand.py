@@ -84,7 +84,7 @@ def test_layers_of_a_clip_stay_where_they_are(bench: Bench) -> None:
     viewer.layers.select_all()
     hand.key("Ctrl+Delete")
     assert [layer.name for layer in viewer.layers] == order
-    bench.layer().data = bench.layer().data.copy()
+    bench.layer().data = bench.layer().data[:]
     assert bench.layer().data is session.planes["b-line"]
     napari_s_controls_hide_no_mark(bench)
 

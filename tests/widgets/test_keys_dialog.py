@@ -56,13 +56,13 @@ def test_the_page_of_keys(bench: Bench) -> None:
     assert "F8 does this already: Decide: nothing there" in dialog.note.text()
     press(dialog, Qt.Key.Key_Escape)
     assert dialog.isVisible()  # Esc left the key, not the page
-    press(dialog, Qt.Key.Key_F12)
-    assert Preferences.load().keys == {"surer": "F12"}
+    press(dialog, Qt.Key.Key_F13)
+    assert Preferences.load().keys == {"surer": "F13"}
     press(dialog, Qt.Key.Key_J)
     assert "Mark B-line" in dialog.note.text()
     dialog.swap.click()
-    assert Preferences.load().keys == {"surer": "J", "class.b-line": "F12"}
-    assert panel.form.palette_.rows["b-line"].toolTip() == "Mark B-line  (F12)"
+    assert Preferences.load().keys == {"surer": "J", "class.b-line": "F13"}
+    assert panel.form.palette_.rows["b-line"].toolTip() == "Mark B-line  (F13)"
 
     choose(dialog, "reviewed")
     press(
@@ -77,7 +77,7 @@ def test_the_page_of_keys(bench: Bench) -> None:
 
     bench.hand.activate()
     session.class_name, session.confidence = "pleura", 60
-    press_key(bench.hand.canvas, "F12")
+    press_key(bench.hand.canvas, "F13")
     assert session.class_name == "b-line"
     press_key(bench.hand.canvas, "J")
     assert session.confidence == 65

@@ -335,7 +335,7 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
         panel.model.choose_class("b-line")
         panel.model.accept_confidence.setValue(70)
         QTest.mouseClick(panel.model.accept_button, Qt.MouseButton.LeftButton)
-        mine = session.planes["b-line"]
+        mine = session.planes["b-line"][:]
         width = mine.shape[2]
         assert (mine[2, :, : width // 2] == 70).all()
         assert mine.sum() == 70 * mine[2, :, : width // 2].size  # this frame alone
@@ -345,7 +345,7 @@ def test_marks_appear_as_they_improve_and_are_accepted_and_taken_back(
         assert (stored.read_plane(2, b_line) == mine[2]).all()
         assert stored.read_strokes()[-1].tool == "accept"
         QTest.mouseClick(panel.model.undo, Qt.MouseButton.LeftButton)
-        assert not mine.any()
+        assert not session.planes["b-line"].any()
 
         # Another clip: the trainer is told, and what was shown here goes.
         session.open_clip("clip-2")
