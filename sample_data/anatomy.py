@@ -65,6 +65,8 @@ class Rib:
         Share of the amplitude that still comes from its shadow.
     shape : Curve
         How its surface departs from an arch.
+    level : float
+        How much brighter its surface is than usual, in dB.
     """
 
     u: float
@@ -72,6 +74,7 @@ class Rib:
     depth: float
     leak: float
     shape: Curve
+    level: float = 0.0
 
 
 @dataclass(frozen=True)

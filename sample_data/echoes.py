@@ -242,7 +242,7 @@ def rib_cortex(
     across = np.abs(u - pose.jitter - rib.u) / rib.half_width
     below = z - cortex(rib, u, pose)
     line = np.exp(-((np.where(below > 0, below / 1.2, below / 0.8)) ** 2))
-    level = -9 - 9 * across**2 + 3.5 * rib.shape.at(3 * u)
+    level = rib.level - 9 - 9 * across**2 + 3.5 * rib.shape.at(3 * u)
     return np.asarray(line * decibel(level) * expit((1.0 - across) / 0.1), np.float32)
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from sample_data.scan import Scan
 
 LINES = 176
-LOOKS = 3
-"""Pictures from different angles or frequencies that are averaged: speckle gets smoother."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,8 @@ class Settings:
         Level at the skin of haze that lies over the near field, and the depth it falls by 9 dB in.
     reverberation : float
         Added to the repeats of the wall below the pleura.
+    looks : int
+        Pictures from different angles or frequencies that are averaged: speckle gets smoother.
     """
 
     dynamic_range: float
@@ -81,6 +81,7 @@ class Settings:
     clutter: float = -math.inf
     clutter_depth: float = 10.0
     reverberation: float = 0.0
+    looks: int = 3
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Settings:
@@ -106,13 +107,25 @@ class Scanner:
         Probe and picture.
     anatomy : Anatomy
     settings : Settings
+    still : bool
+        Whether its frames are stills, whose speckle need not change from one to the next, and
+        need not be finer than their pixels. That is twice as fast.
     """
 
     def __init__(
-        self, rng: np.random.Generator, scan: Scan, anatomy: Anatomy, settings: Settings
+        self,
+        rng: np.random.Generator,
+        scan: Scan,
+        anatomy: Anatomy,
+        settings: Settings,
+        *,
+        still: bool = False,
     ) -> None:
         convex = scan.probe.kind == "convex"
-        self.grid = Grid(scan.probe, int(scan.probe.depth / (0.26 if convex else 0.14)), LINES)
+        step = 0.26 if convex else 0.14
+        if still:
+            step = max(step, 0.6 * scan.spacing)
+        self.grid = Grid(scan.probe, int(scan.probe.depth / step), LINES)
         self._scan, self._anatomy, self._settings, self._rng = scan, anatomy, settings, rng
         usual = Beam(0.3, 0.7, 40, 30) if convex else Beam(0.14, 0.28, 22, 18)
         beam = replace(
@@ -122,8 +135,10 @@ class Scanner:
         )
 
         def speckle(keep: float) -> list[Decorrelating]:
-            fields = [[draw_speckle(rng, self.grid, beam) for _ in range(2)] for _ in range(LOOKS)]
-            return [Decorrelating(rng, two, keep) for two in fields]
+            n = 1 if still else 2
+            looks = range(settings.looks)
+            fields = [[draw_speckle(rng, self.grid, beam) for _ in range(n)] for _ in looks]
+            return [Decorrelating(rng, mixed, keep) for mixed in fields]
 
         self._wall = Wall.draw(rng, self.grid, anatomy)
         self._lung = Lung.draw(rng, anatomy)
@@ -170,7 +185,7 @@ class Scanner:
                 received += np.roll(self._noise, (rolls[1], rolls[0]), (0, 1)) * haze
             power += received.real**2 + received.imag**2
         # Speckle reduction as scanners do it, a light blur of what was detected.
-        return np.asarray(gaussian_filter(power / LOOKS, (0.45, 0.5)), np.float32)
+        return np.asarray(gaussian_filter(power / s.looks, (0.45, 0.5)), np.float32)
 
     def _looks(self, pose: Pose) -> Iterator[NDArray[np.complex64]]:
         """Yield the echo of each look: the same amplitudes under other speckle."""

@@ -96,12 +96,12 @@ def marked(rng: np.random.Generator, frame: NDArray[np.uint8]) -> NDArray[np.uin
     if rng.random() < 0.5:
         text(rng, draw, frame.shape)
     for _ in range(rng.poisson(0.6)):
-        x, y, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(1.5, 5)
-        draw.line((x - r, y, x + r, y), white)
-        draw.line((x, y - r, x, y + r), white)
+        at, down, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(1.5, 5)
+        draw.line((at - r, down, at + r, down), white)
+        draw.line((at, down - r, at, down + r), white)
     if rng.random() < 0.25:  # the mark of the probe's side
-        x, y, r = rng.uniform(0.1, 0.9) * width, rng.uniform(0, 0.1) * height, rng.uniform(2, 6)
-        draw.ellipse((x - r, y - r, x + r, y + r), white)
+        at, down, r = rng.uniform(0.1, 0.9) * width, rng.uniform(0, 0.1) * height, rng.uniform(2, 6)
+        draw.ellipse((at - r, down - r, at + r, down + r), white)
     return np.array(picture)
 
 
@@ -120,10 +120,12 @@ def compressed(rng: np.random.Generator, frame: NDArray[np.uint8]) -> NDArray[np
     picture = Image.fromarray(frame)
     if rng.random() < 0.3:
         share = rng.uniform(0.4, 0.9)
-        small = tuple(max(16, round(s * share)) for s in picture.size)
-        picture = picture.resize(small, Image.Resampling.BILINEAR).resize(
-            picture.size, Image.Resampling.BICUBIC
+        width, height = picture.size
+        small = picture.resize(
+            (max(16, round(width * share)), max(16, round(height * share))),
+            Image.Resampling.BILINEAR,
         )
+        picture = small.resize((width, height), Image.Resampling.BICUBIC)
     if rng.random() < 0.6:
         packed = io.BytesIO()
         picture.save(packed, "JPEG", quality=int(rng.integers(8, 85)))

@@ -34,6 +34,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 SHARES = (0.40, 0.42, 0.06, 0.05, 0.04, 0.03)
 """How often each kind is drawn. But for ``sick``, none shows a B-line."""
 
+REACHES = 0.75
+"""Share of the way from the lung's surface to the lower rim that a B-line has to be seen on."""
+
 BLACK, SEEN = 3.0, 14.0
 """Grey levels, averaged over a few pixels: what is darker than the first shows nothing, and what
 is brighter than the second shows all that there is."""
@@ -67,14 +70,19 @@ class Phantom:
         trim = 1.0 if rng.random() < 0.3 else float(rng.uniform(0, 1))
         scan = Scan.fit(probe, shape, float(rng.uniform(0.5, 1.05)), trim)
         settings = draw_settings(rng, held_out=held_out)
+        anatomy = draw_body(rng, probe, kind)
         if kind == "nothing":
             loss = float(rng.uniform(30, 60))
             settings = replace(settings, lost=((-2.0, 2.0, loss),), noise=settings.noise - 6)
-        return cls(kind, scan, draw_body(rng, probe, kind), settings)
+        if kind == "sick":  # else few of its B-lines would reach where they must
+            settings = replace(settings, attenuation=0.6 * settings.attenuation)
+            lines = tuple(_as_shown(line, anatomy, settings) for line in anatomy.b_lines)
+            anatomy = replace(anatomy, b_lines=lines)
+        return cls(kind, scan, anatomy, settings)
 
     def views(self, rng: np.random.Generator, n: int) -> Iterator[View]:
         """Yield `n` frames from anywhere in a breath, with the probability of each class."""
-        scanner = Scanner(rng, self.scan, self.anatomy, self.settings)
+        scanner = Scanner(rng, self.scan, self.anatomy, self.settings, still=True)
         for _ in range(n):
             breath = float(rng.uniform(-1, 1))
             pose = Pose(
@@ -155,6 +163,7 @@ def draw_settings(rng: np.random.Generator, *, held_out: bool = False) -> Settin
             clutter=float(rng.uniform(-42, -16)) if rng.random() < 0.5 else -np.inf,
             clutter_depth=float(rng.uniform(3, 16)),
             reverberation=float(rng.normal(0, 4)),
+            looks=int(rng.integers(1, 4)),
         )
         if is_held_out(settings) == held_out:
             return settings
@@ -185,10 +194,24 @@ def _lost(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
         lost.append((-2.0, float(rng.uniform(-1, -0.3)), float(rng.uniform(8, 45))))
     if rng.random() < 0.28:
         lost.append((float(rng.uniform(0.3, 1)), 2.0, float(rng.uniform(8, 45))))
-    if rng.random() < 0.15:
+    for _ in range(rng.poisson(0.3)):  # dark stripes from the skin down
         middle, half = rng.uniform(-0.8, 0.8), rng.uniform(0.04, 0.25)
         lost.append((float(middle - half), float(middle + half), float(rng.uniform(6, 30))))
     return tuple(lost)
+
+
+def _as_shown(line: BLine, anatomy: Anatomy, settings: Settings) -> BLine:
+    """Return the line as likely as it is still seen far down: what fades away is no B-line."""
+    below = REACHES * (anatomy.probe.depth - anatomy.pleura_depth)
+    depth = anatomy.pleura_depth + below
+    level = -17 + 24 * np.log10(line.strength) - 8.7 * below / line.fade
+    level += settings.gain - settings.attenuation * depth
+    if settings.tgc:
+        sliders = np.linspace(0, anatomy.probe.depth, len(settings.tgc))
+        level += np.interp(depth, sliders, settings.tgc)
+    grey = 1 + level / settings.dynamic_range
+    likely = line.likely * float(expit((grey - 0.14) / 0.03))
+    return replace(line, likely=likely, real=likely > 0.5)
 
 
 def draw_body(rng: np.random.Generator, probe: Probe, kind: Kind) -> Anatomy:
@@ -202,6 +225,10 @@ def draw_body(rng: np.random.Generator, probe: Probe, kind: Kind) -> Anatomy:
     haze, fade = float(rng.normal(1, 6)), float(np.exp(rng.uniform(np.log(0.02), np.log(0.8))))
     if kind == "sick":
         haze, fade = haze - 2, 0.6 * fade
+    if kind == "healthy" and rng.random() < 0.5:  # bright columns between shadows, fading away
+        ribs = _ribs(rng, probe, depth, spread, least=2)
+        haze = float(rng.uniform(2, 16))
+        fade = float(rng.uniform(20, 45) / (rng.uniform(0.25, 1.4) * (probe.depth - depth)))
     a = replace(
         a,
         pleura_depth=depth,
@@ -212,7 +239,7 @@ def draw_body(rng: np.random.Generator, probe: Probe, kind: Kind) -> Anatomy:
         ribs=ribs,
         haze=haze,
         haze_fade=fade,
-        a_lines=_a_lines(rng, probe, depth, a.severity),
+        a_lines=_a_lines(rng, probe, depth, a.severity, (haze, fade)),
         comets=_comets(rng, probe, spread, kind),
         ghosts=_ghosts(rng, probe, depth),
         b_lines=(),
@@ -235,12 +262,14 @@ def _pleura_depth(rng: np.random.Generator, probe: Probe, kind: Kind) -> float:
     return float(np.clip(thick, 9, 0.5 * probe.depth))
 
 
-def _ribs(rng: np.random.Generator, probe: Probe, depth: float, spread: float) -> tuple[Rib, ...]:
+def _ribs(
+    rng: np.random.Generator, probe: Probe, depth: float, spread: float, least: int = 0
+) -> tuple[Rib, ...]:
     """Draw up to four ribs, cut squarely or slantwise, with anything from no shadow to a black one.
 
     Between two of them the lung is a bright column, which is no B-line.
     """
-    number = int(rng.choice([0, 1, 2, 3, 4], p=[0.2, 0.25, 0.3, 0.17, 0.08]))
+    number = max(least, int(rng.choice([0, 1, 2, 3, 4], p=[0.2, 0.25, 0.3, 0.17, 0.08])))
     ribs: list[Rib] = []
     u = -probe.half_width * rng.uniform(0.3, 1.0)
     for _ in range(number):
@@ -254,6 +283,7 @@ def _ribs(rng: np.random.Generator, probe: Probe, depth: float, spread: float) -
                 float(max(2.0, depth - lift)),
                 float(rng.choice([rng.uniform(0.02, 0.2), rng.uniform(0.2, 0.6)])),
                 Curve.draw(rng, 4.0),
+                float(rng.choice([rng.uniform(-3, 4), rng.uniform(-20, -3)])),
             )
         )
         u += half + rng.uniform(5, 22) / spread
@@ -261,14 +291,21 @@ def _ribs(rng: np.random.Generator, probe: Probe, depth: float, spread: float) -
 
 
 def _a_lines(
-    rng: np.random.Generator, probe: Probe, depth: float, severity: float
+    rng: np.random.Generator,
+    probe: Probe,
+    depth: float,
+    severity: float,
+    haze: tuple[float, float],
 ) -> tuple[ALine, ...]:
-    first = rng.uniform(0.0, 1.1) * (1 - 0.8 * severity)
+    """Draw A-lines, as likely as they stand out from the haze (dB, dB per mm); a third has none."""
+    first = rng.uniform(0.0, 1.1) * (1 - 0.8 * severity) * (rng.random() < 0.7)
     fading = rng.uniform(0.35, 0.85)
     lines = []
     for order in range(2, int(probe.depth // depth) + 1):
         strength = float(first * fading ** (order - 2))
-        likely = float(expit((strength - 0.16) * 22))
+        around = haze[0] - 34 + 5 * severity - haze[1] * (order - 1) * depth
+        above = -14 + 26 * np.log10(strength + 1e-6) - around
+        likely = float(min(expit((strength - 0.16) * 22), expit((above - 2) / 1.5)))
         if likely > 0.03:
             lines.append(ALine(order, strength, likely, real=likely > 0.5))
     return tuple(lines)
