@@ -130,8 +130,8 @@ class PhantomSet:
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["frames"], file["planes"]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return arrays["frames"], arrays["planes"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainError(
             f"{path} can't be read: {error}", "Remove it, and run the same command again."
