@@ -170,9 +170,9 @@ def test_features_are_those_that_the_percents_are_made_of(made):
     frame = np.random.default_rng(0).integers(0, 255, (70, 90), dtype=np.uint8)
     seen = see(predictor, frame)
     assert np.array_equal(seen.percent, predictor.percent(frame))
-    assert seen.maps.shape == (2 * 24 + 1 + len(CLASSES), 48, 48)
+    assert seen.maps.shape == (2 * 16 + 1 + len(CLASSES), 48, 48)
     canvas = Resampler.into(frame.shape, (48, 48)).frame(frame)
-    assert torch.equal(seen.maps[48], torch.from_numpy(canvas).float() / 255)
+    assert torch.equal(seen.maps[32], torch.from_numpy(canvas).float() / 255)
     odds = seen.maps[-len(CLASSES) :]
     from_odds = seen.to_frame(odds.sigmoid())
     assert np.abs(from_odds.numpy() * 100 - seen.percent).max() <= 0.51
@@ -184,7 +184,7 @@ def test_features_are_looked_up_at_the_frames_pixels(made):
     seen = see(Predictor.load(made, "cpu"), frame)  # exactly half the size
     assert seen.shape == (96, 96)
     rows, columns = np.array([20, 21, 50]), np.array([30, 31, 60])
-    grey = seen.at(rows, columns)[:, 48].numpy() * 255
+    grey = seen.at(rows, columns)[:, 32].numpy() * 255
     assert np.abs(grey - frame[rows, columns]).max() < 1
     with pytest.raises(TrainError, match="One frame"):
         see(Predictor.load(made, "cpu"), frame[None])
@@ -195,3 +195,26 @@ def test_the_shipped_model_has_a_name_and_folders_have_paths(tmp_path):
     assert is_shipped(STARTER)
     assert run_folder(tmp_path / "starter") == tmp_path / "starter"
     assert not is_shipped(tmp_path / "starter")
+
+
+def test_a_run_of_the_shipped_models_name_is_told_from_it(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / STARTER).mkdir()
+    (tmp_path / STARTER / CONFIG).write_bytes((made / CONFIG).read_bytes())
+    with pytest.raises(SystemExit):
+        main(["predict", STARTER, "cohort.zarr"])
+    assert "write ./starter for the run" in capsys.readouterr().err
+
+
+def test_weights_are_shipped_in_half_precision_and_never_replaced(made, tmp_path):
+    from tools.ship_starter import ship
+
+    out = tmp_path / "starter-9"
+    size = ship(made, out)
+    assert size == (out / CHECKPOINT).stat().st_size
+    assert size < 0.52 * (made / CHECKPOINT).stat().st_size
+    frames = np.random.default_rng(1).integers(0, 255, (2, 60, 80), dtype=np.uint8)
+    whole, half = (Predictor.load(run, "cpu").percent(frames) for run in (made, out))
+    assert np.abs(whole.astype(int) - half).max() <= 1
+    with pytest.raises(FileExistsError, match="raise VERSION"):
+        ship(made, out)
