@@ -28,8 +28,8 @@ from napari_confseg.ingest.sector import inside_mask, is_doubtful
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from trainer.errors import TrainError
 from trainer.predict import Predictor
-from trainer.starter.learn import StarterRequest
 from trainer.starter.phantoms import PhantomSet
+from trainer.starter.request import StarterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

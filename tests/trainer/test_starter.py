@@ -17,30 +17,25 @@ from trainer.__main__ import main
 from trainer.checkpoint import load_config
 from trainer.errors import TrainError
 from trainer.features import see
+from trainer.network import SIZES
 from trainer.predict import Predictor
 from trainer.shipped import STARTER, is_shipped, run_folder
-from trainer.starter.learn import StarterRequest, learn_starter
+from trainer.starter.learn import learn_starter, parts_of
 from trainer.starter.phantoms import CLASSES, VIEWS, PhantomSet, as_samples
 from trainer.starter.randomise import randomise
+from trainer.starter.request import StarterRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TINY = StarterRequest(seed=3, phantoms=2, steps=4, side=48, device="cpu")
-
-
-def never() -> bool:
-    return False
-
-
-def silent(*_: object) -> None: ...
+TINY = StarterRequest(seed=3, phantoms=2, steps=4, side=48, device="cpu", threads=1)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run, by the command."""
     path = tmp_path_factory.mktemp("starter") / "run"
-    options = "--seed 3 --phantoms 2 --steps 4 --side 48 --device cpu --json"
+    options = "--seed 3 --phantoms 2 --steps 4 --side 48 --threads 1 --json"
     assert main(["starter", "--out", str(path), *options.split()]) == 0
     return path
 
@@ -99,7 +94,7 @@ def test_stopped_while_making_phantoms_it_resumes(tmp_path):
 def test_other_options_are_refused(made, capsys):
     for change in ("--seed 4", "--phantoms 3", "--steps 5", "--side 64"):
         # Of an option that is given twice the last counts.
-        options = f"--seed 3 --phantoms 2 --steps 4 --side 48 --device cpu --json {change}".split()
+        options = f"--seed 3 --phantoms 2 --steps 4 --side 48 --threads 1 --json {change}".split()
         assert main(["starter", "--out", str(made), *options]) == 1
         assert "holds another run, of phantoms 2 phantoms of seed 3" in capsys.readouterr().err
 
@@ -110,14 +105,14 @@ def test_a_damaged_file_of_phantoms_is_named(made, tmp_path):
     broken = tmp_path / "phantoms" / "training-3-48x48-000.npz"
     broken.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TrainError, match=r"training-3-48x48-000.npz can't be read"):
-        TINY.parts()[0].load(tmp_path)
+        parts_of(TINY)[0].load(tmp_path)
     broken.write_bytes(whole)
     with pytest.raises(TrainError, match="holds 2 phantoms for training, and 3 were asked for"):
         PhantomSet(3, 3, (48, 48)).load(tmp_path)
 
 
 def test_parts_share_no_phantom_and_samples_are_what_was_made(made):
-    train, validation = (part.load(made) for part in TINY.parts())
+    train, validation = (part.load(made) for part in parts_of(TINY))
     frames = {f.tobytes() for f in train[0]}
     assert len(frames) == 2 * VIEWS
     assert not frames & {f.tobytes() for f in validation[0]}
@@ -218,3 +213,9 @@ def test_weights_are_shipped_in_half_precision_and_never_replaced(made, tmp_path
     assert np.abs(whole.astype(int) - half).max() <= 1
     with pytest.raises(FileExistsError, match="raise VERSION"):
         ship(made, out)
+
+
+def test_defaults_are_those_of_the_size():
+    size = SIZES["starter"]
+    asked = StarterRequest()
+    assert (asked.steps, asked.side) == (size.steps, size.longest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainer.cli.parsing import DONE, add_command, add_fields, fields_of, local_path
+from trainer.starter.request import StarterRequest
 
 if TYPE_CHECKING:
     import argparse
@@ -20,23 +21,17 @@ def add(commands: Subparsers) -> None:
         run,
         purpose="train a starter model on simulated frames, or resume that if it was stopped",
         example="confseg-train starter --out runs/starter",
-        declare=_declare,
     )
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="FOLDER", help="folder of the run"
     )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
-    from trainer.starter.learn import StarterRequest
-
     add_fields(parser, StarterRequest, *StarterRequest.model_fields)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the phantoms and train."""
     from trainer.cli.terminal import report_events
-    from trainer.starter.learn import StarterRequest, learn_starter
+    from trainer.starter.learn import learn_starter
 
     request = StarterRequest(**fields_of(arguments, StarterRequest))
     with report_events(as_json=arguments.json) as listen:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from napari_confseg.dataset.holdout import HoldOut
 from napari_confseg.job import CONFIG, Cancelled, Finished, Result, RunFolder
@@ -27,32 +26,20 @@ if TYPE_CHECKING:
 
     from napari_confseg.job import Event
     from trainer.samples import Samples
+    from trainer.starter.request import StarterRequest
 
 SIZE = "starter"
 _SIZE = SIZES[SIZE]
 
 
-class StarterRequest(BaseModel):
-    """What a starter model is learnt from, and for how long."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    seed: int = Field(0, ge=0, description="what phantoms and training are drawn from")
-    phantoms: int = Field(4000, ge=1, le=1_000_000, description="phantoms to learn from")
-    steps: int = Field(_SIZE.steps, ge=1, description="optimiser steps")
-    side: int = Field(
-        _SIZE.longest, ge=32, le=512, multiple_of=16, description="side of the frames, in pixels"
+def parts_of(request: StarterRequest) -> tuple[PhantomSet, PhantomSet]:
+    """Return the phantoms to learn from, and those that choose the checkpoint."""
+    canvas = (request.side, request.side)
+    held = max(1, min(50, request.phantoms // 20))
+    return (
+        PhantomSet(request.seed, request.phantoms, canvas),
+        PhantomSet(request.seed, held, canvas, "validation"),
     )
-    device: str = Field("auto", description="auto (a GPU if there is one), cpu, cuda or cuda:1")
-    threads: int = Field(1, ge=0, description="CPU threads; 0 leaves it to torch")
-
-    def parts(self) -> tuple[PhantomSet, PhantomSet]:
-        """Return the phantoms to learn from, and those that choose the checkpoint."""
-        canvas = (self.side, self.side)
-        held = max(1, min(50, self.phantoms // 20))
-        return (
-            PhantomSet(self.seed, self.phantoms, canvas),
-            PhantomSet(self.seed, held, canvas, "validation"),
-        )
 
 
 def learn_starter(
@@ -85,7 +72,7 @@ def learn_starter(
 
 def _learn(folder: RunFolder, request: StarterRequest, report: Reporter) -> Result:
     _refuse_another(folder.path, request)
-    parts = request.parts()
+    parts = parts_of(request)
     for part in parts:
         if not part.make(folder.path, report.progress, folder.cancelled):
             return Result(stopped=True)
