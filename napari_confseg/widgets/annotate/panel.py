@@ -15,6 +15,7 @@ from napari_confseg.widgets.annotate.activity import Activity
 from napari_confseg.widgets.annotate.cohort_actions import CohortActions
 from napari_confseg.widgets.annotate.display import SessionDisplay
 from napari_confseg.widgets.annotate.form import AnnotateForm
+from napari_confseg.widgets.annotate.pen import Pen
 from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
 from napari_confseg.widgets.annotate.shortcuts_dialog import ShortcutsDialog
@@ -62,6 +63,7 @@ class AnnotatePanel(Panel):
         self.follower = follower_for(self._viewer)
         self.roles = Roles(self.session, self.form.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
+        self.pen = Pen(self.session, self._viewer, self.form.bar.menu, self)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -150,6 +152,7 @@ class AnnotatePanel(Panel):
         self.keys.close_part()
         self.player.close()
         self.activity.close_part()
+        self.pen.close_part()
         self.form.close_parts()
 
     def _bind_keys(self) -> None:
@@ -257,7 +260,13 @@ class AnnotatePanel(Panel):
             self.session.message = str(error.problems[0])
             return
         if not done:
-            self.session.message = "It is still held there. Close the clip there, then try again."
+            editor = self.session.editor
+            held = editor.save_state is not None and editor.save_state.holder is not None
+            self.session.message = (
+                "It is still held there. Close the clip there, then try again."
+                if held
+                else editor.why_read_only
+            )
 
     # ---- drag and drop --------------------------------------------------------------------
 

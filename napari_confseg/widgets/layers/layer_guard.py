@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari.layers import Labels
 from napari.layers.utils._link_layers import get_linked_layers, unlink_layers
 from qtpy.QtCore import QTimer
 
@@ -33,6 +34,11 @@ class Rank(IntEnum):
 STAY: Final = "The layers of a clip stay where they are: else marks and picture would come apart."
 FLAT: Final = "A clip is shown frame by frame, in the plane: that is where marks are painted."
 BY_PANEL: Final = "This control of napari's is not used here: the panel's say how marks are made."
+
+FOREIGN: Final = (
+    "{} is no layer of this clip: what is painted there is not saved with it. Choose a tool "
+    "to mark a class."
+)
 
 _PLACES: Final = ("scale", "translate", "rotate", "shear", "affine")
 
@@ -87,6 +93,7 @@ class LayerGuard:
         shown.canvas.grid.events.enabled.connect(self._on_grid, position="first")
         shown.layers.events.reordered.connect(self._on_order)
         shown.layers.events.inserted.connect(self._on_order)
+        shown.layers.selection.events.active.connect(self._on_active)
 
     def keep(self, layer: Any, rank: Rank, fixed: Mapping[str, Any] | None = None) -> None:
         """Let `layer` stay as it is from now on.
@@ -194,6 +201,18 @@ class LayerGuard:
         if dims.order != straight and self._foreign():
             dims.order = straight
             self._session.message = FLAT
+
+    def _on_active(self, *_: object) -> None:
+        """Say that a copy of a class's layer, say, is not the class."""
+        viewer = self._viewer_ref()
+        active = None if viewer is None else viewer.layers.selection.active
+        if (
+            isinstance(active, Labels)
+            and active not in self._ranks
+            and self._foreign()
+            and self._session.clip is not None
+        ):
+            self._session.message = FOREIGN.format(active.name)
 
     def _on_grid(self, *_: object) -> None:
         viewer = self._viewer_ref()
