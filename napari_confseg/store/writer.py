@@ -273,10 +273,12 @@ class WriteAccess:
         return found
 
 
-def state_of(rater: Rater) -> State:
+def state_of(rater: Rater, report: Callable[[int, int], object] = lambda *_: None) -> State:
     """Return planes, status and notes of `rater`, whole, in memory."""
     state = State(rater.shape)
-    for frame, class_index in rater.stored_chunks():
+    chunks = list(rater.stored_chunks())
+    for done, (frame, class_index) in enumerate(chunks):
+        report(done, len(chunks))
         state.planes[frame, class_index] = rater.read_plane(frame, class_index)
     state.status, state.notes = rater.read_status(), rater.read_clip_notes()
     return state
@@ -553,15 +555,18 @@ class RaterWriter:
         with self._lock:
             return self._pending_edits.conflict
 
-    def load_contested(self) -> State:
-        """Return planes, status and notes as they would be with the older strokes on top."""
+    def load_contested(self, report: Callable[[int, int], object] = lambda *_: None) -> State:
+        """Return planes, status and notes as they would be with the older strokes on top.
+
+        `report` is called with (planes read, planes).
+        """
         with self._lock:
             conflict, rater = self._pending_edits.conflict, self._write_access.rater
         if conflict is None or rater is None:
             raise StoreError(
                 Problem("no-conflict", self._write_access.path, "There is nothing to decide")
             )
-        state = state_of(rater)
+        state = state_of(rater, report)
         rebased(conflict.entries, state)
         return state
 

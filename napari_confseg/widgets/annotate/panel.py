@@ -120,10 +120,9 @@ class AnnotatePanel(Panel):
             lambda on: self._on_reviewed_wanted(on, session.class_name)
         )
         form.transport.on_wanted.connect(session.review_and_go_on)
-        form.transport.strip.range_wanted.connect(session.review_range)
+        form.transport.timeline.range_wanted.connect(session.review_range)
         form.bar.reading_wanted.connect(self.reading.toggle)
         form.others.shown_wanted.connect(self._on_rater_wanted)
-        form.others.accept_wanted.connect(self._on_accept_wanted)
         form.others.sight_wanted.connect(self.roles.ask_unblind)
         form.save_state.undo_wanted.connect(session.undo)
         form.save_state.redo_wanted.connect(session.redo)
@@ -132,7 +131,14 @@ class AnnotatePanel(Panel):
         for asked in (self.keys.page_wanted, form.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (cohort_actions, form.fill, form.sector, form.sheet):
+        for worker in (
+            cohort_actions,
+            form.fill,
+            form.accept,
+            form.sector,
+            form.sheet,
+            form.conflict,
+        ):
             worker.busy.connect(self._on_busy)
         cohort_actions.clips_changed.connect(self.display.show_clips)
         cohort_actions.imported.connect(form.sheet.offer)
@@ -199,6 +205,10 @@ class AnnotatePanel(Panel):
         self.cohort_actions.ask_classes(self.keys.taken(), self.styleSheet())
 
     def _on_key_asks(self, name: str) -> None:
+        zooms = self.form.transport.timeline.zooms
+        if name in zooms:
+            zooms[name]()
+            return
         buttons = self.form.fill.buttons | self.form.queue.buttons
         buttons.get(name, self.form.bar.reading).click()
 
@@ -247,11 +257,6 @@ class AnnotatePanel(Panel):
         except BlindedError as error:
             self.session.message = str(error)
             self.display.show_overlays()
-
-    def _on_accept_wanted(self, name: str) -> None:
-        session = self.session
-        if session.accept(name, session.class_name, session.frame, session.confidence) is None:
-            session.message = "Nothing to take here: this reader marked nothing new of this class."
 
     def _on_take_over_wanted(self) -> None:
         try:
