@@ -27,6 +27,7 @@ from trainer.checkpoint import (
 )
 from trainer.compute import autocast, set_threads
 from trainer.errors import TrainError
+from trainer.fine_tuning import RATE, take_over
 from trainer.live_preview import LivePreview
 from trainer.losses import loss_of
 from trainer.metrics_log import MetricsLog
@@ -72,6 +73,8 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     config, device = context.config, context.device
     network = config.network()
     network.set_statistics(context.samples.frames, prevalence(context))
+    if context.start is not None:
+        take_over(network, context.start, config)
     network.place(device)
     average = deepcopy(network).eval()
     group = current_group()
@@ -100,6 +103,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     log = MetricsLog(folder.path, metrics_of(config.classes), at.step)
     preview = LivePreview(folder, context, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
+    peak = SIZES[config.size].learning_rate * (1.0 if config.base is None else RATE)
     report.started(**facts(context, at.step))
     begun, saved_at = at.step, time.monotonic()
     # A GPU has its own time to augment, and no memory to give to batches that wait.
@@ -107,7 +111,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     with Prefetch(partial(ahead, context), at.step, config.steps) as batches:
         while True:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
-            rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
+            rate = learning_rate(at.step, config.steps, peak)
             values: dict[str, float | None] = {}
             if due or (at.step > begun and at.step % log_every == 0):
                 values = {"loss": finite(smooth, at.step), "learning_rate": rate}

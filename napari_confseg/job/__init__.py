@@ -11,6 +11,13 @@ The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and `
 Nothing here needs the viewer and the trainer to live on one machine, or at one time.
 """
 
+from napari_confseg.job.active_model import (
+    ActiveModel,
+    active_model,
+    go_back,
+    set_active,
+    weights_sha256,
+)
 from napari_confseg.job.events import (
     Cancelled,
     Event,
@@ -33,7 +40,13 @@ from napari_confseg.job.folder import (
     JobError,
     RunFolder,
 )
-from napari_confseg.job.requests import ALEATORIC, EPISTEMIC, FitRequest, PredictRequest
+from napari_confseg.job.requests import (
+    ALEATORIC,
+    EPISTEMIC,
+    STARTER,
+    FitRequest,
+    PredictRequest,
+)
 
 __all__ = [
     "ALEATORIC",
@@ -45,6 +58,8 @@ __all__ = [
     "LOG",
     "REQUEST",
     "RESULT",
+    "STARTER",
+    "ActiveModel",
     "Cancelled",
     "Event",
     "Failed",
@@ -58,4 +73,8 @@ __all__ = [
     "Result",
     "RunFolder",
     "Started",
+    "active_model",
+    "go_back",
+    "set_active",
+    "weights_sha256",
 ]

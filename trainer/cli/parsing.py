@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_confseg.job import STARTER
 from napari_confseg.subcommands import (
     DONE,
     REFUSED,
@@ -15,6 +16,7 @@ from napari_confseg.subcommands import (
     fields_of,
     local_path,
 )
+from trainer.shipped import run_folder
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +34,7 @@ __all__ = [
     "add_fits_options",
     "fields_of",
     "local_path",
+    "model_folder",
 ]
 
 DATA = "a cohort (folder or s3:// address), or a frozen dataset (folder that confseg build made)"
@@ -50,6 +53,11 @@ def add_fits_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="optimiser steps of each fit")
     parser.add_argument("--jobs", type=int, default=2, help="fits side by side; default: 2")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster, instead of jobs")
+
+
+def model_folder(text: str) -> Path:
+    """Return the folder of a run, or of the shipped model; for ``add_argument(type=...)``."""
+    return run_folder(text) if text == STARTER else local_path(text)
 
 
 def absolute(location: str) -> str:

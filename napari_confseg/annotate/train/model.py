@@ -23,9 +23,11 @@ from napari_confseg.annotate.train.inventory import (
     survey_dataset,
 )
 from napari_confseg.annotate.train.next_run import (
+    SHIPPED,
     Context,
     NextRun,
     RunSettings,
+    StartFrom,
     find_devices,
     next_run,
 )
@@ -35,7 +37,7 @@ from napari_confseg.job import FitRequest, PredictRequest, RunFolder
 from napari_confseg.launcher import trainer_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_confseg.annotate.train.runs import RunState
@@ -55,6 +57,7 @@ class TrainingState:
     settings: RunSettings = field(default_factory=RunSettings)
     next_run: NextRun = field(default_factory=NextRun)
     datasets: tuple[tuple[str, str], ...] = ()  # frozen versions: location, what people read
+    bases: tuple[StartFrom, ...] = ()  # what the next run may start from instead of from scratch
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
     runs: tuple[RunState, ...] = ()  # of this cohort, newest first
     watched: RunState | None = None  # the run on show
@@ -106,7 +109,7 @@ class Training:
         self._inventory = self._surveying = self._frozen = self._surveying_dataset = None
         self._monitors, self._predictions, self._reported = {}, {}, {}
         self._watched = self._clip = self._latest = None
-        settings = replace(self.state.settings, dataset=None, classes=None, raters=None)
+        settings = replace(self.state.settings, dataset=None, base=None, classes=None, raters=None)
         self.state = replace(self.state, settings=settings, datasets=(), shown=False, problem="")
         if cohort is not None:
             if self._finding is None:
@@ -300,19 +303,25 @@ class Training:
     def _settle(self, *, force: bool = False, **changes: Any) -> None:
         """Work out the state anew, with fields changed, and tell of it if it differs."""
         runs = tuple(w.state for w in self._monitors.values())
+        settings, bases = self.state.settings, bases_among(runs)
+        if settings.base not in (None, *(b.location for b in bases)):  # it has been removed
+            settings = replace(settings, base=None)
         context = Context(
             cohort=self._cohort.meta if self._cohort else None,
             location=self._cohort.location if self._cohort else "",
             read_only=self._cohort.store.read_only if self._cohort else False,
             inventory=self._inventory,
             frozen=self._frozen,
+            bases=bases,
             busy=next((r.name for r in runs if r.phase.live), ""),
             trainer_problem=self._trainer_problem,
         )
         job = self._predictions.get(self._watched or "")
         state = replace(
             self.state,
-            next_run=next_run(self.state.settings, context),
+            settings=settings,
+            next_run=next_run(settings, context),
+            bases=bases,
             runs=runs,
             watched=self._watch.state if self._watch else None,
             predicting=job.state if job else None,
@@ -334,3 +343,19 @@ class Training:
             for clip, step in state.record.previews.items():
                 if known.get(clip) != step:
                     self.marked.emit(state.request.rater, clip)
+
+
+def bases_among(runs: Sequence[RunState]) -> tuple[StartFrom, ...]:
+    """Return what a run may start from: the shipped model, and each run with a model, newest first.
+
+    >>> [base.label for base in bases_among(())]
+    ['The starter model']
+    """
+    return (
+        SHIPPED,
+        *(
+            StartFrom(str(run.folder.path), run.name, run.request.classes)
+            for run in runs
+            if run.checkpoint and not run.phase.live and isinstance(run.request, FitRequest)
+        ),
+    )

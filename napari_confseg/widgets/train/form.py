@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.train.next_run import SIZES
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
+from napari_confseg.request_fields import none_of
 from napari_confseg.widgets.common.buttons import button
 from napari_confseg.widgets.common.choices import Choices, chooser, select
 from napari_confseg.widgets.common.icons import note
@@ -133,6 +134,7 @@ def _lines(label: QLabel, n: int) -> QLabel:
     return label
 
 
+SCRATCH: Final = none_of(FitRequest.model_fields["base"])
 THIS_COHORT: Final = "This cohort, as it is now"
 
 
@@ -161,12 +163,17 @@ class FitForm(QWidget):
         self.method = MethodRows()
         self.method.edited.connect(self.edited)
         self._device = ComboEditor("Device")
+        self._base = ComboEditor("Start from")
         self.fields = RequestForm(
-            FitRequest, ("size", "device"), editors={"device": self._device}, notes=("size",)
+            FitRequest,
+            ("base", "size", "device"),
+            editors={"base": self._base, "device": self._device},
+            notes=("base", "size"),
         )
         self.fields.edited.connect(lambda: self.edited.emit(self.fields.values()))
         self.method.add_to(self.fields.rows)
         self.size, self.device = self.fields["size"], self._device.box
+        self.base = self._base.box
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -198,8 +205,18 @@ class FitForm(QWidget):
         self._headings[1].setVisible(bool(coming.raters))
         self.method.show_settings(settings)
         self._device.show_choices([(text, name) for name, text in state.devices])
-        self.fields.set_values({"size": settings.size, "device": settings.device})
+        self._base.show_choices(
+            [(SCRATCH, None), *((base.label, base.location) for base in state.bases)]
+        )
+        self.fields.set_values(
+            {"base": settings.base, "size": settings.size, "device": settings.device}
+        )
+        self.fields.notes["base"].setText(coming.begins)
         self.fields.notes["size"].setText(SIZES[settings.size])
+        scratch = settings.base is None  # else the size is that of the model which it starts from
+        self.fields.show_row("size", scratch)
+        self.fields.rows.setRowVisible(self.fields.notes["size"], scratch)
+        self.fields.rows.setRowVisible(self.fields.notes["base"], bool(coming.begins))
 
     def _show_data(self, state: TrainingState) -> None:
         chosen = state.settings.dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, Signal
@@ -60,7 +61,9 @@ def summary(state: RunState) -> str:
     how += f" + {method.loss}" if method.loss else ""
     n = len(request.classes)
     what = request.classes[0] if n == 1 else f"{n} classes"
-    return f"{how} · {what} · {request.size} · {request.device}"
+    base = request.base and PurePath(request.base).name
+    how_large = f"from {base}" if base else request.size or "quick"
+    return f"{how} · {what} · {how_large} · {request.device}"
 
 
 class RunView(QWidget):
