@@ -44,12 +44,15 @@ class ActiveModel:
         The change that made it the active one; None if none ever was.
     problem : str
         Why the chosen model can't be used, in one sentence; empty if it can.
+    changes : int
+        How many changes can be taken back.
     """
 
     location: str = STARTER
     name: str = STARTER
     chosen: ModelChange | None = None
     problem: str = ""
+    changes: int = 0
 
 
 def active_model(cohort: Cohort) -> ActiveModel:
@@ -65,14 +68,14 @@ def active_model(cohort: Cohort) -> ActiveModel:
     history = cohort.read_meta().active_models
     if not history:
         return ActiveModel()
-    chosen = history[-1]
+    chosen, changes = history[-1], len(_not_taken_back(history))
     if chosen.sha256 is None:
-        return ActiveModel(chosen=chosen)
+        return ActiveModel(chosen=chosen, changes=changes)
     folder = folder_of(cohort, chosen)
     problem = _problem(chosen, folder)
     if problem:
-        return ActiveModel(chosen=chosen, problem=problem)
-    return ActiveModel(str(folder), chosen.name, chosen)
+        return ActiveModel(chosen=chosen, problem=problem, changes=changes)
+    return ActiveModel(str(folder), chosen.name, chosen, changes=changes)
 
 
 def folder_of(cohort: Cohort, change: ModelChange) -> Path:
@@ -187,23 +190,15 @@ def _sha256_or_refuse(folder: Path) -> str:
         ) from error
 
 
-def before_active(history: tuple[ModelChange, ...]) -> ModelChange | None:
-    """Return the change that going back would bring back; None for the shipped model.
-
-    Raises
-    ------
-    ValueError
-        If no change is left to take back.
-    """
-    stack: list[ModelChange] = []
+def _not_taken_back(history: tuple[ModelChange, ...]) -> list[ModelChange]:
+    """Return the changes that still stand, oldest first."""
+    standing: list[ModelChange] = []
     for change in history:
         if change.back:
-            stack.pop()
+            standing.pop()
         else:
-            stack.append(change)
-    if not stack:
-        raise ValueError("no change of the active model is left to take back")
-    return stack[-2] if len(stack) > 1 else None
+            standing.append(change)
+    return standing
 
 
 def go_back(cohort: Cohort, *, by: str) -> ModelChange:
@@ -218,18 +213,21 @@ def go_back(cohort: Cohort, *, by: str) -> ModelChange:
         If there is none, or the cohort can't be changed.
     """
     history = cohort.meta.active_models
-    try:
-        earlier = before_active(history)
-    except ValueError as error:
+    standing = _not_taken_back(history)
+    if not standing:
         raise StoreError(
-            Problem("no-model", "", f"There is nothing to go back to: {error}")
-        ) from error
-    why = f"back from {history[-1].name}"
-    now = datetime.now(UTC)
-    if earlier is None:
+            Problem(
+                "no-model",
+                "",
+                "There is nothing to go back to: no change of the active model is left to take "
+                "back",
+            )
+        )
+    now, why = datetime.now(UTC), f"back from {history[-1].name}"
+    if len(standing) == 1:
         change = ModelChange(at=now, by=by, name=STARTER, location=STARTER, why=why, back=True)
     else:
-        change = earlier.model_copy(
+        change = standing[-2].model_copy(
             update={"at": now, "by": by, "why": why, "insisted": False, "back": True}
         )
     cohort.record_model(change)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
 
+from napari_confseg.annotate.train.activation import Activation, ActiveModelKeeper
 from napari_confseg.annotate.train.inventory import (
     FrozenVersion,
     LabelInventory,
@@ -66,6 +67,7 @@ class TrainingState:
     # has asked the model for something: readers are not to be led by what they did not ask for.
     shown: bool = False
     problem: str = ""  # why the latest request was refused
+    activation: Activation = field(default_factory=Activation)  # the cohort's active model
 
 
 class Training:
@@ -100,12 +102,16 @@ class Training:
         self._frozen: FrozenVersion | None = None
         self._surveying_dataset: Future[FrozenVersion] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
+        self._active: ActiveModelKeeper | None = None
 
     # ---- what is open ---------------------------------------------------------------------
 
     def open(self, cohort: Cohort | None) -> None:
         """Show the runs of `cohort`; a choice of data, classes, raters belongs to the old one."""
         self._cohort = cohort
+        if self._active is not None:
+            self._active.close()
+        self._active = ActiveModelKeeper(cohort) if cohort is not None else None
         self._inventory = self._surveying = self._frozen = self._surveying_dataset = None
         self._monitors, self._predictions, self._reported = {}, {}, {}
         self._watched = self._clip = self._latest = None
@@ -143,8 +149,10 @@ class Training:
                 watch.folder.show(clip)
 
     def close(self) -> None:
-        """Let go of the thread; runs go on."""
+        """Let go of the threads; runs go on."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._active is not None:
+            self._active.close()
 
     # ---- requests -------------------------------------------------------------------------
 
@@ -242,6 +250,18 @@ class Training:
         self._predictions[watch.folder.path.name] = job
         self._settle(problem="", shown=True)
 
+    def make_active(self, by: str, *, insist: str = "") -> None:
+        """Let the run on show become the cohort's active model; see :class:`ActiveModelKeeper`."""
+        if self._active is not None and self._watch is not None:
+            self._active.make_active(self._watch.folder.path, by, insist=insist)
+            self._settle()
+
+    def go_back(self, by: str) -> None:
+        """Take back the latest change of the cohort's active model."""
+        if self._active is not None:
+            self._active.go_back(by)
+            self._settle()
+
     def _refuse(self, problem: str) -> None:
         self._settle(problem=problem)
 
@@ -261,10 +281,16 @@ class Training:
         return any(f is not None for f in (self._surveying, self._finding, self._surveying_dataset))
 
     @property
+    def read_only(self) -> bool:
+        """Whether the open cohort can only be read."""
+        return self._cohort is not None and self._cohort.store.read_only
+
+    @property
     def live(self) -> bool:
         """Whether anything is going on that is worth looking at often."""
         jobs = [*self._monitors.values(), *self._predictions.values()]
-        return self.counting or any(w.state.phase.live for w in jobs)
+        changing = self._active is not None and self._active.busy
+        return self.counting or changing or any(w.state.phase.live for w in jobs)
 
     def poll(self) -> None:
         """Look at what runs, surveys and other viewers have done since."""
@@ -272,6 +298,10 @@ class Training:
         if self._polls % LOOK_FOR_NEW_RUNS == 0:
             self._look_for_runs()
             self.look_for_datasets()
+            if self._active is not None:
+                self._active.look()
+        if self._active is not None:
+            self._active.poll()
         for watch in [*self._monitors.values(), *self._predictions.values()]:
             if watch.state.phase.live or watch is self._watch:
                 watch.poll()
@@ -325,6 +355,7 @@ class Training:
             runs=runs,
             watched=self._watch.state if self._watch else None,
             predicting=job.state if job else None,
+            activation=self._active.state if self._active is not None else Activation(),
             **changes,
         )
         if force or state != self.state:

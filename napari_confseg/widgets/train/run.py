@@ -175,8 +175,8 @@ class RunList(QTreeWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.currentItemChanged.connect(self._on_current)
 
-    def show_runs(self, runs: Sequence[RunState], current: str | None) -> None:
-        """Show `runs`, with the one called `current` chosen."""
+    def show_runs(self, runs: Sequence[RunState], current: str | None, active: str = "") -> None:
+        """Show `runs`, with the one called `current` chosen; `active` is where that model lies."""
         self.blockSignals(True)
         names = [self.topLevelItem(i).text(0) for i in range(self.topLevelItemCount())]
         if names != [r.name for r in runs]:
@@ -184,7 +184,8 @@ class RunList(QTreeWidget):
             self.addTopLevelItems([QTreeWidgetItem([r.name, "", ""]) for r in runs])
         for i, run in enumerate(runs):
             item = self.topLevelItem(i)
-            item.setText(1, phase_words(run))
+            is_active = str(run.folder.path) == active
+            item.setText(1, "★ active" if is_active else phase_words(run))
             item.setText(2, f"{run.best[1]:.2f}" if run.best else "–")
             item.setToolTip(0, summary(run))
             if run.name == current and self.currentItem() is not item:
