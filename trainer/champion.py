@@ -358,7 +358,7 @@ class Verdict:
     replaces : bool
         Whether it may.
     why : str
-        What speaks for or against it, as a part of a sentence.
+        What speaks for or against it, as what follows "it is".
     """
 
     replaces: bool
@@ -378,16 +378,16 @@ def judge(comparison: Comparison) -> Verdict:
     on = f"{comparison.part} ({comparison.clips} clips of {comparison.patients} patients)"
     for run in (new, old):
         if run.learnt:
-            why = f"can't be judged on {on}: {run.run} has learnt from {run.learnt} of the clips"
+            why = f"not to be judged on {on}: {run.run} has learnt from {run.learnt} of the clips"
             return Verdict(False, why)
     if comparison.patients < LEAST_PATIENTS or np.isnan(gain.low):
-        return Verdict(False, f"can't be judged on {on}: too few patients for an interval")
+        return Verdict(False, f"not to be judged on {on}: too few patients for an interval")
     words = (
         f"than {old.run} on {on}: mean Dice {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     )
     if gain.high < 0:
-        return Verdict(False, f"is worse {words}")
-    return Verdict(True, f"is {'better' if gain.low > 0 else 'not worse'} {words}")
+        return Verdict(False, f"worse {words}")
+    return Verdict(True, f"{'better' if gain.low > 0 else 'not worse'} {words}")
 
 
 def activate(
@@ -454,7 +454,7 @@ def activate(
     verdict = judge(found)
     if not verdict.replaces:
         raise TrainError(
-            f"{folder.name} {verdict.why}",
+            f"{folder.name} is {verdict.why}",
             f"{active.name} stays the active model. To change it all the same, give a reason with "
             "--insist.",
         )

@@ -38,6 +38,7 @@ from trainer.parallel import SINGLE, SingleProcess, current_group
 from trainer.prefetch import Prefetch
 from trainer.prepare import facts, prepare, prevalence
 from trainer.targets import make_targets
+from trainer.tensorboard import TensorBoardLog
 from trainer.validate import score, validate
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     """Execute `request`: fit a network, or resume the fit.
 
     Leaves ``config.json``, ``checkpoint.safetensors`` (the averaged weights with the best
-    validation score), ``state.pt`` (to resume from) and ``metrics.csv`` in the folder.
+    validation score), ``state.pt`` (to resume from), ``metrics.csv`` and TensorBoard's event files
+    in the folder.
 
     Raises
     ------
@@ -101,6 +103,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     if request.compile:
         model.compile()
     log = MetricsLog(folder.path, metrics_of(config.classes), at.step)
+    board = TensorBoardLog(folder.path, at.step)
     preview = LivePreview(folder, context, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     peak = SIZES[config.size].learning_rate * (1.0 if config.base is None else RATE)
@@ -123,6 +126,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
                     save_checkpoint(folder.path, average, at.step)
             if values:
                 log.add(at.step, values)
+                board.add(at.step, values)
                 report.metrics(at.step, values)
                 preview.refresh(at.best_step)
             stop = group.any(folder.cancelled())

@@ -127,7 +127,7 @@ def test_the_worse_run_is_refused_and_a_person_may_insist(place, capsys):
     better = ["activate", str(place / "good"), location, "--device", "cpu", "--json"]
     assert main(better) == 0
     assert (
-        "is better than worse on cohort toy"
+        "better than worse on cohort toy"
         in json.loads(capsys.readouterr().out)["history"][-1]["why"]
     )
     for name in ("worse", "good", STARTER):
@@ -156,7 +156,7 @@ def test_a_run_that_is_not_worse_beyond_the_interval_takes_over(studied, place):
     cohort = cohort_at(place)
     activate(cohort, place / "good", by="Ann", device="cpu")
     change = activate(cohort, place / "twin", by="Ann", device="cpu")
-    assert change.why.startswith("is not worse than good on cohort toy")
+    assert change.why.startswith("not worse than good on cohort toy")
     assert change.why.endswith("mean Dice +0.000 (+0.000 to +0.000)")
 
 

@@ -41,6 +41,7 @@ ARTEFACTS = {
     "checkpoint.safetensors",
     "state.pt",
     "metrics.csv",
+    "events.out.tfevents.00000000.confseg",
     "events.jsonl",
     "result.json",
     "lock",

@@ -562,7 +562,9 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, trainable: Coho
     assert not active.back.isEnabled()
     QTest.mouseClick(active.activate, Qt.MouseButton.LeftButton)
     until(lambda: active.text.text() == f"Active model: {name}")
-    assert active.why.text() == "Me: the first model that was made active in this cohort."
+    assert active.why.text() == (
+        "Made active by Me: the first model that was made active in this cohort."
+    )
     assert panel.runs.topLevelItem(0).text(1) == "★ active"
     assert not active.activate.isEnabled()
     QTest.mouseClick(active.back, Qt.MouseButton.LeftButton)

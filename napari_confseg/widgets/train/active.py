@@ -64,7 +64,7 @@ class ActiveModelView(QWidget):
         model, busy = activation.model, activation.busy
         chosen = model.chosen if model is not None else None
         self.text.setText(in_words(activation))
-        self.why.setText(f"{chosen.by}: {chosen.why}." if chosen is not None else "")
+        self.why.setText(f"Made active by {chosen.by}: {chosen.why}." if chosen is not None else "")
         self.why.setVisible(chosen is not None and not busy)
         is_active = run is not None and model is not None and model.location == str(run.folder.path)
         usable = run is not None and run.checkpoint and not run.phase.live

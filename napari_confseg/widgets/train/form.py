@@ -171,6 +171,8 @@ class FitForm(QWidget):
             notes=("base", "size"),
         )
         self.fields.edited.connect(lambda: self.edited.emit(self.fields.values()))
+        for row_note in self.fields.notes.values():
+            _lines(row_note, 2)
         self.method.add_to(self.fields.rows)
         self.size, self.device = self.fields["size"], self._device.box
         self.base = self._base.box
