@@ -192,7 +192,8 @@ def drawn(sums: Array, patients: Array, seeds: Array) -> Array:
     total = pooled[..., 1]
     dice = np.divide(pooled[..., 0], total, out=np.full(total.shape, np.nan), where=total > 0)
     mean = np.nanmean(dice, -1)  # (b, n, s)
-    return np.einsum("bns,bs->bn", mean, seeds) / seeds.sum(1)[:, None]
+    found: Array = np.einsum("bns,bs->bn", mean, seeds) / seeds.sum(1)[:, None]
+    return found
 
 
 def weights(n: int, rng: np.random.Generator) -> Array:

@@ -39,7 +39,9 @@ from napari_confseg.job.folder import (
     RESULT,
     JobError,
     RunFolder,
+    runs_folder,
 )
+from napari_confseg.job.learning_order import FrameToLearn, LearningOrder, read_order
 from napari_confseg.job.requests import (
     ALEATORIC,
     EPISTEMIC,
@@ -65,7 +67,9 @@ __all__ = [
     "Failed",
     "Finished",
     "FitRequest",
+    "FrameToLearn",
     "JobError",
+    "LearningOrder",
     "Metrics",
     "PredictRequest",
     "Preview",
@@ -75,6 +79,8 @@ __all__ = [
     "Started",
     "active_model",
     "go_back",
+    "read_order",
+    "runs_folder",
     "set_active",
     "weights_sha256",
 ]

@@ -27,7 +27,6 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.train.activation import Activation
 from napari_confseg.annotate.train.inventory import datasets_folder
-from napari_confseg.annotate.train.run_monitor import runs_folder
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
@@ -43,6 +42,7 @@ from napari_confseg.job import (
     Result,
     RunFolder,
     Started,
+    runs_folder,
 )
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.store import Cohort, Status

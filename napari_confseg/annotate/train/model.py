@@ -32,9 +32,9 @@ from napari_confseg.annotate.train.next_run import (
     find_devices,
     next_run,
 )
-from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name, runs_folder
+from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name
 from napari_confseg.annotate.train.runs import Phase
-from napari_confseg.job import FitRequest, PredictRequest, RunFolder
+from napari_confseg.job import FitRequest, PredictRequest, RunFolder, runs_folder
 from napari_confseg.launcher import trainer_problem
 
 if TYPE_CHECKING:
