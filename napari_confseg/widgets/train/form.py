@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, Qt, Signal
@@ -25,7 +26,7 @@ from napari_confseg.request_fields import none_of
 from napari_confseg.widgets.common.buttons import button
 from napari_confseg.widgets.common.choices import Choices, chooser, select
 from napari_confseg.widgets.common.icons import note
-from napari_confseg.widgets.common.request_form import ComboEditor, RequestForm
+from napari_confseg.widgets.common.request_form import TIP_WIDTH, ComboEditor, RequestForm
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.train.model import TrainingState
@@ -163,16 +164,17 @@ class FitForm(QWidget):
         self.method = MethodRows()
         self.method.edited.connect(self.edited)
         self._device = ComboEditor("Device")
-        self._base = ComboEditor("Start from")
+        start_from = FitRequest.model_fields["base"]
+        self._base = ComboEditor(start_from.title or "")
+        self._base.box.setToolTip(fill((start_from.description or "").capitalize(), TIP_WIDTH))
+        self.begins = note()
         self.fields = RequestForm(
             FitRequest,
-            ("base", "size", "device"),
+            ("size", "device"),
             editors={"base": self._base, "device": self._device},
-            notes=("base", "size"),
+            notes=("size",),
         )
         self.fields.edited.connect(lambda: self.edited.emit(self.fields.values()))
-        for row_note in self.fields.notes.values():
-            _lines(row_note, 2)
         self.method.add_to(self.fields.rows)
         self.size, self.device = self.fields["size"], self._device.box
         self.base = self._base.box
@@ -189,7 +191,11 @@ class FitForm(QWidget):
         heading = QLabel("D&ata")
         heading.setBuddy(self.data)
         data.addRow(heading, row)
+        start_from = QLabel(FitRequest.model_fields["base"].title)
+        start_from.setBuddy(self.base)
+        data.addRow(start_from, self.base)
         layout.addLayout(data)
+        layout.addWidget(self.begins)
         self._headings = [QLabel("Classes"), QLabel("Learn from")]
         for heading, choices in zip(self._headings, (self.classes, self.raters), strict=True):
             layout.addWidget(heading)
@@ -213,12 +219,12 @@ class FitForm(QWidget):
         self.fields.set_values(
             {"base": settings.base, "size": settings.size, "device": settings.device}
         )
-        self.fields.notes["base"].setText(coming.begins)
+        self.begins.setText(coming.begins)
+        self.begins.setVisible(bool(coming.begins))
         self.fields.notes["size"].setText(SIZES[settings.size])
         scratch = settings.base is None  # else the size is that of the model which it starts from
         self.fields.show_row("size", scratch)
         self.fields.rows.setRowVisible(self.fields.notes["size"], scratch)
-        self.fields.rows.setRowVisible(self.fields.notes["base"], bool(coming.begins))
 
     def _show_data(self, state: TrainingState) -> None:
         chosen = state.settings.dataset
