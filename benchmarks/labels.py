@@ -3,12 +3,13 @@
 ``python -m benchmarks.labels FOLDER [tuning | order] [--patients 20] [--seeds 3] [--json]``
 
 A synthetic cohort; two fifths of its patients are kept for the test, and of the others' frames so
-many are reviewed by a reader as each row says, drawn at random or in the order asked for. Models of
-size ``study`` learn from them and are scored against the truth on the test: Dice of all pixels of a
-class together, mean over classes. Intervals resample the test's patients and the seeds (of drawing
-and fitting) together. *tuning* sets fits that begin from a model of another cohort's patients
-beside fits from scratch; *order* sets frames in the order of ``confseg-train rank`` beside random
-ones, both fine-tuned from that model, which ranks as well.
+many are reviewed by a reader as each column says. Models of size ``study`` learn from them and are
+scored against the truth on the test: Dice of all pixels of a class together, mean over classes.
+Intervals resample the test's patients and the seeds (of drawing and fitting) together. *tuning*
+draws the frames at random, and sets fits that begin from a model of another cohort beside fits from
+scratch: one of the same kinds of clips, and a narrow one that has seen no linear probe, no
+consolidation and no effusion. *order* lets the narrow model choose the frames, as ``confseg-train
+rank`` does, and each fit to them the next ones, beside frames at random; all fits begin from it.
 
 Goes on where it was stopped.
 """
@@ -27,15 +28,18 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.uncertainty import LACKS
 from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
 from napari_confseg.store import Cohort, Status
 from sample_data import clinical_path, make_cohort
-from trainer.evaluate import evaluate
+from trainer.evaluate import DECISION
+from trainer.predict import Predictor
+from trainer.rank import look_at, ordered
 from trainer.run_job import execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
 READER, TEST, RESAMPLES = "reader-a", 0.4, 1000
 COUNTS = (6, 12, 24, 48)
 """Reviewed frames, and then all there are."""
+LIKE, NARROW = "base", "narrow-base"
+"""Folders of the models that fits begin from."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +67,12 @@ class Bench:
         Clips and frames to learn from.
     test : dict of str to str
         Clip -> patient of the test.
-    base : Path
-        The model of another cohort.
     """
 
     folder: Path
     cohort: Cohort
     pool: Frames
     test: dict[str, str]
-    base: Path
 
     @classmethod
     def make(cls, folder: Path, patients: int) -> Bench:
@@ -85,24 +88,37 @@ class Bench:
             for t in range(cohort.clip(c).shape[0])
         ]
         test = {c: p for c, p in patient_of.items() if p in held}
-        base = folder / "base"
-        _fit(base, request_for(other))
-        return cls(folder, cohort, pool, test, base)
+        _fit(folder / LIKE, request_for(other))
+        for clip in map(other.clip, other.clips()):
+            if any(lacks(clip) for lacks in LACKS.values()):
+                rater = clip.rater(READER)
+                rater.write_status(np.full_like(rater.read_status(), Status.UNTOUCHED))
+        _fit(folder / NARROW, request_for(other))
+        return cls(folder, cohort, pool, test)
 
-    def dice(self, name: str, frames: Frames, seed: int, *, tuned: bool) -> Array:
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Numbers of reviewed frames."""
+        return (*(n for n in COUNTS if n < len(self.pool)), len(self.pool))
+
+    def dice(self, name: str, frames: Frames, seed: int, base: str | None) -> Array:
         """Return what each patient of the test adds, (patients, classes, 2), of a fit to `frames`.
 
         The two numbers are twice the overlap, and the sum of both areas.
         """
-        kept = self.folder / f"{name}-{len(frames)}-{seed}.npy"
+        run = self.run(name, len(frames), seed)
+        kept = run.with_suffix(".npy")
         if not kept.exists():
-            run = kept.with_suffix("")
             self.review(frames)
-            base = str(self.base) if tuned else None
-            _fit(run, request_for(self.cohort, base=base, seed=seed))
+            start = str(self.folder / base) if base else None
+            _fit(run, request_for(self.cohort, base=start, seed=seed))
             np.save(kept, self.scores(run))
         found: Array = np.load(kept)
         return found
+
+    def run(self, name: str, frames: int, seed: int) -> Path:
+        """Return the folder of a fit."""
+        return self.folder / f"{name}-{frames}-{seed}"
 
     def review(self, frames: Frames) -> None:
         """Let the reader have reviewed just these frames; the test's stay as they are."""
@@ -118,15 +134,17 @@ class Bench:
 
     def scores(self, run: Path) -> Array:
         """Return what each patient of the test adds; see :meth:`dice`."""
+        predictor = Predictor.load(run, "cpu")
         patients = sorted(set(self.test.values()))
-        classes = [c.name for c in self.cohort.meta.classes]
-        found = np.zeros((len(patients), len(classes), 2))
-        scored = evaluate(
-            run, self.cohort, against=("truth",), clips=tuple(self.test), device="cpu"
-        )
-        for case in scored.cases:
-            at = patients.index(case.patient), classes.index(case.class_name)
-            found[at] += 2 * case.overlap, case.marked + case.meant
+        found = np.zeros((len(patients), len(predictor.config.classes), 2))
+        for name, patient in self.test.items():
+            clip = self.cohort.clip(name)
+            marked = predictor.percent(np.asarray(clip.frames[:])) >= DECISION
+            truth = clip.rater("truth").read_classes(range(marked.shape[1])) >= DECISION
+            truth = truth.swapaxes(0, 1)
+            at = patients.index(patient)
+            found[at, :, 0] += 2 * (marked & truth).sum((0, 2, 3))
+            found[at, :, 1] += marked.sum((0, 2, 3)) + truth.sum((0, 2, 3))
         return found
 
 
@@ -173,17 +191,40 @@ def shuffled(bench: Bench, seed: int) -> Frames:
     return [bench.pool[i] for i in order]
 
 
-def curves(
-    bench: Bench, seeds: int, name: str, order: Callable[[Bench, int], Frames], *, tuned: bool
-) -> Array:
-    """Return sums (counts, seeds, patients, classes, 2) of fits to the first frames of an order."""
-    counts = (*(n for n in COUNTS if n < len(bench.pool)), len(bench.pool))
+def at_random(bench: Bench, seeds: int, name: str, base: str | None) -> Array:
+    """Return sums (counts, seeds, patients, classes, 2) of fits to frames in random order."""
     return np.array(
         [
-            [bench.dice(name, order(bench, seed)[:n], seed, tuned=tuned) for seed in range(seeds)]
-            for n in counts
+            [bench.dice(name, shuffled(bench, seed)[:n], seed, base) for seed in range(seeds)]
+            for n in bench.counts
         ]
     )
+
+
+def by_rank(bench: Bench, seeds: int, name: str, base: str) -> Array:
+    """Return the same, where each model chooses the frames that the next one learns from."""
+    found = np.array([list(_ranked(bench, seed, name, base)) for seed in range(seeds)])
+    return found.swapaxes(0, 1)
+
+
+def _ranked(bench: Bench, seed: int, name: str, base: str) -> Iterator[Array]:
+    frames: Frames = []
+    model = bench.folder / base
+    clips = sorted({clip for clip, _ in bench.pool})
+    for n in bench.counts:
+        bench.review(frames)
+        predictor = Predictor.load(model, "cpu")
+        looks = [
+            look
+            for clip in clips
+            for look in look_at(
+                bench.cohort.clip(clip), [predictor], predictor.config.classes, len(bench.pool)
+            )
+        ]
+        order = ordered(looks, n - len(frames), compare=False)
+        frames = [*frames, *((f.clip, f.frame) for f in order)]
+        yield bench.dice(name, frames, seed, base)
+        model = bench.run(name, n, seed)
 
 
 def drawn(sums: Array, patients: Array, seeds: Array) -> Array:
@@ -228,7 +269,7 @@ def compare(bench: Bench, found: dict[str, Array], aim_of: str, at: int) -> dict
 
     The aim is what the way `aim_of` reaches at its count number `at`, in each resampling anew.
     """
-    counts = [*(n for n in COUNTS if n < len(bench.pool)), len(bench.pool)]
+    counts = list(bench.counts)
     rng = np.random.default_rng(0)
     first = next(iter(found.values()))
     patients, seeds = weights(first.shape[2], rng), weights(first.shape[1], rng)
@@ -274,12 +315,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench.make(arguments.folder, arguments.patients)
-    seeds = arguments.seeds
-    tuned = curves(bench, seeds, "tuned", shuffled, tuned=True)
-    scratch = curves(bench, seeds, "scratch", shuffled, tuned=False)
-    found = {"from scratch": scratch, "fine-tuned": tuned}
-    rows = compare(bench, found, "from scratch", -1)
+    bench, seeds = Bench.make(arguments.folder, arguments.patients), arguments.seeds
+    random = at_random(bench, seeds, "narrow", NARROW)
+    if arguments.what == "order":
+        ranked = by_rank(bench, seeds, "ranked", NARROW)
+        found = {"at random": random, "in the order of rank": ranked}
+        rows = compare(bench, found, "at random", -2)
+    else:
+        found = {
+            "from scratch": at_random(bench, seeds, "scratch", None),
+            "from a model of the same kinds": at_random(bench, seeds, "like", LIKE),
+            "from a narrow model": random,
+        }
+        rows = compare(bench, found, "from scratch", -1)
     if arguments.json:
         print(json.dumps(rows))
     else:

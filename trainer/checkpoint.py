@@ -166,6 +166,11 @@ class Progressed:
     best_step: int = 0
     best: dict[str, float | None] | None = None
 
+    @property
+    def kept(self) -> int | None:
+        """Step of the kept checkpoint; None while there is none."""
+        return None if self.best is None else self.best_step
+
 
 _PROGRESSED = TypeAdapter(Progressed)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trainer.network import Segmenter
     from trainer.sources import AnyCohort, Source
 
-RATE = 0.3
+RATE = 0.1
 """Peak of the learning rate, as a share of the size's own."""
 STEPS = 0.5
 """Length of the schedule, as a share of the size's own."""

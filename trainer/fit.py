@@ -114,12 +114,14 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     with Prefetch(partial(ahead, context), at.step, config.steps) as batches:
         while True:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
+            # Where it begins is a candidate as well: a few marks may teach less than was known.
+            first = at.step == 0 and config.base is not None
             rate = learning_rate(at.step, config.steps, peak)
             values: dict[str, float | None] = {}
             if due or (at.step > begun and at.step % log_every == 0):
                 values = {"loss": finite(smooth, at.step), "learning_rate": rate}
                 report.progress(at.step, config.steps, "Learning")
-            if due:
+            if due or first:
                 values |= evaluate(average, context)
                 if score(values) > at.best_score:
                     at.best_score, at.best_step, at.best = score(values), at.step, values
@@ -128,7 +130,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
                 log.add(at.step, values)
                 board.add(at.step, values)
                 report.metrics(at.step, values)
-                preview.refresh(at.best_step)
+                preview.refresh(at.kept)
             stop = group.any(folder.cancelled())
             if due or stop or (at.step > begun and time.monotonic() - saved_at > _SAVE_SECONDS):
                 parts = {name: part.state_dict() for name, part in resumable.items()}
@@ -148,11 +150,11 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     if at.best is None:  # stopped before the first validation: better these weights than none
         save_checkpoint(folder.path, average, at.step)
     if not stop:
-        preview.finish(at.best_step)
+        preview.finish(at.kept)
     return Result(
         stopped=stop,
         steps=at.step,
-        best_step=at.best_step or at.step,
+        best_step=at.step if at.kept is None else at.kept,
         scores=at.best or {},
         clips=preview.clips,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -200,3 +201,18 @@ def test_it_begins_where_the_base_ended(base, tmp_path, shared_toy: Cohort):
         made, _ = load_checkpoint(run.path, load_config(run.path))
         apart.append(float((made.probability(canvas)[:, PLEURA] - expected).abs().mean().detach()))
     assert apart[0] < apart[1] / 2
+
+
+def test_what_it_begins_with_is_kept_unless_a_step_does_better(base, tmp_path, shared_toy):
+    """The base is a candidate: its validation stands at step 0, before anything is learnt."""
+    run = run_folder(tmp_path / "run", shared_toy, base=str(base), size=None, steps=2)
+    assert execute(run) is not None
+    with (run.path / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["0", "1", "2"]
+    assert rows[0]["loss"] == ""
+    result = run.result()
+    assert result is not None
+    scores = {int(row["step"]): float(row["val_dice"]) for row in rows if row["val_dice"]}
+    assert result.best_step == max(scores, key=lambda step: (scores[step], -step))
+    assert result.scores["val_dice"] == pytest.approx(max(scores.values()))
