@@ -26,12 +26,13 @@ def add(commands: Subparsers) -> None:
         example="confseg-train activate runs/second demo.zarr --on demo-ds --part test",
     )
     parser.add_argument(
-        "places",
-        nargs="+",
-        metavar="[RUN] COHORT",
-        help=f"folder of a fit or {STARTER}, and the cohort; the cohort alone with --back, or to "
-        "see which model is active",
+        "model",
+        nargs="?",
+        type=model_folder,
+        metavar="RUN",
+        help=f"folder of a fit, or {STARTER}; left out with --back, or to see which is active",
     )
+    parser.add_argument("cohort", metavar="COHORT")
     add_part_options(parser, required=False)
     parser.add_argument(
         "--insist", metavar="REASON", help="make it active without a comparison, for this reason"
@@ -48,22 +49,22 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_confseg.job import go_back
     from napari_confseg.store import Cohort
 
-    *runs, location = arguments.places
-    if len(runs) > 1 or (runs and arguments.back) or (arguments.insist is not None and not runs):
+    chosen = arguments.model
+    if (chosen and arguments.back) or (arguments.insist is not None and not chosen):
         raise ValueError("name a run and a cohort, or a cohort alone to go back or to look")
     if arguments.insist is not None and not arguments.insist.strip():
         raise ValueError("give a reason with --insist: it is kept in the cohort")
-    cohort = Cohort.open(location, read_only=not (runs or arguments.back))
+    cohort = Cohort.open(arguments.cohort, read_only=not (chosen or arguments.back))
     by = arguments.by or getpass.getuser()
     if arguments.back:
         go_back(cohort, by=by)
-    elif runs:
-        _activate(cohort, runs[0], by, arguments)
+    elif chosen:
+        _activate(cohort, by, arguments)
     _show(cohort, as_json=arguments.json)
     return DONE
 
 
-def _activate(cohort: Cohort, name: str, by: str, arguments: argparse.Namespace) -> None:
+def _activate(cohort: Cohort, by: str, arguments: argparse.Namespace) -> None:
     from trainer.champion import activate
     from trainer.cli.terminal import progress_bar
     from trainer.compute import set_threads
@@ -73,7 +74,7 @@ def _activate(cohort: Cohort, name: str, by: str, arguments: argparse.Namespace)
     with progress_bar("Scoring", quiet=arguments.json) as update:
         activate(
             cohort,
-            model_folder(name),
+            arguments.model,
             by=by,
             on=open_source(arguments.on) if arguments.on else None,
             part=arguments.part,
