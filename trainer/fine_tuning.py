@@ -6,6 +6,10 @@ would from scratch. With the weights come the grey values' mean and spread that 
 with and the prevalence that their outputs are added to, so that before its first step the network
 marks the classes that it knows exactly as the other run does. Output scaling and raters' biases
 begin anew: they follow from the marks that are learnt from.
+
+Rate and length of the schedule are the size's own. Gentler ones were measured and learn less
+(``docs/training.md``); what they are meant to guard against, forgetting, is met by counting the
+weights that a fit begins with among those of which the best are kept.
 """
 
 from __future__ import annotations
@@ -30,13 +34,6 @@ if TYPE_CHECKING:
     from trainer.heads import Head
     from trainer.network import Segmenter
     from trainer.sources import AnyCohort, Source
-
-RATE = 0.1
-"""Peak of the learning rate, as a share of the size's own."""
-STEPS = 0.5
-"""Length of the schedule, as a share of the size's own."""
-MOST_STEPS = 2000
-"""Of the schedule, whatever the size: that of the shipped model is made for millions of samples."""
 
 _ANEW = ("slope", "shift", "log_scale", "bias")
 """Parts of a network that follow from the marks; see the module's text."""
@@ -96,11 +93,6 @@ def outputs_of(method: Method) -> tuple[Head, int]:
     """Return what a network's outputs of a class mean: the head, and how many there are."""
     head = RECIPES[method.name].head
     return head, head.outputs or round(method.settings["n"])
-
-
-def tuned_steps(steps: int) -> int:
-    """Return how many steps a fit takes that begins from a run, given those from scratch."""
-    return max(1, min(round(steps * STEPS), MOST_STEPS))
 
 
 def inherited(split: HoldOut, start: Start, source: AnyCohort, clips: Sequence[Source]) -> HoldOut:

@@ -27,7 +27,7 @@ from trainer.checkpoint import (
 )
 from trainer.compute import autocast, set_threads
 from trainer.errors import TrainError
-from trainer.fine_tuning import RATE, take_over
+from trainer.fine_tuning import take_over
 from trainer.live_preview import LivePreview
 from trainer.losses import loss_of
 from trainer.metrics_log import MetricsLog
@@ -106,7 +106,6 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     board = TensorBoardLog(folder.path, at.step)
     preview = LivePreview(folder, context, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
-    peak = SIZES[config.size].learning_rate * (1.0 if config.base is None else RATE)
     report.started(**facts(context, at.step))
     begun, saved_at = at.step, time.monotonic()
     # A GPU has its own time to augment, and no memory to give to batches that wait.
@@ -116,7 +115,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
             # Where it begins is a candidate as well: a few marks may teach less than was known.
             first = at.step == 0 and config.base is not None
-            rate = learning_rate(at.step, config.steps, peak)
+            rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
             values: dict[str, float | None] = {}
             if due or (at.step > begun and at.step % log_every == 0):
                 values = {"loss": finite(smooth, at.step), "learning_rate": rate}

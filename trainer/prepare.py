@@ -16,7 +16,7 @@ from trainer.checkpoint import STATE, RunConfig, library_versions, load_config, 
 from trainer.compute import choose_device, choose_precision
 from trainer.data import class_indices, find_sources, read_samples
 from trainer.errors import TrainError
-from trainer.fine_tuning import caution, in_words, inherited, read_start, tuned_steps
+from trainer.fine_tuning import caution, in_words, inherited, read_start
 from trainer.network import SIZES
 from trainer.predict import check_same_run
 from trainer.sources import Origin, hold_out, open_source
@@ -215,7 +215,7 @@ def _decide(
         if request.precision == "auto"
         else request.precision,
         seed=request.seed,
-        steps=request.steps or (tuned_steps(size.steps) if before else size.steps),
+        steps=request.steps or size.steps,
         batch=size.batch,
         split=split,
         base=start.base(request.classes, request.method) if start else None,

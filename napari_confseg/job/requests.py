@@ -75,10 +75,7 @@ class FitRequest(Frozen):
     )
     seed: int = setting(0, "Seed", "seed of all random numbers", ge=0)
     steps: int | None = setting(
-        None,
-        "Steps",
-        "optimiser steps; the size's own number if not given, fewer if it starts from a run",
-        ge=1,
+        None, "Steps", "optimiser steps; the size's own number if not given", ge=1
     )
     threads: int = setting(1, "Threads", "CPU threads; 0 leaves it to torch", ge=0)
     compile: bool = setting(False, "Compile", "compile the network, which takes minutes")
