@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 READER, TEST, RESAMPLES = "reader-a", 0.4, 1000
-COUNTS = (6, 12, 24, 48)
+COUNTS = (6, 12, 24)
 """Reviewed frames, and then all there are."""
 LIKE, NARROW = "base", "narrow-base"
 """Folders of the models that fits begin from."""
