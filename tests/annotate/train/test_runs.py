@@ -36,7 +36,6 @@ from napari_confseg.annotate.train.run_monitor import (
     found_runs,
     log_tail,
     run_name,
-    runs_folder,
 )
 from napari_confseg.annotate.train.runs import FolderStatus, Phase, Record, fold, in_words, resolve
 from napari_confseg.dataset.build import build
@@ -56,6 +55,7 @@ from napari_confseg.job import (
     Result,
     RunFolder,
     Started,
+    runs_folder,
 )
 from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort, Status
