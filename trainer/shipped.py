@@ -6,6 +6,8 @@ from pathlib import Path
 
 from napari_confseg.job import STARTER
 
+__all__ = ["STARTER", "VERSION", "is_shipped", "run_folder"]
+
 VERSION = 1
 """Of the shipped weights: every set of weights has its own, and what it marked says which."""
 

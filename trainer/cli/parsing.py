@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from napari_confseg.job import STARTER
+from napari_confseg.job import CONFIG
 from napari_confseg.subcommands import (
     DONE,
     REFUSED,
@@ -16,10 +16,7 @@ from napari_confseg.subcommands import (
     fields_of,
     local_path,
 )
-from trainer.shipped import run_folder
-
-if TYPE_CHECKING:
-    import argparse
+from trainer.shipped import STARTER, run_folder
 
 __all__ = [
     "DATA",
@@ -57,7 +54,14 @@ def add_fits_options(parser: argparse.ArgumentParser) -> None:
 
 def model_folder(text: str) -> Path:
     """Return the folder of a run, or of the shipped model; for ``add_argument(type=...)``."""
-    return run_folder(text) if text == STARTER else local_path(text)
+    if text != STARTER:
+        return local_path(text)
+    if (Path(text) / CONFIG).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text} is the model that comes with the package, and there is a run of that name "
+            f"here: write ./{text} for the run, or rename it"
+        )
+    return run_folder(text)
 
 
 def absolute(location: str) -> str:
