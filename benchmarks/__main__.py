@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LONG = {"study", "uncertainty"}
+LONG = {"labels", "study", "uncertainty"}
 """What takes so long that it is run by its own name only."""
 
 

@@ -33,7 +33,6 @@ PLUGINS = {"pytest-timeout", "pytest-xdist", "pytest-xvfb", "pytest-qt", "napari
 """What pytest or napari finds by itself."""
 OTHERWISE = {
     "moto": "a server",
-    "crc32c": "checksums of that",
     "ngff-zarr": "schemas in its folder",
 }
 """Used by the tests without an import: as what."""

@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from napari_confseg.dataset.holdout import HoldOut
 from napari_confseg.job import CHECKPOINT, CONFIG
+from napari_confseg.job.active_model import MOST_WEIGHTS
 from napari_confseg.methods import Method
 from napari_confseg.store import StoreError
 from napari_confseg.store.durable import write_durably
@@ -32,11 +33,36 @@ if TYPE_CHECKING:
 
 STATE = "state.pt"
 _MOST_CONFIG = 64 * MIB  # it names every patient
-_MOST_WEIGHTS = 4 * 2**30
 _LARGEST_SIDE = 4096
 
 
 Side = Annotated[int, Field(ge=1, le=_LARGEST_SIDE)]
+
+
+class Base(BaseModel):
+    """The run whose weights another begins from; a part of ``config.json``.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    sha256 : str
+        Of its ``checkpoint.safetensors``.
+    cohort_id : str
+        Identity of the cohort that it learnt from; empty for phantoms.
+    taken, fresh : tuple of str
+        Classes whose outputs were taken over, and those that begin anew.
+    learnt : tuple of str
+        Clips of that cohort that it has learnt from, and what it began from before it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    sha256: str
+    cohort_id: str
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+    learnt: tuple[str, ...] = ()
 
 
 class RunConfig(BaseModel):
@@ -64,6 +90,8 @@ class RunConfig(BaseModel):
         The hold-out.
     calibration : Calibration or None
         Calibration of the raters, if the method has one.
+    base : Base or None
+        What the run began from; None if from scratch.
     versions : dict
         Of the libraries that affect results.
     """
@@ -85,7 +113,15 @@ class RunConfig(BaseModel):
     batch: int = Field(ge=1)
     split: HoldOut
     calibration: Calibration | None = None
+    base: Base | None = None
     versions: dict[str, str]
+
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """Clips of its cohort that the model has learnt from, by way of what it began from too."""
+        before = self.base
+        mine = before is not None and before.cohort_id == self.origin.cohort_id
+        return (*self.split.train, *(before.learnt if before is not None and mine else ()))
 
     def network(self) -> Segmenter:
         """Return the network, its weights not yet learnt; the same for the same seed."""
@@ -129,6 +165,11 @@ class Progressed:
     best_score: float = -1.0
     best_step: int = 0
     best: dict[str, float | None] | None = None
+
+    @property
+    def kept(self) -> int | None:
+        """Step of the kept checkpoint; None while there is none."""
+        return None if self.best is None else self.best_step
 
 
 _PROGRESSED = TypeAdapter(Progressed)
@@ -183,7 +224,7 @@ def load_checkpoint(folder: Path, config: RunConfig) -> tuple[Segmenter, int]:
             f"{folder} holds no checkpoint yet", "Let the fit run until its first validation."
         )
     try:
-        check_file(path, _MOST_WEIGHTS)
+        check_file(path, MOST_WEIGHTS)
         _check_network(config, path.stat().st_size)
         network = config.network()
         with safe_open(path, framework="pt") as f:

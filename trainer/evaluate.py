@@ -53,6 +53,8 @@ class Case(BaseModel):
         Confidence in percent from which the rater's pixels count as present.
     frames : int
         Frames of the clip that the rater has reviewed for the class.
+    overlap, marked, meant : int
+        Pixels, over all these frames together: present by both, by the model, by the rater.
     dice, iou : float
         Over all these frames together; NaN if neither marks anything.
     hd95_mm, hd95_px : float
@@ -73,6 +75,9 @@ class Case(BaseModel):
     class_name: str
     threshold: int
     frames: int
+    overlap: int
+    marked: int
+    meant: int
     dice: float
     iou: float
     hd95_mm: float
@@ -151,6 +156,7 @@ def evaluate(
     against: Sequence[str] = (),
     thresholds: Sequence[int] = (50,),
     clips: Sequence[str] = (),
+    classes: Sequence[str] = (),
     device: str = "auto",
     on_progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Evaluation:
@@ -171,6 +177,8 @@ def evaluate(
         Clips to score. If empty: those that the run kept for a test, else those it validated on;
         of a dataset that it did not learn from, the part that is neither learnt from nor validated
         on; all of another cohort.
+    classes : sequence of str
+        Classes to score; all that the model knows if empty.
     device : str
         Where to compute.
     on_progress : callable
@@ -188,12 +196,15 @@ def evaluate(
     same = source.meta.cohort_id == config.origin.cohort_id
     against = tuple(against) or (config.raters if same else ())
     part, wanted = ("chosen clips", tuple(clips)) if clips else _part(config, source, same=same)
-    indices = class_indices(source, config.classes)
-    sources = find_sources(source, config.classes, against, wanted)
+    classes = tuple(classes) or config.classes
+    indices = class_indices(source, classes)
+    sources = find_sources(source, classes, against, wanted)
     cases: list[Case] = []
     for done, found in enumerate(sources):
         on_progress(done, len(sources), f"Scoring {found.clip.name}")
-        cases += _score_clip(predictor, found, indices, thresholds, late=part == VALIDATION)
+        cases += _score_clip(
+            predictor, found, classes, indices, thresholds, late=part == VALIDATION
+        )
     on_progress(len(sources), len(sources), "Scored")
     return Evaluation(
         run=run.name,
@@ -221,12 +232,14 @@ def _part(config: RunConfig, source: AnyCohort, *, same: bool) -> tuple[str, tup
 def _score_clip(
     predictor: Predictor,
     source: Source,
+    classes: Sequence[str],
     indices: Sequence[int],
     thresholds: Sequence[int],
     *,
     late: bool,
 ) -> list[Case]:
     config, clip = predictor.config, source.clip
+    learnt_as = [config.classes.index(c) for c in classes]
     frames = [t for t in source.frames() if not late or config.split.is_validation(clip.name, t)]
     spacing = clip.meta.spacing
     counters = {
@@ -239,7 +252,7 @@ def _score_clip(
         for percent, t in zip(predictor.percent(block), times, strict=False):
             for (r, c), counter in counters.items():
                 if source.reviewed[r, t, c]:
-                    counter.add(percent[c], source.raters[r].read_plane(t, indices[c]))
+                    counter.add(percent[learnt_as[c]], source.raters[r].read_plane(t, indices[c]))
     return [
         Case(
             clip=clip.name,
@@ -247,7 +260,7 @@ def _score_clip(
             against=source.raters[r].name,
             label=source.raters[r].meta.label,
             kind=source.raters[r].meta.kind,
-            class_name=config.classes[c],
+            class_name=classes[c],
             **counter.scores(t, in_mm=spacing is not None),
         )
         for (r, c), counter in counters.items()
@@ -285,6 +298,9 @@ class _Counter:
         return {
             "threshold": t,
             "frames": self.frames,
+            "overlap": both,
+            "marked": mine,
+            "meant": theirs,
             "dice": dice(both, mine, theirs),
             "iou": iou(both, mine, theirs),
             "hd95_mm": hd95 if in_mm else math.nan,
@@ -348,7 +364,7 @@ def _note(config: RunConfig, part: str, clips: Sequence[AnyClip], *, same: bool)
         chosen = "The checkpoint was chosen on these frames, so scores are a little optimistic."
         held = f"Held-out patients: {', '.join(split.validation_patients)}."
         return f"{split.warning or held} {chosen}"
-    if learnt := sum(c.name in split.train for c in clips):
+    if learnt := sum(c.name in config.learnt for c in clips):
         return f"The model has learnt from {learnt} of these {len(clips)} clips."
     if chosen_by := sum(c.name in split.validation for c in clips):
         return f"The checkpoint was chosen on {chosen_by} of these {len(clips)} clips."

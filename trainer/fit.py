@@ -28,6 +28,7 @@ from trainer.checkpoint import (
 )
 from trainer.compute import autocast, set_threads
 from trainer.errors import TrainError
+from trainer.fine_tuning import take_over
 from trainer.live_preview import LivePreview
 from trainer.losses import loss_of
 from trainer.metrics_log import MetricsLog
@@ -38,6 +39,7 @@ from trainer.parallel import SINGLE, SingleProcess, current_group
 from trainer.prefetch import Prefetch
 from trainer.prepare import facts, prepare, prevalence
 from trainer.targets import make_targets
+from trainer.tensorboard import TensorBoardLog
 from trainer.validate import score, validate
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     """Execute `request`: fit a network, or resume the fit.
 
     Leaves ``config.json``, ``checkpoint.safetensors`` (the averaged weights with the best
-    validation score), ``state.pt`` (to resume from) and ``metrics.csv`` in the folder.
+    validation score), ``state.pt`` (to resume from), ``metrics.csv`` and TensorBoard's event files
+    in the folder.
 
     Raises
     ------
@@ -106,6 +109,8 @@ def learn(
     config, device = context.config, context.device
     network = config.network()
     network.set_statistics(context.samples.frames, prevalence(context))
+    if context.start is not None:
+        take_over(network, context.start, config)
     network.place(device)
     average = deepcopy(network).eval()
     group = current_group()
@@ -132,6 +137,7 @@ def learn(
     if compiled:
         model.compile()
     log = MetricsLog(folder.path, metrics_of(config.classes), at.step)
+    board = TensorBoardLog(folder.path, at.step)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     report.started(**facts(context, at.step))
     begun, saved_at = at.step, time.monotonic()
@@ -141,21 +147,24 @@ def learn(
     with Prefetch(partial(ahead, context), at.step, config.steps) as batches:
         while True:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
+            # Where it begins is a candidate as well: a few marks may teach less than was known.
+            first = at.step == 0 and config.base is not None
             rate = learning_rate(at.step, config.steps, SIZES[config.size].learning_rate)
             values: dict[str, float | None] = {}
             if due or (at.step > begun and at.step % log_every == 0):
                 values = {"loss": finite(smooth, at.step), "learning_rate": rate}
                 report.progress(at.step, config.steps, "Learning")
-            if due:
+            if due or first:
                 values |= evaluate(average, context)
                 if score(values) > at.best_score:
                     at.best_score, at.best_step, at.best = score(values), at.step, values
                     save_checkpoint(folder.path, average, at.step)
             if values:
                 log.add(at.step, values)
+                board.add(at.step, values)
                 report.metrics(at.step, values)
                 if preview is not None:
-                    preview.refresh(at.best_step)
+                    preview.refresh(at.kept)
             stop = group.any(folder.cancelled())
             if due or stop or (at.step > begun and time.monotonic() - saved_at > _SAVE_SECONDS):
                 parts = {name: part.state_dict() for name, part in resumable.items()}
@@ -175,11 +184,11 @@ def learn(
     if at.best is None:  # stopped before the first validation: better these weights than none
         save_checkpoint(folder.path, average, at.step)
     if preview is not None and not stop:
-        preview.finish(at.best_step)
+        preview.finish(at.kept)
     return Result(
         stopped=stop,
         steps=at.step,
-        best_step=at.best_step or at.step,
+        best_step=at.step if at.kept is None else at.kept,
         scores=at.best or {},
         clips=preview.clips if preview is not None else (),
     )

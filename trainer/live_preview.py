@@ -50,7 +50,7 @@ class LivePreview:
         """Clips predicted so far."""
         return tuple(sorted(self._shown))
 
-    def refresh(self, best_step: int) -> None:
+    def refresh(self, best_step: int | None) -> None:
         """Predict the clip on screen, if the best model is new and time allows."""
         if time.monotonic() < self._not_before:
             return
@@ -59,11 +59,11 @@ class LivePreview:
         end = time.monotonic()
         self._not_before = end + (end - begin) / _SHARE
 
-    def finish(self, best_step: int) -> None:
+    def finish(self, best_step: int | None) -> None:
         """Predict the clip on screen, if the best model is new."""
         name = self._folder.preview_clip()
         cohort = self._context.cohort
-        if cohort is None or not best_step or name not in self._names:
+        if cohort is None or best_step is None or name not in self._names:
             return
         if self._shown.get(name) == best_step:
             return

@@ -12,10 +12,11 @@ from napari_confseg.dataset.resample import choose_canvas
 from napari_confseg.job import CONFIG
 from napari_confseg.store import Cohort
 from trainer.calibrate import apply
-from trainer.checkpoint import RunConfig, library_versions, load_config, save_config
+from trainer.checkpoint import STATE, RunConfig, library_versions, load_config, save_config
 from trainer.compute import choose_device, choose_precision
 from trainer.data import class_indices, find_sources, read_samples
 from trainer.errors import TrainError
+from trainer.fine_tuning import caution, in_words, inherited, read_start
 from trainer.network import SIZES
 from trainer.predict import check_same_run
 from trainer.sources import Origin, hold_out, open_source
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_confseg.job import FitRequest, RunFolder
+    from trainer.fine_tuning import Start
     from trainer.progress import Reporter
     from trainer.samples import Samples
     from trainer.sources import AnyCohort, Source
 
-_VALIDATION = {"study": 64, "quick": 64, "normal": 512}
+_VALIDATION, _MORE = 64, {"normal": 512}
 """Samples to validate on, evenly spaced: enough to choose by, few enough to do often."""
 
 _AT_ONCE = 16  # samples whose targets are counted together: as floats they are large
@@ -57,6 +59,8 @@ class FitContext:
         Where it computes.
     changed : bool
         Whether marks have changed since the run that is resumed began.
+    start : Start or None
+        The run whose weights the network begins with; None if it resumes from its own.
     """
 
     cohort: Cohort | None
@@ -67,6 +71,7 @@ class FitContext:
     validation: Tensor
     device: torch.device
     changed: bool = False
+    start: Start | None = None
 
 
 def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitContext:
@@ -91,10 +96,11 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitCont
     resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     if resumed is not None and isinstance(source, FrozenCohort):
         _refuse_another(resumed.origin, _origin(source, None, request.fold))
+    start = _start(folder, request, resumed)
     known = (*resumed.split.train, *resumed.split.validation) if resumed else ()
     clips = find_sources(source, request.classes, request.raters, sorted(set(known)))
     indices = class_indices(source, request.classes)
-    config = resumed or _decide(source, request, clips, indices, device)
+    config = resumed or _decide(source, request, clips, indices, device, start)
     learnt = {*config.split.train, *config.split.validation}
     samples = read_samples(
         [s for s in clips if s.clip.name in learnt],
@@ -111,7 +117,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitCont
             "The frames that this run began with are no longer marked as reviewed",
             "Mark them again, or begin a new run.",
         )
-    held = held[:: -(-len(held) // _VALIDATION[config.size])]
+    held = held[:: -(-len(held) // _MORE.get(config.size, _VALIDATION))]
     origin = _origin(source, samples, request.fold)
     if resumed is None:
         config = config.model_copy(update={"origin": origin})
@@ -130,7 +136,28 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitCont
         torch.tensor(held),
         device,
         changed=config.origin != origin,
+        start=start,
     )
+
+
+def _start(folder: RunFolder, request: FitRequest, resumed: RunConfig | None) -> Start | None:
+    """Return the run that is begun from, unless there is a state of one's own to resume from.
+
+    Raises
+    ------
+    TrainError
+        If its weights are not those that the run began with.
+    """
+    if request.base is None or (folder.path / STATE).exists():
+        return None
+    start = read_start(request.base)
+    begun = resumed.base if resumed is not None else None
+    if begun is not None and begun.sha256 != start.sha256:
+        raise TrainError(
+            f"{begun.name} has other weights than when this run began from it",
+            "Bring the old ones back, or begin a new run.",
+        )
+    return start
 
 
 def _refuse_another(begun: Origin, found: Origin) -> None:
@@ -162,31 +189,57 @@ def _decide(
     clips: Sequence[Source],
     indices: Sequence[int],
     device: torch.device,
+    start: Start | None,
 ) -> RunConfig:
     """Return all decisions; the hash of the samples is filled in after reading."""
-    size = SIZES[request.size]
+    name = _size_name(request, start)
+    size = SIZES[name]
     split = hold_out(source, clips, indices, request)
+    if start is not None and not isinstance(source, FrozenCohort):
+        split = inherited(split, start, source, clips)
     learnt = [s for s in clips if s.clip.name in (*split.train, *split.validation)]
-    canvas = choose_canvas([s.clip.shape[1:] for s in learnt], size.longest)
+    before = start.config if start is not None else None
     return RunConfig(
         origin=_origin(source, None, request.fold),
         classes=request.classes,
         raters=tuple(sorted({r.name for s in learnt for r in s.raters})),
         method=request.method,
-        size=request.size,
-        channels=size.channels,
-        units=size.units,
+        size=name,
+        channels=before.channels if before else size.channels,
+        units=before.units if before else size.units,
         dropout=request.dropout,
-        canvas=canvas,
-        precision=choose_precision(device, small=request.size == "study")
+        canvas=before.canvas
+        if before
+        else choose_canvas([s.clip.shape[1:] for s in learnt], size.longest),
+        precision=choose_precision(device, small=name == "study")
         if request.precision == "auto"
         else request.precision,
         seed=request.seed,
         steps=request.steps or size.steps,
         batch=size.batch,
         split=split,
+        base=start.base(request.classes, request.method) if start else None,
         versions=library_versions(),
     )
+
+
+def _size_name(request: FitRequest, start: Start | None) -> str:
+    """Return the size of the network: that of the run which is begun from, if there is one.
+
+    Raises
+    ------
+    TrainError
+        If another one was asked for.
+    """
+    if start is None:
+        return request.size or "quick"
+    if request.size not in (None, start.config.size):
+        raise TrainError(
+            f"{start.name} is a network of size {start.config.size}, so a run that starts from it "
+            f"can't be of size {request.size}",
+            "Leave the size out, or start from scratch.",
+        )
+    return start.config.size
 
 
 def place_samples(samples: Samples, device: torch.device) -> Samples:
@@ -201,8 +254,8 @@ def facts(context: FitContext, step: int) -> dict[str, str | int | float | bool]
     config, samples = context.config, context.samples
     clips = {samples.clips[i] for i in context.train.tolist()}
     found: dict[str, str | int | float | bool] = {}
-    if config.split.warning:
-        found["warning"] = config.split.warning
+    if warning := " ".join(filter(None, (config.split.warning, caution(config)))):
+        found["warning"] = warning
     if context.changed:
         found["changed"] = "marks have changed since this run began: it resumes with the new ones"
     if config.calibration is not None:
@@ -214,6 +267,7 @@ def facts(context: FitContext, step: int) -> dict[str, str | int | float | bool]
         "threads": torch.get_num_threads(),
         "precision": config.precision,
         "data": str(config.origin),
+        **({"starts from": in_words(config.base)} if config.base else {}),
         "method": str(config.method),
         "classes": ", ".join(config.classes),
         "raters": ", ".join(config.raters),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STARTER = "starter"
-"""Name by which the shipped model is asked for wherever a run's folder may be given."""
+from napari_confseg.job import STARTER
+
+__all__ = ["STARTER", "VERSION", "is_shipped", "run_folder"]
 
 VERSION = 1
 """Of the shipped weights: every set of weights has its own, and what it marked says which."""

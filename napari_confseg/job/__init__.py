@@ -11,6 +11,13 @@ The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and `
 Nothing here needs the viewer and the trainer to live on one machine, or at one time.
 """
 
+from napari_confseg.job.active_model import (
+    ActiveModel,
+    active_model,
+    go_back,
+    set_active,
+    weights_sha256,
+)
 from napari_confseg.job.events import (
     Cancelled,
     Event,
@@ -32,8 +39,16 @@ from napari_confseg.job.folder import (
     RESULT,
     JobError,
     RunFolder,
+    runs_folder,
 )
-from napari_confseg.job.requests import ALEATORIC, EPISTEMIC, FitRequest, PredictRequest
+from napari_confseg.job.learning_order import FrameToLearn, LearningOrder, read_order
+from napari_confseg.job.requests import (
+    ALEATORIC,
+    EPISTEMIC,
+    STARTER,
+    FitRequest,
+    PredictRequest,
+)
 
 __all__ = [
     "ALEATORIC",
@@ -45,12 +60,16 @@ __all__ = [
     "LOG",
     "REQUEST",
     "RESULT",
+    "STARTER",
+    "ActiveModel",
     "Cancelled",
     "Event",
     "Failed",
     "Finished",
     "FitRequest",
+    "FrameToLearn",
     "JobError",
+    "LearningOrder",
     "Metrics",
     "PredictRequest",
     "Preview",
@@ -58,4 +77,10 @@ __all__ = [
     "Result",
     "RunFolder",
     "Started",
+    "active_model",
+    "go_back",
+    "read_order",
+    "runs_folder",
+    "set_active",
+    "weights_sha256",
 ]

@@ -12,14 +12,18 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from napari_confseg.job.events import Event, Result
 from napari_confseg.job.requests import FitRequest, PredictRequest, Request
+from napari_confseg.store.backend import local_root
 from napari_confseg.store.durable import write_durably
 from napari_confseg.store.errors import StoreError, field_problems, sentence
 from napari_confseg.store.files import MIB, check_file, open_file, read_file
+from napari_confseg.store.journal import journal_folder
 from napari_confseg.store.schema import check_slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from napari_confseg.store import Cohort
 
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
 PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
@@ -236,6 +240,19 @@ class RunFolder:
             raise JobError(f"{path} is damaged: {_first(error)}; {_REMOVE}") from error
         except (StoreError, OSError) as error:
             raise JobError(f"{_unreadable(path, error)}; {_REMOVE}") from error
+
+
+def runs_folder(cohort: Cohort) -> Path:
+    """Return where the runs of `cohort` live: beside it, or in the state folder.
+
+    Never inside it, where nothing unlisted may lie. Cohorts in a bucket, a zip or a folder whose
+    parent takes nothing new have their runs in the state folder.
+    """
+    root = local_root(cohort.store)
+    if root is not None and os.access(root.parent, os.W_OK):
+        root = root.resolve()
+        return root.with_name(root.name.removesuffix(".zarr") + "-runs")
+    return journal_folder() / "runs" / cohort.meta.cohort_id
 
 
 _REMOVE = "remove it, and resume the run"

@@ -13,6 +13,9 @@ from napari_confseg.store.schema import Slug, check_slug
 ALEATORIC, EPISTEMIC = "-aleatoric", "-epistemic"
 """Ends of the names of the raters that hold what several models together don't know."""
 
+STARTER = "starter"
+"""Name by which the model that comes with the package is asked for where a run may be named."""
+
 
 class Frozen(BaseModel):
     """Part of the protocol: no field unknown, none changed."""
@@ -53,8 +56,19 @@ class FitRequest(Frozen):
         "how confidence reaches the model: NAME[:PARAMETER=NUMBER,...][+LOSS][+LEVELS], e.g. soft, "
         "threshold:t=60, soft+semimetric",
     )
-    size: Literal["study", "quick", "normal"] = setting(
-        "quick", "Size", "how large a network and how long a fit; study is for many short ones"
+    base: str | None = setting(
+        None,
+        "Start from",
+        "begin with the weights of another run (its folder), or of the model that comes with the "
+        "package (starter), instead of from scratch; classes are matched by name",
+        none="Scratch",
+    )
+    size: Literal["study", "quick", "normal"] | None = setting(
+        None,
+        "Size",
+        "how large a network and how long a fit; study is for many short ones; quick if not "
+        "given, or the size of the run that it starts from",
+        choices={"study": "Study", "quick": "Quick", "normal": "Normal"},
     )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = setting(
         "auto", "Device", "where to train: auto (a GPU if there is one), cpu, cuda or cuda:1"

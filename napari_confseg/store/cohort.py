@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.store.rater_kinds import RaterKind
     from napari_confseg.store.revisions import Revision
-    from napari_confseg.store.schema import Blinding
+    from napari_confseg.store.schema import Blinding, ModelChange
 
 
 class Cohort:
@@ -162,15 +162,7 @@ class Cohort:
             for reading only, or someone else has changed the same thing since it was opened.
             Nothing is written then.
         """
-        if self.store.read_only:
-            raise StoreError(
-                Problem(
-                    "read-only",
-                    self.location,
-                    "Read-only: the cohort was opened for reading",
-                    hint="Unpack the zip, or copy the cohort.",
-                )
-            )
+        self._check_writable()
         while True:
             before, now = self._read_newest()
             fields = now.model_dump(mode="json")
@@ -183,6 +175,38 @@ class Cohort:
                 break  # else somebody was faster: what of ours still applies, and to what?
         self.meta = meta
         return self._let_raters_follow(progress) if classes is not None else []
+
+    def record_model(self, change: ModelChange) -> None:
+        """Make a model the active one: add to the history of :attr:`CohortMeta.active_models`.
+
+        Raises
+        ------
+        StoreError
+            If the store is for reading only, or somebody else has changed the active model since
+            the cohort was opened. Nothing is written then.
+        """
+        self._check_writable()
+        while True:
+            before, now = self._read_newest()
+            if now.active_models != self.meta.active_models:
+                raise self._changed_meanwhile("The active model has")
+            fields = now.model_dump(mode="json")
+            fields["active_models"].append(change.model_dump(mode="json"))
+            meta = parse_attributes(fields, "", CohortMeta)
+            if swap_newest(self._keys, "", before, merged(before.data, meta)):
+                break  # else somebody was faster: with the active model, or with something else
+        self.meta = meta
+
+    def _check_writable(self) -> None:
+        if self.store.read_only:
+            raise StoreError(
+                Problem(
+                    "read-only",
+                    self.location,
+                    "Read-only: the cohort was opened for reading",
+                    hint="Unpack the zip, or copy the cohort.",
+                )
+            )
 
     def read_meta(self) -> CohortMeta:
         """Return the metadata as they are now; :attr:`meta` stays as it was read.

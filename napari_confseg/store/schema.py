@@ -143,6 +143,29 @@ class BlindingChange(Strict):
     rule: Blinding
 
 
+class ModelChange(Strict):
+    """Which model was made a cohort's active one, when, by whom and why."""
+
+    at: Moment
+    by: str = Field(min_length=1, max_length=80, description="as people read the name")
+    name: str = Field(min_length=1, max_length=255, description="of the run, or starter")
+    location: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="folder of the run, from the cohort's if it begins with a dot, or starter",
+    )
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="of its weights; None for the model that comes with the package"
+    )
+    why: str = Field(min_length=1, max_length=2000, description="what spoke for it")
+    insisted: bool = Field(
+        default=False, description="whether a person wanted it without or against a comparison"
+    )
+    back: bool = Field(
+        default=False, description="whether it takes back the change before, not taken back yet"
+    )
+
+
 class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
@@ -163,6 +186,10 @@ class CohortMeta(Strict):
         default=(), description="oldest first; the last one set the rule that holds"
     )
 
+    active_models: tuple[ModelChange, ...] = Field(
+        default=(), description="oldest first; the last one names the model that is active"
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         indices = [c.index for c in self.classes]
@@ -176,6 +203,11 @@ class CohortMeta(Strict):
             raise ValueError(
                 f"blinding must be what its last change set, {rules[-1]!r}, found {self.blinding!r}"
             )
+        open_changes = 0
+        for change in self.active_models:
+            open_changes += -1 if change.back else 1
+            if open_changes < 0:
+                raise ValueError("active_models goes back where there is no change to take back")
         values = [a.value for a in self.anchors]
         if values != sorted(set(values)):
             raise ValueError(f"anchor values must rise, found {values}")

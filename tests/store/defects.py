@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLIP, RATER = "left-3", "left-3/raters/ann"
+MODEL_CHANGE = {
+    "at": "2026-01-01T12:00:00Z",
+    "by": "Ann",
+    "name": "first",
+    "location": "../runs/first",
+    "sha256": "0" * 64,
+    "why": "the first",
+}
 SHAPE = (40, 24, 32)  # two shards of frames, the second in part
 
 
@@ -450,6 +458,21 @@ DEFECTS = (
             "blinding_changes",
             to=[{"at": "2026-01-01T12:00:00Z", "by": "", "rule": "none"}],
         ),
+    ),
+    Defect(
+        "active model chosen by nobody",
+        "attributes",
+        _set("", "attributes", "confseg", "active_models", to=[MODEL_CHANGE | {"by": ""}]),
+    ),
+    Defect(
+        "active model whose weights have no hash",
+        "attributes",
+        _set("", "attributes", "confseg", "active_models", to=[MODEL_CHANGE | {"sha256": "12"}]),
+    ),
+    Defect(
+        "active model taken back that never was",
+        "attributes",
+        _set("", "attributes", "confseg", "active_models", to=[MODEL_CHANGE | {"back": True}]),
     ),
     Defect("words on a clip that are no JSON", "notes", _file(f"{RATER}/notes.json", b"{")),
     Defect("words on a clip nobody asked for", "notes", _notes(mood="good")),

@@ -13,7 +13,7 @@ import torch
 
 from napari_confseg.job import Failed, Metrics, PredictRequest, RunFolder, Started
 from tests.trainer.conftest import run_folder
-from tests.trainer.test_fit import ARTEFACTS, names, stop_at
+from tests.trainer.test_fit import ARTEFACTS, lasting, names, stop_at
 from trainer import parallel
 from trainer.__main__ import main
 from trainer.run_job import execute
@@ -90,7 +90,7 @@ def test_two_processes_equal_one(alone, tmp_path, shared_toy):
     folder = run_folder(tmp_path / "run", shared_toy, **SHORT)
     assert together(2, lambda: main(["run", str(folder.path), "--json"])) == [0, 0]
     assert_equal_but_for_rounding(folder.path, alone)
-    assert names(folder.path) == ARTEFACTS
+    assert lasting(folder.path) == ARTEFACTS
     kinds = [type(e) for e in folder.events()[0]]
     assert kinds.count(Started) == 1
     assert [type(e) for e in RunFolder(alone).events()[0]][-1] is kinds[-1]

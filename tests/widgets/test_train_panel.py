@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,15 +21,17 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
+    QInputDialog,
     QSlider,
 )
 
+from napari_confseg.annotate.train.activation import Activation
 from napari_confseg.annotate.train.inventory import datasets_folder
-from napari_confseg.annotate.train.run_monitor import runs_folder
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import (
+    ActiveModel,
     Cancelled,
     Failed,
     Finished,
@@ -39,6 +42,7 @@ from napari_confseg.job import (
     Result,
     RunFolder,
     Started,
+    runs_folder,
 )
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.store import Cohort, Status
@@ -474,6 +478,35 @@ def test_a_frozen_dataset_is_chosen_and_learnt_from(
     assert run.name in trainable.clip("clip-1").raters()  # the clip on screen was marked
 
 
+def test_a_refused_run_may_be_insisted_on_with_a_reason(
+    panel: TrainPanel, trainable: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(trainable)
+    (run.path / "checkpoint.safetensors").touch()
+    run.append(Finished())
+    run.finish(Result(steps=20, best_step=20, scores={"val_dice": 0.8}))
+    opened(panel, trainable)
+    until(lambda: panel.training.state.activation.model is not None)
+    state, view = panel.training.state, panel.active
+    refused = replace(state.activation, problem="m1 is worse than m0.", refused=run.path)
+    view.show_activation(refused, state.watched, read_only=False)
+    assert view.insist.isVisibleTo(view)
+    asked: list[str] = []
+    view.activate_wanted.disconnect()
+    view.activate_wanted.connect(asked.append)
+    for answer in (("", True), ("seen on screen", False), ("seen on screen ", True)):
+        monkeypatch.setattr(QInputDialog, "getText", lambda *_, answer=answer: answer)
+        view.insist.click()
+    assert asked == ["seen on screen"]
+    view.show_activation(refused, state.watched, read_only=True)
+    assert not (view.insist.isVisibleTo(view))
+    assert not (view.activate.isEnabled())
+    gone = ActiveModel(problem="The active model, m0, is missing: there are no weights in x")
+    view.show_activation(Activation(gone), None, read_only=False)
+    assert view.problem.isVisibleTo(view)
+    assert not view.insist.isVisibleTo(view)
+
+
 def test_a_real_run_from_start_to_prediction(docked: TrainPanel, trainable: Cohort) -> None:
     panel = docked
     session, training = panel.session, panel.training
@@ -522,6 +555,30 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, trainable: Coho
     until(lambda: training.state.predicting.phase is Phase.FINISHED)  # type: ignore[union-attr]
     assert all(name in trainable.clip(c).raters() for c in trainable.clips())
     assert trainable.clip("clip-1").rater("ann").read_status().max() == Status.REVIEWED
+
+    # It becomes the active model, which is taken back; and the next run may start from it.
+    active = panel.active
+    assert active.text.text() == "Active model: the starter model"
+    assert not active.back.isEnabled()
+    QTest.mouseClick(active.activate, Qt.MouseButton.LeftButton)
+    until(lambda: active.text.text() == f"Active model: {name}")
+    assert active.why.text() == (
+        "Made active by Me: the first model that was made active in this cohort."
+    )
+    assert panel.runs.topLevelItem(0).text(1) == "★ active"
+    assert not active.activate.isEnabled()
+    QTest.mouseClick(active.back, Qt.MouseButton.LeftButton)
+    until(lambda: active.text.text() == "Active model: the starter model")
+    assert panel.runs.topLevelItem(0).text(1) == "✔ finished"
+    assert [c.back for c in Cohort.open(trainable.location).meta.active_models] == [False, True]
+    base = panel.form.base
+    assert [base.itemText(i) for i in range(base.count())] == ["Scratch", "The starter model", name]
+    base.setCurrentIndex(2)
+    base.activated.emit(2)
+    assert training.state.next_run.request is not None
+    assert training.state.next_run.request.base == str(runs_folder(trainable) / name)
+    assert training.state.next_run.request.size is None
+    assert not panel.form.size.isVisibleTo(panel.form)
 
     # The panel closes; another one, later, knows all of it.
     viewer, curves = panel._viewer, run().record.curves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_confseg.job import FitRequest
+from napari_confseg.job import STARTER, FitRequest
 from napari_confseg.methods import DEFAULT, LEVELS, LOSSES, METHODS, Method
 from napari_confseg.store import Cohort
 from trainer.cli.jobs import carry_out_new, carry_out_together, is_shared
@@ -16,7 +16,9 @@ from trainer.cli.parsing import (
     add_fields,
     fields_of,
     local_path,
+    model_folder,
 )
+from trainer.shipped import is_shipped
 
 if TYPE_CHECKING:
     import argparse
@@ -50,6 +52,13 @@ def add(commands: Subparsers) -> None:
         help=f"{FitRequest.model_fields['method'].description}. NAME is {', '.join(METHODS)}. "
         f"LOSS is {', '.join(LOSSES)}. LEVELS is {' or '.join(LEVELS)}.",
     )
+    parser.add_argument(
+        "--from",
+        dest="base",
+        metavar="RUN",
+        type=model_folder,
+        help=FitRequest.model_fields["base"].description,
+    )
     add_fields(parser, FitRequest, "size", "steps", "seed", "dropout", "precision", "compile")
     add_fields(parser, FitRequest, "preview_clip")
     add_compute_options(parser)
@@ -68,6 +77,7 @@ def _request(arguments: argparse.Namespace) -> FitRequest:
 
     source = open_source(arguments.data)
     frozen = not isinstance(source, Cohort)
+    base = arguments.base
     classes = arguments.classes or [c.name for c in source.meta.classes]
     given = fields_of(arguments, FitRequest) | {
         "cohort": None if frozen else absolute(arguments.data),
@@ -75,6 +85,8 @@ def _request(arguments: argparse.Namespace) -> FitRequest:
         "dataset": located(source, arguments.data) if frozen else None,
         "rater": arguments.rater or arguments.out.name,
         "classes": tuple(classes),
+        # The shipped model by its name, which means the same on another machine.
+        "base": base and (STARTER if is_shipped(base) else absolute(str(base))),
         "method": Method.parse(arguments.method),
     }
     return FitRequest(**given)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psygnal import Signal
 
+from napari_confseg.annotate.train.activation import Activation, ActiveModelKeeper
 from napari_confseg.annotate.train.inventory import (
     FrozenVersion,
     LabelInventory,
@@ -23,19 +24,21 @@ from napari_confseg.annotate.train.inventory import (
     survey_dataset,
 )
 from napari_confseg.annotate.train.next_run import (
+    SHIPPED,
     Context,
     NextRun,
     RunSettings,
+    StartFrom,
     find_devices,
     next_run,
 )
-from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name, runs_folder
+from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name
 from napari_confseg.annotate.train.runs import Phase
-from napari_confseg.job import FitRequest, PredictRequest, RunFolder
+from napari_confseg.job import FitRequest, PredictRequest, RunFolder, runs_folder
 from napari_confseg.launcher import trainer_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_confseg.annotate.train.runs import RunState
@@ -55,6 +58,7 @@ class TrainingState:
     settings: RunSettings = field(default_factory=RunSettings)
     next_run: NextRun = field(default_factory=NextRun)
     datasets: tuple[tuple[str, str], ...] = ()  # frozen versions: location, what people read
+    bases: tuple[StartFrom, ...] = ()  # what the next run may start from instead of from scratch
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
     runs: tuple[RunState, ...] = ()  # of this cohort, newest first
     watched: RunState | None = None  # the run on show
@@ -63,6 +67,7 @@ class TrainingState:
     # has asked the model for something: readers are not to be led by what they did not ask for.
     shown: bool = False
     problem: str = ""  # why the latest request was refused
+    activation: Activation = field(default_factory=Activation)  # the cohort's active model
 
 
 class Training:
@@ -97,16 +102,20 @@ class Training:
         self._frozen: FrozenVersion | None = None
         self._surveying_dataset: Future[FrozenVersion] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
+        self._active: ActiveModelKeeper | None = None
 
     # ---- what is open ---------------------------------------------------------------------
 
     def open(self, cohort: Cohort | None) -> None:
         """Show the runs of `cohort`; a choice of data, classes, raters belongs to the old one."""
         self._cohort = cohort
+        if self._active is not None:
+            self._active.close()
+        self._active = ActiveModelKeeper(cohort) if cohort is not None else None
         self._inventory = self._surveying = self._frozen = self._surveying_dataset = None
         self._monitors, self._predictions, self._reported = {}, {}, {}
         self._watched = self._clip = self._latest = None
-        settings = replace(self.state.settings, dataset=None, classes=None, raters=None)
+        settings = replace(self.state.settings, dataset=None, base=None, classes=None, raters=None)
         self.state = replace(self.state, settings=settings, datasets=(), shown=False, problem="")
         if cohort is not None:
             if self._finding is None:
@@ -140,8 +149,10 @@ class Training:
                 watch.folder.show(clip)
 
     def close(self) -> None:
-        """Let go of the thread; runs go on."""
+        """Let go of the threads; runs go on."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._active is not None:
+            self._active.close()
 
     # ---- requests -------------------------------------------------------------------------
 
@@ -239,6 +250,18 @@ class Training:
         self._predictions[watch.folder.path.name] = job
         self._settle(problem="", shown=True)
 
+    def make_active(self, by: str, *, insist: str = "") -> None:
+        """Let the run on show become the cohort's active model; see :class:`ActiveModelKeeper`."""
+        if self._active is not None and self._watch is not None:
+            self._active.make_active(self._watch.folder.path, by, insist=insist)
+            self._settle()
+
+    def go_back(self, by: str) -> None:
+        """Take back the latest change of the cohort's active model."""
+        if self._active is not None:
+            self._active.go_back(by)
+            self._settle()
+
     def _refuse(self, problem: str) -> None:
         self._settle(problem=problem)
 
@@ -258,10 +281,16 @@ class Training:
         return any(f is not None for f in (self._surveying, self._finding, self._surveying_dataset))
 
     @property
+    def read_only(self) -> bool:
+        """Whether the open cohort can only be read."""
+        return self._cohort is not None and self._cohort.store.read_only
+
+    @property
     def live(self) -> bool:
         """Whether anything is going on that is worth looking at often."""
         jobs = [*self._monitors.values(), *self._predictions.values()]
-        return self.counting or any(w.state.phase.live for w in jobs)
+        changing = self._active is not None and self._active.busy
+        return self.counting or changing or any(w.state.phase.live for w in jobs)
 
     def poll(self) -> None:
         """Look at what runs, surveys and other viewers have done since."""
@@ -269,6 +298,10 @@ class Training:
         if self._polls % LOOK_FOR_NEW_RUNS == 0:
             self._look_for_runs()
             self.look_for_datasets()
+            if self._active is not None:
+                self._active.look()
+        if self._active is not None:
+            self._active.poll()
         for watch in [*self._monitors.values(), *self._predictions.values()]:
             if watch.state.phase.live or watch is self._watch:
                 watch.poll()
@@ -300,22 +333,29 @@ class Training:
     def _settle(self, *, force: bool = False, **changes: Any) -> None:
         """Work out the state anew, with fields changed, and tell of it if it differs."""
         runs = tuple(w.state for w in self._monitors.values())
+        settings, bases = self.state.settings, bases_among(runs)
+        if settings.base not in (None, *(b.location for b in bases)):  # it has been removed
+            settings = replace(settings, base=None)
         context = Context(
             cohort=self._cohort.meta if self._cohort else None,
             location=self._cohort.location if self._cohort else "",
             read_only=self._cohort.store.read_only if self._cohort else False,
             inventory=self._inventory,
             frozen=self._frozen,
+            bases=bases,
             busy=next((r.name for r in runs if r.phase.live), ""),
             trainer_problem=self._trainer_problem,
         )
         job = self._predictions.get(self._watched or "")
         state = replace(
             self.state,
-            next_run=next_run(self.state.settings, context),
+            settings=settings,
+            next_run=next_run(settings, context),
+            bases=bases,
             runs=runs,
             watched=self._watch.state if self._watch else None,
             predicting=job.state if job else None,
+            activation=self._active.state if self._active is not None else Activation(),
             **changes,
         )
         if force or state != self.state:
@@ -334,3 +374,19 @@ class Training:
             for clip, step in state.record.previews.items():
                 if known.get(clip) != step:
                     self.marked.emit(state.request.rater, clip)
+
+
+def bases_among(runs: Sequence[RunState]) -> tuple[StartFrom, ...]:
+    """Return what a run may start from: the shipped model, and each run with a model, newest first.
+
+    >>> [base.label for base in bases_among(())]
+    ['The starter model']
+    """
+    return (
+        SHIPPED,
+        *(
+            StartFrom(str(run.folder.path), run.name, run.request.classes)
+            for run in runs
+            if run.checkpoint and not run.phase.live and isinstance(run.request, FitRequest)
+        ),
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
-from napari_confseg.job import FitRequest
+from napari_confseg.job import STARTER, FitRequest
 from napari_confseg.methods import DEFAULT, METHODS, Method
 from napari_confseg.store import RATER_KINDS, rater_label
 
@@ -37,12 +37,13 @@ FROZEN_TEACHERS: Final = tuple(kind for kind in RATER_KINDS if kind != "truth")
 class RunSettings:
     """Settings of the next run, as in :class:`~napari_confseg.job.FitRequest`.
 
-    `dataset` is None for the open cohort; `classes`, `raters`, `loss` and `levels` are None where
-    no choice was made; `params` may hold parameters of other methods, which are left aside. Only
-    scripts set a number of steps.
+    `dataset` is None for the open cohort, `base` to start from scratch; `classes`, `raters`, `loss`
+    and `levels` are None where no choice was made; `params` may hold parameters of other methods,
+    which are left aside. Only scripts set a number of steps.
     """
 
     dataset: str | None = None
+    base: str | None = None
     classes: frozenset[str] | None = None
     raters: frozenset[str] | None = None
     method: str = DEFAULT
@@ -55,6 +56,21 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class StartFrom:
+    """A model that the next run may begin with: the shipped one, or a run of the cohort.
+
+    `classes` are those that it knows; empty if that is not known here.
+    """
+
+    location: str
+    label: str
+    classes: tuple[str, ...] = ()
+
+
+SHIPPED: Final = StartFrom(STARTER, "The starter model")
+
+
+@dataclass(frozen=True)
 class Context:
     """The open cohort, what it holds to learn from, and whether one can train."""
 
@@ -63,6 +79,7 @@ class Context:
     read_only: bool = False
     inventory: LabelInventory | None = None  # None while it is being counted
     frozen: FrozenVersion | None = None  # the chosen dataset; None while it is being counted
+    bases: tuple[StartFrom, ...] = ()  # what it may start from
     busy: str = ""  # name of a run at work
     trainer_problem: str = ""  # why no trainer can be started here; empty if it can
 
@@ -91,6 +108,7 @@ class NextRun:
     reason: str = ""  # why it can't start, and what to do
     caution: str = ""  # what to know before starting
     counts: str = ""  # what there is to learn from, in words
+    begins: str = ""  # what it takes over from the model that it starts from, in words
 
 
 def next_run(settings: RunSettings, context: Context) -> NextRun:
@@ -137,7 +155,9 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
         classes=names,
         raters=tuple(chosen),
         method=method,
-        size=settings.size,
+        base=settings.base,
+        # The network is that of the run which it starts from.
+        size=None if settings.base else settings.size,
         device=settings.device,
         steps=settings.steps,
     )
@@ -150,7 +170,25 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
             "Only one patient is reviewed: the model is checked on the patient it learns from, "
             "so its scores will look better than they are."
         )
-    return NextRun(classes, raters, request, caution=" ".join(cautions), counts=counts)
+    return NextRun(
+        classes,
+        raters,
+        request,
+        caution=" ".join(cautions),
+        counts=counts,
+        begins=_begins(settings.base, context.bases, classes),
+    )
+
+
+def _begins(base: str | None, bases: tuple[StartFrom, ...], classes: tuple[Choice, ...]) -> str:
+    """Return what is taken over from the model that is started from; empty from scratch."""
+    found = next((b for b in bases if b.location == base), None)
+    if found is None:
+        return ""
+    fresh = [c.label for c in classes if c.chosen and c.name not in found.classes]
+    if not found.classes or not fresh:
+        return "Its weights are where learning begins, and its size is kept."
+    return f"Its weights are where learning begins; it does not know {', '.join(fresh)} yet."
 
 
 def _method(settings: RunSettings) -> tuple[Method | None, str]:

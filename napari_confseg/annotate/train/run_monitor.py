@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from napari_confseg.annotate.train.runs import FolderStatus, Record, fold, resolve
 from napari_confseg.job import LOG, REQUEST, JobError, RunFolder
-from napari_confseg.store.backend import local_root
 from napari_confseg.store.errors import StoreError
 from napari_confseg.store.files import open_file
-from napari_confseg.store.journal import journal_folder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.train.runs import RunState
     from napari_confseg.methods import Method
-    from napari_confseg.store import Cohort
 
 SECONDS_TO_START: Final = 60.0
 """A run nobody has heard of for longer is not about to start any more."""
@@ -152,19 +149,6 @@ def log_tail(path: Path, *, lines: int = 3) -> str:
         return ""
     tail = [line.strip() for line in text.splitlines() if line.strip()]
     return tail[-1] if "Traceback (most recent call last):" in text else " / ".join(tail[-lines:])
-
-
-def runs_folder(cohort: Cohort) -> Path:
-    """Return where the runs of `cohort` live: beside it, or in the state folder.
-
-    Never inside it, where nothing unlisted may lie. Cohorts in a bucket, a zip or a folder whose
-    parent takes nothing new have their runs in the state folder.
-    """
-    root = local_root(cohort.store)
-    if root is not None and os.access(root.parent, os.W_OK):
-        root = root.resolve()
-        return root.with_name(root.name.removesuffix(".zarr") + "-runs")
-    return journal_folder() / "runs" / cohort.meta.cohort_id
 
 
 def run_name(method: Method, now: datetime, taken: Container[str]) -> str:

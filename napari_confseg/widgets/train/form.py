@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QObject, Qt, Signal
@@ -21,10 +22,11 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.train.next_run import SIZES
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
+from napari_confseg.request_fields import none_of
 from napari_confseg.widgets.common.buttons import button
 from napari_confseg.widgets.common.choices import Choices, chooser, select
 from napari_confseg.widgets.common.icons import note
-from napari_confseg.widgets.common.request_form import ComboEditor, RequestForm
+from napari_confseg.widgets.common.request_form import TIP_WIDTH, ComboEditor, RequestForm
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.train.model import TrainingState
@@ -133,6 +135,7 @@ def _lines(label: QLabel, n: int) -> QLabel:
     return label
 
 
+SCRATCH: Final = none_of(FitRequest.model_fields["base"])
 THIS_COHORT: Final = "This cohort, as it is now"
 
 
@@ -161,12 +164,20 @@ class FitForm(QWidget):
         self.method = MethodRows()
         self.method.edited.connect(self.edited)
         self._device = ComboEditor("Device")
+        start_from = FitRequest.model_fields["base"]
+        self._base = ComboEditor(start_from.title or "")
+        self._base.box.setToolTip(fill((start_from.description or "").capitalize(), TIP_WIDTH))
+        self.begins = note()
         self.fields = RequestForm(
-            FitRequest, ("size", "device"), editors={"device": self._device}, notes=("size",)
+            FitRequest,
+            ("size", "device"),
+            editors={"base": self._base, "device": self._device},
+            notes=("size",),
         )
         self.fields.edited.connect(lambda: self.edited.emit(self.fields.values()))
         self.method.add_to(self.fields.rows)
         self.size, self.device = self.fields["size"], self._device.box
+        self.base = self._base.box
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -180,7 +191,11 @@ class FitForm(QWidget):
         heading = QLabel("D&ata")
         heading.setBuddy(self.data)
         data.addRow(heading, row)
+        start_from = QLabel(FitRequest.model_fields["base"].title)
+        start_from.setBuddy(self.base)
+        data.addRow(start_from, self.base)
         layout.addLayout(data)
+        layout.addWidget(self.begins)
         self._headings = [QLabel("Classes"), QLabel("Learn from")]
         for heading, choices in zip(self._headings, (self.classes, self.raters), strict=True):
             layout.addWidget(heading)
@@ -198,8 +213,18 @@ class FitForm(QWidget):
         self._headings[1].setVisible(bool(coming.raters))
         self.method.show_settings(settings)
         self._device.show_choices([(text, name) for name, text in state.devices])
-        self.fields.set_values({"size": settings.size, "device": settings.device})
+        self._base.show_choices(
+            [(SCRATCH, None), *((base.label, base.location) for base in state.bases)]
+        )
+        self.fields.set_values(
+            {"base": settings.base, "size": settings.size, "device": settings.device}
+        )
+        self.begins.setText(coming.begins)
+        self.begins.setVisible(bool(coming.begins))
         self.fields.notes["size"].setText(SIZES[settings.size])
+        scratch = settings.base is None  # else the size is that of the model which it starts from
+        self.fields.show_row("size", scratch)
+        self.fields.rows.setRowVisible(self.fields.notes["size"], scratch)
 
     def _show_data(self, state: TrainingState) -> None:
         chosen = state.settings.dataset

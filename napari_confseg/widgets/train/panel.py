@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_confseg.annotate.preferences import Preferences, account_name
 from napari_confseg.annotate.train.inventory import Reviewed
 from napari_confseg.annotate.train.model import Training, TrainingState
 from napari_confseg.annotate.train.model_marks import ModelMarks
@@ -19,6 +20,7 @@ from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
 from napari_confseg.widgets.common.section import Section, still_wheel
 from napari_confseg.widgets.panel import Panel
+from napari_confseg.widgets.train.active import ActiveModelView
 from napari_confseg.widgets.train.form import FitForm
 from napari_confseg.widgets.train.model import ModelOnClip
 from napari_confseg.widgets.train.run import RunList, RunView
@@ -78,7 +80,8 @@ class TrainPanel(Panel):
         self.plan_section.header.toggled.connect(self.foot.setVisible)
         self.run_section = Section("Run", self.run)
         self.model_section = Section("The model on this clip", self.model)
-        self.runs_section = Section("Runs of this cohort", self.runs)
+        self.active = ActiveModelView()
+        self.runs_section = Section("Runs of this cohort", self._runs_and_active())
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(10, 8, 10, 8)
@@ -101,6 +104,15 @@ class TrainPanel(Panel):
         self.layout().addLayout(paint)
         still_wheel(self)
 
+    def _runs_and_active(self) -> QWidget:
+        both = QWidget()
+        layout = QVBoxLayout(both)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.runs)
+        layout.addWidget(self.active)
+        return both
+
     def _connect(self) -> None:
         session, training = self.session, self.training
         self.form.edited.connect(lambda changes: training.change_settings(**changes))
@@ -108,6 +120,8 @@ class TrainPanel(Panel):
         self.run.stop_wanted.connect(training.stop)
         self.run.resume_wanted.connect(self.resume_run)
         self.runs.picked.connect(self._on_picked)
+        self.active.activate_wanted.connect(self.make_active)
+        self.active.back_wanted.connect(self.go_back)
         model = self.model
         model.show_wanted.connect(lambda on: training.show(on))
         model.threshold_wanted.connect(lambda v: setattr(session, "model_threshold", v))
@@ -230,7 +244,11 @@ class TrainPanel(Panel):
             self.model.show_run(watched, state.predicting, clip, shown=state.shown)
             self._show_marks()
         self.runs_section.setVisible(bool(state.runs))
-        self.runs.show_runs(state.runs, watched.name if watched else None)
+        model = state.activation.model
+        self.runs.show_runs(
+            state.runs, watched.name if watched else None, model.location if model else ""
+        )
+        self.active.show_activation(state.activation, watched, read_only=self.training.read_only)
         self.marks.sync()
 
     def _show_marks(self, *_: object) -> None:
@@ -252,6 +270,20 @@ class TrainPanel(Panel):
         """Go on with the run on show."""
         self.training.resume()
         self.follower.hurry()
+
+    def make_active(self, insist: str) -> None:
+        """Let the run on show become the active model, once it is compared with the one that is."""
+        self.session.flush(FLUSH_SECONDS)
+        self.training.make_active(self._me(), insist=insist)
+        self.follower.hurry()
+
+    def go_back(self) -> None:
+        """Take back the latest change of the active model."""
+        self.training.go_back(self._me())
+        self.follower.hurry()
+
+    def _me(self) -> str:
+        return Preferences.load().reader or account_name() or "unknown"
 
     def predict(self, everything: bool) -> None:
         """Let the run on show mark the clip on screen, or all clips."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, Signal
@@ -60,7 +61,9 @@ def summary(state: RunState) -> str:
     how += f" + {method.loss}" if method.loss else ""
     n = len(request.classes)
     what = request.classes[0] if n == 1 else f"{n} classes"
-    return f"{how} · {what} · {request.size} · {request.device}"
+    base = request.base and PurePath(request.base).name
+    how_large = f"from {base}" if base else request.size or "quick"
+    return f"{how} · {what} · {how_large} · {request.device}"
 
 
 class RunView(QWidget):
@@ -172,8 +175,8 @@ class RunList(QTreeWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.currentItemChanged.connect(self._on_current)
 
-    def show_runs(self, runs: Sequence[RunState], current: str | None) -> None:
-        """Show `runs`, with the one called `current` chosen."""
+    def show_runs(self, runs: Sequence[RunState], current: str | None, active: str = "") -> None:
+        """Show `runs`, with the one called `current` chosen; `active` is where that model lies."""
         self.blockSignals(True)
         names = [self.topLevelItem(i).text(0) for i in range(self.topLevelItemCount())]
         if names != [r.name for r in runs]:
@@ -181,7 +184,8 @@ class RunList(QTreeWidget):
             self.addTopLevelItems([QTreeWidgetItem([r.name, "", ""]) for r in runs])
         for i, run in enumerate(runs):
             item = self.topLevelItem(i)
-            item.setText(1, phase_words(run))
+            is_active = str(run.folder.path) == active
+            item.setText(1, "★ active" if is_active else phase_words(run))
             item.setText(2, f"{run.best[1]:.2f}" if run.best else "–")
             item.setToolTip(0, summary(run))
             if run.name == current and self.currentItem() is not item:

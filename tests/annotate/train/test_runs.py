@@ -24,13 +24,18 @@ from napari_confseg.annotate.train.inventory import (
     survey_dataset,
 )
 from napari_confseg.annotate.train.model import Training
-from napari_confseg.annotate.train.next_run import Context, RunSettings, next_run
+from napari_confseg.annotate.train.next_run import (
+    SHIPPED,
+    Context,
+    RunSettings,
+    StartFrom,
+    next_run,
+)
 from napari_confseg.annotate.train.run_monitor import (
     RunMonitor,
     found_runs,
     log_tail,
     run_name,
-    runs_folder,
 )
 from napari_confseg.annotate.train.runs import FolderStatus, Phase, Record, fold, in_words, resolve
 from napari_confseg.dataset.build import build
@@ -50,6 +55,7 @@ from napari_confseg.job import (
     Result,
     RunFolder,
     Started,
+    runs_folder,
 )
 from napari_confseg.methods import METHODS, Method
 from napari_confseg.store import Cohort, Status
@@ -421,6 +427,20 @@ def test_without_a_choice_people_and_what_they_reviewed_are_learnt_from(reviewed
     assert made.request.method == Method(name="relative-threshold", params={"t": 50})
     assert made.request.cohort == reviewed.location
     assert [(c.name, c.frames) for c in made.classes if c.frames] == [("pleura", 3), ("b-line", 5)]
+
+
+def test_a_run_may_start_from_another_and_takes_its_size(reviewed: Cohort) -> None:
+    """What the other does not know is said; what is not offered any more is not asked for."""
+    first = StartFrom("/runs/first", "first", ("pleura",))
+    known = context(reviewed, bases=(SHIPPED, first))
+    made = next_run(RunSettings(base="/runs/first", size="normal"), known)
+    assert made.request is not None
+    assert (made.request.base, made.request.size) == ("/runs/first", None)
+    assert made.begins == "Its weights are where learning begins; it does not know B-line yet."
+    assert "know" not in next_run(RunSettings(base="starter"), known).begins
+    scratch = next_run(RunSettings(size="normal"), known)
+    assert scratch.request is not None
+    assert (scratch.request.base, scratch.request.size, scratch.begins) == (None, "normal", "")
 
 
 def test_choices_are_kept_to_what_is_possible(reviewed: Cohort) -> None:
