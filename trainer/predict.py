@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from trainer.network import Segmenter
     from trainer.progress import Reporter
 
-_FRAMES = 8  # at a time: a batch of full-size probabilities stays below 100 MB
+BLOCK = 8
+"""Frames at a time: a batch of full-size probabilities stays below 100 MB."""
 _AHEAD = 200  # planes that wait to be written while the network works: two blocks of six classes
 
 
@@ -348,13 +349,13 @@ def _write_clip(
     n_frames, stopped = clip.shape[0], False
 
     def read(block: int) -> NDArray[np.uint8]:
-        return np.asarray(clip.frames[block * _FRAMES : (block + 1) * _FRAMES])
+        return np.asarray(clip.frames[block * BLOCK : (block + 1) * BLOCK])
 
     def planes() -> Iterator[tuple[str, int, int, NDArray[np.uint8]]]:
         nonlocal stopped
-        n_blocks = -(-n_frames // _FRAMES)
+        n_blocks = -(-n_frames // BLOCK)
         with Prefetch(read, 0, n_blocks) as blocks:
-            for first in range(0, n_frames, _FRAMES):
+            for first in range(0, n_frames, BLOCK):
                 frames = blocks.take()
                 for name, percent in maker.maps(frames).items():
                     for t, c in np.ndindex(percent.shape[:2]):
