@@ -85,9 +85,7 @@ def forward(predictor: Predictor, batches: list[Tensor]) -> None:
 def measure_clip(predictor: Predictor, clip: Clip, indices: list[int], taken: Taken) -> None:
     """Time floor, whole and parts of one clip."""
     starts = range(0, clip.shape[0], BLOCK)
-    blocks = taken.time(
-        "read", lambda: [np.asarray(clip.frames[t : t + BLOCK]) for t in starts]
-    )
+    blocks = taken.time("read", lambda: [np.asarray(clip.frames[t : t + BLOCK]) for t in starts])
     batches = taken.time("resample", lambda: [canvases(predictor, b) for b in blocks])
     taken.time("floor", lambda: forward(predictor, batches))
     taken.time("whole", lambda: predict_clip(predictor, clip, RATER, "benchmark", indices))

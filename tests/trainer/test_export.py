@@ -28,8 +28,9 @@ from trainer.export.folder import FORMATS, TOLERANCE, export, largest_difference
 from trainer.export.graph import ExportedModel, Graph, source
 from trainer.export.percent import at_frame_size, load_network, on_canvas, percent
 from trainer.export.torchscript import traced
+from trainer.full_size import to_frame_size
 from trainer.network import Segmenter
-from trainer.predict import Predictor, to_frame_size
+from trainer.predict import Predictor
 from trainer.run_job import execute
 
 if TYPE_CHECKING:
