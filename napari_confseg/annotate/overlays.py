@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_confseg.annotate.patches import patch_between
-from napari_confseg.annotate.tools.merging import Merge, merged
-from napari_confseg.store import EXCLUDED, rater_label
+from napari_confseg.store import rater_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.store import Clip, CohortMeta, Patch, RaterKind
+    from napari_confseg.store import Clip, CohortMeta, RaterKind
 
 
 class Overlay:
@@ -57,33 +54,3 @@ def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
     for plane in planes.values():
         plane.flags.writeable = False
     return Overlay(name, rater.meta.label, rater.meta.kind, planes)
-
-
-def acceptance(
-    mine: NDArray[np.uint8],
-    theirs: NDArray[np.uint8],
-    *,
-    class_index: int,
-    frame: int,
-    confidence: int,
-    threshold: int,
-    rule: Merge = Merge.REPLACE,
-) -> Patch | None:
-    """Return the patch that makes `theirs` mine on one frame, or None if it changes nothing.
-
-    Parameters
-    ----------
-    mine, theirs : ndarray of uint8 (Y, X)
-        The two planes.
-    class_index, frame : int
-        Which plane it is.
-    confidence : int
-        What I state for the accepted region, 1..100 percent.
-    threshold : int
-        The region is where theirs is at least this; excluded pixels are never taken.
-    rule : Merge
-        What happens to what I marked there; what I excluded stays so.
-    """
-    region = (theirs >= max(threshold, 1)) & (theirs != EXCLUDED)
-    proposal = np.where(region, np.uint8(confidence), np.uint8(0))
-    return patch_between(class_index, frame, mine, merged(mine, proposal, rule))

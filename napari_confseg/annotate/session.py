@@ -10,13 +10,14 @@ from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
 from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate import review_progress
+from napari_confseg.annotate.accepting import Acceptor
 from napari_confseg.annotate.access import Access, BlindedError, Role
 from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.clip_notes import NotesEditor
 from napari_confseg.annotate.cohort_follow import follow
 from napari_confseg.annotate.conflict import DECIDED, ConflictModel
-from napari_confseg.annotate.overlays import Overlay, acceptance, load_overlay
+from napari_confseg.annotate.overlays import Overlay, load_overlay
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_confseg.annotate.clip_editor import Decision
     from napari_confseg.store import Choice, ClassSpec, Location, RaterKind, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
@@ -192,6 +194,11 @@ class Session(EventedModel):
     def toolkit(self) -> Toolkit:
         """The tools that paint more than a stroke."""
         return Toolkit(self)
+
+    @cached_property
+    def acceptor(self) -> Acceptor:
+        """Takes other raters' marks over as one's own."""
+        return Acceptor(self)
 
     # ---- connections of settings and parts -------------------------------------------------
 
@@ -476,21 +483,43 @@ class Session(EventedModel):
             If there is nothing to decide, or it cannot be written; then nothing is decided. If
             the clip cannot be read any more, no clip is open.
         """
+        decision = self.begin_deciding(choice)
+        try:
+            decision.make()
+        finally:
+            self.finish_deciding(decision)
+
+    def begin_deciding(self, choice: Choice) -> Decision:
+        """Return the work of :meth:`decide`, whose ``make`` can be called in any thread.
+
+        Nothing can be painted until :meth:`finish_deciding` takes it back.
+        """
         self.conflict.forget()
-        self.editor.decide(choice)
-        self._reload()
-        self.message = DECIDED[choice]
+        return self.editor.deciding(choice)
+
+    def finish_deciding(self, decision: Decision) -> None:
+        """Show what is there after `decision`; what was there, if nothing came of it."""
+        if self.editor.finish_deciding(decision):
+            self._show_reloaded()
+            self.message = DECIDED[decision.choice]
+        elif decision.made and decision.read is None:
+            self.close_clip()  # planes out of date must not be painted on
 
     def _reload(self) -> None:
         if self.cohort is None or self.clip is None:
             return
         try:
-            clip = self.cohort.clip(self.clip.name)
             self.conflict.forget()
             self.editor.reload()
+            self._show_reloaded()
         except BaseException:  # planes out of date must not be painted on
             self.close_clip()
             raise
+
+    def _show_reloaded(self) -> None:
+        assert self.cohort is not None
+        assert self.clip is not None
+        clip = self.cohort.clip(self.clip.name)
         self.activity.begin(len(self.status), self.clip_notes.current.seconds)
         self.activity.turn_to(self.frame)
         self._set_together(clip=clip, save_state=self.editor.save_state)
@@ -704,36 +733,3 @@ class Session(EventedModel):
     def hide_rater(self, name: str) -> None:
         """Show rater `name` no longer."""
         self.overlays = tuple(o for o in self.overlays if o.name != name)
-
-    def accept(
-        self, rater: str, class_name: str, frame: int, confidence: int, threshold: int = 50
-    ) -> Stroke | None:
-        """Copy the region where `rater` has at least `threshold` to my planes, at `confidence`.
-
-        One undoable edit with tool ``"accept"``, under the merge rule; None if it changes nothing
-        or is refused.
-
-        Raises
-        ------
-        KeyError
-            If `rater` is not shown.
-        """
-        overlay = next((o for o in self.overlays if o.name == rater), None)
-        if overlay is None:
-            raise KeyError(f"rater {rater!r} is not on show; call show_rater first")
-        if class_name not in overlay.planes:
-            return None
-        if not self.writable:
-            self.message = self.editor.why_read_only
-            return None
-        index = self.class_index(class_name)
-        patch = acceptance(
-            self.planes[class_name][frame],
-            overlay.planes[class_name][frame],
-            class_index=index,
-            frame=frame,
-            confidence=confidence,
-            threshold=threshold,
-            rule=self.merge,
-        )
-        return self.commit(Edit((patch,), confidence, "accept", index, frame)) if patch else None

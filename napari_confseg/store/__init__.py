@@ -37,7 +37,14 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
-from napari_confseg.store.strokes import DecidedRegion, Decision, Stroke, Verdict
+from napari_confseg.store.strokes import (
+    Acceptance,
+    Carrying,
+    DecidedRegion,
+    Decision,
+    Stroke,
+    Verdict,
+)
 from napari_confseg.store.validate import validate
 from napari_confseg.store.writer import RaterWriter
 
@@ -50,7 +57,9 @@ __all__ = [
     "PATHOLOGIES",
     "RATER_KINDS",
     "ZONES",
+    "Acceptance",
     "Anchor",
+    "Carrying",
     "Choice",
     "ClassSpec",
     "Clip",

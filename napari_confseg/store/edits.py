@@ -13,7 +13,7 @@ from numcodecs import zstd
 from napari_confseg.store.codec import content_size
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, Status
-from napari_confseg.store.strokes import Decision, Stroke
+from napari_confseg.store.strokes import Acceptance, Carrying, Decision, Stroke
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,6 +87,10 @@ class Edit:
         Changes of status; may be empty.
     decision : Decision or None
         What it decides, if it is an adjudicator's.
+    accepted : Acceptance or None
+        Whose marks it takes over, if it takes some.
+    carrying : Carrying or None
+        How well the picture matched, if it is a propagation.
     """
 
     patches: tuple[Patch, ...]
@@ -96,6 +100,8 @@ class Edit:
     frame: int
     status: tuple[StatusChange, ...] = ()
     decision: Decision | None = None
+    accepted: Acceptance | None = None
+    carrying: Carrying | None = None
 
     def inverted(self) -> Edit:
         """Return the edit that takes this one back."""
@@ -110,6 +116,8 @@ class Edit:
                 for s in reversed(self.status)
             ),
             self.decision,
+            self.accepted,
+            self.carrying,
         )
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
@@ -140,16 +148,17 @@ class Edit:
         changed: dict[tuple[int, int], None] = {}  # in order, each once
         pixels = 0
         for p in self.patches:
-            ys, xs = np.nonzero(p.before != p.after)
+            other = p.before != p.after
+            ys, xs = np.flatnonzero(other.any(axis=1)), np.flatnonzero(other.any(axis=0))
             if len(ys):
-                pixels += len(ys)
+                pixels += int(np.count_nonzero(other))
                 changed[p.frame, p.class_index] = None
                 corners.append(
                     (
-                        p.y + int(ys.min()),
-                        p.x + int(xs.min()),
-                        p.y + int(ys.max()) + 1,
-                        p.x + int(xs.max()) + 1,
+                        p.y + int(ys[0]),
+                        p.x + int(xs[0]),
+                        p.y + int(ys[-1]) + 1,
+                        p.x + int(xs[-1]) + 1,
                     )
                 )
         box = (0, 0, 0, 0)
@@ -169,6 +178,8 @@ class Edit:
             status=own[-1].after if own else None,
             also=tuple((s.frame, s.class_index, s.after) for s in self.status if s not in own),
             decision=self.decision,
+            accepted=self.accepted,
+            carrying=self.carrying,
             planes=() if set(changed) <= {(self.frame, self.class_index)} else tuple(changed),
         )
 
@@ -203,6 +214,8 @@ def pack(edit: Edit) -> bytes:
             "status": [[s.frame, s.class_index, s.before, s.after] for s in edit.status],
             "patches": [[p.class_index, p.frame, p.y, p.x, *p.after.shape] for p in edit.patches],
             "decision": edit.decision and edit.decision.model_dump(mode="json"),
+            "accepted": edit.accepted and edit.accepted.model_dump(mode="json"),
+            "carrying": edit.carrying and edit.carrying.model_dump(mode="json"),
         }
     ).encode()
     boxes = (a.tobytes() for p in edit.patches for a in (p.before, p.after))
@@ -245,6 +258,8 @@ def _unpack(data: bytes) -> Edit:
         offset += 2 * h * w
     status = tuple(StatusChange(*s) for s in head["status"])
     decision = head["decision"] and Decision.model_validate(head["decision"])
+    accepted = head["accepted"] and Acceptance.model_validate(head["accepted"])
+    carrying = head.get("carrying") and Carrying.model_validate(head["carrying"])
     return Edit(
         tuple(patches),
         head["confidence"],
@@ -253,4 +268,6 @@ def _unpack(data: bytes) -> Edit:
         head["frame"],
         status,
         decision,
+        accepted,
+        carrying,
     )

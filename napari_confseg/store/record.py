@@ -40,7 +40,7 @@ MAX_FILE = 256 * 2**20
 PACK_AFTER = 128
 """Segments of one session that are put together into one file: folders stay small."""
 
-_MAGIC = b"confseg\x06"
+_MAGIC = b"confseg\x07"
 _NAME = re.compile(r"(\d{6,9})-(\d{6,9})-(\d{6,9})\.edits")
 _SNAPSHOT = re.compile(r"(\d{6,9})-(\d{6,9})\.planes")
 _OTHER = re.compile(r"(\d{6,9})\.(lease|view)")

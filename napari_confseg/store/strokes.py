@@ -70,6 +70,52 @@ class Decision(Strict):
         return self
 
 
+class Acceptance(Strict):
+    """Whose marks an edit took over, and how.
+
+    Attributes
+    ----------
+    source : str
+        The rater.
+    version : str
+        Which version of it, e.g. the name of a model's run; empty where there are no versions.
+    threshold : int
+        From which of its confidences on, 1..100 percent.
+    own_confidence : bool
+        Whether its own confidences were taken, or one that the person chose.
+    """
+
+    source: Slug
+    version: str = Field(default="", max_length=200)
+    threshold: Confidence
+    own_confidence: bool
+
+
+class Carrying(Strict):
+    """How well the picture matched on the way of a propagation.
+
+    Attributes
+    ----------
+    matches : tuple of (frame, percent)
+        Each frame that was carried to, in order, and how well the picture there matches that of
+        the painted frame where something was marked; 100 is the same.
+    lost : int or None
+        The frame, last of `matches`, on which nothing was left of what was carried; None if it
+        went as far as it was to.
+    """
+
+    matches: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, le=100)]], ...] = Field(
+        min_length=1
+    )
+    lost: Coordinate | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.lost is not None and self.matches[-1][0] != self.lost:
+            raise ValueError(f"lost on frame {self.lost}, but the last is {self.matches[-1][0]}")
+        return self
+
+
 class Stroke(Strict):
     """One edit of a rater on planes or status.
 
@@ -96,9 +142,13 @@ class Stroke(Strict):
         Every further status that the same edit changed.
     decision : Decision or None
         What the edit decided, if it is one of an adjudicator.
+    accepted : Acceptance or None
+        Whose marks it took over, if it took some.
     planes : tuple of (frame, class index)
         Every plane that the edit changed, where that is not (frame, class_index) alone: a
         propagation, a paste of several classes.
+    carrying : Carrying or None
+        How well the picture matched, if it is a propagation.
     undone : bool
         Whether it stands undone now.
     """
@@ -117,7 +167,9 @@ class Stroke(Strict):
         ...,
     ] = ()
     decision: Decision | None = None
+    accepted: Acceptance | None = None
     planes: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)]], ...] = ()
+    carrying: Carrying | None = None
     undone: bool = False
 
     def numbered(self, seq: int) -> Stroke:

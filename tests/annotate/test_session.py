@@ -226,27 +226,6 @@ def test_raters_on_show_stay_on_show_in_the_next_clip(session: Session, cohort: 
     assert [o.name for o in session.overlays] == ["run-1"]
 
 
-def test_accepting_is_one_undoable_stroke(session: Session, cohort: Cohort) -> None:
-    other_opinion(cohort)
-    session.show_rater("run-1")
-    paint(session, (0, 0, 3, 3), confidence=20)
-    mine = session.planes["b-line"][0].copy()
-    stroke = session.accept("run-1", "b-line", 0, 75, threshold=50)
-    theirs = session.overlays[0].planes["b-line"][0]
-    region = (theirs >= 50) & (theirs != 255)
-    now = session.planes["b-line"][0]
-    assert stroke is not None
-    assert (stroke.tool, stroke.confidence, stroke.pixels) == ("accept", 75, region.sum())
-    assert (now[region] == 75).all()
-    assert np.array_equal(now[~region], mine[~region])
-    assert session.accept("run-1", "b-line", 0, 75, threshold=50) is None  # nothing new
-    assert session.accept("run-1", "rib", 0, 75) is None
-    with pytest.raises(KeyError, match="not on show"):
-        session.accept("run-9", "b-line", 0, 75)
-    session.undo()
-    assert np.array_equal(session.planes["b-line"][0], mine)
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -136,7 +136,7 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     rows = panel.form.queue.clips.rows
     bench.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
     assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
-    strip = panel.form.transport.strip
+    strip = panel.form.transport.timeline
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 
@@ -242,11 +242,11 @@ def test_others_show_hatched_and_can_be_taken_as_mine(bench: Bench, cohort: Coho
     assert (drawn[20, 20:60] == 100).all()  # and outlined
     assert bench.viewer.layers.index(layer) < bench.viewer.layers.index(bench.layer())
     assert bench.viewer.layers.selection.active is bench.layer()  # what one paints stays so
-    session.class_name, session.confidence = "b-line", 70
-    panel.form.others.accepts["bo"].click()
-    assert np.array_equal(session.planes["b-line"][0] == 70, plane > 0)
-    panel.form.others.accepts["bo"].click()
-    assert "Nothing to take" in panel.form.message.text()
+    session.class_name = "b-line"
+    bench.hand.key("Shift+T")
+    assert np.array_equal(session.planes["b-line"][0], plane)
+    bench.hand.key("Shift+T")
+    assert "Nothing was accepted" in panel.form.message.text()
     bench.hand.key("Ctrl+Z")
     assert not session.planes["b-line"].any()
     panel.form.palette_.rows["b-line"].eye.click()
@@ -306,7 +306,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 14 + 13
+    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 14
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs

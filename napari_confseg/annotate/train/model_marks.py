@@ -94,20 +94,31 @@ class ModelMarks:
         return f"{after}On this frame: {found or 'nothing'}."
 
     def accept(self, class_name: str, confidence: int) -> Accepted | None:
-        """Take its marks of a class on the frame on screen as mine; None if it has none."""
+        """Take its marks of a class on the frame on screen as mine; None if it has none.
+
+        What happens to what was painted there by hand is as chosen where others are accepted.
+        """
         session, run = self._session, self._training.state.watched
-        if run is None or self._overlay(run.name) is None or not class_name:
+        overlay = self._overlay(run.name) if run is not None else None
+        if run is None or overlay is None or class_name not in overlay.planes:
             return None
         label = next(c.label for c in session.classes if c.name == class_name)
-        stroke = session.accept(
-            run.name, class_name, session.frame, confidence, session.model_threshold
+        marks = overlay.planes[class_name]
+        stroke = session.acceptor.accept(
+            lambda frame, _c: marks[frame],
+            [session.class_index(class_name)],
+            [session.frame],
+            session.model_threshold,
+            run.name,
+            run.name,
+            title=overlay.title,
+            confidence=confidence,
+            by_hand=session.acceptor.settings.by_hand,
         )
+        if stroke is None:
+            return Accepted(session.message, undoable=False)
         where = f"on frame {session.frame + 1}"
-        if stroke is not None:
-            return Accepted(f"{label} {where} is yours at {confidence} %.", undoable=True)
-        if not session.writable:
-            return Accepted("This clip is read-only here: nothing was changed.", undoable=False)
-        return Accepted(f"Nothing new to accept for {label} {where}.", undoable=False)
+        return Accepted(f"{label} {where} is yours at {confidence} %.", undoable=True)
 
     def _has_marked(self, run: str) -> bool:
         return self._session.clip is not None and run in self._session.clip.raters()

@@ -67,7 +67,7 @@ class SessionDisplay:
         form.save_state.set_theme(theme.type, self._icon)
         form.conflict.set_theme(theme.type, self._icon)
         form.bar.set_icon_color(self._icon)
-        form.transport.strip.set_colors(text, ground, GOOD[theme.type])
+        form.transport.timeline.show_theme(theme)
         form.queue.set_colors(GOOD[theme.type], ground, self._icon)
         form.readouts.set_colors(text, ground)
         self._show_all()
@@ -82,7 +82,6 @@ class SessionDisplay:
         form.bar.set_recent(recent)
         if cohort is not None:
             form.bar.set_cohort(cohort.meta.name, cohort.location)
-            form.transport.strip.set_classes([c.color for c in cohort.meta.classes])
             form.readouts.set_colors(self._theme.text.as_hex(), self._theme.foreground.as_hex())
         self.show_clips()
         self._show_all()
@@ -95,6 +94,7 @@ class SessionDisplay:
             form.tools,
             form.options,
             form.fill,
+            form.accept,
             form.save_state,
             form.queue,
             form.bar,
@@ -158,7 +158,6 @@ class SessionDisplay:
         form.dial.bar.set_colors(color, self._theme.text.as_hex(), self._theme.foreground.as_hex())
         form.usage.set_colors(color, self._theme.secondary.as_hex())
         self.show_frame()
-        self._show_accept()
 
     def _on_tool(self, *_: object) -> None:
         form = self._form
@@ -206,7 +205,6 @@ class SessionDisplay:
             strokes[names[stroke.class_index]] += 1
         frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
         form.palette_.set_counts(frames, strokes)
-        form.transport.strip.set_progress(session.status, session.marked)
         form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
         self.show_frame()
         self._on_notes()
@@ -225,18 +223,7 @@ class SessionDisplay:
         others = session.access.others(session.clip, session.rater)
         why_hidden = session.access.visibility().why()
         form.others.set_raters(others, shown, self._icon, why_hidden)
-        self._show_accept()
-
-    def _show_accept(self) -> None:
-        session, form = self._session, self._form
-        if session.clip is not None:
-            spec = session.classes[session.class_index()]
-            form.others.set_accept(
-                session.editor.why_read_only
-                or f"Take what this reader marked as {spec.label} on this frame as mine, "
-                f"at {session.confidence} %. Undo takes it back.",
-                session.writable,
-            )
+        form.accept.set_sources(others)
 
     def _on_save_state(self, *_: object) -> None:
         session, form = self._session, self._form
@@ -244,5 +231,4 @@ class SessionDisplay:
         form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
         form.tools.set_read_only(session.editor.why_read_only)
         form.transport.set_read_only(session.editor.why_read_only)
-        self._show_accept()
         self._on_tool()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from qtpy.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_confseg.widgets.annotate.accept import AcceptForm
 from napari_confseg.widgets.annotate.clip_notes import ClipNotesForm
 from napari_confseg.widgets.annotate.cohort_bar import CohortBar
 from napari_confseg.widgets.annotate.confidence import ConfidenceDial, UsagePart
@@ -61,7 +62,7 @@ class AnnotateForm(QWidget):
     def _make(self) -> None:
         self.start, self.bar = StartPage(), CohortBar()
         self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
-        self.transport, self.others = Transport(), OtherRaters()
+        self.others = OtherRaters()
         self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
         self.threshold = SliderRow(
             "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
@@ -76,6 +77,7 @@ class AnnotateForm(QWidget):
         self.fill_section = Section("Fill and copy")
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
+        self.others_section = Section("Others on this clip", self.others)
         self.notes_section = Section("Clip notes")
         self.sector_section = Section("Sector")
         self.sector_section.open(False)  # looked at once a clip
@@ -85,7 +87,7 @@ class AnnotateForm(QWidget):
             self.tools_section,
             self.fill_section,
             self.view_section,
-            Section("Others on this clip", self.others),
+            self.others_section,
             self.notes_section,
             self.sector_section,
             self.readouts_section,
@@ -99,10 +101,11 @@ class AnnotateForm(QWidget):
         """Make the widgets that follow the session by themselves."""
         self.queue, self.notes = ClipQueue(session), ClipNotesForm(session)
         self.usage, self.options = UsagePart(session), ToolOptions(session)
+        self.accept = AcceptForm(session)
         self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
         self.finished, self.sheet = Finished(session), ImportNotice(session)
-        self.conflict = ConflictBanner(session)
+        self.conflict, self.transport = ConflictBanner(session), Transport(session)
 
     def _lay_out(self) -> None:
         work = QWidget()
@@ -147,6 +150,7 @@ class AnnotateForm(QWidget):
             (self.tools_section, self.options),
             (self.fill_section, self.fill),
             (self.view_section, self.style_row),
+            (self.others_section, self.accept),
             (self.notes_section, self.notes),
             (self.sector_section, self.sector),
             (self.readouts_section, self.readouts),
@@ -161,11 +165,13 @@ class AnnotateForm(QWidget):
             self.usage,
             self.options,
             self.fill,
+            self.accept,
             self.style_row,
             self.sector,
             self.readouts,
             self.finished,
             self.sheet,
             self.conflict,
+            self.transport,
         ):
             part.close_part()

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_confseg.widgets.common.buttons import button, label
 from napari_confseg.widgets.common.choices import TickBox
@@ -22,17 +16,14 @@ if TYPE_CHECKING:
 
 
 class OtherRaters(QWidget):
-    """A box to tick for each other rater, and a button that takes the shown class as mine."""
+    """A box to tick for each other rater; how their marks are taken is asked beneath."""
 
     shown_wanted = Signal(str, bool)
-    accept_wanted = Signal(str)
     sight_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.boxes: dict[str, QCheckBox] = {}
-        self.accepts: dict[str, QToolButton] = {}
-        self._rows: list[QWidget] = []
         self.why_hidden = ""
         self._note = label("Nobody else has marked this clip.", role="note")
         self._layout = QVBoxLayout(self)
@@ -53,10 +44,10 @@ class OtherRaters(QWidget):
         `hidden` is why some may not be offered; it is shown whether there are any or not, or
         their number would show.
         """
-        for old in self._rows:
+        for old in self.boxes.values():
             self._layout.removeWidget(old)
             old.deleteLater()
-        self._rows, self.boxes, self.accepts = [], {}, {}
+        self.boxes = {}
         self.why_hidden = hidden
         self._note.setText(hidden or "Nobody else has marked this clip.")
         self._note.setVisible(bool(hidden) or not raters)
@@ -67,22 +58,7 @@ class OtherRaters(QWidget):
             box.setChecked(name in shown)
             box.setToolTip(f"Show what {words} marked, hatched, beneath your own marks")
             box.toggled.connect(lambda on, n=name: self.shown_wanted.emit(n, on))
-            take = button("Take", "", flat=True)
-            take.clicked.connect(lambda _on=False, n=name: self.accept_wanted.emit(n))
-            take.setVisible(name in shown)
             if name in shown:
                 box.setIcon(hatch_icon(list(shown).index(name), color))
-            row = QWidget()
-            inside = QHBoxLayout(row)
-            inside.setContentsMargins(0, 0, 0, 0)
-            inside.addWidget(box, 1)
-            inside.addWidget(take)
-            self._layout.addWidget(row)
-            self._rows.append(row)
-            self.boxes[name], self.accepts[name] = box, take
-
-    def set_accept(self, words: str, possible: bool) -> None:
-        """Describe in the tooltip what would be taken; enable the buttons if `possible`."""
-        for take in self.accepts.values():
-            take.setToolTip(words)
-            take.setEnabled(possible)
+            self._layout.addWidget(box)
+            self.boxes[name] = box

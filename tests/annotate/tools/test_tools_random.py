@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from napari_confseg.annotate.accepting import ByHand
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
 from napari_confseg.annotate.tools.interpolation import between
@@ -279,7 +280,8 @@ class Sitting(RuleBasedStateMachine):
             for step in carried(
                 self.frames, planes, t, steps=steps, direction=direction, inside=self.beams.inside
             ):
-                proposals |= {(c, step.frame): p for c, p in step.proposals.items()}
+                if not step.lost:
+                    proposals |= {(c, step.frame): p for c, p in step.proposals.items()}
         expected = self._merge("propagate", proposals)
         assert (self.toolkit.propagate(steps, direction) is not None) == expected
 
@@ -345,8 +347,15 @@ class Sitting(RuleBasedStateMachine):
         sure = self.session.confidence
         region = np.where(self.theirs >= threshold, sure, 0)
         expected = self._open(c) and self._merge("accept", {(c, t): region})
-        name = self.session.classes[c].name
-        made = self.session.accept("run-1", name, t, sure, threshold=threshold)
+        made = self.session.acceptor.accept(
+            lambda _t, _c: self.theirs,
+            [c],
+            [t],
+            threshold,
+            "run-1",
+            confidence=sure,
+            by_hand=ByHand.OVERWRITE,
+        )
         assert (made is not None) == expected
 
     @rule(t=st.integers(0, N - 1), c=st.one_of(st.none(), st.integers(0, C - 1)))
