@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import PredictRequest
-from trainer.cli.jobs import carry_out_new
+from trainer.cli.jobs import add_where, carry_out_new
 from trainer.cli.parsing import (
     absolute,
     add_command,
@@ -50,6 +50,7 @@ def add(commands: Subparsers) -> None:
         help="folder of this job; RUN/predictions/001 and so on",
     )
     add_compute_options(parser)
+    add_where(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     request = PredictRequest(**given)
     folder = arguments.out or _unused(arguments.model / "predictions")
-    return carry_out_new(folder, request, as_json=arguments.json)
+    return carry_out_new(folder, request, as_json=arguments.json, where=arguments.where)
 
 
 def _unused(parent: Path) -> Path:
