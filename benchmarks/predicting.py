@@ -1,13 +1,13 @@
 """Prediction against its forward floor, and where the rest goes.
 
-``python -m benchmarks.predicting [--size quick] [--rounds 3] [--json]``
+``python -m benchmarks.predicting [--size quick] [--steps 80] [--rounds 3] [--json]``
 ``python -m benchmarks.predicting --run RUN --cohort COHORT [--json]``
 
 The floor is the bare network on the same batches, already on its canvas, in the same process. Floor
 and prediction take turns clip by clip, and processor time of all threads is counted beside wall
 time, so that whatever else runs on the machine touches both alike. The parts are timed one by one.
 At the end the whole command runs in a process of its own, for what starting it takes. Without
-``--run`` a synthetic cohort of 480 x 640 pixels is made, and a network fitted to it for 80 steps.
+``--run`` a synthetic cohort of 480 x 640 pixels is made, and a network fitted to it.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def measure_command(run: Path, location: str, device: str, out: Path) -> dict[st
     return {"command_wall": time.perf_counter() - wall, "command_cpu": used}
 
 
-def prepared(folder: Path, size: str) -> tuple[Path, str]:
+def prepared(folder: Path, size: str, steps: int) -> tuple[Path, str]:
     """Make a synthetic cohort and a run on it."""
     location = str(folder / "lung.zarr")
     cohort = make_cohort(
@@ -165,7 +165,7 @@ def prepared(folder: Path, size: str) -> tuple[Path, str]:
         rater="model",
         classes=tuple(c.name for c in cohort.meta.classes),
         size=size,
-        steps=80,
+        steps=steps,
     )
     run = RunFolder.create(folder / "run", request)
     assert execute(run) is not None
@@ -197,6 +197,7 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="quick")
+    parser.add_argument("--steps", type=int, default=80, help="of the fit")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--run", type=Path, help="a run, instead of a new one")
@@ -206,7 +207,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run, location = arguments.run, arguments.cohort
         if run is None or location is None:
-            run, location = prepared(Path(folder), arguments.size)
+            run, location = prepared(Path(folder), arguments.size, arguments.steps)
         found = measure(run, location, arguments.rounds, arguments.device)
         found |= measure_command(run, location, arguments.device, Path(folder) / "job")
         cohort = Cohort.open(location)
