@@ -20,6 +20,7 @@ EXTRAS: Final = {
     "s3": ("obstore",),
     "coco": ("pycocotools",),
     "dask": ("distributed",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
     "nifti": ("nibabel",),
     "slicer": ("nrrd", "slicerio"),
 }

@@ -33,6 +33,8 @@ PLUGINS = {"pytest-timeout", "pytest-xdist", "pytest-xvfb", "pytest-qt", "napari
 """What pytest or napari finds by itself."""
 OTHERWISE = {
     "moto": "a server",
+    "pytorch-ignite": "MONAI's evaluator",
+    "crc32c": "checksums of that",
     "ngff-zarr": "schemas in its folder",
 }
 """Used by the tests without an import: as what."""
@@ -71,7 +73,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and not node.level:  # a module beside it is ours
             names = [node.module or ""]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("importorskip"):
             names = [ast.literal_eval(node.args[0])]

@@ -19,12 +19,14 @@ from trainer.cli import (
     clinical,
     compare,
     evaluate,
+    export,
     fit,
     predict,
     rank,
     run,
     starter,
     study,
+    worker,
 )
 from trainer.cli.parsing import REFUSED, WRONG_USAGE
 from trainer.errors import TrainError
@@ -32,7 +34,20 @@ from trainer.errors import TrainError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (fit, predict, evaluate, compare, activate, rank, study, clinical, starter, run)
+COMMANDS = (
+    fit,
+    predict,
+    evaluate,
+    compare,
+    activate,
+    rank,
+    export,
+    study,
+    clinical,
+    starter,
+    run,
+    worker,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -48,7 +48,7 @@ def cumulative(raw: Tensor, n: int) -> Tensor:
     lower one, whatever the weights.
     """
     # Contiguous, for a network's channels-last outputs are slow to add up over the thresholds.
-    outputs = raw.contiguous().reshape(len(raw), -1, n, *raw.shape[2:])
+    outputs = raw.contiguous().reshape(raw.shape[0], -1, n, *raw.shape[2:])
     first = outputs[:, :, :1]
     falls = F.softplus(outputs[:, :, 1:]).cumsum(2)
     return torch.cat([first, first - falls], 2).flatten(1, 2)
@@ -63,7 +63,7 @@ def noisy(raw: Tensor, _: int) -> Tensor:
     Computation 4, 1992), ``mean / sqrt(1 + pi / 8 * variance)``, which is within 2 % of
     probability, needs no chance and costs a tenth of drawing. Without noise it is the mean itself.
     """
-    mean, log_variance = raw.reshape(len(raw), -1, 2, *raw.shape[2:]).unbind(2)
+    mean, log_variance = raw.reshape(raw.shape[0], -1, 2, *raw.shape[2:]).unbind(2)
     variance = log_variance.clamp(-20, 6).exp()
     return mean * torch.rsqrt(1 + math.pi / 8 * variance)
 
@@ -73,4 +73,4 @@ PLAIN, ORDINAL, NOISY = Head(plain), Head(cumulative, 0), Head(noisy, 2)
 
 def probability(logits: Tensor, n_classes: int) -> Tensor:
     """Return each class's probability (N, C, H, W) from logits (N, C * L, H, W)."""
-    return logits.sigmoid().reshape(len(logits), n_classes, -1, *logits.shape[2:]).mean(2)
+    return logits.sigmoid().reshape(logits.shape[0], n_classes, -1, *logits.shape[2:]).mean(2)

@@ -160,9 +160,14 @@ class Segmenter(nn.Module):
 
     def written(self, probability: Tensor) -> Tensor:
         """Return the probability after output scaling, (N, C, H, W)."""
-        # Float32 knows no log odds of 0 and 1, nor of what is nearer to 1 than this.
-        odds = torch.logit(probability, eps=1e-6)
-        return torch.sigmoid(odds * self.slope + self.shift)
+        return scaled(probability, self.slope, self.shift)
+
+
+def scaled(probability: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
+    """Return probabilities after a scaling of their log odds; shapes are to be broadcast."""
+    # Float32 knows no log odds of 0 and 1, nor of what is nearer to 1 than this.
+    odds = torch.logit(probability, eps=1e-6)
+    return torch.sigmoid(odds * slope + shift)
 
 
 def as_rater(logits: Tensor, log_scale: Tensor, bias: Tensor, rater: Tensor) -> Tensor:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.dataset.frozen import is_dataset
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import ALEATORIC, EPISTEMIC, Result
 from napari_confseg.store import (
-    MAX_CONFIDENCE,
     Cohort,
     Identity,
     Problem,
@@ -27,6 +28,7 @@ from trainer.checkpoint import RunConfig, load_checkpoint, load_config
 from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices
 from trainer.errors import TrainError
+from trainer.full_size import percent_table, to_frame_size, to_percent
 from trainer.prefetch import Prefetch
 from trainer.shipped import is_shipped, run_folder
 from trainer.uncertainty import decompose
@@ -43,8 +45,35 @@ if TYPE_CHECKING:
     from trainer.network import Segmenter
     from trainer.progress import Reporter
 
-_FRAMES = 8  # at a time: a batch of full-size probabilities stays below 100 MB
-_AHEAD = 200  # planes that wait to be written while the network works: two blocks of six classes
+BLOCK = 8
+"""Frames at a time: a batch of full-size probabilities stays below 100 MB."""
+_AHEAD = 200  # planes that wait to be made and written while the network works
+
+
+class Fitted(NamedTuple):
+    """Frames on the network's canvas, ``uint8 (T, H, W)``, and the (Y, X) they came from."""
+
+    shape: tuple[int, int]
+    canvases: NDArray[np.uint8]
+
+
+class Plane(NamedTuple):
+    """A plane in percent that is still to be made, which any thread may do.
+
+    Attributes
+    ----------
+    name : str
+        Suffix of the rater's name.
+    frame, place : int
+        Frame among those given, and place of the class among the model's.
+    make : callable
+        Returns it, ``uint8 (Y, X)``.
+    """
+
+    name: str
+    frame: int
+    place: int
+    make: Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +125,6 @@ class Predictor:
         network, _ = load_checkpoint(run, config)
         return cls(network.place(place), config, place)
 
-    @torch.inference_mode()
     def probability(self, frames: NDArray[np.uint8], draw: int | None = None) -> Tensor:
         """Return the probability of each class, float (T, C, Y, X); of one frame (C, Y, X).
 
@@ -116,43 +144,74 @@ class Predictor:
         if frames.ndim == 2:
             one: Tensor = self.probability(frames[None], draw)[0]
             return one
+        fitted = self.prepare(frames)
+        return to_frame_size(self._on_canvas(fitted, draw), fitted.shape)
+
+    def prepare(self, frames: NDArray[np.uint8]) -> Fitted:
+        """Return frames on the network's canvas; needs no network, so it may run beside one."""
+        shape = frames.shape[1], frames.shape[2]
+        return Fitted(shape, Resampler.into(shape, self.config.canvas).frames(frames))
+
+    @torch.inference_mode()
+    def _on_canvas(self, fitted: Fitted, draw: int | None = None) -> Tensor:
+        """Return the probability of each class on the canvas, (T, C, H, W)."""
         self.network.drop(draw is not None)
         if draw is not None:
             torch.manual_seed(draw)
-        shape = frames.shape[1], frames.shape[2]
-        fitted = torch.from_numpy(Resampler.into(shape, self.config.canvas).frames(frames))
-        images = fitted.to(self.device)[:, None].float() / 255
+        images = torch.from_numpy(fitted.canvases).to(self.device)[:, None].float() / 255
         with autocast(self.device, self.config.precision):
-            probability = self.network.probability(
-                images.contiguous(memory_format=torch.channels_last)
-            )
-        return to_frame_size(probability, shape)
+            return self.network.probability(images.contiguous(memory_format=torch.channels_last))
 
     def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``.
 
         Takes what :meth:`probability` takes; of one frame ``uint8 (C, Y, X)``.
         """
-        written = self.written(self.probability(frames))
-        if self.chosen:
-            learnt = self.config.classes
-            written = written[..., [learnt.index(c) for c in self.chosen], :, :]
-        return to_percent(written)
+        check_frames(frames)
+        if frames.ndim == 2:
+            one: NDArray[np.uint8] = self.percent(frames[None])[0]
+            return one
+        n, *shape = frames.shape
+        percent = np.empty((n, len(self._places), *shape), np.uint8)
+        for plane in self.planes(self.prepare(frames)):
+            percent[plane.frame, plane.place] = plane.make()
+        return percent
 
     def written(self, probability: Tensor) -> Tensor:
         """Return the probabilities (T, C, Y, X) after output scaling, in 0..1."""
-        stated = self.config.method.written_as == "stated"
-        return probability if stated else self.network.written(probability)
+        return self.network.written(probability) if self._scaled else probability
 
-    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return the planes to write, by suffix of the rater's name: the percent alone."""
-        return {"": self.percent(frames)}
+    @property
+    def _scaled(self) -> bool:
+        return self.config.method.written_as == "overlap"
 
+    def planes(self, fitted: Fitted) -> Iterator[Plane]:
+        """Run the network, and yield the plane of each frame and class, to be made."""
+        probability = self._on_canvas(fitted)
+        n = len(probability)
+        if self.device.type != "cpu":  # which has arithmetic to spare, and no tables
+            percent = to_percent(self.written(to_frame_size(probability, fitted.shape)))
+            for t, (place, c) in product(range(n), enumerate(self._places)):
+                yield Plane("", t, place, partial(np.asarray, percent[t, c]))
+            return
+        y, x = Resampler.into(fitted.shape, self.config.canvas).inside
+        images = probability[:, :, y, x].contiguous().numpy()
+        tables = [percent_table(*of_odds) for of_odds in self._output_scaling()]
+        for t, (place, c) in product(range(n), enumerate(self._places)):
+            yield Plane("", t, place, partial(tables[c].plane, images[t, c], fitted.shape))
 
-def to_frame_size(images: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Scale canvases (N, C, H, W) back to frames of `shape`: the inverse of the resampler."""
-    y, x = Resampler.into(shape, (images.shape[2], images.shape[3])).inside
-    return F.interpolate(images[:, :, y, x], shape, mode="bilinear", align_corners=False)
+    @property
+    def _places(self) -> list[int]:
+        """Place of each class that is given among those that were learnt."""
+        learnt = self.config.classes
+        return [learnt.index(c) for c in self.chosen or learnt]
+
+    def _output_scaling(self) -> list[tuple[float | None, float | None]]:
+        """Return slope and shift of each class's log odds; None where there is no scaling."""
+        if not self._scaled:
+            return [(None, None)] * len(self.config.classes)
+        slope, shift = self.network.slope.flatten(), self.network.shift.flatten()
+        return list(zip(slope.tolist(), shift.tolist(), strict=True))
 
 
 def check_frames(frames: NDArray[np.uint8]) -> None:
@@ -173,13 +232,6 @@ def check_frames(frames: NDArray[np.uint8]) -> None:
             f"Frames must have the shape (T, Y, X), or (Y, X) for one, not {frames.shape}",
             "Turn colours into grey first, and leave no axis empty.",
         )
-
-
-def to_percent(share: Tensor) -> NDArray[np.uint8]:
-    """Return numbers of 0..1 in whole percent."""
-    percent = (share * MAX_CONFIDENCE).round().clamp(0, MAX_CONFIDENCE)
-    whole: NDArray[np.uint8] = percent.to(torch.uint8).cpu().numpy()
-    return whole
 
 
 @dataclass(frozen=True)
@@ -247,6 +299,16 @@ class Ensemble:
             EPISTEMIC: to_percent(epistemic),
         }
 
+    def prepare(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the frames: members may have canvases of their own."""
+        return frames
+
+    def planes(self, frames: NDArray[np.uint8]) -> Iterator[Plane]:
+        """Run the networks, and yield the planes of :meth:`maps`."""
+        for name, percent in self.maps(frames).items():
+            for t, c in np.ndindex(percent.shape[:2]):
+                yield Plane(name, t, c, partial(np.asarray, percent[t, c]))
+
     def _member_outputs(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each member's probabilities, and the same after its output scaling."""
         classes = self.members[0].config.classes
@@ -264,8 +326,11 @@ class PlaneMaker(Protocol):
     def names(self) -> tuple[str, ...]:
         """Suffixes of the raters' names that it writes as."""
 
-    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return planes in percent, ``uint8 (T, C, Y, X)``, by suffix of the rater's name."""
+    def prepare(self, frames: NDArray[np.uint8]) -> Any:
+        """Return what :meth:`planes` takes, without the network: in another thread."""
+
+    def planes(self, prepared: Any) -> Iterator[Plane]:
+        """Run the network, and yield the plane of each frame and class, to be made."""
 
 
 def check_same_run(clip: Clip, name: str, run: str) -> None:
@@ -358,26 +423,28 @@ def _write_clip(
         rater.record_identity()
     n_frames, stopped = clip.shape[0], False
 
-    def read(block: int) -> NDArray[np.uint8]:
-        return np.asarray(clip.frames[block * _FRAMES : (block + 1) * _FRAMES])
+    def read(block: int) -> Any:
+        return maker.prepare(np.asarray(clip.frames[block * BLOCK : (block + 1) * BLOCK]))
 
-    def planes() -> Iterator[tuple[str, int, int, NDArray[np.uint8]]]:
+    def planes() -> Iterator[tuple[int, Plane]]:
         nonlocal stopped
-        n_blocks = -(-n_frames // _FRAMES)
-        with Prefetch(read, 0, n_blocks) as blocks:
-            for first in range(0, n_frames, _FRAMES):
-                frames = blocks.take()
-                for name, percent in maker.maps(frames).items():
-                    for t, c in np.ndindex(percent.shape[:2]):
-                        yield name, first + t, indices[c], percent[t, c]
-                if not keep_going(first + len(frames)):
+        with Prefetch(read, 0, -(-n_frames // BLOCK)) as blocks:
+            for first in range(0, n_frames, BLOCK):
+                for plane in maker.planes(blocks.take()):
+                    yield first, plane
+                if not keep_going(min(first + BLOCK, n_frames)):
                     stopped = True
                     return
 
     with ExitStack() as stack:
         write = {name: stack.enter_context(rater.bulk()) for name, rater in raters.items()}
-        # The network runs in this thread while finished planes are written in others.
-        for _ in map_bounded(lambda plane: write[plane[0]](*plane[1:]), planes(), ahead=_AHEAD):
+
+        def finish(item: tuple[int, Plane]) -> None:
+            first, plane = item
+            write[plane.name](first + plane.frame, indices[plane.place], plane.make())
+
+        # The network runs in this thread; frames are read and planes made and written in others.
+        for _ in map_bounded(finish, planes(), ahead=_AHEAD):
             pass
     if stopped:
         return False

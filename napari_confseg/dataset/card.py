@@ -33,7 +33,8 @@ def write_card(manifest: Manifest, digest: str, folder: Path) -> None:
     (folder / CROISSANT).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(v) for v in row) + " |" for row in lines)
 
@@ -79,7 +80,7 @@ def markdown(manifest: Manifest) -> str:
         title,
         _VALUES,
         "## What went in",
-        _table(("choice", "value"), choices),
+        table(("choice", "value"), choices),
         "## Split",
         fairness,
         _split_table(m),
@@ -113,7 +114,7 @@ def _split_table(m: Manifest) -> str:
             ]
         )
     header = ["part", "patients", "clips", "frames", *(f"clips with {c.name}" for c in m.classes)]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _class_table(m: Manifest) -> str:
@@ -146,7 +147,7 @@ def _class_table(m: Manifest) -> str:
         "px 71–100 %",
         "px excluded",
     )
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _leakage(m: Manifest) -> str:

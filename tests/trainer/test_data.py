@@ -12,7 +12,7 @@ from tests.small_disk import disk_of, needs_mount
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.data import find_sources, read_samples
 from trainer.errors import TrainError
-from trainer.predict import to_frame_size
+from trainer.full_size import to_frame_size
 from trainer.records import Records
 
 CLASSES = ("pleura", "b-line")

@@ -14,7 +14,8 @@ from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progr
 from napari_confseg.store import Cohort, Identity, ProgramWriter, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
-from trainer.predict import Predictor, to_frame_size
+from trainer.full_size import to_frame_size
+from trainer.predict import Predictor
 from trainer.run_job import execute
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_confseg.job import STARTER, FitRequest
 from napari_confseg.methods import DEFAULT, LEVELS, LOSSES, METHODS, Method
 from napari_confseg.store import Cohort
-from trainer.cli.jobs import carry_out_new, carry_out_together, is_shared
+from trainer.cli.jobs import add_where, carry_out_new, carry_out_together, is_shared
 from trainer.cli.parsing import (
     DATA,
     absolute,
@@ -62,6 +62,7 @@ def add(commands: Subparsers) -> None:
     add_fields(parser, FitRequest, "size", "steps", "seed", "dropout", "precision", "compile")
     add_fields(parser, FitRequest, "preview_clip")
     add_compute_options(parser)
+    add_where(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = _request(arguments)
     if is_shared():
         return carry_out_together(arguments.out, request, as_json=arguments.json)
-    return carry_out_new(arguments.out, request, as_json=arguments.json)
+    return carry_out_new(arguments.out, request, as_json=arguments.json, where=arguments.where)
 
 
 def _request(arguments: argparse.Namespace) -> FitRequest:

@@ -9,6 +9,7 @@ from napari_confseg.job import CONFIG, RunFolder
 from trainer.cli.parsing import DONE, REFUSED
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
     from napari_confseg.job import FitRequest, PredictRequest
@@ -19,20 +20,38 @@ def is_shared() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def carry_out(folder: RunFolder, *, as_json: bool, quiet: bool = False) -> int:
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a run on another machine."""
+    parser.add_argument(
+        "--where",
+        metavar="ADDRESS",
+        help="dask scheduler whose workers see the same folders (tcp://HOST:8786); else here",
+    )
+
+
+def carry_out(
+    folder: RunFolder, *, as_json: bool, quiet: bool = False, where: str | None = None
+) -> int:
     """Execute the folder's request and report progress; 1 if it fails."""
     from trainer.cli.terminal import report_events
+    from trainer.remote import execute_at
     from trainer.run_job import execute
 
     with report_events(as_json=as_json, quiet=quiet) as listen:
-        result = execute(folder, listen)
+        result = execute_at(where, folder, listen) if where else execute(folder, listen)
     return REFUSED if result is None else DONE
 
 
-def carry_out_new(path: Path, request: FitRequest | PredictRequest, *, as_json: bool) -> int:
+def carry_out_new(
+    path: Path,
+    request: FitRequest | PredictRequest,
+    *,
+    as_json: bool,
+    where: str | None = None,
+) -> int:
     """Execute `request` in the folder `path`; resume if the same was begun there."""
     folder = RunFolder.begin(path, request)
-    code = carry_out(folder, as_json=as_json)
+    code = carry_out(folder, as_json=as_json, where=where)
     # A refused request leaves nothing behind that would hinder the next attempt.
     if code != DONE and not (path / CONFIG).exists():
         folder.withdraw()

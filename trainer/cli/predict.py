@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.job import PredictRequest
 from napari_confseg.store.journal import journal_folder
-from trainer.cli.jobs import carry_out_new
+from trainer.cli.jobs import add_where, carry_out_new
 from trainer.cli.parsing import (
     absolute,
     add_command,
@@ -60,6 +60,7 @@ def add(commands: Subparsers) -> None:
         "user's state folder",
     )
     add_compute_options(parser)
+    add_where(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The package's own folder may belong to somebody else.
     home = journal_folder() / STARTER if shipped else model
     folder = arguments.out or _unused(home / "predictions")
-    return carry_out_new(folder, request, as_json=arguments.json)
+    return carry_out_new(folder, request, as_json=arguments.json, where=arguments.where)
 
 
 def _unused(parent: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import RunFolder
-from trainer.cli.jobs import carry_out, carry_out_together, is_shared
+from trainer.cli.jobs import add_where, carry_out, carry_out_together, is_shared
 from trainer.cli.parsing import add_command, local_path
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "folder", type=local_path, metavar="FOLDER", help="a folder with job.json in it"
     )
+    add_where(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Execute the folder's request, in one process or as one of several."""
     if is_shared():
         return carry_out_together(arguments.folder, None, as_json=arguments.json)
-    return carry_out(RunFolder(arguments.folder), as_json=arguments.json)
+    return carry_out(RunFolder(arguments.folder), as_json=arguments.json, where=arguments.where)

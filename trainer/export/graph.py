@@ -1,0 +1,150 @@
+"""The network as one graph: grey values of canvases in, probabilities out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from napari_confseg.job import CHECKPOINT, JobError, RunFolder
+from trainer.checkpoint import RunConfig, load_checkpoint, load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_confseg.job import Result
+    from trainer.network import Segmenter
+
+INPUT, OUTPUT = "frames", "probability"
+"""Names of the graph's input and output."""
+
+FACTS, PERCENT = "model.json", "percent.py"
+"""Files of every export: facts for programs, and the way from an array to percents."""
+
+
+class Graph(nn.Module):
+    """Scaling of grey values, normalisation, network, head and output scaling.
+
+    Parameters
+    ----------
+    network : Segmenter
+        In evaluation mode.
+    scaled : bool
+        Whether the percent is written after output scaling.
+    """
+
+    def __init__(self, network: Segmenter, scaled: bool) -> None:
+        super().__init__()
+        self.network, self.scaled = network, scaled
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return probabilities float (N, C, H, W) of grey values (N, 1, H, W) in 0..255."""
+        probability = self.network.probability(frames.float() / 255)
+        return self.network.written(probability) if self.scaled else probability
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A run's best network on its way out.
+
+    Attributes
+    ----------
+    name : str
+        Of the run.
+    config : RunConfig
+        Of the run.
+    graph : Graph
+        On the CPU, in single precision whatever the fit's precision was.
+    step : int
+        The checkpoint's step.
+    sha256 : str
+        Of the checkpoint's file.
+    result : Result or None
+        What the run came to, if it has ended.
+    """
+
+    name: str
+    config: RunConfig
+    graph: Graph
+    step: int
+    sha256: str
+    result: Result | None
+
+    @classmethod
+    def load(cls, run: Path) -> ExportedModel:
+        """Return the best network of the run in the folder `run`; else a :class:`TrainError`."""
+        config = load_config(run)
+        network, step = load_checkpoint(run, config)
+        graph = Graph(network, config.method.written_as == "overlap").eval().requires_grad_(False)
+        digest = hashlib.sha256((run / CHECKPOINT).read_bytes()).hexdigest()
+        try:
+            result = RunFolder(run).result()
+        except JobError:  # damaged: the card then has no scores, and the network is whole
+            result = None
+        return cls(run.resolve().name, config, graph, step, digest, result)
+
+    def example(self) -> Tensor:
+        """Return an input, uint8 (2, 1, H, W), for tracing."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (2, 1, *self.config.canvas)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a program must know to use the graph."""
+        return {
+            "name": self.name,
+            "classes": list(self.config.classes),
+            "canvas": list(self.config.canvas),
+            "input": {"name": INPUT, "shape": ["n", 1, *self.config.canvas], "dtype": "uint8"},
+            "output": {
+                "name": OUTPUT,
+                "shape": ["n", len(self.config.classes), *self.config.canvas],
+                "dtype": "float32",
+            },
+            "output_scaling": self.output_scaling(),
+            "checkpoint_sha256": self.sha256,
+            "versions": self.config.versions,
+        }
+
+    def output_scaling(self) -> dict[str, list[float]] | None:
+        """Return slope and shift of each class's log odds; None if the graph has no scaling."""
+        if not self.graph.scaled:
+            return None
+        network = self.graph.network
+        return {
+            "slope": network.slope.flatten().tolist(),
+            "shift": network.shift.flatten().tolist(),
+        }
+
+    def common_files(self) -> dict[str, bytes]:
+        """Return the files that every export has beside its own, but for the card."""
+        return {FACTS: as_json(self.facts()), PERCENT: source(PERCENT)}
+
+
+def source(name: str) -> bytes:
+    """Return the source of a module of this folder that goes out as it stands."""
+    return (files("trainer.export") / name).read_bytes().replace(b"\r\n", b"\n")
+
+
+def as_json(content: object) -> bytes:
+    """Return `content` as JSON, the same bytes for the same content."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def torchs_own_warnings() -> Iterator[None]:
+    """Keep quiet about what torch warns of in its own exporters; nobody here can change it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+        yield
