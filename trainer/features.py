@@ -14,7 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 from napari_confseg.dataset.resample import Resampler
 from trainer.compute import autocast
 from trainer.errors import TrainError
-from trainer.predict import check_frames, to_frame_size, to_percent
+from trainer.full_size import to_frame_size, to_percent
+from trainer.predict import check_frames
 
 if TYPE_CHECKING:
     import numpy as np
