@@ -22,17 +22,26 @@ class Overlay:
     ----------
     name, label, kind : str
         Slug, what people read, and key of :data:`~napari_confseg.store.RATER_KINDS`.
-    planes : mapping of str to ndarray of uint8 (T, Y, X)
+    planes : mapping of str to ndarray of uint8 (T, Y, X), or like one
         By class, read-only; only classes that this rater marked.
+    stored : bool
+        Whether it is a rater of the clip, rather than something shown that is not stored.
     """
 
     def __init__(
-        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, NDArray[np.uint8]]
+        self,
+        name: str,
+        label: str,
+        kind: RaterKind,
+        planes: Mapping[str, NDArray[np.uint8]],
+        *,
+        stored: bool = True,
     ) -> None:
         self.name = name
         self.label = label
         self.kind = kind
         self.planes = planes
+        self.stored = stored
 
     @property
     def title(self) -> str:

@@ -96,6 +96,7 @@ class SessionDisplay:
             form.options,
             form.fill,
             form.accept,
+            form.suggest,
             form.save_state,
             form.queue,
             form.bar,

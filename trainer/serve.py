@@ -1,0 +1,126 @@
+"""A model kept warm: answers the viewer's requests on stdin until that ends."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import torch
+
+from napari_confseg.job import CHECKPOINT
+from napari_confseg.store.errors import StoreError, sentence
+from napari_confseg.suggest.protocol import (
+    Arrays,
+    Load,
+    Loaded,
+    Message,
+    Refused,
+    Suggest,
+    Suggested,
+    receive,
+    send,
+)
+from trainer.errors import TrainError
+from trainer.predict import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in memory.
+
+    Attributes
+    ----------
+    predictor : Predictor
+        The network.
+    name : str
+        Of its run.
+    version : str
+        The first half of the SHA-256 of its weights: the same weights, the same version.
+    stamp : tuple of int
+        Time and size of the file of weights when it was read.
+    """
+
+    predictor: Predictor
+    name: str
+    version: str
+    stamp: tuple[int, int]
+
+
+class Server:
+    """Answers requests; keeps the model that was asked for last."""
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+        self._folder = ""
+
+    def answer(
+        self, request: Message, arrays: Mapping[str, NDArray[Any]]
+    ) -> tuple[Message, Arrays]:
+        """Return the answer to a request.
+
+        Raises
+        ------
+        TrainError
+            If it can't be answered.
+        """
+        if not isinstance(request, Load | Suggest):
+            raise TrainError(f"A model's process is not asked for {request.kind!r}")
+        model = self._get(request.model)
+        known = {
+            "name": model.name,
+            "version": model.version,
+            "classes": model.predictor.config.classes,
+        }
+        if isinstance(request, Load):
+            # The first pass sets up what the later ones reuse.
+            height, width = model.predictor.config.canvas
+            model.predictor.percent(torch.zeros(1, height, width, dtype=torch.uint8).numpy())
+            return Loaded(**known), {}
+        frames = arrays["frames"]
+        return Suggested(**known), {"percent": model.predictor.percent(frames)}
+
+    def _get(self, folder: str) -> Model:
+        """Return the model in `folder`, read anew if its weights are others by now."""
+        stamp = _stamp(folder)
+        if self._model is None or self._folder != folder or stamp != self._model.stamp:
+            self._model = _load(folder, stamp)
+            self._folder = folder
+        return self._model
+
+
+def _stamp(folder: str) -> tuple[int, int]:
+    try:
+        found = (Path(folder) / CHECKPOINT).stat()
+    except OSError:
+        return (0, 0)  # loading says what is missing
+    return found.st_mtime_ns, found.st_size
+
+
+def _load(folder: str, stamp: tuple[int, int]) -> Model:
+    # A small model of one frame at a time: the CPU answers as soon as a GPU would, and a fit that
+    # has the GPU is not disturbed.
+    predictor = Predictor.load(folder, "cpu")
+    digest = hashlib.sha256((Path(folder) / CHECKPOINT).read_bytes()).hexdigest()
+    return Model(predictor, Path(folder).name, digest[:32], stamp)
+
+
+def serve(incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Answer requests until `incoming` ends: the viewer is gone, or closed."""
+    server = Server()
+    while (got := receive(incoming)) is not None:
+        try:
+            message, arrays = server.answer(got.message, got.arrays)
+        except TrainError as error:
+            message, arrays = Refused(message=f"{error.error}.", hint=error.hint), {}
+        except StoreError as error:
+            message, arrays = Refused(message=str(error.problems[0])), {}
+        except Exception as error:  # the next request may do
+            message, arrays = Refused(message=f"The model failed: {sentence(error)}."), {}
+        send(outgoing, message, arrays)
