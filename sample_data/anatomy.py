@@ -65,6 +65,8 @@ class Rib:
         Share of the amplitude that still comes from its shadow.
     shape : Curve
         How its surface departs from an arch.
+    level : float
+        How much brighter its surface is than usual, in dB.
     """
 
     u: float
@@ -72,6 +74,7 @@ class Rib:
     depth: float
     leak: float
     shape: Curve
+    level: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,101 @@ class Effusion:
 
 
 @dataclass(frozen=True)
+class Comet:
+    """A bright tail below the pleura that ends early, and is no B-line for that.
+
+    Attributes
+    ----------
+    u, half_width : float
+        Place on the lung and half width at the pleura.
+    strength : float
+        Amplitude, on the scale of a B-line's.
+    length : float
+        Depth over which its amplitude falls to 1/e.
+    """
+
+    u: float
+    half_width: float
+    strength: float
+    length: float
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """A short bright echo that lies nowhere in particular: a mirror image, a reverberation.
+
+    Attributes
+    ----------
+    z, u : float
+        Its middle.
+    length : float
+        Along the face.
+    tilt : float
+        Millimetres deeper per millimetre along the face.
+    level : float
+        In dB.
+    """
+
+    z: float
+    u: float
+    length: float
+    tilt: float
+    level: float
+
+
+@dataclass(frozen=True)
+class Organ:
+    """Solid tissue where the lung might be: liver, spleen or muscle, up to a diaphragm.
+
+    Attributes
+    ----------
+    u, side : float
+        Where it begins, and whether it lies to the right (1) or left (-1) of there.
+    swing : float
+        How far breathing moves that edge.
+    level : float
+        Of its echo, in dB.
+    grain : Texture
+        Its structure.
+    vessels : tuple of (z, u, radius)
+        Dark holes.
+    diaphragm : float
+        Depth of a bright sheet that ends it; infinite for none.
+    beyond : float
+        Level of what shows behind the sheet, in dB.
+    shape : Curve
+        How edge and sheet are bent.
+    """
+
+    u: float
+    side: float
+    swing: float
+    level: float
+    grain: Texture
+    vessels: tuple[tuple[float, float, float], ...]
+    diaphragm: float
+    beyond: float
+    shape: Curve
+
+    def cover(
+        self, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+    ) -> NDArray[np.float32]:
+        """Return how far, in mm along the face, a place lies within it; negative outside."""
+        edge = self.u + self.swing * pose.breath + 0.8 * self.shape.at(z)
+        return np.asarray(self.side * (u - edge), np.float32)
+
+    def sheet(self, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
+        """Return the depth of the diaphragm at `u`."""
+        bent = 0.02 * (u - self.u) ** 2 + 2.0 * self.shape.at(u)
+        return np.asarray(self.diaphragm + bent + 3 * pose.breath, np.float32)
+
+
+@dataclass(frozen=True)
 class Anatomy:
-    """All of it; see the classes above. `pleura_real` and `likely` as in :class:`BLine`."""
+    """All of it; see the classes above. `pleura_real` and `likely` as in :class:`BLine`.
+
+    `haze` (dB) and `haze_fade` (dB per mm) say how bright aerated lung is and how fast that fades.
+    """
 
     probe: Probe
     severity: float
@@ -158,6 +254,11 @@ class Anatomy:
     consolidation: Consolidation | None
     effusion: Effusion | None
     edges: tuple[Texture, ...]  # one a class: where the truth's edge lies beside the likely one
+    haze: float = 0.0
+    haze_fade: float = 0.1
+    comets: tuple[Comet, ...] = ()
+    ghosts: tuple[Ghost, ...] = ()
+    organ: Organ | None = None
 
     def pleura(self, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
         """Return the depth of the (parietal) pleural line at `u`."""

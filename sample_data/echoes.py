@@ -14,7 +14,7 @@ from sample_data.findings import a_visibility, cortex
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sample_data.anatomy import Anatomy, Pose, Rib
+    from sample_data.anatomy import Anatomy, Ghost, Pose, Rib
     from sample_data.speckle import Grid
 
 
@@ -142,7 +142,7 @@ class Lung:
         surface = a.surface(u, pose)
         below = np.maximum(z - surface, 0)
         cloud = 2.0 * self.haze.at(z - pose.descent, u - pose.slide)
-        level = -34 + 5 * a.severity + cloud - 0.1 * below
+        level = a.haze - 34 + 5 * a.severity + cloud - a.haze_fade * below
         return np.asarray(decibel(level) * expit((z - surface) / 0.3), np.float32)
 
     def b_lines(
@@ -160,6 +160,10 @@ class Lung:
             drawn = line.strength**1.2 * profile * np.exp(-below / line.fade)
             power += (drawn * decibel(-17)) ** 2
             left *= 1 - 0.95 * np.minimum(1.6 * line.strength * profile, 1)
+        for comet in a.comets:  # it leaves the A-lines below it as they are
+            aside = np.abs((u - pose.slide - comet.u) / comet.half_width) ** 3
+            drawn = comet.strength**1.2 * np.exp(-0.7 * aside - below / comet.length)
+            power += (drawn * decibel(-17)) ** 2
         rays = decibel(1.6 * self.rays.at(u - pose.slide))
         return np.asarray(np.sqrt(power) * rays * expit((z - surface) / 0.3), np.float32), left
 
@@ -187,6 +191,44 @@ class Lung:
         return np.asarray(out, np.float32)
 
 
+def organ_share(
+    anatomy: Anatomy, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+) -> NDArray[np.float32]:
+    """Return what share of each place below the pleura is organ and not lung, 0..1."""
+    if anatomy.organ is None:
+        return np.zeros((1, 1), np.float32)
+    return np.asarray(expit(anatomy.organ.cover(z, u, pose) / 0.5), np.float32)
+
+
+def organ_echo(
+    anatomy: Anatomy, z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+) -> NDArray[np.float32]:
+    """Return the echo of the organ below the wall, its vessels, and what lies behind it."""
+    o = anatomy.organ
+    if o is None:
+        return np.zeros((1, 1), np.float32)
+    sheet, below = o.sheet(u, pose), expit((z - anatomy.pleura(u, pose)) / 0.3)
+    level = o.level + 2.5 * o.grain.at(z - 3 * pose.breath, u - pose.slide)
+    for down, aside, radius in o.vessels:
+        apart = np.hypot(z - down, u - pose.slide - aside) / radius
+        level = level - 14 * expit((1 - apart) / 0.15)
+    body = decibel(np.where(z < sheet, level, o.beyond - 0.08 * (z - np.minimum(sheet, z))))
+    line = np.exp(-(((z - sheet) / 1.3) ** 2)) * decibel(1.5 * o.shape.at(2 * u) - 9)
+    return np.asarray((body + line) * below, np.float32)
+
+
+def ghost_echo(
+    ghosts: tuple[Ghost, ...], z: NDArray[np.float32], u: NDArray[np.float32], pose: Pose
+) -> NDArray[np.float32]:
+    """Return the short bright echoes that belong to nothing."""
+    out = np.zeros(np.broadcast_shapes(z.shape, u.shape), np.float32)
+    for g in ghosts:
+        aside = u - pose.jitter - g.u
+        down = z - g.z - g.tilt * aside
+        out += decibel(g.level) * np.exp(-((down / 0.8) ** 2) - (2 * aside / g.length) ** 4)
+    return out
+
+
 def _square(thickness: NDArray[np.float32], u: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how squarely a border meets the beam, 0..1: a steep one sends its echo aside."""
     slope = np.gradient(thickness[0], float(u[0, 1] - u[0, 0]))
@@ -200,7 +242,7 @@ def rib_cortex(
     across = np.abs(u - pose.jitter - rib.u) / rib.half_width
     below = z - cortex(rib, u, pose)
     line = np.exp(-((np.where(below > 0, below / 1.2, below / 0.8)) ** 2))
-    level = -9 - 9 * across**2 + 3.5 * rib.shape.at(3 * u)
+    level = rib.level - 9 - 9 * across**2 + 3.5 * rib.shape.at(3 * u)
     return np.asarray(line * decibel(level) * expit((1.0 - across) / 0.1), np.float32)
 
 

@@ -112,6 +112,8 @@ def findings(
     pleura, gap, solid = (f(u, pose) for f in (anatomy.pleura, anatomy.gap, anatomy.solid))
     surface = pleura + gap + solid
     clear = clearance(anatomy, u, pose)
+    if anatomy.organ is not None:  # where it lies there is no lung to show anything
+        clear = np.minimum(clear, -anatomy.organ.cover(z, u, pose))
     sheet = np.minimum(_band(z, pleura, anatomy.pleura_thickness, 0.4), clear / SHADOW_EDGE_MM)
     found = [_finding(PLEURA, "pleura", EVIDENT, sheet)]
     found += [

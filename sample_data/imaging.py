@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from sample_data.echoes import Lung, Wall, decibel, lit, rib_cortex
+from sample_data.echoes import (
+    Lung,
+    Wall,
+    decibel,
+    ghost_echo,
+    lit,
+    organ_echo,
+    organ_share,
+    rib_cortex,
+)
 from sample_data.fields import Curve
 from sample_data.speckle import Beam, Decorrelating, Grid, draw_speckle, shift
 
@@ -22,8 +32,6 @@ if TYPE_CHECKING:
     from sample_data.scan import Scan
 
 LINES = 176
-LOOKS = 3
-"""Pictures from different angles or frequencies that are averaged: speckle gets smoother."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,18 @@ class Settings:
         Exponent of the grey map.
     contact : float
         Standard deviation of the loss between beams, for uneven contact with the skin.
+    speckle : float
+        Size of the speckle beside that of the probe's usual frequency: a lower one is coarser.
+    tgc : tuple of float
+        Time gain compensation at evenly spaced depths from the skin to the lower rim; () is none.
+    lost : tuple of (float, float, float)
+        Beams without contact: from and to which share of the face (-1 to 1), and their loss.
+    clutter, clutter_depth : float
+        Level at the skin of haze that lies over the near field, and the depth it falls by 9 dB in.
+    reverberation : float
+        Added to the repeats of the wall below the pleura.
+    looks : int
+        Pictures from different angles or frequencies that are averaged: speckle gets smoother.
     """
 
     dynamic_range: float
@@ -55,6 +75,13 @@ class Settings:
     persistence: float
     gamma: float
     contact: float
+    speckle: float = 1.0
+    tgc: tuple[float, ...] = ()
+    lost: tuple[tuple[float, float, float], ...] = ()
+    clutter: float = -math.inf
+    clutter_depth: float = 10.0
+    reverberation: float = 0.0
+    looks: int = 3
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Settings:
@@ -80,19 +107,38 @@ class Scanner:
         Probe and picture.
     anatomy : Anatomy
     settings : Settings
+    still : bool
+        Whether its frames are stills, whose speckle need not change from one to the next, and
+        need not be finer than their pixels. That is twice as fast.
     """
 
     def __init__(
-        self, rng: np.random.Generator, scan: Scan, anatomy: Anatomy, settings: Settings
+        self,
+        rng: np.random.Generator,
+        scan: Scan,
+        anatomy: Anatomy,
+        settings: Settings,
+        *,
+        still: bool = False,
     ) -> None:
         convex = scan.probe.kind == "convex"
-        self.grid = Grid(scan.probe, int(scan.probe.depth / (0.26 if convex else 0.14)), LINES)
+        step = 0.26 if convex else 0.14
+        if still:
+            step = max(step, 0.6 * scan.spacing)
+        self.grid = Grid(scan.probe, int(scan.probe.depth / step), LINES)
         self._scan, self._anatomy, self._settings, self._rng = scan, anatomy, settings, rng
-        beam = Beam(0.3, 0.7, 40, 30) if convex else Beam(0.14, 0.28, 22, 18)
+        usual = Beam(0.3, 0.7, 40, 30) if convex else Beam(0.14, 0.28, 22, 18)
+        beam = replace(
+            usual,
+            axial=usual.axial * settings.speckle,
+            lateral=usual.lateral * settings.speckle,
+        )
 
         def speckle(keep: float) -> list[Decorrelating]:
-            fields = [[draw_speckle(rng, self.grid, beam) for _ in range(2)] for _ in range(LOOKS)]
-            return [Decorrelating(rng, two, keep) for two in fields]
+            n = 1 if still else 2
+            looks = range(settings.looks)
+            fields = [[draw_speckle(rng, self.grid, beam) for _ in range(n)] for _ in looks]
+            return [Decorrelating(rng, mixed, keep) for mixed in fields]
 
         self._wall = Wall.draw(rng, self.grid, anatomy)
         self._lung = Lung.draw(rng, anatomy)
@@ -125,15 +171,21 @@ class Scanner:
         level += s.contact * self._contact.at(on_skin) * (0.4 + z / 60)
         level -= 12 * np.clip(np.abs(u) / grid.probe.half_width - 0.85, 0, 1) / 0.15
         level += 1.5 * self._sliders.at(z)
+        if s.tgc:
+            level += np.interp(z, np.linspace(0, grid.probe.depth, len(s.tgc)), s.tgc)
+        level -= lost_contact(s, u / grid.probe.half_width)
         gain = decibel(level - s.attenuation * z)
         noise = decibel(s.noise + 0.06 * z)
         power = np.zeros((grid.depths, grid.lines), np.float32)
         for echo in self._looks(pose):
             rolls = self._rng.integers(0, self._noise.shape)
             received = echo * gain + np.roll(self._noise, rolls, (0, 1)) * noise
+            if s.clutter > -math.inf:
+                haze = decibel(s.clutter - 9 * z / s.clutter_depth)
+                received += np.roll(self._noise, (rolls[1], rolls[0]), (0, 1)) * haze
             power += received.real**2 + received.imag**2
         # Speckle reduction as scanners do it, a light blur of what was detected.
-        return np.asarray(gaussian_filter(power / LOOKS, (0.45, 0.5)), np.float32)
+        return np.asarray(gaussian_filter(power / s.looks, (0.45, 0.5)), np.float32)
 
     def _looks(self, pose: Pose) -> Iterator[NDArray[np.complex64]]:
         """Yield the echo of each look: the same amplitudes under other speckle."""
@@ -153,8 +205,12 @@ class Scanner:
         rough = (rough + lung.air(z, u, pose) + lung.filled(z, u, pose)) * light
         ribs = sum((rib_cortex(rib, z, u, pose) for rib in anatomy.ribs), np.float32(0))
         rows, fainter = self._mirrored(pleura)
-        fainter = fainter * left * light**2
+        fainter = fainter * left * light**2 * decibel(self._settings.reverberation)
         above = above * light
+        lung_share = 1 - organ_share(anatomy, z, u, pose)
+        steady, rough, fainter = steady * lung_share, rough * lung_share, fainter * lung_share
+        steady = steady + ghost_echo(anatomy.ghosts, z, u, pose) * light
+        rough = rough + organ_echo(anatomy, z, u, pose) * (1 - lung_share) * light
         for tissue, breathing in zip(self._wall_speckle, self._lung_speckle, strict=True):
             moved = shift(tissue.step(), (0, pose.jitter * across))
             near = shift(self._wall.diffuse, (0, pose.jitter * across)) * moved
@@ -181,3 +237,12 @@ class Scanner:
         rows = np.rint((z - order * pleura) / self.grid.step[0]).astype(np.int64)
         left = np.where(order > 0, decibel(-8 - 5 * order), np.float32(0))
         return np.clip(rows, 0, self.grid.depths - 1), left
+
+
+def lost_contact(settings: Settings, place: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the loss in dB of beams at `place` on the face (-1 to 1) for want of contact."""
+    out = np.zeros_like(place)
+    for left, right, loss in settings.lost:
+        inside = np.minimum(place - left, right - place) / 0.04
+        out = np.maximum(out, loss * expit(inside))
+    return out

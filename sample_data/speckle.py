@@ -133,7 +133,7 @@ class Decorrelating:
     ----------
     rng : Generator
     fields : list of ndarray
-        Independent speckle fields.
+        Independent speckle fields; a single one stays as it is.
     keep : float
         Correlation of a frame with the next, 0 to 1.
     """
@@ -150,6 +150,8 @@ class Decorrelating:
 
     def step(self) -> NDArray[np.complex64]:
         """Return the field of the next frame."""
+        if len(self._fields) == 1:
+            return self._fields[0]
         new = self._direction()
         new -= new @ self._weights * self._weights
         new /= np.linalg.norm(new)

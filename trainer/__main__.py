@@ -14,14 +14,14 @@ from napari_confseg.job import JobError
 from napari_confseg.store import StoreError
 from napari_confseg.store.errors import printable, sentence, without_secrets
 from napari_confseg.subcommands import unexpected
-from trainer.cli import clinical, evaluate, fit, predict, run, serve, study
+from trainer.cli import clinical, evaluate, fit, predict, run, serve, starter, study
 from trainer.cli.parsing import REFUSED, WRONG_USAGE
 from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (fit, predict, evaluate, study, clinical, run, serve)
+COMMANDS = (fit, predict, evaluate, study, clinical, starter, run, serve)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from trainer.prepare import FitContext
     from trainer.progress import Reporter
 
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+"""From frames, planes and a generator to those that are learnt from; see :mod:`trainer.augment`."""
+
 _EVALUATIONS, _LOGS = 12, 150  # per fit
 _AVERAGE = 0.99  # what the averaged weights keep of themselves per step
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
@@ -69,6 +73,36 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
     """
     set_threads(request.threads)
     context = prepare(folder, request, report)
+    preview = LivePreview(folder, context, request, report)
+    return learn(folder, context, report, preview=preview, compiled=request.compile)
+
+
+def learn(
+    folder: RunFolder,
+    context: FitContext,
+    report: Reporter,
+    *,
+    augmented: Augment = augment,
+    preview: LivePreview | None = None,
+    compiled: bool = False,
+) -> Result:
+    """Learn from the samples of `context`, or resume; the files are those of :func:`fit`.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run, held by this process.
+    context : FitContext
+        Samples, network and device.
+    report : Reporter
+        Gets progress and metrics.
+    augmented : callable
+        Makes a batch's frames and planes more different.
+    preview : LivePreview or None
+        Predicts the clip on screen along the way.
+    compiled : bool
+        Whether the network is compiled.
+    """
     config, device = context.config, context.device
     network = config.network()
     network.set_statistics(context.samples.frames, prevalence(context))
@@ -95,15 +129,15 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise damaged_state(folder.path, error) from error
     model: nn.Module = network
-    if request.compile:
+    if compiled:
         model.compile()
     log = MetricsLog(folder.path, metrics_of(config.classes), at.step)
-    preview = LivePreview(folder, context, request, report)
     evaluate_every, log_every = -(-config.steps // _EVALUATIONS), -(-config.steps // _LOGS)
     report.started(**facts(context, at.step))
     begun, saved_at = at.step, time.monotonic()
     # A GPU has its own time to augment, and no memory to give to batches that wait.
-    ahead = gather if device.type == "cuda" else draw_batch
+    drawn = partial(draw_batch, augmented=augmented)
+    ahead = gather if device.type == "cuda" else drawn
     with Prefetch(partial(ahead, context), at.step, config.steps) as batches:
         while True:
             due = at.step > begun and (at.step % evaluate_every == 0 or at.step == config.steps)
@@ -120,7 +154,8 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             if values:
                 log.add(at.step, values)
                 report.metrics(at.step, values)
-                preview.refresh(at.best_step)
+                if preview is not None:
+                    preview.refresh(at.best_step)
             stop = group.any(folder.cancelled())
             if due or stop or (at.step > begun and time.monotonic() - saved_at > _SAVE_SECONDS):
                 parts = {name: part.state_dict() for name, part in resumable.items()}
@@ -131,7 +166,7 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             taken = batches.take()
-            batch = taken if isinstance(taken, Batch) else draw_batch(context, at.step, taken)
+            batch = taken if isinstance(taken, Batch) else drawn(context, at.step, taken)
             torch.manual_seed(step_seed(config.seed, at.step))  # dropout draws numbers itself
             loss = learn_from(batch, model, context, optimizer, scaler, group)
             at.step += 1
@@ -139,14 +174,14 @@ def fit(folder: RunFolder, request: FitRequest, report: Reporter) -> Result:
             smooth.lerp_(loss, max(0.05, 1 / at.step))
     if at.best is None:  # stopped before the first validation: better these weights than none
         save_checkpoint(folder.path, average, at.step)
-    if not stop:
+    if preview is not None and not stop:
         preview.finish(at.best_step)
     return Result(
         stopped=stop,
         steps=at.step,
         best_step=at.best_step or at.step,
         scores=at.best or {},
-        clips=preview.clips,
+        clips=preview.clips if preview is not None else (),
     )
 
 
@@ -218,7 +253,13 @@ def gather(context: FitContext, step: int) -> tuple[Tensor, ...]:
     return drawn
 
 
-def draw_batch(context: FitContext, step: int, gathered: tuple[Tensor, ...] | None = None) -> Batch:
+def draw_batch(
+    context: FitContext,
+    step: int,
+    gathered: tuple[Tensor, ...] | None = None,
+    *,
+    augmented: Augment = augment,
+) -> Batch:
     """Return the batch of one step, augmented; a function of the seed and the step.
 
     Parameters
@@ -229,12 +270,14 @@ def draw_batch(context: FitContext, step: int, gathered: tuple[Tensor, ...] | No
         Which.
     gathered : tuple of tensor or None
         From :func:`gather`, if that has been done already.
+    augmented : callable
+        Makes frames and planes more different.
     """
     config = context.config
     generator = torch.Generator(context.device).manual_seed(step_seed(config.seed, step))
     drawn = gathered or gather(context, step)
     frames, planes, reviewed, rater = (t.to(context.device, non_blocking=True) for t in drawn)
-    images, planes = augment(frames, planes, generator)
+    images, planes = augmented(frames, planes, generator)
     target, weight = make_targets(config.method, planes, reviewed, generator)
     return Batch(images.contiguous(memory_format=torch.channels_last), target, weight, rater)
 

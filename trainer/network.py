@@ -48,6 +48,7 @@ SIZES = {
     "study": Size(LONGEST["study"], (8, 16, 32, 64), 0, 8, 300, 2e-2),
     "quick": Size(LONGEST["quick"], (16, 32, 64, 128, 256), 0, 8, 400, 3e-3),
     "normal": Size(LONGEST["normal"], (32, 64, 128, 256, 512), 2, 8, 4000, 1e-3),
+    "starter": Size(160, (16, 32, 64, 128, 256), 0, 8, 4500, 3e-3),
 }
 
 
@@ -133,11 +134,19 @@ class Segmenter(nn.Module):
 
         Given the rater (N,) of each image: those of that rater, if scales are learnt.
         """
-        raw = self.net((images - self.mean) / self.std).float() + self.prior
-        logits = self._head.logits(raw, self._outputs)
+        logits = self._logits(self.net((images - self.mean) / self.std))
         if rater is None or self.log_scale is None or self.bias is None:
             return logits
         return as_rater(logits, self.log_scale, self.bias, rater)
+
+    def _logits(self, outputs: Tensor) -> Tensor:
+        return self._head.logits(outputs.float() + self.prior, self._outputs)
+
+    def probability_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return :meth:`probability`, and the features (N, F, H / 2, W / 2) that it is made of."""
+        features = self.net.features((images - self.mean) / self.std)
+        logits = self._logits(self.net.from_features(features))
+        return heads.probability(logits, self.n_classes), features.float()
 
     def drop(self, on: bool) -> None:
         """Switch dropout on or off, also in evaluation mode."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -29,10 +28,12 @@ from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices
 from trainer.errors import TrainError
 from trainer.prefetch import Prefetch
+from trainer.shipped import is_shipped, run_folder
 from trainer.uncertainty import decompose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -49,6 +50,9 @@ _AHEAD = 200  # planes that wait to be written while the network works: two bloc
 @dataclass(frozen=True)
 class Predictor:
     """A fitted network that predicts frames of any size.
+
+    Names of runs are those of :func:`trainer.shipped.run_folder`: ``"starter"`` is the shipped
+    model.
 
     >>> import numpy as np
     >>> from trainer.predict import Predictor
@@ -73,17 +77,20 @@ class Predictor:
         Of its run.
     device : torch.device
         Where it computes.
+    chosen : tuple of str
+        Classes that it gives the percent of, in their order; by default all that it learnt.
     """
 
     network: Segmenter
     config: RunConfig
     device: torch.device
+    chosen: tuple[str, ...] = ()
     names = ("",)
 
     @classmethod
     def load(cls, run: str | Path, device: str = "auto") -> Predictor:
         """Return the best network of the run in the folder `run`; else a :class:`TrainError`."""
-        run = Path(run)
+        run = run_folder(run)
         config = load_config(run)
         place = choose_device(device)
         network, _ = load_checkpoint(run, config)
@@ -126,7 +133,11 @@ class Predictor:
 
         Takes what :meth:`probability` takes; of one frame ``uint8 (C, Y, X)``.
         """
-        return to_percent(self.written(self.probability(frames)))
+        written = self.written(self.probability(frames))
+        if self.chosen:
+            learnt = self.config.classes
+            written = written[..., [learnt.index(c) for c in self.chosen], :, :]
+        return to_percent(written)
 
     def written(self, probability: Tensor) -> Tensor:
         """Return the probabilities (T, C, Y, X) after output scaling, in 0..1."""
@@ -377,6 +388,24 @@ def _write_clip(
     return True
 
 
+def _known(cohort: Cohort, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `classes` that the cohort has: it was not made for the shipped model.
+
+    Raises
+    ------
+    TrainError
+        If it has none of them.
+    """
+    there = {c.name for c in cohort.meta.classes}
+    known = tuple(c for c in classes if c in there)
+    if not known:
+        raise TrainError(
+            f"The starter model knows {', '.join(classes)}, and {cohort.location} has none of them",
+            "Fit a model of your own, or add one of these classes.",
+        )
+    return known
+
+
 def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Result:
     """Execute `request`: predict its clips, or all.
 
@@ -392,13 +421,17 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
             "Name the cohort that it was built from, or score the model on it with evaluate.",
         )
     cohort = Cohort.open(request.cohort)
-    run = Path(request.run)
+    run = run_folder(request.run)
     predictor = Predictor.load(run, request.device)
+    classes = predictor.config.classes
+    if is_shipped(request.run) and not request.maps:
+        classes = _known(cohort, classes)
+        predictor = replace(predictor, chosen=classes)
     maker: PlaneMaker = predictor
     if request.maps:
-        runs = (run, *map(Path, request.members))
+        runs = (run, *map(run_folder, request.members))
         maker = Ensemble.load(runs, request.draws, request.device)
-    indices = class_indices(cohort, predictor.config.classes)
+    indices = class_indices(cohort, classes)
     clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
     for end in maker.names:  # before hours of work: refuse a name that is taken
         cohort.check_name(request.rater + end, "model")
@@ -407,7 +440,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     total = sum(clip.shape[0] for clip in clips)
     report.started(
         device=str(predictor.device),
-        classes=", ".join(predictor.config.classes),
+        classes=", ".join(classes),
         clips=len(clips),
         frames=total,
     )

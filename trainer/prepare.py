@@ -125,7 +125,7 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitCont
         cohort,
         marks,
         config,
-        _place(samples, device),
+        place_samples(samples, device),
         torch.tensor(train),
         torch.tensor(held),
         device,
@@ -189,7 +189,7 @@ def _decide(
     )
 
 
-def _place(samples: Samples, device: torch.device) -> Samples:
+def place_samples(samples: Samples, device: torch.device) -> Samples:
     """Move the samples to a GPU that has room for them twice; else they stay packed."""
     if device.type == "cuda" and samples.nbytes * 2 < torch.cuda.mem_get_info(device)[0]:
         return samples.unpacked(device)

@@ -40,7 +40,7 @@ class Origin(BaseModel):
 
     Attributes
     ----------
-    kind : {"cohort", "dataset"}
+    kind : {"cohort", "dataset", "phantoms"}
         Kind of source.
     name, cohort_id : str
         Its name (with the version of a dataset), and the identity of the cohort behind it.
@@ -51,7 +51,7 @@ class Origin(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["cohort", "dataset"]
+    kind: Literal["cohort", "dataset", "phantoms"]
     name: str
     cohort_id: str
     sha256: str

@@ -47,6 +47,17 @@ class UNet(nn.Module):
         outputs: Tensor = self.model(images)
         return outputs
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the last layer sees (N, F, H / 2, W / 2) of images (N, 1, H, W)."""
+        down, skip, _ = self.model
+        found: Tensor = skip(down(images))
+        return found
+
+    def from_features(self, features: Tensor) -> Tensor:
+        """Return raw outputs (N, outputs, H, W) of :meth:`features`."""
+        outputs: Tensor = self.model[2](features)
+        return outputs
+
     def _level(
         self, inputs: int, outputs: int, channels: Sequence[int], *, top: bool = False
     ) -> nn.Sequential:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.cli.parsing import DATA, DONE, add_command, add_compute_options, local_path
+from trainer.cli.parsing import (
+    DATA,
+    DONE,
+    add_command,
+    add_compute_options,
+    local_path,
+    model_folder,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +28,9 @@ def add(commands: Subparsers) -> None:
         purpose="score a fitted model against raters, clip by clip",
         example="confseg-train evaluate runs/first demo.zarr --against truth --thresholds 50 60",
     )
-    parser.add_argument("model", type=local_path, metavar="RUN", help="folder of a fit")
+    parser.add_argument(
+        "model", type=model_folder, metavar="RUN", help="folder of a fit, or starter"
+    )
     parser.add_argument("data", metavar="DATA", help=DATA)
     parser.add_argument(
         "--against",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from napari_confseg.job import CONFIG
 from napari_confseg.subcommands import (
     DONE,
     REFUSED,
@@ -15,9 +16,7 @@ from napari_confseg.subcommands import (
     fields_of,
     local_path,
 )
-
-if TYPE_CHECKING:
-    import argparse
+from trainer.shipped import STARTER, run_folder
 
 __all__ = [
     "DATA",
@@ -32,6 +31,7 @@ __all__ = [
     "add_fits_options",
     "fields_of",
     "local_path",
+    "model_folder",
 ]
 
 DATA = "a cohort (folder or s3:// address), or a frozen dataset (folder that confseg build made)"
@@ -50,6 +50,18 @@ def add_fits_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="optimiser steps of each fit")
     parser.add_argument("--jobs", type=int, default=2, help="fits side by side; default: 2")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster, instead of jobs")
+
+
+def model_folder(text: str) -> Path:
+    """Return the folder of a run, or of the shipped model; for ``add_argument(type=...)``."""
+    if text != STARTER:
+        return local_path(text)
+    if (Path(text) / CONFIG).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text} is the model that comes with the package, and there is a run of that name "
+            f"here: write ./{text} for the run, or rename it"
+        )
+    return run_folder(text)
 
 
 def absolute(location: str) -> str:

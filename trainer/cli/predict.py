@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_confseg.job import PredictRequest
+from napari_confseg.store.journal import journal_folder
 from trainer.cli.jobs import carry_out_new
 from trainer.cli.parsing import (
     absolute,
@@ -13,7 +14,9 @@ from trainer.cli.parsing import (
     add_fields,
     fields_of,
     local_path,
+    model_folder,
 )
+from trainer.shipped import STARTER, is_shipped
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +34,13 @@ def add(commands: Subparsers) -> None:
         purpose="let a fitted model mark clips of a cohort",
         example="confseg-train predict runs/first demo.zarr",
     )
-    parser.add_argument("model", type=local_path, metavar="RUN", help="folder of a fit")
+    parser.add_argument(
+        "model",
+        type=model_folder,
+        metavar="RUN",
+        help=f"folder of a fit, or {STARTER}: the model that comes with the package "
+        f"(a folder of that name is ./{STARTER})",
+    )
     parser.add_argument("cohort", metavar="COHORT")
     parser.add_argument("--rater", help="the model's name in the cohort; the run's if not given")
     add_fields(parser, PredictRequest, "clips", "draws", "replace")
@@ -47,21 +56,27 @@ def add(commands: Subparsers) -> None:
         "--out",
         type=local_path,
         metavar="FOLDER",
-        help="folder of this job; RUN/predictions/001 and so on",
+        help="folder of this job; RUN/predictions/001 and so on, of the shipped model in the "
+        "user's state folder",
     )
     add_compute_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict into a job folder; refused if it fails."""
+    shipped = is_shipped(arguments.model)
+    model = arguments.model.absolute()
     given = fields_of(arguments, PredictRequest) | {
-        "run": str(arguments.model.absolute()),
+        # By its name, which means the same on another machine.
+        "run": STARTER if shipped else str(model),
         "cohort": absolute(arguments.cohort),
-        "rater": arguments.rater or arguments.model.absolute().name,
+        "rater": arguments.rater or (STARTER if shipped else model.name),
         "members": tuple(str(member.absolute()) for member in arguments.members),
     }
     request = PredictRequest(**given)
-    folder = arguments.out or _unused(arguments.model / "predictions")
+    # The package's own folder may belong to somebody else.
+    home = journal_folder() / STARTER if shipped else model
+    folder = arguments.out or _unused(home / "predictions")
     return carry_out_new(folder, request, as_json=arguments.json)
 
 

@@ -1,0 +1,1 @@
+"""The starter model: learnt from phantoms alone, shipped with the package."""
