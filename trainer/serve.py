@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +23,7 @@ from napari_confseg.suggest.protocol import (
 )
 from trainer.errors import TrainError
 from trainer.predict import Predictor
+from trainer.shipped import run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ class Server:
 
 def _stamp(folder: str) -> tuple[int, int]:
     try:
-        found = (Path(folder) / CHECKPOINT).stat()
+        found = (run_folder(folder) / CHECKPOINT).stat()
     except OSError:
         return (0, 0)  # loading says what is missing
     return found.st_mtime_ns, found.st_size
@@ -107,8 +107,8 @@ def _load(folder: str, stamp: tuple[int, int]) -> Model:
     # A small model of one frame at a time: the CPU answers as soon as a GPU would, and a fit that
     # has the GPU is not disturbed.
     predictor = Predictor.load(folder, "cpu")
-    digest = hashlib.sha256((Path(folder) / CHECKPOINT).read_bytes()).hexdigest()
-    return Model(predictor, Path(folder).name, digest[:32], stamp)
+    digest = hashlib.sha256((run_folder(folder) / CHECKPOINT).read_bytes()).hexdigest()
+    return Model(predictor, run_folder(folder).name, digest[:32], stamp)
 
 
 def serve(incoming: IO[bytes], outgoing: IO[bytes]) -> None:

@@ -23,6 +23,7 @@ from napari_confseg.annotate.preferences import slug_of
 from napari_confseg.store import Offer, Status, StoreError
 from napari_confseg.suggest.active import active_model
 from napari_confseg.suggest.protocol import Suggest, Suggested
+from napari_confseg.suggest.withholding import is_withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -216,6 +217,8 @@ class Suggestions:
         proposal, session = self._proposals.get(frame), self._session
         if not self.on or proposal is None or proposal.decided or session.playing:
             return None
+        if self._is_withheld(frame):
+            return None
         percent = proposal.percent.get(class_name)
         if percent is None or class_name not in session.planes:
             return None
@@ -241,12 +244,18 @@ class Suggestions:
         """Return what the model is to be asked now; None if nothing."""
         session = self._session
         frame = session.view().frame
-        if not self._may_propose() or frame in self._proposals:
+        if not self._may_propose() or frame in self._proposals or self._is_withheld(frame):
             return None
         if session.clip is None or session.cohort is None:
             return None
         model = self.model or active_model(session.cohort)
         return SuggestWork(session.planes, session.clip, frame, model)
+
+    def _is_withheld(self, frame: int) -> bool:
+        session = self._session
+        if session.clip is None or session.cohort is None:
+            return False
+        return is_withheld(session.cohort.meta, session.clip.name, frame)
 
     def _may_propose(self) -> bool:
         return self.on and not self._session.playing and not self.why_not()
@@ -442,7 +451,12 @@ class Suggestions:
             if shown is not None:
                 session.hide_rater(OVERLAY)
             return
-        proposal = self._proposals.get(session.view().frame)
+        frame = session.view().frame
+        if self._is_withheld(frame):
+            if not session.playing:
+                self._note_offer("withheld")
+            return
+        proposal = self._proposals.get(frame)
         if proposal is None or session.clip is None:
             return
         if shown is None or shown.planes.keys() != proposal.percent.keys():
@@ -464,20 +478,18 @@ class Suggestions:
         if not proposal.decided:
             self._note_offer("shown", proposal)
 
-    def _note_offer(self, outcome: Literal["shown", "dismissed"], proposal: Proposal) -> None:
-        """Note with the reader that they saw a suggestion on this frame, or put it away."""
+    def _note_offer(
+        self, outcome: Literal["shown", "dismissed", "withheld"], proposal: Proposal | None = None
+    ) -> None:
+        """Note with the reader that they saw a suggestion on this frame, put it away, had none."""
         session = self._session
         frame = session.view().frame
+        model, version = (proposal.source, proposal.version) if proposal is not None else ("", "")
         before = session.clip_notes.current.offers.get(frame)
-        same = before is not None and (before.model, before.version) == (
-            proposal.source,
-            proposal.version,
-        )
+        same = before is not None and (before.model, before.version) == (model, version)
         if same and before is not None and outcome in ("shown", before.outcome):
-            return
-        offer = Offer(
-            at=datetime.now(UTC), model=proposal.source, version=proposal.version, outcome=outcome
-        )
+            return  # once dismissed it stays so
+        offer = Offer(at=datetime.now(UTC), model=model, version=version, outcome=outcome)
         session.clip_notes.update(offers={frame: offer})
 
     def _describe(self) -> str:
@@ -487,6 +499,8 @@ class Suggestions:
         frame = session.view().frame
         if session.playing:
             return "While playing nothing is suggested."
+        if self._is_withheld(frame):
+            return "On this frame suggestions are withheld: mark it by your own eye."
         proposal = self._proposals.get(frame)
         if proposal is None:
             return "Asking the model …"

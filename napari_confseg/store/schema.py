@@ -143,6 +143,17 @@ class BlindingChange(Strict):
     rule: Blinding
 
 
+Share = Annotated[int, Field(ge=0, le=100)]
+
+
+class WithholdingChange(Strict):
+    """Who set from when on on how many frames a cohort's readers get no suggestion."""
+
+    at: Moment
+    by: str = Field(min_length=1, max_length=80, description="as people read the name")
+    percent: Share
+
+
 class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
@@ -162,6 +173,12 @@ class CohortMeta(Strict):
     blinding_changes: tuple[BlindingChange, ...] = Field(
         default=(), description="oldest first; the last one set the rule that holds"
     )
+    withheld: Share = Field(
+        default=0, description="percent of the frames on which models suggest nothing to anybody"
+    )
+    withheld_changes: tuple[WithholdingChange, ...] = Field(
+        default=(), description="oldest first; the last one set the percentage that holds"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -175,6 +192,11 @@ class CohortMeta(Strict):
         if rules[-1] != self.blinding:
             raise ValueError(
                 f"blinding must be what its last change set, {rules[-1]!r}, found {self.blinding!r}"
+            )
+        shares = [0, *(change.percent for change in self.withheld_changes)]
+        if shares[-1] != self.withheld:
+            raise ValueError(
+                f"withheld must be what its last change set, {shares[-1]}, found {self.withheld}"
             )
         values = [a.value for a in self.anchors]
         if values != sorted(set(values)):

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from napari_confseg.annotate.suggestions import OVERLAY, RESTARTED
-from napari_confseg.store import Cohort, Status, validate
+from napari_confseg.store import Cohort, Status
 from napari_confseg.suggest.client import ModelProcess, SuggestError
 from napari_confseg.suggest.protocol import Suggest
+from napari_confseg.suggest.withholding import is_withheld
 from tests import fitted_run
 from tests.widgets import trainable_cohort
 from tests.widgets.bench import Bench, planes_by_plain_zarr
@@ -98,8 +99,6 @@ def test_one_key_proposes_and_one_accepts(suggesting: Bench, cohort: Cohort, mod
         assert np.array_equal(stored[:, c.index], session.planes[c.name])
     rater = cohort.clip("clip-1").rater(session.rater)
     assert [s.accepted for s in rater.read_strokes()] == [stroke.accepted]
-    session.close_clip()
-    assert not validate(cohort.location)
 
 
 def test_what_one_paints_wins_and_the_rest_is_accepted(suggesting: Bench) -> None:
@@ -198,6 +197,30 @@ def test_who_may_see_no_model_gets_no_suggestion(bench: Bench, model: Path) -> N
     assert not session.suggestions.here()
     assert not any(o.name == OVERLAY for o in session.overlays)
     assert bench.panel.form.suggest.process.pid  # one process all the time
+
+
+def test_frames_on_which_suggestions_are_withheld(bench: Bench, model: Path) -> None:
+    session = bench.session
+    session.cohort.update_meta(withheld=50, by="Prof. Dee")
+    held = [is_withheld(session.cohort.meta, "clip-1", t) for t in range(6)]
+    session.suggestions.model = str(model)
+    bench.hand.key("Ctrl+J")
+    for t, without in enumerate(held):
+        session.frame = t
+        if without:
+            bench.hand.wait(50)
+            assert not session.suggestions.here()
+            assert "withheld" in bench.panel.form.suggest.note.text()
+            bench.hand.key("Shift+Y")
+            assert "withheld" in session.message
+        else:
+            bench.until(lambda: session.suggestions.here())
+    offers = session.clip_notes.current.offers
+    assert [offers[t].outcome == "withheld" for t in range(6)] == held
+    assert not session.strokes
+    assert session.flush()
+    stored = Cohort.open(session.cohort.location).clip("clip-1").rater(session.rater)
+    assert stored.read_clip_notes().offers == offers
 
 
 def test_a_killed_process_is_started_again(suggesting: Bench) -> None:
