@@ -56,17 +56,33 @@ class Loaded(_Message):
 class Suggest(_Message):
     """Propose on frames; the answer is :class:`Suggested`.
 
-    Arrays: ``frames``, uint8 (n, Y, X).
+    Arrays: ``frames``, uint8 (n, Y, X); and, if marks of the clip are to be learnt from, ``taught``,
+    uint8 (k, Y, X), frames, and ``marks``, uint8 (m, Y, X), planes on them.
+
+    Attributes
+    ----------
+    model : str
+        Folder of a run, or the name of the model that comes with the package.
+    marks : tuple of (int, str)
+        Of each plane, which taught frame and class it is of.
+    reviewed : tuple of (int, str)
+        Taught frames and classes whose unmarked pixels are known to be absent.
+    strokes : int
+        How many strokes are in it, for the version.
     """
 
     kind: Literal["suggest"] = "suggest"
     model: str
+    marks: tuple[tuple[int, str], ...] = ()
+    reviewed: tuple[tuple[int, str], ...] = ()
+    strokes: int = Field(default=0, ge=0)
 
 
 class Suggested(_Message):
     """What a model proposes, and which version of it does.
 
-    Arrays: ``percent``, uint8 (n, C, Y, X), of the model's classes in their order.
+    Arrays: ``percent``, uint8 (n, C, Y, X), of the model's classes in their order. The version is
+    the hash of the weights, and ``+n`` if n strokes were learnt from.
     """
 
     kind: Literal["suggested"] = "suggested"

@@ -58,6 +58,7 @@ class SuggestPart(QWidget):
         layout.setSpacing(4)
         layout.addLayout(row)
         layout.addWidget(self.note)
+        self.destroyed.connect(self.process.close)  # with the window, whoever deletes it
         app = QCoreApplication.instance()
         if app is not None:  # before jobs are waited for: the one that asks ends with the process
             app.aboutToQuit.connect(self.process.close)
