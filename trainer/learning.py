@@ -114,7 +114,7 @@ def fit_head(taught: Sequence[TaughtFrame], n_classes: int) -> LightHead:
         parts = [
             _samples(t, c, n_classes)
             for t in taught
-            if c in t.planes and ((0 < t.planes[c]) & (t.planes[c] != EXCLUDED)).any()
+            if c in t.planes and ((t.planes[c] > 0) & (t.planes[c] != EXCLUDED)).any()
         ]
         parts += [
             _samples(t, c, n_classes)

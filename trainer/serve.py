@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from napari_confseg.job import CHECKPOINT
@@ -22,6 +23,8 @@ from napari_confseg.suggest.protocol import (
     send,
 )
 from trainer.errors import TrainError
+from trainer.features import SeenFrame, see
+from trainer.learning import LightHead, TaughtFrame, fit_head, propose
 from trainer.predict import Predictor
 from trainer.shipped import run_folder
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+
+_REMEMBERED = 64  # frames: of a large network's some 20 MB each
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Server:
     def __init__(self) -> None:
         self._model: Model | None = None
         self._folder = ""
+        self._seen: dict[bytes, SeenFrame] = {}
 
     def answer(
         self, request: Message, arrays: Mapping[str, NDArray[Any]]
@@ -83,8 +90,42 @@ class Server:
             height, width = model.predictor.config.canvas
             model.predictor.percent(torch.zeros(1, height, width, dtype=torch.uint8).numpy())
             return Loaded(**known), {}
-        frames = arrays["frames"]
-        return Suggested(**known), {"percent": model.predictor.percent(frames)}
+        head = self._head(model, request, arrays)
+        seen = [self._see(model, frame) for frame in arrays["frames"]]
+        percent = np.stack([propose(head, one, model.predictor) for one in seen])
+        if head.corrections:
+            known["version"] = f"{model.version}+{request.strokes}"
+        return Suggested(**known), {"percent": percent}
+
+    def _head(
+        self, model: Model, request: Suggest, arrays: Mapping[str, NDArray[Any]]
+    ) -> LightHead:
+        """Return the head that fits the marks of a request; the network itself without any."""
+        classes = model.predictor.config.classes
+        if not request.marks and not request.reviewed:
+            return LightHead()
+        planes: list[dict[int, NDArray[np.uint8]]] = [{} for _ in arrays["taught"]]
+        reviewed: list[set[int]] = [set() for _ in arrays["taught"]]
+        for (frame, name), plane in zip(request.marks, arrays["marks"], strict=True):
+            if name in classes:
+                planes[frame][classes.index(name)] = plane
+        for frame, name in request.reviewed:
+            if name in classes:
+                reviewed[frame].add(classes.index(name))
+        taught = [
+            TaughtFrame(self._see(model, picture), planes[i], reviewed[i])
+            for i, picture in enumerate(arrays["taught"])
+        ]
+        return fit_head(taught, len(classes))
+
+    def _see(self, model: Model, frame: NDArray[np.uint8]) -> SeenFrame:
+        """Return what the network sees in a frame; of the frames asked for lately it is known."""
+        key = hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
+        found = self._seen.pop(key, None) or see(model.predictor, frame)
+        self._seen[key] = found
+        while len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return found
 
     def _get(self, folder: str) -> Model:
         """Return the model in `folder`, read anew if its weights are others by now."""
@@ -92,6 +133,7 @@ class Server:
         if self._model is None or self._folder != folder or stamp != self._model.stamp:
             self._model = _load(folder, stamp)
             self._folder = folder
+            self._seen.clear()
         return self._model
 
 

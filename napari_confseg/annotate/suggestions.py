@@ -41,6 +41,9 @@ OVERLAY: Final = "*suggestion"
 _KEPT: Final = 64
 """Frames whose suggestions are kept; what was decided is in the record."""
 
+TAUGHT: Final = 8
+"""Painted frames, the nearest ones, that a model learns from."""
+
 _AROUND: Final = np.ones((3, 3), np.bool_)
 
 RESTARTED: Final = "The model's process had ended and was started again."
@@ -60,6 +63,8 @@ class Proposal:
         By class, where the person erased, and so wants nothing.
     decided : bool
         Accepted or dismissed: it is not shown any more.
+    edits : int
+        How many edits of the clip it knows of.
     """
 
     percent: Mapping[str, NDArray[np.uint8]]
@@ -67,28 +72,57 @@ class Proposal:
     version: str
     dropped: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     decided: bool = False
+    edits: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What the person marked on this clip, for the model to learn from.
+
+    Attributes
+    ----------
+    frames : tuple of int
+        Which frames.
+    planes : mapping of (int, str) to ndarray of uint8 (Y, X)
+        Copies of planes by place in `frames` and class.
+    reviewed : tuple of (int, str)
+        Where all that is unmarked is absent.
+    strokes : int
+        How many strokes they come from.
+    """
+
+    frames: tuple[int, ...] = ()
+    planes: Mapping[tuple[int, str], NDArray[np.uint8]] = field(default_factory=dict)
+    reviewed: tuple[tuple[int, str], ...] = ()
+    strokes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class SuggestWork:
-    """A frame on which a model is to propose.
+    """Frames on which a model is to propose.
 
     Attributes
     ----------
     owner : object
         The planes that it is for, to know them again.
     clip : Clip
-        Whose frame.
-    frame : int
-        Its index.
+        Whose frames.
+    frames : tuple of int
+        Their indices, the one on show first.
     model : str
         Folder of a run, or the name of the one that comes with the package.
+    marks : Marks
+        What it is to learn from first.
+    edits : int
+        How many edits of the clip it knows of.
     """
 
     owner: object
     clip: Clip
-    frame: int
+    frames: tuple[int, ...]
     model: str
+    marks: Marks
+    edits: int
 
     def run(
         self, process: ModelProcess, cancelled: Callable[[], bool] = lambda: False
@@ -104,8 +138,20 @@ class SuggestWork:
         """
         if cancelled():
             return None
-        frames = np.asarray(self.clip.frames[self.frame : self.frame + 1])
-        return process.ask(Suggest(model=self.model), {"frames": frames}, cancelled)
+        read = {t: np.asarray(self.clip.frames[t]) for t in {*self.frames, *self.marks.frames}}
+        arrays = {"frames": np.stack([read[t] for t in self.frames])}
+        marks = self.marks
+        if marks.frames:
+            arrays["taught"] = np.stack([read[t] for t in marks.frames])
+            blank = np.zeros((0, *self.clip.shape[1:]), np.uint8)
+            arrays["marks"] = np.stack([*marks.planes.values()]) if marks.planes else blank
+        request = Suggest(
+            model=self.model,
+            marks=tuple(marks.planes),
+            reviewed=marks.reviewed,
+            strokes=marks.strokes,
+        )
+        return process.ask(request, arrays, cancelled)
 
 
 class _Planes(DrawnPlanes):
@@ -139,6 +185,8 @@ class Suggestions:
         Whether the model proposes.
     model : str
         Folder of a run to use in place of the cohort's active model; empty for that one.
+    learning : bool
+        Whether the model learns from the marks of the clip, for this clip alone.
     title : str
         What people call the model that proposed last; empty before.
     note : str
@@ -156,6 +204,9 @@ class Suggestions:
         self._session = session
         self.on = False
         self.model = ""
+        # On with the suggestions: who corrects one expects the next frame to know of it.
+        self.learning = True
+        self._edits = 0
         self.title = ""
         self.note = ""
         self._proposals: dict[int, Proposal] = {}
@@ -202,6 +253,13 @@ class Suggestions:
         self.on = on and not why
         self._refresh()
 
+    def set_learning(self, on: bool) -> None:
+        """Learn from the marks of the clip, or propose as the model was fitted."""
+        if on != self.learning:
+            self.learning = on
+            self._edits += 1  # what was proposed is of another model
+            self._refresh()
+
     def fail(self, error: Exception) -> None:
         """Take note that the model gave no answer: nothing is proposed until asked again."""
         self.on = False
@@ -244,12 +302,45 @@ class Suggestions:
         """Return what the model is to be asked now; None if nothing."""
         session = self._session
         frame = session.view().frame
-        if not self._may_propose() or frame in self._proposals or self._is_withheld(frame):
-            return None
-        if session.clip is None or session.cohort is None:
+        if not self._due(frame) or session.clip is None or session.cohort is None:
             return None
         model = self.model or active_model(session.cohort)
-        return SuggestWork(session.planes, session.clip, frame, model)
+        last = len(session.status) - 1
+        beside = (t for t in (frame + 1, frame - 1) if 0 <= t <= last and self._is_stale(t))
+        return SuggestWork(
+            session.planes, session.clip, (frame, *beside), model, self._marks(frame), self._edits
+        )
+
+    def _due(self, frame: int) -> bool:
+        return self._may_propose() and not self._is_withheld(frame) and self._is_stale(frame)
+
+    def _is_stale(self, frame: int) -> bool:
+        known = self._proposals.get(frame)
+        return known is None or not (known.decided or known.edits == self._edits)
+
+    def _marks(self, frame: int) -> Marks:
+        """Return copies of what was marked on the frames nearest to `frame`."""
+        session = self._session
+        if not self.learning:
+            return Marks()
+        names = [c.name for c in session.classes]
+        reviewed = session.status == Status.REVIEWED
+        # A class that is marked nowhere is not learnt: its absence may be that of time.
+        used = session.marked.any(axis=0)
+        there = ((session.marked | reviewed) & used).any(axis=1)
+        near = sorted(np.flatnonzero(there).tolist(), key=lambda t: abs(t - frame))[:TAUGHT]
+        planes = {
+            (i, names[c]): session.planes[names[c]][t].copy()
+            for i, t in enumerate(near)
+            for c in np.flatnonzero(session.marked[t]).tolist()
+        }
+        known = tuple(
+            (i, names[c])
+            for i, t in enumerate(near)
+            for c in np.flatnonzero(reviewed[t] & used).tolist()
+        )
+        strokes = sum(bool(s.pixels) and not s.undone for s in session.strokes)
+        return Marks(tuple(near), planes, known, strokes)
 
     def _is_withheld(self, frame: int) -> bool:
         session = self._session
@@ -271,12 +362,7 @@ class Suggestions:
         if answer.restarted:
             session.message = RESTARTED
         names = {c.name for c in session.classes}
-        percent = {
-            name: plane
-            for name, plane in zip(message.classes, answer.arrays["percent"][0], strict=True)
-            if name in names
-        }
-        if not percent:
+        if not names & set(message.classes):
             self.on = False
             self._refresh()
             self.note = (
@@ -285,10 +371,28 @@ class Suggestions:
             )
             self.changed.emit()
             return
-        self._proposals[work.frame] = Proposal(percent, slug_of(message.name), message.version)
+        for i, frame in enumerate(work.frames):
+            old = self._proposals.get(frame)
+            if old is not None and old.decided:
+                continue  # what was decided is what was seen
+            self._proposals.pop(frame, None)  # the newest last
+            self._proposals[frame] = Proposal(
+                {
+                    name: plane
+                    for name, plane in zip(
+                        message.classes, answer.arrays["percent"][i], strict=True
+                    )
+                    if name in names
+                },
+                slug_of(message.name),
+                message.version,
+                {} if old is None else old.dropped,
+                edits=work.edits,
+            )
         while len(self._proposals) > _KEPT:
             del self._proposals[next(iter(self._proposals))]
-        self.title = f"{message.name} ({message.version[:8]})"
+        _, plus, strokes = message.version.partition("+")
+        self.title = f"{message.name} ({message.version[:8]}{plus}{strokes})"
         self._refresh()
 
     # ---- what the person does with it -----------------------------------------------------
@@ -399,6 +503,8 @@ class Suggestions:
 
     def _on_edited(self, edit: Edit) -> None:
         replayed, self._replayed = self._replayed, None
+        if self.learning and (edit.patches or edit.status):
+            self._edits += 1
         for patch in edit.patches:
             proposal = self._proposals.get(patch.frame)
             if proposal is None:
@@ -441,7 +547,7 @@ class Suggestions:
         self.note = self._describe()
         self.redrawn.emit()
         self.changed.emit()
-        if self.work() is not None:
+        if self._due(self._session.view().frame):
             self.wanted.emit()
 
     def _show_overlay(self) -> None:
@@ -486,7 +592,10 @@ class Suggestions:
         frame = session.view().frame
         model, version = (proposal.source, proposal.version) if proposal is not None else ("", "")
         before = session.clip_notes.current.offers.get(frame)
-        same = before is not None and (before.model, before.version) == (model, version)
+        # What was learnt since from this clip's marks does not make it another model.
+        same = before is not None and (
+            (before.model, before.version.partition("+")[0]) == (model, version.partition("+")[0])
+        )
         if same and before is not None and outcome in ("shown", before.outcome):
             return  # once dismissed it stays so
         offer = Offer(at=datetime.now(UTC), model=model, version=version, outcome=outcome)

@@ -56,8 +56,8 @@ class Loaded(_Message):
 class Suggest(_Message):
     """Propose on frames; the answer is :class:`Suggested`.
 
-    Arrays: ``frames``, uint8 (n, Y, X); and, if marks of the clip are to be learnt from, ``taught``,
-    uint8 (k, Y, X), frames, and ``marks``, uint8 (m, Y, X), planes on them.
+    Arrays: ``frames``, uint8 (n, Y, X); and, if marks of the clip are to be learnt from,
+    ``taught``, uint8 (k, Y, X), frames, and ``marks``, uint8 (m, Y, X), planes on them.
 
     Attributes
     ----------

@@ -129,6 +129,27 @@ def test_what_one_erases_is_not_proposed_again(suggesting: Bench) -> None:
     assert session.suggestions.here()["b-line"][DISC] == 0
 
 
+def test_it_learns_from_what_one_paints(suggesting: Bench) -> None:
+    session, hand = suggesting.session, suggesting.hand
+    suggestions = session.suggestions
+    hand.key("Right")
+    suggesting.until(lambda: suggestions.here())
+    at = (62, 42)  # the middle of the second frame's disc
+    assert proposed(suggesting, "pleura")[at] < 50
+    hand.key("Left")
+    session.class_name, session.confidence, session.brush_size = "pleura", 90, 20
+    hand.stroke([DISC, (DISC[0] + 1, DISC[1])])  # this reader calls the disc pleura
+    suggesting.until(lambda: suggestions.title.endswith("+1)"))
+    hand.key("Right")
+    suggesting.until(lambda: proposed(suggesting, "pleura")[at] >= 50)
+    hand.key("Shift+Y")
+    assert session.strokes[-1].accepted.version.endswith("+1")
+    assert session.clip_notes.current.offers[0].version.count("+") == 0  # first seen before
+    suggesting.panel.form.suggest.learn.click()
+    hand.key("Left")
+    suggesting.until(lambda: "+" not in suggestions.title)  # the model as it was fitted
+
+
 def test_one_region_by_key_and_by_click(suggesting: Bench) -> None:
     session, hand = suggesting.session, suggesting.hand
     percent = session.suggestions.here()["pleura"].copy()

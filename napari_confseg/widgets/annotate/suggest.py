@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from napari_confseg.annotate.links import links_of
 from napari_confseg.suggest.client import ModelProcess
 from napari_confseg.widgets.common.buttons import breakable, button, label, with_key
+from napari_confseg.widgets.common.choices import TickBox
 from napari_confseg.widgets.common.jobs import LatestJob
 
 if TYPE_CHECKING:
@@ -52,11 +53,18 @@ class SuggestPart(QWidget):
         row.addWidget(self._button("suggest", "Suggest", self._model.toggle, checkable=True), 1)
         row.addWidget(self._button("suggest.accept", "Accept", self._model.accept), 1)
         row.addWidget(self._button("suggest.dismiss", "Dismiss", self._model.dismiss), 1)
+        self.learn = TickBox("Learn from my marks on this clip")
+        self.learn.setToolTip(
+            "After each stroke the model is adapted to what you marked on this clip, and proposes "
+            "anew; of other clips it learns nothing"
+        )
+        self.learn.clicked.connect(self._model.set_learning)
         self.note = label(role="note")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(row)
+        layout.addWidget(self.learn)
         layout.addWidget(self.note)
         self.destroyed.connect(self.process.close)  # with the window, whoever deletes it
         app = QCoreApplication.instance()
@@ -106,6 +114,8 @@ class SuggestPart(QWidget):
             tip = with_key(_TIPS[name], self._keys.get(name))
             made.setToolTip(f"{tip}\n{why}" if why else tip)
         self.buttons["suggest"].setChecked(model.on)
+        self.learn.setChecked(model.learning)
+        self.learn.setVisible(model.on)
         words = f"{model.title}. {model.note}" if model.on and model.title else model.note
         self.note.setText(breakable(words))
         self.note.setVisible(bool(words))
