@@ -120,7 +120,7 @@ class Server:
 
     def _see(self, model: Model, frame: NDArray[np.uint8]) -> SeenFrame:
         """Return what the network sees in a frame; of the frames asked for lately it is known."""
-        key = hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
+        key = hashlib.blake2b(np.ascontiguousarray(frame).data, digest_size=16).digest()
         found = self._seen.pop(key, None) or see(model.predictor, frame)
         self._seen[key] = found
         while len(self._seen) > _REMEMBERED:

@@ -474,7 +474,8 @@ class Suggestions:
     def _region(self, place: tuple[int, int] | None) -> tuple[str, NDArray[np.bool_]] | None:
         session = self._session
         place = session.toolkit.marker.pointed() if place is None else place
-        if place is None:
+        height, width = session.clip.shape[1:] if session.clip is not None else (0, 0)
+        if place is None or not (0 <= place[0] < height and 0 <= place[1] < width):
             return None
         found = self.here()
         at = {n: int(p[place]) for n, p in found.items() if p[place] >= session.model_threshold}

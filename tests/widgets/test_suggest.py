@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_confseg.annotate.suggestions import OVERLAY, RESTARTED
 from napari_confseg.store import Cohort, Status
@@ -164,6 +166,17 @@ def test_one_region_by_key_and_by_click(suggesting: Bench) -> None:
     assert "Nothing is suggested there" in session.message
     hand.key("Ctrl+Z")
     assert session.suggestions.here().keys() == {"pleura", "b-line"}
+    hand.move(*DISC)
+    QTest.mouseClick(
+        hand.canvas,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.ShiftModifier,
+        hand.at(*DISC),
+    )
+    hand.wait(50)
+    assert session.strokes[-1].accepted.part == "region"
+    assert session.suggestions.here().keys() == {"pleura"}
+    assert session.planes["b-line"][0][DISC] != session.confidence  # the brush did nothing
 
 
 def test_dismissed_is_recorded_and_shown_once_more_on_request(suggesting: Bench) -> None:
