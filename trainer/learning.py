@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 PIXELS: Final = 600
 """Pixels that are drawn of a plane's marks, and as many of what is not marked there."""
 
-PLANE_WEIGHT: Final = 60.0
+PLANE_WEIGHT: Final = 200.0
 """What a plane's marks weigh together, in independent pixels: neighbours say the same."""
 
-UNREVIEWED: Final = 0.3
+UNREVIEWED: Final = 0.6
 """What an unmarked pixel weighs while its frame is not reviewed: it may be still to be marked."""
 
 RIDGE: Final = 2.0
@@ -38,6 +38,9 @@ RIDGE: Final = 2.0
 
 CALIBRATED_FROM: Final = 4
 """Painted frames of a class from which on its confidence is calibrated on held-out ones."""
+
+PLACES: Final = 12
+"""Smooth bumps along each axis of the frame, for where on it this clip shows a class."""
 
 _STEPS: Final = 6  # of Newton; the loss is convex, and hardly moves after four
 
@@ -67,8 +70,8 @@ class Correction:
 
     Attributes
     ----------
-    mean, std, weights : ndarray of float (F,)
-        Of the features.
+    mean, std, weights : ndarray of float (F + 2 * PLACES,)
+        Of the network's features, then of the places along y and x.
     bias : float
         Added everywhere.
     scale : tuple of float or None
@@ -135,21 +138,33 @@ def _samples(taught: TaughtFrame, c: int, n_classes: int) -> _Samples:
     rng = np.random.default_rng(c)
     marked = np.flatnonzero((plane > 0) & (plane != EXCLUDED))
     absent = np.flatnonzero(plane == 0)
+    n_marked, n_absent = len(marked), len(absent)
     marked = rng.choice(marked, min(PIXELS, len(marked)), replace=False)
     absent = rng.choice(absent, min(PIXELS, len(absent)), replace=False)
     at = np.concatenate([marked, absent])
     y, x = np.unravel_index(at, plane.shape)
     features = taught.seen.at(y, x).double().numpy()
+    offset = features[:, features.shape[1] - n_classes + c]
+    height, width = plane.shape
+    features = np.column_stack([features, _bumps(y, height), _bumps(x, width)])
     known = 1.0 if c in taught.reviewed else UNREVIEWED
+    # Marked and absent pixels weigh as many as there are, else marks would be made too readily.
+    each = PLANE_WEIGHT / max(n_marked, n_absent / 100)
     weight = np.concatenate(
         [
-            np.full(len(marked), PLANE_WEIGHT / max(len(marked), 1)),
-            np.full(len(absent), known * PLANE_WEIGHT / max(len(absent), 1)),
+            np.full(len(marked), each * n_marked / max(len(marked), 1)),
+            np.full(len(absent), known * each * n_absent / max(len(absent), 1)),
         ]
     )
     target = plane.reshape(-1)[at] / MAX_CONFIDENCE
-    offset = features[:, features.shape[1] - n_classes + c]
     return _Samples(features, offset, target, weight)
+
+
+def _bumps(at: NDArray[np.integer], length: int) -> NDArray[np.float64]:
+    """Return how near pixels (n,) of an axis are to places along it, (n, PLACES)."""
+    away = (at[:, None] + 0.5) / length * PLACES - (np.arange(PLACES) + 0.5)
+    near: NDArray[np.float64] = np.exp(-(away**2) / 2)
+    return near
 
 
 def _correction(parts: Sequence[_Samples]) -> Correction:
@@ -224,12 +239,18 @@ def propose(head: LightHead, seen: SeenFrame, predictor: Predictor) -> NDArray[n
     n_classes = len(percent)
     maps = seen.maps
     for c, made in head.corrections.items():
-        scaled = torch.from_numpy(made.weights / made.std).float()
-        bias = made.bias - float((made.mean / made.std) @ made.weights)
-        odds = maps[len(maps) - n_classes + c] + torch.tensordot(scaled, maps, 1) + bias
+        scaled = made.weights / made.std
+        bias = made.bias - float(made.mean @ scaled)
+        of_maps, of_y, of_x = np.split(scaled, [len(maps), len(maps) + PLACES])
+        raised = torch.tensordot(torch.from_numpy(of_maps).float(), maps, 1)
+        odds = seen.to_frame((maps[len(maps) - n_classes + c] + raised)[None])
+        height, width = seen.shape
+        along_y = _bumps(np.arange(height), height) @ of_y + bias
+        along_x = _bumps(np.arange(width), width) @ of_x
+        odds = odds + torch.from_numpy(along_y[:, None] + along_x).float()
         if made.scale is not None:
             odds = odds * made.scale[0] + made.scale[1]
-        share = seen.to_frame(odds.sigmoid()[None])
+        share = odds.sigmoid()
         if made.scale is None:
             every = share.expand(n_classes, *share.shape[1:])[None]  # as many as it scales
             share = predictor.written(every)[0, c : c + 1]

@@ -320,7 +320,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
         ClassSpec(index=2, name="c", label="C", color="#ffffff", key="F12"),
         ClassSpec(index=3, name="d", label="D", color="#ffffff", key="F12"),
     ]
-    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="Shift+Y")]
+    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="Ctrl+K")]
     session = Session()
 
     def keys_of(kind: str, own: dict[str, str] | None = None) -> dict[str, str]:
@@ -331,7 +331,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
 
     session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
     assert keys_of("class.") == {"a": "G", "b": "H", "c": "F12", "d": "J"}
-    assert keys_of("confidence.") == {"50": "8", "70": "Shift+Y"}
+    assert keys_of("confidence.") == {"50": "8", "70": "Ctrl+K"}
     # The person's own choice goes before the cohort's; one that is napari's does not count.
     assert keys_of("class.", {"surer": "F12", "class.d": "P"}) == {
         "a": "G",
