@@ -38,3 +38,14 @@ def disk_of(path: Path, kib: int) -> Iterator[Path]:
 def enlarge(path: Path, kib: int) -> None:
     """Make room on a small disk."""
     mount("-o", f"remount,size={kib}k", path)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room that is left in `folder`."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(b"x" * 4096)
+        except OSError:
+            return filler

@@ -40,6 +40,66 @@ def without_idle(edit: Edit) -> Edit:
     return replace(edit, patches=patches, status=status)
 
 
+_AsRead = tuple["list[NDArray[np.uint8]]", "NDArray[np.uint8]", "list[Stroke]"]
+
+
+def _read(writer: RaterWriter, classes: Sequence[ClassSpec]) -> _AsRead:
+    """Return planes by class, status and strokes; in any thread."""
+    planes = writer.load_each([c.index for c in classes])
+    return planes, writer.load_status(), list(writer.strokes())
+
+
+class Decision:
+    """The work of deciding a conflict: :meth:`make` writes and reads, in any thread.
+
+    Parameters
+    ----------
+    writer : RaterWriter
+        Whose conflict it is.
+    classes : sequence of ClassSpec
+        Whose planes are read anew.
+    choice : {"mine", "theirs", "both"}
+        See :meth:`~napari_confseg.store.RaterWriter.decide`.
+
+    Attributes
+    ----------
+    choice : {"mine", "theirs", "both"}
+        As given.
+    made : bool
+        Whether it is decided.
+    read : tuple or None
+        Planes, status and strokes as they are then; None before.
+    """
+
+    def __init__(self, writer: RaterWriter, classes: Sequence[ClassSpec], choice: Choice) -> None:
+        self._writer, self._classes, self.choice = writer, classes, choice
+        self.made = False
+        self.read: _AsRead | None = None
+
+    def make(self) -> None:
+        """Decide, and read anew.
+
+        Raises
+        ------
+        StoreError
+            If there is nothing to decide, or nothing can be written: then nothing is decided. If
+            it can't be read anew, what was shown before is out of date.
+        """
+        try:
+            self._writer.decide(self.choice)
+        except (OSError, sqlite3.Error) as error:  # of the store, or of the journal
+            raise StoreError(
+                Problem(
+                    "unsaved",
+                    "the decision",
+                    f"It can't be written: {sentence(error)}",
+                    hint="Nothing is decided yet: try again when it can.",
+                )
+            ) from error
+        self.made = True
+        self.read = _read(self._writer, self._classes)
+
+
 class ClipEditor:
     """Edits one rater's planes, one clip at a time; every edit is saved as it is made.
 
@@ -67,6 +127,7 @@ class ClipEditor:
 
     def _forget(self) -> None:
         self._writer = None
+        self._decision: Decision | None = None
         self._classes: tuple[ClassSpec, ...] = ()
         self.planes: dict[str, NDArray[np.uint8]] = {}
         """By class name, ``uint8 (T, Y, X)``; views share these arrays and paint in place."""
@@ -102,8 +163,10 @@ class ClipEditor:
         self._load(self._open_writer(), self._classes)
 
     def _load(self, writer: RaterWriter, classes: Sequence[ClassSpec]) -> None:
-        planes = writer.load_each([c.index for c in classes])
-        status, strokes = writer.load_status(), list(writer.strokes())
+        self._take(classes, _read(writer, classes))
+
+    def _take(self, classes: Sequence[ClassSpec], read: _AsRead) -> None:
+        planes, status, strokes = read
         self._classes = tuple(classes)
         self.planes = dict(zip([c.name for c in classes], planes, strict=True))
         self.status, self.strokes = status, strokes
@@ -163,38 +226,48 @@ class ClipEditor:
         """
         return self._writer is not None and self._writer.retry_lock()
 
-    def load_contested(self) -> State:
-        """Return planes and status with the strokes in conflict on top.
+    def load_contested(self, report: Callable[[int, int], object] = lambda *_: None) -> State:
+        """Return planes and status with the strokes in conflict on top; in any thread.
+
+        Parameters
+        ----------
+        report : callable
+            Called with (planes read, planes).
 
         Raises
         ------
         StoreError
             If there are none, or something can't be read.
         """
-        return self._open_writer().load_contested()
+        return self._open_writer().load_contested(report)
 
-    def decide(self, choice: Choice) -> None:
-        """Decide the conflict; see :meth:`~napari_confseg.store.RaterWriter.decide`.
+    def deciding(self, choice: Choice) -> Decision:
+        """Return the work of deciding the conflict; nothing can be painted until it is finished.
 
-        Then planes, status and strokes are to be taken anew (:meth:`reload`).
+        See :meth:`~napari_confseg.store.RaterWriter.decide`.
 
         Raises
         ------
-        StoreError
-            If there is none, or nothing can be written; then nothing is decided.
+        ValueError
+            If no clip is open.
         """
-        writer = self._open_writer()
-        try:
-            writer.decide(choice)
-        except (OSError, sqlite3.Error) as error:  # of the store, or of the journal
-            raise StoreError(
-                Problem(
-                    "unsaved",
-                    "the decision",
-                    f"It can't be written: {sentence(error)}",
-                    hint="Nothing is decided yet: try again when it can.",
-                )
-            ) from error
+        self._decision = Decision(self._open_writer(), self._classes, choice)
+        return self._decision
+
+    def finish_deciding(self, decision: Decision) -> bool:
+        """Take planes, status and strokes as they are after `decision`, if it was made.
+
+        Returns
+        -------
+        bool
+            Whether they were taken: not if another clip is open by now.
+        """
+        if self._decision is not decision:
+            return False
+        self._decision = None
+        if decision.read is not None:
+            self._take(self._classes, decision.read)
+        return decision.read is not None
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until the store has every edit; False if it has not within `timeout` seconds."""
@@ -220,11 +293,14 @@ class ClipEditor:
     @property
     def writable(self) -> bool:
         """Whether the planes are ours to paint."""
-        return self._writer is not None and not self._writer.state.read_only
+        writer = self._writer
+        return writer is not None and self._decision is None and not writer.state.read_only
 
     @property
     def why_read_only(self) -> str:
         """Why nothing can be painted, in a sentence; empty if it can."""
+        if self._decision is not None:
+            return "Nothing can be painted until the decision is stored and read anew."
         return why_read_only(self.save_state)
 
     @property

@@ -7,7 +7,8 @@ what of that there is, in any thread; :class:`CohortFollower` takes it over in t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from psygnal import Signal
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import ClipMeta, Cohort, CohortMeta
+
+
+RETRY_AFTER: Final = 3.0
+"""Seconds between tries to become the writer where a full disk, say, forbade it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class CohortFollower:
         self._busy = busy
         self._last: CohortSight | None = None
         self._asked: tuple[object, ...] = ()
+        self._retried = 0.0  # when we last tried to become the writer
         self.in_reach = True
 
     def question(self) -> Callable[[], CohortSight] | None:
@@ -127,6 +133,7 @@ class CohortFollower:
         if any(now is not then for now, then in zip(self._here(), self._asked, strict=True)):
             return
         self._set_reach(True)
+        self._retry()
         here = session.clip.name if session.clip is not None else None
         frame = session.frame
         if follow(session, seen.meta):
@@ -143,6 +150,15 @@ class CohortFollower:
         self._take_clip(seen.clip_meta, frame)
         if last.clip == seen.clip and (last.raters ^ seen.raters) - {session.rater}:
             self.raters_changed.emit()
+
+    def _retry(self) -> None:
+        """Become the writer after all, once what forbade it has passed."""
+        state = self._session.editor.save_state
+        if state is None or not state.may_pass or monotonic() < self._retried + RETRY_AFTER:
+            return
+        self._retried = monotonic()
+        if self._session.take_over():
+            self._session.message = "This clip can be written again: paint on."
 
     def _take_clip(self, meta: ClipMeta | None, frame: int) -> None:
         session = self._session

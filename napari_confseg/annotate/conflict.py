@@ -9,12 +9,13 @@ import numpy as np
 from psygnal import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.clip_editor import ClipEditor
     from napari_confseg.store import Choice, Conflict
+    from napari_confseg.store.view import State
 
 DECIDED: Final[Mapping[Choice, str]] = {
     "mine": "Kept mine: the older strokes are on top now. Undo takes them off again.",
@@ -62,6 +63,14 @@ def describe_conflict(conflict: Conflict) -> ConflictDescription:
             "to a second reader of your name, with a number",
         },
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Older strokes on top of what is stored, as read for the planes of `owner`."""
+
+    owner: object
+    state: State
 
 
 class ConflictModel:
@@ -116,25 +125,46 @@ class ConflictModel:
         """Frames whose review status differs between the versions; known while mine is shown."""
         return self._status_frames
 
+    def look(self, report: Callable[[int, int], object] = lambda *_: None) -> Look:
+        """Read the older strokes on top of what is stored, in any thread, for :meth:`show`.
+
+        Raises
+        ------
+        StoreError, OSError
+            If it can't be read.
+        """
+        planes = self._editor.planes
+        return Look(planes, self._editor.load_contested(report))
+
+    def show(self, look: Look | None) -> None:
+        """Show what was read, or with None what is stored; changes nothing.
+
+        Nothing happens if that is on show already, or there is nothing to decide any more.
+        """
+        on = look is not None
+        if on == self.showing_mine or (on and self.current is None):
+            return
+        if look is not None:
+            if look.owner is not self._editor.planes:  # another clip is open by now
+                return
+            status = self._editor.status
+            self._status_frames = tuple(np.flatnonzero((look.state.status != status).any(axis=1)))
+            self._theirs = self._put(look.state.planes)
+        else:
+            theirs, self._theirs, self._status_frames = self._theirs, None, ()
+            self._put(theirs or {})
+        self.changed.emit()
+
     def show_mine(self, on: bool) -> None:
-        """Show the older strokes on top of what is stored, or what is stored; changes nothing.
+        """Show the older strokes on top, or what is stored, at once.
 
         Raises
         ------
         StoreError, OSError
             If it can't be read; what is stored stays on show.
         """
-        if on == self.showing_mine or (on and self.current is None):
-            return
-        if on:
-            state = self._editor.load_contested()
-            status = self._editor.status
-            self._status_frames = tuple(np.flatnonzero((state.status != status).any(axis=1)))
-            self._theirs = self._put(state.planes)
-        else:
-            theirs, self._theirs, self._status_frames = self._theirs, None, ()
-            self._put(theirs or {})
-        self.changed.emit()
+        if on != self.showing_mine and not (on and self.current is None):
+            self.show(self.look() if on else None)
 
     def forget(self) -> None:
         """Show what is stored: the clip is about to be closed or read anew."""

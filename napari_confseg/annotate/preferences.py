@@ -66,6 +66,7 @@ class Preferences(BaseModel):
     roles: dict[str, Role] = Field(default_factory=dict)
     style: Style = Style.FILL  # how the person's own marks are drawn
     reading_layout: bool = False  # napari's lists and controls are folded away
+    pen_tilt: bool = False  # the tilt of a pen sets the confidence
     # Keys that the person chose, by the id of the action; empty for none.
     keys: Annotated[dict[str, Annotated[str, Field(max_length=40)]], Field(max_length=500)] = {}
 

@@ -28,11 +28,15 @@ class SaveCondition(StrEnum):
 
 @dataclass(frozen=True)
 class SaveDescription:
-    """A condition, a line of a few words, and a sentence that explains."""
+    """A condition, a line of a few words, and a sentence that explains.
+
+    `held` says whether somebody else writes the clip.
+    """
 
     condition: SaveCondition
     line: str
     detail: str = ""
+    held: bool = False
 
 
 def _strokes(n: int) -> str:
@@ -88,7 +92,8 @@ def _describe_read_only(state: SaveState) -> SaveDescription:
         return SaveDescription(
             SaveCondition.LOCKED,
             f"Read-only: {state.problem}" if state.problem else "Read-only",
-            "You can look, but not paint.",
+            "You can look, but not paint."
+            + (" This is tried again every few seconds." if state.may_pass else ""),
         )
     left = state.waiting if conflict is None else conflict.strokes
     safe = f"{_strokes(left)} of yours {_waits(left)} safely on this computer. " if left else ""
@@ -99,12 +104,14 @@ def _describe_read_only(state: SaveState) -> SaveDescription:
             f"{holder.name} on {holder.host} has taken over, since {since}",
             f"{safe}Close the clip there, then take over here. "
             "What meets newer strokes then is shown to you, and you decide.",
+            held=True,
         )
     return SaveDescription(
         SaveCondition.LOCKED,
         f"Read-only: {holder.name} holds it, since {since}",
         f"{holder.name} paints here on {holder.host} (process {holder.pid}). {safe}"
         "Close the clip there, then take over here.",
+        held=True,
     )
 
 

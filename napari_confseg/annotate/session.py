@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_confseg.annotate.clip_editor import Decision
     from napari_confseg.store import Choice, ClassSpec, Location, RaterKind, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
@@ -488,21 +489,43 @@ class Session(EventedModel):
             If there is nothing to decide, or it cannot be written; then nothing is decided. If
             the clip cannot be read any more, no clip is open.
         """
+        decision = self.begin_deciding(choice)
+        try:
+            decision.make()
+        finally:
+            self.finish_deciding(decision)
+
+    def begin_deciding(self, choice: Choice) -> Decision:
+        """Return the work of :meth:`decide`, whose ``make`` can be called in any thread.
+
+        Nothing can be painted until :meth:`finish_deciding` takes it back.
+        """
         self.conflict.forget()
-        self.editor.decide(choice)
-        self._reload()
-        self.message = DECIDED[choice]
+        return self.editor.deciding(choice)
+
+    def finish_deciding(self, decision: Decision) -> None:
+        """Show what is there after `decision`; what was there, if nothing came of it."""
+        if self.editor.finish_deciding(decision):
+            self._show_reloaded()
+            self.message = DECIDED[decision.choice]
+        elif decision.made and decision.read is None:
+            self.close_clip()  # planes out of date must not be painted on
 
     def _reload(self) -> None:
         if self.cohort is None or self.clip is None:
             return
         try:
-            clip = self.cohort.clip(self.clip.name)
             self.conflict.forget()
             self.editor.reload()
+            self._show_reloaded()
         except BaseException:  # planes out of date must not be painted on
             self.close_clip()
             raise
+
+    def _show_reloaded(self) -> None:
+        assert self.cohort is not None
+        assert self.clip is not None
+        clip = self.cohort.clip(self.clip.name)
         self.activity.begin(len(self.status), self.clip_notes.current.seconds)
         self.activity.turn_to(self.frame)
         self._set_together(clip=clip, save_state=self.editor.save_state)

@@ -48,6 +48,9 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("next-open", FRAMES, "Next frame that is not reviewed", "PgDown"),
     ("previous-open", FRAMES, "Previous frame that is not reviewed", "PgUp"),
     ("play", FRAMES, "Play or stop, at the clip's true rate", "Shift+Space"),
+    ("timeline.closer", FRAMES, "Fewer frames on the timeline, about this one", "Ctrl+Shift+Up"),
+    ("timeline.wider", FRAMES, "More frames on the timeline", "Ctrl+Shift+Down"),
+    ("timeline.whole", FRAMES, "All frames on the timeline", "Ctrl+Shift+Home"),
     ("next-clip", CLIPS, "Next clip of the list", "Ctrl+PgDown"),
     ("previous-clip", CLIPS, "Previous clip of the list", "Ctrl+PgUp"),
     ("peek", VIEW, "Hide or show all marks", "Shift+W"),
@@ -91,6 +94,7 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("review.reject", REVIEW, "Decide: nothing there", "F8"),
     ("review.correct", REVIEW, "Paint it by hand; again when done", "F9"),
     ("review.scope", REVIEW, "Decide for all frames, or for the frame on show", "F10"),
+    ("review.fill", REVIEW, "Hatch the raters' marks, or outline them only", ";"),
     ("review.accept-1", REVIEW, "Decide: accept rater 1", "F2"),
     ("review.accept-2", REVIEW, "Decide: accept rater 2", "F3"),
     ("review.accept-3", REVIEW, "Decide: accept rater 3", "F4"),
@@ -99,6 +103,9 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
 )
 """Id, group, words and default key of each action. Ids stay: the person's own keys are kept
 under them."""
+
+ZOOMS: Final = ("closer", "wider", "whole")
+"""What the timeline can be asked for, after ``timeline.``."""
 
 NAPARI_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("previous-frame", FRAMES, "Previous frame", "Left"),
@@ -242,6 +249,7 @@ def _actions(session: Session, ask: Callable[[str], object]) -> dict[str, Callab
         "next-open": session.next_unreviewed,
         "previous-open": partial(session.next_unreviewed, -1),
         "play": partial(flip, "playing"),
+        **{f"timeline.{way}": partial(ask, f"timeline.{way}") for way in ZOOMS},
         "next-clip": partial(ask, "next-clip"),
         "previous-clip": partial(ask, "previous-clip"),
         "peek": partial(flip, "marks_shown"),

@@ -37,7 +37,14 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
-from napari_confseg.store.strokes import Acceptance, DecidedRegion, Decision, Stroke, Verdict
+from napari_confseg.store.strokes import (
+    Acceptance,
+    Carrying,
+    DecidedRegion,
+    Decision,
+    Stroke,
+    Verdict,
+)
 from napari_confseg.store.validate import validate
 from napari_confseg.store.writer import RaterWriter
 
@@ -52,6 +59,7 @@ __all__ = [
     "ZONES",
     "Acceptance",
     "Anchor",
+    "Carrying",
     "Choice",
     "ClassSpec",
     "Clip",

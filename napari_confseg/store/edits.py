@@ -13,7 +13,7 @@ from numcodecs import zstd
 from napari_confseg.store.codec import content_size
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, Status
-from napari_confseg.store.strokes import Acceptance, Decision, Stroke
+from napari_confseg.store.strokes import Acceptance, Carrying, Decision, Stroke
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,6 +89,8 @@ class Edit:
         What it decides, if it is an adjudicator's.
     accepted : Acceptance or None
         Whose marks it takes over, if it takes some.
+    carrying : Carrying or None
+        How well the picture matched, if it is a propagation.
     """
 
     patches: tuple[Patch, ...]
@@ -99,6 +101,7 @@ class Edit:
     status: tuple[StatusChange, ...] = ()
     decision: Decision | None = None
     accepted: Acceptance | None = None
+    carrying: Carrying | None = None
 
     def inverted(self) -> Edit:
         """Return the edit that takes this one back."""
@@ -114,6 +117,7 @@ class Edit:
             ),
             self.decision,
             self.accepted,
+            self.carrying,
         )
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
@@ -175,6 +179,7 @@ class Edit:
             also=tuple((s.frame, s.class_index, s.after) for s in self.status if s not in own),
             decision=self.decision,
             accepted=self.accepted,
+            carrying=self.carrying,
             planes=() if set(changed) <= {(self.frame, self.class_index)} else tuple(changed),
         )
 
@@ -210,6 +215,7 @@ def pack(edit: Edit) -> bytes:
             "patches": [[p.class_index, p.frame, p.y, p.x, *p.after.shape] for p in edit.patches],
             "decision": edit.decision and edit.decision.model_dump(mode="json"),
             "accepted": edit.accepted and edit.accepted.model_dump(mode="json"),
+            "carrying": edit.carrying and edit.carrying.model_dump(mode="json"),
         }
     ).encode()
     boxes = (a.tobytes() for p in edit.patches for a in (p.before, p.after))
@@ -253,6 +259,7 @@ def _unpack(data: bytes) -> Edit:
     status = tuple(StatusChange(*s) for s in head["status"])
     decision = head["decision"] and Decision.model_validate(head["decision"])
     accepted = head["accepted"] and Acceptance.model_validate(head["accepted"])
+    carrying = head.get("carrying") and Carrying.model_validate(head["carrying"])
     return Edit(
         tuple(patches),
         head["confidence"],
@@ -262,4 +269,5 @@ def _unpack(data: bytes) -> Edit:
         status,
         decision,
         accepted,
+        carrying,
     )

@@ -49,6 +49,8 @@ class SaveState:
         Who writes instead of us.
     taken_over : bool
         Whether `holder` has taken over from us, rather than having been there first.
+    may_pass : bool
+        Whether commits are refused for what may pass by itself, as a full disk does.
     conflict : Conflict or None
         Older strokes that met newer ones: nothing can be painted until a person has decided.
     """
@@ -60,6 +62,7 @@ class SaveState:
     read_only: bool = False
     holder: Holder | None = None
     taken_over: bool = False
+    may_pass: bool = False
     conflict: Conflict | None = None
 
 

@@ -95,6 +95,31 @@ class Acceptance(Strict):
     part: Literal["whole", "rest", "region"] = "whole"
 
 
+class Carrying(Strict):
+    """How well the picture matched on the way of a propagation.
+
+    Attributes
+    ----------
+    matches : tuple of (frame, percent)
+        Each frame that was carried to, in order, and how well the picture there matches that of
+        the painted frame where something was marked; 100 is the same.
+    lost : int or None
+        The frame, last of `matches`, on which nothing was left of what was carried; None if it
+        went as far as it was to.
+    """
+
+    matches: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, le=100)]], ...] = Field(
+        min_length=1
+    )
+    lost: Coordinate | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.lost is not None and self.matches[-1][0] != self.lost:
+            raise ValueError(f"lost on frame {self.lost}, but the last is {self.matches[-1][0]}")
+        return self
+
+
 class Stroke(Strict):
     """One edit of a rater on planes or status.
 
@@ -126,6 +151,8 @@ class Stroke(Strict):
     planes : tuple of (frame, class index)
         Every plane that the edit changed, where that is not (frame, class_index) alone: a
         propagation, a paste of several classes.
+    carrying : Carrying or None
+        How well the picture matched, if it is a propagation.
     undone : bool
         Whether it stands undone now.
     """
@@ -146,6 +173,7 @@ class Stroke(Strict):
     decision: Decision | None = None
     accepted: Acceptance | None = None
     planes: tuple[tuple[Coordinate, Annotated[int, Field(ge=0, lt=64)]], ...] = ()
+    carrying: Carrying | None = None
     undone: bool = False
 
     def numbered(self, seq: int) -> Stroke:

@@ -476,7 +476,8 @@ def _stroke_faults(
 ) -> Iterable[tuple[str, str, object]]:
     n_frames, n_classes, height, width = shape
     also = ((f, c) for f, c, _ in s.also)
-    for frame, c in ((s.frame, s.class_index), *also, *s.planes):
+    matched = ((f, s.class_index) for f, _ in (s.carrying.matches if s.carrying else ()))
+    for frame, c in ((s.frame, s.class_index), *also, *s.planes, *matched):
         if frame >= n_frames:
             yield "stroke-frame", f"a frame below {n_frames}", frame
         if c >= n_classes:

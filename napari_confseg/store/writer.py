@@ -65,6 +65,8 @@ class WriteAccess:
         What is in the store; None until there is such a rater.
     behind : WriteBehind or None
         Brings the pending_edits to the store; None unless we have become the writer.
+    may_pass : bool
+        Whether we were refused for what may pass by itself, as a full disk does.
     line : Line
         The record as we found it in the store.
     """
@@ -88,6 +90,7 @@ class WriteAccess:
         self._lease = Lease(KeyValueStore(cohort.store), self.path)
         self._holder: Holder | None = None
         self._refusal: str | None = None
+        self.may_pass = False
 
     @property
     def held(self) -> bool:
@@ -114,6 +117,7 @@ class WriteAccess:
     def ask(self) -> None:
         """Try to become the writer; what could not be saved yet is saved first, or kept."""
         self._holder = self._refusal = None
+        self.may_pass = False
         # What could not be saved yet would be forgotten by loading anew.
         if self._pending_edits.save():
             self._try_to_hold()
@@ -179,6 +183,7 @@ class WriteAccess:
         except Exception as error:
             self._lease.release()
             self._refusal = f"{self._cohort.location} can't be written: {sentence(error)}"
+            self.may_pass = True
             self._load_pending_edits()
         if self._lease.held and self.rater is not None:
             self.behind = WriteBehind(
@@ -268,10 +273,12 @@ class WriteAccess:
         return found
 
 
-def state_of(rater: Rater) -> State:
+def state_of(rater: Rater, report: Callable[[int, int], object] = lambda *_: None) -> State:
     """Return planes, status and notes of `rater`, whole, in memory."""
     state = State(rater.shape)
-    for frame, class_index in rater.stored_chunks():
+    chunks = list(rater.stored_chunks())
+    for done, (frame, class_index) in enumerate(chunks):
+        report(done, len(chunks))
         state.planes[frame, class_index] = rater.read_plane(frame, class_index)
     state.status, state.notes = rater.read_status(), rater.read_clip_notes()
     return state
@@ -403,6 +410,7 @@ class RaterWriter:
                 read_only=not write_access.held or pending_edits.conflict is not None,
                 holder=write_access.holder,
                 taken_over=write_access.taken_over,
+                may_pass=write_access.may_pass,
                 conflict=pending_edits.conflict,
             )
 
@@ -547,15 +555,18 @@ class RaterWriter:
         with self._lock:
             return self._pending_edits.conflict
 
-    def load_contested(self) -> State:
-        """Return planes, status and notes as they would be with the older strokes on top."""
+    def load_contested(self, report: Callable[[int, int], object] = lambda *_: None) -> State:
+        """Return planes, status and notes as they would be with the older strokes on top.
+
+        `report` is called with (planes read, planes).
+        """
         with self._lock:
             conflict, rater = self._pending_edits.conflict, self._write_access.rater
         if conflict is None or rater is None:
             raise StoreError(
                 Problem("no-conflict", self._write_access.path, "There is nothing to decide")
             )
-        state = state_of(rater)
+        state = state_of(rater, report)
         rebased(conflict.entries, state)
         return state
 

@@ -88,6 +88,8 @@ def session_for(viewer: Any) -> Session:
         session.access.set_role(preferences.roles.get(reader, Role.READER))
         # Ultrasound is read on black, whatever colour the window has.
         viewer.canvas.background_color_override = "black"
+        # napari lays a box of the canvas's colour behind its overlays: a square within the brush.
+        viewer.canvas.overlays._brush_circle.box = False
         layers = SessionLayers(session, viewer)
         watch = CohortWatch(session, layers.stroking)
         _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch)

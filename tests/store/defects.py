@@ -392,6 +392,11 @@ DEFECTS = (
         _line(1, planes=[[0, 0], [40, 0]]),
     ),
     Defect("stroke on planes of an unknown class", "stroke-class", _line(1, planes=[[0, 6]])),
+    Defect(
+        "marks carried to a frame that is not there",
+        "stroke-frame",
+        _line(1, carrying={"matches": [[40, 80]], "lost": None}),
+    ),
     Defect("stroke with confidence 150", "stroke-confidence", _line(1, confidence=150)),
     Defect("stroke with a box outside the frame", "stroke-box", _line(1, box=[0, 0, 25, 8])),
     Defect(

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from napari_confseg.store import (
     Anchor,
+    Carrying,
     ClassSpec,
     ClipMeta,
     Cohort,
@@ -246,8 +247,11 @@ def test_a_packed_edit_comes_back(
 ) -> None:
     after = data.draw(arrays(np.uint8, before.shape))
     changes = tuple(StatusChange(*s) for s in status)
-    edit = Edit((Patch(1, 2, 3, 4, before, after),) * 2, 60, "brush", 1, 2, changes)
+    way = data.draw(st.none() | st.just(Carrying(matches=((3, 90), (4, 12)), lost=4)))
+    patches = (Patch(1, 2, 3, 4, before, after),) * 2
+    edit = Edit(patches, 60, "brush", 1, 2, changes, carrying=way)
     back = unpack(pack(edit))
+    assert back.carrying == way
     assert back.status == changes
     assert (back.confidence, back.tool, back.class_index, back.frame) == (60, "brush", 1, 2)
     for a, b in zip(edit.patches, back.patches, strict=True):

@@ -23,7 +23,7 @@ from napari_confseg.store import (
     validate,
 )
 from tests.conftest import add_clip
-from tests.small_disk import disk_of, mount, needs_mount
+from tests.small_disk import disk_of, fill, mount, needs_mount
 from tests.store.painting import Painter
 
 if TYPE_CHECKING:
@@ -38,17 +38,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
     with disk_of(tmp_path / "disk", 1024) as path:
         yield path
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room that is left in `folder`."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as f:
-        try:
-            while True:
-                f.write(b"x" * 4096)
-        except OSError:
-            return filler
 
 
 def until(writer: RaterWriter, true: Callable[[SaveState], bool]) -> SaveState:

@@ -117,7 +117,7 @@ def test_a_range_of_all_classes_above_a_threshold_is_one_undo(bench: Bench, coho
     hand.key("Shift+T")
     assert np.array_equal(session.planes["pleura"][3], theirs)
     assert np.array_equal(session.planes["b-line"][3], mine)
-    choose(bench, accept.by_hand, "Add to what I painted")
+    choose(bench, accept.by_hand, "Add to what I painted by hand")
     assert session.acceptor.settings.by_hand is ByHand.ADD
     hand.key("Shift+T")
     assert np.array_equal(session.planes["b-line"][3], np.where(mine, mine, theirs))

@@ -136,7 +136,7 @@ def test_the_panel_shows_what_was_done(open_bench: Bench) -> None:
     rows = panel.form.queue.clips.rows
     bench.until(lambda: rows.data(rows.index(0, REVIEWED)) == f"{100 // 6} %")
     assert "2 strokes" in rows.data(rows.index(0, NAME), Qt.ItemDataRole.ToolTipRole)
-    strip = panel.form.transport.strip
+    strip = panel.form.transport.timeline
     assert [strip.frame_at(strip.x_of(t)) for t in range(6)] == list(range(6))
 
 
@@ -306,7 +306,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 14 + 15 + 4 + 13
+    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 4 + 14
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs

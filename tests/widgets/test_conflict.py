@@ -91,7 +91,8 @@ def test_who_comes_back_sees_both_versions_and_decides(
     assert session.frame == 0
     before = bench.viewer.screenshot(canvas_only=True, flash=False)
     click(banner.mine)
-    assert "mine on top, for a look" in banner.seen.text()
+    assert not banner.mine.isEnabled()  # it is read beside the window
+    bench.until(lambda: "mine on top, for a look" in banner.seen.text())
     mine = session.planes["b-line"].copy()
     assert mine[0, 40, 32]
     looked = bench.viewer.screenshot(canvas_only=True, flash=False)
@@ -102,6 +103,8 @@ def test_who_comes_back_sees_both_versions_and_decides(
     np.testing.assert_array_equal(again, before)
 
     click(banner.choices[choice])
+    assert not session.writable  # until all is read anew
+    bench.until(lambda: session.writable)
     assert not banner.isVisible()
     assert form.message.text().startswith(f"Kept {choice}")
     expected = mine if choice == "mine" else theirs
@@ -157,5 +160,5 @@ def test_the_banner_fits_a_narrow_panel_and_takes_the_keyboard(
     QTest.keyClick(banner.frames, Qt.Key.Key_Return)
     bench.until(lambda: bench.session.frame == 0)
     QTest.keyClick(banner.choices["theirs"], Qt.Key.Key_Space)
+    bench.until(lambda: bench.session.writable)
     assert not banner.isVisible()
-    assert bench.session.writable

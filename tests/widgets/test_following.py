@@ -11,6 +11,8 @@ from napari_confseg.annotate.access import BlindedError
 from napari_confseg.store import Cohort, Sector, validate
 from tests.annotate.edits import paint
 from tests.conftest import add_clip
+from tests.small_disk import disk_of, fill, needs_mount
+from tests.widgets.bench import make_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +117,24 @@ def test_out_of_reach_and_back(unseen_bench: Bench, elsewhere: Cohort, tmp_path:
     assert session.clip is not None
     np.testing.assert_array_equal(bench.layer("clip-1").data[4], session.clip.frames[4])
     assert session.clip.frames[4].any()
+
+
+@needs_mount
+def test_a_disk_that_was_full_at_opening(unseen_bench: Bench, tmp_path: Path) -> None:
+    bench, session = unseen_bench, unseen_bench.session
+    with disk_of(tmp_path / "disk", 4096) as disk:
+        cohort = make_cohort(disk / "cohort.zarr", "clip-1", "clip-2")
+        filler = fill(disk)
+        bench.open(cohort)
+        row = bench.panel.form.save_state
+        assert not session.editor.writable
+        assert "no space left" in row.line.text().replace("\u200b", "").lower()
+        assert row.take_over.text() == "Try again"
+        row.take_over.click()
+        assert "no space left" in session.message.lower()
+        filler.unlink()
+        bench.until(lambda: session.editor.writable)  # by itself
+        paint(session, (5, 5, 15, 15))
+        assert row.take_over.isHidden()
+        session.close_clip()
+        assert validate(cohort.store) == []

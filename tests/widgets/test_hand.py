@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari.layers._layer_actions import _duplicate_layer
 from napari.layers.utils._link_layers import get_linked_layers
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -106,6 +107,21 @@ def napari_s_controls_hide_no_mark(bench: Bench) -> None:
     layer.opacity = 0.3
     assert session.opacity == pytest.approx(0.3)
     assert bench.layer("A-line").opacity == pytest.approx(0.3)
+
+
+def test_a_copy_of_a_class_is_not_taken_for_it(bench: Bench) -> None:
+    session, viewer = bench.session, bench.viewer
+    viewer.layers.selection.active = bench.layer()
+    _duplicate_layer(viewer.layers)
+    copy = next(layer for layer in viewer.layers if layer.name == "B-line copy")
+    viewer.layers.selection.active = copy
+    assert "B-line copy is no layer of this clip" in session.message
+    assert lit(bench) is Tool.PAN
+    bench.panel.form.tools.buttons[Tool.BRUSH].click()  # for the class itself
+    assert viewer.layers.selection.active is bench.layer()
+    bench.hand.stroke([(40, 40), (40, 60)])
+    bench.until(lambda: standing(bench) == 1)
+    assert not copy.data.any()
 
 
 def test_the_tool_lit_is_the_tool_in_hand(bench: Bench) -> None:

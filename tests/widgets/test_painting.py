@@ -194,3 +194,24 @@ def test_what_other_code_paints_is_a_stroke_too(bench: Bench) -> None:
     while session.undo():
         pass
     assert not layer.data.any()
+
+
+def test_nothing_covers_what_lies_within_the_brush(bench: Bench) -> None:
+    hand, viewer = bench.hand, bench.viewer
+    brush = viewer.canvas.overlays._brush_circle
+    bench.session.brush_size = 24
+
+    def picture(seen: bool) -> np.ndarray:
+        viewer.mouse_over_canvas = seen  # on a screen shared by tests the pointer may be elsewhere
+        hand.move(48, 66)
+        hand.move(48, 64)
+        return np.asarray(viewer.screenshot(canvas_only=True, flash=False)).astype(int)
+
+    bench.until(lambda: np.array_equal(picture(False), picture(False)))  # the layout has settled
+    bare = picture(False)
+    viewer.canvas.overlay_tiling.padding = (12, 12)  # napari draws its overlays' boxes anew
+    changed = (picture(True) != bare).any(axis=-1)
+    y, x = np.indices(changed.shape)
+    away = np.hypot(y - brush.position[1], x - brush.position[0])
+    assert changed[abs(away - brush.size / 2) < 3].any()  # the brush is on show
+    assert not changed[away < brush.size / 2 - 4].any()

@@ -80,7 +80,7 @@ def test_what_is_pressed_most_is_in_sight(bench: Bench) -> None:
         bar = bench.panel.form.pages.currentWidget().verticalScrollBar()
         bar.setValue(bar.maximum() if low else 0)
         bench.hand.wait(100)
-        pinned = (transport.play, transport.strip, transport.reviewed, transport.next)
+        pinned = (transport.play, transport.timeline, transport.reviewed, transport.next)
         for widget in (*pinned, transport.on, state):
             assert in_sight(widget, bench.hand.window), widget
         at = transport.on.mapTo(bench.hand.window, QPoint())
@@ -112,12 +112,12 @@ def test_reviewed_and_on_and_217_frames_in_two_acts(bench: Bench, cohort: Cohort
     add_clip(cohort, "long", n_frames=217)
     bench.panel.cohort_actions.open_clip("long")
     bench.hand.wait(200)
-    strip = bench.panel.form.transport.strip
+    strip = bench.panel.form.transport.timeline
     session.frame = 40
     middle = strip.height() // 2
 
     def at(frame: int) -> QPoint:
-        return QPoint(round(strip.x_of(frame)), middle)
+        return QPoint(int(strip.x_of(frame)), middle)
 
     # Shift and a click: from the frame on show to there.
     QTest.mouseClick(strip, Qt.MouseButton.LeftButton, SHIFT, at(216))

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 
 from napari_confseg.annotate.preferences import Preferences
+from napari_confseg.annotate.view import Style
 from napari_confseg.store import Cohort, validate
 from napari_confseg.widgets.annotate.shortcuts import assigned_bindings, napari_keys
 from napari_confseg.widgets.common.icons import place_icon
@@ -20,6 +23,8 @@ from tests.widgets.bench import Bench, planes_by_plain_zarr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from qtpy.QtWidgets import QWidget
 
 
 class Reviewing(Bench):
@@ -61,6 +66,13 @@ def bench(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Re
     made.close()
 
 
+def press(widget: QWidget) -> None:
+    """Click where the widget is."""
+    assert widget.isVisible()
+    assert widget.isEnabled()
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
+
+
 def adjudicated(cohort: Cohort) -> np.ndarray:
     return planes_by_plain_zarr(cohort, "clip-1", "adjudicated")
 
@@ -75,7 +87,7 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
     assert (session.class_name, session.frame) == ("b-line", 1)
     _look_at_the_canvas(bench)
 
-    panel.begin.click()
+    press(panel.begin)
     bench.settle()
     assert not panel.begin.isVisible()
     assert model.state.can_decide
@@ -86,7 +98,8 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
         expected[frame, B_LINE][MISSED[frame]] = 80
     assert np.array_equal(adjudicated(cohort), expected)
     assert panel.queue.bar.text() == "1 of 2 decided"
-    assert panel.queue.tree.topLevelItem(0).text(3) == "Dr. Ada (reader)"
+    row = panel.queue.tree.topLevelItem(0)
+    assert [row.text(i) for i in range(4)] == ["B-line", "2–4", "200 px", "Dr. Ada (reader)"]
 
     assert (model.state.current, session.frame) == (1, 4)  # on to the next by itself
     hand.key("F9")
@@ -131,8 +144,8 @@ def _look_at_the_canvas(bench: Reviewing) -> None:
     outline = viewer.layers[OUTLINE]
     assert outline.visible
     rows, columns = np.nonzero(outline.data[1])
-    middle = np.array(viewer.scene.camera.center)[-2:]
-    assert np.abs(middle - [rows.mean(), columns.mean()]).max() < 2
+    middle = outline.data_to_world((1, rows.mean(), columns.mean()))[1:]
+    assert np.abs(np.array(middle) - [50, 26]).max() < 1  # where it is, on a finer grid
     assert viewer.layers.selection.active is bench.layer()  # one paints on as before
     bench.panel.parentWidget().raise_()  # the Annotate panel's tab: one's own reading again
     bench.hand.wait(100)
@@ -226,6 +239,107 @@ def test_each_mode_owns_what_it_shows(bench: Reviewing) -> None:
     annotate.raise_()
     bench.until(lambda: ticked() == [True])
     assert not theirs()
+
+
+def test_the_first_is_decided_at_once_and_stopping_keeps_count(
+    bench: Reviewing, cohort: Cohort
+) -> None:
+    panel, session, hand = bench.review, bench.session, bench.hand
+    model = panel.review
+    tree = panel.queue.tree
+    assert model.state.item is None
+    camera = bench.viewer.scene.camera
+    view = camera.zoom, camera.center
+
+    def places() -> list[int]:
+        parts = (panel.queue.tree, panel.verdicts.mean, panel.verdicts.undo, panel.verdicts.whole)
+        return [w.mapTo(panel, QPoint()).y() for w in parts]
+
+    panel.sections[0].open(False)  # the comparison: folded when one begins
+    hand.wait(50)
+    before = places()
+    flickers: list[int] = []
+    model.changed.connect(lambda state: flickers.append(tree.topLevelItemCount()))
+    press(panel.begin)
+    hand.key("F2")  # no step, and no waiting for what is copied
+    bench.settle()
+    assert panel.queue.bar.text() == "1 of 2 decided"
+    expected = begun_planes()
+    for frame in (1, 2, 3):
+        expected[frame, B_LINE][MISSED[frame]] = 80
+    assert session.flush()
+    assert np.array_equal(adjudicated(cohort), expected)
+    assert tree.currentItem() is tree.topLevelItem(1)
+    assert places() == before
+    assert (camera.zoom, camera.center) == view  # all of it is in sight
+    assert session.style is Style.CONTOURS
+
+    press(panel.end)
+    bench.settle()
+    assert panel.queue.bar.text() == "1 of 2 decided"
+    assert tree.topLevelItem(0).text(3) == "Dr. Ada (reader)"
+    assert places() == before
+    assert session.style is Style.FILL
+    assert set(flickers) == {2}
+    press(panel.begin)
+    assert model.state.item is not None
+    assert model.state.item.event.frames == (4,)  # the next that is open
+    hand.key("F8")
+    bench.settle()
+    assert panel.queue.bar.text() == "2 of 2 decided"
+
+
+def test_the_view_moves_only_to_what_is_out_of_sight(bench: Reviewing) -> None:
+    camera, hand = bench.viewer.scene.camera, bench.hand
+    hand.key("Period")
+    camera.zoom *= 1.05
+    camera.center = (0.0, 55.0, 66.0)
+    stays = camera.zoom, camera.center
+    hand.key("Period")
+    assert bench.session.frame == 4
+    assert (camera.zoom, camera.center) == stays
+    camera.center = (0.0, -300.0, -300.0)
+    hand.key("Period")
+    assert bench.session.frame == 1
+    assert camera.zoom == stays[0]
+    assert np.abs(np.array(camera.center)[-2:] - [49.5, 25.5]).max() < 1
+    camera.zoom, camera.center = 500.0, (0.0, 0.0, 0.0)
+    hand.key("Period")  # too large for this zoom: all of it comes into sight
+    assert camera.zoom < 100
+
+
+def test_texture_stays_in_sight_while_one_decides(bench: Reviewing) -> None:
+    viewer, hand = bench.viewer, bench.hand
+    hand.key("Period")
+    press(bench.review.begin)
+    bench.settle()
+    ada, bo = viewer.layers["Dr. Ada (reader)"], viewer.layers["Dr. Bo (reader)"]
+    inks = [np.asarray(layer.data[4]) == 100 for layer in (ada, bo)]
+    for ink in inks:
+        assert 0 < ink.mean() < 0.02
+    assert inks[1].sum() < 0.8 * inks[0].sum()  # dashed: told apart without colour
+    assert "Dr. Ada (reader), hatched" not in viewer.layers
+    hand.key("Semicolon")
+    assert viewer.layers["Dr. Ada (reader), hatched"].visible
+    hand.key("Semicolon")
+    assert not viewer.layers["Dr. Ada (reader), hatched"].visible
+    width = ada.data._width
+    viewer.scene.camera.zoom /= 8  # as wide on the screen as before
+    assert ada.data._width > width
+    assert ada.visible
+
+
+def test_rows_have_pictures_made_when_they_come_into_sight(bench: Reviewing) -> None:
+    panel = bench.review
+    bench.until(lambda: panel.pictures.made == 2)
+    tree = panel.queue.tree
+    image = tree.topLevelItem(0).icon(0).pixmap(48, 36).toImage()
+    seen = {image.pixelColor(x, y).name() for x in range(48) for y in range(36)}
+    ada = panel.review.state.compared[0].style.color
+    assert ada in seen  # her contour, on the texture
+    assert len(seen) > 20
+    second = tree.topLevelItem(1).icon(0).pixmap(48, 36).toImage()
+    assert image != second
 
 
 def test_rows_show_where_on_the_frame(qapp: object) -> None:

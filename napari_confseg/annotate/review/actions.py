@@ -26,6 +26,7 @@ def review_actions(review: Review | None = None) -> dict[str, Callable[[], objec
         "review.mean": on_review(lambda r: r.decide("mean")),
         "review.reject": on_review(lambda r: r.decide("reject")),
         "review.correct": on_review(lambda r: r.correct()),
+        "review.fill": on_review(lambda r: r.configure(filled=not r.settings.filled)),
         "review.scope": on_review(lambda r: r.configure(whole=not r.settings.whole)),
         **{f"review.accept-{n}": on_review(partial(_accept, n)) for n in range(1, MAX_ACCEPT + 1)},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,32 @@ from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Status, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from napari_confseg.agreement.disagreement import Region
     from napari_confseg.agreement.rater_view import RaterView
     from napari_confseg.annotate.review.comparison import Comparison, Job
-    from napari_confseg.annotate.review.decisions import DecisionBasis, Item, Resolved
+    from napari_confseg.annotate.review.decisions import DecisionBasis, Item, Planes, Resolved
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Edit, Stroke
+    from napari_confseg.store import Clip, Edit, Stroke
+
+
+@dataclass(frozen=True, eq=False)
+class Resolution:
+    """What a verdict comes to.
+
+    Attributes
+    ----------
+    agreed : list of Edit
+        Copies what all agree on to those of its frames that have nothing yet.
+    found : list
+        See :func:`resolve_regions`.
+    """
+
+    agreed: list[Edit]
+    found: Resolved
 
 
 class Adjudication:
@@ -107,14 +124,35 @@ class Adjudication:
     # ---- verdicts -------------------------------------------------------------------------
 
     def decision_job(self, pending: PendingDecision) -> Job:
-        """Return the job that reads the planes a verdict needs; see :func:`resolve_regions`."""
+        """Return the job that reads the planes a verdict needs, for a :class:`Resolution`."""
         clip = self._session.clip
         assert clip is not None
         views = [self._comparison.views[name] for name in pending.basis.raters]
         planes = partial(_planes, views, pending.event.class_index, clip.shape[1:])
-        return partial(resolve_regions, pending.verdict, pending.regions, pending.source, planes)
+        bare = self._bare(pending.event.class_index, [r.frame for r in pending.regions])
+        return partial(_resolve, clip, pending, planes, bare)
 
-    def resolve_now(self, pending: PendingDecision) -> Resolved:
+    def _bare(self, class_index: int, frames: Iterable[int]) -> NDArray[np.bool_]:
+        """Return where what all agree on is not copied yet, of these frames; ``bool (T, C)``."""
+        # Once such a frame is decided it is no longer untouched, and would never get it.
+        untouched = self.untouched()
+        chosen = np.zeros_like(untouched)
+        if untouched.size:
+            chosen[list(frames), class_index] = True
+        return untouched & chosen
+
+    def is_bare(self, pending: PendingDecision) -> bool:
+        """Whether what all agree on is not copied yet to some frame of a verdict."""
+        frames = [r.frame for r in pending.regions]
+        return bool(self._bare(pending.event.class_index, frames).any())
+
+    def _store_agreed(self, edits: Iterable[Edit]) -> None:
+        for edit in edits:
+            fresh = only_untouched(edit, self._session.status)
+            if fresh is not None:
+                self._session.commit(fresh)
+
+    def resolve_now(self, pending: PendingDecision) -> Resolution:
         """Return the result of :meth:`decision_job`, read at once.
 
         Raises
@@ -122,12 +160,13 @@ class Adjudication:
         StoreError, OSError
             If a plane cannot be read.
         """
-        found: Resolved = self.decision_job(pending)(lambda *_: None, lambda: False)
+        found: Resolution = self.decision_job(pending)(lambda *_: None, lambda: False)
         return found
 
-    def store(self, pending: PendingDecision, found: Resolved) -> Stroke | None:
+    def store(self, pending: PendingDecision, resolution: Resolution) -> Stroke | None:
         """Store a verdict; None, with a message, if there is nothing to store."""
-        session, c = self._session, pending.event.class_index
+        session, c, found = self._session, pending.event.class_index, resolution.found
+        self._store_agreed(resolution.agreed)
         regions = [region for region, _ in found]
         edit = decision_edit(
             pending.verdict,
@@ -175,9 +214,18 @@ class Adjudication:
 
     # ---- painting by hand -----------------------------------------------------------------
 
-    def begin_painting(self, item: Item) -> None:
-        """Take the brush and the class of `item`, and note what is painted so far."""
+    def begin_painting(self, item: Item, basis: DecisionBasis) -> None:
+        """Take the brush and the class of `item`, and note what is painted so far.
+
+        Raises
+        ------
+        StoreError, OSError
+            If what all agree on cannot be read, where it is not copied yet.
+        """
         session = self._session
+        bare = self._bare(item.event.class_index, {session.frame} & set(item.event.frames))
+        if bare.any() and session.clip is not None:
+            self._store_agreed(prefill_edits(session.clip, basis, bare) or ())
         name = session.classes[item.event.class_index].name
         session.class_name, session.hidden = name, session.hidden - {name}
         session.marks_shown, session.tool = True, Tool.BRUSH
@@ -195,11 +243,28 @@ class Adjudication:
             self._session.message = "Nothing was painted: this disagreement is still open."
             return None
         pending = PendingDecision("correct", None, item.event, regions, basis)
-        return self.store(pending, [(r, None) for r in regions])
+        return self.store(pending, Resolution([], [(r, None) for r in regions]))
 
     def _checksums(self, item: Item) -> dict[int, int]:
         plane = self._session.planes[self._session.classes[item.event.class_index].name]
         return {t: zlib.crc32(plane[t]) for t in item.event.frames}
+
+
+def _resolve(
+    clip: Clip,
+    pending: PendingDecision,
+    planes: Callable[[int, str | None], Planes],
+    bare: NDArray[np.bool_],
+    progress: Callable[[int, int], None] = lambda *_: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Resolution | None:
+    agreed: list[Edit] | None = []
+    if bare.any():
+        agreed = prefill_edits(clip, pending.basis, bare, progress=progress, cancelled=cancelled)
+    found = resolve_regions(
+        pending.verdict, pending.regions, pending.source, planes, progress, cancelled
+    )
+    return None if agreed is None or found is None else Resolution(agreed, found)
 
 
 def _planes(

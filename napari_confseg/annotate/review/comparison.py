@@ -111,6 +111,7 @@ class Comparison:
         self.answered: CompareRequest | None = None
         self.revision = 0
         self.raters_read = False
+        self._clip: str | None = None
         self._decisions = DecisionRecord(())
         self._numbers: dict[str, int] = {}
 
@@ -122,13 +123,19 @@ class Comparison:
         self.open_clip(None)
 
     def open_clip(self, name: str | None) -> None:
-        """Have the raters read anew; disagreements stay if it is the same clip."""
-        if self.disagreements is None or name != self.disagreements.clip:
+        """Have the raters read anew; what is known of the same clip stays until they are."""
+        if name is None or name != self._clip:
+            self._clip = name
             self.disagreements = self.answered = self.current = None
             self._decisions = DecisionRecord(())
-        self.views = {}
+            self.views = {}
         self._update_items()
         self.read_again()
+
+    def leave_out(self, name: str | None = None) -> None:
+        """Show a rater no longer, or nobody: they may not be seen, or are being painted."""
+        if name is None or name in self.views:
+            self.views = {n: v for n, v in self.views.items() if name not in (None, n)}
 
     def read_again(self) -> None:
         """Have the raters read anew."""

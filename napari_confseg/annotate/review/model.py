@@ -32,15 +32,18 @@ from napari_confseg.annotate.review.state import (
     resolve,
 )
 from napari_confseg.annotate.save_state import describe
+from napari_confseg.annotate.view import Style
+from napari_confseg.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_confseg.agreement.disagreement import Region
     from napari_confseg.agreement.rater_view import RaterView
+    from napari_confseg.annotate.review.adjudication import Resolution
     from napari_confseg.annotate.review.cohort import ClipDue
     from napari_confseg.annotate.review.comparison import Job
-    from napari_confseg.annotate.review.decisions import Item, Resolved
+    from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.state import Pending
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import Edit, Stroke, Verdict
@@ -80,6 +83,7 @@ class Review:
         self.adjudication = Adjudication(session, self.comparison)
         self.queue = ClipQueue()
         self._focus_first = False
+        self._style_before: Style | None = None
         self._links = Links(
             (session.events.cohort, self._on_cohort),
             (session.events.clip, self._on_clip),
@@ -95,6 +99,7 @@ class Review:
     def close(self) -> None:
         """Stop listening to the session."""
         self._links.cut()
+        self._set_style(adjudicating=False)
 
     @property
     def views(self) -> dict[str, RaterView]:
@@ -125,13 +130,24 @@ class Review:
         session = self.session
         self.comparison.open_clip(session.clip.name if session.clip else None)
         self.adjudication.reset()
+        self._set_style(adjudicating=bool(session.adjudicator) and session.clip is not None)
         if session.adjudicator:
+            self.comparison.leave_out(session.rater)
             self.comparison.set_decisions(session.strokes)
             self._restore_settings()
         self._update()
 
+    def _set_style(self, *, adjudicating: bool) -> None:
+        """Draw what is decided as contours, so that the texture beneath stays in sight."""
+        session, before = self.session, self._style_before
+        if adjudicating and before is None:
+            self._style_before, session.style = session.style, Style.CONTOURS
+        elif not adjudicating and before is not None:
+            self._style_before, session.style = None, before
+
     def _on_access(self, *_: object) -> None:
         self.adjudication.store_before_leaving()  # its raters may be out of sight from now on
+        self.comparison.leave_out()
         self._on_clip()
 
     def _restore_settings(self) -> None:
@@ -234,10 +250,18 @@ class Review:
             self.queue.update(found.clip, self.comparison.items)
         self.state = resolve(self.settings, self._context())
         self.changed.emit(self.state)
-        if self._focus_first and self.state.pending is None:
-            self._focus_first = False
-            if self.state.item is None or not self.state.item.open:
-                self.step()
+        if self._focus_first:
+            self._focus()
+
+    def _focus(self) -> None:
+        """Bring what is to be decided first into view, as soon as it is known what that is."""
+        pending, item = self.state.pending, self.state.item
+        self._focus_first = pending is not None
+        known = bool(self.state.items) and not isinstance(pending, CompareRequest)
+        if known and item is None and self.comparison.next_open() is not None:
+            self.step()
+        elif pending is None and (item is None or not item.open):
+            self.step()  # or says that all is decided
 
     def _context(self) -> Context:
         session, comparison, adjudication = self.session, self.comparison, self.adjudication
@@ -368,6 +392,9 @@ class Review:
         self._start_adjudicating()
 
     def _start_adjudicating(self) -> None:
+        item = self.state.item
+        if item is not None and not item.open:  # what is decided need not be looked at again
+            self.comparison.current = None
         self._focus_first = True
         self.copy_agreed()
 
@@ -403,7 +430,8 @@ class Review:
             self.session.message = "This disagreement is on other frames than the one on show."
             return None
         pending = PendingDecision(verdict, source, item.event, regions, self.basis())
-        if verdict != "reject" and len(regions) > AT_ONCE:
+        reads = verdict != "reject" or self.adjudication.is_bare(pending)
+        if reads and len(regions) > AT_ONCE:
             self.adjudication.decision = pending
             self._update()
             return None
@@ -418,7 +446,7 @@ class Review:
             return None
         return self.state.item
 
-    def _store(self, pending: PendingDecision, found: Resolved | None) -> Stroke | None:
+    def _store(self, pending: PendingDecision, found: Resolution | None) -> Stroke | None:
         """Store a verdict and go on to what is open."""
         if found is None:
             self.session.message = "Stopped: this disagreement is still open."
@@ -455,7 +483,10 @@ class Review:
             return
         item = self._item_to_decide()
         if item is not None:
-            self.adjudication.begin_painting(item)
+            try:
+                self.adjudication.begin_painting(item, self.basis())
+            except (StoreError, OSError) as error:
+                self.session.message = f"What all agree on can't be read: {error}"
             self._update()
 
     def finish_correcting(self) -> Stroke | None:

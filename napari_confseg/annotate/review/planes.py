@@ -1,4 +1,4 @@
-"""Planes drawn in a review: raters' marks, agreement maps, outlines."""
+"""Planes drawn in a review: raters' marks and agreement maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import ndimage
 
 from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.store import StoreError
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.disagreement import Event
     from napari_confseg.agreement.maps import Map
     from napari_confseg.agreement.rater_view import RaterView
 
@@ -118,39 +116,3 @@ class MapOfAgreement(DrawnPlanes):
         if len(stated) < 2:
             return np.zeros(self.shape[1:], np.uint8)
         return self._map(np.stack(stated), self._threshold)
-
-
-class OutlinedEvent(DrawnPlanes):
-    """A disagreement's outline on each of its frames: 1 is the line, 2 a rim around it.
-
-    Parameters
-    ----------
-    event : Event or None
-        The disagreement.
-    shape : tuple of int
-        (T, Y, X) of the clip.
-    """
-
-    def __init__(self, event: Event | None, shape: tuple[int, int, int]) -> None:
-        super().__init__(shape)
-        self._frames = FrameCache(self._draw)
-        self._regions = {r.frame: r for r in event.regions} if event else {}
-
-    def frame(self, index: int) -> NDArray[np.uint8]:
-        """Return one frame, ``uint8 (Y, X)``, read-only."""
-        return self._frames.frame(range(self.shape[0])[index])
-
-    def _draw(self, index: int) -> NDArray[np.uint8]:
-        out = np.zeros(self.shape[1:], np.uint8)
-        region = self._regions.get(index)
-        if region is None:
-            return out
-        mask = np.zeros(self.shape[1:], np.bool_)
-        y0, x0, y1, x1 = region.box
-        mask[y0:y1, x0:x1] = region.mask
-        box = np.s_[max(y0 - 4, 0) : y1 + 4, max(x0 - 4, 0) : x1 + 4]
-        # One pixel away from it, so that what raters marked at its edge stays in sight.
-        near, line, rim = (ndimage.binary_dilation(mask[box], iterations=i) for i in (1, 2, 3))
-        out[box][rim & ~line] = 2
-        out[box][line & ~near] = 1
-        return out

@@ -62,7 +62,9 @@ class ReviewSettings:
     whole : bool
         Whether a decision is for all frames of a disagreement, or for the frame on show.
     follow : bool
-        Whether the canvas zooms to each disagreement.
+        Whether the canvas zooms to each disagreement; else it stays, unless that is out of sight.
+    filled : bool
+        Whether the raters' marks are hatched too, not only outlined.
     """
 
     raters: frozenset[str] | None = None
@@ -73,7 +75,8 @@ class ReviewSettings:
     map: str = ""
     opacity: float = 0.9
     whole: bool = True
-    follow: bool = True
+    follow: bool = False
+    filled: bool = False
 
 
 # ---- pending jobs -------------------------------------------------------------------------

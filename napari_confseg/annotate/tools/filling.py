@@ -8,6 +8,7 @@ what it found is merged afterwards into the planes as they are then
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ import numpy as np
 from napari_confseg.annotate.tools.interpolation import between
 from napari_confseg.annotate.tools.placing import Snippet, copied
 from napari_confseg.annotate.tools.propagation import carried
+from napari_confseg.store import Carrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,11 +26,17 @@ if TYPE_CHECKING:
 
     from napari_confseg.store import Stroke
 
-DERIVED: Final = frozenset({"propagate", "interpolate"})
-"""Tools whose marks were made from those of other frames."""
+_NEUTRAL: Final = frozenset({"status", "clip-to-sector", "exclude"})
+"""Tools after which marks are as much a person's own as before."""
 
-_NEUTRAL: Final = DERIVED | {"status", "clip-to-sector", "exclude"}
-"""Tools after which marks are no more a person's own than before."""
+
+class Origin(IntEnum):
+    """Where the marks of a plane come from; the higher stands for several."""
+
+    NONE = 0
+    INTERPOLATED = 1
+    CARRIED = 2
+    PAINTED = 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,14 @@ class Filled:
     """What is proposed for one frame."""
 
     frame: int
-    proposals: Mapping[int, Snippet | None]  # by class index; None where nothing is proposed
+    # By class index; None where nothing is proposed. Empty if what was carried was lost here.
+    proposals: Mapping[int, Snippet | None]
+    match: float | None = None  # of what was carried: how well the picture matches, 0..1
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing was left of what was carried."""
+        return not self.proposals
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +74,7 @@ class Propagation:
         return highest(self.planes.values())
 
     def steps(self) -> Iterator[Filled]:
-        """Yield frame after frame, until the clip or the confidence ends."""
+        """Yield frame after frame, until the clip ends or what is carried is lost."""
         for step in carried(
             self.frames,
             self.planes,
@@ -68,7 +83,8 @@ class Propagation:
             direction=self.direction,
             inside=self.inside,
         ):
-            yield Filled(step.frame, {c: copied(p) for c, p in step.proposals.items()})
+            proposals = {c: copied(p) for c, p in step.proposals.items()}
+            yield Filled(step.frame, {} if step.lost else proposals, step.match)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,30 +150,58 @@ def highest(planes: Iterable[NDArray[np.uint8]]) -> int:
     return max((int(p[p <= 100].max(initial=0)) for p in planes), default=0)
 
 
+def carrying_of(found: Sequence[Filled]) -> Carrying | None:
+    """Return how well the picture matched on the way, for the record; None if nobody looked."""
+    matches = [(step.frame, round(100 * step.match)) for step in found if step.match is not None]
+    if not matches:
+        return None
+    return Carrying(matches=tuple(matches), lost=found[-1].frame if found[-1].lost else None)
+
+
+def origin_of(tool: str) -> Origin | None:
+    """Return where marks come from that `tool` made; None if they come from where they did."""
+    if tool in _NEUTRAL:
+        return None
+    return {"propagate": Origin.CARRIED, "interpolate": Origin.INTERPOLATED}.get(
+        tool, Origin.PAINTED
+    )
+
+
+def note_origin(found: NDArray[np.uint8], stroke: Stroke) -> None:
+    """Note in `found` ``(T, C)`` what a standing stroke, later than all before, makes of it.
+
+    What a person touched stays theirs; of what is filled, the latest filling counts.
+    """
+    origin = origin_of(stroke.tool)
+    if origin is None or stroke.undone:
+        return
+    for frame, c in stroke.touched:
+        if found[frame, c] != Origin.PAINTED:
+            found[frame, c] = origin
+
+
+def origins(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the :class:`Origin` of each plane, ``uint8 (T, C)``; also of those erased since."""
+    found = np.zeros(shape, np.uint8)
+    for stroke in strokes:
+        note_origin(found, stroke)
+    return found
+
+
 def filled_only(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return which planes were filled from others and not touched by hand since, ``bool (T, C)``.
 
     Those make room when they are filled anew, and nothing is interpolated from them.
     """
-    strokes = list(strokes)
-    filled = _touched(strokes, shape, lambda stroke: stroke.tool in DERIVED)
-    return filled & ~touched_by_hand(strokes, shape)
+    found = origins(strokes, shape)
+    filled: NDArray[np.bool_] = (found == Origin.CARRIED) | (found == Origin.INTERPOLATED)
+    return filled
 
 
 def touched_by_hand(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return which planes a person marked, ``bool (T, C)``; also those erased to nothing."""
-    return _touched(strokes, shape, lambda stroke: stroke.tool not in _NEUTRAL)
-
-
-def _touched(
-    strokes: Iterable[Stroke], shape: tuple[int, ...], counts: Callable[[Stroke], bool]
-) -> NDArray[np.bool_]:
-    found = np.zeros(shape, np.bool_)
-    for stroke in strokes:
-        if not stroke.undone and counts(stroke):
-            for frame, c in stroke.touched:
-                found[frame, c] = True
-    return found
+    painted: NDArray[np.bool_] = origins(strokes, shape) == Origin.PAINTED
+    return painted
 
 
 @dataclass

@@ -34,6 +34,11 @@ class Carried:
     proposals: Mapping[int, NDArray[np.uint8]]  # by class index, uint8 (Y, X)
     match: float  # mean match with the painted frame over all that was marked, 0..1
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing is left of what was carried."""
+        return not any(p.any() for p in self.proposals.values())
+
 
 def faded(
     plane: NDArray[np.uint8], steps: int, quality: NDArray[np.floating] | float
@@ -60,7 +65,7 @@ def carried(
     """Carry the planes of one frame on to the next ones.
 
     One frame at a time, so that a caller can show progress and stop. Ends at the clip's end,
-    and when no confidence is left.
+    and with the first frame on which no confidence is left.
 
     Parameters
     ----------
@@ -94,8 +99,11 @@ def carried(
         if inside is not None:
             moved = {c: np.where(inside, p, np.uint8(0)) for c, p in moved.items()}
         marked = np.any([p > 0 for p in moved.values()], axis=0)
+        if not marked.any():  # moved out of sight
+            return
         quality = track.quality_at_full_size(marked.shape)
         proposals = {c: faded(p, k, quality) for c, p in moved.items()}
-        if not any(p.any() for p in proposals.values()):
+        step = Carried(frame, proposals, float(quality[marked].mean()))
+        yield step
+        if step.lost:
             return
-        yield Carried(frame, proposals, float(quality[marked].mean()))

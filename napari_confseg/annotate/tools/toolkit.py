@@ -18,12 +18,14 @@ from napari_confseg.annotate.tools.filling import (
     Gap,
     Interpolation,
     KeptFrames,
+    Origin,
     Propagation,
+    carrying_of,
     filled_only,
     gap_around,
     highest,
+    origins,
     run,
-    touched_by_hand,
 )
 from napari_confseg.annotate.tools.marking import Marker
 from napari_confseg.annotate.tools.merging import Change, Merge, edit_from, merged
@@ -274,7 +276,14 @@ class Toolkit:
             return None
         class_index = next(iter(found[0].proposals))
         stroke = session.commit(
-            Edit(patches, filling.confidence, filling.tool, class_index, filling.frame)
+            Edit(
+                patches,
+                filling.confidence,
+                filling.tool,
+                class_index,
+                filling.frame,
+                carrying=carrying_of(found),
+            )
         )
         self.kept_words = kept.words()
         if stroke is not None and kept:
@@ -283,9 +292,7 @@ class Toolkit:
 
     def _patches(self, found: Sequence[Filled], kept: KeptFrames) -> Iterator[Patch]:
         session = self._session
-        shape = session.status.shape
-        filled = filled_only(session.strokes, shape)
-        by_hand = touched_by_hand(session.strokes, shape)
+        made = origins(session.strokes, session.status.shape)
         locked = {c.index for c in session.classes if c.name in session.locked}
         for step in found:
             for c, snippet in step.proposals.items():
@@ -294,12 +301,12 @@ class Toolkit:
                 if not self._may_fill(step.frame, c):
                     kept.reviewed.add(step.frame)
                     continue
-                if by_hand[step.frame, c]:
+                if made[step.frame, c] == Origin.PAINTED:
                     kept.by_hand.add(step.frame)
                     continue
                 before = session.planes[session.classes[c].name][step.frame]
                 base = before
-                if session.merge is Merge.REPLACE and filled[step.frame, c]:
+                if session.merge is Merge.REPLACE and made[step.frame, c] != Origin.NONE:
                     base = np.where(before == EXCLUDED, before, np.uint8(0))
                 after = base
                 if snippet is not None:

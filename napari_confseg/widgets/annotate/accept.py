@@ -24,9 +24,9 @@ AT_ONCE: Final = 40
 """Planes that are read while the person waits; more are read beside the window."""
 
 _BY_HAND: Final = {
-    ByHand.KEEP: "What I painted stays",
-    ByHand.ADD: "Add to what I painted",
-    ByHand.OVERWRITE: "Overwrite what I painted",
+    ByHand.KEEP: "What I painted by hand stays",
+    ByHand.ADD: "Add to what I painted by hand",
+    ByHand.OVERWRITE: "Overwrite what I painted by hand",
 }
 _WHICH: Final = {Which.THIS: "This frame", Which.RANGE: "Frames", Which.ALL: "All frames"}
 
@@ -75,13 +75,13 @@ class AcceptForm(QWidget):
         self.source, self.classes, self.which = Chooser(), Chooser(), Chooser()
         self.confidence, self.by_hand = Chooser(), Chooser()
         self.source.setToolTip("Whose marks to take")
-        self.classes.addItem("All shown classes", True)
+        self.classes.addItem("All shown", True)
         self.classes.addItem("", False)
         self.classes.setToolTip("Locked and hidden classes are left alone")
         for which, words in _WHICH.items():
             self.which.addItem(words, which)
         self.which.setToolTip("Reviewed frames other than the one on show stay as they are")
-        self.confidence.addItem("Its own confidence", False)
+        self.confidence.addItem("Its own percent", False)
         self.confidence.addItem("", True)
         self.confidence.setToolTip("What is stated for it: the rater's percent, or yours")
         for by_hand, words in _BY_HAND.items():
@@ -132,8 +132,8 @@ class AcceptForm(QWidget):
         grid.addWidget(self.first, 2, 2)
         grid.addWidget(self.last, 2, 3)
         grid.addWidget(self.threshold, 3, 0, 1, 4)
-        grid.addWidget(self.by_hand, 4, 0, 1, 2)
-        grid.addWidget(self.accept, 4, 2, 1, 2)
+        grid.addWidget(self.by_hand, 4, 0, 1, 4)
+        grid.addWidget(self.accept, 5, 0, 1, 4)
         for column in range(4):
             grid.setColumnStretch(column, 1)
 

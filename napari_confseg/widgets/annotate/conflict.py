@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout
 
 from napari_confseg.annotate.conflict import describe_conflict
@@ -12,10 +12,11 @@ from napari_confseg.annotate.links import links_of
 from napari_confseg.store import StoreError
 from napari_confseg.store.errors import sentence
 from napari_confseg.widgets.common.buttons import breakable, button, icon, label
+from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.theme import CALM, WAIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from napari_confseg.annotate.session import Session
     from napari_confseg.store import Choice
@@ -38,10 +39,13 @@ class ConflictBanner(QFrame):
         Whose conflict is shown and decided.
     """
 
+    busy = Signal(object, str)  # the job, and what it does
+
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self._theme, self._color = "dark", "#ffffff"
+        self._job: BackgroundJob | None = None
         self.setProperty("role", "conflict")
         self.setAccessibleName("Conflict")
         self._make()
@@ -134,6 +138,8 @@ class ConflictBanner(QFrame):
             made.setToolTip(described.outcomes[choice])
             made.setAccessibleDescription(described.outcomes[choice])
         self.mine.setChecked(model.showing_mine)
+        for made in (self.mine, *self.choices.values()):
+            made.setEnabled(self._job is None)
         self.seen.setText(self._what_is_seen())
         self._on_frame()
 
@@ -168,18 +174,59 @@ class ConflictBanner(QFrame):
             self._session.frame = found
 
     def _on_mine_wanted(self, on: bool) -> None:
-        try:
-            self._session.conflict.show_mine(on)
-        except (StoreError, OSError) as error:
-            self._session.message = f"Mine can't be shown: {_reason(error)}"
+        model = self._session.conflict
+        if on and not model.showing_mine:
+            self._run(
+                lambda job: model.look(job.report),
+                model.show,
+                "Mine can't be shown: ",
+                "Reading both versions …",
+            )
+        else:
+            model.show(None)
         self.show_now()
 
     def _on_decided(self, choice: Choice) -> None:
+        session = self._session
         try:
-            self._session.decide(choice)
-        except (StoreError, OSError) as error:
-            self._session.message = _reason(error)
+            decision = session.begin_deciding(choice)
+        except ValueError as error:  # the clip was closed
+            session.message = str(error)
+            return
+        self._run(
+            lambda _job: decision.make(),
+            lambda _: session.finish_deciding(decision),
+            "",
+            "Storing the decision and reading anew …",
+            lambda: session.finish_deciding(decision),
+        )
+
+    def _run(
+        self,
+        work: Callable[[BackgroundJob], object],
+        done: Callable[[Any], object],
+        words: str,
+        doing: str,
+        undone: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Do `work` beside the window; meanwhile nothing else can be asked for."""
+        job = BackgroundJob(work, self)
+        self._job = job
+
+        def end(then: Callable[[], object]) -> None:
+            self._job = None
+            then()
+            self.show_now()
+
+        def failed(error: Exception) -> None:
+            undone()
+            self._session.message = f"{words}{_reason(error)}"
+
+        job.done.connect(lambda result: end(lambda: done(result)))
+        job.failed.connect(lambda error: end(lambda: failed(error)))
+        self.busy.emit(job, doing)
         self.show_now()
+        job.start()
 
 
 def _reason(error: Exception) -> str:

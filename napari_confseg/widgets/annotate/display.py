@@ -67,7 +67,7 @@ class SessionDisplay:
         form.save_state.set_theme(theme.type, self._icon)
         form.conflict.set_theme(theme.type, self._icon)
         form.bar.set_icon_color(self._icon)
-        form.transport.strip.set_colors(text, ground, GOOD[theme.type])
+        form.transport.timeline.show_theme(theme)
         form.queue.set_colors(GOOD[theme.type], ground, self._icon)
         form.readouts.set_colors(text, ground)
         self._show_all()
@@ -82,7 +82,6 @@ class SessionDisplay:
         form.bar.set_recent(recent)
         if cohort is not None:
             form.bar.set_cohort(cohort.meta.name, cohort.location)
-            form.transport.strip.set_classes([c.color for c in cohort.meta.classes])
             form.readouts.set_colors(self._theme.text.as_hex(), self._theme.foreground.as_hex())
         self.show_clips()
         self._show_all()
@@ -207,7 +206,6 @@ class SessionDisplay:
             strokes[names[stroke.class_index]] += 1
         frames = dict(zip(names, session.marked.sum(axis=0).tolist(), strict=True))
         form.palette_.set_counts(frames, strokes)
-        form.transport.strip.set_progress(session.status, session.marked)
         form.save_state.set_undo(session.editor.can_undo, session.editor.can_redo)
         self.show_frame()
         self._on_notes()

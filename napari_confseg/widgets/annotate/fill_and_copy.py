@@ -207,9 +207,10 @@ class FillAndCopy(QWidget):
 
 def _so_far(filling: Filling, found: list[Filled]) -> str:
     """Return in words how far marks were carried, where that is not as far as was asked."""
-    if filling.tool != "propagate" or len(found) == filling.total:
+    last = found[-1]
+    if filling.tool != "propagate" or (len(found) == filling.total and not last.lost):
         return ""
-    return (
-        f"Carried to frame {found[-1].frame + 1} and no further: stopped, or the picture no "
-        "longer matches."
-    )
+    if not last.lost:
+        return f"Carried to frame {last.frame + 1} and no further: stopped, or out of sight."
+    why = f"the picture matches by {100 * (last.match or 0):.0f} % there"
+    return f"Carried as far as frame {last.frame + 1}, where nothing is left: {why}."

@@ -63,7 +63,7 @@ class AnnotateForm(QWidget):
     def _make(self) -> None:
         self.start, self.bar = StartPage(), CohortBar()
         self.palette_, self.dial, self.tools = ClassPalette(), ConfidenceDial(), ToolBox()
-        self.transport, self.others = Transport(), OtherRaters()
+        self.others = OtherRaters()
         self.opacity = SliderRow("Opacity", 5, 100, "%", "How opaque a mark of full confidence is")
         self.threshold = SliderRow(
             "Show from", 0, 100, "%", "Hides marks below this confidence; nothing is changed"
@@ -108,7 +108,7 @@ class AnnotateForm(QWidget):
         self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
         self.finished, self.sheet = Finished(session), ImportNotice(session)
-        self.conflict = ConflictBanner(session)
+        self.conflict, self.transport = ConflictBanner(session), Transport(session)
 
     def _lay_out(self) -> None:
         work = QWidget()
@@ -177,5 +177,6 @@ class AnnotateForm(QWidget):
             self.finished,
             self.sheet,
             self.conflict,
+            self.transport,
         ):
             part.close_part()

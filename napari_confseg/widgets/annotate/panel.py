@@ -15,6 +15,7 @@ from napari_confseg.widgets.annotate.activity import Activity
 from napari_confseg.widgets.annotate.cohort_actions import CohortActions
 from napari_confseg.widgets.annotate.display import SessionDisplay
 from napari_confseg.widgets.annotate.form import AnnotateForm
+from napari_confseg.widgets.annotate.pen import Pen
 from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
 from napari_confseg.widgets.annotate.shortcuts_dialog import ShortcutsDialog
@@ -62,6 +63,7 @@ class AnnotatePanel(Panel):
         self.follower = follower_for(self._viewer)
         self.roles = Roles(self.session, self.form.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
+        self.pen = Pen(self.session, self._viewer, self.form.bar.menu, self)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(lambda: self._on_message(""))
@@ -118,7 +120,7 @@ class AnnotatePanel(Panel):
             lambda on: self._on_reviewed_wanted(on, session.class_name)
         )
         form.transport.on_wanted.connect(session.review_and_go_on)
-        form.transport.strip.range_wanted.connect(session.review_range)
+        form.transport.timeline.range_wanted.connect(session.review_range)
         form.bar.reading_wanted.connect(self.reading.toggle)
         form.others.shown_wanted.connect(self._on_rater_wanted)
         form.others.sight_wanted.connect(self.roles.ask_unblind)
@@ -129,7 +131,14 @@ class AnnotatePanel(Panel):
         for asked in (self.keys.page_wanted, form.bar.keys_wanted):
             asked.connect(self._on_keys_page)
         self.keys.work_wanted.connect(lambda name: self._on_key_asks(name))
-        for worker in (cohort_actions, form.fill, form.accept, form.sector, form.sheet):
+        for worker in (
+            cohort_actions,
+            form.fill,
+            form.accept,
+            form.sector,
+            form.sheet,
+            form.conflict,
+        ):
             worker.busy.connect(self._on_busy)
         cohort_actions.clips_changed.connect(self.display.show_clips)
         cohort_actions.imported.connect(form.sheet.offer)
@@ -149,6 +158,7 @@ class AnnotatePanel(Panel):
         self.keys.close_part()
         self.player.close()
         self.activity.close_part()
+        self.pen.close_part()
         self.form.close_parts()
 
     def _bind_keys(self) -> None:
@@ -195,6 +205,10 @@ class AnnotatePanel(Panel):
         self.cohort_actions.ask_classes(self.keys.taken(), self.styleSheet())
 
     def _on_key_asks(self, name: str) -> None:
+        zooms = self.form.transport.timeline.zooms
+        if name in zooms:
+            zooms[name]()
+            return
         buttons = self.form.fill.buttons | self.form.queue.buttons
         buttons.get(name, self.form.bar.reading).click()
 
@@ -251,7 +265,13 @@ class AnnotatePanel(Panel):
             self.session.message = str(error.problems[0])
             return
         if not done:
-            self.session.message = "It is still held there. Close the clip there, then try again."
+            editor = self.session.editor
+            held = editor.save_state is not None and editor.save_state.holder is not None
+            self.session.message = (
+                "It is still held there. Close the clip there, then try again."
+                if held
+                else editor.why_read_only
+            )
 
     # ---- drag and drop --------------------------------------------------------------------
 

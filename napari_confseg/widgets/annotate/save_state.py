@@ -91,6 +91,7 @@ class SaveStateRow(QWidget):
         self.detail.setText(breakable(description.detail))
         self.detail.setVisible(loud and bool(description.detail))
         self.take_over.setVisible(description.condition is SaveCondition.LOCKED)
+        self.take_over.setText("Take over" if description.held else "Try again")
 
     def set_undo(self, can_undo: bool, can_redo: bool) -> None:
         """Offer undo and redo where there is something to."""

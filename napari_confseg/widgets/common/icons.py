@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import QRectF, Qt
-from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
+from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_confseg.annotate.hatch import hatching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def swatch(color: str, size: int = 12) -> QIcon:
@@ -53,6 +58,24 @@ def hatch_icon(direction: int, color: str) -> QIcon:
             if lines[y, x] or y in (0, 17) or x in (0, 17):
                 image.setPixelColor(x, y, QColor(color))
     return QIcon(QPixmap.fromImage(image))
+
+
+def line_icon(dashes: Sequence[float], color: str) -> QIcon:
+    """Return a short line in `color`, as a rater's contour is drawn, on black.
+
+    `dashes` are lengths of line and gap in turn; none for a solid line.
+    """
+    pixmap = QPixmap(24, 14)
+    pixmap.fill(QColor("#000000"))
+    painter = QPainter(pixmap)
+    pen = QPen(QColor(color), 2)
+    if dashes:
+        pen.setDashPattern([d / 2 for d in dashes])  # Qt counts in widths of the pen
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    painter.setPen(pen)
+    painter.drawLine(1, 7, 23, 7)
+    painter.end()
+    return QIcon(pixmap)
 
 
 def note(text: str = "") -> QLabel:

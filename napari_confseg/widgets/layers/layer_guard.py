@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari.layers import Labels
 from napari.layers.utils._link_layers import get_linked_layers, unlink_layers
 from qtpy.QtCore import QTimer
 
@@ -33,6 +34,11 @@ class Rank(IntEnum):
 STAY: Final = "The layers of a clip stay where they are: else marks and picture would come apart."
 FLAT: Final = "A clip is shown frame by frame, in the plane: that is where marks are painted."
 BY_PANEL: Final = "This control of napari's is not used here: the panel's say how marks are made."
+
+FOREIGN: Final = (
+    "{} is no layer of this clip: what is painted there is not saved with it. Choose a tool "
+    "to mark a class."
+)
 
 _PLACES: Final = ("scale", "translate", "rotate", "shear", "affine")
 
@@ -78,6 +84,7 @@ class LayerGuard:
         self._pushed, self._pushing = pushed, pushing
         self._ranks: weakref.WeakKeyDictionary[Any, Rank] = weakref.WeakKeyDictionary()
         self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._fine: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._sorting = False
         shown: Any = viewer()
         dims = shown.dims.events
@@ -87,8 +94,11 @@ class LayerGuard:
         shown.canvas.grid.events.enabled.connect(self._on_grid, position="first")
         shown.layers.events.reordered.connect(self._on_order)
         shown.layers.events.inserted.connect(self._on_order)
+        shown.layers.selection.events.active.connect(self._on_active)
 
-    def keep(self, layer: Any, rank: Rank, fixed: Mapping[str, Any] | None = None) -> None:
+    def keep(
+        self, layer: Any, rank: Rank, fixed: Mapping[str, Any] | None = None, *, fine: int = 1
+    ) -> None:
         """Let `layer` stay as it is from now on.
 
         Parameters
@@ -99,8 +109,11 @@ class LayerGuard:
             Where it lies among them.
         fixed : mapping of str to object, optional
             Attributes of napari's and the value that each keeps.
+        fine : int
+            How many of its pixels lie along one of the clip's.
         """
         self._ranks[layer] = rank
+        self._fine[layer] = fine
         self._names[layer] = layer.name
         layer.locked = True  # napari refuses then, with a word, to delete, split or convert it
         events = layer.events
@@ -141,18 +154,18 @@ class LayerGuard:
             layer.affine = np.eye(layer.ndim + 1)
             layer.shear = np.zeros(layer.ndim * (layer.ndim - 1) // 2)
             layer.rotate = np.eye(layer.ndim)
-            layer.translate = np.zeros(layer.ndim)
-            layer.scale = self._scale()
+            layer.scale, layer.translate = self._place(layer)
         self._session.message = STAY
 
-    def _scale(self) -> tuple[float, float, float]:
+    def _place(self, layer: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
         assert self._session.clip is not None
-        return scale_of(self._session.clip)
+        return place_of(self._session.clip, self._fine[layer])
 
     def _is_in_place(self, layer: Any) -> bool:
         corners = (np.zeros(layer.ndim), *np.eye(layer.ndim))
         there = [layer.data_to_world(corner) for corner in corners]
-        return np.allclose(there, np.array(corners) * self._scale())
+        scale, translate = self._place(layer)
+        return np.allclose(there, np.array(corners) * scale + translate)
 
     def _on_name(self, layer: Any) -> None:
         """Keep the name: a class or a rater under a false name would be read as another."""
@@ -195,6 +208,18 @@ class LayerGuard:
             dims.order = straight
             self._session.message = FLAT
 
+    def _on_active(self, *_: object) -> None:
+        """Say that a copy of a class's layer, say, is not the class."""
+        viewer = self._viewer_ref()
+        active = None if viewer is None else viewer.layers.selection.active
+        if (
+            isinstance(active, Labels)
+            and active not in self._ranks
+            and self._foreign()
+            and self._session.clip is not None
+        ):
+            self._session.message = FOREIGN.format(active.name)
+
     def _on_grid(self, *_: object) -> None:
         viewer = self._viewer_ref()
         if viewer is not None and self._session.clip is not None and viewer.canvas.grid.enabled:
@@ -235,3 +260,16 @@ def scale_of(clip: Any) -> tuple[float, float, float]:
     """Return the scale (frame, y, x) that every layer of `clip` has."""
     spacing = clip.meta.spacing
     return (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
+
+
+def place_of(clip: Any, fine: int = 1) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return scale and translation (frame, y, x) of a layer over `clip`.
+
+    `fine` of its pixels lie along one of the clip's.
+    """
+    scale = scale_of(clip)
+    apart = (1 / fine - 1) / 2  # the first of them lies that far before the middle of the clip's
+    return (
+        (scale[0], scale[1] / fine, scale[2] / fine),
+        (0.0, apart * scale[1], apart * scale[2]),
+    )

@@ -1,4 +1,4 @@
-"""Layers of a review: raters' marks, agreement map, outline of a disagreement.
+"""Layers of a review: raters' contours, agreement map, outline of a disagreement.
 
 They lie between the frames and the marks that are painted, and show the current class.
 """
@@ -16,13 +16,18 @@ from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
 from napari_confseg.agreement.maps import MAPS
 from napari_confseg.annotate.hatch import HatchedPlanes
 from napari_confseg.annotate.links import Links, to_message
-from napari_confseg.annotate.review.planes import (
-    MapOfAgreement,
-    OutlinedEvent,
-    StoredPlanes,
+from napari_confseg.annotate.review.lines import (
+    LINE,
+    RIM,
+    EventOutline,
+    Lines,
+    RaterContours,
+    fine_shape,
+    line_width,
 )
-from napari_confseg.widgets.layers.colormaps import ramp
-from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank
+from napari_confseg.annotate.review.planes import MapOfAgreement, StoredPlanes
+from napari_confseg.widgets.layers.colormaps import ramp, rgb
+from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank, place_of, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
 _AXES: Final = ("frame", "y", "x")
 MAP: Final = "Agreement"
 OUTLINE: Final = "Disagreement"
+FILL: Final = " (fill)"
+"""Ends the key of a rater's hatching; no rater's name can."""
 MAP_OPACITY: Final = 0.75
 ROOM: Final = 2.2
 """How many times the size of a disagreement the canvas shows around it."""
@@ -82,6 +89,7 @@ class ReviewLayers:
             failed=to_message(review.session),
         )
         self._viewer.layers.events.removed.connect(self._on_removed)
+        self._viewer.scene.camera.events.zoom.connect(self._on_zoom)
         self.sync()
 
     @property
@@ -93,6 +101,7 @@ class ReviewLayers:
         self._links.cut()
         if self._viewer is not None:
             self._viewer.layers.events.removed.disconnect(self._on_removed)
+            self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
             with self._view.undisturbed():
                 for name in list(self._layers):
                     self._remove(name)
@@ -119,10 +128,14 @@ class ReviewLayers:
             for name, layer in list(self._layers.items()):
                 # Not hidden: the slider of frames goes by the longest layer, and napari's list
                 # shows a small picture of each, to who reads blinded too.
-                if not (fits and seen) or layer.data.shape != session.clip.shape:  # type: ignore[union-attr]
+                if not (fits and seen) or layer.data.shape not in self._shapes():
                     self._remove(name)
             if fits and seen and session.class_name in {c.name for c in session.classes}:
                 self._show(review.state, session.class_index(), above)
+
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        clip = self._review.session.clip
+        return () if clip is None else (clip.shape, fine_shape(clip.shape))
 
     def _show(self, state: ReviewState, class_index: int, above: int) -> None:
         item = state.item
@@ -131,28 +144,37 @@ class ReviewLayers:
         clip = self._review.session.clip
         assert clip is not None
         self._put(
-            OUTLINE, event is not None, source, above, lambda: OutlinedEvent(event, clip.shape)
+            OUTLINE, event is not None, source, above, lambda: EventOutline(event, clip.shape)
         )
-        self._color(OUTLINE, "", lambda: DirectLabelColormap(color_dict=dict(_OUTLINE_COLORS)))
+        self._color(OUTLINE, "", lambda: _line_colors("#ffffff"))
         for row in reversed(state.raters):
             self._show_rater(row, class_index, state, above)
         self._show_map(state, class_index, above)
 
     def _show_rater(self, row: RaterRow, class_index: int, state: ReviewState, above: int) -> None:
         source = (self._views, class_index, row.style, state.settings.threshold)
+        color, direction, at = row.style.color, row.style.direction, state.settings.threshold
+        fill = row.name + FILL
         self._put(
             row.name,
             row.shown,
             source,
             above,
-            lambda: HatchedPlanes(
-                self._stored(row.name, class_index), row.style.direction, state.settings.threshold
-            ),
+            lambda: RaterContours(self._stored(row.name, class_index), direction, at),
         )
-        self._color(row.name, row.style.color, lambda: ramp(row.style.color))
-        if row.name in self._layers:
-            self._layers[row.name].name = row.title
-            self._layers[row.name].opacity = state.settings.opacity
+        self._color(row.name, color, lambda: _line_colors(color))
+        self._put(
+            fill,
+            row.shown and state.settings.filled,
+            source,
+            above,
+            lambda: HatchedPlanes(self._stored(row.name, class_index), direction, at),
+        )
+        self._color(fill, color, lambda: ramp(color))
+        for name, title in ((row.name, row.title), (fill, f"{row.title}, hatched")):
+            if name in self._layers:
+                self._layers[name].name = title
+                self._layers[name].opacity = state.settings.opacity
 
     def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
         settings = state.settings
@@ -203,15 +225,19 @@ class ReviewLayers:
             return
         self._sources[name] = source
         if layer is not None:
-            layer.data = make()
+            data = make()
+            self._set_width(data)
+            layer.data = data
             return
         clip = self._review.session.clip
         assert clip is not None
-        spacing = clip.meta.spacing
-        scale = (1.0, spacing.y, spacing.x) if spacing else (1.0, 1.0, 1.0)
-        layer = Labels(make(), name=name, scale=scale, axis_labels=_AXES)
+        data = make()
+        fine = data.fine if isinstance(data, Lines) else 1
+        self._set_width(data)
+        scale, translate = place_of(clip, fine)
+        layer = Labels(data, name=name, scale=scale, translate=translate, axis_labels=_AXES)
         layer.editable = False
-        self._view.guard.keep(layer, Rank.OTHERS, AS_FRAMES)
+        self._view.guard.keep(layer, Rank.OTHERS, AS_FRAMES, fine=fine)
         self._layers[name] = layer
         self._viewer.layers.insert(above, layer)
 
@@ -230,33 +256,56 @@ class ReviewLayers:
                 self._sources.pop(name, None)
                 if name == MAP:
                     self._review.configure(map="")
+                elif name.endswith(FILL):
+                    self._review.configure(filled=False)
                 elif name != OUTLINE:
                     hidden = self._review.settings.hidden | {name}
                     self._review.configure(hidden=hidden)
 
-    # ---- where to look --------------------------------------------------------------------
+    # ---- how wide lines are, and where to look --------------------------------------------
+
+    def _set_width(self, data: Any) -> bool:
+        """Draw lines as wide as they are seen well at this zoom; return whether that is new."""
+        clip = self._review.session.clip
+        if clip is None or not isinstance(data, Lines):
+            return False
+        step = min(scale_of(clip)[1:])
+        return data.set_width(line_width(data.fine, self._viewer.scene.camera.zoom * step))
+
+    def _on_zoom(self, *_: object) -> None:
+        for layer in self._layers.values():
+            if self._set_width(layer.data):
+                layer.refresh(extent=False)
 
     def zoom_to(self, region: Region) -> None:
-        """Bring a region to the middle of the canvas, large enough to judge, with its surround."""
-        if not self._review.state.settings.follow:
-            return
+        """Bring a region into sight: nothing moves where it is in sight already.
+
+        Unless the person has every disagreement enlarged.
+        """
         clip = self._review.session.clip
         assert clip is not None
-        spacing = clip.meta.spacing
-        step = np.array([spacing.y, spacing.x] if spacing else [1.0, 1.0])
+        step = np.array(scale_of(clip)[1:])
         y0, x0, y1, x1 = region.box
+        middle = step * ((y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)
+        size = step * (y1 - y0, x1 - x0)
         canvas = np.array(self._viewer.canvas.size, float)
-        fits = float((canvas / (step * clip.shape[1:])).min())  # shows the whole frame
-        close = float((canvas / (step * (y1 - y0, x1 - x0) * ROOM)).min())
         camera = self._viewer.scene.camera
-        camera.center = (0.0, *(step * ((y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2)))
-        camera.zoom = min(max(close, fits), CLOSEST / float(step.max()))
+        close = float((canvas / (size * ROOM)).min())
+        if self._review.state.settings.follow:
+            fits = float((canvas / (step * clip.shape[1:])).min())  # shows the whole frame
+            camera.zoom = min(max(close, fits), CLOSEST / float(step.max()))
+        else:
+            away = np.abs(middle - np.array(camera.center)[-2:]) + size / 2
+            if (away <= canvas / camera.zoom / 2).all():
+                return
+            camera.zoom = min(camera.zoom, close)
+        camera.center = (0.0, *middle)
 
 
-_OUTLINE_COLORS: Final[dict[int | None, Any]] = {
-    None: np.zeros(4, np.float32),
-    0: np.zeros(4, np.float32),
-    1: np.array([1, 1, 1, 1], np.float32),
-    2: np.array([0, 0, 0, 0.8], np.float32),
-}
-"""White with a black rim is seen on any ground."""
+def _line_colors(color: str) -> DirectLabelColormap:
+    """Return a line's colour, with a dark rim: so it is seen on any ground."""
+    clear = np.zeros(4, np.float32)
+    table: dict[int | None, Any] = {None: clear, 0: clear}
+    table[RIM] = np.array([0, 0, 0, 0.6], np.float32)
+    table[LINE] = np.array([*rgb(color), 1], np.float32)
+    return DirectLabelColormap(color_dict=table)

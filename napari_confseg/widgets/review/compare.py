@@ -18,14 +18,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.agreement.maps import MAPS
-from napari_confseg.widgets.common.buttons import button, icon
+from napari_confseg.annotate.review.lines import DASHES
+from napari_confseg.widgets.common.buttons import button, icon, with_key
 from napari_confseg.widgets.common.choices import Chooser, TickBox
-from napari_confseg.widgets.common.icons import hatch_icon, swatch
+from napari_confseg.widgets.common.icons import line_icon, swatch
 from napari_confseg.widgets.common.slider_row import SliderRow
 from napari_confseg.widgets.layers.review_layers import map_colors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_confseg.annotate.review.state import RaterRow, ReviewState
     from napari_confseg.store import ClassSpec
@@ -167,7 +168,8 @@ class CompareForm(QWidget):
         for i, row in enumerate(rows):
             box = TickBox(row.title)
             box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            box.setIcon(hatch_icon(row.style.direction, row.style.color))
+            box.setIcon(line_icon(DASHES[row.style.direction], row.style.color))
+            box.setIconSize(QSize(24, 14))
             box.setToolTip(f"Compare {row.title}")
             box.toggled.connect(self._on_rater)
             frames = QLabel(f"{row.frames} frames" if row.frames else "none reviewed")
@@ -217,16 +219,25 @@ class CanvasForm(QWidget):
             self.map.addItem(words, name)
         self.map.setToolTip("Colours each pixel by how far the raters agree on it")
         self.map.activated.connect(lambda _: self.edited.emit({"map": self.map.currentData()}))
-        self.opacity = SliderRow("Opacity", 0, 100, "%", "Of the raters' marks")
+        self.opacity = SliderRow("Opacity", 0, 100, "%", "Of the raters' contours and hatching")
+        self.filled = QCheckBox("Hatch the raters' marks")
+        self.filled.setToolTip("Else they are outlined, and the texture beneath stays in sight")
+        self.filled.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.filled.toggled.connect(lambda on: self.edited.emit({"filled": on}))
         self.opacity.wanted.connect(lambda v: self.edited.emit({"opacity": v / 100}))
         self.follow = QCheckBox("Zoom to each disagreement")
+        self.follow.setToolTip("Else the picture moves only to what is out of sight")
         self.follow.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.follow.toggled.connect(lambda on: self.edited.emit({"follow": on}))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.map, self.legend, self.opacity, self.follow):
+        for widget in (self.filled, self.follow, self.opacity, self.map, self.legend):
             layout.addWidget(widget)
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name the key, by the id of the action, on the box."""
+        self.filled.setText(with_key("Hatch the raters' marks", keys.get("review.fill")))
 
     def show_state(self, state: ReviewState) -> None:
         """Show how it is drawn."""
@@ -235,6 +246,7 @@ class CanvasForm(QWidget):
         self.legend.set_map(settings.map, len(state.compared))
         self.opacity.set_value(round(100 * settings.opacity))
         _check(self.follow, settings.follow)
+        _check(self.filled, settings.filled)
 
 
 def _check(box: QCheckBox | QToolButton, on: bool) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_confseg.annotate.preferences import Preferences, slug_of
 from napari_confseg.annotate.review.model import Review
@@ -19,7 +26,8 @@ from napari_confseg.widgets.panel import Panel
 from napari_confseg.widgets.review.clips import ClipsDue
 from napari_confseg.widgets.review.compare import CanvasForm, CompareForm
 from napari_confseg.widgets.review.jobs import ReviewJobs
-from napari_confseg.widgets.review.queue import DisagreementList
+from napari_confseg.widgets.review.pictures import RowPictures
+from napari_confseg.widgets.review.queue import PICTURE, DisagreementList
 from napari_confseg.widgets.review.shortcuts import ReviewKeys
 from napari_confseg.widgets.review.verdicts import Verdicts
 from napari_confseg.widgets.shared import close_with, follower_for, layers_for
@@ -51,7 +59,7 @@ class ReviewPanel(Panel):
         self._build()
         self.keys = ReviewKeys(self.review, self)
         self.jobs = ReviewJobs(self.review, self.progress, self)
-        for part in (self.queue, self.verdicts):
+        for part in (self.queue, self.verdicts, self.canvas):
             self.keys.changed.connect(part.set_keys)
         self._bound: object = None
         self._connect()
@@ -67,6 +75,7 @@ class ReviewPanel(Panel):
     def _build(self) -> None:
         self.place, self.reason, self.message = label(role="title"), label(role="note"), label()
         self.message.setProperty("role", "caution")
+        self.who = label(role="note")
         self.begin = QPushButton("Begin adjudicating")
         self.begin.setProperty("role", "primary")
         self.begin.setToolTip(
@@ -85,6 +94,8 @@ class ReviewPanel(Panel):
             Section("On the canvas", self.canvas),
             Section("Clips", self.clips),
         ]
+        self.pictures = RowPictures(self.review, self.queue.tree, PICTURE)
+        self.queue.shown.connect(self.pictures.follow)
         self._lay_out()
         still_wheel(self)
 
@@ -93,13 +104,22 @@ class ReviewPanel(Panel):
         inside = QVBoxLayout(body)
         inside.setContentsMargins(8, 6, 8, 6)
         inside.setSpacing(3)
-        who = QHBoxLayout()
-        who.addWidget(self.reason, 1)
-        who.addWidget(self.end)
-        inside.addWidget(self.place)
-        inside.addLayout(who)
-        inside.addWidget(self.begin)
-        inside.addWidget(self.copy)
+        head = QHBoxLayout()
+        head.addWidget(self.place, 1)
+        head.addWidget(self.end)
+        # Whatever one presses, nothing beneath it moves: Stop keeps its room, and who adjudicates
+        # stands where Begin was.
+        policy = self.end.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.end.setSizePolicy(policy)
+        self.acting = QStackedWidget()
+        self.acting.addWidget(self.begin)
+        self.acting.addWidget(self.who)
+        self.acting.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        inside.addLayout(head)
+        inside.addWidget(self.acting)
+        inside.addWidget(self.reason)
+        self.sections[2].add(self.copy)
         for section in self.sections:
             section.layout().setSpacing(1)
             inside.addWidget(section)
@@ -161,6 +181,7 @@ class ReviewPanel(Panel):
         self.keys.release()
         self.jobs.close()
         self.clips.close_down()
+        self.pictures.close_down()
         self.layers.close()
         self.review.finish_correcting()
         self.review.close()
@@ -183,20 +204,21 @@ class ReviewPanel(Panel):
         session = self.session
         clip = session.clip
         self.place.setText(clip.name if clip else "Review")
-        who = f"You adjudicate as {session.adjudicator}." if state.adjudicating else ""
-        self.reason.setText(" ".join(s for s in (who, state.reason) if s))
-        self.reason.setVisible(bool(self.reason.text()))
+        self.who.setText(f"You adjudicate as {session.adjudicator}.")
+        self.reason.setText(state.reason)
+        self.reason.setVisible(bool(state.reason))
         for section in self.sections[:-1]:
             section.setVisible(clip is not None and bool(state.raters))
         self.sections[-1].setVisible(session.cohort is not None)
-        self.begin.setVisible(clip is not None and not state.adjudicating)
+        self.acting.setVisible(clip is not None)
+        self.acting.setCurrentWidget(self.who if state.adjudicating else self.begin)
         self.begin.setEnabled(not state.reason)
         self.end.setVisible(state.adjudicating)
         self.copy.setVisible(state.adjudicating and state.untouched > 0 and state.pending is None)
         self.copy.setText(f"Copy what all agree on ({state.untouched} frames)")
         self.compare.show_state(state, session.classes)
         self.canvas.show_state(state)
-        self.queue.show_state(state, session.classes, clip.shape[1:] if clip else (1, 1))
+        self.queue.show_state(state, session.classes, clip)
         self.clips.show_due()
         self.verdicts.show_state(state, can_undo=session.editor.can_undo)
         if self.isVisible() and session.cohort is not self._bound:

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.review.pictures import area_in_words
 from napari_confseg.annotate.review.state import describe_item
 from napari_confseg.widgets.common.buttons import button, icon, label, with_key
 from napari_confseg.widgets.common.icons import place_icon
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.state import ReviewState
-    from napari_confseg.store import ClassSpec, Stroke
+    from napari_confseg.store import ClassSpec, Clip, Stroke
 
-PLACE: Final = QSize(24, 18)
-"""Size of the picture of where on the frame a disagreement is."""
+PICTURE: Final = QSize(48, 36)
+"""Size of the picture of a disagreement."""
 
 _RANK: Final = Qt.ItemDataRole.UserRole
 _VERDICTS: Final = {
@@ -64,6 +65,7 @@ class DisagreementList(QWidget):
 
     picked = Signal(int)
     step_wanted = Signal(int)
+    shown = Signal()  # what is listed, or which rows are
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,17 +75,19 @@ class DisagreementList(QWidget):
         self.open_only = QCheckBox("To do")
         self.open_only.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.open_only.setToolTip("Leave out what is decided")
-        self.open_only.toggled.connect(self._filter)
+        self.open_only.toggled.connect(self._on_open_only)
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["Class", "Frames", "Size", "Decision"])
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
-        self.tree.setIconSize(PLACE)
+        self.tree.setIconSize(PICTURE)
         self.tree.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.tree.setMinimumHeight(110)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tree.headerItem().setToolTip(
-            2, "Sum over its pixels of (highest - lowest confidence) / 100"
+            2,
+            "Area on the frame where it is largest. The list is sorted by area times gap: the sum "
+            "over all pixels of (highest - lowest confidence) / 100",
         )
         header = self.tree.header()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -125,12 +129,12 @@ class DisagreementList(QWidget):
             made.setToolTip(with_key(words, keys.get(f"review.{action}")))
 
     def show_state(
-        self, state: ReviewState, classes: tuple[ClassSpec, ...], shape: tuple[int, ...]
+        self, state: ReviewState, classes: tuple[ClassSpec, ...], clip: Clip | None
     ) -> None:
-        """Show the disagreements, on frames of `shape` (Y, X), and how they stand."""
+        """Show the disagreements on `clip`, and how they stand."""
         labels = {r.name: r.title for r in state.raters}
         if [i.event for i in state.items] != [i.event for i in self._items]:
-            self._rebuild(state, classes, shape)
+            self._rebuild(state, classes, clip)
         self._items = state.items
         for rank, item in enumerate(state.items):
             words = verdict_in_words(item.decided, labels) if item.decided else ""
@@ -139,8 +143,10 @@ class DisagreementList(QWidget):
             row = self.tree.topLevelItem(rank)
             if row.text(3) != words:
                 row.setText(3, words)
-                row.setToolTip(3, who_and_when(item.decided) if item.decided else "")
+                when = who_and_when(item.decided) if item.decided else ""
+                row.setToolTip(3, f"{words} · {when}" if when else "")
         self._filter()
+        self.shown.emit()
         n = len(state.items)
         self.bar.setRange(0, max(n, 1))
         self.bar.setValue(state.decided)
@@ -150,13 +156,15 @@ class DisagreementList(QWidget):
         self._show_current(state, labels)
 
     def _show_current(self, state: ReviewState, labels: Mapping[str, str]) -> None:
-        self.about.setVisible(state.item is not None)
+        self.about.setVisible(bool(state.items))
         if state.item is None:
             self.tree.clearSelection()
+            self.about.clear()
             return
         row = self.tree.topLevelItem(state.current)
-        self.tree.setCurrentItem(row)
-        self.tree.scrollToItem(row)
+        if self.tree.currentItem() is not row or not row.isSelected():
+            self.tree.setCurrentItem(row)
+            self.tree.scrollToItem(row)
         item = state.item
         kind = "Left out by some" if item.event.presence else "Edges differ"
         words = f"{kind}: {describe_item(item, dict(labels), state.settings.threshold)}"
@@ -165,22 +173,32 @@ class DisagreementList(QWidget):
         self.about.setText(words)
 
     def _rebuild(
-        self, state: ReviewState, classes: tuple[ClassSpec, ...], shape: tuple[int, ...]
+        self, state: ReviewState, classes: tuple[ClassSpec, ...], clip: Clip | None
     ) -> None:
         labels = {r.name: r.title for r in state.raters}
         self.tree.clear()
         rows = []
         for rank, item in enumerate(state.items):
             spec = classes[item.event.class_index]
-            size = f"{item.event.size:,.0f}"
+            size = area_in_words(item.event, clip.meta.spacing if clip else None)
             row = QTreeWidgetItem([spec.label, frames_in_words(item.event.frames), size, ""])
             largest = max(item.event.regions, key=lambda r: r.size)
-            row.setIcon(0, place_icon(spec.color, largest.box, shape, PLACE.width()))
-            row.setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
+            row.setIcon(
+                0,
+                place_icon(
+                    spec.color, largest.box, clip.shape[1:] if clip else (1, 1), PICTURE.width()
+                ),
+            )
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            row.setTextAlignment(2, right)
             row.setToolTip(0, describe_item(item, labels, state.settings.threshold))
             row.setData(0, _RANK, rank)
             rows.append(row)
         self.tree.addTopLevelItems(rows)
+
+    def _on_open_only(self) -> None:
+        self._filter()
+        self.shown.emit()
 
     def _filter(self) -> None:
         for rank, item in enumerate(self._items):

@@ -15,8 +15,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_confseg.annotate.review.lines import DASHES
 from napari_confseg.widgets.common.buttons import button, label, with_key
-from napari_confseg.widgets.common.icons import hatch_icon
+from napari_confseg.widgets.common.icons import line_icon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,7 @@ class Verdicts(QWidget):
             made = self.accepts[row.name]
             # The beginning tells names apart, and the key is always there.
             metrics, key_words = made.fontMetrics(), f"  {key}" if key else ""
-            room = max(self.width() // 2 - 40, 90) - metrics.horizontalAdvance(key_words)
+            room = max(self.width() // 2 - 50, 90) - metrics.horizontalAdvance(key_words)
             words = metrics.elidedText(row.title, Qt.TextElideMode.ElideRight, room)
             made.setText(f"{words}{key_words}")
             made.setToolTip(with_key(f"Accept the marks of {row.title} within the outline", key))
@@ -147,8 +148,8 @@ class Verdicts(QWidget):
             self.accepts = {}
             for row in rows:
                 made = button("", "")
-                made.setIcon(hatch_icon(row.style.direction, row.style.color))
-                made.setIconSize(QSize(14, 14))
+                made.setIcon(line_icon(DASHES[row.style.direction], row.style.color))
+                made.setIconSize(QSize(24, 14))
                 made.clicked.connect(lambda _on=False, n=row.name: self.decided.emit("accept", n))
                 _stretch(made)
                 self.accepts[row.name] = made

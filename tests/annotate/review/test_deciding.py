@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_dilation, binary_erosion
 from skimage.measure import label
 
 from napari_confseg.agreement.disagreement import linked, regions_of
@@ -21,12 +22,28 @@ from napari_confseg.annotate.review.decisions import (
     resolve_regions,
     shared,
 )
-from napari_confseg.annotate.review.planes import MapOfAgreement, OutlinedEvent, StoredPlanes
+from napari_confseg.annotate.review.lines import (
+    DASHES,
+    LINE,
+    RIM,
+    EventOutline,
+    RaterContours,
+    line_width,
+)
+from napari_confseg.annotate.review.planes import MapOfAgreement, StoredPlanes
 from napari_confseg.annotate.review.prefill import only_untouched, prefill_edits
 from napari_confseg.annotate.review.state import COLORS, rater_style
 from napari_confseg.store import EXCLUDED, Cohort, Status, Stroke
 from tests.agreement.test_disagreement import by_name, some_planes
-from tests.annotate.review.planted import B_LINE, MISSED, SHAPE, begun_planes, planted_cohort
+from tests.annotate.review.planted import (
+    AGREED,
+    B_LINE,
+    LARGE,
+    MISSED,
+    SHAPE,
+    begun_planes,
+    planted_cohort,
+)
 
 BASIS = DecisionBasis("Dr. Lead", ("a", "b", "c"), 60, 2)
 
@@ -181,10 +198,42 @@ def test_what_is_drawn(tmp_path, state_dir) -> None:  # type: ignore[no-untyped-
     assert not ada[3].any()
     assert "ada, frame 4 cannot be read" in told[0]
     regions = regions_of({"ada": ada[2], "bo": bo[2]}, 2, 60)
-    drawn = OutlinedEvent(linked([regions], B_LINE)[0], (6, *SHAPE))
-    assert not drawn[1].any()
-    assert not drawn[2][MISSED[2]].any()  # the line runs around it
-    assert set(np.unique(drawn[2][38:62, 20:34])) == {0, 1, 2}
+    outline = EventOutline(linked([regions], B_LINE)[0], (6, *SHAPE))
+    outline.set_width(2)
+    assert not outline[1].any()
+    drawn = outline[2].reshape(SHAPE[0], 4, SHAPE[1], 4).max(axis=(1, 3))  # four times finer
+    assert not drawn[MISSED[2]].any()  # the line runs around it
+    assert set(np.unique(drawn[36:64, 18:36])) == {0, RIM, LINE}
+
+
+def test_contours_run_around_what_counts_as_marked_and_leave_the_texture(
+    tmp_path, state_dir
+) -> None:  # type: ignore[no-untyped-def]
+    cohort: Cohort = planted_cohort(tmp_path, clips=1)
+    (ada,) = (
+        StoredPlanes(r, B_LINE, pytest.fail) for r in rater_views(cohort.clip("clip-1"), ["ada"])
+    )
+    inks = []
+    for direction in range(len(DASHES)):
+        contour = RaterContours(ada, direction, 60)
+        contour.set_width(2)
+        ink = contour[4] == LINE
+        y, x = np.nonzero(ink)
+        edges = np.zeros((SHAPE[0], SHAPE[1]), bool)
+        for box in (AGREED, LARGE):
+            inside = np.zeros_like(edges)
+            inside[box] = True
+            edges |= binary_dilation(inside) & ~binary_erosion(inside)
+        assert edges[y // 4, x // 4].all()  # along the edges and nowhere else
+        inks.append(ink)
+    around = 4 * sum(2 * (h + w) for h, w in ((20, 10), (30, 30)))  # in pixels four times finer
+    assert inks[0].sum() == pytest.approx(2 * around, rel=0.1)  # solid, half a pixel wide
+    for ink, (on, whole) in zip(inks[1:], ((6, 9), (1.5, 4), (7.5, 11.5)), strict=True):
+        assert ink.sum() == pytest.approx(inks[0].sum() * on / whole, rel=0.25)
+        assert not (ink & ~inks[0]).any()
+    assert not RaterContours(ada, 0, 91)[4].any()  # nobody is that sure
+    # As wide on the screen whatever the zoom.
+    assert [line_width(4, zoom) for zoom in (0.5, 1.6, 4, 30)] == [13, 4, 2, 1]
 
 
 def test_colour_blind_readers_tell_the_raters_apart() -> None:

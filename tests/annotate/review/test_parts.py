@@ -121,7 +121,10 @@ def test_a_comparison_needs_no_session(cohort: Cohort) -> None:
     assert len(comparison.items) == 3
     revision = comparison.revision
     comparison.open_clip("clip-1")
-    assert (comparison.revision, comparison.views) == (revision + 1, {})
+    assert (comparison.revision, comparison.raters_read) == (revision + 1, False)
+    assert sorted(comparison.views) == ["ada", "bo"]  # of the same clip: nothing flickers
+    comparison.leave_out("bo")
+    assert sorted(comparison.views) == ["ada"]
     assert comparison.items
     comparison.open_clip("clip-2")
     assert (comparison.items, comparison.current, comparison.answered) == ((), None, None)

@@ -419,6 +419,51 @@ def test_adjudicating_begins_with_the_first_open_disagreement(review: Review) ->
     assert review.state.current == 0
 
 
+def test_verdicts_count_before_all_is_copied(cohort: Cohort) -> None:
+    review = open_review(cohort, adjudicate=False)
+    review.begin("Dr. Lead")  # nothing has been read or copied yet
+    item = review.state.item
+    assert item is not None
+    assert item.event.frames == (1, 2, 3)
+    assert review.state.can_decide
+    assert review.decide("accept", "ada") is not None
+    assert review.state.item is not None
+    assert review.state.item.event.frames == (4,)
+    review.correct()
+    review.finish_correcting()
+    finish(review)
+    expected = begun_planes()
+    for frame in (1, 2, 3):
+        expected[frame, B_LINE][MISSED[frame]] = 80
+    assert np.array_equal(stored(review), expected)
+    assert review.state.decided == 1
+    review.close()
+    review.session.close_clip()
+
+
+def test_nothing_flickers_while_one_begins_and_stops(cohort: Cohort) -> None:
+    review = open_review(cohort, adjudicate=False)
+    seen = []
+    review.changed.connect(lambda s: seen.append((len(s.items), [r.name for r in s.compared])))
+    review.begin("Dr. Lead")
+    finish(review)
+    review.decide("mean")
+    decided = []
+    review.changed.connect(lambda s: decided.append(s.decided))
+    review.end("dr-lead")
+    finish(review)
+    assert {n for n, _ in seen} == {2}
+    assert {tuple(names) for _, names in seen} == {("ada", "bo")}
+    assert set(decided) == {1}
+    item = review.state.item
+    review.begin("Dr. Lead")  # goes on at the next that is open
+    assert review.state.item is not None
+    assert review.state.item.open
+    assert item is None or item.open
+    review.close()
+    review.session.close_clip()
+
+
 def test_a_verdict_with_nothing_in_view_brings_something_into_view(review: Review) -> None:
     review.comparison.current = None
     review.refresh()

@@ -280,7 +280,8 @@ class Sitting(RuleBasedStateMachine):
             for step in carried(
                 self.frames, planes, t, steps=steps, direction=direction, inside=self.beams.inside
             ):
-                proposals |= {(c, step.frame): p for c, p in step.proposals.items()}
+                if not step.lost:
+                    proposals |= {(c, step.frame): p for c, p in step.proposals.items()}
         expected = self._merge("propagate", proposals)
         assert (self.toolkit.propagate(steps, direction) is not None) == expected
 
