@@ -150,7 +150,8 @@ def latency(process: ModelProcess, model: str, reader: Reader, repeats: int) -> 
     def work() -> None:
         for i in range(repeats):
             t = i % (len(reader.frames) - 2)
-            took.append(ask(process, model, reader, 10, [t, t + 1, t + 2])[1])
+            # Other strokes each time: the head is fitted anew.
+            took.append(ask(process, model, reader, 5 + i % 6, [t])[1])
         stop.set()
 
     thread = threading.Thread(target=work)

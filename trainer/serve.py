@@ -66,6 +66,7 @@ class Server:
         self._model: Model | None = None
         self._folder = ""
         self._seen: dict[bytes, SeenFrame] = {}
+        self._fitted: tuple[bytes, LightHead] | None = None
 
     def answer(
         self, request: Message, arrays: Mapping[str, NDArray[Any]]
@@ -104,6 +105,11 @@ class Server:
         classes = model.predictor.config.classes
         if not request.marks and not request.reviewed:
             return LightHead()
+        told = hashlib.blake2b(repr((model.version, request.marks, request.reviewed)).encode())
+        for name in ("taught", "marks"):
+            told.update(np.ascontiguousarray(arrays[name]).data)
+        if self._fitted is not None and self._fitted[0] == told.digest():
+            return self._fitted[1]
         planes: list[dict[int, NDArray[np.uint8]]] = [{} for _ in arrays["taught"]]
         reviewed: list[set[int]] = [set() for _ in arrays["taught"]]
         for (frame, name), plane in zip(request.marks, arrays["marks"], strict=True):
@@ -116,7 +122,9 @@ class Server:
             TaughtFrame(self._see(model, picture), planes[i], reviewed[i])
             for i, picture in enumerate(arrays["taught"])
         ]
-        return fit_head(taught, len(classes))
+        head = fit_head(taught, len(classes))
+        self._fitted = told.digest(), head  # the frames beside the one on show come next
+        return head
 
     def _see(self, model: Model, frame: NDArray[np.uint8]) -> SeenFrame:
         """Return what the network sees in a frame; of the frames asked for lately it is known."""

@@ -305,18 +305,22 @@ class Suggestions:
         if not self._due(frame) or session.clip is None or session.cohort is None:
             return None
         model = self.model or active_model(session.cohort)
-        last = len(session.status) - 1
-        beside = (t for t in (frame + 1, frame - 1) if 0 <= t <= last and self._is_stale(t))
-        return SuggestWork(
-            session.planes, session.clip, (frame, *beside), model, self._marks(frame), self._edits
-        )
+        asked, marks = self._asked(frame), self._marks(frame)
+        return SuggestWork(session.planes, session.clip, asked, model, marks, self._edits)
 
     def _due(self, frame: int) -> bool:
-        return self._may_propose() and not self._is_withheld(frame) and self._is_stale(frame)
+        return self._may_propose() and bool(self._asked(frame))
+
+    def _asked(self, frame: int) -> tuple[int, ...]:
+        """Return the frame on show if it waits, else those beside it that do."""
+        beside = (frame + 1, frame - 1)
+        inside = [t for t in beside if 0 <= t < len(self._session.status)]
+        return (frame,) if self._is_stale(frame) else tuple(filter(self._is_stale, inside))
 
     def _is_stale(self, frame: int) -> bool:
         known = self._proposals.get(frame)
-        return known is None or not (known.decided or known.edits == self._edits)
+        done = known is not None and (known.decided or known.edits == self._edits)
+        return not done and not self._is_withheld(frame)
 
     def _marks(self, frame: int) -> Marks:
         """Return copies of what was marked on the frames nearest to `frame`."""

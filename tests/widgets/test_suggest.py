@@ -262,9 +262,9 @@ def test_a_killed_process_is_started_again(suggesting: Bench) -> None:
     first = process.pid
     os.kill(first, signal.SIGKILL)
     suggesting.hand.key("Right")
+    suggesting.until(lambda: session.message == RESTARTED)
     suggesting.until(lambda: session.suggestions.here())
     assert process.pid not in (None, first)
-    assert session.message == RESTARTED
     session.message = ""
     suggesting.hand.key("Right")
     suggesting.until(lambda: session.suggestions.here())
