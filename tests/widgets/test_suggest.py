@@ -128,6 +128,7 @@ def test_what_one_erases_is_not_proposed_again(suggesting: Bench) -> None:
     suggesting.hand.key("1")
     suggesting.hand.stroke(place)
     assert session.planes["b-line"][0][DISC] == 0
+    suggesting.until(lambda: "b-line" in session.suggestions.here())  # the rest of the disc
     assert session.suggestions.here()["b-line"][DISC] == 0
 
 
