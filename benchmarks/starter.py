@@ -1,6 +1,6 @@
 """How well the starter model, or any run, marks clips that somebody has judged as a whole.
 
-``python -m benchmarks.starter FOLDER... [--run starter] [--findings CSV] [--sheet PNG]``
+``python -m benchmarks.starter FOLDER... [--run starter] [--findings CSV] [--sheet FILE]``
 
 Clips are imported as the tool imports them. The table of findings has a column ``file`` and one
 for each class that was judged, with 1, 0 or nothing.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -72,11 +73,11 @@ class Marked:
 
 def clips_of(folders: Sequence[Path], cohort: Cohort) -> Iterator[tuple[str, Clip]]:
     """Import each file by itself, for its name; yield the name and the clip."""
-    files = sorted(f for folder in folders for f in folder.rglob("*") if f.is_file())
-    for file in files:
+    files = [f for folder in folders for f in folder.rglob("*") if f.is_file()]
+    for file in sorted(files, key=lambda f: f.name):
         report = import_sources([file], cohort, ImportOptions())
         for path, reason in report.refused:
-            print(f"left out: {path}: {reason}")
+            print(f"left out: {path}: {reason}", file=sys.stderr)
         for name in report.imported:
             yield file.name, cohort.clip(name)
 
@@ -263,7 +264,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="of clips")
     parser.add_argument("--run", default="starter", help="folder of a run; the shipped model")
     parser.add_argument("--findings", type=Path, default=FINDINGS, metavar="CSV")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="picture of all clips with marks")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="picture of all, with marks")
     parser.add_argument("--phantoms", type=int, default=50, help="held-out phantoms; 0 for none")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -273,13 +274,14 @@ def main() -> None:
     if "pleura" not in classes:
         raise TrainError("The model doesn't know the pleura", "Name a run that learnt it.")
     findings = read_findings(arguments.findings)
-    marked, pictures, fps = [], [], 0.0
+    marked, pictures, fps, shape = [], [], 0.0, (0, 0)
     with tempfile.TemporaryDirectory() as folder:
         cohort = Cohort.create(Path(folder) / "clips.zarr", name="clips")
         for file, clip in clips_of(arguments.folders, cohort):
             frames = frames_of(clip)
             percent = predicted(predictor, frames)
-            fps = fps or speed(predictor, frames)
+            if not fps:
+                fps, shape = speed(predictor, frames), (clip.shape[1], clip.shape[2])
             marked.append(measure(file, predictor, clip, percent))
             if arguments.sheet:
                 said = findings.get(file, {})
@@ -287,7 +289,7 @@ def main() -> None:
                 pictures.append(tiles(f"{file}: {words}", classes, frames, percent))
     if pictures:
         arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet(pictures).save(arguments.sheet)
+        sheet(pictures).save(arguments.sheet, quality=82)
     held = on_phantoms(predictor, arguments.phantoms) if arguments.phantoms else {}
     if arguments.json:
         clips = [asdict(m) for m in marked]
@@ -296,7 +298,7 @@ def main() -> None:
         return
     if marked:
         print(report(marked, findings, classes))
-        print(f"\n{fps:.0f} frames a second of one core's time, at {frames.shape[1:]}")
+        print(f"\n{fps:.0f} frames a second of one core's time, of {shape[1]} x {shape[0]}")
     for name, value in held.items():
         print(f"held-out phantoms, {name}: {'-' if value is None else f'{value:.3f}'}")
 

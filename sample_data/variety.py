@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 Kind = Literal["healthy", "sick", "curtain", "organ", "muscle", "nothing"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-SHARES = (0.40, 0.42, 0.06, 0.05, 0.04, 0.03)
+SHARES = (0.41, 0.36, 0.08, 0.08, 0.04, 0.03)
 """How often each kind is drawn. But for ``sick``, none shows a B-line."""
 
-REACHES = 0.75
+REACHES = 0.85
 """Share of the way from the lung's surface to the lower rim that a B-line has to be seen on."""
+
+KEEPS = 0.4
+"""Share of its grey level near the surface that it has to keep until there."""
 
 BLACK, SEEN = 3.0, 14.0
 """Grey levels, averaged over a few pixels: what is darker than the first shows nothing, and what
@@ -202,15 +205,17 @@ def _lost(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
 
 def _as_shown(line: BLine, anatomy: Anatomy, settings: Settings) -> BLine:
     """Return the line as likely as it is still seen far down: what fades away is no B-line."""
-    below = REACHES * (anatomy.probe.depth - anatomy.pleura_depth)
+    way = anatomy.probe.depth - anatomy.pleura_depth
+    below = way * np.array([0.1, REACHES])
     depth = anatomy.pleura_depth + below
     level = -17 + 24 * np.log10(line.strength) - 8.7 * below / line.fade
     level += settings.gain - settings.attenuation * depth
     if settings.tgc:
         sliders = np.linspace(0, anatomy.probe.depth, len(settings.tgc))
         level += np.interp(depth, sliders, settings.tgc)
-    grey = 1 + level / settings.dynamic_range
-    likely = line.likely * float(expit((grey - 0.14) / 0.03))
+    near, far = np.clip(1 + level / settings.dynamic_range, 0.01, 1) ** settings.gamma
+    seen = expit((far - 0.16) / 0.03) * expit((far / near - KEEPS) / 0.05)
+    likely = float(line.likely * seen)
     return replace(line, likely=likely, real=likely > 0.5)
 
 
@@ -225,10 +230,10 @@ def draw_body(rng: np.random.Generator, probe: Probe, kind: Kind) -> Anatomy:
     haze, fade = float(rng.normal(1, 6)), float(np.exp(rng.uniform(np.log(0.02), np.log(0.8))))
     if kind == "sick":
         haze, fade = haze - 2, 0.6 * fade
-    if kind == "healthy" and rng.random() < 0.5:  # bright columns between shadows, fading away
+    if kind == "healthy" and rng.random() < 0.65:  # bright columns between shadows, fading away
         ribs = _ribs(rng, probe, depth, spread, least=2)
-        haze = float(rng.uniform(2, 16))
-        fade = float(rng.uniform(20, 45) / (rng.uniform(0.25, 1.4) * (probe.depth - depth)))
+        haze = float(rng.uniform(4, 19))
+        fade = float(rng.uniform(15, 40) / (rng.uniform(0.25, 1.1) * (probe.depth - depth)))
     a = replace(
         a,
         pleura_depth=depth,

@@ -48,7 +48,7 @@ SIZES = {
     "study": Size(LONGEST["study"], (8, 16, 32, 64), 0, 8, 300, 2e-2),
     "quick": Size(LONGEST["quick"], (16, 32, 64, 128, 256), 0, 8, 400, 3e-3),
     "normal": Size(LONGEST["normal"], (32, 64, 128, 256, 512), 2, 8, 4000, 1e-3),
-    "starter": Size(160, (16, 32, 64, 128, 256), 0, 8, 4500, 3e-3),
+    "starter": Size(160, (16, 32, 64, 128, 256), 0, 8, 3000, 3e-3),
 }
 
 

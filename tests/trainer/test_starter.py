@@ -24,6 +24,7 @@ from trainer.starter.learn import learn_starter, parts_of
 from trainer.starter.phantoms import CLASSES, VIEWS, PhantomSet, as_samples
 from trainer.starter.randomise import randomise
 from trainer.starter.request import StarterRequest
+from trainer.starter.ship import ship
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,8 +203,6 @@ def test_a_run_of_the_shipped_models_name_is_told_from_it(made, tmp_path, monkey
 
 
 def test_weights_are_shipped_in_half_precision_and_never_replaced(made, tmp_path):
-    from tools.ship_starter import ship
-
     out = tmp_path / "starter-9"
     size = ship(made, out)
     assert size == (out / CHECKPOINT).stat().st_size

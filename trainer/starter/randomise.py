@@ -41,7 +41,7 @@ def randomise(frames: Tensor, planes: Tensor, generator: torch.Generator) -> tup
     images, planes = _warp(frames, planes, generator)
     draw = _Draw(len(frames), frames.device, generator)
     picture = (images / 0.04).clamp(0, 1)  # not the black around it
-    images = images * draw.between(0.6, 1.5) + draw.between(-0.12, 0.08)
+    images = images * draw.between(0.6, 1.5) + draw.between(-0.06, 0.08)
     images = images + _shading(draw, images)
     images = images * (1 + draw.between(0, 0.3) * _speckle(draw, images))
     images = _blur(images.clamp(0, 1), draw.between(0, 1.3) * draw.chance(0.4))
@@ -102,9 +102,10 @@ def _warp(frames: Tensor, planes: Tensor, generator: torch.Generator) -> tuple[T
 
 def _shading(draw: _Draw, images: Tensor) -> Tensor:
     """Return a smooth field to add: after log compression, gain is a sum."""
+    # Not much: what fades away on its way down is no B-line, and that is decided by now.
     height, width = images.shape[2:]
-    down = draw.normal((draw.n, 1, 6, 1)) * draw.between(0, 0.14)
-    aside = draw.normal((draw.n, 1, 1, 5)) * draw.between(0, 0.08)
+    down = draw.normal((draw.n, 1, 6, 1)) * draw.between(0, 0.06)
+    aside = draw.normal((draw.n, 1, 1, 5)) * draw.between(0, 0.06)
     field = F.interpolate(down, (height, 1), mode="bicubic", align_corners=True)
     return field + F.interpolate(aside, (1, width), mode="bicubic", align_corners=True)
 

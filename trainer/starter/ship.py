@@ -2,7 +2,7 @@
 
 ::
 
-    python tools/ship_starter.py runs/starter
+    python -m trainer.starter.ship runs/starter
 
 Raise ``VERSION`` in ``trainer/shipped.py`` first: weights that were shipped are never changed.
 """
