@@ -23,6 +23,7 @@ from napari_confseg.cli import (
     series,
     status,
     validate,
+    withhold,
 )
 from napari_confseg.cli.parsing import REFUSED, CommandParser
 
@@ -42,6 +43,7 @@ COMMANDS = (
     validate,
     history,
     blinding,
+    withhold,
     agree,
     consensus,
     build,

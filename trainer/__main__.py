@@ -24,6 +24,7 @@ from trainer.cli import (
     predict,
     rank,
     run,
+    serve,
     starter,
     study,
     worker,
@@ -46,6 +47,7 @@ COMMANDS = (
     clinical,
     starter,
     run,
+    serve,
     worker,
 )
 

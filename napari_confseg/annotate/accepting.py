@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from psygnal import Signal
@@ -348,6 +348,7 @@ class Acceptor:
         title: str = "",
         confidence: int | None = None,
         by_hand: ByHand = ByHand.KEEP,
+        part: Literal["whole", "rest", "region"] = "whole",
     ) -> Stroke | None:
         """Accept marks from anywhere at once: planes in memory, a proposal that is not stored.
 
@@ -365,6 +366,8 @@ class Acceptor:
             What people call the source; `source` if not given.
         confidence, by_hand
             See :class:`AcceptSettings`.
+        part : {"whole", "rest", "region"}
+            See :class:`~napari_confseg.store.Acceptance`.
 
         Returns
         -------
@@ -373,7 +376,11 @@ class Acceptor:
         """
         session = self._session
         about = Acceptance(
-            source=source, version=version, threshold=threshold, own_confidence=confidence is None
+            source=source,
+            version=version,
+            threshold=threshold,
+            own_confidence=confidence is None,
+            part=part,
         )
         work = AcceptWork(
             session.planes,

@@ -131,7 +131,8 @@ class LiveReadouts:
 
     def sources(self) -> list[tuple[str, str]]:
         """Return who can be read out, (slug, label): me, and the raters on show."""
-        return [("", "My marks"), *((o.name, o.title) for o in self._session.overlays)]
+        theirs = [(o.name, o.title) for o in self._session.overlays if o.stored]
+        return [("", "My marks"), *theirs]
 
     def choose(self, source: str) -> None:
         """Read out the rater `source`; me if empty or not on show."""

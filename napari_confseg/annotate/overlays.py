@@ -21,15 +21,24 @@ class Overlay:
         Slug, what people read, and key of :data:`~napari_confseg.store.RATER_KINDS`.
     planes : mapping of str to ndarray of uint8 (T, Y, X), or PackedPlanes
         By class, read-only; only classes that this rater marked.
+    stored : bool
+        Whether it is a rater of the clip, rather than something shown that is not stored.
     """
 
     def __init__(
-        self, name: str, label: str, kind: RaterKind, planes: Mapping[str, AnyPlanes]
+        self,
+        name: str,
+        label: str,
+        kind: RaterKind,
+        planes: Mapping[str, AnyPlanes],
+        *,
+        stored: bool = True,
     ) -> None:
         self.name = name
         self.label = label
         self.kind = kind
         self.planes = planes
+        self.stored = stored
 
     @property
     def title(self) -> str:

@@ -21,6 +21,7 @@ from napari_confseg.annotate.conflict import DECIDED, ConflictModel
 from napari_confseg.annotate.overlays import Overlay, load_overlay
 from napari_confseg.annotate.places import PlaceKeeper
 from napari_confseg.annotate.preferences import Preferences, slug_of
+from napari_confseg.annotate.suggestions import Suggestions
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
 from napari_confseg.annotate.tools.toolkit import Toolkit
@@ -206,6 +207,11 @@ class Session(EventedModel):
     def acceptor(self) -> Acceptor:
         """Takes other raters' marks over as one's own."""
         return Acceptor(self)
+
+    @cached_property
+    def suggestions(self) -> Suggestions:
+        """A model's suggestions on the frame on show."""
+        return Suggestions(self)
 
     # ---- connections of settings and parts -------------------------------------------------
 

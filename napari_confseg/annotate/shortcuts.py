@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 STEP: Final = 5
 """Percent that a key moves the confidence by."""
 
-CLASS, CONFIDENCE, TOOLS, FILL, FRAMES, CLIPS, VIEW, REVIEW, HELP = (
+CLASS, CONFIDENCE, TOOLS, FILL, SUGGEST, FRAMES, CLIPS, VIEW, REVIEW, HELP = (
     "Class",
     "Confidence",
     "Tools",
     "Fill and copy",
+    "Suggest",
     "Frames",
     "Clips",
     "View",
@@ -80,6 +81,15 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
         "Accept what a model or other rater shows on this frame, all classes",
         "Shift+T",
     ),
+    (
+        "suggest",
+        SUGGEST,
+        "Let the model propose, or no longer; again what was dismissed",
+        "Ctrl+J",
+    ),
+    ("suggest.accept", SUGGEST, "Accept what is suggested on this frame", "Shift+Y"),
+    ("suggest.region", SUGGEST, "Accept the suggested region under the mouse", "Ctrl+Shift+Y"),
+    ("suggest.dismiss", SUGGEST, "Dismiss what is suggested on this frame", "Shift+Z"),
     ("review.next", REVIEW, "Next disagreement that is open", "."),
     ("review.previous", REVIEW, "Previous disagreement that is open", ","),
     ("review.mean", REVIEW, "Decide: the mean of all", "F7"),
@@ -274,6 +284,10 @@ def _tool_actions(
         "paste": toolkit.paste,
         "clip-to-sector": toolkit.clip_to_sector,
         "accept": session.acceptor.accept_here,
+        "suggest": session.suggestions.toggle,
+        "suggest.accept": session.suggestions.accept,
+        "suggest.region": session.suggestions.accept_region,
+        "suggest.dismiss": session.suggestions.dismiss,
         "undo": session.undo,
         "redo": session.redo,
         "swap": toolkit.marker.swap,

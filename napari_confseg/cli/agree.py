@@ -8,11 +8,12 @@ from napari_confseg.cli.parsing import DONE, REFUSED, add_command, local_path, s
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_confseg.agreement.agreement import Agreement
     from napari_confseg.agreement.overview import Overview
+    from napari_confseg.agreement.suggested import Contrast
     from napari_confseg.agreement.summary import Summary
     from napari_confseg.cli.parsing import Subparsers
     from napari_confseg.store import Cohort
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare; refused if there are fewer than two raters, 1 as well if a clip can't be read."""
     from napari_confseg.agreement.overview import overview
     from napari_confseg.agreement.rater_view import rater_titles
+    from napari_confseg.agreement.suggested import with_and_without
     from napari_confseg.cli.terminal import console, print_json, print_problems, progress_bar
     from napari_confseg.store import Cohort
 
@@ -82,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = _with_files(cohort, arguments, options | {"progress": progress})
         else:
             found = overview(cohort, **options, progress=progress)
+    contrasts = with_and_without(cohort, found.raters, arguments.classes, arguments.clips)
     if arguments.json:
         facts = {
             "cohort": cohort.meta.name,
@@ -89,10 +92,13 @@ def run(arguments: argparse.Namespace) -> int:
             "clips": list(found.clips),
             "problems": [p.as_dict() for p in found.problems],
         }
+        if contrasts:
+            facts["suggestions"] = [c.as_dict() for c in contrasts]
         print_json(facts | found.summary.as_dict())
         return REFUSED if found.problems else DONE
     console().print(f"Compared: {', '.join(rater_titles(cohort, found.raters))}")
     _print(found.summary)
+    _print_contrasts(contrasts)
     if found.problems:
         print_problems(found.problems)
     if arguments.report:
@@ -167,3 +173,22 @@ def _print(summary: Summary) -> None:
     worth = [(r.class_name, r.rater, str(r.error), str(r.correlation)) for r in summary.reliability]
     titles = ("class", "rater", "calibration error", "correlation with others")
     print_table("What a stated confidence is worth", titles, worth)
+
+
+def _print_contrasts(contrasts: Sequence[Contrast]) -> None:
+    from napari_confseg.cli.terminal import print_table
+
+    if not contrasts:
+        return
+    rows = [
+        (
+            c.class_name,
+            f"{c.a} – {c.b}",
+            f"{c.offered} of {c.offered.n}",
+            f"{c.withheld} of {c.withheld.n}",
+            str(c.difference),
+        )
+        for c in contrasts
+    ]
+    headings = ("class", "raters", "soft Dice, suggested", "withheld", "difference")
+    print_table("With a model's suggestions and without (95 % by patient)", headings, rows)

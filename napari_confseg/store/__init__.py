@@ -2,7 +2,7 @@
 
 from napari_confseg.store.backend import Location
 from napari_confseg.store.clip import Clip, ClipWriter
-from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Unblinded
+from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Offer, Unblinded
 from napari_confseg.store.cohort import Cohort, kind_at, open_clip_at
 from napari_confseg.store.conflict import Choice, Conflict
 from napari_confseg.store.edits import Edit, Patch, StatusChange
@@ -81,6 +81,7 @@ __all__ = [
     "KindInfo",
     "Location",
     "ModelChange",
+    "Offer",
     "PackedPlanes",
     "Patch",
     "Problem",

@@ -53,6 +53,26 @@ class Unblinded(Strict):
     why: Literal["complete", "reviewer", "allowed"]
 
 
+class Offer(Strict):
+    """What came of a model's suggestion on a frame, as far as no stroke says it.
+
+    Attributes
+    ----------
+    at : datetime
+        When it was last so, with time zone.
+    model, version : str
+        Whose suggestion; empty for a frame where none was made.
+    outcome : {"shown", "dismissed", "withheld"}
+        The reader saw it; put it away; was to mark the frame without. What was accepted is in
+        the strokes.
+    """
+
+    at: Moment
+    model: Annotated[str, Field(max_length=64)] = ""
+    version: Annotated[str, Field(max_length=200)] = ""
+    outcome: Literal["shown", "dismissed", "withheld"]
+
+
 class ClipNotes(Strict):
     """One reader's notes on a clip, and their active time. All of it may be missing.
 
@@ -71,6 +91,8 @@ class ClipNotes(Strict):
         Time that this reader was active on a frame; frames that are missing had none.
     unblinded : Unblinded or None
         None if others were never shown, or the cohort does not blind.
+    offers : dict of int to Offer
+        Frames on which a model's suggestion was shown, or withheld.
     """
 
     zone: Zone | None = None
@@ -82,12 +104,15 @@ class ClipNotes(Strict):
         default_factory=dict, max_length=100_000
     )
     unblinded: Unblinded | None = None
+    offers: dict[Annotated[int, Field(ge=0)], Offer] = Field(
+        default_factory=dict, max_length=100_000
+    )
 
     def changed(self, changes: Mapping[str, object]) -> ClipNotes:
         """Return a copy with some fields changed.
 
-        Of seconds the larger number stands for each frame: time is never taken back, and a change
-        that is applied twice, or after someone else's, does no harm.
+        Of seconds the larger number stands for each frame, of offers the latest: time is never
+        taken back, and a change that is applied twice, or after someone else's, does no harm.
 
         Raises
         ------
@@ -96,7 +121,16 @@ class ClipNotes(Strict):
         """
         made = ClipNotes.model_validate({**self.model_dump(), **changes})
         longest = {f: max(s, self.seconds.get(f, 0.0)) for f, s in made.seconds.items()}
-        return made.model_copy(update={"seconds": dict(sorted((self.seconds | longest).items()))})
+        latest = {
+            f: max(o, self.offers.get(f, o), key=lambda offer: offer.at)
+            for f, o in made.offers.items()
+        }
+        return made.model_copy(
+            update={
+                "seconds": dict(sorted((self.seconds | longest).items())),
+                "offers": dict(sorted((self.offers | latest).items())),
+            }
+        )
 
     def excerpt(self, fields: set[str]) -> str:
         """Return some of the fields as JSON; :func:`parse_changes` reads it."""

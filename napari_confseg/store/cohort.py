@@ -128,6 +128,7 @@ class Cohort:
         classes: Sequence[ClassSpec] | None = None,
         anchors: Sequence[Anchor] | None = None,
         blinding: Blinding | None = None,
+        withheld: int | None = None,
         by: str = "",
         progress: Callable[[int, int, str], None] | None = None,
     ) -> list[str]:
@@ -145,8 +146,10 @@ class Cohort:
             The whole list; as it is if not given.
         blinding : {"none", "until-reviewed", "always"}, optional
             Whether readers see each other; as it is if not given.
+        withheld : int, optional
+            Percent of the frames on which models suggest nothing; as it is if not given.
         by : str
-            Who sets that, as people read the name; it is kept with the time.
+            Who sets either, as people read the name; it is kept with the time.
         progress : callable, optional
             Called with (clips done, clips, name) while raters follow.
 
@@ -166,10 +169,11 @@ class Cohort:
         while True:
             before, now = self._read_newest()
             fields = now.model_dump(mode="json")
-            given = self._merge(now, classes, anchors, blinding)
-            if "blinding" in given:
-                change = {"at": datetime.now(UTC).isoformat(), "by": by, "rule": blinding}
-                given["blinding_changes"] = [*fields["blinding_changes"], change]
+            given = self._merge(now, classes, anchors, blinding, withheld)
+            for name, value in (("blinding", "rule"), ("withheld", "percent")):
+                if name in given:
+                    change = {"at": datetime.now(UTC).isoformat(), "by": by, value: given[name]}
+                    given[f"{name}_changes"] = [*fields[f"{name}_changes"], change]
             meta = parse_attributes(fields | given, "", CohortMeta)
             if swap_newest(self._keys, "", before, merged(before.data, meta)):
                 break  # else somebody was faster: what of ours still applies, and to what?
@@ -228,6 +232,7 @@ class Cohort:
         classes: Sequence[ClassSpec] | None,
         anchors: Sequence[Anchor] | None,
         blinding: Blinding | None,
+        withheld: int | None,
     ) -> dict[str, Any]:
         """Return the fields to change; what was made of `self.meta` is applied to `now`.
 
@@ -251,6 +256,11 @@ class Cohort:
                 raise self._changed_meanwhile("The blinding has")
             if now.blinding != blinding:
                 given["blinding"] = blinding
+        if withheld not in (None, seen.withheld):
+            if now.withheld not in (seen.withheld, withheld):
+                raise self._changed_meanwhile("The share of frames without suggestions has")
+            if now.withheld != withheld:
+                given["withheld"] = withheld
         return given
 
     def _merge_classes(self, now: CohortMeta, classes: Sequence[ClassSpec]) -> list[ClassSpec]:

@@ -166,6 +166,17 @@ class ModelChange(Strict):
     )
 
 
+Share = Annotated[int, Field(ge=0, le=100)]
+
+
+class WithholdingChange(Strict):
+    """Who set from when on on how many frames a cohort's readers get no suggestion."""
+
+    at: Moment
+    by: str = Field(min_length=1, max_length=80, description="as people read the name")
+    percent: Share
+
+
 class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
@@ -184,6 +195,12 @@ class CohortMeta(Strict):
     )
     blinding_changes: tuple[BlindingChange, ...] = Field(
         default=(), description="oldest first; the last one set the rule that holds"
+    )
+    withheld: Share = Field(
+        default=0, description="percent of the frames on which models suggest nothing to anybody"
+    )
+    withheld_changes: tuple[WithholdingChange, ...] = Field(
+        default=(), description="oldest first; the last one set the percentage that holds"
     )
 
     active_models: tuple[ModelChange, ...] = Field(
@@ -208,6 +225,11 @@ class CohortMeta(Strict):
             open_changes += -1 if change.back else 1
             if open_changes < 0:
                 raise ValueError("active_models goes back where there is no change to take back")
+        shares = [0, *(change.percent for change in self.withheld_changes)]
+        if shares[-1] != self.withheld:
+            raise ValueError(
+                f"withheld must be what its last change set, {shares[-1]}, found {self.withheld}"
+            )
         values = [a.value for a in self.anchors]
         if values != sorted(set(values)):
             raise ValueError(f"anchor values must rise, found {values}")

@@ -83,12 +83,16 @@ class Acceptance(Strict):
         From which of its confidences on, 1..100 percent.
     own_confidence : bool
         Whether its own confidences were taken, or one that the person chose.
+    part : {"whole", "rest", "region"}
+        All that it marks from the threshold on; what the person had not painted over or taken
+        before; one connected region.
     """
 
     source: Slug
     version: str = Field(default="", max_length=200)
     threshold: Confidence
     own_confidence: bool
+    part: Literal["whole", "rest", "region"] = "whole"
 
 
 class Carrying(Strict):

@@ -390,12 +390,16 @@ class _Validation:
 
     def _check_notes(self, path: str, n_frames: int) -> None:
         notes = self._try(lambda: parse_notes(self._keys.get(path, limit=MAX_NOTES) or b"", path))
-        beyond = sorted(f for f in notes.seconds if f >= n_frames) if notes else []
+        beyond = (
+            sorted(f for f in notes.seconds.keys() | notes.offers.keys() if f >= n_frames)
+            if notes
+            else []
+        )
         if beyond:
             self._add(
                 "notes-frame",
                 path,
-                f"seconds of frames below {n_frames}",
+                f"seconds and offers of frames below {n_frames}",
                 beyond[:20],
                 "This file belongs to another clip.",
             )

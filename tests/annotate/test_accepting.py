@@ -64,6 +64,7 @@ def test_all_classes_of_a_range_are_one_edit_that_says_from_whom(session: Sessio
         "version": "threshold60-1123-1402",
         "threshold": 50,
         "own_confidence": True,
+        "part": "whole",
     }
     assert session.flush()
     assert session.cohort is not None

@@ -327,3 +327,15 @@ def test_an_empty_cohort_says_what_comes_next(tmp_path, monkeypatch, capsys):
     for command in ("sectors", "status"):
         assert main([command, "empty.zarr"]) == 0
         assert "Empty: confseg import SOURCE..." in capsys.readouterr().out
+
+
+def test_suggestions_are_withheld_on_a_share_of_frames(capsys, cohort):
+    assert "on 0 % of the frames" in run(capsys, "withhold", cohort.location)[1]
+    code, out, _ = run(capsys, "withhold", cohort.location, "20", "--by", "Prof. Dee", "--json")
+    said = json.loads(out)
+    assert (code, said["withheld"]) == (0, 20)
+    assert [(c["by"], c["percent"]) for c in said["changes"]] == [("Prof. Dee", 20)]
+    assert "Prof. Dee: 20 %" in run(capsys, "withhold", cohort.location)[1]
+    code, _, err = run(capsys, "withhold", cohort.location, "120")
+    assert code == 2
+    assert "no percentage" in err

@@ -304,7 +304,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 16
+    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 4 + 16
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs
@@ -315,10 +315,10 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     classes = [
         ClassSpec(index=0, name="a", label="A", color="#ffffff", key="P"),  # napari's brush
         ClassSpec(index=1, name="b", label="B", color="#ffffff", key="Q"),  # ours: less sure
-        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="Ctrl+J"),
-        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="Ctrl+J"),
+        ClassSpec(index=2, name="c", label="C", color="#ffffff", key="Ctrl+M"),
+        ClassSpec(index=3, name="d", label="D", color="#ffffff", key="Ctrl+M"),
     ]
-    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="Shift+Y")]
+    anchors = [Anchor(value=50, word="so", key="E"), Anchor(value=70, word="very", key="Ctrl+K")]
     session = Session()
 
     def keys_of(kind: str, own: dict[str, str] | None = None) -> dict[str, str]:
@@ -328,10 +328,10 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
         return {k.removeprefix(kind): v for k, v in made.items() if k.startswith(kind)}
 
     session.open_cohort(Cohort.create(tmp_path / "a", name="a", classes=classes, anchors=anchors))
-    assert keys_of("class.") == {"a": "G", "b": "H", "c": "Ctrl+J", "d": "J"}
-    assert keys_of("confidence.") == {"50": "8", "70": "Shift+Y"}
+    assert keys_of("class.") == {"a": "G", "b": "H", "c": "Ctrl+M", "d": "J"}
+    assert keys_of("confidence.") == {"50": "8", "70": "Ctrl+K"}
     # The person's own choice goes before the cohort's; one that is napari's does not count.
-    assert keys_of("class.", {"surer": "Ctrl+J", "class.d": "P"}) == {
+    assert keys_of("class.", {"surer": "Ctrl+M", "class.d": "P"}) == {
         "a": "G",
         "b": "H",
         "c": "J",

@@ -54,6 +54,10 @@ class Marker:
         """Ask `pointer` for the pixel (y, x) under the mouse; None is beside the picture."""
         self._pointer = pointer
 
+    def pointed(self) -> tuple[int, int] | None:
+        """Return the pixel (y, x) under the mouse; None beside the picture."""
+        return self._pointer()
+
     @property
     def beams(self) -> Beams:
         """The beams of the clip that is open."""

@@ -93,6 +93,7 @@ class SessionDisplay:
             form.options,
             form.fill,
             form.accept,
+            form.suggest,
             form.save_state,
             form.head,
             form.finished,

@@ -20,6 +20,7 @@ from napari_confseg.widgets.annotate.readouts import ReadoutsPart
 from napari_confseg.widgets.annotate.save_state import SaveStateRow
 from napari_confseg.widgets.annotate.sector import SectorPart
 from napari_confseg.widgets.annotate.start_page import StartPage
+from napari_confseg.widgets.annotate.suggest import SuggestPart
 from napari_confseg.widgets.annotate.tools import StyleRow, ToolBox, ToolOptions
 from napari_confseg.widgets.annotate.transport import Transport
 from napari_confseg.widgets.common.buttons import label
@@ -73,6 +74,7 @@ class AnnotateForm(QWidget):
         self.view_section = Section("View", self.opacity, self.threshold)
         self.confidence_section = Section("Confidence", self.dial)
         self.tools_section = Section("Tool", self.tools)
+        self.suggest_section = Section("Suggest")
         self.fill_section = Section("Fill and copy")
         self.readouts_section = Section("Read-outs")
         self.readouts_section.open(False)  # computed while unfolded
@@ -84,6 +86,7 @@ class AnnotateForm(QWidget):
             Section("Class", self.palette_),
             self.confidence_section,
             self.tools_section,
+            self.suggest_section,
             self.fill_section,
             self.view_section,
             self.others_section,
@@ -100,7 +103,7 @@ class AnnotateForm(QWidget):
         """Make the widgets that follow the session by themselves."""
         self.head, self.notes = ClipHead(session), ClipNotesForm(session)
         self.usage, self.options = UsagePart(session), ToolOptions(session)
-        self.accept = AcceptForm(session)
+        self.accept, self.suggest = AcceptForm(session), SuggestPart(session)
         self.fill, self.style_row = FillAndCopy(session), StyleRow(session)
         self.sector, self.readouts = SectorPart(session, viewer), ReadoutsPart(session)
         self.finished, self.sheet = Finished(session), ImportNotice(session)
@@ -146,6 +149,7 @@ class AnnotateForm(QWidget):
         for section, part in (
             (self.confidence_section, self.usage),
             (self.tools_section, self.options),
+            (self.suggest_section, self.suggest),
             (self.fill_section, self.fill),
             (self.view_section, self.style_row),
             (self.others_section, self.accept),
@@ -164,6 +168,7 @@ class AnnotateForm(QWidget):
             self.options,
             self.fill,
             self.accept,
+            self.suggest,
             self.style_row,
             self.sector,
             self.readouts,

@@ -29,6 +29,7 @@ from napari_confseg.annotate.shortcuts import (
     HELP,
     ON_CANVAS,
     REVIEW,
+    SUGGEST,
     TOOLS,
     VIEW,
     Clash,
@@ -52,7 +53,7 @@ _MODIFIERS = (
     Qt.Key.Key_CapsLock,
     Qt.Key.Key_unknown,
 )
-_ORDER = (CLASS, CONFIDENCE, TOOLS, FILL, FRAMES, CLIPS, VIEW, REVIEW, HELP)
+_ORDER = (CLASS, CONFIDENCE, TOOLS, FILL, SUGGEST, FRAMES, CLIPS, VIEW, REVIEW, HELP)
 _ID = Qt.ItemDataRole.UserRole
 
 

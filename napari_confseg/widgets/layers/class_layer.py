@@ -174,8 +174,8 @@ class ClassLayer:
         layer._on_visible_changed = lambda: None
         layer._drag_modes = {
             **Labels._drag_modes,
-            Mode.PAINT: draw_to_release,
-            Mode.ERASE: draw_to_release,
+            Mode.PAINT: self._on_draw,
+            Mode.ERASE: self._on_draw,
             Mode.FILL: self._on_fill_click,
         }
         events = layer.events
@@ -221,6 +221,14 @@ class ClassLayer:
             return
         Labels.paint_polygon(layer, points, new_label)
         self._finish_stroke(layer)
+
+    def _on_draw(self, layer: Labels, event: Any) -> Iterator[None]:
+        if "Shift" in event.modifiers and self._session.suggestions.on:
+            place = mouse_event_to_labels_coordinate(layer, event)
+            y, x = (round(float(v)) for v in place[-2:])
+            self._session.suggestions.accept_region((y, x))
+            return
+        yield from draw_to_release(layer, event)
 
     def _on_fill_click(self, layer: Labels, event: Any) -> None:
         if event.button == LEFT:

@@ -19,6 +19,7 @@ from qtpy.QtCore import QCoreApplication, QTimer
 from napari_confseg.annotate.frames import CachedFrames
 from napari_confseg.annotate.hatch import OUTLINE_AT, HatchedPlanes
 from napari_confseg.annotate.links import Links, to_message
+from napari_confseg.annotate.suggestions import OVERLAY
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.layers.band_clicks import BandClicks
@@ -107,6 +108,7 @@ class SessionLayers:
             (session.events, self.push),
             (session.editor.planes_changed, self._on_planes_changed),
             (session.editor.progress_changed, self._lines.refresh),  # a stroke has ended
+            (session.suggestions.redrawn, self._on_suggested),
             failed=to_message(session),
         )
         session.editor.refuse_undo_while(self.stroking)
@@ -484,6 +486,11 @@ class SessionLayers:
             if name in self._mine:
                 self._mine[name].refresh(extent=False)
         self._lines.refresh()
+
+    def _on_suggested(self) -> None:
+        for (rater, _), layer in self._theirs.items():
+            if rater == OVERLAY:
+                layer.refresh(extent=False)
 
     # ---- what a person does in napari -----------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Suggestions of a model: what viewer and model process say to each other, and the process."""
