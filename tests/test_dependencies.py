@@ -34,7 +34,6 @@ PLUGINS = {"pytest-timeout", "pytest-xdist", "pytest-xvfb", "pytest-qt", "napari
 OTHERWISE = {
     "moto": "a server",
     "pytorch-ignite": "MONAI's evaluator",
-    "crc32c": "checksums of that",
     "ngff-zarr": "schemas in its folder",
 }
 """Used by the tests without an import: as what."""

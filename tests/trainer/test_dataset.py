@@ -120,7 +120,7 @@ def test_one_frame_is_predicted_as_in_a_clip(place, shared_toy):
 )
 def test_other_arrays_are_refused_by_name(place, frames, words):
     predictor = Predictor.load(place / "runs" / "first", "cpu")
-    for ask in (predictor.probability, predictor.percent, predictor.maps):
+    for ask in (predictor.probability, predictor.percent):
         with pytest.raises(TrainError) as told:
             ask(frames)
         assert words in str(told.value)
