@@ -65,6 +65,8 @@ class ClipFacts:
     # The lowest soft Dice of its readers in any class; None if unknown, hidden from a blinded
     # reader, or where there is one reader at most.
     alike: float | None = None
+    # Place in the trainer's order of what is most to learn from, from 1; None if it has none.
+    to_learn: int | None = None
     trouble: str = ""  # why it can't be read; empty if it can
 
     @property

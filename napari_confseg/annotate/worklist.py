@@ -44,6 +44,7 @@ class Sort(StrEnum):
     MINUTES = "minutes"
     ALIKE = "alike"
     OTHERS = "others"
+    TO_LEARN = "to-learn"
 
 
 class Facet(StrEnum):
@@ -103,6 +104,7 @@ ORDERS: Final[Mapping[Sort, Callable[[ClipFacts], Any]]] = {
     Sort.MINUTES: lambda f: f.seconds,
     Sort.ALIKE: lambda f: f.alike,
     Sort.OTHERS: lambda f: len(f.others) or None,
+    Sort.TO_LEARN: lambda f: f.to_learn,
 }
 """What each order compares; clips of which it is not known (None) come last, either way round."""
 
@@ -205,12 +207,12 @@ class WorkList:
         self.changed.emit()
 
     def put(self, facts: Iterable[ClipFacts]) -> None:
-        """Take note of these facts; how alike readers are stays as it is known."""
+        """Take note of these facts; what comparing and ranking found stays as it is known."""
         changed = False
         for one in facts:
             old = self.facts.get(one.clip)
             if old is not None:
-                self.facts[one.clip] = replace(one, alike=old.alike)
+                self.facts[one.clip] = replace(one, alike=old.alike, to_learn=old.to_learn)
                 changed |= self.facts[one.clip] != old
         if changed:
             self.changed.emit()
@@ -231,6 +233,14 @@ class WorkList:
         for clip, alike in scores.items():
             if clip in self.facts:
                 self.facts[clip] = replace(self.facts[clip], alike=alike)
+        self.changed.emit()
+
+    def put_to_learn(self, clips: Sequence[str]) -> None:
+        """Take note of the order in which there is most to learn from clips, the most first."""
+        places = {clip: place for place, clip in enumerate(clips, 1)}
+        self.facts = {
+            clip: replace(facts, to_learn=places.get(clip)) for clip, facts in self.facts.items()
+        }
         self.changed.emit()
 
     def change(self, **changes: object) -> None:

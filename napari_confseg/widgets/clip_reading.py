@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from napari_confseg.annotate.clip_facts import (
     visible,
 )
 from napari_confseg.annotate.links import links_of
+from napari_confseg.job import read_order
 from napari_confseg.store import StoreError
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.lease import LeaseWatch
@@ -57,6 +59,13 @@ _PICTURES_KEPT: Final = 1000
 def _rest(since: float) -> None:
     """Sleep for as long as the work since `since` took, a few milliseconds at most."""
     time.sleep(min(time.monotonic() - since, _LONGEST_REST))
+
+
+@dataclass(frozen=True)
+class _ToLearn:
+    """Clips in the order in which there is most to learn from them."""
+
+    clips: tuple[str, ...]
 
 
 class ListReader(QObject):
@@ -136,6 +145,9 @@ class ListReader(QObject):
     ) -> None:
         there = cohort.clips()  # the names of whole clips alone
         job.send(tuple(there))
+        with suppress(StoreError):  # a damaged order is named by who made it
+            order_to_learn = read_order(cohort)
+            job.send(_ToLearn(order_to_learn.clips() if order_to_learn else ()))
         left = dict.fromkeys(n for n in order if n in set(there)) | dict.fromkeys(there)
         names = list(left)
         while left and not job.cancelled():
@@ -187,9 +199,13 @@ class ListReader(QObject):
 
     # ---- back in the window's thread ------------------------------------------------------
 
-    def _on_part(self, part: tuple[str, ...] | list[ClipFacts] | dict[str, float | None]) -> None:
+    def _on_part(
+        self, part: tuple[str, ...] | list[ClipFacts] | dict[str, float | None] | _ToLearn
+    ) -> None:
         session = self._session
-        if isinstance(part, dict):
+        if isinstance(part, _ToLearn):
+            session.worklist.put_to_learn(part.clips)
+        elif isinstance(part, dict):
             session.worklist.put_alike(part)
         elif isinstance(part, tuple):
             if set(part) != session.worklist.facts.keys():

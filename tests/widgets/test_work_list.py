@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.worklist import Facet, Sort, Which
+from napari_confseg.job import FrameToLearn, LearningOrder
+from napari_confseg.job.learning_order import write_order
 from napari_confseg.store import ClipNotes, Cohort, RaterWriter, validate
 from napari_confseg.widgets.annotate.worklist import WorkListPanel
 from napari_confseg.widgets.annotate.worklist_table import (
@@ -25,9 +29,10 @@ from napari_confseg.widgets.annotate.worklist_table import (
     OTHERS,
     PATIENT,
     STATE,
+    TO_LEARN,
     ZONE,
 )
-from napari_confseg.widgets.demo.hand import press_key
+from napari_confseg.widgets.demo.hand import press_key, wait
 from tests.annotate.edits import review_all
 from tests.widgets.bench import SHAPE, Bench, let_go, make_cohort
 
@@ -69,6 +74,36 @@ def listed(work: WorkListPanel) -> tuple[str, ...]:
 def cell(work: WorkListPanel, row: int, column: int) -> str:
     rows = work.clips.rows
     return str(rows.data(rows.index(row, column)))
+
+
+def test_what_there_is_most_to_learn_from(unseen_bench: Bench, cohort: Cohort) -> None:
+    frames = [
+        FrameToLearn(clip=clip, frame=0, unseen=0.5, differ=None, apart=1, why="unlike the others")
+        for clip in ("clip-10", "clip-1")
+    ]
+    order = LearningOrder(
+        cohort_id=cohort.meta.cohort_id,
+        made_at=datetime.now(UTC),
+        model="starter",
+        sha256="0" * 64,
+        looked_at=2,
+        frames=tuple(frames),
+    )
+    bench = unseen_bench
+    work = list_of(bench)
+    bench.open(cohort)
+    bench.until(lambda: work.reader.wait(0) and bool(listed(work)))
+    assert work.clips.isColumnHidden(TO_LEARN)
+    write_order(cohort, order)
+    work.reader.read()
+    bench.until(lambda: not work.clips.isColumnHidden(TO_LEARN))
+    wait(50)  # the heading finds its place
+    click_heading(work, TO_LEARN)
+    bench.until(lambda: listed(work) == ("clip-10", "clip-1", "clip-2"))
+    assert [cell(work, row, TO_LEARN) for row in range(3)] == ["1", "2", ""]
+    bench.session.worklist.put([replace(bench.session.worklist.facts["clip-10"], strokes=4)])
+    wait(100)
+    assert cell(work, 0, TO_LEARN) == "1"  # stays, whatever else is learnt of the clip
 
 
 def click_row(work: WorkListPanel, row: int, column: int = CLIP) -> None:

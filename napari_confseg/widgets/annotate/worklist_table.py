@@ -64,6 +64,11 @@ def alike_in_words(f: ClipFacts) -> str:
     return "" if f.alike is None else f"{f.alike:.2f}"
 
 
+def place_in_words(f: ClipFacts) -> str:
+    """Return its place in the order of what is most to learn from; empty if it has none."""
+    return "" if f.to_learn is None else str(f.to_learn)
+
+
 def day_in_words(day: date | None) -> str:
     """Return a day, with its year unless that is this one."""
     if day is None:
@@ -79,6 +84,10 @@ _DAY: Final = (
 _STATE: Final = "How much you have reviewed, of all frames and classes"
 _MINUTES: Final = "Minutes that you were active on the clip; idle time does not count"
 _ALIKE: Final = f"Soft Dice of its readers where they differ most; low: below {DIFFER_BELOW}"
+_TO_LEARN: Final = (
+    "Most to learn: the place of the clip in the trainer's order of what to annotate next\n"
+    "(confseg-train rank)"
+)
 _OTHERS: Final = "Who else has marked it, as far as you may see, and who edits it now (✎)"
 
 
@@ -111,9 +120,10 @@ COLUMNS: Final = (
     Column("state", "State", _STATE, Sort.STATE, 142, state_in_words),
     Column("minutes", "min", _MINUTES, Sort.MINUTES, 42, lambda f: minutes(f.seconds), right=True),
     Column("alike", "Alike", _ALIKE, Sort.ALIKE, 46, alike_in_words, right=True),
+    Column("to-learn", "Learn", _TO_LEARN, Sort.TO_LEARN, 46, place_in_words, right=True),
     Column("others", "Who else", _OTHERS, Sort.OTHERS, 160, lambda f: ""),
 )
-PICTURES, CLIP, PATIENT, ZONE, DAY, STATE, MINUTES, ALIKE, OTHERS = range(len(COLUMNS))
+PICTURES, CLIP, PATIENT, ZONE, DAY, STATE, MINUTES, ALIKE, TO_LEARN, OTHERS = range(len(COLUMNS))
 
 
 def tip(f: ClipFacts, editor: str) -> str:
@@ -321,6 +331,7 @@ class ClipTable(QTreeView):
         if row is not None and row != self.currentIndex().row():
             self.setCurrentIndex(self.rows.index(row, CLIP))
         self.setColumnHidden(ALIKE, all(f.alike is None for f in facts.values()))
+        self.setColumnHidden(TO_LEARN, all(f.to_learn is None for f in facts.values()))
 
     def chosen(self) -> str | None:
         """Return the clip whose row is in hand."""
