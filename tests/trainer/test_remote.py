@@ -16,6 +16,7 @@ import pytest
 
 from napari_confseg.job import CHECKPOINT, Finished, Metrics, RunFolder, Started
 from tests.trainer.conftest import run_folder
+from trainer import remote
 from trainer.errors import TrainError
 from trainer.remote import execute_at
 from trainer.run_job import execute
@@ -115,7 +116,8 @@ def test_a_fit_survives_whoever_watches_its_worker_and_its_scheduler(
     assert (there.path / CHECKPOINT).read_bytes() == (here.path / CHECKPOINT).read_bytes()
 
 
-def test_where_nobody_is_it_says_so(tmp_path, shared_toy):
+def test_where_nobody_is_it_says_so(tmp_path, shared_toy, monkeypatch):
+    monkeypatch.setattr(remote, "_CONNECT", 1)
     folder = run_folder(tmp_path / "run", shared_toy)
     with pytest.raises(TrainError, match=r"no dask scheduler at tcp://127\.0\.0\.1"):
         execute_at(f"tcp://127.0.0.1:{free_port()}", folder)

@@ -204,10 +204,10 @@ def _no_key_has_two_meanings(bench: Reviewing) -> None:
     every = [b.key for b in assigned_bindings(bench.session) if b.key]
     assert len(set(every)) == len(every)
     # Given another key on the page of keys, the button says so and the old key does nothing.
-    Preferences.load().model_copy(update={"keys": {"review.scope": "Ctrl+M"}}).save()
+    Preferences.load().model_copy(update={"keys": {"review.scope": "Ctrl+K"}}).save()
     bench.session.keys_changed.emit()
     bench.hand.activate()
-    for key, whole in (("F10", True), ("Ctrl+M", False), ("Ctrl+M", True)):
+    for key, whole in (("F10", True), ("Ctrl+K", False), ("Ctrl+K", True)):
         bench.hand.key(key)
         assert bench.review.review.settings.whole is whole
     Preferences.load().model_copy(update={"keys": {}}).save()
