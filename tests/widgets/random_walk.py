@@ -346,7 +346,7 @@ class Walk:
             layer.name = "another"
         elif what == "data":
             if ours and layer in self.view._mine.values():
-                layer.data = layer.data.copy()
+                layer.data = layer.data[:]
         elif ours:
             turned = np.eye(layer.ndim + 1)
             turned[-2, -1] = 7
