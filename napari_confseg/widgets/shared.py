@@ -91,27 +91,41 @@ def session_for(viewer: Any) -> Session:
     viewer : napari.Viewer
         The viewer, or the proxy of it that napari gives to plugins.
     """
+    return _shared_by(viewer).session
+
+
+def _shared_by(viewer: Any) -> _Shared:
+    """Return what the panels of `viewer` share; made when it is first asked for."""
     viewer = getattr(viewer, "__wrapped__", viewer)
     key = id(viewer)
     if key not in _sessions:
         _queue_timer()
         _watch_timer()
-        preferences = Preferences.load()
-        reader = slug_of(preferences.reader) if preferences.reader else ""
-        session = Session(rater=reader, style=preferences.style)
-        session.access.set_role(preferences.roles.get(reader, Role.READER))
-        # Ultrasound is read on black, whatever colour the window has.
-        viewer.canvas.background_color_override = "black"
-        # napari lays a box of the canvas's colour behind its overlays: a square within the brush.
-        # Without a box vispy crashes in some windows, and one without any opacity stays black.
-        viewer.canvas.overlays._brush_circle.box_color = (0, 0, 0, 1e-3)
-        layers = SessionLayers(session, viewer)
-        QTimer.singleShot(_IDLE, _warm)
-        watch = CohortWatch(session, layers.stroking)
-        reader, work_list = ListReader(session), WorkListDock(viewer)
-        _sessions[key] = _Shared(session, layers, ReadingLayout(viewer), watch, reader, work_list)
+        _sessions[key] = _make(viewer)
         weakref.finalize(viewer, _forget, key)
-    return _sessions[key].session
+    return _sessions[key]
+
+
+def _make(viewer: Any) -> _Shared:
+    preferences = Preferences.load()
+    rater = slug_of(preferences.reader) if preferences.reader else ""
+    session = Session(rater=rater, style=preferences.style)
+    session.access.set_role(preferences.roles.get(rater, Role.READER))
+    # Ultrasound is read on black, whatever colour the window has.
+    viewer.canvas.background_color_override = "black"
+    # napari lays a box of the canvas's colour behind its overlays: a square within the brush.
+    # Without a box vispy crashes in some windows, and one without any opacity stays black.
+    viewer.canvas.overlays._brush_circle.box_color = (0, 0, 0, 1e-3)
+    layers = SessionLayers(session, viewer)
+    QTimer.singleShot(_IDLE, _warm)
+    return _Shared(
+        session,
+        layers,
+        ReadingLayout(viewer),
+        CohortWatch(session, layers.stroking),
+        ListReader(session),
+        WorkListDock(viewer),
+    )
 
 
 def _forget(key: int) -> None:
@@ -124,32 +138,27 @@ def _forget(key: int) -> None:
 
 def layers_for(viewer: Any) -> SessionLayers:
     """Return what shows the session of `viewer` as layers."""
-    session_for(viewer)
-    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].layers
+    return _shared_by(viewer).layers
 
 
 def reading_for(viewer: Any) -> ReadingLayout:
     """Return what folds napari's own controls away in the window of `viewer`."""
-    session_for(viewer)
-    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].reading
+    return _shared_by(viewer).reading
 
 
 def list_reader_for(viewer: Any) -> ListReader:
     """Return what fills the work list of the session of `viewer`."""
-    session_for(viewer)
-    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].reader
+    return _shared_by(viewer).reader
 
 
 def work_list_for(viewer: Any) -> WorkListDock:
     """Return what shows and hides the work list in the window of `viewer`."""
-    session_for(viewer)
-    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].work_list
+    return _shared_by(viewer).work_list
 
 
 def follower_for(viewer: Any) -> CohortFollower:
     """Return what tells of changes that others make to the cohort open in `viewer`."""
-    session_for(viewer)
-    return _sessions[id(getattr(viewer, "__wrapped__", viewer))].watch.follower
+    return _shared_by(viewer).watch.follower
 
 
 def _close(session: Session) -> None:
