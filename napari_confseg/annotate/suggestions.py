@@ -20,20 +20,20 @@ from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.preferences import slug_of
-from napari_confseg.job import active_model
+from napari_confseg.annotate.suggestion_work import Marks, SuggestWork
 from napari_confseg.store import Offer, Status, StoreError
-from napari_confseg.suggest.protocol import Suggest, Suggested
+from napari_confseg.suggest.protocol import Suggested
 from napari_confseg.suggest.withholding import is_withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from typing import Literal
 
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Acceptance, Clip, Cohort, Edit, Stroke
-    from napari_confseg.suggest.client import Answer, ModelProcess
+    from napari_confseg.store import Acceptance, Edit, Stroke
+    from napari_confseg.suggest.client import Answer
 
 OVERLAY: Final = "*suggestion"
 """Its name among the overlays: no rater can have it."""
@@ -73,89 +73,6 @@ class Proposal:
     dropped: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     decided: bool = False
     edits: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Marks:
-    """What the person marked on this clip, for the model to learn from.
-
-    Attributes
-    ----------
-    frames : tuple of int
-        Which frames.
-    planes : mapping of (int, str) to ndarray of uint8 (Y, X)
-        Copies of planes by place in `frames` and class.
-    reviewed : tuple of (int, str)
-        Where all that is unmarked is absent.
-    strokes : int
-        How many strokes they come from.
-    """
-
-    frames: tuple[int, ...] = ()
-    planes: Mapping[tuple[int, str], NDArray[np.uint8]] = field(default_factory=dict)
-    reviewed: tuple[tuple[int, str], ...] = ()
-    strokes: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class SuggestWork:
-    """Frames on which a model is to propose.
-
-    Attributes
-    ----------
-    owner : object
-        The planes that it is for, to know them again.
-    cohort : Cohort
-        Whose active model is asked if `model` names none.
-    clip : Clip
-        Whose frames.
-    frames : tuple of int
-        Their indices, the one on show first.
-    model : str
-        Folder of a run, or the name of the one that comes with the package; empty for the
-        cohort's active model.
-    marks : Marks
-        What it is to learn from first.
-    edits : int
-        How many edits of the clip it knows of.
-    """
-
-    owner: object
-    cohort: Cohort
-    clip: Clip
-    frames: tuple[int, ...]
-    model: str
-    marks: Marks
-    edits: int
-
-    def run(
-        self, process: ModelProcess, cancelled: Callable[[], bool] = lambda: False
-    ) -> Answer | None:
-        """Ask the model; None if cancelled.
-
-        Raises
-        ------
-        SuggestError
-            If there is no answer.
-        StoreError, OSError
-            If the frame can't be read.
-        """
-        if cancelled():
-            return None
-        read = {t: np.asarray(self.clip.frames[t]) for t in {*self.frames, *self.marks.frames}}
-        arrays = {"frames": np.stack([read[t] for t in self.frames])}
-        marks = self.marks
-        if marks.frames:
-            arrays["taught"] = np.stack([read[t] for t in marks.frames])
-            blank = np.zeros((0, *self.clip.shape[1:]), np.uint8)
-            arrays["marks"] = np.stack([*marks.planes.values()]) if marks.planes else blank
-        request = Suggest(
-            model=self.model or active_model(self.cohort).location,
-            marks=tuple(marks.planes),
-            reviewed=marks.reviewed,
-            strokes=marks.strokes,
-        )
-        return process.ask(request, arrays, cancelled)
 
 
 class _Planes(DrawnPlanes):
@@ -213,6 +130,7 @@ class Suggestions:
         self._edits = 0
         self.title = ""
         self.note = ""
+        self._caution = ""  # said last of the model
         self._proposals: dict[int, Proposal] = {}
         self._replayed: Edit | None = None
         events = session.events
@@ -375,6 +293,9 @@ class Suggestions:
             return
         if answer.restarted:
             session.message = RESTARTED
+        if answer.caution and answer.caution != self._caution:  # once, not on each frame
+            session.message = f"{answer.caution}. {message.name} suggests in its place."
+        self._caution = answer.caution
         names = {c.name for c in session.classes}
         if not names & set(message.classes):
             self.on = False

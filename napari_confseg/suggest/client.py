@@ -46,6 +46,8 @@ class Answer(NamedTuple):
     arrays: Arrays
     restarted: bool
     """Whether the process had died and was started again for this."""
+    caution: str = ""
+    """Why it is not the model that was to be asked, in one sentence; empty if it is."""
 
 
 class ModelProcess:

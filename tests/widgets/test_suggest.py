@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_confseg.annotate.suggestions import OVERLAY, RESTARTED
+from napari_confseg.job import set_active
 from napari_confseg.store import Cohort, Status
 from napari_confseg.suggest.client import ModelProcess, SuggestError
 from napari_confseg.suggest.protocol import Suggest
@@ -151,6 +153,22 @@ def test_it_learns_from_what_one_paints(suggesting: Bench) -> None:
     suggesting.panel.form.suggest.learn.click()
     hand.key("Left")
     suggesting.until(lambda: "+" not in suggestions.title)  # the model as it was fitted
+
+
+def test_the_active_model_is_asked_and_its_absence_is_told(
+    bench: Bench, cohort: Cohort, model: Path, tmp_path: Path
+) -> None:
+    session = bench.session
+    run = shutil.copytree(model, tmp_path / "tiny-run")
+    set_active(session.cohort, run, by="Dr. Lead", why="the only one")
+    bench.hand.key("Ctrl+J")
+    bench.until(lambda: session.suggestions.here())
+    assert session.suggestions.title.startswith("tiny-run (")
+    shutil.rmtree(run)
+    session.frame = 3
+    bench.until(lambda: session.suggestions.title.startswith("starter-1 ("))
+    assert "The active model, tiny-run, is missing" in session.message
+    assert "starter-1 suggests in its place." in session.message
 
 
 def test_one_region_by_key_and_by_click(suggesting: Bench) -> None:
