@@ -1,4 +1,4 @@
-# Two commands do everything:  make demo   and   make test
+# Three commands do everything:  make demo,  make test  and  make docs
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 XVFB := xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
 SOURCES := pyproject.toml constraints.txt tests/nnunet-requirements.txt
 
-.PHONY: demo test lint bench clean system
+.PHONY: demo test lint docs bench clean system
 
 demo: $(BIN)/.demo
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/confseg demo --out demo-out; \
@@ -23,6 +23,11 @@ lint: $(BIN)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Warnings are errors: a link or an anchor that leads nowhere, a page without a place.
+docs: $(BIN)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
+	@echo "The pages: build/site/index.html"
 
 bench: $(BIN)/.test
 	$(XVFB) $(BIN)/python -m benchmarks
@@ -45,5 +50,9 @@ $(BIN)/.test: $(SOURCES) | $(BIN)/.demo
 	$(PIP) --no-deps --requirement tests/nnunet-requirements.txt
 	@touch $@
 
+$(BIN)/.docs: $(SOURCES) | $(BIN)/.demo
+	$(PIP) --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo-out benchmarks/out .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build demo-out benchmarks/out .mypy_cache .ruff_cache .pytest_cache

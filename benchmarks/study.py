@@ -1,4 +1,4 @@
-"""The studies of docs/study.md: cohorts, fits, pages and pictures, by one command.
+"""The studies of docs/results/study.md: cohorts, fits, pages and pictures, by one command.
 
 ``python -m benchmarks.study FOLDER [--part test] [--jobs 2]``
 

@@ -31,6 +31,8 @@ COMMANDS = {"import-linter", "mypy", "pre-commit", "ruff"}
 """Tools of the test extra that are run, not imported."""
 PLUGINS = {"pytest-timeout", "pytest-xdist", "pytest-xvfb", "pytest-qt", "napari-ome-zarr"}
 """What pytest or napari finds by itself."""
+SITE = "docs"
+"""The extra that builds the pages; nothing of it is in the product."""
 OTHERWISE = {
     "moto": "a server",
     "pytorch-ignite": "MONAI's evaluator",
@@ -97,7 +99,9 @@ def undeclared(packages: dict[str, set[str]], allowed: set[str]) -> dict[str, se
 
 def test_what_is_imported_is_declared() -> None:
     groups = declared()
-    allowed = set().union(*(names for extra, names in groups.items() if extra != "test"))
+    allowed = set().union(
+        *(names for extra, names in groups.items() if extra not in ("test", SITE))
+    )
     assert undeclared(imported(*OURS), allowed) == {}
 
 
@@ -116,7 +120,7 @@ def test_what_the_tests_import_is_declared() -> None:
 def test_what_is_declared_is_imported() -> None:
     used = {name for package in imported(*OURS) for name in distributions(package)}
     groups = declared()
-    product = set().union(*(n for extra, n in groups.items() if extra not in ("test", "all")))
+    product = set().union(*(n for extra, n in groups.items() if extra not in ("test", "all", SITE)))
     assert product - used == set(WITHOUT_AN_IMPORT)
     testing = {name for package in imported("tests") for name in distributions(package)}
     assert groups["test"] - testing - COMMANDS - PLUGINS == set(OTHERWISE)

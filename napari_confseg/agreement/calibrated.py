@@ -12,7 +12,7 @@ given a plain yes or no the raters' errors come together, and the model, which t
 independent, explains that by a third thing, "somebody may mark here", and is sure of it. With
 states in between the raters are nearly independent given the state. Nearly: rounds go on improving
 the likelihood long after they stop improving the answer, so there are few (``ROUNDS``).
-``docs/consensus.md`` has the figures.
+``docs/explanation/consensus.md`` has the figures.
 
 What a state means in percent cannot be estimated from raters alone: if all are overconfident, their
 answers don't show it. Here it is the interquartile mean of what the raters state there, so that no

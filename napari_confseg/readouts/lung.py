@@ -1,4 +1,4 @@
-"""The read-outs of one frame. Formulas and sources: ``docs/readouts.md``."""
+"""The read-outs of one frame. Formulas and sources: ``docs/reference/readouts.md``."""
 
 from __future__ import annotations
 

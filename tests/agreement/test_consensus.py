@@ -216,7 +216,7 @@ def test_cancel_keeps_whole_clips(read: Cohort) -> None:
 
 
 def test_the_page_of_methods_is_the_table() -> None:
-    page = (Path(__file__).parents[2] / "docs/consensus.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs/explanation/consensus.md").read_text("utf-8")
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
     assert [(name.strip("| `"), purpose.removesuffix(" |")) for name, purpose in rows] == [
         (name, about.purpose) for name, about in METHODS.items()

@@ -1,4 +1,4 @@
-"""docs/store.md is current: its code runs, its codes are all the codes there are."""
+"""docs/reference/store.md is current: its code runs, its codes are all the codes there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs/store.md").read_text()
+TEXT = (ROOT / "docs/reference/store.md").read_text()
 
 
 def test_its_code_runs(
@@ -24,7 +24,7 @@ def test_its_code_runs(
     blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert len(blocks) == 4
     for block in blocks:
-        exec(compile(block, "docs/store.md", "exec"), {})
+        exec(compile(block, "docs/reference/store.md", "exec"), {})
     assert "'Pleural line'" in capsys.readouterr().out
 
 

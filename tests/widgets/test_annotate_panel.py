@@ -448,7 +448,7 @@ def test_default_classes_can_be_told_apart_by_the_colour_blind() -> None:
 def test_the_keys_are_documented() -> None:
     from pathlib import Path
 
-    text = (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "keys.md").read_text("utf-8")
     listed = dict(re.findall(r"^\| `(\S+)` \| ([^|]+) \|$", text, re.MULTILINE))
     made = assigned_bindings(Session())
     assert listed.items() >= {b.key: b.words for b in made}.items()

@@ -101,7 +101,7 @@ def _scores(model: ExportedModel) -> list[str]:
         for name, value in model.result.scores.items()
         if name.startswith("val_dice")
     ]
-    # What val_dice is and is not stands in docs/training.md.
+    # What val_dice is and is not stands in docs/explanation/training.md.
     said = (
         "Soft Dice with the method's own target, on frames that also chose this checkpoint and\n"
         "so a little optimistic. It compares steps of one run, not models."

@@ -2,7 +2,7 @@
 
 Speckle changes from frame to frame where the tissue does not move, and a flow at full size
 follows it. Block means of a few pixels average it away, and are many times faster. Which method
-and sizes were chosen, and by what figures, is in ``docs/tools.md``.
+and sizes were chosen, and by what figures, is in ``docs/how-to/tools.md``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The rough edge is unrolled: one column for each point along it, one row for each distance to it.
 There the cheapest path once round (scikit-image's minimum-cost path) follows the steepest edge
 without jumps. In a comparison with watershed, random walker and geodesic active contour this came
-nearest to the truth; the figures are in ``docs/tools.md``.
+nearest to the truth; the figures are in ``docs/how-to/tools.md``.
 """
 
 from __future__ import annotations
