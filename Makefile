@@ -26,6 +26,7 @@ lint: $(BIN)/.test
 
 # Warnings are errors: a link or an anchor that leads nowhere, a page without a place.
 docs: $(BIN)/.docs
+	$(BIN)/python -m tools.docs_pages build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 	@echo "The pages: build/site/index.html"
 

@@ -8,8 +8,8 @@ marks the classes that it knows exactly as the other run does. Output scaling an
 begin anew: they follow from the marks that are learnt from.
 
 Rate and length of the schedule are the size's own. Gentler ones were measured and learn less
-(``docs/explanation/training.md``); what they are meant to guard against, forgetting, is met by counting the
-weights that a fit begins with among those of which the best are kept.
+(``docs/explanation/training.md``); what they are meant to guard against, forgetting, is met by
+counting the weights that a fit begins with among those of which the best are kept.
 """
 
 from __future__ import annotations

@@ -118,7 +118,20 @@ class Predictor:
 
     @classmethod
     def load(cls, run: str | Path, device: str = "auto") -> Predictor:
-        """Return the best network of the run in the folder `run`; else a :class:`TrainError`."""
+        """Return the best network of a run.
+
+        Parameters
+        ----------
+        run : str or Path
+            Folder of the run, or ``"starter"``.
+        device : str
+            ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+
+        Raises
+        ------
+        TrainError
+            If there is no such run, or it has no network yet.
+        """
         run = run_folder(run)
         config = load_config(run)
         place = choose_device(device)
@@ -148,7 +161,7 @@ class Predictor:
         return to_frame_size(self._on_canvas(fitted, draw), fitted.shape)
 
     def prepare(self, frames: NDArray[np.uint8]) -> Fitted:
-        """Return frames on the network's canvas; needs no network, so it may run beside one."""
+        """Return frames (T, Y, X) on the network's canvas; needs no network, may run beside one."""
         shape = frames.shape[1], frames.shape[2]
         return Fitted(shape, Resampler.into(shape, self.config.canvas).frames(frames))
 
@@ -178,7 +191,7 @@ class Predictor:
         return percent
 
     def written(self, probability: Tensor) -> Tensor:
-        """Return the probabilities (T, C, Y, X) after output scaling, in 0..1."""
+        """Return `probability` (T, C, Y, X) after output scaling, in 0..1."""
         return self.network.written(probability) if self._scaled else probability
 
     @property
@@ -186,7 +199,7 @@ class Predictor:
         return self.config.method.written_as == "overlap"
 
     def planes(self, fitted: Fitted) -> Iterator[Plane]:
-        """Run the network, and yield the plane of each frame and class, to be made."""
+        """Run the network on `fitted`, and yield the plane of each frame and class, to be made."""
         probability = self._on_canvas(fitted)
         n = len(probability)
         if self.device.type != "cpu":  # which has arithmetic to spare, and no tables

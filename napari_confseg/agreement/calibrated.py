@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from napari_confseg.agreement.patterns import MISSING, N_CODES
 
@@ -201,5 +200,8 @@ def _meaning(
 
 def isotonic(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the non-decreasing sequence nearest to `values` in weighted least squares."""
+    # Takes longer to import than all else that whoever compares raters needs.
+    from scipy.optimize import isotonic_regression
+
     fitted: NDArray[np.float64] = isotonic_regression(values, weights=weights).x
     return fitted

@@ -98,7 +98,10 @@ def _drawn(n: int, seed: int) -> NDArray[np.float64]:
 
 
 def mean_estimate(values: Sequence[float], patients: Sequence[str], *, seed: int = 0) -> Estimate:
-    """Return the mean of the defined `values`, their number, and the interval by patient."""
+    """Return the mean of the defined `values`, their number, and the interval by patient.
+
+    `patients` names the patient of each value, and `seed` that of the resampling.
+    """
     defined = [(v, p) for v, p in zip(values, patients, strict=True) if not np.isnan(v)]
     sums = np.array([[v, 1.0] for v, _ in defined]).reshape(-1, 2)
     return estimate(sums, [p for _, p in defined], _ratio, n=len(defined), seed=seed)

@@ -37,8 +37,8 @@ def joint_histogram(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.in
 
     Parameters
     ----------
-    a, b : NDArray
-        ``uint8`` of equal shape, 0..100 or 255; a pixel that either excludes is left out.
+    a, b : ndarray of uint8, of one shape (..., Y, X)
+        Confidence in percent, 0..100, or 255; a pixel that either excludes is left out.
 
     Returns
     -------
@@ -76,6 +76,11 @@ def soft_dice(histogram: NDArray[np.int64]) -> float:
 
     The form with the minimum is 1 for equal planes, soft ones too, which the product form isn't
     (Wang et al., "Dice semimetric losses", MICCAI 2023, whose score this is for soft labels).
+
+    Parameters
+    ----------
+    histogram : ndarray of int64, shape (101, 101)
+        As :func:`joint_histogram` returns it.
     """
     s = survival(histogram)
     diagonal = np.arange(1, N_VALUES)
@@ -83,7 +88,13 @@ def soft_dice(histogram: NDArray[np.int64]) -> float:
 
 
 def dice_curve(histogram: NDArray[np.int64]) -> tuple[float, ...]:
-    """Return Dice at each of :data:`CURVE`; NaN where neither plane reaches the threshold."""
+    """Return Dice at each of :data:`CURVE`; NaN where neither plane reaches the threshold.
+
+    Parameters
+    ----------
+    histogram : ndarray of int64, shape (101, 101)
+        As :func:`joint_histogram` returns it.
+    """
     s = survival(histogram)
     return tuple(dice(float(s[t, t]), float(s[t, 0]), float(s[0, t])) for t in CURVE)
 
@@ -95,6 +106,11 @@ def energy_distance(histogram: NDArray[np.int64]) -> float:
     evenly from 1..100. With d = 1 - IoU (0 for two empty sets) the value is
     ``2 E d(S, Y) - E d(S, S') - E d(Y, Y')`` (Kohl et al., NeurIPS 2018): 0 for equal planes,
     at most 2. NaN if nothing is marked in either.
+
+    Parameters
+    ----------
+    histogram : ndarray of int64, shape (101, 101)
+        As :func:`joint_histogram` returns it.
     """
     s = survival(histogram).astype(float)
     a, b, both = s[1:, 0], s[0, 1:], s[1:, 1:]

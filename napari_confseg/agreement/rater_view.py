@@ -56,7 +56,7 @@ class RaterView:
         return not self._stored and not self.reviewed.any()
 
     def plane(self, frame: int, class_index: int) -> NDArray[np.uint8] | None:
-        """Return one plane ``uint8 (Y, X)``, or None when nothing is on disk (all not marked)."""
+        """Return the plane of a class on a frame, ``uint8 (Y, X)``; None if it is empty."""
         if (frame, class_index) not in self._stored:
             return None
         return self.rater.read_plane(frame, class_index)

@@ -46,7 +46,7 @@ class Reliability:
 
 
 def reliability(agreement: Agreement) -> list[Reliability]:
-    """Return the curve of each class and rater who marked any of it."""
+    """Return the curve of each class and rater of `agreement` who marked any of it."""
     summaries = []
     for class_name in agreement.classes:
         for rater in agreement.group:

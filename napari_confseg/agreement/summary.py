@@ -293,7 +293,8 @@ COLUMNS = ("clip", "patient", "class", "a", "b", "threshold", "frames", "score",
 def write_per_clip(agreement: Agreement, path: Path) -> None:
     """Write one line for each clip, class, pair, threshold and score; undefined ones are empty.
 
-    Soft Dice and energy distance have no threshold. The unit of HD95 is that of the clip.
+    Of `agreement`, as CSV, to the file at `path`. Soft Dice and energy distance have no threshold.
+    The unit of HD95 is that of the clip.
     """
     file = StringIO()
     table = csv.writer(file, lineterminator="\n")

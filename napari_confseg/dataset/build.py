@@ -60,7 +60,7 @@ class BuildStopped(Exception):  # noqa: N818, nothing went wrong
 def build(
     cohort: Cohort,
     request: BuildRequest,
-    out: Path,
+    out: str | Path,
     *,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -74,7 +74,7 @@ def build(
         Read only.
     request : BuildRequest
         What goes in.
-    out : Path
+    out : str or Path
         Folder of the dataset; versions become ``v1``, ``v2``, ... inside.
     progress : callable, optional
         Called with (clips done, clips, name).
@@ -96,6 +96,7 @@ def build(
     BuildStopped
         If it was stopped.
     """
+    out = Path(out)
     full = complete(cohort, request)
     _check_patients(cohort, full)
     digest = hashlib.sha256(canonical(full.model_dump(mode="json"))).hexdigest()

@@ -165,14 +165,19 @@ class Dataset:
         return self.read(f"{clip}/raters/{rater}/status")
 
     def marked(self, clip: str, rater: str) -> NDArray[np.bool_]:
-        """Return on which frames a rater marked anything of a class, ``bool (T, C)``."""
+        """Return on which frames of a clip a rater marked anything of a class, ``bool (T, C)``."""
         return self.read(f"{clip}/raters/{rater}/marked").astype(np.bool_)
 
     def read(self, path: str) -> NDArray[np.uint8]:
-        """Return the whole array at `path`; of a large one, a few threads share the decoding.
+        """Return the array at `path`, in its whole shape (T, ...), e.g. ``"clip-1/frames"``.
 
-        A good part of that work is the system clearing fresh memory (`benchmarks.dataset`); both
-        let go of the interpreter lock.
+        Of a large one, a few threads share the decoding. A good part of that work is the system
+        clearing fresh memory (`benchmarks.dataset`); both let go of the interpreter lock.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array, or it is damaged.
         """
         layout = self.layout(path)
         try:
@@ -204,8 +209,8 @@ class Dataset:
             Of the array, e.g. ``"clip-1/frames"``.
         number : int
             Which shard: its first row is ``number * layout(path).shard``.
-        out : NDArray
-            ``uint8``, as many rows as the array has there.
+        out : ndarray of uint8, shape (rows, ...)
+            As many rows as the array has there.
         pool : Executor, optional
             Decodes several chunks at once.
         """

@@ -69,12 +69,12 @@ class HoldOut(BaseModel):
         return WARNINGS[self.level]
 
     def is_train(self, clip: str, frame: int) -> bool:
-        """Whether the frame is learnt from."""
+        """Whether this frame of the clip is learnt from."""
         late = self.level == "frame" and frame >= self.first_validation_frame
         return clip in self.train and not late
 
     def is_validation(self, clip: str, frame: int) -> bool:
-        """Whether the frame is held out."""
+        """Whether this frame of the clip is held out."""
         return clip in self.validation and frame >= self.first_validation_frame
 
 

@@ -57,7 +57,7 @@ class FramePolicy(Strict):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the policy that ``"reviewed"``, ``"every:5"`` or ``"disagreement:10"`` names.
+        """Return the policy `text`: ``"reviewed"``, ``"every:5"`` or ``"disagreement:10"``.
 
         Raises
         ------
@@ -330,7 +330,7 @@ class Manifest(Strict):
         return [c.name for c in self.classes]
 
     def record(self, clip: str) -> ClipRecord:
-        """Return the record of a clip; ``KeyError`` if it is not in the dataset."""
+        """Return the record of a clip; raises ``KeyError`` if it is not there."""
         for record in self.clips:
             if record.clip == clip:
                 return record

@@ -126,6 +126,8 @@ class Surveyor:
     ) -> Preview | None:
         """Return what `request` would come to; None if `cancelled`.
 
+        `progress` is called with (clips done, clips, name).
+
         What is wrong with the request is told in the preview, not raised.
         """
         try:

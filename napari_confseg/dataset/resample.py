@@ -52,7 +52,7 @@ class Resampler:
 
     @classmethod
     def into(cls, shape: Size, canvas: Size) -> Resampler:
-        """Return the resampler that scales pictures, both sides alike, until they fill `canvas`."""
+        """Return the resampler of pictures of `shape` (Y, X): alike until they fill `canvas`."""
         return cls(shape, fitted(shape, canvas), canvas)
 
     @property

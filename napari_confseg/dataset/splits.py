@@ -78,8 +78,8 @@ def split(
     ----------
     patients : sequence of str
         Patient of each item.
-    labels : NDArray
-        ``bool (items, classes)``, whether the item carries the class.
+    labels : ndarray of bool, shape (items, classes)
+        Whether the item carries the class.
     fractions : dict
         Name of each part and its requested share; they must add up to 1.
     seed : int
@@ -114,7 +114,24 @@ def split(
 
 
 def folds(patients: Sequence[str], labels: NDArray[np.bool_], k: int, *, seed: int = 0) -> Split:
-    """Return a split into `k` folds of equal size called ``"fold-0"``...; see :func:`split`."""
+    """Return a split into `k` folds of equal size called ``"fold-0"``...; see :func:`split`.
+
+    Parameters
+    ----------
+    patients : sequence of str
+        Patient of each item.
+    labels : ndarray of bool, shape (items, classes)
+        Whether the item carries the class.
+    k : int
+        Number of folds, at least 2.
+    seed : int
+        Order in which equals are placed.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patients than folds, or the lengths differ.
+    """
     if k < 2:
         raise ValueError(f"k folds need k of at least 2, found {k}")
     return split(patients, labels, {f"fold-{i}": 1 / k for i in range(k)}, seed=seed)

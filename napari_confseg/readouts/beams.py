@@ -178,7 +178,7 @@ class Beams:
 
     @classmethod
     def of(cls, meta: ClipMeta, shape: Sequence[int]) -> Beams:
-        """Return the beams of a clip, from its metadata and its shape (..., Y, X)."""
+        """Return the beams of a clip, from its `meta` and its `shape` (..., Y, X)."""
         return cls.fit(meta.sector, meta.spacing, (int(shape[-2]), int(shape[-1])))
 
     @classmethod
@@ -228,7 +228,7 @@ class Beams:
     def locate(
         self, y: NDArray[np.float64], x: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return (depth, lateral) of pixels `y`, `x`.
+        """Return (depth, lateral) of pixels `y`, `x`, arrays of any one shape (N, ...).
 
         Depth is the distance from the apex (from the top of the frame in linear sectors) in
         `unit`; lateral is the angle to the vertical, to the right positive, in radians (the
@@ -243,7 +243,10 @@ class Beams:
     def place(
         self, depth: NDArray[np.float64], lateral: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the pixels (y, x), not rounded, of beam coordinates; undoes :meth:`locate`."""
+        """Return the pixels (y, x), not rounded, of beam coordinates; undoes :meth:`locate`.
+
+        `depth` and `lateral` are arrays of one shape (N, ...), in its units.
+        """
         depth, lateral = np.asarray(depth, float), np.asarray(lateral, float)
         if self.apex is None:
             return np.broadcast_arrays(depth / self.step[0], lateral / self.step[1])  # type: ignore[return-value]

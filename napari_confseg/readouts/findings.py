@@ -47,7 +47,7 @@ class Finding:
 
     @classmethod
     def of(cls, belief: Belief, unit: Unit) -> Finding:
-        """Sum up a distribution."""
+        """Sum up the distribution `belief` of a quantity in `unit`."""
         low, value, high = belief.quantile(np.array([_TAIL, 0.5, 1 - _TAIL]))
         return cls(
             unit, float(value), float(low), float(high), belief.expected, belief.defined, belief

@@ -1,5 +1,26 @@
-"""The store: what is on disk, typed and validated, and the only door to it."""
+"""The store: what is on disk, typed and validated, and the only door to it.
 
+>>> import numpy as np
+>>> from napari_confseg.store import Cohort, add_clip, add_rater, validate
+>>> cohort = Cohort.create("cohort.zarr", name="cohort")
+>>> frames = np.zeros((4, 48, 64), np.uint8)
+>>> clip = add_clip(cohort, "left-3", frames, patient="p1", fps=20)
+>>> [c.name for c in clip.classes]
+['pleura', 'a-line', 'b-line', 'consolidation', 'effusion', 'rib']
+>>> planes = np.zeros((4, 6, 48, 64), np.uint8)
+>>> planes[:, 2, 20:40, 10:14] = 80  # a B-line, at 80 %
+>>> ann = add_rater(clip, "ann", planes)
+>>> clip = Cohort.open("cohort.zarr", read_only=True).clip("left-3")
+>>> clip.rater("ann").read_planes(2).max()
+np.uint8(80)
+>>> list(validate("cohort.zarr"))
+[]
+
+People's strokes go through :class:`RaterWriter`, which keeps a record of them; programs write
+planes with :class:`ProgramWriter`.
+"""
+
+from napari_confseg.store.arrays import add_clip, add_rater
 from napari_confseg.store.backend import Location
 from napari_confseg.store.clip import Clip, ClipWriter
 from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Offer, Unblinded
@@ -100,6 +121,8 @@ __all__ = [
     "Stroke",
     "Unblinded",
     "Verdict",
+    "add_clip",
+    "add_rater",
     "check_slug",
     "kind_at",
     "kind_rank",

@@ -473,7 +473,7 @@ class ClipWriter:
             pending.result()
 
     def finish(self, meta: ClipMeta) -> None:
-        """Write what is left and the metadata, which makes the clip exist.
+        """Write what is left and `meta`, which makes the clip exist.
 
         Raises
         ------

@@ -71,6 +71,13 @@ class Cohort:
     def open(cls, location: Location | Store, *, read_only: bool = False) -> Self:
         """Open the cohort at a folder, zip, bucket or zarr store.
 
+        Parameters
+        ----------
+        location : str, Path or zarr Store
+            A folder, a zip (which can only be read) or an ``s3://`` address.
+        read_only : bool
+            Refuse everything that would write.
+
         Raises
         ------
         StoreError
@@ -181,7 +188,7 @@ class Cohort:
         return self._let_raters_follow(progress) if classes is not None else []
 
     def record_model(self, change: ModelChange) -> None:
-        """Make a model the active one: add to the history of :attr:`CohortMeta.active_models`.
+        """Make a model the active one: add `change` to :attr:`CohortMeta.active_models`.
 
         Raises
         ------

@@ -143,7 +143,7 @@ class Edit:
             raise StoreError(problems)
 
     def stroke(self, seq: int, time: datetime) -> Stroke:
-        """Return the line that the record of strokes gets for this edit."""
+        """Return the line that the record of strokes gets for this edit: entry `seq`, at `time`."""
         corners: list[tuple[int, int, int, int]] = []
         changed: dict[tuple[int, int], None] = {}  # in order, each once
         pixels = 0

@@ -73,7 +73,17 @@ class Problem:
 
     @classmethod
     def mismatch(cls, code: str, path: str, expected: str, found: str, hint: str = "") -> Self:
-        """Return the problem of two things that were compared and differ."""
+        """Return the problem of two things that were compared and differ.
+
+        Parameters
+        ----------
+        code, path : str
+            Kind of problem, and where.
+        expected, found : str
+            What the contract asks for, and what is there instead.
+        hint : str
+            What a person can do about it.
+        """
         message = f"expected {expected}, found {found}"
         return cls(code, path, message, hint=hint, expected=expected, found=found)
 

@@ -76,7 +76,14 @@ class ProgramWriter:
         self._lease.release()
 
     def write_plane(self, frame: int, class_index: int, data: NDArray[np.uint8]) -> None:
-        """Replace one plane of one frame, ``uint8 (Y, X)``.
+        """Replace one plane of one frame with `data`, ``uint8 (Y, X)``.
+
+        Parameters
+        ----------
+        frame, class_index : int
+            Frame of the clip, and index of the class in the cohort.
+        data : ndarray of uint8, shape (Y, X)
+            Confidence in percent, or 255 for excluded.
 
         Raises
         ------
@@ -90,7 +97,7 @@ class ProgramWriter:
     def bulk(self) -> Iterator[Callable[[int, int, NDArray[np.uint8]], None]]:
         """Give a function that replaces a plane, from any thread; one sync when the block ends.
 
-        See :meth:`Rater.bulk`.
+        It takes frame, class index and plane, ``uint8 (Y, X)``. See :meth:`Rater.bulk`.
 
         Raises
         ------

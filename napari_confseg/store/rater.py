@@ -139,7 +139,13 @@ class Rater:
         check_layout(self._keys, path, self.shape)
 
     def read_plane(self, frame: int, class_index: int) -> NDArray[np.uint8]:
-        """Return one plane of one frame, ``uint8 (Y, X)``."""
+        """Return one plane of one frame, ``uint8 (Y, X)``.
+
+        Parameters
+        ----------
+        frame, class_index : int
+            Frame of the clip, and index of the class in the cohort.
+        """
         plane = np.zeros(self.shape[2:], np.uint8)
         self._read_into(frame, class_index, plane)
         return plane
@@ -154,7 +160,9 @@ class Rater:
         return planes
 
     def read_classes(self, class_indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Return the planes of some classes over the clip, ``uint8 (len(class_indices), T, Y, X)``.
+        """Return the planes of some classes over the clip, ``uint8 (C, T, Y, X)``.
+
+        The C classes are those of `class_indices`, in their order.
 
         One listing serves them all; a few threads decode at once. For many classes this is much
         faster than :meth:`read_planes` for each.
@@ -165,9 +173,14 @@ class Rater:
         return planes
 
     def read_packed(self, class_indices: Sequence[int]) -> list[PackedPlanes]:
-        """Return the planes of some classes, compressed as they are stored.
+        """Return the planes of the classes `class_indices`, compressed as they are stored.
 
         Each is decoded once, and found to be as it should: what is shown later can't fail.
+
+        Raises
+        ------
+        StoreError
+            If a plane is damaged, or holds a value other than 0..100 or 255.
         """
         if not set(class_indices) <= set(range(self.shape[1])):
             raise IndexError(f"classes {list(class_indices)} of {self.shape[1]}")
@@ -344,6 +357,13 @@ class Rater:
     def write_plane(self, frame: int, class_index: int, data: NDArray[np.uint8]) -> None:
         """Replace one plane of one frame with `data`, ``uint8 (Y, X)``.
 
+        Parameters
+        ----------
+        frame, class_index : int
+            Frame of the clip, and index of the class in the cohort.
+        data : ndarray of uint8, shape (Y, X)
+            Confidence in percent, or 255 for excluded.
+
         Raises
         ------
         StoreError
@@ -418,7 +438,8 @@ class Rater:
     def bulk(self) -> Iterator[Callable[[int, int, NDArray[np.uint8]], None]]:
         """Give a function that replaces a plane, from any thread; one sync when the block ends.
 
-        In a folder nothing is to be seen before that, nor ever if it ends by an exception.
+        It takes frame, class index and plane, ``uint8 (Y, X)``. In a folder nothing is to be
+        seen before that, nor ever if it ends by an exception.
         """
         with self._own_view() as view:
             found: dict[tuple[int, int], int] = {}
@@ -478,7 +499,7 @@ class Rater:
         return replace(view, status=self._status_sum(), notes=notes)
 
     def put_view(self, view: View, epoch: int | None = None) -> None:
-        """Write the view file of a session, of the newest one if none is given.
+        """Write the view file of a session: that of `epoch`, else of the newest one.
 
         Only for the rater's one writer.
         """
@@ -495,7 +516,7 @@ class Rater:
         return found.status.copy() if isinstance(found, State) else found
 
     def decode_status(self) -> NDArray[np.uint8]:
-        """Return the status as its file has it, whatever the record says."""
+        """Return the status ``uint8 (T, C)`` as its file has it, whatever the record says."""
         return self._decode_status(self._fetch(self._status_key))
 
     def _decode_status(self, data: bytes | None) -> NDArray[np.uint8]:
@@ -623,7 +644,7 @@ class Rater:
     def put_planes(
         self, planes: Mapping[tuple[int, int], NDArray[np.uint8]]
     ) -> dict[tuple[int, int], int]:
-        """Replace planes by (frame, class index); return the checksums of their chunks."""
+        """Replace planes (Y, X) by (frame, class index); return the checksums of their chunks."""
         coded = [(key, *self._coded(*key, plane)) for key, plane in planes.items()]
         with self._keys.bulk() as put:
             for _, key, data in coded:
@@ -631,7 +652,7 @@ class Rater:
         return {where: checksum(data) for where, _, data in coded}
 
     def put_status(self, status: NDArray[np.uint8]) -> int:
-        """Replace the status; return the checksum of its chunk."""
+        """Replace the status ``uint8 (T, C)``; return the checksum of its chunk."""
         data = encode(status)
         self._keys.set(self._status_key, data)
         return checksum(data)
@@ -688,8 +709,8 @@ class Rater:
     def mend(self, epoch: int | None = None, session: str | None = None) -> list[str]:
         """Make planes, status, notes and view what the record comes to; return what was wrong.
 
-        Only for the rater's one writer. Planes without a record are taken as they are if they
-        have no view yet.
+        Only for the rater's one writer, whose `epoch` and `session` the view then names. Planes
+        without a record are taken as they are if they have no view yet.
 
         Raises
         ------
@@ -744,7 +765,7 @@ class Rater:
         return hashlib.blake2b(told, digest_size=12).hexdigest()
 
     def update_meta(self, **changes: object) -> None:
-        """Write the attributes with some fields changed; foreign attributes stay."""
+        """Write the attributes with the fields in `changes`; foreign attributes stay."""
         self.meta = RaterMeta.model_validate(self.meta.model_dump() | changes)
         write_attributes(self._keys, self.path, self.meta)
 

@@ -236,7 +236,7 @@ class CohortMeta(Strict):
         return self
 
     def class_index(self, name: str) -> int:
-        """Return the index of the class called `name`; ``KeyError`` says which exist."""
+        """Return the index of the class called `name`; raises ``KeyError`` with those there."""
         for spec in self.classes:
             if spec.name == name:
                 return spec.index

@@ -427,7 +427,7 @@ class RaterWriter:
         return np.asarray(self.load_packed([class_index])[0])
 
     def load_packed(self, class_indices: Sequence[int]) -> list[PackedPlanes]:
-        """Return the planes of several classes as :meth:`load_planes` does, compressed."""
+        """Return the planes of the classes `class_indices`, compressed: see :meth:`load_planes`."""
         with self._lock:  # before reading: what reaches the store meanwhile is applied twice
             waiting = list(self._pending_edits.pending)
         t, _, y, x = self.shape
@@ -560,6 +560,11 @@ class RaterWriter:
         """Return planes, status and notes as they would be with the older strokes on top.
 
         `report` is called with (planes read, planes).
+
+        Raises
+        ------
+        StoreError
+            If there is no conflict, or the planes cannot be read.
         """
         with self._lock:
             conflict, rater = self._pending_edits.conflict, self._write_access.rater
@@ -598,7 +603,7 @@ class RaterWriter:
         return self._pending_edits.idle if behind is None else behind.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Bring what waits to the store, if it answers in time, and let others write.
+        """Bring what waits to the store within `timeout` seconds, and let others write.
 
         What still waits then stays in the journal for the next opening.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_confseg.__main__ import main
-from napari_confseg.dataset import build as build_module
-from napari_confseg.dataset import packing
+from napari_confseg.dataset import BuildStopped, packing
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.shards import write_shard
@@ -97,7 +97,8 @@ def test_what_is_finished_is_not_packed_again(
         packed.append(name)
         return packing.pack_clip(cohort, request, name, place)
 
-    monkeypatch.setattr(build_module, "pack_clip", counted)
+    # Its package gives the function of that name, not the module.
+    monkeypatch.setattr(sys.modules["napari_confseg.dataset.build"], "pack_clip", counted)
     dataset = build(study, REQUEST, tmp_path / "ds")
     assert packed == ["c3", "c4", "c5"]
     assert dataset.verify() == []
@@ -111,7 +112,7 @@ def test_a_record_never_outlives_what_it_tells_of(
 ) -> None:
     """Packed, marks changed, the disk full while packing anew, and the marks as they were again."""
     request = REQUEST.model_copy(update={"parts": {"train": 1.0}})
-    with pytest.raises(build_module.BuildStopped):
+    with pytest.raises(BuildStopped):
         build(study, request, tmp_path / "ds", cancelled=lambda: True)
     anna = study.clip("c0").rater("anna")
     before = anna.read_plane(0, 0)

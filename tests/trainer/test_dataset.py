@@ -11,12 +11,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from napari_confseg.dataset import build
-from napari_confseg.dataset.frozen import Dataset
-from napari_confseg.dataset.manifest import BuildRequest
+from napari_confseg.dataset import BuildRequest, Dataset, build
 from napari_confseg.store import EXCLUDED, Status, StoreError
 from tests.trainer.conftest import B_LINE, run_folder
-from trainer import dataset, predict
+from trainer import dataset, models, predict
 from trainer.dataset import ConfidenceDataset
 from trainer.errors import TrainError
 from trainer.predict import Predictor
@@ -36,16 +34,16 @@ def place(tmp_path_factory, shared_toy) -> Path:
         size=(32, 48),
         parts={"train": 0.75, "val": 0.25},
     )
-    build.build(shared_toy, request, place / "lung-dataset")
+    build(shared_toy, request, place / "lung-dataset")
     assert execute(run_folder(place / "runs" / "first", shared_toy, steps=2, size="study"))
     return place
 
 
-@pytest.mark.parametrize("module", [dataset, predict])
+@pytest.mark.parametrize("module", [dataset, predict, models])
 def test_the_examples_in_docstrings_run(module, place, monkeypatch):
     monkeypatch.chdir(place)
     done = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
-    assert done.attempted > 4
+    assert done.attempted >= 4
     assert done.failed == 0
 
 
@@ -71,7 +69,7 @@ def test_every_sample_is_what_the_dataset_holds(place, shared_toy):
 def test_the_margin_beside_the_picture_is_excluded(tmp_path, shared_toy):
     """Frames of 32 x 48 on a square: the dataset holds 0 in the margin, where nobody looked."""
     request = BuildRequest(name="square", classes=("b-line",), size=(48, 48), parts={"train": 1})
-    frozen = build.build(shared_toy, request, tmp_path / "square")
+    frozen = build(shared_toy, request, tmp_path / "square")
     y, x = frozen.manifest.clips[0].inside
     assert (y.start, y.stop, x.start, x.stop) == (8, 40, 0, 48)
     for sample in ConfidenceDataset(tmp_path / "square"):

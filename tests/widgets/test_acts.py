@@ -1,4 +1,6 @@
-"""Keys and clicks of the commonest acts, counted in the real window: docs/how-to/annotate.md has them.
+"""Keys and clicks of the commonest acts, counted in the real window.
+
+``docs/how-to/annotate.md`` has them.
 
 A key with its modifiers, a click, a drag and a stroke count one each. That they suffice is what is
 tested: each act is done with these and nothing else.
