@@ -1,4 +1,4 @@
-"""The pictures of ``docs/reference/sample-data.md``: ``python -m sample_data.gallery FOLDER --clips CLIPS``.
+"""The pictures of the page on sample data: ``python -m sample_data.gallery FOLDER --clips CLIPS``.
 
 Needs matplotlib (in the extras ``train`` and ``dataset``).
 """

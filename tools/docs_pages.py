@@ -244,7 +244,13 @@ def _cell(text: str) -> str:
 def api_page(package: str) -> str:
     """Return the page of a public package, which mkdocstrings fills from its docstrings."""
     names = import_module(package).__all__
-    page = [f"# {package}\n", f"::: {package}", "    options:", "      members: false\n"]
+    page = [
+        f"# {package}\n",
+        f"::: {package}",
+        "    options:",
+        "      members: false",
+        "      show_root_heading: false\n",
+    ]
     for name in names:
         page += [f"::: {origin(package, name)}", "    options:", "      heading_level: 2", ""]
     return "\n".join(page)

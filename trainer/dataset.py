@@ -62,6 +62,8 @@ class _Row(NamedTuple):
 class ConfidenceDataset(TorchDataset[Sample]):
     """The reviewed frames of one part of a frozen dataset, each once for each rater.
 
+    Examples
+    --------
     >>> from torch.utils.data import DataLoader
     >>> from trainer.dataset import ConfidenceDataset
     >>> training = ConfidenceDataset("lung-dataset", part="train")

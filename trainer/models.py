@@ -30,6 +30,8 @@ def fit_model(
 
     The same call resumes a fit that was stopped, and returns at once if it was finished.
 
+    Examples
+    --------
     >>> from trainer import fit_model
     >>> model = fit_model("lung-dataset", "runs/second", size="study", steps=2, device="cpu")
     >>> model.config.classes

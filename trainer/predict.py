@@ -83,6 +83,8 @@ class Predictor:
     Names of runs are those of :func:`trainer.shipped.run_folder`: ``"starter"`` is the shipped
     model.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from trainer.predict import Predictor
     >>> predictor = Predictor.load("runs/first", device="cpu")

@@ -2,6 +2,8 @@
 
 Two planes that are arrays need no cohort:
 
+Examples
+--------
 >>> import numpy as np
 >>> from napari_confseg.agreement import dice_curve, joint_histogram, soft_dice
 >>> ann = np.zeros((48, 64), np.uint8)

@@ -2,6 +2,8 @@
 
 A split by patient needs arrays only:
 
+Examples
+--------
 >>> import numpy as np
 >>> from napari_confseg.dataset import split
 >>> patients = ["p1", "p1", "p2", "p3", "p4"]

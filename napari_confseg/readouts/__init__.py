@@ -1,5 +1,7 @@
 """Clinical findings from planes, each with an interval that follows from the confidences.
 
+Examples
+--------
 >>> import numpy as np
 >>> from napari_confseg.readouts import Beams, frame_readouts
 >>> pleura = np.zeros((60, 80), np.uint8)

@@ -1,5 +1,7 @@
 """The store: what is on disk, typed and validated, and the only door to it.
 
+Examples
+--------
 >>> import numpy as np
 >>> from napari_confseg.store import Cohort, add_clip, add_rater, validate
 >>> cohort = Cohort.create("cohort.zarr", name="cohort")

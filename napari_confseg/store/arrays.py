@@ -32,6 +32,8 @@ def add_clip(
 ) -> Clip:
     """Write a clip whose frames are an array.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from napari_confseg.store import Cohort, add_clip
     >>> cohort = Cohort.create("two-clips.zarr", name="two-clips")
@@ -107,6 +109,8 @@ def add_rater(
     Such a rater counts as imported: it is compared like any other of its kind, and is learnt from
     where it is named.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> from napari_confseg.store import Cohort, add_clip, add_rater
     >>> cohort = Cohort.create("read.zarr", name="read")

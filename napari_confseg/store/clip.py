@@ -395,6 +395,8 @@ class ClipWriter:
 
     Use as a context manager; leaving it by an exception removes every trace.
 
+    Examples
+    --------
     >>> with cohort.new_clip("left-3", shape=(480, 640)) as new:   # doctest: +SKIP
     ...     for frame in frames:
     ...         new.append(frame)

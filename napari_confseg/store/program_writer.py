@@ -33,6 +33,8 @@ class ProgramWriter:
 
     The rater is made, as `identity` says, if there is none of its name.
 
+    Examples
+    --------
     >>> with ProgramWriter(clip, "mean", Identity("consensus")) as writer:  # doctest: +SKIP
     ...     writer.write_plane(0, 2, plane)
 
