@@ -1,3 +1,3 @@
 """Label lung-ultrasound clips with a confidence per stroke, and train from it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
