@@ -37,7 +37,8 @@ class PackedPlanes:
     shape : tuple of int
         (T, Y, X).
     packed : mapping of int to bytes, optional
-        zstd chunks by frame, each known to decode; frames that are missing have no mark.
+        zstd chunks by frame, each known to decode and to have a mark; frames that are missing
+        have none.
     room : int
         Bytes to keep unpacked; two planes always are.
     """
@@ -75,6 +76,15 @@ class PackedPlanes:
     def any(self) -> bool:
         """Whether any frame has a mark."""
         return any(plane.any() for _, plane in self._marked(range(len(self))))
+
+    def is_marked(self, frame: int) -> bool:
+        """Whether a frame has a mark; without unpacking it.
+
+        Of a chunk that is held packed it is known: none is kept of a plane without marks.
+        """
+        with self._lock:
+            plane = self._open.get(frame)
+            return frame in self._packed if plane is None else bool(plane.any())
 
     def __deepcopy__(self, _memo: object) -> PackedPlanes:
         with self._lock:
