@@ -57,7 +57,7 @@ class DatasetPanel(Panel):
         The viewer whose session this is.
     """
 
-    SIZE = (380, 640)
+    SIZE = (340, 640)
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -94,7 +94,7 @@ class DatasetPanel(Panel):
                 narrow(chooser)
         self.problem, self.line = ProblemBox(), ProgressRow()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setContentsMargins(4, 8, 4, 8)  # its tabs take all the width
         for widget in (self.cohort_name, self.problem):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
