@@ -57,7 +57,7 @@ class DatasetPanel(Panel):
         The viewer whose session this is.
     """
 
-    SIZE = (340, 640)
+    SIZE = (334, 640)
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -77,6 +77,7 @@ class DatasetPanel(Panel):
     def _build(self) -> None:
         self.cohort_name = QLabel()
         self.cohort_name.setProperty("role", "title")
+        self.cohort_name.setWordWrap(True)
         self.agreement, self.consensus = AgreementPage(), ConsensusPage()
         self.build, self.export, self.versions = BuildPage(), ExportPage(), VersionsPage()
         self.tabs = QTabWidget()

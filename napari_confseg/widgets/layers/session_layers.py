@@ -22,6 +22,7 @@ from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.suggestions import OVERLAY
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
+from napari_confseg.widgets.common.memory import give_memory_back
 from napari_confseg.widgets.layers.band_clicks import BandClicks
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
@@ -321,6 +322,8 @@ class SessionLayers:
             self._remove_all()
             if session.clip is not None:
                 self._add_all(session.clip)
+            else:  # once what still holds its planes on the way here has let go
+                QTimer.singleShot(0, give_memory_back)
         self.push()
 
     def _remove_all(self) -> None:
