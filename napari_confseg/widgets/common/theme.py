@@ -26,7 +26,6 @@ QPushButton[role="primary"]:disabled {{ background: {foreground}; color: {second
 QPushButton[role="primary"]:focus, QPushButton:focus {{ border: 1px solid {text}; }}
 QProgressBar {{ text-align: center; border: 1px solid {primary}; border-radius: 2px; }}
 QProgressBar::chunk {{ background: {current}; }}
-QTabBar::tab {{ font-size: 8pt; padding: 3px 4px; }}
 QTreeWidget {{ background: {background}; }}
 QTreeWidget::item {{ padding: 3px 0px; }}
 QTreeWidget::item:selected {{ background: {current}; color: {chosen}; }}

@@ -57,7 +57,7 @@ class DatasetPanel(Panel):
         The viewer whose session this is.
     """
 
-    SIZE = (334, 640)
+    SIZE = (380, 640)
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -77,7 +77,6 @@ class DatasetPanel(Panel):
     def _build(self) -> None:
         self.cohort_name = QLabel()
         self.cohort_name.setProperty("role", "title")
-        self.cohort_name.setWordWrap(True)
         self.agreement, self.consensus = AgreementPage(), ConsensusPage()
         self.build, self.export, self.versions = BuildPage(), ExportPage(), VersionsPage()
         self.tabs = QTabWidget()
@@ -95,7 +94,7 @@ class DatasetPanel(Panel):
                 narrow(chooser)
         self.problem, self.line = ProblemBox(), ProgressRow()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 8, 4, 8)  # its tabs take all the width
+        layout.setContentsMargins(8, 8, 8, 8)
         for widget in (self.cohort_name, self.problem):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
