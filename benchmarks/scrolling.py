@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHAPE, N_CLASSES, EVERY = (768, 1024), 8, 20
-PANEL = 420  # pixels: the width of the Annotate panel in such a window
+PANEL = 420  # pixels beside the canvas, whichever way: its size decides what drawing takes
 WAYS = ("plain napari", "the Annotate panel")
 
 
@@ -77,9 +77,9 @@ def show(way: str, place: str) -> dict[str, float]:
     viewer = napari.Viewer()
     if way == WAYS[0]:
         beside = QWidget()
-        beside.setFixedWidth(PANEL)  # so that both draw as much
     else:
         beside = panel = AnnotatePanel(viewer)
+    beside.setFixedWidth(PANEL)  # so that both draw as much
     viewer.window.add_dock_widget(beside, name="Annotate", area="right")
     hand = Hand(viewer)
     hand.window.resize(1400, 900)

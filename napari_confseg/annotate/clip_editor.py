@@ -178,7 +178,7 @@ class ClipEditor:
             touched[stroke.frame, stroke.class_index] = True
         self.marked = np.zeros_like(touched)
         for t, c in np.argwhere(touched):  # what nobody touched has no mark
-            self.marked[t, c] = self.plane(int(c), int(t)).any()
+            self.marked[t, c] = planes[c].is_marked(int(t))
 
     def _follow(self, writer: RaterWriter) -> None:
         # psygnal raises where a queued call finds its owner gone; here that is no error.

@@ -29,15 +29,18 @@ class PackedPlanes:
 
     ``planes[t]`` is a plane, read-only and without copying: to be looked at, not to be kept, for
     it follows changes only as long as it stays unpacked here. Any other index gives a copy, as a
-    file on disk would. Marks are written by assignment and by :meth:`apply`. Threads may read
-    while one writes.
+    file on disk would, but for a region of one frame, ``planes[t : t + 1, a:b, c:d]``, which a
+    brush changes many times a second: what is written into that is kept once the region is
+    assigned back, and not to be relied on before. Marks are written by assignment and by
+    :meth:`apply`. Threads may read while one writes.
 
     Parameters
     ----------
     shape : tuple of int
         (T, Y, X).
     packed : mapping of int to bytes, optional
-        zstd chunks by frame, each known to decode; frames that are missing have no mark.
+        zstd chunks by frame, each known to decode and to have a mark; frames that are missing
+        have none.
     room : int
         Bytes to keep unpacked; two planes always are.
     """
@@ -76,6 +79,15 @@ class PackedPlanes:
         """Whether any frame has a mark."""
         return any(plane.any() for _, plane in self._marked(range(len(self))))
 
+    def is_marked(self, frame: int) -> bool:
+        """Whether a frame has a mark; without unpacking it.
+
+        Of a chunk that is held packed it is known: none is kept of a plane without marks.
+        """
+        with self._lock:
+            plane = self._open.get(frame)
+            return frame in self._packed if plane is None else bool(plane.any())
+
     def __deepcopy__(self, _memo: object) -> PackedPlanes:
         with self._lock:
             packed = dict(self._packed)
@@ -94,11 +106,19 @@ class PackedPlanes:
         with self._lock:
             if isinstance(first, int):
                 return self._look(first)[rest].copy()
+            if isinstance(first, range) and len(first) == 1 and self._is_painted(first[0], rest):
+                return self._open[first[0]][None, *rest]
             if isinstance(first, range):
                 return self._stack(first, rest)
             if len(rest) == self.ndim - 1 and _are_indices(first, *rest):
                 return self._points(first, *rest)
             return np.asarray(self)[key]
+
+    def _is_painted(self, frame: int, rest: tuple[Any, ...]) -> bool:
+        """Whether `frame` was changed since it was unpacked, and `rest` is a region of it."""
+        if not self.writeable or frame not in self._changed:
+            return False
+        return len(rest) == 2 and all(isinstance(part, slice) for part in rest)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -145,6 +165,10 @@ class PackedPlanes:
         with self._lock:
             if isinstance(first, int):
                 self._to_change(first)[rest] = value
+                return
+            if isinstance(first, range) and len(first) == 1:
+                plane = self._to_change(first[0])[None]
+                plane[0:1, *rest] = value
                 return
             if isinstance(first, range):
                 inner = self._nothing[rest].shape

@@ -20,6 +20,7 @@ from napari_confseg.annotate.save_state import closing_words
 from napari_confseg.annotate.session import Session
 from napari_confseg.widgets.clip_reading import ListReader
 from napari_confseg.widgets.cohort_watch import CohortWatch
+from napari_confseg.widgets.fitted import KeepsFitted
 from napari_confseg.widgets.layers.session_layers import SessionLayers
 from napari_confseg.widgets.reading_layout import ReadingLayout
 from napari_confseg.widgets.work_list_dock import WorkListDock
@@ -39,6 +40,7 @@ class _Shared(NamedTuple):
     watch: CohortWatch
     reader: ListReader
     work_list: WorkListDock
+    fitted: KeepsFitted
 
 
 _sessions: dict[int, _Shared] = {}
@@ -125,6 +127,7 @@ def _make(viewer: Any) -> _Shared:
         CohortWatch(session, layers.stroking),
         ListReader(session),
         WorkListDock(viewer),
+        KeepsFitted(viewer, layers.stroking),
     )
 
 

@@ -11,7 +11,7 @@ from napari.layers.utils._link_layers import get_linked_layers
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_confseg.annotate.view import Tool
+from napari_confseg.annotate.view import Style, Tool
 from napari_confseg.widgets.demo.hand import press_key, wait
 from tests.widgets.bench import Bench, make_cohort
 from tests.widgets.random_walk import Walk
@@ -148,6 +148,13 @@ def test_the_tool_lit_is_the_tool_in_hand(bench: Bench) -> None:
     assert bench.layer().mode == "erase"
     form.tools.buttons[Tool.ERASE].click()  # the one that is lit
     assert session.tool is lit(bench) is Tool.ERASE
+    session.hidden, session.style = frozenset(), Style.CONTOURS
+    for shown in (False, True):  # napari's V goes through the selected ones, lines among them
+        bench.viewer.layers.select_all()
+        bench.viewer.layers.toggle_selected_visibility()
+        bench.until(lambda: session.style is Style.FILL)
+        assert [layer.visible for layer in bench.viewer.layers] == [shown] * 4
+    form.tools.buttons[Tool.ERASE].click()
     bench.viewer.layers.link_layers(bench.viewer.layers)
     session.confidence = 70
     assert not get_linked_layers(bench.layer())

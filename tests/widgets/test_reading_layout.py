@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -44,6 +45,20 @@ def test_folded_away_and_back_and_closed(bench: Bench) -> None:
     assert button.isChecked()
     assert not inside.dockLayerList.isVisible()
     assert Preferences.load().reading_layout
+    camera, fitted = bench.viewer.scene.camera, bench.viewer.scene.camera.zoom
+    bench.hand.key("F12")  # the work list, beneath the picture
+    bench.until(lambda: camera.zoom < fitted)
+    bench.viewer.reset_view()
+    small = camera.zoom
+    bench.hand.key("F12")
+    bench.until(lambda: camera.zoom > small)
+    assert camera.zoom == pytest.approx(fitted)
+    camera.zoom *= 2  # by hand: so it stays
+    bench.hand.key("F12")
+    bench.until(lambda: bench.panel.work_list.shown)
+    bench.hand.wait(300)
+    assert camera.zoom == pytest.approx(2 * fitted)
+    bench.hand.key("F12")
     button.click()
     bench.until(lambda: inside.dockLayerList.isVisible())
     assert inside.dims.isVisible()

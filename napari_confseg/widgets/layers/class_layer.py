@@ -358,7 +358,8 @@ def draw_to_release(layer: Labels, event: Any) -> Iterator[None]:
     if layer.cursor == "circle_frozen" or ringing:  # the mouse sets the brush's size
         return
     label = 0 if layer.mode == "erase" else layer.selected_label
-    last = painted = mouse_event_to_labels_coordinate(layer, event)
+    last = mouse_event_to_labels_coordinate(layer, event)
+    drawn = last, last
     with layer.block_history():
         layer._draw(label, last, last)
         yield
@@ -366,9 +367,10 @@ def draw_to_release(layer: Labels, event: Any) -> Iterator[None]:
             here = mouse_event_to_labels_coordinate(layer, event)
             if not np.array_equal(np.round(here), np.round(last)):
                 layer._draw(label, last, here)
-                painted = interpolate_coordinates(last, here, layer.brush_size)[-1]
+                drawn = last, here
             last = here
             if event.type != "mouse_move":
+                painted = interpolate_coordinates(*drawn, layer.brush_size)[-1]
                 if not np.array_equal(np.round(here), np.round(painted)):
                     layer._draw(label, here, here)  # napari leaves out the end of a short step
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
+from qtpy.QtCore import QTimer
 
 from napari_confseg.annotate.contours import ContourPlanes
 from napari_confseg.annotate.view import Style
@@ -72,6 +73,10 @@ class ContourLines:
         self.refresh()
 
     def _on_visible(self, *_: object) -> None:
+        # Later: napari may be going through its selected layers, from which the lines go then.
+        QTimer.singleShot(0, self._follow_sight)
+
+    def _follow_sight(self) -> None:
         if self.layer is not None and not self.layer.visible:
             self._session.style = Style.FILL  # hidden in napari's list: without lines, then
 

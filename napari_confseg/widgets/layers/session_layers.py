@@ -22,6 +22,7 @@ from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.suggestions import OVERLAY
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
+from napari_confseg.widgets.common.memory import give_memory_back
 from napari_confseg.widgets.layers.band_clicks import BandClicks
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
@@ -220,27 +221,32 @@ class SessionLayers:
     def _push_state(self, state: ViewState) -> None:
         """Bring the hand to what `state` says: looked at each time, whatever changed it."""
         for name, layer in self._mine.items():
-            editable = name in state.editable
-            wanted = {
-                "visible": name in state.visible,
-                "editable": editable,
-                "mode": MODES[state.tool] if editable else "pan_zoom",
-                "selected_label": state.label,
-                "brush_size": state.brush_size,
-                "opacity": state.opacity,
-            }
-            for what, value in wanted.items():
-                if getattr(layer, what) != value:
-                    setattr(layer, what, value)
-            # A tool that can't mark does nothing; it does not become the one that moves.
-            blocked = bool(state.blocked) and name == state.active
-            layer.mouse_pan = layer.mode == "pan_zoom" and not blocked
+            self._settle_layer(name, layer, state)
             if layer.data is not self.session.planes[name]:
                 layer.data = self.session.planes[name]  # marks in a copy would not be stored
             if name not in self._colormaps or layer.colormap is not self._colormaps[name][0]:
                 self._push_colors(state)
         if state.tool is not Tool.PAN:
             self._select_active(state)
+
+    @staticmethod
+    def _settle_layer(name: str, layer: Any, state: ViewState) -> None:
+        """Bring the layer of one's own marks of a class to what `state` says."""
+        editable = name in state.editable
+        wanted = {
+            "visible": name in state.visible,
+            "editable": editable,
+            "mode": MODES[state.tool] if editable else "pan_zoom",
+            "selected_label": state.label,
+            "brush_size": state.brush_size,
+            "opacity": state.opacity,
+        }
+        for what, value in wanted.items():
+            if getattr(layer, what) != value:
+                setattr(layer, what, value)
+        # A tool that can't mark does nothing; it does not become the one that moves.
+        blocked = bool(state.blocked) and name == state.active
+        layer.mouse_pan = layer.mode == "pan_zoom" and not blocked
 
     def _push_colors(self, state: ViewState) -> None:
         for name, layer in self._mine.items():
@@ -316,6 +322,8 @@ class SessionLayers:
             self._remove_all()
             if session.clip is not None:
                 self._add_all(session.clip)
+            else:  # once what still holds its planes on the way here has let go
+                QTimer.singleShot(0, give_memory_back)
         self.push()
 
     def _remove_all(self) -> None:
@@ -341,9 +349,23 @@ class SessionLayers:
         self._viewer.dims.ndisplay = 2
         self._viewer.canvas.grid.enabled = False
         self._viewer.add_layer(self._frames)
-        for spec in self.session.classes:
-            self._add_mine(spec.name)
-        self._sync_overlays(self.session.overlays)
+        first, *others = self.session.classes
+        # napari makes room for a class's controls, and draws anew, while there is little to draw.
+        self._add_mine(first.name)
+        with self._none_activated():
+            for spec in others:
+                self._add_mine(spec.name)
+            self._sync_overlays(self.session.overlays)
+
+    @contextmanager
+    def _none_activated(self) -> Iterator[None]:
+        """Add layers without making each the active one on the way: its controls take time."""
+        layers = self._viewer.layers
+        before, layers._activate_on_insert = layers._activate_on_insert, False
+        try:
+            yield
+        finally:
+            layers._activate_on_insert = before
 
     def _swap_data(self) -> None:
         """Show another clip in the layers there are: new ones take napari seconds."""
@@ -373,16 +395,19 @@ class SessionLayers:
 
     def _add_mine(self, name: str) -> None:
         spec = next(c for c in self.session.classes if c.name == name)
-        colored = self._colored(name, self.session.view())
+        state = self.session.view()
+        colored = self._colored(name, state)
         layer = Labels(
             self.session.planes[name],
             name=spec.label,
-            colormap=_colormap(colored, 1),
+            colormap=_colormap(colored, state.label),
             scale=self._scale(),
             axis_labels=_AXES,
         )
         self.guard.keep(layer, Rank.MINE, AS_LABELS)
         ClassLayer(self, name, layer)
+        # What is set later is drawn, and shown in napari's controls, each by itself.
+        self._settle_layer(name, layer, state)
         self._mine[name] = layer
         self._colormaps[name] = layer.colormap, colored
         self._viewer.add_layer(layer)

@@ -89,6 +89,8 @@ class DisagreementList(QWidget):
             "Area on the frame where it is largest. The list is sorted by area times gap: the sum "
             "over all pixels of (highest - lowest confidence) / 100",
         )
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        self.tree.headerItem().setTextAlignment(2, right)  # as its numbers
         header = self.tree.header()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
