@@ -23,6 +23,7 @@ from napari_confseg.annotate.suggestions import OVERLAY
 from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.layers.band_clicks import BandClicks
+from napari_confseg.widgets.layers.beam_line import BeamLine
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
 from napari_confseg.widgets.layers.contour_lines import ContourLines
@@ -120,6 +121,7 @@ class SessionLayers:
         self._announcing.timeout.connect(session.editor.announce)
         session.editor.announce_with(self._announce_soon)
         session.toolkit.marker.point_with(self._pointer)
+        self._beam = BeamLine(session, self._viewer)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.layers.events.removed.connect(self._on_removed)
@@ -128,6 +130,7 @@ class SessionLayers:
     def detach(self) -> None:
         """Show no more: the window is going."""
         self._links.cut()
+        self._beam.close()
         self._announcing.stop()
         self.session.editor.announce_with(None)
 
@@ -234,7 +237,8 @@ class SessionLayers:
                     setattr(layer, what, value)
             # A tool that can't mark does nothing; it does not become the one that moves.
             blocked = bool(state.blocked) and name == state.active
-            layer.mouse_pan = layer.mode == "pan_zoom" and not blocked
+            beam = state.tool is Tool.M_MODE
+            layer.mouse_pan = layer.mode == "pan_zoom" and not blocked and not beam
             if layer.data is not self.session.planes[name]:
                 layer.data = self.session.planes[name]  # marks in a copy would not be stored
             if name not in self._colormaps or layer.colormap is not self._colormaps[name][0]:
@@ -341,6 +345,7 @@ class SessionLayers:
         self._viewer.dims.ndisplay = 2
         self._viewer.canvas.grid.enabled = False
         self._viewer.add_layer(self._frames)
+        self._beam.attach(self._frames)
         for spec in self.session.classes:
             self._add_mine(spec.name)
         self._sync_overlays(self.session.overlays)
