@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PLEURA: Final = "pleura"
 """Name of the class whose marks say where the pleural line is."""
 
+GUESSED: Final = "guessed, drag it"
+"""Who says where the pleural line is, where nobody has said so."""
+
 BATCH: Final = 16
 """Frames sampled between two checks of what is wanted now."""
 
@@ -490,7 +493,7 @@ class MMode:
         marked = self._marked_pleura(beam)
         if marked is not None:
             return marked, "from your marks"
-        return brightest_line(self.picture.values[:, self.picture.known], beam), "brightest line"
+        return brightest_line(self.picture.values[:, self.picture.known], beam), GUESSED
 
     def change(self) -> TextureChange | None:
         """Return how much the texture changes above and below it; None if that can't be said."""

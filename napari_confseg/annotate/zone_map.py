@@ -117,6 +117,7 @@ class ZoneMap:
         self.day: int | None = None
         self.last = True  # the latest examination is shown, whatever its day
         self._found: Found | None = None
+        self._others: tuple[tuple[str, str], ...] = ()
         self._listed: tuple[str, ...] = ()  # clips as last asked for
         self._links = Links(
             (session.events.cohort, self._on_cohort),
@@ -140,19 +141,20 @@ class ZoneMap:
 
     def raters(self) -> list[tuple[str, str]]:
         """Return who can be chosen, (slug, title): me, and others that may be seen."""
-        others = self._found.raters if self._found else ()
-        return [("", "My findings"), *others]
+        return [("", "My findings"), *self._others]
 
     def choose_patient(self, patient: str) -> None:
         """Show another patient, at the latest examination."""
         if patient != self.patient:
             self.patient, self.last, self._found = patient, True, None
+            self._listed = self._clips()
             self._ask()
 
     def choose_rater(self, rater: str) -> None:
         """Show what another rater found; me if empty."""
         if rater != self.rater:
-            self.rater = rater
+            # Nobody's findings for a moment, rather than another's under this name.
+            self.rater, self._found = rater, None
             self._ask()
 
     def choose_scheme(self, scheme: int) -> None:
@@ -254,10 +256,9 @@ class ZoneMap:
         rater = self.rater or self._session.rater
         if found is None or (task.patient, task.rater) != (self.patient, rater):
             return
-        self._found = found
+        self._found, self._others = found, found.raters
         if self.rater and self.rater not in [slug for slug, _ in found.raters]:
-            self.rater = ""  # hidden by now, or not on this patient's clips
-            self._ask()
+            self.choose_rater("")  # hidden by now, or not on this patient's clips
             return
         self.changed.emit()
 
@@ -272,7 +273,7 @@ class ZoneMap:
         self._on_list()
 
     def _on_reader(self, *_: object) -> None:
-        self._found = None
+        self._found, self._others = None, ()
         self._ask()
 
     def _on_list(self, *_: object) -> None:

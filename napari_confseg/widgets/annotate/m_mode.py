@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.links import links_of
-from napari_confseg.annotate.m_mode import LAG, frames_of_pixels, span, ticks
+from napari_confseg.annotate.m_mode import GUESSED, LAG, frames_of_pixels, span, ticks
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.theme import stylesheet
@@ -367,8 +367,8 @@ class MModePanel(QWidget):
 
     def _compare(self) -> None:
         found = self._mode.change()
-        self.measure.setText("" if found is None else in_words(found))
-        self.measure.setToolTip(_meaning(self.view.pleura))
+        self.measure.setText("" if found is None else in_words(found, self.view.pleura))
+        self.measure.setToolTip(_meaning())
 
     def _text(self) -> str:
         mode = self._mode
@@ -431,24 +431,25 @@ def place_in_words(session: Session) -> str:
     )
 
 
-def in_words(found: TextureChange) -> str:
+def in_words(found: TextureChange, pleura: tuple[float, str] | None) -> str:
     """Return how much the texture changes, in a few words."""
 
     def percent(share: float) -> str:
         return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
+    line = "guessed line" if pleura is None or pleura[1] == GUESSED else "pleural line"
     return (
         f"Texture change in {LAG:g} s: {percent(found.below)} below, "
-        f"{percent(found.above)} above the pleural line"
+        f"{percent(found.above)} above the {line}"
     )
 
 
-def _meaning(pleura: tuple[float, str] | None) -> str:
-    where = "" if pleura is None else f"\nThe pleural line: {pleura[1]}; drag the dashed line."
+def _meaning() -> str:
     return (
         f"How much the speckle along the beam differs from that {LAG:g} s later, at its best match "
         "within 1.2 mm:\n0 % stands still (straight lines), 100 % is another one (sand).\n"
-        "It says nothing of why: a moving probe changes it, too." + where
+        "It says nothing of why: a moving probe changes it, too.\n"
+        "Drag the dashed line to the pleural line."
     )
 
 

@@ -206,7 +206,7 @@ class ZoneMapPanel(Panel):
         head.setColumnStretch(1, 1)
         body = QWidget()
         inside = QVBoxLayout(body)
-        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setContentsMargins(0, 0, 4, 0)
         inside.addWidget(self.chest)
         inside.addWidget(self.note)
         inside.addStretch(1)
