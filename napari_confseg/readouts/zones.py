@@ -399,15 +399,16 @@ class Change:
 def change(now: ZoneReading, before: ZoneReading) -> Change | None:
     """Return how `now` differs from `before`; None if one of them is not read.
 
-    The share of the pleura counts where both have one, else the number of B-lines; where one shows
-    a consolidation and the other none, that counts first.
+    A consolidation that came or went counts first, then an effusion; else the share of the pleura
+    where both have one, else the number of B-lines.
     """
     if now.level is None or before.level is None:
         return None
-    solid = now.there("consolidation") - before.there("consolidation")
-    if solid:
-        a, b = now.values["consolidation"], before.values["consolidation"]
-        return Change(solid, f"{'+' if solid > 0 else MINUS}consolid.", _apart(a, b))
+    for name, short in (("consolidation", "consolid."), ("effusion", "effusion")):
+        came = now.there(name) - before.there(name)
+        if came:
+            sign = "+" if came > 0 else MINUS
+            return Change(came, f"{sign}{short}", _apart(now.values[name], before.values[name]))
     for name, least in (("pleura", 1.0), ("b_lines", 1.0)):
         a, b = now.values[name], before.values[name]
         if a.defined and b.defined:

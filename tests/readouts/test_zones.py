@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,6 +124,8 @@ def test_a_change_is_sure_where_the_intervals_lie_apart() -> None:
     gone = change(reading(30, solid=0), reading(10, solid=9))
     assert gone is not None
     assert (gone.direction, gone.words) == (-1, "\u2212consolid.")
+    wet = replace(reading(30), values={**reading(30).values, "effusion": exact(9.0, "mm²")})
+    assert change(wet, reading(10)).words == "+effusion"  # type: ignore[union-attr]
     assert change(reading(20.2), reading(20.0)).direction == 0  # type: ignore[union-attr]
     assert change(reading(20), ZoneReading("c", "p1", "R1", 0, 0, {})) is None
 
