@@ -9,6 +9,7 @@ from psygnal import Signal
 
 from napari_confseg.annotate.access import Visibility
 from napari_confseg.annotate.links import Links, to_message
+from napari_confseg.annotate.worklist import natural
 from napari_confseg.readouts.zones import (
     changes,
     examinations,
@@ -137,7 +138,8 @@ class ZoneMap:
 
     def patients(self) -> list[str]:
         """Return the patients whose clips are read into the list by now, in order."""
-        return sorted({f.patient for f in self._session.worklist.facts.values() if f.patient})
+        facts = self._session.worklist.facts.values()
+        return sorted({f.patient for f in facts if f.patient}, key=natural)
 
     def raters(self) -> list[tuple[str, str]]:
         """Return who can be chosen, (slug, title): me, and others that may be seen."""

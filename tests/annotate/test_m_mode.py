@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -139,7 +139,7 @@ def film(probe: Probe, *, slides: bool) -> tuple[Scan, NDArray[np.uint8], float]
     keeps = SLIDES if slides else STANDS
     scanner = Scanner(seeds, scan, anatomy, Settings.draw(seeds), lung_keeps=keeps)
     frames = np.stack([scanner.frame(p) for p in poses])
-    depth = float(anatomy.pleura(np.zeros(1), poses[0])[0])
+    depth = float(anatomy.pleura(np.zeros(1, np.float32), poses[0])[0])
     return scan, frames, depth
 
 
@@ -202,7 +202,7 @@ def test_the_session_takes_samples_and_leaves(cohort: Cohort, state_dir: object)
     mode.place(10.0, 7.0)
     sampling = mode.task()
     assert sampling is not None
-    parts: list = []
+    parts: list[Any] = []
     sampling.run(parts.append, lambda: False)
     for part in parts:
         mode.take(sampling, part)
