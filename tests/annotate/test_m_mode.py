@@ -20,7 +20,7 @@ from napari_confseg.annotate.m_mode import (
     ticks,
 )
 from napari_confseg.annotate.session import Session
-from napari_confseg.annotate.view import Tool
+from napari_confseg.annotate.view import Context, Tool, resolve
 from napari_confseg.readouts import Beams
 from napari_confseg.store import Sector, Spacing
 from sample_data.cohort import draw_motion
@@ -188,6 +188,17 @@ def test_a_clip_too_short_to_compare_says_nothing() -> None:
 
 
 # ---- of a session -------------------------------------------------------------------------
+
+
+def test_the_beam_may_be_taken_where_nothing_may_be_marked() -> None:
+    session = Session(tool=Tool.M_MODE, class_name="b-line", hidden=frozenset({"b-line"}))
+    for context in (
+        Context(classes=("b-line",), n_frames=3, writable=False),
+        Context(classes=("b-line",), n_frames=3),  # the class is hidden
+    ):
+        state = resolve(session, context)
+        assert (state.tool, state.editable, state.blocked) == (Tool.M_MODE, frozenset(), "")
+    assert resolve(session, Context()).tool is Tool.PAN  # no clip, no beam
 
 
 def test_the_session_takes_samples_and_leaves(cohort: Cohort, state_dir: object) -> None:
