@@ -24,6 +24,7 @@ from napari_confseg.cli import (
     status,
     validate,
     withhold,
+    zones,
 )
 from napari_confseg.cli.parsing import REFUSED, CommandParser
 
@@ -46,6 +47,7 @@ COMMANDS = (
     withhold,
     agree,
     consensus,
+    zones,
     build,
     export,
     demo,

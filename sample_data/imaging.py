@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 LINES = 176
 
+STANDS, SLIDES = 0.998, 0.86
+"""Correlation of speckle from one frame to the next: of what stands still, of a sliding lung."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -110,6 +113,9 @@ class Scanner:
     still : bool
         Whether its frames are stills, whose speckle need not change from one to the next, and
         need not be finer than their pixels. That is twice as fast.
+    lung_keeps : float
+        Correlation of the lung's speckle with that of the next frame, apart from how it moves:
+        `STANDS` for a lung that does not slide.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class Scanner:
         settings: Settings,
         *,
         still: bool = False,
+        lung_keeps: float = SLIDES,
     ) -> None:
         convex = scan.probe.kind == "convex"
         step = 0.26 if convex else 0.14
@@ -142,7 +149,7 @@ class Scanner:
 
         self._wall = Wall.draw(rng, self.grid, anatomy)
         self._lung = Lung.draw(rng, anatomy)
-        self._wall_speckle, self._lung_speckle = speckle(0.998), speckle(0.86)
+        self._wall_speckle, self._lung_speckle = speckle(STANDS), speckle(lung_keeps)
         # Noise does not come through the lens: as fine across as the lines are.
         self._noise = draw_speckle(rng, self.grid, Beam(beam.axial * 0.7, 0.02, 40, 1e4))
         self._streaks = Curve.draw(rng, 1.6)

@@ -151,7 +151,7 @@ def test_each_use_names_its_extra(tmp_path: Path) -> None:
 PANELS = """
 import napari
 viewer = napari.Viewer(show=False)
-for name in ("Annotate", "Train", "Calibrate", "Dataset", "Review", "Work list"):
+for name in ("Annotate", "Train", "Calibrate", "Dataset", "Review", "Work list", "Zone map"):
     _, panel = viewer.window.add_plugin_dock_widget("napari-confseg", name)
     print(name)
 from napari_confseg.launcher import trainer_problem

@@ -66,7 +66,7 @@ class PlaceKeeper:
             clip=self._clip,
             frames={**self._place.frames, self._clip: session.frame},
             class_name=session.class_name,
-            tool=session.tool_in_hand,
+            tool=session.m_mode.tool_beneath,
             confidence=session.confidence,
             brush_size=session.brush_size,
         )

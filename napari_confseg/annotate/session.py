@@ -18,6 +18,7 @@ from napari_confseg.annotate.clip_facts import facts_of, visible
 from napari_confseg.annotate.clip_notes import NotesEditor
 from napari_confseg.annotate.cohort_follow import follow
 from napari_confseg.annotate.conflict import DECIDED, ConflictModel
+from napari_confseg.annotate.m_mode import MMode
 from napari_confseg.annotate.overlays import Overlay, load_overlay
 from napari_confseg.annotate.places import PlaceKeeper
 from napari_confseg.annotate.preferences import Preferences, slug_of
@@ -207,6 +208,11 @@ class Session(EventedModel):
     def acceptor(self) -> Acceptor:
         """Takes other raters' marks over as one's own."""
         return Acceptor(self)
+
+    @cached_property
+    def m_mode(self) -> MMode:
+        """One beam of the open clip over time."""
+        return MMode(self)
 
     @cached_property
     def suggestions(self) -> Suggestions:

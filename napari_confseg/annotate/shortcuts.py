@@ -66,6 +66,7 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("tool.b-line", TOOLS, "B-line tool", "Shift+B"),
     ("tool.pleura", TOOLS, "Pleura tool", "Shift+R"),
     ("tool.smart-edge", TOOLS, "Smart edge tool", "Shift+E"),
+    ("tool.m-mode", TOOLS, "M-mode along a beam, or no longer", "Ctrl+Shift+M"),
     ("merge", TOOLS, "Over marks: replace, raise only, lower only", "Shift+M"),
     ("carry.next", FILL, "Carry marks to the next frame", "Shift+Right"),
     ("carry.previous", FILL, "Carry marks to the previous frame", "Shift+Left"),
@@ -150,7 +151,7 @@ ANCHOR_KEYS: Final = ("8", "9", "0", "Shift+8", "Shift+9", "Shift+0")
 
 ON_CANVAS: Final = (
     ("Space, held", "Move the picture"),
-    ("Esc", "Drop a polygon that is not finished"),
+    ("Esc", "Drop a polygon that is not finished; leave the M-mode"),
 )
 """What else keys do, for the page of keys; they can't be changed there."""
 
@@ -279,6 +280,7 @@ def _tool_actions(
     asked = ("carry.next", "carry.previous", "carry.on", "carry.back", "interpolate")
     return {
         **taken,
+        f"tool.{Tool.M_MODE}": session.m_mode.toggle,
         **{name: partial(ask, name) for name in asked},
         "copy": toolkit.copy,
         "paste": toolkit.paste,

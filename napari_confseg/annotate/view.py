@@ -38,6 +38,7 @@ class Tool(StrEnum):
     B_LINE = "b-line"
     PLEURA = "pleura"
     SMART_EDGE = "smart-edge"
+    M_MODE = "m-mode"
 
 
 BAND_TOOLS: Final = (Tool.B_LINE, Tool.PLEURA)
@@ -104,10 +105,11 @@ def resolve(session: Session, context: Context) -> ViewState:
     has_plane = context.writable and context.n_frames > 0 and active is not None
     why = _why_not(session, visible, active) if has_plane and active else ""
     can_paint = has_plane and not why
+    beam = session.tool is Tool.M_MODE and context.n_frames > 0  # it marks nothing
     return ViewState(
         frame=min(session.frame, max(context.n_frames - 1, 0)),
         active=active,
-        tool=session.tool if has_plane else Tool.PAN,
+        tool=session.tool if has_plane or beam else Tool.PAN,
         label=label_of(session.tool, session.confidence),
         brush_size=session.brush_size,
         threshold=max(session.threshold, 1),
@@ -123,7 +125,7 @@ def resolve(session: Session, context: Context) -> ViewState:
         model_threshold=session.model_threshold,
         model_opacity=session.model_opacity,
         style=session.style,
-        blocked=why if session.tool is not Tool.PAN else "",
+        blocked=why if session.tool not in (Tool.PAN, Tool.M_MODE) else "",
     )
 
 

@@ -22,6 +22,9 @@ MAX_FRAMES = 100_000
 ASSUMED_RATE = 25.0
 """Frames a second where neither the source nor the person says how fast it was."""
 
+RATE_ASSUMED = "frame-rate-assumed"
+"""Tag of a clip whose frame rate is that."""
+
 
 ProbeKind = Literal["convex", "linear", "phased"]
 

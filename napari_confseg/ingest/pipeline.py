@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from napari_confseg.ingest.decoded import ASSUMED_RATE, Head, IngestError
+from napari_confseg.ingest.decoded import ASSUMED_RATE, RATE_ASSUMED, Head, IngestError
 from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.patients import PatientRule
 from napari_confseg.ingest.pseudonyms import Pseudonyms, slug_from_name, source_sha256
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 
 NOT_FROM_SOURCE = "frame-times-from-rate"
-ASSUMED = "frame-rate-assumed"
 
 
 def frame_times(
@@ -63,7 +62,7 @@ def frame_times(
         return tuple(round(s - known[0], 9) for s in known), ()
     if len(stated) == 1:
         return (0.0,), ()
-    tags = (NOT_FROM_SOURCE,) if rate else () if fallback else (ASSUMED,)
+    tags = (NOT_FROM_SOURCE,) if rate else () if fallback else (RATE_ASSUMED,)
     used = rate or fallback or ASSUMED_RATE
     return tuple(round(i / used, 9) for i in range(len(stated))), tags
 

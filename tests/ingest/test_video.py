@@ -13,8 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
-from napari_confseg.ingest.decoded import Frame, Head, IngestError, Source, full_range, luma
-from napari_confseg.ingest.pipeline import ASSUMED, NOT_FROM_SOURCE, frame_times
+from napari_confseg.ingest.decoded import (
+    RATE_ASSUMED,
+    Frame,
+    Head,
+    IngestError,
+    Source,
+    full_range,
+    luma,
+)
+from napari_confseg.ingest.pipeline import NOT_FROM_SOURCE, frame_times
 from napari_confseg.ingest.video import read_video
 from tests.ingest.films import SHIPPED, film, gif, independent, moving
 
@@ -88,7 +96,7 @@ def test_a_variable_rate_is_kept(tmp_path):
         ([5.0, 5.1, 5.3], 25, None, (0, 0.1, 0.3), ()),
         ([5.0, 5.1, 5.1], 20, None, (0, 0.05, 0.1), (NOT_FROM_SOURCE,)),
         ([None, 5.1, 5.2], 20, None, (0, 0.05, 0.1), (NOT_FROM_SOURCE,)),
-        ([None, None], None, None, (0, 0.04), (ASSUMED,)),
+        ([None, None], None, None, (0, 0.04), (RATE_ASSUMED,)),
         ([None, None], None, 10, (0, 0.1), ()),
         ([7.0], 25, None, (0,), ()),
     ],

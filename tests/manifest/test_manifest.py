@@ -33,6 +33,7 @@ def test_the_manifest_is_valid_and_all_it_names_is_there(manifest: PluginManifes
         "Review",
         "Train",
         "Work list",
+        "Zone map",
     }
     used = {w.command for w in contributions.widgets}
     used |= {s.command for s in contributions.sample_data}

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LOW, HIGH = (1280, 720), (1920, 1080)
 VIEWS = ((LOW, "dark"), (HIGH, "dark"), (HIGH, "light"), (LOW, "light"))
 LEAVES = (QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QTabBar)
-OTHERS = ("Review", "Calibrate", "Train", "Dataset", "Work list")
+OTHERS = ("Review", "Calibrate", "Train", "Dataset", "Zone map", "Work list")
 
 
 def page_around(widget: QWidget, panel: QWidget) -> QWidget:

@@ -15,6 +15,7 @@ from napari_confseg.widgets.annotate.activity import Activity
 from napari_confseg.widgets.annotate.cohort_actions import CohortActions
 from napari_confseg.widgets.annotate.display import SessionDisplay
 from napari_confseg.widgets.annotate.form import AnnotateForm
+from napari_confseg.widgets.annotate.m_mode import MModeDock
 from napari_confseg.widgets.annotate.pen import Pen
 from napari_confseg.widgets.annotate.roles import Roles
 from napari_confseg.widgets.annotate.shortcuts import ShortcutManager
@@ -72,6 +73,7 @@ class AnnotatePanel(Panel):
         self.reader, self.work_list = list_reader_for(self._viewer), work_list_for(self._viewer)
         self.roles = Roles(self.session, self.form.bar.menu, self)
         self.activity = Activity(self.session, self._viewer, self)
+        self.m_mode = MModeDock(self.session, self._viewer, self)
         self.pen = Pen(self.session, self._viewer, self.form.bar.menu, self)
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
@@ -158,6 +160,7 @@ class AnnotatePanel(Panel):
         """Take the colours of a napari theme."""
         super().show_theme(theme)
         self.display.show_theme(theme)
+        self.m_mode.show_theme(theme)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Bind the keys to the window we are docked in."""
@@ -170,6 +173,7 @@ class AnnotatePanel(Panel):
         self.player.close()
         self.activity.close_part()
         self.pen.close_part()
+        self.m_mode.close_part()
         self.form.close_parts()
 
     def _bind_keys(self) -> None:

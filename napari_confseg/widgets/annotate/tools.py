@@ -86,6 +86,9 @@ _PLEURA: Final = (
 _SMART_EDGE: Final = (
     "Draw a rough polygon, double click to finish: its edge settles on that of the picture"
 )
+_M_MODE: Final = (
+    "One beam over time: click or drag on the picture to place it. Nothing is marked; Esc leaves"
+)
 _TOOLS: Final = {
     Tool.PAN: ("pan_arrows", "Move", "Move and zoom the picture; Space does it for a moment"),
     Tool.BRUSH: ("paint", "Brush", "Paint with the brush; hold the right button to ring an area"),
@@ -96,9 +99,13 @@ _TOOLS: Final = {
     Tool.B_LINE: ("b_line", "B-line", _B_LINE),
     Tool.PLEURA: ("pleura", "Pleura", _PLEURA),
     Tool.SMART_EDGE: ("smart_edge", "Smart edge", _SMART_EDGE),
+    Tool.M_MODE: ("m_mode", "M-mode", _M_MODE),
 }
-NAMED: Final = (Tool.B_LINE, Tool.PLEURA, Tool.SMART_EDGE)
+NAMED: Final = (Tool.B_LINE, Tool.PLEURA, Tool.SMART_EDGE, Tool.M_MODE)
 """Tools that show their name: an icon alone would not explain them."""
+
+MARKLESS: Final = (Tool.PAN, Tool.M_MODE)
+"""Tools that write nothing."""
 
 SIZED: Final = (Tool.BRUSH, Tool.ERASE, Tool.EXCLUDE)
 """Tools to which the brush's size matters."""
@@ -143,7 +150,7 @@ class ToolBox(QWidget):
         for tool, made in self.buttons.items():
             _, name, tip = _TOOLS[tool]
             tip = with_key(f"{name}: {tip}", keys.get(f"tool.{tool.value}"))
-            made.setToolTip((tool is not Tool.PAN and self._why_read_only) or tip)
+            made.setToolTip((tool not in MARKLESS and self._why_read_only) or tip)
         sizes = [keys.get(f"{which}-brush", "") for which in ("smaller", "larger")]
         both = " and ".join(key for key in sizes if key)
         self.size.setToolTip(with_key("Diameter of brush and eraser", both))
@@ -169,7 +176,7 @@ class ToolBox(QWidget):
         """Offer the tools that write only where one may; else their tooltips say `why` not."""
         self._why_read_only = why
         for tool, made in self.buttons.items():
-            made.setEnabled(not why or tool is Tool.PAN)
+            made.setEnabled(not why or tool in MARKLESS)
         self.set_keys(self._keys)
 
 

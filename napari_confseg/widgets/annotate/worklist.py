@@ -30,6 +30,7 @@ from napari_confseg.annotate.worklist import (
 )
 from napari_confseg.widgets.annotate.cohort_actions import CohortActions
 from napari_confseg.widgets.annotate.worklist_table import ClipTable
+from napari_confseg.widgets.annotate.zone_map import open_zone_map
 from napari_confseg.widgets.clip_reading import RowReader
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.theme import BAD, GOOD
@@ -148,6 +149,10 @@ class WorkListPanel(Panel):
             "Next to do", with_key("Open the next clip of this list with work left", "")
         )
         self.to_do.clicked.connect(lambda: self.cohort_actions.open_to_do())
+        self.zones: QToolButton = button(
+            "Zone map", "The chest of this clip's patient: what was found where, and its change"
+        )
+        self.zones.clicked.connect(self._on_zones)
         self.narrowed = label(role="note")
         self.widen: QToolButton = button("✕", "Narrow no longer", flat=True)
         self.widen.clicked.connect(lambda: self._change(facets=frozenset()))
@@ -176,7 +181,7 @@ class WorkListPanel(Panel):
             chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._bar = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._bar.setSpacing(4)
-        self._bar.addWidget(row(self.find, self.narrow, self.to_do), 2)
+        self._bar.addWidget(row(self.find, self.narrow, self.to_do, self.zones), 2)
         self._bar.addWidget(row(*self.chips.values(), stretch=1), 3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
@@ -242,6 +247,7 @@ class WorkListPanel(Panel):
         self.nothing.setText(self._why_nothing(settings))
         self.clear.setVisible(bool(work.facts))
         self.to_do.setEnabled(bool(names))
+        self.zones.setEnabled(bool(work.facts))
         if self.find.text() != settings.text:
             with QSignalBlocker(self.find):
                 self.find.setText(settings.text)
@@ -280,6 +286,10 @@ class WorkListPanel(Panel):
     def _on_wanted(self, name: str) -> None:
         if not self.cohort_actions.open_clip(name):
             self.show_now()
+
+    def _on_zones(self) -> None:
+        facts = self.session.worklist.facts.get(self.clips.chosen() or "")
+        open_zone_map(self._viewer, facts.patient if facts else "")
 
     def _on_facet(self, facet: tuple[Facet, str], on: bool) -> None:
         facets = self.session.worklist.settings.facets

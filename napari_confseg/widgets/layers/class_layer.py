@@ -114,6 +114,7 @@ MODES: Final = {
     Tool.B_LINE: "fill",  # for its cross-hair: what a click fills is ours to decide
     Tool.PLEURA: "fill",
     Tool.SMART_EDGE: "polygon",
+    Tool.M_MODE: "fill",  # for its cross-hair, too
 }
 """napari's mode for each tool."""
 
@@ -207,7 +208,9 @@ class ClassLayer:
         return take
 
     def _on_give_up(self, layer: Labels) -> None:
-        if self._view.clicks.waiting:
+        if self._session.view().tool is Tool.M_MODE:
+            self._session.m_mode.leave()
+        elif self._view.clicks.waiting:
             self._view.clicks.drop()
         else:
             reset_polygon(layer)
@@ -238,7 +241,7 @@ class ClassLayer:
     def _fill(
         self, layer: Labels, coord: Sequence[float], new_label: int, refresh: bool = True
     ) -> None:
-        if self._session.view().tool in BAND_TOOLS:
+        if self._session.view().tool in (*BAND_TOOLS, Tool.M_MODE):
             return
         if 0 < new_label <= MAX_CONFIDENCE:
             frame, y, x = (round(float(v)) for v in coord)

@@ -24,6 +24,7 @@ from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.common.memory import give_memory_back
 from napari_confseg.widgets.layers.band_clicks import BandClicks
+from napari_confseg.widgets.layers.beam_line import BeamLine
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
 from napari_confseg.widgets.layers.contour_lines import ContourLines
@@ -121,6 +122,7 @@ class SessionLayers:
         self._announcing.timeout.connect(session.editor.announce)
         session.editor.announce_with(self._announce_soon)
         session.toolkit.marker.point_with(self._pointer)
+        self._beam = BeamLine(session, self._viewer)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.layers.events.removed.connect(self._on_removed)
@@ -129,6 +131,7 @@ class SessionLayers:
     def detach(self) -> None:
         """Show no more: the window is going."""
         self._links.cut()
+        self._beam.close()
         self._announcing.stop()
         self.session.editor.announce_with(None)
 
@@ -246,7 +249,8 @@ class SessionLayers:
                 setattr(layer, what, value)
         # A tool that can't mark does nothing; it does not become the one that moves.
         blocked = bool(state.blocked) and name == state.active
-        layer.mouse_pan = layer.mode == "pan_zoom" and not blocked
+        beam = state.tool is Tool.M_MODE
+        layer.mouse_pan = layer.mode == "pan_zoom" and not blocked and not beam
 
     def _push_colors(self, state: ViewState) -> None:
         for name, layer in self._mine.items():
@@ -349,6 +353,7 @@ class SessionLayers:
         self._viewer.dims.ndisplay = 2
         self._viewer.canvas.grid.enabled = False
         self._viewer.add_layer(self._frames)
+        self._beam.attach(self._frames)
         first, *others = self.session.classes
         # napari makes room for a class's controls, and draws anew, while there is little to draw.
         self._add_mine(first.name)
