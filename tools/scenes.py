@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 
 from napari_confseg.annotate.view import Style
@@ -17,8 +18,6 @@ from tools.studio import Film, Studio
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from PIL import Image
 
 W: Final = "napari_confseg/widgets/"
 FORM: Final = tuple(
@@ -75,14 +74,37 @@ def reading(studio: Studio) -> dict[str, Any]:
     studio.reading_layout()
     _, height, width = session.clip.shape
     studio.hand.move(0.55 * height, 0.75 * width)
-    found = {"annotate.png": studio.picture()}
-    line = studio.annotate.form.transport.timeline
-    found["timeline.png"] = studio.picture(line)
+    return {"annotate.png": studio.picture()}
+
+
+def marks(studio: Studio) -> dict[str, Any]:
+    """Show B-lines of four confidences as contours, and a timeline with marks of each origin."""
+    height, width = real_clip(studio, reader="Dr. Bo")
+    session, line = studio.session, studio.annotate.form.transport.timeline
+    session.class_name, session.brush_size = "b-line", width // 22
+    for place, session.confidence in ((0.33, 10), (0.44, 40), (0.55, 65), (0.66, 95)):
+        studio.hand.stroke([(0.3 * height, place * width), (0.75 * height, place * width)])
     session.style = Style.CONTOURS
     studio.settle(500)
-    found["contours.png"] = studio.picture(studio.hand.canvas)
+    found = {"contours.png": studio.picture(studio.hand.canvas)}
     session.style = Style.FILL
-    return found
+    session.review_range(range(90))
+    for _ in range(7):
+        studio.hand.key("Shift+Right")
+        studio.settle(400)
+    session.frame, session.confidence = 16, 90
+    studio.hand.stroke([(0.3 * height, 0.4 * width), (0.75 * height, 0.4 * width)])
+    studio.hand.key("Shift+I")
+    studio.settle(1500)
+    whole = studio.picture(line)
+    for _ in range(3):
+        studio.hand.key("Ctrl+Shift+Up")
+        studio.settle(200)
+    near = studio.picture(line)
+    both = Image.new("RGB", (whole.width, whole.height + near.height + 8), "#262930")
+    both.paste(whole, (0, 0))
+    both.paste(near, (0, whole.height + 8))
+    return found | {"timeline.png": both}
 
 
 def work_list(studio: Studio) -> dict[str, Any]:
@@ -94,9 +116,9 @@ def work_list(studio: Studio) -> dict[str, Any]:
     return {"worklist.png": studio.picture()}
 
 
-def real_clip(studio: Studio, film: bool = False) -> tuple[int, int]:
+def real_clip(studio: Studio, reader: str = "Dr. Ada") -> tuple[int, int]:
     """Open the shipped clip in the reading layout; return (height, width)."""
-    studio.open(studio.make_real(), "Dr. Film" if film else "Dr. Ada")
+    studio.open(studio.make_real(), reader)
     studio.reading_layout()
     _, height, width = studio.session.clip.shape
     studio.session.brush_size = max(6, width // 40)
@@ -273,7 +295,7 @@ def _mark_as_reader(studio: Studio, cohort: Path) -> None:
 
 def film_paint(studio: Studio) -> dict[str, Any]:
     """Show how to paint a B-line with a confidence."""
-    size = real_clip(studio, film=True)
+    size = real_clip(studio, reader="Dr. Cy")
     (_, _, pleura), (_, _, b_line), (_, _, faint) = strokes_on(size)
     film = Film(studio)
     film.say("A frame of a real clip. What do you see?")
@@ -294,7 +316,7 @@ def film_paint(studio: Studio) -> dict[str, Any]:
 
 def film_carry(studio: Studio) -> dict[str, Any]:
     """Show how to carry a mark on to the next frames, and correct it."""
-    size = real_clip(studio, film=True)
+    size = real_clip(studio, reader="Dr. Di")
     _, (_, _, b_line), _ = strokes_on(size)
     film = Film(studio)
     session = studio.session
@@ -319,7 +341,7 @@ def film_carry(studio: Studio) -> dict[str, Any]:
 
 def film_review(studio: Studio) -> dict[str, Any]:
     """Show how to review a range of frames."""
-    real_clip(studio, film=True)
+    real_clip(studio, reader="Dr. Eve")
     film = Film(studio)
     studio.session.frame = 0
     film.say("Nothing to see on these frames? Say so:", 1.2)
@@ -341,7 +363,7 @@ def film_review(studio: Studio) -> dict[str, Any]:
 
 def film_suggest(studio: Studio) -> dict[str, Any]:
     """Show how to accept what a model suggests."""
-    real_clip(studio, film=True)
+    real_clip(studio, reader="Dr. Fay")
     session = studio.session
     film = Film(studio)
     session.frame = 60
@@ -365,7 +387,12 @@ def film_suggest(studio: Studio) -> dict[str, Any]:
 SUGGEST: Final = (f"{W}annotate/suggest.py",)
 SCENES: Final = {
     "start": Scene(start, ("start.png",), (f"{W}annotate/start_page.py",)),
-    "reading": Scene(reading, ("annotate.png", "timeline.png", "contours.png"), FORM),
+    "reading": Scene(reading, ("annotate.png",), FORM),
+    "marks": Scene(
+        marks,
+        ("contours.png", "timeline.png"),
+        (f"{W}annotate/timeline.py", f"{W}layers/contour_lines.py"),
+    ),
     "work-list": Scene(
         work_list,
         ("worklist.png",),

@@ -5,8 +5,8 @@
     xvfb-run -a -s "-screen 0 1600x1000x24" python -m tools.screenshots [SCENE ...]
 
 makes the scenes that are named, else those that are old. Each scene (:mod:`tools.scenes`) names the
-source files whose look it shows. ``manifest.json`` beside the pictures keeps a hash of them, without
-comments and docstrings, and ``tests/test_pictures.py`` says which pictures are older than they.
+source files whose look it shows. ``manifest.json`` beside the pictures keeps a hash of them
+without comments and docstrings, and ``tests/test_pictures.py`` says which are older.
 """
 
 from __future__ import annotations
