@@ -89,13 +89,15 @@ def marks(studio: Studio) -> dict[str, Any]:
     found = {"contours.png": studio.picture(studio.hand.canvas)}
     session.style = Style.FILL
     session.review_range(range(90))
-    for _ in range(7):
+    for frame in range(1, 8):
         studio.hand.key("Shift+Right")
-        studio.settle(400)
+        studio.until(lambda frame=frame: session.frame == frame)
+        studio.settle(300)
     session.frame, session.confidence = 16, 90
     studio.hand.stroke([(0.3 * height, 0.4 * width), (0.75 * height, 0.4 * width)])
     studio.hand.key("Shift+I")
-    studio.settle(1500)
+    studio.until(lambda: session.planes["b-line"][12].any())
+    studio.settle(800)
     whole = studio.picture(line)
     for _ in range(3):
         studio.hand.key("Ctrl+Shift+Up")
@@ -245,7 +247,7 @@ def train(studio: Studio) -> dict[str, Any]:
     studio.click(panel.start)
     studio.until(lambda: panel.training.state.watched is not None)
     run = lambda: panel.training.state.watched  # noqa: E731
-    studio.until(lambda: len(run().record.previews) > 2 or not run().phase.live, 420)
+    studio.until(lambda: bool(run().record.previews) or not run().phase.live, 700)
     studio.settle(1500)
     found = studio.picture()
     panel.run.stop.click()
@@ -259,10 +261,10 @@ def calibrate(studio: Studio) -> dict[str, Any]:
     studio.open(cohort, "Dr. Eve")
     panel = studio.dock("Calibrate")
     studio.until(panel.begin.isEnabled)
-    panel.frames.setValue(4)
+    panel.frames.setValue(3)
     panel.begin.click()
     studio.settle(500)
-    for _ in range(4):
+    for _ in range(3):
         _mark_as_reader(studio, cohort)
         panel.reviewed.click()
         studio.settle(300)
@@ -277,16 +279,15 @@ def _mark_as_reader(studio: Studio, cohort: Path) -> None:
     session = studio.session
     reader = Cohort.open(cohort, read_only=True).clip(session.clip.name).rater("reader-b")
     frame = session.frame - session.frame % 2  # readers mark every second frame
-    for spec in session.classes:
-        plane = reader.read_plane(frame, spec.index)
+    for name in ("pleura", "b-line"):
+        plane = reader.read_plane(frame, session.class_index(name))
+        session.class_name, session.brush_size = name, 8
         for confidence in sorted(set(np.unique(plane).tolist()) - {0, 255}):
             ys, xs = np.nonzero(plane == confidence)
-            if len(ys) < 12:
-                continue
-            session.class_name, session.confidence = spec.name, int(confidence)
-            session.brush_size = 8
-            near = np.linspace(0, len(ys) - 1, 6).astype(int)
-            studio.hand.stroke([(float(ys[i]), float(xs[i])) for i in near], steps=2)
+            order = np.argsort(xs if name == "pleura" else ys, kind="stable")
+            way = order[np.linspace(0, len(order) - 1, 3).astype(int)]
+            session.confidence = int(confidence)
+            studio.hand.stroke([(float(ys[i]), float(xs[i])) for i in way], steps=2)
     wait(100)
 
 
