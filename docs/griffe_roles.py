@@ -1,4 +1,4 @@
-"""Extension of mkdocstrings: Sphinx's roles in docstrings, such as ``:func:`agree```, as plain code."""
+"""Extension of mkdocstrings: roles in docstrings, such as ``:func:`agree```, as plain code."""
 
 from __future__ import annotations
 
