@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 XVFB := xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
 SOURCES := pyproject.toml constraints.txt tests/nnunet-requirements.txt
 
-.PHONY: demo test lint docs bench clean system
+.PHONY: demo test lint docs pictures bench clean system
 
 demo: $(BIN)/.demo
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/confseg demo --out demo-out; \
@@ -29,6 +29,10 @@ docs: $(BIN)/.docs
 	$(BIN)/python -m tools.docs_pages build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 	@echo "The pages: build/site/index.html"
+
+# Those that are older than the files whose look they show.
+pictures: $(BIN)/.test
+	$(XVFB) $(BIN)/python -m tools.screenshots
 
 bench: $(BIN)/.test
 	$(XVFB) $(BIN)/python -m benchmarks

@@ -1,6 +1,6 @@
 """Retired words stay retired, in identifiers and in the sentences that people read.
 
-The page of words is in CONTRIBUTING.md; the words here are those that it replaced.
+The page of words is docs/reference/words.md; the words here are those that it replaced.
 """
 
 from __future__ import annotations
