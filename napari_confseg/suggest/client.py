@@ -74,6 +74,11 @@ class ModelProcess:
         process = self._process
         return None if process is None or process.poll() is not None else process.pid
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is asked something now, or being started for it."""
+        return self._asking.locked()
+
     def warm(self, model: str) -> Loaded:
         """Get `model` ready, as :meth:`ask` does.
 
