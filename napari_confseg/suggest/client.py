@@ -67,6 +67,7 @@ class ModelProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._closed = False
+        self._restarted = False  # and nobody knows yet
 
     @property
     def pid(self) -> int | None:
@@ -108,16 +109,20 @@ class ModelProcess:
         with self._asking:
             if cancelled() or self._closed:
                 return None
-            died = self._process is not None and self._process.poll() is not None
-            for again in (False, True):
+            self._restarted |= self._process is not None and self._process.poll() is not None
+            for _ in range(2):
                 got = self._try(request, arrays or {})
                 if got is not None:
                     message, found = got
                     if isinstance(message, Refused):
                         raise SuggestError(f"{message.message} {message.hint}".strip())
-                    return Answer(message, found, died or again)
+                    restarted = self._restarted
+                    # An answer that nobody waits for tells nobody: the next one does.
+                    self._restarted = restarted and cancelled()
+                    return Answer(message, found, restarted)
                 if self._closed:
                     return None
+                self._restarted = True
             raise SuggestError(f"The model's process ends before it answers{self._last_words()}.")
 
     def _try(
