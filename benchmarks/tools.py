@@ -24,16 +24,19 @@ import tempfile
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from skimage.measure import approximate_polygon, find_contours, label
 
+from napari_confseg.annotate.suggestions import TAUGHT
 from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
 from napari_confseg.annotate.tools.interpolation import between
 from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of
 from napari_confseg.readouts import Beams
+from napari_confseg.suggest.client import ModelProcess
+from napari_confseg.suggest.protocol import Suggest, Suggested
 from sample_data.cohort import make_cohort
 
 if TYPE_CHECKING:
@@ -277,6 +280,44 @@ def make_case(folder: Path, frames: int) -> Case:
     return best
 
 
+class Suggester:
+    """The model that comes with the package, which learns from the painted frames."""
+
+    NAMES: ClassVar = {PLEURA: "pleura", B_LINE: "b-line"}
+
+    def __init__(self) -> None:
+        self._process = ModelProcess()
+
+    def fill(self, case: Case, keys: dict[int, Planes], hand: Hand) -> dict[int, Planes]:
+        """On every other frame what is suggested there is accepted: a key to go, a key to take."""
+        out = dict(keys)
+        for t in (t for t in range(len(case.frames)) if t not in keys):
+            hand.key(2)
+            near = sorted(keys, key=lambda k: abs(k - t))[:TAUGHT]
+            marks = [(i, c) for i, k in enumerate(near) for c in CLASSES if keys[k][c].any()]
+            request = Suggest(
+                model="starter",
+                marks=tuple((i, self.NAMES[c]) for i, c in marks),
+                reviewed=tuple((i, self.NAMES[c]) for i in range(len(near)) for c in CLASSES),
+                strokes=hand.strokes,
+            )
+            arrays = {
+                "frames": case.frames[[t]],
+                "taught": case.frames[near],
+                "marks": np.stack([keys[near[i]][c] for i, c in marks]),
+            }
+            answer = self._process.ask(request, arrays)
+            assert answer is not None
+            assert isinstance(answer.message, Suggested)
+            percent = answer.arrays["percent"][0]
+            of_class = dict(zip(answer.message.classes, percent, strict=True))
+            out[t] = {
+                c: np.where(case.beams.inside & (of_class[n] >= 50), of_class[n], np.uint8(0))
+                for c, n in self.NAMES.items()
+            }
+        return out
+
+
 WAYS = {
     "outline every frame": (by_outline, fill_none),
     "outline + propagation": (by_outline, fill_carried),
@@ -286,6 +327,7 @@ WAYS = {
     "band tools + interpolation": (by_tools, fill_between),
     "pleura tool, outlines + propagation": (by_both, fill_carried),
     "pleura tool, outlines + interpolation": (by_both, fill_between),
+    "outline + suggestions, accepted": (by_outline, Suggester().fill),
 }
 
 

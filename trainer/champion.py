@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 LEAST_PATIENTS = 2
 
+FIRST = "the first model that was made active in this cohort"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -359,10 +361,13 @@ class Verdict:
         Whether it may.
     why : str
         What speaks for or against it, as what follows "it is".
+    told : bool
+        Whether the comparison tells; if not, `why` says what it lacks.
     """
 
     replaces: bool
     why: str
+    told: bool = True
 
 
 def judge(comparison: Comparison) -> Verdict:
@@ -379,9 +384,10 @@ def judge(comparison: Comparison) -> Verdict:
     for run in (new, old):
         if run.learnt:
             why = f"not to be judged on {on}: {run.run} has learnt from {run.learnt} of the clips"
-            return Verdict(False, why)
+            return Verdict(False, why, told=False)
     if comparison.patients < LEAST_PATIENTS or np.isnan(gain.low):
-        return Verdict(False, f"not to be judged on {on}: too few patients for an interval")
+        why = f"not to be judged on {on}: too few patients for an interval"
+        return Verdict(False, why, told=False)
     words = (
         f"than {old.run} on {on}: mean Dice {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     )
@@ -402,6 +408,9 @@ def activate(
     on_progress: Progress = lambda *_: None,
 ) -> ModelChange:
     """Make a run the cohort's active model, if it is not worse than the one that is.
+
+    The first one is compared with the model that comes with the package where that can be told;
+    where it can't, the first one needs no comparison.
 
     Parameters
     ----------
@@ -441,24 +450,34 @@ def activate(
     target = None if is_shipped(run) else folder
     if insist:
         return set_active(cohort, target, by=by, why=insist, insisted=True)
-    if active.chosen is None:
-        why = "the first model that was made active in this cohort"
-        return set_active(cohort, target, by=by, why=why)
+    first = active.chosen is None
+    if first and target is None:
+        return set_active(cohort, target, by=by, why=FIRST)
     if active.problem:
         raise TrainError(
             f"{active.problem}, so {folder.name} can't be compared with it",
             "Bring it back, go back with --back, or give a reason with --insist.",
         )
     runs = (run_folder(active.location), folder)
-    found = compare(runs, part_of(on or cohort, runs, part), device=device, on_progress=on_progress)
-    verdict = judge(found)
+    try:
+        clips = part_of(on or cohort, runs, part)
+        verdict = judge(compare(runs, clips, device=device, on_progress=on_progress))
+    except TrainError as error:
+        if not first or on is not None:
+            raise
+        verdict = Verdict(False, f"not to be compared: {error.error}", told=False)
+    if first and not verdict.told:
+        why = f"{FIRST}; with {active.name} it is {verdict.why}"
+        return set_active(cohort, target, by=by, why=why)
     if not verdict.replaces:
         raise TrainError(
             f"{folder.name} is {verdict.why}",
             f"{active.name} stays the active model. To change it all the same, give a reason with "
             "--insist.",
         )
-    return set_active(cohort, target, by=by, why=verdict.why)
+    return set_active(
+        cohort, target, by=by, why=f"{FIRST}; {verdict.why}" if first else verdict.why
+    )
 
 
 def _check_knows(cohort: Cohort, config: RunConfig, folder: Path) -> None:

@@ -30,9 +30,6 @@ PIXELS: Final = 600
 PLANE_WEIGHT: Final = 200.0
 """What a plane's marks weigh together, in independent pixels: neighbours say the same."""
 
-UNREVIEWED: Final = 0.6
-"""What an unmarked pixel weighs while its frame is not reviewed: it may be still to be marked."""
-
 RIDGE: Final = 2.0
 """Weight of the prior that the network is right, on standardised features."""
 
@@ -42,6 +39,7 @@ CALIBRATED_FROM: Final = 4
 PLACES: Final = 12
 """Smooth bumps along each axis of the frame, for where on it this clip shows a class."""
 
+_SLOPE_RIDGE: Final = 10.0
 _STEPS: Final = 6  # of Newton; the loss is convex, and hardly moves after four
 
 
@@ -74,15 +72,15 @@ class Correction:
         Of the network's features, then of the places along y and x.
     bias : float
         Added everywhere.
-    scale : tuple of float or None
-        Slope and shift from log odds to those of the percent; None leaves it to the network's own.
+    scale : float or None
+        Slope from log odds to those of the percent; None leaves it to the network's own.
     """
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     weights: NDArray[np.float64]
     bias: float
-    scale: tuple[float, float] | None = None
+    scale: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,23 +112,21 @@ def fit_head(taught: Sequence[TaughtFrame], n_classes: int) -> LightHead:
     """
     found = {}
     for c in range(n_classes):
-        parts = [
-            _samples(t, c, n_classes)
+        marked = [
+            t
             for t in taught
             if c in t.planes and ((t.planes[c] > 0) & (t.planes[c] != EXCLUDED)).any()
         ]
-        parts += [
-            _samples(t, c, n_classes)
-            for t in taught
-            if c in t.reviewed and not (c in t.planes and t.planes[c].any())
-        ]
+        blank = [t for t in taught if c in t.reviewed and not (c in t.planes and t.planes[c].any())]
+        both = marked + blank
+        parts = [_samples(t, c, n_classes, len(both)) for t in both]
         if parts:
             found[c] = _correction(parts)
     return LightHead(found)
 
 
-def _samples(taught: TaughtFrame, c: int, n_classes: int) -> _Samples:
-    """Draw pixels of a plane: marked ones with their confidence, unmarked ones as absent."""
+def _samples(taught: TaughtFrame, c: int, n_classes: int, n_taught: int) -> _Samples:
+    """Draw pixels of one of n planes: marked ones with their confidence, others as absent."""
     plane = taught.planes.get(c)
     if plane is None:
         plane = np.zeros(taught.seen.shape, np.uint8)
@@ -147,13 +143,17 @@ def _samples(taught: TaughtFrame, c: int, n_classes: int) -> _Samples:
     offset = features[:, features.shape[1] - n_classes + c]
     height, width = plane.shape
     features = np.column_stack([features, _bumps(y, height), _bumps(x, width)])
-    known = 1.0 if c in taught.reviewed else UNREVIEWED
+    # Until the frame is reviewed an unmarked pixel may be still to be marked: the likelier by the
+    # network, the less its absence counts, and the fewer frames there are. Else the first piece of
+    # a line would unteach the rest.
+    expected = _sigmoid(offset[len(marked) :])
+    known = (1 - expected) ** (0 if c in taught.reviewed else 1 + 1 / n_taught)
     # Marked and absent pixels weigh as many as there are, else marks would be made too readily.
     each = PLANE_WEIGHT / max(n_marked, n_absent / 100)
     weight = np.concatenate(
         [
             np.full(len(marked), each * n_marked / max(len(marked), 1)),
-            np.full(len(absent), known * each * n_absent / max(len(absent), 1)),
+            known * (each * n_absent / max(len(absent), 1)),
         ]
     )
     target = plane.reshape(-1)[at] / MAX_CONFIDENCE
@@ -179,8 +179,8 @@ def _correction(parts: Sequence[_Samples]) -> Correction:
             odds.append(_odds(half, part))
             targets.append(part.target)
             weights.append(part.weight)
-    line = _line(np.concatenate(odds), np.concatenate(targets), np.concatenate(weights))
-    return Correction(made.mean, made.std, made.weights, made.bias, line)
+    slope = _slope(np.concatenate(odds), np.concatenate(targets), np.concatenate(weights))
+    return Correction(made.mean, made.std, made.weights, made.bias, slope)
 
 
 def _fit(parts: Sequence[_Samples]) -> Correction:
@@ -209,20 +209,21 @@ def _odds(made: Correction, part: _Samples) -> NDArray[np.float64]:
     return part.offset + raised + made.bias
 
 
-def _line(
+def _slope(
     odds: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Return slope and shift that calibrate log odds (Platt 1999), near (1, 0) on little data."""
-    design = np.column_stack([odds, np.ones(len(odds))])
-    prior, line = np.array([1.0, 0.0]), np.array([1.0, 0.0])
-    penalty = np.array([10.0, 1.0])
+) -> float:
+    """Return the slope that calibrates log odds, near 1 on little data.
+
+    How sure, not where: with a shift beside it (Platt 1999) frames that are half painted moved
+    the outline, and lost a whole pleural line on one clip.
+    """
+    slope = 1.0
     for _ in range(_STEPS):
-        p = _sigmoid(design @ line)
+        p = _sigmoid(odds * slope)
         curvature = weight * np.maximum(p * (1 - p), 1e-3)
-        gradient = design.T @ (weight * (p - target)) + penalty * (line - prior)
-        hessian = (design * curvature[:, None]).T @ design + np.diag(penalty)
-        line = line - np.linalg.solve(hessian, gradient)
-    return float(np.clip(line[0], 0.2, 2.0)), float(line[1])
+        gradient = float(odds @ (weight * (p - target))) + _SLOPE_RIDGE * (slope - 1)
+        slope -= gradient / (float(curvature @ odds**2) + _SLOPE_RIDGE)
+    return float(np.clip(slope, 0.2, 2.0))
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -249,7 +250,7 @@ def propose(head: LightHead, seen: SeenFrame, predictor: Predictor) -> NDArray[n
         along_x = _bumps(np.arange(width), width) @ of_x
         odds = odds + torch.from_numpy(along_y[:, None] + along_x).float()
         if made.scale is not None:
-            odds = odds * made.scale[0] + made.scale[1]
+            odds = odds * made.scale
         share = odds.sigmoid()
         if made.scale is None:
             every = share.expand(n_classes, *share.shape[1:])[None]  # as many as it scales

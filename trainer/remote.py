@@ -4,6 +4,8 @@ The run's folder and what it reads lie on storage that all machines share. Only 
 through dask: request, events, state, previews and the request to stop are files in the folder, so
 whoever watches sees the same as if it ran here. What holds the folder's lock works in it; a run
 that is begun again, since its worker or the scheduler was lost, resumes from its saved state.
+While nobody works in it, whoever follows the run speaks and acts for it: says what it waits for,
+and obeys a request to stop.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.extras import needed_for
-from napari_confseg.job import JobError, Progress, RunFolder
+from napari_confseg.job import Cancelled, Failed, JobError, Progress, RunFolder
 from trainer.errors import TrainError
 
 if TYPE_CHECKING:
@@ -46,25 +48,90 @@ def execute_at(
     Raises
     ------
     TrainError
-        If there is no scheduler at first, or workers that took the run were killed again and again.
+        If there is no scheduler at first, no run folder at that path on the worker, or workers
+        that took the run were killed again and again. The last event says it too.
     JobError
-        If no run folder is at that path, here or on the worker.
+        If it is no run folder.
     """
     folder.request()  # refused here if it can't be read
-    offset = folder.events()[1]
-    client = _connect(address)
-    while True:
+    run = _FollowedRun(folder, listen)
+    with folder.follow():
+        try:
+            return _see_through(address, run)
+        except TrainError as error:
+            run.speak(Failed(error=error.error, hint=error.hint))
+            raise
+
+
+def _see_through(address: str, run: _FollowedRun) -> Result | None:
+    client: Any = _connect(address)
+    again = False
+    while client is not None:
         with client:
-            future = _submit(client, folder)
+            future = _submit(client, run.folder)
             while future is not None and not future.done():
+                if run.stopped() or (again and run.over()):
+                    future.cancel()
+                    return run.folder.result()
                 if not _workers(client):
-                    listen(Progress(current=0, maximum=0, message="Waiting for a worker"))
-                offset = _relay(folder, offset, listen)
+                    run.wait_for("a worker")
+                run.relay()
                 time.sleep(_LOOK)
-            offset = _relay(folder, offset, listen)
+            run.relay()
             if future is not None and future.status not in _LOST:
-                return folder.result() if _outcome(future, address) else None
-        client = _connect_again(address, listen)
+                return run.folder.result() if _outcome(future, address) else None
+        client, again = _connect_again(address, run), True
+    return run.folder.result()
+
+
+class _FollowedRun:
+    """A run's events as they come, and what is to be said of it while nobody works in it."""
+
+    def __init__(self, folder: RunFolder, listen: Callable[[Event], None]) -> None:
+        self.folder = folder
+        self._listen = listen
+        self._offset = folder.events()[1]
+        self._awaited = ""
+
+    def relay(self) -> None:
+        """Pass on what was appended since."""
+        events, self._offset = self.folder.events(self._offset)
+        for event in events:
+            self._listen(event)
+
+    def speak(self, event: Event) -> None:
+        """Append an event, unless somebody works in the folder, who speaks for himself."""
+        if not self.folder.alive():
+            with suppress(OSError):  # it may be the disk that failed
+                self.folder.append(event)
+
+    def wait_for(self, what: str) -> None:
+        """Say once what is waited for."""
+        if self.folder.alive():
+            self._awaited = ""  # a worker that the scheduler has lost may be at work still
+        elif what != self._awaited:
+            self._awaited = what
+            self.speak(Progress(current=0, maximum=0, message=f"Waiting for {what}"))
+        self.relay()
+
+    def over(self) -> bool:
+        """Whether it came to its end, or was stopped, by a worker cut off from the scheduler."""
+        over = self.folder.result() is not None and not self.folder.alive()
+        self.relay()
+        return over
+
+    def stopped(self) -> bool:
+        """Whether it was asked to stop, and nobody works on it who could."""
+        if not self.folder.cancelled():
+            return False
+        try:
+            # The request stays: a worker that has just taken the run finds it.
+            with self.folder.hold(timeout=0):
+                self.folder.append(Cancelled())
+        except JobError:
+            return False
+        self.relay()
+        return True
 
 
 def _submit(client: Any, folder: RunFolder) -> Any:
@@ -97,19 +164,17 @@ def _outcome(future: Any, address: str) -> bool:
     error = future.exception()
     if error is None:
         return bool(future.result())
-    if isinstance(error, (JobError, TrainError)):
+    if isinstance(error, TrainError):
         raise error
+    if isinstance(error, JobError):
+        raise TrainError(
+            f"The worker at {address} found: {error}",
+            "Run and cohort must lie where the workers see them under the same path as here.",
+        ) from error
     raise TrainError(
         f"The run could not be carried out at {address}: {type(error).__name__}: {error}",
         "Look at the workers' output, and give the same command again: it resumes the run.",
     ) from error
-
-
-def _relay(folder: RunFolder, offset: int, listen: Callable[[Event], None]) -> int:
-    events, offset = folder.events(offset)
-    for event in events:
-        listen(event)
-    return offset
 
 
 def _connect(address: str) -> Any:
@@ -124,30 +189,36 @@ def _connect(address: str) -> Any:
         ) from error
 
 
-def _connect_again(address: str, listen: Callable[[Event], None]) -> Any:
-    while True:
-        listen(Progress(current=0, maximum=0, message=f"Waiting for the scheduler at {address}"))
+def _connect_again(address: str, run: _FollowedRun) -> Any:
+    """Return a client of a scheduler that was lost; None if the run ends meanwhile."""
+    while not (run.over() or run.stopped()):
+        run.wait_for(f"the scheduler at {address}")
         try:
             return _connect(address)
         except TrainError:
             time.sleep(_LOOK)
+    return None
 
 
 def work_in(path: str) -> bool:
     """Execute the request in the folder at `path`, on a worker; return whether it succeeded.
 
-    A run that another worker, cut off from its scheduler, still works on is waited for.
+    A run that another worker, cut off from its scheduler, still works on is waited for; what that
+    one comes to is the end of it, also if it was stopped.
     """
     from trainer.run_job import execute
 
     folder = RunFolder(Path(path))
-    while True:
+    waited = False
+    while not (waited and folder.result() is not None):
         try:
             return execute(folder) is not None
         except JobError:
             if not folder.alive():
                 raise
+            waited = True
             time.sleep(_LOOK)
+    return True
 
 
 def serve(address: str, gpus: int, tell: Callable[[str], None]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_RECENT = 8
+MAX_SCHEDULERS = 4
 
 state_folder = journal_folder
 """Where this program keeps its state: ``$CONFSEG_STATE_DIR``, else the platform's folder."""
@@ -133,6 +134,7 @@ class Preferences(BaseModel):
     # The reader's name as people read it; empty until chosen.
     reader: Annotated[str, Field(max_length=80)] = ""
     recent: tuple[str, ...] = ()  # locations of cohorts, latest first
+    schedulers: tuple[str, ...] = ()  # addresses that runs were sent to, latest first
     # The role each reader (by slug) was in last.
     roles: dict[str, Role] = Field(default_factory=dict)
     style: Style = Style.FILL  # how the person's own marks are drawn
@@ -158,6 +160,11 @@ class Preferences(BaseModel):
         """Return a copy with `location` as the latest cohort."""
         others = [r for r in self.recent if r != location]
         return self.model_copy(update={"recent": (location, *others)[:MAX_RECENT]})
+
+    def with_scheduler(self, address: str) -> Preferences:
+        """Return a copy with `address` as the latest place that a run was sent to."""
+        others = [a for a in self.schedulers if a != address]
+        return self.model_copy(update={"schedulers": (address, *others)[:MAX_SCHEDULERS]})
 
     def with_role(self, reader: str, role: Role) -> Preferences:
         """Return a copy in which `reader` (a slug) is in `role`."""

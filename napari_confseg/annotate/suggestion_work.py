@@ -41,6 +41,11 @@ class Marks:
     strokes: int = 0
 
 
+def model_to_ask(cohort: Cohort, model: str = "") -> ActiveModel:
+    """Return which model suggests in a cohort: `model` if one is named, else the active one."""
+    return ActiveModel(model) if model else active_model(cohort)
+
+
 @dataclass(frozen=True, eq=False)
 class SuggestWork:
     """Frames on which a model is to propose.
@@ -93,7 +98,7 @@ class SuggestWork:
             arrays["taught"] = np.stack([read[t] for t in marks.frames])
             blank = np.zeros((0, *self.clip.shape[1:]), np.uint8)
             arrays["marks"] = np.stack([*marks.planes.values()]) if marks.planes else blank
-        active = ActiveModel(self.model) if self.model else active_model(self.cohort)
+        active = model_to_ask(self.cohort, self.model)
         request = Suggest(
             model=active.location,
             marks=tuple(marks.planes),

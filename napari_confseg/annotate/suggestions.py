@@ -7,7 +7,6 @@ holds nobody up, and hands in the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import numpy as np
@@ -20,8 +19,9 @@ from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.preferences import slug_of
+from napari_confseg.annotate.suggestion_record import OfferRecord
 from napari_confseg.annotate.suggestion_work import Marks, SuggestWork
-from napari_confseg.store import Offer, Status, StoreError
+from napari_confseg.store import Status, StoreError
 from napari_confseg.suggest.protocol import Suggested
 from napari_confseg.suggest.withholding import is_withheld
 
@@ -123,6 +123,7 @@ class Suggestions:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._record = OfferRecord(session)
         self.on = False
         self.model = ""
         # On with the suggestions: who corrects one expects the next frame to know of it.
@@ -139,6 +140,7 @@ class Suggestions:
             (events.frame, self._on_place),
             (events.playing, self._on_place),
             (session.access.changed, self._on_place),
+            (session.sector_changed, self._on_sector),
             (session.editor.replayed, self._on_replayed),
             (session.editor.edited, self._on_edited),
             failed=to_message(session),
@@ -306,6 +308,7 @@ class Suggestions:
             )
             self.changed.emit()
             return
+        inside = session.toolkit.marker.beams.inside
         for i, frame in enumerate(work.frames):
             old = self._proposals.get(frame)
             if old is not None and old.decided:
@@ -313,7 +316,7 @@ class Suggestions:
             self._proposals.pop(frame, None)  # the newest last
             self._proposals[frame] = Proposal(
                 {
-                    name: plane
+                    name: np.where(inside, plane, np.uint8(0))
                     for name, plane in zip(
                         message.classes, answer.arrays["percent"][i], strict=True
                     )
@@ -374,7 +377,7 @@ class Suggestions:
             self._session.message = self._nothing()
             return
         proposal.decided = True
-        self._note_offer("dismissed", proposal)
+        self._record.note(frame, "dismissed", proposal.source, proposal.version)
         self._refresh()
 
     def _take(
@@ -434,6 +437,10 @@ class Suggestions:
     def _on_place(self, *_: object) -> None:
         self._refresh()
 
+    def _on_sector(self) -> None:
+        self._edits += 1  # what was proposed is cut to another one
+        self._refresh()
+
     def _on_replayed(self, edit: Edit) -> None:
         self._replayed = edit
 
@@ -455,6 +462,7 @@ class Suggestions:
                 dropped = proposal.dropped.setdefault(name, blank)
                 h, w = erased.shape
                 dropped[patch.y : patch.y + h, patch.x : patch.x + w] |= erased
+        self._record.note_edited({patch.frame for patch in edit.patches})
         if self._proposals and (edit.patches or edit.status):
             self._refresh()
 
@@ -496,7 +504,7 @@ class Suggestions:
         frame = session.view().frame
         if self._is_withheld(frame):
             if not session.playing:
-                self._note_offer("withheld")
+                self._record.note(frame, "withheld")
             return
         proposal = self._proposals.get(frame)
         if proposal is None or session.clip is None:
@@ -518,24 +526,7 @@ class Suggestions:
                 session.message = str(error)
                 return
         if not proposal.decided:
-            self._note_offer("shown", proposal)
-
-    def _note_offer(
-        self, outcome: Literal["shown", "dismissed", "withheld"], proposal: Proposal | None = None
-    ) -> None:
-        """Note with the reader that they saw a suggestion on this frame, put it away, had none."""
-        session = self._session
-        frame = session.view().frame
-        model, version = (proposal.source, proposal.version) if proposal is not None else ("", "")
-        before = session.clip_notes.current.offers.get(frame)
-        # What was learnt since from this clip's marks does not make it another model.
-        same = before is not None and (
-            (before.model, before.version.partition("+")[0]) == (model, version.partition("+")[0])
-        )
-        if same and before is not None and outcome in ("shown", before.outcome):
-            return  # once dismissed it stays so
-        offer = Offer(at=datetime.now(UTC), model=model, version=version, outcome=outcome)
-        session.clip_notes.update(offers={frame: offer})
+            self._record.note(frame, "shown", proposal.source, proposal.version)
 
     def _describe(self) -> str:
         session = self._session

@@ -5,6 +5,7 @@
 ``events.jsonl``            what happens, one event a line, appended by the trainer
 ``cancel``                  touched by whoever wants the run to stop
 ``result.json``             written last: its presence is the proof of completion
+``where``                   address of the dask scheduler that has it carried out; none: no file
 ==========================  =====================================================================
 
 The trainer adds ``checkpoint.safetensors``, ``config.json``, ``state.pt`` and ``metrics.csv``.

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 REQUEST, EVENTS, CANCEL, RESULT = "job.json", "events.jsonl", "cancel", "result.json"
 PREVIEW, LOCK, LOG = "preview", "lock", "trainer.log"
+WHERE, FOLLOWED = "where", "followed.lock"
 CHECKPOINT, CONFIG = "checkpoint.safetensors", "config.json"
 
 _OF_TRAINER = ("state.pt", "metrics.csv", "findings.csv")
 _MOST_JSON = 4 * MIB  # of a request or result
 _MOST_EVENTS = 2**30
+_MOST_ADDRESS = 1000
 _MOST_AT_ONCE = 16 * MIB  # of events: a year of them is less
 
 _REQUEST: Final[TypeAdapter[FitRequest | PredictRequest]] = TypeAdapter(Request)
@@ -92,7 +94,7 @@ class RunFolder:
 
         Only for whoever has made the request and holds the folder no longer.
         """
-        for name in (REQUEST, EVENTS, CANCEL, PREVIEW, LOCK):
+        for name in (REQUEST, EVENTS, CANCEL, PREVIEW, LOCK, WHERE, FOLLOWED):
             (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):  # it holds something else
             self.path.rmdir()
@@ -124,8 +126,8 @@ class RunFolder:
         JobError
             Names the link.
         """
-        names = (REQUEST, EVENTS, CANCEL, RESULT, PREVIEW, LOCK, LOG, CHECKPOINT, CONFIG)
-        for name in (*names, *_OF_TRAINER):
+        names = (REQUEST, EVENTS, CANCEL, RESULT, PREVIEW, LOCK, LOG, WHERE, FOLLOWED)
+        for name in (*names, CHECKPOINT, CONFIG, *_OF_TRAINER):
             if (self.path / name).is_symlink():
                 raise JobError(
                     f"{self.path / name} is a link: remove it, nothing was read or written there"
@@ -182,14 +184,36 @@ class RunFolder:
 
     def alive(self) -> bool:
         """Whether a trainer works in this folder now, on this or another machine."""
+        return _is_held(self.path / LOCK)
+
+    @contextmanager
+    def follow(self) -> Iterator[None]:
+        """Be known to follow the run on a scheduler; one of several who do is enough."""
+        lock = FileLock(self.path / FOLLOWED, timeout=0)
+        with suppress(Timeout):
+            lock.acquire()
         try:
-            check_file(self.path / LOCK, MIB)
-            with FileLock(self.path / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except (StoreError, OSError):  # none, or a share that we may only read: nobody can know
-            return False
+            yield
+        finally:
+            lock.release()
+
+    def followed(self) -> bool:
+        """Whether a process sees to it that the run is carried out on its scheduler."""
+        return (self.path / FOLLOWED).exists() and _is_held(self.path / FOLLOWED)
+
+    def send_to(self, address: str | None) -> None:
+        """Note the scheduler that is to have the run carried out; None for this machine."""
+        if address is None:
+            (self.path / WHERE).unlink(missing_ok=True)
+        else:
+            _replace(self.path / WHERE, address)
+
+    def where(self) -> str | None:
+        """Return the scheduler that the run was sent to last; None for the machine it began on."""
+        try:
+            return read_file(self.path / WHERE, _MOST_ADDRESS).decode() or None
+        except (StoreError, OSError, ValueError):
+            return None
 
     def show(self, clip: str) -> None:
         """Tell a running trainer that `clip` is the one on screen now."""
@@ -256,6 +280,18 @@ def runs_folder(cohort: Cohort) -> Path:
 
 
 _REMOVE = "remove it, and resume the run"
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process, on this or another machine, holds a lock."""
+    try:
+        check_file(lock, MIB)
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (StoreError, OSError):  # none, or a share that we may only read: nobody can know
+        return False
 
 
 def _first(error: ValidationError) -> str:

@@ -54,7 +54,7 @@ class Unblinded(Strict):
 
 
 class Offer(Strict):
-    """What came of a model's suggestion on a frame, as far as no stroke says it.
+    """What came of a model's suggestion on a frame.
 
     Attributes
     ----------
@@ -62,15 +62,16 @@ class Offer(Strict):
         When it was last so, with time zone.
     model, version : str
         Whose suggestion; empty for a frame where none was made.
-    outcome : {"shown", "dismissed", "withheld"}
-        The reader saw it; put it away; was to mark the frame without. What was accepted is in
-        the strokes.
+    outcome : {"shown", "accepted", "changed", "dismissed", "withheld"}
+        The reader saw it; took it whole and left it so; took some of it, or painted over or erased
+        in what they took; put it away; was to mark the frame without. What was taken is in the
+        strokes.
     """
 
     at: Moment
     model: Annotated[str, Field(max_length=64)] = ""
     version: Annotated[str, Field(max_length=200)] = ""
-    outcome: Literal["shown", "dismissed", "withheld"]
+    outcome: Literal["shown", "accepted", "changed", "dismissed", "withheld"]
 
 
 class ClipNotes(Strict):

@@ -67,12 +67,18 @@ class ModelProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._closed = False
+        self._restarted = False  # and nobody knows yet
 
     @property
     def pid(self) -> int | None:
         """Of the process that runs; None if none does."""
         process = self._process
         return None if process is None or process.poll() is not None else process.pid
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is asked something now, or being started for it."""
+        return self._asking.locked()
 
     def warm(self, model: str) -> Loaded:
         """Get `model` ready, as :meth:`ask` does.
@@ -103,16 +109,20 @@ class ModelProcess:
         with self._asking:
             if cancelled() or self._closed:
                 return None
-            died = self._process is not None and self._process.poll() is not None
-            for again in (False, True):
+            self._restarted |= self._process is not None and self._process.poll() is not None
+            for _ in range(2):
                 got = self._try(request, arrays or {})
                 if got is not None:
                     message, found = got
                     if isinstance(message, Refused):
                         raise SuggestError(f"{message.message} {message.hint}".strip())
-                    return Answer(message, found, died or again)
+                    restarted = self._restarted
+                    # An answer that nobody waits for tells nobody: the next one does.
+                    self._restarted = restarted and cancelled()
+                    return Answer(message, found, restarted)
                 if self._closed:
                     return None
+                self._restarted = True
             raise SuggestError(f"The model's process ends before it answers{self._last_words()}.")
 
     def _try(

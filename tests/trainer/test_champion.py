@@ -160,6 +160,31 @@ def test_a_run_that_is_not_worse_beyond_the_interval_takes_over(studied, place):
     assert change.why.endswith("mean Dice +0.000 (+0.000 to +0.000)")
 
 
+def test_the_first_one_is_compared_with_the_starter_where_that_can_be_told(place):
+    cohort = cohort_at(place)
+    # "worse" marks what is not there: also the model that comes with the package does better.
+    with pytest.raises(TrainError, match=r"worse is worse than starter-\d+ on cohort toy"):
+        activate(cohort, place / "worse", by="Ann", device="cpu")
+    assert active_model(cohort).chosen is None
+    change = activate(cohort, place / "good", by="Ann", device="cpu")
+    assert change.why.startswith("the first model that was made active in this cohort; better than")
+    assert "mean Dice +" in change.why
+    second = cohort_at(place)
+    go_back(second, by="Ann")
+    assert active_model(second).location == STARTER
+
+
+def test_the_first_one_needs_no_comparison_where_nothing_is_reviewed(place):
+    cohort = cohort_at(place)
+    learnt = load_config(place / "worse").split
+    for name in set(cohort.clips()) - set(learnt.train):
+        rater = cohort.clip(name).rater("reader-a")
+        rater.write_status(np.full_like(rater.read_status(), Status.UNTOUCHED))
+    change = activate(cohort, place / "worse", by="Ann", device="cpu")
+    assert "; with starter it is not to be compared: " in change.why
+    assert active_model(cohort).name == "worse"
+
+
 def test_what_cannot_be_told_is_refused(place):
     cohort = cohort_at(place)
     activate(cohort, place / "good", by="Ann", device="cpu")

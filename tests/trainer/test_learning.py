@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from tests.trainer.conftest import run_folder
-from trainer.features import see
+from trainer.features import SeenFrame, see
 from trainer.learning import CALIBRATED_FROM, LightHead, TaughtFrame, fit_head, propose
 from trainer.predict import Predictor
 from trainer.run_job import execute
@@ -25,7 +26,9 @@ CLASSES = 2
 @pytest.fixture(scope="module")
 def predictor(shared_toy: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     """A network that has learnt nothing, to be taught a disc."""
-    folder = run_folder(tmp_path_factory.mktemp("learning") / "run", shared_toy, steps=4)
+    folder = run_folder(
+        tmp_path_factory.mktemp("learning") / "run", shared_toy, size="study", steps=4
+    )
     execute(folder)
     return Predictor.load(folder.path, "cpu")
 
@@ -78,6 +81,23 @@ def test_a_reviewed_frame_without_marks_teaches_that_nothing_is_there(
     both = propose(fit_head([marked, empty], CLASSES), empty.seen, predictor)
     alone = propose(fit_head([marked], CLASSES), empty.seen, predictor)
     assert both[1].mean() < alone[1].mean()
+
+
+def test_the_first_piece_of_a_line_does_not_unteach_the_rest(predictor: Predictor) -> None:
+    """The network expects a line; its left half is marked, and the frame reviewed or not yet."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    line, left = np.abs(y - 20) < 3, x < SHAPE[1] // 2
+    odds = np.where(line, 3.0, -6.0)
+    grey = np.random.default_rng(0).uniform(0, 1, SHAPE)
+    maps = torch.from_numpy(np.stack([line, grey, np.full(SHAPE, -6.0), odds])).float()
+    percent = np.stack([np.zeros(SHAPE), 95.0 * line]).astype(np.uint8)
+    seen = SeenFrame(percent, maps, SHAPE)
+    half = {1: ((line & left) * np.uint8(90)).astype(np.uint8)}
+    begun = propose(fit_head([TaughtFrame(seen, half)], CLASSES), seen, predictor)[1]
+    done = propose(fit_head([TaughtFrame(seen, half, {1})], CLASSES), seen, predictor)[1]
+    assert begun[line & ~left].mean() > 60
+    assert done[line & ~left].mean() < 30
+    assert min(p[line & left].mean() for p in (begun, done)) > 70
 
 
 @pytest.mark.parametrize("confidence", [60, 90])

@@ -2,84 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 from napari_confseg.job import CHECKPOINT, Finished, Metrics, RunFolder, Started
+from napari_confseg.store import Cohort
+from tests.dask_processes import free_port, processes, scheduler, until
+from tests.store.conftest import s3, server
 from tests.trainer.conftest import run_folder
 from trainer import remote
 from trainer.errors import TrainError
 from trainer.remote import execute_at
 from trainer.run_job import execute
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["processes", "s3", "server"]
 
 STEPS = 120
 
 
-class Processes:
-    """Processes that are killed at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._started = folder, ExitStack()
-
-    def __enter__(self) -> Processes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._started.close()
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Run Python with some arguments."""
-        home = str(Path(__file__).parents[2])
-        environment = os.environ | {"PYTHONPATH": home, "OMP_NUM_THREADS": "1"}
-        with (self._folder / "output.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, *arguments], env=environment, stdout=log, stderr=log
-            )
-        self._started.callback(process.wait)
-        self._started.callback(process.kill)
-        return process
-
-
-@pytest.fixture
-def processes(tmp_path):
-    with Processes(tmp_path) as found:
-        yield found
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-def scheduler(processes: Processes, port: int) -> subprocess.Popen[bytes]:
-    command = ("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard")
-    process = processes.start(*command, "--port", str(port))
-    until(lambda: answers(port))
-    return process
-
-
-def until(reached: Callable[[], bool]) -> None:
-    """Wait; the suite's time limit ends it."""
-    while not reached():
-        time.sleep(0.1)
+def uploaded(cohort: Path, location: str) -> Cohort:
+    """Copy a cohort into a bucket."""
+    bucket, _, stem = location.removeprefix("s3://").partition("/")
+    client = boto3.client("s3")
+    for file in filter(Path.is_file, cohort.rglob("*")):
+        key = f"{stem}/{file.relative_to(cohort).as_posix()}"
+        client.upload_file(str(file), bucket, key)
+    return Cohort.open(location)
 
 
 def steps_done(folder: RunFolder) -> int:
@@ -87,11 +38,12 @@ def steps_done(folder: RunFolder) -> int:
 
 
 def test_a_fit_survives_whoever_watches_its_worker_and_its_scheduler(
-    tmp_path, shared_toy, processes
+    tmp_path, shared_toy, processes, s3
 ):
     here = run_folder(tmp_path / "here", shared_toy, steps=STEPS)
     assert execute(here) is not None
-    there = run_folder(tmp_path / "there", shared_toy, steps=STEPS)
+    in_bucket = uploaded(Path(shared_toy.location), s3)  # the run's folder is on a shared disk
+    there = run_folder(tmp_path / "there", in_bucket, steps=STEPS)
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     first_scheduler = scheduler(processes, port)

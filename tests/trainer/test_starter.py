@@ -211,8 +211,14 @@ def test_weights_are_shipped_in_half_precision_and_never_replaced(made, tmp_path
     frames = np.random.default_rng(1).integers(0, 255, (2, 60, 80), dtype=np.uint8)
     whole, half = (Predictor.load(run, "cpu").percent(frames) for run in (made, out))
     assert np.abs(whole.astype(int) - half).max() <= 1
-    with pytest.raises(FileExistsError, match="raise VERSION"):
+    with pytest.raises(TrainError, match="Raise VERSION"):
         ship(made, out)
+
+
+def test_what_was_shipped_is_refused_before_the_work_begins(tmp_path, capsys):
+    assert main(["starter", "--out", str(tmp_path / "run"), "--ship"]) == 1
+    assert "what was shipped is never changed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_defaults_are_those_of_the_size():

@@ -79,7 +79,7 @@ class Bench:
         """Whether Qt still has the panel."""
         return bool(isalive(self.panel))
 
-    def until(self, true: Callable[[], object], timeout: float = 60) -> None:
+    def until(self, true: Callable[[], object], timeout: float = 240) -> None:
         """Let the program run until `true()`."""
         wait_until(lambda: bool(true()), timeout)
 

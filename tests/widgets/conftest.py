@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from napari_confseg.widgets.annotate import suggest
 from tests.widgets.bench import Bench
 
 if TYPE_CHECKING:
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_confseg.store import Cohort
+
+
+@pytest.fixture(autouse=True)
+def no_model_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that idles on a clip starts no model: it takes seconds of the suite."""
+    monkeypatch.setattr(suggest, "WARM_AFTER_MS", 10**8)
 
 
 @pytest.fixture

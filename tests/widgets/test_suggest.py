@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_confseg.annotate.suggestions import OVERLAY, RESTARTED
 from napari_confseg.job import set_active
@@ -21,9 +23,14 @@ from napari_confseg.store import Cohort, Status
 from napari_confseg.suggest.client import ModelProcess, SuggestError
 from napari_confseg.suggest.protocol import Suggest
 from napari_confseg.suggest.withholding import is_withheld
+from napari_confseg.widgets.annotate import suggest
+from napari_confseg.widgets.demo.hand import wait
 from tests import fitted_run
 from tests.widgets import trainable_cohort
 from tests.widgets.bench import Bench, planes_by_plain_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BAR, DISC = (19, 60), (60, 30)
 """A pixel of clip 1's bright bar (pleura) and disc (B-line) on its first frame."""
@@ -33,6 +40,37 @@ BAR, DISC = (19, 60), (60, 30)
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a fitted run."""
     return fitted_run.fit(tmp_path_factory.mktemp("model"))
+
+
+class KeptProcess(ModelProcess):
+    """One that outlives the panel that it is given to: to start one takes seconds."""
+
+    def close(self) -> None:
+        """Do nothing, see :meth:`end`."""
+
+    def end(self) -> None:
+        """End the process."""
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def kept_process() -> Iterator[KeptProcess]:
+    made = KeptProcess()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def own_process() -> None:
+    """The panel of this test starts a process of its own, as it does in the program."""
+
+
+@pytest.fixture(autouse=True)
+def given_process(
+    request: pytest.FixtureRequest, kept_process: KeptProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "own_process" not in request.fixturenames:
+        monkeypatch.setattr(suggest, "ModelProcess", lambda: kept_process)
 
 
 @pytest.fixture
@@ -47,6 +85,14 @@ def suggesting(bench: Bench, model: Path) -> Bench:
     bench.hand.key("Ctrl+J")
     bench.until(lambda: bench.session.suggestions.here())
     return bench
+
+
+@pytest.fixture
+def seated(unseen_bench: Bench, cohort: Cohort, model: Path) -> Bench:
+    """The first frame of a clip, the panel without a canvas, suggestions still off."""
+    unseen_bench.session.suggestions.model = str(model)
+    unseen_bench.open(cohort)
+    return unseen_bench
 
 
 def proposed(bench: Bench, name: str) -> Any:
@@ -89,7 +135,7 @@ def test_one_key_proposes_and_one_accepts(suggesting: Bench, cohort: Cohort, mod
     assert (offer.model, offer.version, offer.outcome) == (
         "tiny-run",
         stroke.accepted.version,
-        "shown",
+        "accepted",
     )
 
     suggesting.hand.key("Ctrl+Z")  # one undo
@@ -156,17 +202,18 @@ def test_it_learns_from_what_one_paints(suggesting: Bench) -> None:
 
 
 def test_the_active_model_is_asked_and_its_absence_is_told(
-    bench: Bench, cohort: Cohort, model: Path, tmp_path: Path
+    seated: Bench, cohort: Cohort, model: Path, tmp_path: Path
 ) -> None:
-    session = bench.session
+    session = seated.session
+    session.suggestions.model = ""
     run = shutil.copytree(model, tmp_path / "tiny-run")
     set_active(session.cohort, run, by="Dr. Lead", why="the only one")
-    bench.hand.key("Ctrl+J")
-    bench.until(lambda: session.suggestions.here())
+    session.suggestions.toggle()
+    seated.until(lambda: session.suggestions.here())
     assert session.suggestions.title.startswith("tiny-run (")
     shutil.rmtree(run)
     session.frame = 3
-    bench.until(lambda: session.suggestions.title.startswith("starter-1 ("))
+    seated.until(lambda: session.suggestions.title.startswith("starter-1 ("))
     assert "The active model, tiny-run, is missing" in session.message
     assert "starter-1 suggests in its place." in session.message
 
@@ -218,8 +265,10 @@ def test_dismissed_is_recorded_and_shown_once_more_on_request(suggesting: Bench)
     assert not any(o.name == OVERLAY for o in session.overlays)
 
 
-def test_a_class_that_is_reviewed_locked_or_hidden_is_left_alone(suggesting: Bench) -> None:
-    session = suggesting.session
+def test_a_class_that_is_reviewed_locked_or_hidden_is_left_alone(seated: Bench) -> None:
+    session = seated.session
+    session.suggestions.toggle()
+    seated.until(lambda: session.suggestions.here())
     session.mark_reviewed(class_name="pleura")
     assert session.suggestions.here().keys() == {"b-line"}
     session.locked = frozenset({"b-line"})
@@ -231,43 +280,41 @@ def test_a_class_that_is_reviewed_locked_or_hidden_is_left_alone(suggesting: Ben
     assert "reviewed" in session.suggestions.note
 
 
-def test_who_may_see_no_model_gets_no_suggestion(bench: Bench, model: Path) -> None:
-    session = bench.session
-    session.suggestions.model = str(model)
+def test_who_may_see_no_model_gets_no_suggestion(seated: Bench) -> None:
+    session = seated.session
     session.access.set_rule("always")
-    bench.hand.key("Ctrl+J")
+    session.suggestions.toggle()
     assert not session.suggestions.on
     assert "read blinded" in session.message
     session.access.set_rule("until-reviewed")  # of models that rule says nothing
     session.access.begin_exercise()
-    bench.hand.key("Ctrl+J")
+    session.suggestions.toggle()
     assert not session.suggestions.on
     assert "exercise" in session.message
     session.access.begin_exercise(False)
-    bench.hand.key("Ctrl+J")
-    bench.until(lambda: session.suggestions.here())
+    session.suggestions.toggle()
+    seated.until(lambda: session.suggestions.here())
     session.access.begin_exercise()  # under way: it goes at once
     assert not session.suggestions.here()
     assert not any(o.name == OVERLAY for o in session.overlays)
-    assert bench.panel.form.suggest.process.pid  # one process all the time
+    assert seated.panel.form.suggest.process.pid  # one process all the time
 
 
-def test_frames_on_which_suggestions_are_withheld(bench: Bench, model: Path) -> None:
-    session = bench.session
+def test_frames_on_which_suggestions_are_withheld(seated: Bench) -> None:
+    session = seated.session
     session.cohort.update_meta(withheld=50, by="Prof. Dee")
     held = [is_withheld(session.cohort.meta, "clip-1", t) for t in range(6)]
-    session.suggestions.model = str(model)
-    bench.hand.key("Ctrl+J")
+    session.suggestions.toggle()
     for t, without in enumerate(held):
         session.frame = t
         if without:
-            bench.hand.wait(50)
+            wait(50)
             assert not session.suggestions.here()
-            assert "withheld" in bench.panel.form.suggest.note.text()
-            bench.hand.key("Shift+Y")
+            assert "withheld" in seated.panel.form.suggest.note.text()
+            session.suggestions.accept()
             assert "withheld" in session.message
         else:
-            bench.until(lambda: session.suggestions.here())
+            seated.until(lambda: session.suggestions.here())
     offers = session.clip_notes.current.offers
     assert [offers[t].outcome == "withheld" for t in range(6)] == held
     assert not session.strokes
@@ -276,35 +323,73 @@ def test_frames_on_which_suggestions_are_withheld(bench: Bench, model: Path) -> 
     assert stored.read_clip_notes().offers == offers
 
 
-def test_a_killed_process_is_started_again(suggesting: Bench) -> None:
-    session, process = suggesting.session, suggesting.panel.form.suggest.process
+def test_a_killed_process_is_started_again(seated: Bench) -> None:
+    session, process = seated.session, seated.panel.form.suggest.process
+    session.suggestions.toggle()
+    seated.until(lambda: session.suggestions.here())
     first = process.pid
+    assert first is not None
     os.kill(first, signal.SIGKILL)
-    suggesting.hand.key("Right")
-    suggesting.until(lambda: session.message == RESTARTED)
-    suggesting.until(lambda: session.suggestions.here())
+    session.frame += 1
+    seated.until(lambda: session.message == RESTARTED)
+    seated.until(lambda: session.suggestions.here())
     assert process.pid not in (None, first)
     session.message = ""
-    suggesting.hand.key("Right")
-    suggesting.until(lambda: session.suggestions.here())
+    session.frame += 1
+    seated.until(lambda: session.suggestions.here())
     assert not session.message  # it is said once
 
 
-def test_a_model_that_cannot_be_read_is_said(bench: Bench, tmp_path: Path) -> None:
-    bench.session.suggestions.model = str(tmp_path / "nothing")
-    bench.hand.key("Ctrl+J")
-    bench.until(lambda: not bench.session.suggestions.on)
-    assert "holds no fitted model" in bench.panel.form.suggest.note.text()
+def test_a_model_that_cannot_be_read_is_said(seated: Bench, tmp_path: Path) -> None:
+    seated.session.suggestions.model = str(tmp_path / "nothing")
+    seated.session.suggestions.toggle()
+    seated.until(lambda: not seated.session.suggestions.on)
+    assert "holds no fitted model" in seated.panel.form.suggest.note.text()
 
 
-def test_the_process_ends_with_the_panel(suggesting: Bench) -> None:
-    process = suggesting.panel.form.suggest.process
-    pid = process.pid
-    suggesting.panel.form.suggest.close_part()
-    assert process.pid is None
+def test_it_is_ready_before_it_is_asked_and_ends_with_the_panel(
+    own_process: None, cohort: Cohort, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suggest, "WARM_AFTER_MS", 50)
+    bench = Bench()
+    session, part = bench.session, bench.panel.form.suggest
+    session.suggestions.model = str(model)
+    cohort.update_meta(blinding="always", by="Prof. Dee")  # who sees no model gets none ready
+    bench.open(cohort)
+    wait(200)
+    point_at(part.buttons["suggest"])
+    assert part.process.pid is None
+    session.access.set_rule("none")
+    session.frame = 1
+    bench.until(lambda: part.process.pid)
+    pid = part.process.pid
+    assert pid is not None
+    assert not session.suggestions.on
+    session.suggestions.toggle()
+    bench.until(lambda: session.suggestions.here())
+    assert part.process.pid == pid
+    part.close_part()
+    assert part.process.pid is None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert process.ask(Suggest(model="x")) is None  # closed: nothing is started any more
+    assert part.process.ask(Suggest(model="x")) is None  # closed: nothing is started any more
+    bench.close()
+
+
+def test_the_mouse_at_the_button_gets_it_ready(own_process: None, seated: Bench) -> None:
+    part = seated.panel.form.suggest
+    wait(100)
+    assert part.process.pid is None
+    point_at(part.buttons["suggest"])
+    seated.until(lambda: part.process.pid)
+    part.close_part()  # in the midst of it
+    assert part.process.pid is None
+
+
+def point_at(widget: QWidget) -> None:
+    """Let the mouse enter a widget."""
+    at = QPointF(widget.rect().center())
+    QApplication.sendEvent(widget, QEnterEvent(at, at, QPointF(widget.mapToGlobal(at))))
 
 
 VIEWER = """

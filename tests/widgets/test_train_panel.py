@@ -188,6 +188,40 @@ def test_what_was_reviewed_is_ticked_and_a_choice_changes_the_request(
     assert "confidence itself" in form.method.note.text()
 
 
+def test_an_address_is_typed_and_remembered(panel: TrainPanel, trainable: Cohort) -> None:
+    opened(panel, trainable)
+    form, training = panel.form, panel.training
+    where = form.where
+    assert where.currentText() == "This computer"
+    where.setFocus()
+    where.lineEdit().selectAll()
+    QTest.keyClicks(where, "gpu-ser")
+    training.change_settings(params={"t": 70})  # whatever is shown anew meanwhile
+    assert where.currentText() == "gpu-ser"
+    QTest.keyClicks(where, "ver")
+    QTest.keyClick(where, Qt.Key.Key_Return)
+    assert where.currentText() == training.state.settings.where == "tcp://gpu-server:8786"
+    assert [form.device.itemText(i) for i in range(form.device.count())] == [
+        "Automatic",
+        "CPU",
+        "GPU",
+    ]
+    assert panel.start.isEnabled()
+    where.lineEdit().selectAll()
+    QTest.keyClicks(where, "no address")
+    QTest.keyClick(where, Qt.Key.Key_Return)
+    assert "no address:8786 is no address of a dask scheduler" in panel.reason.text()
+    assert not panel.start.isEnabled()
+    where.offer(("tcp://gpu-server:8786",))
+    where.setFocus()
+    QTest.keyClick(where, Qt.Key.Key_Down)  # from what is not in the list to its first
+    assert where.currentText() == "This computer"
+    assert training.state.settings.where == ""
+    assert panel.start.isEnabled()
+    QTest.keyClick(where, Qt.Key.Key_Down)
+    assert training.state.settings.where == "tcp://gpu-server:8786"
+
+
 def test_every_number_of_a_method_has_a_name_and_the_loss_is_a_choice(
     panel: TrainPanel, trainable: Cohort
 ) -> None:
@@ -562,9 +596,8 @@ def test_a_real_run_from_start_to_prediction(docked: TrainPanel, trainable: Coho
     assert not active.back.isEnabled()
     QTest.mouseClick(active.activate, Qt.MouseButton.LeftButton)
     until(lambda: active.text.text() == f"Active model: {name}")
-    assert active.why.text() == (
-        "Made active by Me: the first model that was made active in this cohort."
-    )
+    why = "Made active by Me: the first model that was made active in this cohort; "
+    assert active.why.text().startswith(why)
     assert panel.runs.topLevelItem(0).text(1) == "★ active"
     assert not active.activate.isEnabled()
     QTest.mouseClick(active.back, Qt.MouseButton.LeftButton)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from napari_confseg.job import CONFIG, RunFolder
+from napari_confseg.job import CONFIG, Cancelled, RunFolder
 from trainer.cli.parsing import DONE, REFUSED
 
 if TYPE_CHECKING:
@@ -37,9 +37,19 @@ def carry_out(
     from trainer.remote import execute_at
     from trainer.run_job import execute
 
+    folder.request()  # refused here if it can't be read
+    if _has_stopped(folder):
+        folder.clear_cancel()
+    folder.send_to(where)
     with report_events(as_json=as_json, quiet=quiet) as listen:
         result = execute_at(where, folder, listen) if where else execute(folder, listen)
     return REFUSED if result is None else DONE
+
+
+def _has_stopped(folder: RunFolder) -> bool:
+    """Whether the last request to stop was obeyed: to run it again is then meant."""
+    events, _ = folder.events()
+    return bool(events) and isinstance(events[-1], Cancelled)
 
 
 def carry_out_new(

@@ -1,16 +1,8 @@
-"""Make the shipped model of a run of ``confseg-train starter``: half precision, and its record.
-
-::
-
-    python -m trainer.starter.ship runs/starter
-
-Raise ``VERSION`` in ``trainer/shipped.py`` first: weights that were shipped are never changed.
-"""
+"""Make the shipped model of a run of ``confseg-train starter``: half precision, and its record."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save
@@ -18,7 +10,25 @@ from safetensors.torch import load_file, save
 from napari_confseg.job import CHECKPOINT, CONFIG
 from napari_confseg.store.durable import write_durably
 from trainer.checkpoint import load_checkpoint, load_config
-from trainer.shipped import STARTER, run_folder
+from trainer.errors import TrainError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def refuse_shipped(out: Path) -> None:
+    """Refuse a folder that holds weights already: those that were shipped are never changed.
+
+    Raises
+    ------
+    TrainError
+        If it does.
+    """
+    if (out / CHECKPOINT).exists():
+        raise TrainError(
+            f"{out} holds weights already, and what was shipped is never changed",
+            "Raise VERSION in trainer/shipped.py.",
+        )
 
 
 def ship(run: Path, out: Path) -> int:
@@ -26,11 +36,10 @@ def ship(run: Path, out: Path) -> int:
 
     Raises
     ------
-    FileExistsError
+    TrainError
         If weights of that version are there already.
     """
-    if (out / CHECKPOINT).exists():
-        raise FileExistsError(f"{out} holds weights already: raise VERSION in trainer/shipped.py")
+    refuse_shipped(out)
     config = load_config(run)
     _, step = load_checkpoint(run, config)  # so that what can't be read is refused
     tensors = {
@@ -44,16 +53,3 @@ def ship(run: Path, out: Path) -> int:
     packed = save(tensors, {"step": str(step)})
     write_durably(out / CHECKPOINT, packed)
     return len(packed)
-
-
-def main() -> None:
-    """Ship the run that is named."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run", type=Path, metavar="RUN")
-    arguments = parser.parse_args()
-    out = run_folder(STARTER)
-    print(f"{ship(arguments.run, out):,} bytes of weights in {out}")
-
-
-if __name__ == "__main__":
-    main()

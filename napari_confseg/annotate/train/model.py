@@ -25,17 +25,20 @@ from napari_confseg.annotate.train.inventory import (
 )
 from napari_confseg.annotate.train.next_run import (
     SHIPPED,
+    WORKER_DEVICES,
     Context,
     NextRun,
     RunSettings,
     StartFrom,
     find_devices,
     next_run,
+    where_problem,
 )
 from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.job import FitRequest, PredictRequest, RunFolder, runs_folder
 from napari_confseg.launcher import trainer_problem
+from napari_confseg.store.backend import local_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +62,7 @@ class TrainingState:
     next_run: NextRun = field(default_factory=NextRun)
     datasets: tuple[tuple[str, str], ...] = ()  # frozen versions: location, what people read
     bases: tuple[StartFrom, ...] = ()  # what the next run may start from instead of from scratch
+    # What this computer can train on, or a worker if the next run goes elsewhere.
     devices: tuple[tuple[str, str], ...] = (("auto", "Automatic"), ("cpu", "CPU"))
     runs: tuple[RunState, ...] = ()  # of this cohort, newest first
     watched: RunState | None = None  # the run on show
@@ -102,7 +106,9 @@ class Training:
         self._frozen: FrozenVersion | None = None
         self._surveying_dataset: Future[FrozenVersion] | None = None
         self._finding: Future[tuple[tuple[str, str], ...]] | None = None
+        self._devices = self.state.devices
         self._active: ActiveModelKeeper | None = None
+        self._runs_at = ""
 
     # ---- what is open ---------------------------------------------------------------------
 
@@ -117,6 +123,7 @@ class Training:
         self._watched = self._clip = self._latest = None
         settings = replace(self.state.settings, dataset=None, base=None, classes=None, raters=None)
         self.state = replace(self.state, settings=settings, datasets=(), shown=False, problem="")
+        self._runs_at = ""
         if cohort is not None:
             if self._finding is None:
                 self._finding = self._executor.submit(find_devices)
@@ -124,6 +131,10 @@ class Training:
             self._look_for_runs()
             self.state = replace(self.state, datasets=frozen_versions(cohort))
             self._watched = next(iter(self._monitors), None)
+            self._take_its_where()
+            root = runs_folder(cohort)
+            if local_root(cohort.store) is None:
+                self._runs_at = str(root)
         self._settle()
 
     def survey(self) -> None:
@@ -164,16 +175,26 @@ class Training:
             self._frozen = self._surveying_dataset = None
             if changes["dataset"] is not None:
                 self._surveying_dataset = self._executor.submit(survey_dataset, changes["dataset"])
+        if "where" in changes and bool(changes["where"]) != bool(self.state.settings.where):
+            changes["device"] = "auto"  # the devices are those of another machine
         self.state = replace(self.state, settings=replace(self.state.settings, **changes))
         self._settle(force=True)
 
     def watch(self, name: str | None) -> None:
         """Put the run called `name` on show."""
         self._watched = name if name in self._monitors else None
+        self._take_its_where()
         self._settle()
         if self._watch is not None and self._watch.state.phase.live and self._clip:
             clip, self._clip = self._clip, None
             self.show_clip(clip)
+
+    def _take_its_where(self) -> None:
+        """Let what is asked of a run that was sent elsewhere be asked there, unless changed."""
+        watch = self._watch
+        if watch is not None and watch.state.where:
+            settings = replace(self.state.settings, where=watch.state.where, device="auto")
+            self.state = replace(self.state, settings=settings)
 
     def show(self, on: bool) -> None:
         """Say whether the model's marks are to be seen."""
@@ -189,7 +210,7 @@ class Training:
         request = request.model_copy(update={"rater": name, "preview_clip": self._clip})
         try:
             watch = RunMonitor(RunFolder.create(root / name, request))
-            watch.launch()
+            watch.launch(self.state.settings.where)
         except OSError as error:
             self._refuse(f"The run cannot start in {root}: {error.strerror or error}.")
             return None
@@ -209,13 +230,12 @@ class Training:
         watch = self._watch
         if watch is None or watch.state.phase.live or watch.state.phase is Phase.FINISHED:
             return
-        if self._trainer_problem:
-            self._refuse(f"{self._trainer_problem}.")
+        if self._refused():
             return
         try:
             if self._clip is not None:
                 watch.folder.show(self._clip)
-            watch.launch()
+            watch.launch(self.state.settings.where)
         except OSError as error:
             self._refuse(f"The run cannot be resumed: {error.strerror or error}.")
             return
@@ -226,8 +246,7 @@ class Training:
         watch, cohort = self._watch, self._cohort
         if watch is None or cohort is None or not isinstance(watch.state.request, FitRequest):
             return
-        if self._trainer_problem:
-            self._refuse(f"{self._trainer_problem}.")
+        if self._refused():
             return
         fit = watch.state.request
         root = watch.folder.path / PREDICTIONS
@@ -243,7 +262,7 @@ class Training:
         name = next(n for i in range(1, 1000) if not (root / (n := f"{stem}-{i}")).exists())
         try:
             job = RunMonitor(RunFolder.create(root / name, request))
-            job.launch()
+            job.launch(self.state.settings.where)
         except OSError as error:
             self._refuse(f"The prediction cannot start: {error.strerror or error}.")
             return
@@ -261,6 +280,14 @@ class Training:
         if self._active is not None:
             self._active.go_back(by)
             self._settle()
+
+    def _refused(self) -> bool:
+        """Whether nothing can be started, which is said then."""
+        problem = f"{self._trainer_problem}." if self._trainer_problem else ""
+        problem = problem or where_problem(self.state.settings.where)
+        if problem:
+            self._refuse(problem)
+        return bool(problem)
 
     def _refuse(self, problem: str) -> None:
         self._settle(problem=problem)
@@ -314,7 +341,7 @@ class Training:
             surveyed, self._surveying_dataset = self._surveying_dataset, None
             self._frozen = surveyed.result()
         if self._finding is not None and self._finding.done():
-            self.state = replace(self.state, devices=self._finding.result())
+            self._devices = self._finding.result()
             self._finding = None
             self._settle(force=True)
         self._settle()
@@ -339,6 +366,7 @@ class Training:
         context = Context(
             cohort=self._cohort.meta if self._cohort else None,
             location=self._cohort.location if self._cohort else "",
+            runs_at=self._runs_at,
             read_only=self._cohort.store.read_only if self._cohort else False,
             inventory=self._inventory,
             frozen=self._frozen,
@@ -352,6 +380,7 @@ class Training:
             settings=settings,
             next_run=next_run(settings, context),
             bases=bases,
+            devices=WORKER_DEVICES if settings.where else self._devices,
             runs=runs,
             watched=self._watch.state if self._watch else None,
             predicting=job.state if job else None,

@@ -7,6 +7,7 @@ no request, it says in one sentence what is missing.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
@@ -29,6 +30,14 @@ SIZES: Final = {
     "normal": "The full network: best left running, or on a GPU.",
 }
 
+SCHEDULER_PORT: Final = 8786
+"""Of a dask scheduler, unless it was told another."""
+
+_ADDRESS: Final = re.compile(r"(tcp|tls|ws|wss|ucx)://([\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
+
+WORKER_DEVICES: Final = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "GPU"))
+"""What a worker may be asked to train on: (device, what people read)."""
+
 FROZEN_TEACHERS: Final = tuple(kind for kind in RATER_KINDS if kind != "truth")
 """Kinds of raters in a dataset that are learnt from unless others are chosen."""
 
@@ -39,7 +48,8 @@ class RunSettings:
 
     `dataset` is None for the open cohort, `base` to start from scratch; `classes`, `raters`, `loss`
     and `levels` are None where no choice was made; `params` may hold parameters of other methods,
-    which are left aside. Only scripts set a number of steps.
+    which are left aside. `where` is the address of a dask scheduler, empty for this computer; it
+    holds for resuming and predicting too. Only scripts set a number of steps.
     """
 
     dataset: str | None = None
@@ -52,6 +62,7 @@ class RunSettings:
     levels: str | None = None
     size: Literal["study", "quick", "normal"] = "quick"
     device: str = "auto"
+    where: str = ""
     steps: int | None = None
 
 
@@ -76,6 +87,7 @@ class Context:
 
     cohort: CohortMeta | None = None
     location: str = ""
+    runs_at: str = ""  # folder that its runs go to, if they can't lie beside it
     read_only: bool = False
     inventory: LabelInventory | None = None  # None while it is being counted
     frozen: FrozenVersion | None = None  # the chosen dataset; None while it is being counted
@@ -145,6 +157,7 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
     names = tuple(c.name for c in classes if c.chosen)
     method, wrong = _method(settings)
     reason = _reason(context, raters, classes) or _unknown_classes(cohort, names) or wrong
+    reason = reason or where_problem(settings.where)
     counts = _frozen_counts(frozen) if frozen else _counts(inventory)
     if reason or method is None:
         return NextRun(classes, raters, reason=reason, counts=counts)
@@ -170,6 +183,10 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
             "Only one patient is reviewed: the model is checked on the patient it learns from, "
             "so its scores will look better than they are."
         )
+    if settings.where and context.runs_at:
+        cautions.append(
+            f"Workers must see the runs' folder as this computer does: {context.runs_at}"
+        )
     return NextRun(
         classes,
         raters,
@@ -189,6 +206,31 @@ def _begins(base: str | None, bases: tuple[StartFrom, ...], classes: tuple[Choic
     if not found.classes or not fresh:
         return "Its weights are where learning begins, and its size is kept."
     return f"Its weights are where learning begins; it does not know {', '.join(fresh)} yet."
+
+
+def address_of(text: str) -> str:
+    """Return a scheduler's address as it is meant: the protocol and the port may be left out.
+
+    >>> address_of("gpu-server"), address_of(" tls://10.0.0.7:9000 "), address_of("")
+    ('tcp://gpu-server:8786', 'tls://10.0.0.7:9000', '')
+    """
+    text = text.strip()
+    if not text:
+        return ""
+    protocol, found, host = text.rpartition("://")
+    host = host if re.search(r":\d+$", host) else f"{host}:{SCHEDULER_PORT}"
+    return f"{protocol if found else 'tcp'}://{host}"
+
+
+def where_problem(where: str) -> str:
+    """Return what is wrong with a scheduler's address, in a sentence; empty if nothing.
+
+    >>> where_problem("tcp://gpu-server:8786")
+    ''
+    """
+    if not where or _ADDRESS.fullmatch(where):
+        return ""
+    return f"Where: {where} is no address of a dask scheduler, as tcp://gpu-server:8786 is."
 
 
 def _method(settings: RunSettings) -> tuple[Method | None, str]:

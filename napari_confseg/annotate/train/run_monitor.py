@@ -7,11 +7,10 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from napari_confseg.annotate.train.runs import FolderStatus, Record, fold, resolve
+from napari_confseg.annotate.train.runs import FolderStatus, Record, fold, resolve, sent_for_again
 from napari_confseg.job import LOG, REQUEST, JobError, RunFolder
 from napari_confseg.store.errors import StoreError
 from napari_confseg.store.files import open_file
@@ -56,7 +55,7 @@ class RunMonitor:
         self.begun = datetime.fromtimestamp(stamp, UTC)
         self._record = Record()
         self._offset = 0
-        self._launched: datetime | None = None
+        self._launched = False
         self._process: subprocess.Popen[bytes] | None = None
         self.state = self.poll()
 
@@ -77,7 +76,7 @@ class RunMonitor:
             cancelled=cancelled,
             checkpoint=self.folder.has_checkpoint(),
             result=result,
-            launched=self._launched,
+            where=self.folder.where() or "",
             log="" if alive else log_tail(self.folder.path / LOG),
             damage=damage,
         )
@@ -86,8 +85,14 @@ class RunMonitor:
         )
         return self.state
 
-    def launch(self) -> None:
+    def launch(self, where: str = "") -> None:
         """Start or resume the run in a process of its own, which outlives this one.
+
+        Parameters
+        ----------
+        where : str
+            Address of a dask scheduler: the process has the run carried out there, and follows
+            it. Empty to carry it out itself.
 
         Raises
         ------
@@ -95,22 +100,24 @@ class RunMonitor:
             If the process cannot be started.
         """
         self.folder.clear_cancel()
-        self._launched = datetime.now(UTC)
-        self._record = replace(self._record, progress=None)
-        self._process = launch(self.folder.path)
+        self.folder.send_to(where or None)
+        self.poll()
+        self._launched = True
+        self._record = sent_for_again(self._record)
+        self._process = launch(self.folder.path, where)
         self.poll()
 
     def _alive(self) -> bool:
         ours = self._process is not None and self._process.poll() is None
-        if ours or self.folder.alive():
+        if ours or self.folder.alive() or self.folder.followed():
             return True
         # Sent for by another viewer a moment ago, and still importing.
         age = (datetime.now(UTC) - self.begun).total_seconds()
-        return not self._offset and self._launched is None and age < SECONDS_TO_START
+        return not self._offset and not self._launched and age < SECONDS_TO_START
 
 
-def launch(folder: Path) -> subprocess.Popen[bytes]:
-    """Start ``confseg-train run folder``, detached, at lower priority, printing to the log.
+def launch(folder: Path, where: str = "") -> subprocess.Popen[bytes]:
+    """Start ``confseg-train run`` on a folder, detached, at lower priority, printing to the log.
 
     Raises
     ------
@@ -119,6 +126,8 @@ def launch(folder: Path) -> subprocess.Popen[bytes]:
     """
     # -P: a folder called "trainer" where the viewer happens to stand must not be run.
     command = [sys.executable, "-P", "-m", "napari_confseg.launcher", "run", str(folder)]
+    if where:
+        command += ["--where", where]
     windows = sys.platform == "win32"
     flags = 0
     if sys.platform == "win32":

@@ -7,7 +7,7 @@ not start it can watch it, at any time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,6 @@ from napari_confseg.job import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from napari_confseg.job import Event, FitRequest, PredictRequest, Result, RunFolder
 
@@ -97,6 +96,14 @@ def fold(record: Record, events: Iterable[Event]) -> Record:
     return Record(last, progress, {k: tuple(v) for k, v in curves.items()}, previews)
 
 
+def sent_for_again(record: Record) -> Record:
+    """Return `record` for a trainer to come: how the run stood before counts no longer. Pure.
+
+    By what was heard since, not by the time of it: another machine's clock may differ.
+    """
+    return replace(record, last=None, progress=None)
+
+
 def _extend(curves: dict[str, list[tuple[int, float]]], event: Metrics) -> None:
     for name, value in event.values.items():
         points = curves.setdefault(name, [])
@@ -120,8 +127,8 @@ class FolderStatus:
         Whether there is a model to predict with.
     result : Result or None
         What it came to.
-    launched : datetime or None
-        When a trainer was last sent for, as far as this viewer knows.
+    where : str
+        Address of the scheduler it was sent to; empty for this machine.
     log : str
         The last lines that the trainer printed.
     damage : str
@@ -132,7 +139,7 @@ class FolderStatus:
     cancelled: bool = False
     checkpoint: bool = False
     result: Result | None = None
-    launched: datetime | None = None
+    where: str = ""
     log: str = ""
     damage: str = ""
 
@@ -159,6 +166,8 @@ class RunState:
         Whether it has a model to predict with.
     error, hint : str
         What went wrong in one sentence, and what to do; empty if nothing.
+    where : str
+        Address of the scheduler it was sent to; empty for this machine.
     """
 
     name: str
@@ -170,6 +179,7 @@ class RunState:
     checkpoint: bool = False
     error: str = ""
     hint: str = ""
+    where: str = ""
 
     @property
     def best(self) -> tuple[int, float] | None:
@@ -205,27 +215,39 @@ def resolve(
 ) -> RunState:
     """Return the state of a run from its events and the status of its folder. Pure."""
     last = record.last
-    stale = last is None or (status.launched is not None and last.time < status.launched)
     error = hint = ""
     if status.damage and not status.alive:
         phase, error = Phase.FAILED, status.damage
-    elif isinstance(last, Failed) and not stale:
+    elif isinstance(last, Failed):
         phase, error, hint = Phase.FAILED, last.error, last.hint
-    elif isinstance(last, (Finished, Cancelled)) and not stale:
+    elif isinstance(last, (Finished, Cancelled)):
         stopped = status.result.stopped if status.result else isinstance(last, Cancelled)
         phase = Phase.STOPPED if stopped else Phase.FINISHED
     elif status.alive:
-        phase = Phase.STARTING if stale else Phase.RUNNING
+        phase = Phase.STARTING if last is None else Phase.RUNNING
         phase = Phase.STOPPING if status.cancelled else phase
-    elif status.result is not None and not stale:  # killed between the result and the last event
+    elif (
+        status.result is not None and last is not None
+    ):  # killed between the result and the last event
         phase = Phase.STOPPED if status.result.stopped else Phase.FINISHED
     else:
         phase = Phase.ENDED
         error = "The trainer ended unexpectedly."
         hint = "Resume goes on from the last saved step."
+        if status.where:
+            error = f"Nobody works on it: it was sent to {status.where}."
         hint += f" The last it printed: {status.log}" if status.log else ""
     return RunState(
-        name, folder, request, phase, record, status.result, status.checkpoint, error, hint
+        name,
+        folder,
+        request,
+        phase,
+        record,
+        status.result,
+        status.checkpoint,
+        error,
+        hint,
+        status.where,
     )
 
 

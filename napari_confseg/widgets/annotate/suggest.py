@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QCoreApplication
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_confseg.annotate.links import links_of
-from napari_confseg.suggest.client import ModelProcess
+from napari_confseg.annotate.suggestion_work import model_to_ask
+from napari_confseg.launcher import trainer_problem
+from napari_confseg.store import StoreError
+from napari_confseg.suggest.client import ModelProcess, SuggestError
+from napari_confseg.suggest.protocol import Load
 from napari_confseg.widgets.common.buttons import breakable, button, label, with_key
 from napari_confseg.widgets.common.choices import TickBox
-from napari_confseg.widgets.common.jobs import LatestJob
+from napari_confseg.widgets.common.jobs import BackgroundJob, LatestJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QToolButton
 
     from napari_confseg.annotate.session import Session
+
+WARM_AFTER_MS: Final = 3000
+"""How long nobody acts on an open clip before the process is started, in case it is wanted."""
 
 _TIPS: Final = {
     "suggest": "Let the model propose on the frames that you look at, or no longer. Nothing is "
@@ -32,7 +40,8 @@ _TIPS: Final = {
 class SuggestPart(QWidget):
     """Shows a session's suggestions, and asks a model's process for them.
 
-    The process is started when the model is first asked, in the background, and ends with this.
+    The process is started in the background once a clip is open and nobody acts for a moment, when
+    the mouse comes to *Suggest*, or when the model is asked; it ends with this.
 
     Parameters
     ----------
@@ -47,6 +56,10 @@ class SuggestPart(QWidget):
         self._keys: Mapping[str, str] = {}
         self.process = ModelProcess()
         self._jobs = LatestJob(self)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(WARM_AFTER_MS)
+        self._idle.timeout.connect(self.warm)
         self.buttons: dict[str, QToolButton] = {}
         row = QHBoxLayout()
         row.setSpacing(3)
@@ -76,7 +89,10 @@ class SuggestPart(QWidget):
             (self._model.wanted, self._ask),
             (self._model.changed, self.refresh),
             *((events[n], self.refresh) for n in ("clip", "save_state", "model_threshold")),
+            *((events[n], self._on_act) for n in ("clip", "frame")),
+            (session.editor.edited, self._on_act),
         )
+        self.buttons["suggest"].installEventFilter(self)
         self.refresh()
 
     def _button(
@@ -96,6 +112,7 @@ class SuggestPart(QWidget):
     def close_part(self) -> None:
         """Listen no more, and end the process."""
         self._links.cut()
+        self._idle.stop()
         self._jobs.drop()
         self.process.close()
 
@@ -119,6 +136,38 @@ class SuggestPart(QWidget):
         words = f"{model.title}. {model.note}" if model.on and model.title else model.note
         self.note.setText(breakable(words))
         self.note.setVisible(bool(words))
+
+    # ---- the process ----------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Get the model ready when the mouse comes to the button."""
+        if event.type() == QEvent.Type.Enter:
+            self.warm()
+        return bool(super().eventFilter(watched, event))
+
+    def _on_act(self, *_: object) -> None:
+        if self.process.pid is None and not self._model.why_not():
+            self._idle.start()
+        else:
+            self._idle.stop()
+
+    def warm(self) -> None:
+        """Start the process with the model that would be asked, if suggestions may be made here.
+
+        What goes wrong is said when the model is asked for.
+        """
+        self._idle.stop()
+        cohort, model = self._session.cohort, self._model.model
+        able = cohort is not None and not self._model.why_not() and not trainer_problem()
+        if cohort is None or not able or self.process.pid is not None:
+            return
+
+        def work(_: BackgroundJob) -> object:
+            with suppress(SuggestError, StoreError, OSError):
+                self.process.ask(Load(model=model_to_ask(cohort, model).location))
+            return None
+
+        BackgroundJob(work, self).start()
 
     # ---- asking ---------------------------------------------------------------------------
 

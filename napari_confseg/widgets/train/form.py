@@ -19,16 +19,23 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.train.next_run import SIZES
+from napari_confseg.annotate.train.next_run import SIZES, address_of
 from napari_confseg.job import FitRequest
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.request_fields import none_of
 from napari_confseg.widgets.common.buttons import button
 from napari_confseg.widgets.common.choices import Choices, chooser, select
 from napari_confseg.widgets.common.icons import note
-from napari_confseg.widgets.common.request_form import TIP_WIDTH, ComboEditor, RequestForm
+from napari_confseg.widgets.common.request_form import (
+    TIP_WIDTH,
+    ComboEditor,
+    RequestForm,
+    narrow,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_confseg.annotate.train.model import TrainingState
     from napari_confseg.annotate.train.next_run import RunSettings
 
@@ -135,6 +142,63 @@ def _lines(label: QLabel, n: int) -> QLabel:
     return label
 
 
+THIS_COMPUTER: Final = "This computer"
+
+
+class WhereBox(QComboBox):
+    """Where runs are carried out: on this computer, or by a scheduler whose address is typed.
+
+    `edited` carries the address, empty for this computer.
+    """
+
+    edited = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setEditable(True)
+        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.setCompleter(None)  # it would make "t", of tcp, this computer
+        narrow(self)
+        self.setAccessibleName("Where")
+        self.setToolTip(
+            fill(
+                "Where to train and predict: on this computer, or on a worker of the dask "
+                "scheduler whose address you type, tcp://HOST:8786. Workers are started by "
+                "'confseg-train worker ADDRESS', and must see cohort and runs under the same path "
+                "as this computer",
+                TIP_WIDTH,
+            )
+        )
+        self._where = ""
+        self.offer(())
+        self.activated.connect(lambda _: self._on_edited())
+        self.lineEdit().editingFinished.connect(self._on_edited)
+
+    def offer(self, addresses: Sequence[str]) -> None:
+        """List addresses to choose from, below this computer."""
+        self.clear()
+        self.addItems([THIS_COMPUTER, *addresses])
+        self.show_where(self._where)
+
+    def show_where(self, where: str) -> None:
+        """Show an address, unless a person is typing another."""
+        if where == self._where and self.lineEdit().isModified():
+            return
+        self._where = where
+        text = where or THIS_COMPUTER
+        self.setCurrentIndex(self.findText(text))  # from which the arrow keys go on
+        self.setEditText(text)
+        self.lineEdit().setCursorPosition(0)
+
+    def _on_edited(self) -> None:
+        text = self.currentText().strip()
+        where = "" if text == THIS_COMPUTER else address_of(text)
+        self.lineEdit().setModified(False)
+        if where != self._where:
+            self.edited.emit(where)
+        self.show_where(where)
+
+
 SCRATCH: Final = none_of(FitRequest.model_fields["base"])
 THIS_COHORT: Final = "This cohort, as it is now"
 
@@ -175,6 +239,10 @@ class FitForm(QWidget):
             notes=("size",),
         )
         self.fields.edited.connect(lambda: self.edited.emit(self.fields.values()))
+        self.where = WhereBox()
+        self.where.edited.connect(lambda where: self.edited.emit({"where": where}))
+        above, _ = self.fields.rows.getWidgetPosition(self._device.native)
+        self.fields.rows.insertRow(above, "&Where", self.where)
         self.method.add_to(self.fields.rows)
         self.size, self.device = self.fields["size"], self._device.box
         self.base = self._base.box
@@ -219,6 +287,7 @@ class FitForm(QWidget):
         self.fields.set_values(
             {"base": settings.base, "size": settings.size, "device": settings.device}
         )
+        self.where.show_where(settings.where)
         self.begins.setText(coming.begins)
         self.begins.setVisible(bool(coming.begins))
         self.fields.notes["size"].setText(SIZES[settings.size])

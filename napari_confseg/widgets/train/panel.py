@@ -62,6 +62,7 @@ class TrainPanel(Panel):
         self.cohort_name, self.counts = QLabel(), note()
         self.cohort_name.setProperty("role", "title")
         self.form, self.run, self.model, self.runs = FitForm(), RunView(), ModelOnClip(), RunList()
+        self.form.where.offer(Preferences.load().schedulers)
         self.start = QPushButton("&Start training")
         self.start.setProperty("role", "primary")
         self.start.setToolTip(
@@ -237,7 +238,7 @@ class TrainPanel(Panel):
         self.problem.show_problem(state.problem)
         watched = state.watched
         self.run_section.setVisible(watched is not None)
-        self.run.show_run(watched)
+        self.run.show_run(watched, state.settings.where)
         self.model_section.setVisible(watched is not None)
         if watched is not None:
             clip = session.clip.name if session.clip else None
@@ -261,6 +262,11 @@ class TrainPanel(Panel):
         """Start the planned run; strokes that still wait for the store get there first."""
         self.session.flush(FLUSH_SECONDS)
         if self.training.start() is not None:
+            where = self.training.state.settings.where
+            if where:
+                remembered = Preferences.load().with_scheduler(where)
+                remembered.save()
+                self.form.where.offer(remembered.schedulers)
             self.model.show_accepted("")
             self.plan_section.open(False)
             self.page.ensureVisible(0, 0)

@@ -63,7 +63,8 @@ def summary(state: RunState) -> str:
     what = request.classes[0] if n == 1 else f"{n} classes"
     base = request.base and PurePath(request.base).name
     how_large = f"from {base}" if base else request.size or "quick"
-    return f"{how} · {what} · {how_large} · {request.device}"
+    where = f" · at {state.where}" if state.where else ""
+    return f"{how} · {what} · {how_large} · {request.device}{where}"
 
 
 class RunView(QWidget):
@@ -87,7 +88,6 @@ class RunView(QWidget):
         self.stop.setToolTip("Finish the step, keep the best checkpoint. You can resume later.")
         self.stop.clicked.connect(self.stop_wanted)
         self.resume = QPushButton("&Resume")
-        self.resume.setToolTip("Go on from the last saved step")
         self.resume.clicked.connect(self.resume_wanted)
         self.problem = ProblemBox()
         self.curves = Curves()
@@ -110,8 +110,10 @@ class RunView(QWidget):
         for widget in (self.message, self.problem, self.curves):
             layout.addWidget(widget)
 
-    def show_run(self, state: RunState | None) -> None:
-        """Show `state`; nothing if None."""
+    def show_run(self, state: RunState | None, where: str = "") -> None:
+        """Show `state`, nothing if None; `where` is the scheduler at which it would be resumed."""
+        at = f", at {where}" if where else ""
+        self.resume.setToolTip(f"Go on from the last saved step{at}")
         self.setVisible(state is not None)
         self.curves.show_run(state)
         if state is None:

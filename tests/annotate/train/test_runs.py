@@ -37,7 +37,15 @@ from napari_confseg.annotate.train.run_monitor import (
     log_tail,
     run_name,
 )
-from napari_confseg.annotate.train.runs import FolderStatus, Phase, Record, fold, in_words, resolve
+from napari_confseg.annotate.train.runs import (
+    FolderStatus,
+    Phase,
+    Record,
+    fold,
+    in_words,
+    resolve,
+    sent_for_again,
+)
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import (
@@ -115,8 +123,15 @@ def test_undefined_values_leave_a_gap_not_a_zero() -> None:
     assert record.curves["val_dice"] == ((3, 0.2),)
 
 
-def state_of(events: list[Event], **status: Any) -> Any:
-    return resolve("m1", RunFolder(Path("m1")), FIT, fold(Record(), events), FolderStatus(**status))
+AGAIN = None
+"""Among events: a trainer is sent for again."""
+
+
+def state_of(events: list[Event | None], **status: Any) -> Any:
+    record = Record()
+    for event in events:
+        record = sent_for_again(record) if event is AGAIN else fold(record, [event])
+    return resolve("m1", RunFolder(Path("m1")), FIT, record, FolderStatus(**status))
 
 
 @pytest.mark.parametrize(
@@ -139,21 +154,16 @@ def state_of(events: list[Event], **status: Any) -> Any:
         ([Started(time=at(0))], {}, Phase.ENDED),
         ([], {}, Phase.ENDED),
         # Resumed: what was said before it was sent for again no longer counts.
-        ([Cancelled(time=at(0))], {"alive": True, "launched": at(5)}, Phase.STARTING),
-        ([Cancelled(time=at(0))], {"launched": at(5)}, Phase.ENDED),
-        (
-            [Cancelled(time=at(0)), Started(time=at(6))],
-            {"alive": True, "launched": at(5)},
-            Phase.RUNNING,
-        ),
-        (
-            [Failed(error="e", time=at(0))],
-            {"result": Result(stopped=True), "launched": at(5)},
-            Phase.ENDED,
-        ),
+        ([Cancelled(time=at(0)), AGAIN], {"alive": True}, Phase.STARTING),
+        ([Cancelled(time=at(0)), AGAIN], {}, Phase.ENDED),
+        # By a machine whose clock is slow.
+        ([Cancelled(time=at(9)), AGAIN, Started(time=at(6))], {"alive": True}, Phase.RUNNING),
+        ([Failed(error="e", time=at(0)), AGAIN], {"result": Result(stopped=True)}, Phase.ENDED),
     ],
 )
-def test_where_a_run_stands(events: list[Event], status: dict[str, Any], phase: Phase) -> None:
+def test_where_a_run_stands(
+    events: list[Event | None], status: dict[str, Any], phase: Phase
+) -> None:
     assert state_of(events, **status).phase is phase
 
 
@@ -170,7 +180,7 @@ def test_an_end_without_a_word_shows_the_last_words_of_the_log() -> None:
 
 
 def test_the_best_is_the_first_of_equals_until_the_result_says_it() -> None:
-    events: list[Event] = [Started(), score(1, 0.2), score(2, 0.5), score(3, 0.5), score(4, 0.1)]
+    events: list[Event | None] = [Started(), *map(score, (1, 2, 3, 4), (0.2, 0.5, 0.5, 0.1))]
     assert state_of(events).best == (2, 0.5)
     assert state_of([]).best is None
     result = Result(best_step=3, scores={"val_dice": 0.55})
@@ -178,7 +188,7 @@ def test_the_best_is_the_first_of_equals_until_the_result_says_it() -> None:
 
 
 def test_progress_and_time_left_belong_to_a_run_at_work() -> None:
-    events: list[Event] = [Started(), Progress(current=3, maximum=4, seconds_left=100)]
+    events: list[Event | None] = [Started(), Progress(current=3, maximum=4, seconds_left=100)]
     running = state_of(events, alive=True)
     assert running.done == 0.75
     assert running.time_left == "2 min"
@@ -240,6 +250,21 @@ def test_a_run_that_dies_is_not_shown_as_running(run: RunFolder) -> None:
 def test_a_run_nobody_ever_began_is_not_awaited_for_ever(run: RunFolder) -> None:
     assert RunMonitor(run).state.phase is Phase.STARTING
     assert RunMonitor(aged(run)).state.phase is Phase.ENDED
+
+
+def test_a_run_that_is_followed_lives_and_says_where_it_is(run: RunFolder) -> None:
+    run.send_to("tcp://gpu-server:8786")
+    with run.follow():
+        state = RunMonitor(aged(run)).state
+        assert (state.phase, state.where) == (Phase.STARTING, "tcp://gpu-server:8786")
+        with run.follow():  # a second one may
+            pass
+        assert run.followed()
+    state = RunMonitor(run).state
+    assert state.phase is Phase.ENDED
+    assert state.error == "Nobody works on it: it was sent to tcp://gpu-server:8786."
+    run.send_to(None)
+    assert RunMonitor(run).state.where == ""
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
@@ -568,6 +593,19 @@ def test_a_run_that_cannot_start_says_what_is_missing(
     made = next_run(settings, context(reviewed, **changes))
     assert made.request is None
     assert words in made.reason
+
+
+def test_an_address_is_checked_before_anything_is_sent_there(reviewed: Cohort) -> None:
+    there = context(reviewed)
+    for where in ("", "tcp://gpu-server:8786", "tls://10.0.0.7:9000", "tcp://[::1]:8786"):
+        assert next_run(RunSettings(where=where), there).request is not None
+    for where in ("gpu-server", "tcp://gpu server:8786", "tcp://gpu-server", "tcp://:8786"):
+        made = next_run(RunSettings(where=where), there)
+        assert made.request is None
+        assert f"{where} is no address" in made.reason
+    far = replace(there, runs_at="/home/ann/state/runs/3f")
+    assert "/home/ann/state/runs/3f" in next_run(RunSettings(where="tcp://a:1"), far).caution
+    assert "/home" not in next_run(RunSettings(), far).caution
 
 
 def test_planning_is_pure(reviewed: Cohort) -> None:
