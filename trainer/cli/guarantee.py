@@ -110,12 +110,12 @@ def print_measured(found: Measured) -> None:
     show(f"{found.run}, {promised}")
     show(
         f"Contours: at most {promised.allowed} % of the panel's region lies outside of outer, "
-        f"at most {promised.allowed} % of inner outside of the panel's region. Held: by both, "
-        "inner and outer, in patients who are left out in turn."
+        f"at most {promised.allowed} % of inner outside of the panel's region. Held: by both, then "
+        "by inner and by outer, in patients who are left out in turn."
     )
     table = Table(box=SIMPLE_HEAD)
     table.add_column("class", no_wrap=True)
-    for title in ("patients", "marked", "inner", "outer", "asked", "held", "inner", "outer"):
+    for title in ("n", "marked", "inner", "outer", "asked", "held", "inner", "outer"):
         table.add_column(title, justify="right")
     for row in found.classes:
         table.add_row(*_class_cells(row, promised.level))

@@ -17,8 +17,6 @@ from napari_confseg.agreement.maps import MAPS
 from napari_confseg.annotate.hatch import HatchedPlanes
 from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.review.lines import (
-    LINE,
-    RIM,
     EventOutline,
     Lines,
     RaterContours,
@@ -26,7 +24,7 @@ from napari_confseg.annotate.review.lines import (
     line_width,
 )
 from napari_confseg.annotate.review.planes import MapOfAgreement, StoredPlanes
-from napari_confseg.widgets.layers.colormaps import ramp, rgb
+from napari_confseg.widgets.layers.colormaps import line_colors, ramp
 from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank, place_of, scale_of
 
 if TYPE_CHECKING:
@@ -146,7 +144,7 @@ class ReviewLayers:
         self._put(
             OUTLINE, event is not None, source, above, lambda: EventOutline(event, clip.shape)
         )
-        self._color(OUTLINE, "", lambda: _line_colors("#ffffff"))
+        self._color(OUTLINE, "", lambda: line_colors("#ffffff"))
         for row in reversed(state.raters):
             self._show_rater(row, class_index, state, above)
         self._show_map(state, class_index, above)
@@ -162,7 +160,7 @@ class ReviewLayers:
             above,
             lambda: RaterContours(self._stored(row.name, class_index), direction, at),
         )
-        self._color(row.name, color, lambda: _line_colors(color))
+        self._color(row.name, color, lambda: line_colors(color))
         self._put(
             fill,
             row.shown and state.settings.filled,
@@ -300,12 +298,3 @@ class ReviewLayers:
                 return
             camera.zoom = min(camera.zoom, close)
         camera.center = (0.0, *middle)
-
-
-def _line_colors(color: str) -> DirectLabelColormap:
-    """Return a line's colour, with a dark rim: so it is seen on any ground."""
-    clear = np.zeros(4, np.float32)
-    table: dict[int | None, Any] = {None: clear, 0: clear}
-    table[RIM] = np.array([0, 0, 0, 0.6], np.float32)
-    table[LINE] = np.array([*rgb(color), 1], np.float32)
-    return DirectLabelColormap(color_dict=table)
