@@ -7,6 +7,7 @@ prediction over whole patients (:mod:`napari_confseg.agreement.conformal`).
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,7 +179,8 @@ def readout_row(name: str, residuals: Mapping[str, float], unit: str, level: int
         unit=unit,
         patients=len(scores),
         needed=needed(share),
-        half_width=width if np.isfinite(width) else None,
+        # Upwards, for it is shown with one decimal.
+        half_width=ceil(10 * width - 1e-6) / 10 if np.isfinite(width) else None,
         held=_mean(left_out(scores, share), needed(share)),
         residuals={p: r if np.isfinite(r) else None for p, r in residuals.items()},
     )

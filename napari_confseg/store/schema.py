@@ -343,11 +343,28 @@ class Guarantee(Strict):
     bands: dict[Slug, Band] = Field(description="by class")
     margins: dict[str, Margin] = Field(description="by read-out of a clip")
 
+    @property
+    def terms(self) -> str:
+        """What is promised, in a line: each class's contours, and each read-out's interval."""
+        contours = [
+            f"{name} inner {_from(b.inner, 'none')}, outer {_from(b.outer, 'the frame')}"
+            for name, b in self.bands.items()
+        ]
+        intervals = [
+            f"{name.replace('_', ' ')} \u00b1 {m.half_width:.1f} {m.unit}"
+            for name, m in self.margins.items()
+        ]
+        return "; ".join([*contours, *intervals])
+
     def __str__(self) -> str:
         return (
             f"for {self.level} % of patients, measured on {self.patients} of {self.source} "
             f"against {', '.join(self.panel)} from {self.threshold} %"
         )
+
+
+def _from(percent: int | None, otherwise: str) -> str:
+    return otherwise if percent is None else f"from {percent} %"
 
 
 class RaterMeta(Strict):

@@ -90,7 +90,8 @@ def test_contours_and_intervals_are_those_of_the_pixels(ward, starter, state_dir
     assert row.band is not None
     assert (row.band.outer or 0, row.band.inner or 101) == (lowest, highest)
     margin = found.guarantee.margins["b_line_count"]
-    assert margin.half_width == sorted(away.values())[rank(PATIENTS, share_of(LEVEL)) - 1]
+    width = sorted(away.values())[rank(PATIENTS, share_of(LEVEL)) - 1]
+    assert width <= margin.half_width < width + 0.1
 
 
 def test_the_panels_region_is_that_of_its_mean_confidence(ward, starter):
