@@ -10,8 +10,13 @@ import pytest
 from napari_confseg.annotate.review.lines import LINE, GuaranteedContours
 from napari_confseg.store import Band, Guarantee, Identity, Margin, ProgramWriter, Status
 from napari_confseg.widgets.demo.hand import wait
+from napari_confseg.widgets.review.panel import ReviewPanel
+from tests.annotate.review.planted import planted_cohort
+from tests.widgets.bench import let_go
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_confseg.store import Cohort
     from tests.widgets.bench import Bench
 
@@ -120,3 +125,32 @@ def test_a_clips_read_out_has_the_guaranteed_interval(marked: Cohort, unseen_ben
     part.of_frame.click()
     bench.until(lambda: part.live.frame is not None)
     assert part.intervals["b_line_count"].text() != "0.0 – 2.5"
+
+
+def test_review_draws_them_too(tmp_path: Path, state_dir: Path, unseen_bench: Bench) -> None:
+    bench, cohort = unseen_bench, planted_cohort(tmp_path)
+    cohort.clip("clip-1").rater("bo").update_meta(kind="model", guarantee=PROMISED)
+    bench.open(cohort, reader="Dr. Lead")
+    panel = ReviewPanel(bench.viewer)
+    panel.show()
+    try:
+        review = panel.review
+        bench.until(lambda: review.state.pending is None and not panel.jobs.busy)
+        row = next(r for r in review.state.raters if r.name == "bo")
+        review.configure(raters=frozenset(["ada", "bo"]))
+        bench.until(lambda: review.state.pending is None and not panel.jobs.busy)
+        title = f"{row.title}, guaranteed contours"
+        assert title not in bench.viewer.layers
+        assert panel.canvas.bands.isVisibleTo(panel.canvas)
+        panel.canvas.bands.click()
+        assert bench.viewer.layers[title].visible
+        data = bench.viewer.layers[title].data
+        assert isinstance(data, GuaranteedContours)
+        drawn = np.array([data.frame(t).any() for t in range(data.shape[0])])
+        planes = cohort.clip("clip-1").rater("bo").read_planes(B_LINE)
+        assert drawn.tolist() == (planes >= 10).any((1, 2)).tolist()
+        bench.session.bands = False
+        assert not bench.viewer.layers[title].visible
+        assert not panel.canvas.bands.isChecked()
+    finally:
+        let_go(panel)
