@@ -88,6 +88,9 @@ def in_words(value: Finding | Presence) -> tuple[str, str]:
     unit = "" if value.unit == "lines" else f" {value.unit}"
     whole = all(v == round(v) for v in (low, middle, high))
     digits = 1 if value.unit == "lines" and not whole else 0
+    # Outwards: what is shown of an interval promises no more than it holds.
+    step = 10**digits
+    low, high = math.floor(low * step + 1e-6) / step, math.ceil(high * step - 1e-6) / step
     return f"{middle:.{digits}f}{unit}", f"{low:.{digits}f} – {high:.{digits}f}"
 
 
