@@ -122,6 +122,9 @@ def test_predict_writes_it_with_its_planes_until_the_weights_change(
     capsys.readouterr()
     assert main(command) == 1
     assert "was measured on other weights" in capsys.readouterr().out
+    path.write_text("{")
+    assert main(command) == 1
+    assert "measure again with confseg-train guarantee" in capsys.readouterr().out
     path.unlink()
     assert main(command) == 0
     assert Cohort.open(cohort.location).clip("clip-1").rater(STARTER).meta.guarantee is None
