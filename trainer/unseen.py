@@ -144,12 +144,17 @@ def gather(
     Raises
     ------
     TrainError
-        If a class or rater is unknown, or nobody has reviewed anything.
+        If a class or rater is unknown, a rater is a model, or nobody has reviewed anything.
     """
     there = {c.name for c in source.meta.classes}
     classes = [c for c in predictor.config.classes if c in there]
     indices = class_indices(source, classes)
     sources = find_sources(source, classes, panel, clips)
+    if models := sorted({r.name for s in sources for r in s.raters if r.meta.kind == "model"}):
+        raise TrainError(
+            f"{', '.join(models)} is a model, and a panel is of readers",
+            "Name the readers, or their consensus, with --against.",
+        )
     found = Evidence({c: {} for c in classes}, {name: {} for name in READOUTS})
     for done, one in enumerate(sources):
         on_progress(done, len(sources), f"Measuring {one.clip.name}")

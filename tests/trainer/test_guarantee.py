@@ -117,6 +117,9 @@ def test_predict_writes_it_with_its_planes_until_the_weights_change(
     meta = Cohort.open(cohort.location).clip("clip-1").rater(STARTER).meta
     assert meta.guarantee == found.guarantee == load_guarantee(STARTER_FOLDER)
     assert not validate(cohort.location)
+    measuring = ["guarantee", STARTER, cohort.location, "--device", "cpu", "--against", STARTER]
+    assert main(measuring) == 1
+    assert "starter is a model, and a panel is of readers" in capsys.readouterr().err
     path = guarantee_path(STARTER_FOLDER)
     path.write_text(path.read_text().replace(found.sha256, "0" * 64))
     capsys.readouterr()
