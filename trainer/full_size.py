@@ -130,6 +130,8 @@ class PercentTable:
         down = _touching(taps(image.shape[0], shape[0]), rows)
         x = taps(image.shape[1], shape[1])
         across = _touching(x, columns)
+        if down.start == down.stop or across.start == across.stop:
+            return plane  # in a smaller picture what is loud may lie between all taps
         wide = (
             image[:, x.first[across]] * x.of_first[across]
             + image[:, x.second[across]] * x.of_second[across]
@@ -180,4 +182,4 @@ def _probabilities(values: NDArray[np.float64]) -> Tensor:
 def _touching(axis: Taps, old: NDArray[np.intp]) -> slice:
     """Return the new pixels from which a tap leads to `old`, or to what lies between them."""
     touched = np.flatnonzero((axis.second >= old[0]) & (axis.first <= old[-1]))
-    return slice(int(touched[0]), int(touched[-1]) + 1)
+    return slice(int(touched[0]), int(touched[-1]) + 1) if len(touched) else slice(0, 0)

@@ -29,6 +29,7 @@ from trainer.compute import autocast, choose_device, set_threads
 from trainer.data import class_indices
 from trainer.errors import TrainError
 from trainer.full_size import percent_table, to_frame_size, to_percent
+from trainer.guarantee import load_guarantee
 from trainer.prefetch import Prefetch
 from trainer.shipped import is_shipped, run_folder
 from trainer.uncertainty import decompose
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_confseg.job import PredictRequest, RunFolder
-    from napari_confseg.store import Clip
+    from napari_confseg.store import Clip, Guarantee
     from trainer.network import Segmenter
     from trainer.progress import Reporter
 
@@ -380,6 +381,7 @@ def predict_clip(
     indices: list[int],
     *,
     replace: bool = False,
+    guarantee: Guarantee | None = None,
     keep_going: Callable[[int], bool] = lambda _: True,
 ) -> bool:
     """Write the model's planes for every frame of `clip`; an earlier prediction is replaced.
@@ -396,6 +398,8 @@ def predict_clip(
         Index in the cohort of each class of the network. All other classes stay untouched.
     replace : bool
         Overwrite what another run marked under that name.
+    guarantee : Guarantee or None
+        What the planes come with, for the rater's record.
     keep_going : callable
         Asked after each block with the frames done; False stops, leaving the clip's status at
         'in progress' on what has been written.
@@ -415,7 +419,7 @@ def predict_clip(
         for name in maker.names:
             check_same_run(clip, rater_name + name, run)
     with ExitStack() as stack:
-        me = Identity("model", run=run)
+        me = Identity("model", run=run, guarantee=guarantee)
         raters = {
             name: stack.enter_context(ProgramWriter(clip, rater_name + name, me))
             for name in maker.names
@@ -514,6 +518,8 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
         runs = (run, *map(run_folder, request.members))
         maker = Ensemble.load(runs, request.draws, request.device)
     indices = class_indices(cohort, classes)
+    # It was measured on one network that drops nothing: several are another model.
+    guarantee = None if request.maps else load_guarantee(run)
     clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
     for end in maker.names:  # before hours of work: refuse a name that is taken
         cohort.check_name(request.rater + end, "model")
@@ -525,6 +531,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
         classes=", ".join(classes),
         clips=len(clips),
         frames=total,
+        **({"guarantee": str(guarantee)} if guarantee else {}),
     )
     done: list[str] = []
     before = 0
@@ -541,6 +548,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
             run.name,
             indices,
             replace=request.replace,
+            guarantee=guarantee,
             keep_going=keep_going,
         ):
             return Result(stopped=True, clips=tuple(done))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import AnyPlanes, ClipMeta, Edit
+    from napari_confseg.store import AnyPlanes, ClipMeta, Edit, Guarantee
 
 BATCH: Final = 8
 """Frames computed between two checks of what is wanted now: a moved slider waits for no more."""
@@ -117,6 +117,11 @@ class LiveReadouts:
     def frame(self) -> FrameReadouts | None:
         """Read-outs of the frame on show."""
         return self._frames.get(self._session.frame)
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """What the rater's planes come with, if it is a model and that was measured."""
+        return next((o.guarantee for o in self._session.overlays if o.name == self.source), None)
 
     @property
     def reviewed(self) -> tuple[int, ...]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from napari_confseg.store import rater_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from napari_confseg.store import AnyPlanes, Clip, CohortMeta, RaterKind
+    from napari_confseg.store import AnyPlanes, ClassSpec, Clip, CohortMeta, Guarantee, RaterKind
 
 
 class Overlay:
@@ -23,6 +23,8 @@ class Overlay:
         By class, read-only; only classes that this rater marked.
     stored : bool
         Whether it is a rater of the clip, rather than something shown that is not stored.
+    guarantee : Guarantee or None
+        What a model's planes come with.
     """
 
     def __init__(
@@ -33,17 +35,34 @@ class Overlay:
         planes: Mapping[str, AnyPlanes],
         *,
         stored: bool = True,
+        guarantee: Guarantee | None = None,
     ) -> None:
         self.name = name
         self.label = label
         self.kind = kind
         self.planes = planes
         self.stored = stored
+        self.guarantee = guarantee
 
     @property
     def title(self) -> str:
         """What lists call it."""
         return rater_label(self.name, self.label, self.kind)
+
+
+def promise_in_words(label: str, guarantee: Guarantee, classes: Sequence[ClassSpec]) -> str:
+    """Return what a model's contours promise, and what they don't, in a sentence or two."""
+    g, labels = guarantee, {c.name: c.label for c in classes}
+    panel = ", ".join(g.panel)
+    said = (
+        f"{label}: between its contours lies what {panel} mark, in {g.level}\u00a0% of patients, "
+        f"but for {g.allowed}\u00a0% of the area; measured on {g.patients} patients of {g.source}."
+    )
+    for which in ("inner", "outer"):
+        none = [labels.get(c, c) for c, b in g.bands.items() if getattr(b, which) is None]
+        if none:
+            said += f" No {which} contour holds for {', '.join(none)}."
+    return said
 
 
 def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
@@ -61,4 +80,5 @@ def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
     )
     for packed in planes.values():
         packed.writeable = False
-    return Overlay(name, rater.meta.label, rater.meta.kind, planes)
+    meta = rater.meta
+    return Overlay(name, meta.label, meta.kind, planes, guarantee=meta.guarantee)

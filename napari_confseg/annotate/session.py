@@ -137,6 +137,7 @@ class Session(EventedModel):
     overlays_hidden: frozenset[str] = frozenset()  # raters that stay loaded but out of sight
     model_threshold: int = Field(default=50, ge=1, le=100)  # as `threshold`, for models
     model_opacity: float = Field(default=0.7, ge=0, le=1)  # as `opacity`, for models
+    bands: bool = False  # contours that models guarantee are drawn
 
     _held: Tool | None = PrivateAttr(None)  # in hand before the picture began to be moved
 
@@ -610,6 +611,9 @@ class Session(EventedModel):
             n_frames=len(self.status),
             writable=self.writable,
             overlays=tuple((o.name, frozenset(o.planes)) for o in self.overlays),
+            bands=frozenset(
+                (o.name, c) for o in self.overlays if o.guarantee for c in o.guarantee.bands
+            ),
         )
 
     # ---- edits ----------------------------------------------------------------------------

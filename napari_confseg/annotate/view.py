@@ -63,6 +63,7 @@ class Context:
     n_frames: int = 0  # 0 if no clip is open
     writable: bool = True  # False if somebody else holds the planes
     overlays: tuple[tuple[str, frozenset[str]], ...] = ()  # (rater shown, classes it marked)
+    bands: frozenset[tuple[str, str]] = frozenset()  # (rater, class) with guaranteed contours
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class ViewState:
     overlays: frozenset[tuple[str, str]]  # visible (rater, class) planes of others
     model_threshold: int  # as `threshold`, for planes of models
     model_opacity: float  # as `opacity`, for planes of models
+    bands: frozenset[tuple[str, str]]  # of `overlays`, of the active class: guaranteed contours
     style: Style  # how one's own marks are drawn
     blocked: str  # why the tool in hand can't mark, in a sentence; empty if it can
 
@@ -106,6 +108,12 @@ def resolve(session: Session, context: Context) -> ViewState:
     why = _why_not(session, visible, active) if has_plane and active else ""
     can_paint = has_plane and not why
     beam = session.tool is Tool.M_MODE and context.n_frames > 0  # it marks nothing
+    overlays = frozenset(
+        (rater, c)
+        for rater, marked in context.overlays
+        for c in marked & visible
+        if rater not in session.overlays_hidden
+    )
     return ViewState(
         frame=min(session.frame, max(context.n_frames - 1, 0)),
         active=active,
@@ -116,14 +124,12 @@ def resolve(session: Session, context: Context) -> ViewState:
         opacity=session.opacity,
         visible=visible,
         editable=frozenset({active} if can_paint and active else ()),
-        overlays=frozenset(
-            (rater, c)
-            for rater, marked in context.overlays
-            for c in marked & visible
-            if rater not in session.overlays_hidden
-        ),
+        overlays=overlays,
         model_threshold=session.model_threshold,
         model_opacity=session.model_opacity,
+        bands=frozenset(
+            (rater, c) for rater, c in overlays & context.bands if session.bands and c == active
+        ),
         style=session.style,
         blocked=why if session.tool not in (Tool.PAN, Tool.M_MODE) else "",
     )

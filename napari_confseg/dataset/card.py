@@ -26,6 +26,11 @@ Frames reviewed, frames of these with the class, and its pixels by stated confid
 frames without the class are empty labels."""
 
 
+_GUARANTEES = """\
+Of patients alike those measured on: the panel's region lies within the model's outer contour and
+holds its inner one, and its read-out of a clip lies in the interval around the model's."""
+
+
 def write_card(manifest: Manifest, digest: str, folder: Path) -> None:
     """Write ``README.md`` and ``croissant.json``; `digest` is the SHA-256 of ``manifest.json``."""
     (folder / CARD).write_text(markdown(manifest), encoding="utf-8", newline="\n")
@@ -87,6 +92,7 @@ def markdown(manifest: Manifest) -> str:
         "## Classes",
         _CLASSES,
         _class_table(m),
+        *_guarantees(m),
         "## Leakage",
         _leakage(m),
         "## Software",
@@ -148,6 +154,11 @@ def _class_table(m: Manifest) -> str:
         "px excluded",
     )
     return table(header, rows)
+
+
+def _guarantees(m: Manifest) -> list[str]:
+    lines = [f"- `{r}` {g}: {g.terms}" for r in m.raters for g in m.guarantees(r)]
+    return ["## Guarantees", _GUARANTEES, "\n".join(lines)] if lines else []
 
 
 def _leakage(m: Manifest) -> str:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from napari_confseg.dataset.resample import SizeName, covered
 from napari_confseg.request_fields import setting
-from napari_confseg.store import ClassSpec, Problem, Sector, Spacing, StoreError
+from napari_confseg.store import ClassSpec, Guarantee, Problem, Sector, Spacing, StoreError
 from napari_confseg.store.errors import field_problems
 from napari_confseg.store.files import read_file
 from napari_confseg.store.rater_kinds import RaterKind
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = "manifest.json"
-MANIFEST_VERSION: Final = 2
+MANIFEST_VERSION: Final = 3
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=8, le=8192)]
@@ -164,13 +164,15 @@ class ClassCount(Strict):
 class RaterRecord(Strict):
     """One rater on one clip of the dataset.
 
-    `source_sha256` is of the planes and status that were read; `strokes` counts those not undone.
+    `source_sha256` is of the planes and status that were read; `strokes` counts those not undone;
+    `guarantee` is what a model's planes came with.
     """
 
     kind: RaterKind
     source_sha256: Digest
     strokes: Count
     classes: dict[Slug, ClassCount]
+    guarantee: Guarantee | None = None
 
 
 class ClipRecord(Strict):
@@ -294,7 +296,7 @@ class Manifest(Strict):
     """``manifest.json``, written last: its presence is the proof that a version is whole."""
 
     kind: Literal["dataset"] = "dataset"
-    schema_version: Literal[2] = MANIFEST_VERSION
+    schema_version: Literal[3] = MANIFEST_VERSION
     version: int = Field(ge=1)
     cohort: Slug
     cohort_id: str
@@ -328,6 +330,14 @@ class Manifest(Strict):
     def class_names(self) -> list[str]:
         """Return the names of the classes, in the order of the planes."""
         return [c.name for c in self.classes]
+
+    def guarantees(self, rater: str) -> list[Guarantee]:
+        """Return what the planes of a rater came with: one for all clips, unless runs differ."""
+        found: list[Guarantee] = []
+        for record in (c.raters[rater] for c in self.clips if rater in c.raters):
+            if record.guarantee is not None and record.guarantee not in found:
+                found.append(record.guarantee)
+        return found
 
     def record(self, clip: str) -> ClipRecord:
         """Return the record of a clip; raises ``KeyError`` if it is not there."""

@@ -260,6 +260,7 @@ def _pack_rater(
         source_sha256=digest.hexdigest(),
         strokes=strokes,
         classes=tally.counts(),
+        guarantee=reading.rater.meta.guarantee,
     )
 
 

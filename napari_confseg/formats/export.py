@@ -216,6 +216,9 @@ class Export:
     def finish(self, name: str) -> dict[str, Any]:
         """Write ``EXPORT.md``, which says what this is, and return the facts."""
         m = self.manifest
+        self.notes += [
+            f"This model's contours hold {g}: {g.terms}." for g in m.guarantees(self.rater)
+        ]
         kept = "kept" if self.threshold is None else f"cut at {self.threshold} %"
         lines = [
             f"# {m.request.name} v{m.version} as {name}",

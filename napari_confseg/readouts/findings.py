@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -52,6 +52,12 @@ class Finding:
         return cls(
             unit, float(value), float(low), float(high), belief.expected, belief.defined, belief
         )
+
+    def within(self, half_width: float) -> Finding:
+        """Return the finding with another interval: `half_width` to both sides, on its scale."""
+        top = 100.0 if self.unit == "%" else float("inf")
+        low, high = self.value - half_width, self.value + half_width
+        return replace(self, low=max(low, 0.0), high=min(high, top))
 
     def __str__(self) -> str:
         if np.isnan(self.value):

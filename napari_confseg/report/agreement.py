@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_confseg.agreement.agreement import Agreement
     from napari_confseg.agreement.reliability import Reliability
     from napari_confseg.agreement.summary import Learning, SoftSummary, Summary
-    from napari_confseg.store import Cohort
+    from napari_confseg.store import Cohort, Guarantee
 
 
 def _drawing(n: int, height: float) -> AbstractContextManager[Figure]:
@@ -130,6 +130,7 @@ def write_report(cohort: Cohort, agreement: Agreement, summary: Summary, path: P
         reliability_figure=reliability_figure(summary.reliability, agreement.group)
         if summary.reliability
         else "",
+        guarantees=_guarantees(cohort, agreement),
         repeated=[s for s in summary.soft if s.repeat],
         learning=learning,
         learning_figure=learning_figure(learning) if learning else "",
@@ -145,6 +146,17 @@ def _facts(agreement: Agreement) -> list[tuple[str, str]]:
         (str(frames), "frames compared"),
         (str(patients), "patients"),
     ]
+
+
+def _guarantees(cohort: Cohort, agreement: Agreement) -> list[tuple[str, Guarantee]]:
+    """Return each rater compared that is a model with a guarantee, and what it promises."""
+    found: list[tuple[str, Guarantee]] = []
+    for clip in (cohort.clip(c.clip) for c in agreement.clips):
+        for name in sorted(set(clip.raters()) & set(agreement.group)):
+            promised = clip.rater(name).meta.guarantee
+            if promised is not None and (name, promised) not in found:
+                found.append((name, promised))
+    return found
 
 
 def _worst(cohort: Cohort, agreement: Agreement) -> list[dict[str, object]]:

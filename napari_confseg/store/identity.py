@@ -11,7 +11,7 @@ from napari_confseg.store.rater_kinds import RATER_KINDS
 if TYPE_CHECKING:
     from napari_confseg.store.rater import Rater
     from napari_confseg.store.rater_kinds import RaterKind
-    from napari_confseg.store.schema import Imported
+    from napari_confseg.store.schema import Guarantee, Imported
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Identity:
         The run that makes a model's planes.
     imported : Imported or None
         Where planes that come from a file are from.
+    guarantee : Guarantee or None
+        What a model's planes come with.
     """
 
     kind: RaterKind = "human"
@@ -37,6 +39,7 @@ class Identity:
     adjudicator: str | None = None
     run: str | None = None
     imported: Imported | None = None
+    guarantee: Guarantee | None = None
 
 
 def check_same_kind(clip: str, rater: Rater, wanted: RaterKind) -> None:

@@ -129,7 +129,12 @@ class ProgramWriter:
     def record_identity(self) -> None:
         """Write down what made the planes that follow, in place of what made those before."""
         me, meta = self._identity, self.rater.meta
-        told = {"label": me.label or meta.label, "run": me.run, "imported": me.imported}
+        told = {
+            "label": me.label or meta.label,
+            "run": me.run,
+            "imported": me.imported,
+            "guarantee": me.guarantee,
+        }
         if me.run is not None or told != {name: getattr(meta, name) for name in told}:
             self._check()
             self.rater.update_meta(**told, created=datetime.now(UTC))

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from napari_confseg.store.rater_kinds import RATER_KINDS, RaterKind
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 """Version of everything below; a store of another version is refused, not guessed at."""
 
 NOT_MARKED = 0
@@ -181,7 +181,7 @@ class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
     kind: Literal["cohort"] = "cohort"
-    schema_version: Literal[8] = SCHEMA_VERSION
+    schema_version: Literal[9] = SCHEMA_VERSION
     cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
         default_factory=lambda: uuid4().hex
     )
@@ -280,7 +280,7 @@ class ClipMeta(Strict):
     """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
 
     kind: Literal["clip"] = "clip"
-    schema_version: Literal[8] = SCHEMA_VERSION
+    schema_version: Literal[9] = SCHEMA_VERSION
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
@@ -312,11 +312,66 @@ class Imported(Strict):
     )
 
 
+class Band(Strict):
+    """Contours of a class that the panel's region lies between, as percents of the model.
+
+    A region holds the pixels with at least that percent.
+    """
+
+    inner: Confidence | None = Field(description="lies in the panel's region; None: nothing does")
+    outer: Confidence | None = Field(description="holds the panel's region; None: only the frame")
+
+
+class Margin(Strict):
+    """How far the panel's read-out of a clip may be from the model's."""
+
+    half_width: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    unit: str = Field(min_length=1, max_length=10)
+
+
+class Guarantee(Strict):
+    """What a model promises of a patient that it has not seen, alike those it was measured on."""
+
+    level: int = Field(ge=50, le=99, description="patients in a hundred that each promise holds in")
+    allowed: int = Field(
+        ge=0, le=50, description="percent of a region that may lie beyond its contour"
+    )
+    panel: tuple[Slug, ...] = Field(min_length=1, description="raters whose mean was the measure")
+    threshold: Confidence = Field(description="mean confidence from which the panel marks a pixel")
+    source: str = Field(min_length=1, max_length=200, description="where the patients are from")
+    patients: int = Field(ge=1)
+    bands: dict[Slug, Band] = Field(description="by class")
+    margins: dict[str, Margin] = Field(description="by read-out of a clip")
+
+    @property
+    def terms(self) -> str:
+        """What is promised, in a line: each class's contours, and each read-out's interval."""
+        contours = [
+            f"{name} inner {_from(b.inner, 'none')}, outer {_from(b.outer, 'the frame')}"
+            for name, b in self.bands.items()
+        ]
+        intervals = [
+            f"{name.replace('_', ' ')} \u00b1 {m.half_width:.1f} {m.unit}"
+            for name, m in self.margins.items()
+        ]
+        return "; ".join([*contours, *intervals])
+
+    def __str__(self) -> str:
+        return (
+            f"for {self.level} % of patients, measured on {self.patients} of {self.source} "
+            f"against {', '.join(self.panel)} from {self.threshold} %"
+        )
+
+
+def _from(percent: int | None, otherwise: str) -> str:
+    return otherwise if percent is None else f"from {percent} %"
+
+
 class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
     kind: RaterKind
-    schema_version: Literal[8] = SCHEMA_VERSION
+    schema_version: Literal[9] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     run: Annotated[str, Field(max_length=4096)] | None = Field(
         default=None, description="the run that made a model's planes"
@@ -327,12 +382,17 @@ class RaterMeta(Strict):
     imported: Imported | None = Field(
         default=None, description="for planes that came from a file; None for those made here"
     )
+    guarantee: Guarantee | None = Field(
+        default=None, description="what a model's planes come with, if it was measured"
+    )
     created: Moment
 
     @model_validator(mode="after")
     def _says_where_from(self) -> Self:
         if self.kind == "imported" and self.imported is None:
             raise ValueError("a rater of kind 'imported' says where its planes come from")
+        if self.guarantee is not None and self.kind != "model":
+            raise ValueError(f"only a model's planes come with a guarantee, found {self.kind!r}")
         return self
 
     @property

@@ -19,7 +19,15 @@ from napari_confseg.dataset.diff import compare
 from napari_confseg.dataset.frozen import Dataset, versions
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
 from napari_confseg.formats.export import ExportRequest, export
-from napari_confseg.store import Cohort, Spacing, StoreError, Stroke
+from napari_confseg.store import (
+    Band,
+    Cohort,
+    Guarantee,
+    Margin,
+    Spacing,
+    StoreError,
+    Stroke,
+)
 from tests.agreement.opinions import read_clip
 from tests.conftest import add_clip, clip_meta
 
@@ -301,6 +309,31 @@ def test_split_folds_and_card(study: Cohort, tmp_path: Path) -> None:
     assert len(metadata["recordSet"][0]["data"]) == 6
     written = (dataset.folder / "manifest.json").read_bytes()
     assert metadata["distribution"][0]["sha256"] == hashlib.sha256(written).hexdigest()
+
+
+def test_what_a_model_guarantees_goes_along(study: Cohort, tmp_path: Path) -> None:
+    promised = Guarantee(
+        level=80,
+        allowed=20,
+        panel=("anna",),
+        threshold=50,
+        source="cohort ward",
+        patients=24,
+        bands={"pleura": Band(inner=90, outer=None)},
+        margins={"b_line_count": Margin(half_width=1.25, unit="lines")},
+    )
+    for name in study.clips():
+        study.clip(name).rater("bert").update_meta(kind="model", guarantee=promised)
+    request = REQUEST.model_copy(update={"raters": ("anna", "bert")})
+    dataset = build(study, request, tmp_path / "out")
+    assert Dataset.open(dataset.folder).manifest.guarantees("bert") == [promised]
+    terms = "pleura inner from 90 %, outer the frame; b line count ± 1.2 lines"
+    card = (dataset.folder / "README.md").read_text(encoding="utf-8")
+    assert f"- `bert` {promised}: {terms}" in card
+    for rater, said in (("bert", True), ("anna", False)):
+        export(dataset, ExportRequest(format="png", rater=rater), tmp_path / rater)
+        text = (tmp_path / rater / "EXPORT.md").read_text(encoding="utf-8")
+        assert (terms in text) is said
 
 
 @pytest.mark.filterwarnings("ignore")  # of its dependencies

@@ -12,12 +12,25 @@ from napari_confseg.agreement.agreement import agree
 from napari_confseg.agreement.disagreement import worst_first
 from napari_confseg.agreement.summary import summarise
 from napari_confseg.report.agreement import write_report
+from napari_confseg.store import Band, Guarantee, Margin
 from tests.agreement.opinions import read_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_confseg.store import Cohort
+
+
+PROMISED = Guarantee(
+    level=80,
+    allowed=20,
+    panel=("anna", "bert"),
+    threshold=50,
+    source="cohort ward",
+    patients=24,
+    bands={"a-line": Band(inner=90, outer=None)},
+    margins={"b_line_count": Margin(half_width=1.5, unit="lines")},
+)
 
 
 class Balance(HTMLParser):
@@ -45,7 +58,9 @@ def test_page_is_whole_and_needs_nothing_else(cohort: Cohort, tmp_path: Path) ->
         read_clip(cohort, clip, raters, seed=i)
     bad = cohort.clip("clip-2").rater("carl")
     bad.write_plane(3, 1, np.full((48, 64), 100, np.uint8))
-    agreement = agree(cohort)
+    for clip in cohort.clips():
+        cohort.clip(clip).rater("carl").update_meta(kind="model", guarantee=PROMISED)
+    agreement = agree(cohort, raters=list(raters))
     path = tmp_path / "report.html"
     write_report(cohort, agreement, summarise(agreement), path)
     page = path.read_text(encoding="utf-8")
@@ -60,10 +75,14 @@ def test_page_is_whole_and_needs_nothing_else(cohort: Cohort, tmp_path: Path) ->
         "At a threshold",
         "Beyond chance",
         "What a stated confidence is worth",
+        "What a model guarantees",
         "Repeatability",
         "Over time",
     ):
         assert heading in text
+    assert "for 80 % of patients, measured on 24 of cohort ward" in " ".join(text.split())
+    row = "<td>a-line</td><td>80 %</td><td>from 90 %</td><td>the frame</td>"
+    assert page.count(row) == 1  # the same on both clips
     assert page.count("data:image/png;base64,") == len(worst_first(agreement))
     worst = worst_first(agreement)[0]
     assert (worst.clip, worst.class_name, worst.worst_frame) == ("clip-2", "a-line", 3)

@@ -57,6 +57,11 @@ def test_what_is_silent_everywhere_or_nowhere():
     one[3, 5] = 1
     expected = by_torch(torch.from_numpy(one)[None, None], (30, 30), (1.6, 3.5))[0, 0]
     assert np.array_equal(table.plane(one, (30, 30)), expected)
+    for at in np.ndindex(8, 8):  # in a smaller picture some pixels lie between all taps
+        one = np.zeros((8, 8), np.float32)
+        one[at] = 1
+        expected = by_torch(torch.from_numpy(one)[None, None], (3, 3), (1.6, 3.5))[0, 0]
+        assert np.array_equal(table.plane(one, (3, 3)), expected)
 
 
 @pytest.mark.parametrize(("old", "new"), [(128, 640), (96, 371), (50, 7), (48, 48), (1, 5), (2, 9)])

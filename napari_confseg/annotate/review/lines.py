@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.disagreement import Event
     from napari_confseg.annotate.review.planes import StoredPlanes
+    from napari_confseg.store import AnyPlanes, Band
 
 LARGEST: Final = 2048
 """Pixels along a side of the finer grid, about: more would slow the change of frames."""
@@ -38,6 +39,9 @@ DASHES: Final[tuple[tuple[float, ...], ...]] = (
     (6, 2, 1.5, 2),
 )
 """Lengths of line and gap in turn, in pixels of the clip, by a rater's direction."""
+
+OUTER: Final = (5.0, 3.0)
+"""Dashes of an outer contour, as :data:`DASHES`."""
 
 LINE: Final = MAX_CONFIDENCE
 RIM: Final = 1
@@ -163,6 +167,34 @@ class RaterContours(Lines):
         plane = self._planes.frame(index)
         mask = (plane >= self._threshold) & (plane != EXCLUDED)
         yield _around(mask, self._dashes)
+
+
+class GuaranteedContours(Lines):
+    """The contours that a panel's region lies between: inner solid, outer in long dashes.
+
+    Parameters
+    ----------
+    planes : ndarray of uint8 (T, Y, X), or like one
+        A model's percents of one class.
+    band : Band
+        From which percent on inner and outer run; None draws none.
+    """
+
+    def __init__(self, planes: AnyPlanes | DrawnPlanes, band: Band) -> None:
+        super().__init__(planes.shape)
+        self._planes = planes
+        self._band = band
+
+    def is_over(self, planes: AnyPlanes) -> bool:
+        """Whether this draws just these planes."""
+        return planes is self._planes
+
+    def _contours(self, index: int) -> Iterator[NDArray[np.float64]]:
+        plane: NDArray[np.uint8] = self._planes[index]
+        known = plane != EXCLUDED
+        for percent, dashes in ((self._band.outer, OUTER), (self._band.inner, ())):
+            if percent is not None:
+                yield _around((plane >= percent) & known, dashes)
 
 
 class EventOutline(Lines):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.annotate.frames import rate
+from napari_confseg.annotate.overlays import promise_in_words
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.review_progress import painted
 from napari_confseg.annotate.save_state import describe
@@ -30,6 +31,7 @@ class SessionDisplay:
     def __init__(self, session: Session, form: AnnotateForm) -> None:
         self._session = session
         self._form = form
+        self._keys: dict[str, str] = {}
 
     def links(self) -> list[tuple[Any, Any]]:
         """Return which signal of the session is to call which method here."""
@@ -50,6 +52,8 @@ class SessionDisplay:
             (events.frame, self.show_frame),
             (events.playing, self._on_playing),
             (events.overlays, self.show_overlays),
+            (events.bands, self.show_bands),
+            (events.overlays_hidden, self.show_bands),
             (events.save_state, self._on_save_state),
             (session.clip_notes.changed, self._on_notes),
             (session.access.changed, self.show_overlays),
@@ -87,6 +91,7 @@ class SessionDisplay:
     def show_keys(self, keys: dict[str, str]) -> None:
         """Name the keys, by the id of the action, wherever they are shown."""
         form = self._form
+        self._keys = keys
         for part in (
             form.transport,
             form.tools,
@@ -217,6 +222,17 @@ class SessionDisplay:
         why_hidden = session.access.visibility().why()
         form.others.set_raters(others, shown, self._icon, why_hidden)
         form.accept.set_sources(others)
+        self.show_bands()
+
+    def show_bands(self, *_: object) -> None:
+        """Show whether guaranteed contours are drawn, and what they promise."""
+        session = self._session
+        promises = [
+            promise_in_words(o.label, o.guarantee, session.classes)
+            for o in session.overlays
+            if o.guarantee is not None and o.name not in session.overlays_hidden
+        ]
+        self._form.others.set_bands(session.bands, promises, self._keys.get("bands", ""))
 
     def _on_save_state(self, *_: object) -> None:
         session, form = self._session, self._form

@@ -136,6 +136,7 @@ class AnnotatePanel(Panel):
         form.transport.timeline.range_wanted.connect(session.review_range)
         form.bar.reading_wanted.connect(self.reading.toggle)
         form.others.shown_wanted.connect(self._on_rater_wanted)
+        form.others.bands_wanted.connect(lambda on: setattr(session, "bands", on))
         form.others.sight_wanted.connect(self.roles.ask_unblind)
         form.save_state.undo_wanted.connect(session.undo)
         form.save_state.redo_wanted.connect(session.redo)

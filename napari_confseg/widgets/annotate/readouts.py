@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.live_readouts import LiveReadouts
-from napari_confseg.readouts import OverClip, Presence
+from napari_confseg.readouts import Finding, OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
 from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import BackgroundJob
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.annotate.live_readouts import Computed, Task
     from napari_confseg.annotate.session import Session
-    from napari_confseg.readouts import ClipReadouts, Finding, FrameReadouts
+    from napari_confseg.readouts import ClipReadouts, FrameReadouts
 
 PAUSE_MS: Final = 120
 """A moved slider or a quick hand is let go on before anything is computed."""
@@ -86,7 +86,11 @@ def in_words(value: Finding | Presence) -> tuple[str, str]:
         word = "present" if value.present else "absent"
         return f"{word}, {100 * middle:.0f} %", f"{100 * low:.0f} – {100 * high:.0f}"
     unit = "" if value.unit == "lines" else f" {value.unit}"
-    digits = 1 if value.unit == "lines" and middle != round(middle) else 0
+    whole = all(v == round(v) for v in (low, middle, high))
+    digits = 1 if value.unit == "lines" and not whole else 0
+    # Outwards: what is shown of an interval promises no more than it holds.
+    step = 10**digits
+    low, high = math.floor(low * step + 1e-6) / step, math.ceil(high * step - 1e-6) / step
     return f"{middle:.{digits}f}{unit}", f"{low:.{digits}f} – {high:.{digits}f}"
 
 
@@ -280,10 +284,14 @@ class ReadoutsPart(QWidget):
 
     def _show(self) -> None:
         found = self.live.clip if self._over_clip else self.live.frame
+        promised = self.live.guarantee if self._over_clip else None
         # No reviewed frame, nothing to wait for: a dash rather than dots.
         dots = "–" if self._over_clip and not self.live.reviewed else "…"
         for name in ROWS:
             value = None if found is None else _value(found, name)
+            margin = promised.margins.get(name) if promised else None
+            if margin and isinstance(value, Finding) and value.unit == margin.unit:
+                value = value.within(margin.half_width)
             words, between = (dots, "") if value is None else in_words(value)
             self.values[name].setText(words)
             self.intervals[name].setText(between)
@@ -305,7 +313,12 @@ class ReadoutsPart(QWidget):
             )
         if missing:
             return f"Computing: {n - missing} of {n} reviewed frames."
-        return f"Mean over {n} reviewed frame{'s' * (n != 1)}."
+        said = f"Mean over {n} reviewed frame{'s' * (n != 1)}."
+        promised = self.live.guarantee
+        if promised is not None and promised.margins:
+            names = ", ".join(ROWS[name][0] for name in ROWS if name in promised.margins)
+            said += f" Intervals of {names}: {promised}."
+        return said
 
 
 def _value(found: FrameReadouts | ClipReadouts, name: str) -> Finding | Presence:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_confseg.annotate.review.lines import LINE, RIM
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ def faint(color: str, threshold: int = 1) -> DirectLabelColormap:
     table: dict[int | None, Any] = dict(_table(color, threshold))
     tint = np.array([*rgb(color), FAINT], np.float32)
     table.update((v, tint) for v in list(table) if v not in (None, 0, EXCLUDED))
+    return DirectLabelColormap(color_dict=table)
+
+
+def line_colors(color: str) -> DirectLabelColormap:
+    """Return the colormap of a thin line: its colour, and a dark rim to be seen on any ground."""
+    clear = np.zeros(4, np.float32)
+    table: dict[int | None, Any] = {None: clear, 0: clear}
+    table[RIM] = np.array([0, 0, 0, 0.6], np.float32)
+    table[LINE] = np.array([*rgb(color), 1], np.float32)
     return DirectLabelColormap(color_dict=table)
 
 

@@ -17,16 +17,15 @@ from napari_confseg.agreement.maps import MAPS
 from napari_confseg.annotate.hatch import HatchedPlanes
 from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.review.lines import (
-    LINE,
-    RIM,
     EventOutline,
+    GuaranteedContours,
     Lines,
     RaterContours,
     fine_shape,
     line_width,
 )
 from napari_confseg.annotate.review.planes import MapOfAgreement, StoredPlanes
-from napari_confseg.widgets.layers.colormaps import ramp, rgb
+from napari_confseg.widgets.layers.colormaps import line_colors, ramp
 from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank, place_of, scale_of
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ MAP: Final = "Agreement"
 OUTLINE: Final = "Disagreement"
 FILL: Final = " (fill)"
 """Ends the key of a rater's hatching; no rater's name can."""
+BAND: Final = " (band)"
+"""Ends the key of a model's guaranteed contours."""
 MAP_OPACITY: Final = 0.75
 ROOM: Final = 2.2
 """How many times the size of a disagreement the canvas shows around it."""
@@ -85,6 +86,7 @@ class ReviewLayers:
         self._links = Links(
             (review.changed, self.sync),
             (review.session.events.class_name, self.sync),
+            (review.session.events.bands, self.sync),
             (review.focused, self.zoom_to),
             failed=to_message(review.session),
         )
@@ -146,7 +148,7 @@ class ReviewLayers:
         self._put(
             OUTLINE, event is not None, source, above, lambda: EventOutline(event, clip.shape)
         )
-        self._color(OUTLINE, "", lambda: _line_colors("#ffffff"))
+        self._color(OUTLINE, "", lambda: line_colors("#ffffff"))
         for row in reversed(state.raters):
             self._show_rater(row, class_index, state, above)
         self._show_map(state, class_index, above)
@@ -162,7 +164,7 @@ class ReviewLayers:
             above,
             lambda: RaterContours(self._stored(row.name, class_index), direction, at),
         )
-        self._color(row.name, color, lambda: _line_colors(color))
+        self._color(row.name, color, lambda: line_colors(color))
         self._put(
             fill,
             row.shown and state.settings.filled,
@@ -171,10 +173,27 @@ class ReviewLayers:
             lambda: HatchedPlanes(self._stored(row.name, class_index), direction, at),
         )
         self._color(fill, color, lambda: ramp(color))
+        self._show_band(row, class_index, above)
         for name, title in ((row.name, row.title), (fill, f"{row.title}, hatched")):
             if name in self._layers:
                 self._layers[name].name = title
                 self._layers[name].opacity = state.settings.opacity
+
+    def _show_band(self, row: RaterRow, class_index: int, above: int) -> None:
+        session, name = self._review.session, row.name + BAND
+        promised = self._review.views[row.name].rater.meta.guarantee
+        spec = next(c for c in session.classes if c.index == class_index)
+        band = promised.bands.get(spec.name) if promised else None
+
+        def made() -> GuaranteedContours:
+            assert band is not None
+            return GuaranteedContours(self._stored(row.name, class_index), band)
+
+        on = row.shown and session.bands and band is not None
+        self._put(name, on, (self._views, class_index), above, made)
+        self._color(name, row.style.color, lambda: line_colors(row.style.color))
+        if name in self._layers:
+            self._layers[name].name = f"{row.title}, guaranteed contours"
 
     def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
         settings = state.settings
@@ -258,6 +277,8 @@ class ReviewLayers:
                     self._review.configure(map="")
                 elif name.endswith(FILL):
                     self._review.configure(filled=False)
+                elif name.endswith(BAND):
+                    self._review.session.bands = False
                 elif name != OUTLINE:
                     hidden = self._review.settings.hidden | {name}
                     self._review.configure(hidden=hidden)
@@ -300,12 +321,3 @@ class ReviewLayers:
                 return
             camera.zoom = min(camera.zoom, close)
         camera.center = (0.0, *middle)
-
-
-def _line_colors(color: str) -> DirectLabelColormap:
-    """Return a line's colour, with a dark rim: so it is seen on any ground."""
-    clear = np.zeros(4, np.float32)
-    table: dict[int | None, Any] = {None: clear, 0: clear}
-    table[RIM] = np.array([0, 0, 0, 0.6], np.float32)
-    table[LINE] = np.array([*rgb(color), 1], np.float32)
-    return DirectLabelColormap(color_dict=table)

@@ -24,6 +24,7 @@ from napari_confseg.annotate.view import Style, Tool, ViewState, differences
 from napari_confseg.store import RATER_KINDS
 from napari_confseg.widgets.common.memory import give_memory_back
 from napari_confseg.widgets.layers.band_clicks import BandClicks
+from napari_confseg.widgets.layers.band_lines import BandLines
 from napari_confseg.widgets.layers.beam_line import BeamLine
 from napari_confseg.widgets.layers.class_layer import MODES, ClassLayer
 from napari_confseg.widgets.layers.colormaps import faint, ramp
@@ -59,6 +60,7 @@ _PUSHED: Final = frozenset(
         "overlays",
         "model_threshold",
         "model_opacity",
+        "bands",
     }
 )
 """Fields that are pushed where they differ; the rest is cheap to look at, and is so each time."""
@@ -104,6 +106,7 @@ class SessionLayers:
         self._theirs: dict[tuple[str, str], Any] = {}
         self.guard = LayerGuard(session, self._viewer_ref, self._pushed, lambda: self.pushing)
         self._lines = ContourLines(session, self.guard)
+        self._bands = BandLines(session, self.guard)
         self._links = Links(
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
@@ -126,6 +129,7 @@ class SessionLayers:
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.layers.events.removed.connect(self._on_removed)
+        self._viewer.scene.camera.events.zoom.connect(self._on_zoom)
         self._on_clip()
 
     def detach(self) -> None:
@@ -291,6 +295,12 @@ class SessionLayers:
         for _, layer in self._overlays_of(models=True):
             layer.opacity = state.model_opacity
 
+    def _push_bands(self, state: ViewState) -> None:
+        self._bands.push(state, self._viewer, _AXES)
+
+    def _on_zoom(self, *_: object) -> None:
+        self._bands.on_zoom(self._viewer)
+
     def _overlays_of(self, *, models: bool) -> Iterator[tuple[str, Any]]:
         """Yield (class name, layer) of each overlay of a model, or of each other one."""
         own = {o.name for o in self.session.overlays if RATER_KINDS[o.kind].own_threshold}
@@ -336,6 +346,7 @@ class SessionLayers:
                 self._viewer.layers.remove(layer)
                 layer.data = _NOTHING  # napari keeps the one that was active, and its data with it
         self._lines.remove(self._viewer)
+        self._bands.remove(self._viewer)
         self._frames, self._mine, self._theirs = None, {}, {}
         self._colormaps = {}
 
@@ -377,6 +388,7 @@ class SessionLayers:
         session = self.session
         assert session.clip is not None
         before = self._frames.data.shape[1:], tuple(self._frames.scale)
+        self._bands.remove(self._viewer)
         self._frames.data = CachedFrames(session.clip)
         self._frames.name = session.clip.name
         for name, layer in self._mine.items():
@@ -486,6 +498,8 @@ class SessionLayers:
             return
         if event.value is self._lines.layer:
             self.session.style = Style.FILL
+        if event.value in self._bands.layers.values():
+            self.session.bands = False
         if event.value is self._frames:
             self._frames = None
             self.session.close_clip()

@@ -210,6 +210,7 @@ class CanvasForm(QWidget):
     """How what is compared is drawn: the raters' opacity, the map and its legend."""
 
     edited = Signal(dict)
+    bands_wanted = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -225,6 +226,13 @@ class CanvasForm(QWidget):
         self.filled.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.filled.toggled.connect(lambda on: self.edited.emit({"filled": on}))
         self.opacity.wanted.connect(lambda v: self.edited.emit({"opacity": v / 100}))
+        self.bands = QCheckBox("Guaranteed contours of models")
+        self.bands.setToolTip(
+            "Inner solid, outer dashed, of the class compared: the panel's region lies between them"
+        )
+        self.bands.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.bands.toggled.connect(self.bands_wanted)
+        self.bands.hide()
         self.follow = QCheckBox("Zoom to each disagreement")
         self.follow.setToolTip("Else the picture moves only to what is out of sight")
         self.follow.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -232,12 +240,25 @@ class CanvasForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.filled, self.follow, self.opacity, self.map, self.legend):
+        for widget in (
+            self.filled,
+            self.bands,
+            self.follow,
+            self.opacity,
+            self.map,
+            self.legend,
+        ):
             layout.addWidget(widget)
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name the key, by the id of the action, on the box."""
         self.filled.setText(with_key("Hatch the raters' marks", keys.get("review.fill")))
+        self.bands.setText(with_key("Guaranteed contours of models", keys.get("bands")))
+
+    def show_bands(self, on: bool, *, any_guaranteed: bool) -> None:
+        """Show whether guaranteed contours are drawn, and offer them if there are any."""
+        self.bands.setVisible(any_guaranteed)
+        _check(self.bands, on)
 
     def show_state(self, state: ReviewState) -> None:
         """Show how it is drawn."""

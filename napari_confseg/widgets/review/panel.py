@@ -67,6 +67,7 @@ class ReviewPanel(Panel):
             (follower_for(napari_viewer).raters_changed, self._on_raters),
             (self.review.changed, self._on_changed),
             (self.session.events.message, self._on_message),
+            (self.session.events.bands, lambda *_: self._on_changed(self.review.state)),
         )
         self._on_changed(self.review.state)
 
@@ -139,6 +140,7 @@ class ReviewPanel(Panel):
         review, session = self.review, self.session
         for form in (self.compare, self.canvas):
             form.edited.connect(lambda changes: review.configure(**changes))
+        self.canvas.bands_wanted.connect(lambda on: setattr(session, "bands", on))
         self.compare.refresh_wanted.connect(review.refresh)
         self.queue.picked.connect(review.go)
         self.queue.step_wanted.connect(review.step)
@@ -218,6 +220,9 @@ class ReviewPanel(Panel):
         self.copy.setText(f"Copy what all agree on ({state.untouched} frames)")
         self.compare.show_state(state, session.classes)
         self.canvas.show_state(state)
+        views = [self.review.views.get(row.name) for row in state.raters]
+        guaranteed = any(v is not None and v.rater.meta.guarantee for v in views)
+        self.canvas.show_bands(session.bands, any_guaranteed=guaranteed)
         self.queue.show_state(state, session.classes, clip)
         self.clips.show_due()
         self.verdicts.show_state(state, can_undo=session.editor.can_undo)
