@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +19,17 @@ from napari_confseg.readouts.pleura import (
     pleural_line,
 )
 from napari_confseg.store import EXCLUDED, Sector, Spacing
+from sample_data.anatomy import Break
 from sample_data.cohort import draw_motion, draw_scan
-from sample_data.disease import draw_anatomy
+from sample_data.disease import draw_anatomy, draw_breaks
 from sample_data.findings import PLEURA, RIB, findings, latent
 from tests.readouts.geometry import APEX, MM, SHAPE, box_sector, fan_corners, polar, sector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sample_data.anatomy import Anatomy, Pose
+    from sample_data.scan import Scan
 
 PHASED_APEX = (4.0, 200.0)
 PHASED_CORNERS = fan_corners(apex=PHASED_APEX, radii=(8.0, 340.0), half=0.6)
@@ -344,6 +349,17 @@ def test_the_frame_and_the_clip_have_them() -> None:
     assert both.pleura_thickness.frames == 2
 
 
+def phantom_line(scan: Scan, anatomy: Anatomy, pose: Pose) -> tuple[PleuralLine, np.ndarray]:
+    """What the contour at 50 % of the phantom's probability says, and its pixels."""
+    z, u = scan.z[scan.inside], scan.u[scan.inside]
+    p = latent(findings(anatomy, pose, z, u), (6, z.size))
+    pleura, rib = (scan.plane((p[c] >= 0.5) * np.uint8(100)) for c in (PLEURA, RIB))
+    kind = "curved" if scan.probe.kind == "convex" else "linear"
+    shown = Sector(kind=kind, polygon=scan.polygon())
+    spacing = Spacing(y=scan.spacing, x=scan.spacing, source="synthetic")
+    return pleural_line(pleura, Beams.fit(shown, spacing, scan.shape), rib), pleura > 0
+
+
 @pytest.mark.parametrize(("seed", "severity"), [(4, 0.8), (5, 0.95), (12, 0.5), (3, 0.3)])
 def test_the_phantoms_line_is_as_thick_and_irregular_as_its_anatomy_says(
     seed: int, severity: float
@@ -353,14 +369,9 @@ def test_the_phantoms_line_is_as_thick_and_irregular_as_its_anatomy_says(
     scan = draw_scan(rng, (256, 320))
     anatomy = draw_anatomy(rng, scan.probe, severity, "L1")
     pose = draw_motion(rng, scan.probe, 2, 15, severity)[1]
-    z, u = scan.z[scan.inside], scan.u[scan.inside]
-    p = latent(findings(anatomy, pose, z, u), (6, z.size))
-    pleura, rib = (scan.plane((p[c] >= 0.5) * np.uint8(100)) for c in (PLEURA, RIB))
+    found, marked = phantom_line(scan, anatomy, pose)
     convex = scan.probe.kind == "convex"
-    shown = Sector(kind="curved" if convex else "linear", polygon=scan.polygon())
-    spacing = Spacing(y=scan.spacing, x=scan.spacing, source="synthetic")
-    found = pleural_line(pleura, Beams.fit(shown, spacing, scan.shape), rib)
-    free = u[p[PLEURA] >= 0.5]
+    free = scan.u[marked]
     at = np.arange(free.min(), free.max(), 0.1)
     depth = anatomy.pleura(at.astype(np.float32), pose).astype(float)
     away = scan.probe.radius + depth if convex else depth
@@ -374,3 +385,27 @@ def test_the_phantoms_line_is_as_thick_and_irregular_as_its_anatomy_says(
         np.hypot(rough, 0.2 * scan.spacing), abs=0.2 * scan.spacing
     )
     assert found.breaks.value == 0
+
+
+@pytest.mark.parametrize("kind", ["linear", "convex"])
+def test_the_phantoms_breaks_are_counted_and_as_wide_as_drawn(kind: str) -> None:
+    rng = np.random.default_rng(8)
+    scan = draw_scan(rng, (256, 320))
+    while scan.probe.kind != kind:
+        scan = draw_scan(rng, (256, 320))
+    body = replace(draw_anatomy(rng, scan.probe, 0.2, "L1"), ribs=(), b_lines=())
+    pose = draw_motion(rng, scan.probe, 2, 15, 0.2)[1]
+    drawn = draw_breaks(np.random.default_rng(0), scan.probe, 1.0)
+    assert len(drawn) == 5
+    assert draw_breaks(np.random.default_rng(0), scan.probe, 0.0) == ()
+    half = scan.probe.half_width
+    breaks = tuple(Break(u * half, 1.5) for u in (-0.5, 0.1, 0.45))
+    found, _ = phantom_line(scan, replace(body, breaks=breaks), pose)
+    assert found.breaks.value == 3
+    whole, marked = phantom_line(scan, body, pose)
+    assert whole.breaks.value == 0
+    extent = float(np.ptp(scan.u[marked]))
+    assert found.interrupted.value == pytest.approx(
+        100 * 9 / extent, abs=100 * 3 * scan.spacing / extent
+    )
+    assert found.thickness.value == pytest.approx(whole.thickness.value, abs=0.2 * scan.spacing)
