@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -228,11 +229,19 @@ def _search(outcome: Outcome, classes: Floats, repeat: int) -> GridSearchCV:
     return GridSearchCV(steps, grid, scoring=scoring, cv=_folds(outcome, INNER, repeat))
 
 
+def _weights(prediction: Prediction) -> Floats:
+    """Return how often each row counts, once and in each resampling of patients, (B, n)."""
+    names, whose = np.unique(prediction.patients, return_inverse=True)
+    return _drawn(len(names))[:, whose]
+
+
+# The tables of a page ask for the same few again and again.
+_drawn = lru_cache(maxsize=2)(draw)
+
+
 def replicates(outcome: Outcome, prediction: Prediction) -> Floats:
     """Return the outcome's score over all patients, then over resamplings of patients."""
-    names = sorted(set(prediction.patients))
-    whose = np.array([names.index(p) for p in prediction.patients])
-    weights = draw(len(names))[:, whose]
+    weights = _weights(prediction)
     if outcome.kind == "number":
         error = np.abs(prediction.predicted - prediction.y)
         return np.asarray(weights @ error / weights.sum(1))
@@ -282,8 +291,7 @@ def f1_replicates(prediction: Prediction) -> Floats:
 
 def _f1(prediction: Prediction, there: NDArray[np.bool_], said: NDArray[np.bool_]) -> Floats:
     """Return F1 of one class, for each weighting; `said` is (repeats, n)."""
-    names, whose = np.unique(prediction.patients, return_inverse=True)
-    weights = draw(len(names))[:, whose]  # (B, n)
+    weights = _weights(prediction)
     hits = weights @ (said & there).T.astype(float)  # (B, repeats)
     either = weights @ said.T.astype(float) + (weights @ there)[:, None]
     f1 = np.divide(2 * hits, either, out=np.full_like(hits, np.nan), where=either > 0)

@@ -147,6 +147,7 @@ def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch, capsys
         "truth",
         "latent",
         *(f"{n}, that day alone" for n in ("truth", "latent")),
+        *(f"{n}, zone by zone" for n in ("truth", "latent")),
     ]
     assert error["truth"] < error["nothing"]
     page = (out / "report.html").read_text()
