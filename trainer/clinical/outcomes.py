@@ -17,7 +17,7 @@ from sklearn.model_selection import (
     cross_val_predict,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from trainer.clinical.table import rows_before
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 OUTER, INNER, REPEATS = 5, 4, 3
 STRENGTHS = np.logspace(-1, 3, 5)
 """Of regularisation, chosen in the inner folds."""
+FARTHEST = 5.0
+"""Standard deviations of the training part beyond which a feature counts as that far off."""
 CHANGED = 0.10
 """Share by which S/F must change to count as better or worse; ours, nobody's standard."""
 
@@ -224,7 +226,11 @@ def _search(outcome: Outcome, classes: Floats, repeat: int) -> GridSearchCV:
             log_loss, greater_is_better=False, labels=classes, response_method="predict_proba"
         )
     steps = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), last
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        # What hardly varies in the training part is far off when it does: a zone seldom examined.
+        FunctionTransformer(np.clip, kw_args={"a_min": -FARTHEST, "a_max": FARTHEST}),
+        last,
     )
     return GridSearchCV(steps, grid, scoring=scoring, cv=_folds(outcome, INNER, repeat))
 

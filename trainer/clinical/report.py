@@ -15,6 +15,7 @@ from napari_confseg.store.durable import write_durably
 from trainer.clinical import figures
 from trainer.clinical.outcomes import (
     CHANGED,
+    FARTHEST,
     INNER,
     OUTCOMES,
     OUTER,
@@ -236,6 +237,7 @@ def _counts(rows: Sequence[Row]) -> dict[str, object]:
         "better": better,
         "followed": len(rows) - patients,
         "readmitted": sum(r.readmitted_30d for r in rows),
+        "farthest": FARTHEST,
         "inner": INNER,
         "outer": OUTER,
         "repeats": REPEATS,

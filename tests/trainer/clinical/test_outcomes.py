@@ -293,3 +293,14 @@ def test_no_patient_is_decided_on_by_a_threshold_that_they_helped_to_choose(ward
     np.testing.assert_array_equal(before.predicted[held], after.predicted[held])
     others = np.setdiff1d(np.arange(60), held)
     assert not np.array_equal(before.predicted[others], after.predicted[others])
+
+
+def test_a_feature_that_hardly_varied_in_training_throws_no_prediction_off(ward, monkeypatch):
+    """One patient alone has it, and the others noise of the last digits."""
+    monkeypatch.setattr(outcomes, "REPEATS", 1)  # for time
+    rows, sick = ward
+    odd = np.random.default_rng(0).normal(0, 1e-12, 60)
+    odd[7] = 1.0
+    found = predict(SF, rows, np.column_stack([sick, odd]))
+    assert found is not None
+    assert np.abs(found.predicted - found.y).max() < 200
