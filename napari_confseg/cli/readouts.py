@@ -104,8 +104,8 @@ def _print(lines: Sequence[Line]) -> None:
             line.clip,
             line.rater,
             line.readout.replace("_", " "),
-            f"{line.value:.3g}",
-            f"{line.low:.3g} to {line.high:.3g}",
+            _short(line.value),
+            f"{_short(line.low)} to {_short(line.high)}",
             line.unit,
         )
         for line in shown[:MOST_ROWS]
@@ -114,3 +114,8 @@ def _print(lines: Sequence[Line]) -> None:
     print_table("Read-outs", headings, rows)
     if len(shown) > MOST_ROWS:
         console().print(f"{len(shown) - MOST_ROWS} more: write them all with --out.")
+
+
+def _short(value: float) -> str:
+    """Return three digits, and no exponent where they are more."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
