@@ -191,10 +191,29 @@ def followed(folder: Path, jobs: int) -> None:
         sys.exit(code)
 
 
+def zones(folder: Path, jobs: int) -> None:
+    """From the true planes of four zones on two days to outcomes; no model is fitted."""
+    cohort = _cohort(folder / "zones.zarr", 100, 47, (), frames=1, days=2, clips_per_patient=4)
+    code = train(
+        [
+            "clinical",
+            str(cohort),
+            "--table",
+            str(clinical_path(cohort)),
+            "--out",
+            str(folder / "zones"),
+            "--no-models",
+        ]
+    )
+    if code:
+        sys.exit(code)
+
+
 PARTS: dict[str, Callable[[Path, int], None]] = {
     "test": test,
     "clinical": clinical,
     "followed": followed,
+    "zones": zones,
     "tune": tune,
     "develop": develop,
     "confirm": confirm,
@@ -202,11 +221,24 @@ PARTS: dict[str, Callable[[Path, int], None]] = {
 
 
 def _cohort(
-    path: Path, patients: int, seed: int, readers: tuple[str, ...], frames: int = 6, days: int = 1
+    path: Path,
+    patients: int,
+    seed: int,
+    readers: tuple[str, ...],
+    frames: int = 6,
+    days: int = 1,
+    clips_per_patient: int = 2,
 ) -> Path:
     if not clinical_path(path).exists():  # written last
         make_cohort(
-            path, patients=patients, seed=seed, days=days, frames=frames, size=SIZE, readers=readers
+            path,
+            patients=patients,
+            seed=seed,
+            clips_per_patient=clips_per_patient,
+            days=days,
+            frames=frames,
+            size=SIZE,
+            readers=readers,
         )
     return path
 

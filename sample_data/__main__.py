@@ -60,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
         default=DEFAULT_READERS,
         help=f"kinds of reader; default: {' '.join(DEFAULT_READERS)}",
     )
+    p.add_argument(
+        "--breaks", action="store_true", help="break the pleural line where the lung is sick"
+    )
     p.add_argument("--json", action="store_true", help="print a JSON object, and no progress")
     return p
 
@@ -94,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 frames=args.frames,
                 size=args.size,
                 readers=args.readers,
+                breaks=args.breaks,
                 progress=lambda done, total, what: bar.update(
                     task, completed=done, total=total, description=what
                 ),

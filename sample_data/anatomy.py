@@ -140,6 +140,14 @@ class Effusion:
 
 
 @dataclass(frozen=True)
+class Break:
+    """A place on the lung where the pleural line is interrupted: `half_width` mm to each side."""
+
+    u: float
+    half_width: float
+
+
+@dataclass(frozen=True)
 class Comet:
     """A bright tail below the pleura that ends early, and is no B-line for that.
 
@@ -259,6 +267,14 @@ class Anatomy:
     comets: tuple[Comet, ...] = ()
     ghosts: tuple[Ghost, ...] = ()
     organ: Organ | None = None
+    breaks: tuple[Break, ...] = ()
+
+    def unbroken(self, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
+        """Return the distance along the face to the nearest break, negative inside, in mm."""
+        out = np.full(np.shape(u), 99.0, np.float32)
+        for b in self.breaks:
+            out = np.minimum(out, np.abs(u - pose.slide - b.u) - b.half_width)
+        return out
 
     def pleura(self, u: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:
         """Return the depth of the (parietal) pleural line at `u`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from napari_confseg.store import (
     Stroke,
 )
 from sample_data.anatomy import Pose
-from sample_data.disease import draw_anatomy
+from sample_data.disease import draw_anatomy, draw_breaks
 from sample_data.findings import findings, latent, truth
 from sample_data.imaging import Scanner, Settings
 from sample_data.readers import READERS, Reader
@@ -88,6 +89,7 @@ def make_cohort(
     frames: int = 24,
     size: tuple[int, int] = (256, 320),
     readers: Sequence[str] = DEFAULT_READERS,
+    breaks: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Cohort:
     """Make a synthetic lung-ultrasound cohort and return it; the same seed gives the same bytes.
@@ -109,6 +111,8 @@ def make_cohort(
         (Y, X) of the frames.
     readers : sequence of str
         Kinds of reader (``READERS``); they become raters ``reader-a``, ``reader-b``, ...
+    breaks : bool
+        Whether the pleural line is broken where the lung is sick; all else is drawn as without.
     progress : callable, optional
         Called with (clips done, clips in all, what is being done).
 
@@ -129,14 +133,15 @@ def make_cohort(
     path = Path(location).expanduser()
     slug = "synthetic"
     asked = (seed, patients, clips_per_patient, frames, size, tuple(readers))
-    digest = hashlib.sha256(repr(asked if days == 1 else (*asked, days)).encode())
+    more = ((days,) if days > 1 else ()) + (("breaks",) if breaks else ())
+    digest = hashlib.sha256(repr((*asked, *more)).encode())
     # zarr's own local store: not synced to disk, as what is made can be made again.
     cohort = Cohort.create(LocalStore(path), name=slug, cohort_id=digest.hexdigest()[:32])
     plans, table = plan(patients, clips_per_patient, seed, days)
     for done, clip_plan in enumerate(plans):
         if progress:
             progress(done, len(plans), clip_plan.name)
-        make_clip(cohort, clip_plan, frames, size, readers)
+        make_clip(cohort, clip_plan, frames, size, readers, breaks=breaks)
     if progress:
         progress(len(plans), len(plans), "clinical table")
     clinical_path(path).write_text(table, encoding="utf-8", newline="\n")
@@ -179,13 +184,24 @@ def draw_scan(rng: np.random.Generator, size: tuple[int, int]) -> Scan:
 
 
 def make_clip(
-    cohort: Cohort, plan: ClipPlan, n_frames: int, size: tuple[int, int], readers: Sequence[str]
+    cohort: Cohort,
+    plan: ClipPlan,
+    n_frames: int,
+    size: tuple[int, int],
+    readers: Sequence[str],
+    *,
+    breaks: bool = False,
 ) -> None:
     """Make one clip with its raters and write it to `cohort`."""
     image_seed, *reader_seeds = plan.seed.spawn(1 + len(readers))
     rng = np.random.default_rng(plan.body)
     scan = draw_scan(rng, size)
     anatomy = draw_anatomy(rng, scan.probe, plan.severity, plan.zone)
+    if breaks:
+        # A stream of its own: nothing else is drawn otherwise. The same on every day, as the body.
+        own = np.random.SeedSequence(plan.body.entropy, spawn_key=(*plan.body.spawn_key, 1))
+        found = draw_breaks(np.random.default_rng(own), scan.probe, plan.severity)
+        anatomy = replace(anatomy, breaks=found)
     poses = draw_motion(rng, scan.probe, n_frames, FPS, plan.severity)
     image_rng = np.random.default_rng(image_seed)
     scanner = Scanner(image_rng, scan, anatomy, Settings.draw(image_rng))

@@ -11,6 +11,7 @@ from sample_data.anatomy import (
     ALine,
     Anatomy,
     BLine,
+    Break,
     Consolidation,
     Effusion,
     Fascia,
@@ -21,6 +22,8 @@ from sample_data.fields import Curve, Texture
 if TYPE_CHECKING:
     from sample_data.scan import Probe
 
+MOST_BREAKS = 5
+"""Of a pleural line; all are there at the worst."""
 RAGGED_MM = 2.2
 """Correlation length of a consolidation's shred border."""
 
@@ -52,6 +55,19 @@ def draw_anatomy(rng: np.random.Generator, probe: Probe, severity: float, zone: 
         consolidation=solid,
         effusion=effusion,
         edges=tuple(Texture.draw(rng, (18.0 if c == 2 else 5.0, 6.0)) for c in range(6)),
+    )
+
+
+def draw_breaks(rng: np.random.Generator, probe: Probe, severity: float) -> tuple[Break, ...]:
+    """Draw where the pleural line is broken: in vain in a healthy lung, often in a sick one.
+
+    Of the same generator a sicker lung has the breaks of a less sick one, and more.
+    """
+    places = (rng.uniform(-0.95, 0.95, MOST_BREAKS) * probe.half_width).tolist()
+    widths = rng.uniform(0.8, 2.0, MOST_BREAKS).tolist()
+    there = rng.random(MOST_BREAKS) < severity**1.5
+    return tuple(
+        Break(*b) for b, t in zip(zip(places, widths, strict=True), there, strict=True) if t
     )
 
 

@@ -116,6 +116,8 @@ class Lung:
         line = np.exp(-((below / (0.4 * a.pleura_thickness)) ** 2))
         tail = np.exp(-np.maximum(below, 0) / 2.2) * (below > 0) * decibel(-17)
         level = self.glint(u, pose) - 6 - 5 * (gap > 0.5)
+        if a.breaks:
+            level = level - 20 * expit(-a.unbroken(u, pose) / 0.15)
         out = (line + tail) * decibel(level)
         # Behind fluid the lung itself is a second line.
         second = np.exp(-(((below - gap) / 1.1) ** 2)) * (gap > 0.5) * _square(gap, u)

@@ -28,6 +28,7 @@ PLEURA, A_LINE, B_LINE, CONSOLIDATION, EFFUSION, RIB = range(6)
 REACH = 3.0
 """Margins beyond this are certain; the edge field is cut off there too (once in 370)."""
 NEVER = np.float32(-9.0)
+BREAK_EDGE_MM = 0.3
 CORTEX_MM = 2.6
 SHADOW_EDGE_MM = 0.8
 
@@ -115,6 +116,8 @@ def findings(
     if anatomy.organ is not None:  # where it lies there is no lung to show anything
         clear = np.minimum(clear, -anatomy.organ.cover(z, u, pose))
     sheet = np.minimum(_band(z, pleura, anatomy.pleura_thickness, 0.4), clear / SHADOW_EDGE_MM)
+    if anatomy.breaks:
+        sheet = np.minimum(sheet, anatomy.unbroken(u, pose) / BREAK_EDGE_MM)
     found = [_finding(PLEURA, "pleura", EVIDENT, sheet)]
     found += [
         _finding(RIB, f"rib-{i}", EVIDENT, _cortex_margin(rib, pose, z, u))

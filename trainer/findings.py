@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.readouts import ClipReadouts
+    from napari_confseg.readouts import ClipReadouts, Finding
     from trainer.predict import Predictor
     from trainer.sources import AnyClip
 
@@ -34,6 +34,12 @@ FINDINGS = (
     "a_lines",
     "consolidation",
     "effusion",
+    "pleura_thickness",
+    "pleura_thickness_p90",
+    "pleura_breaks",
+    "pleura_interrupted",
+    "pleura_irregularity",
+    "pleura_indentations",
 )
 """Expected values over a clip's frames; a-lines as the probability that there are any."""
 
@@ -49,13 +55,19 @@ def reviewed_frames(clip: AnyClip) -> list[int]:
 
 
 def findings_of(readouts: ClipReadouts) -> dict[str, float]:
-    """Return a clip's findings as numbers; NaN where undefined."""
-    return {
-        name: readouts.a_lines.probability
-        if name == "a_lines"
-        else getattr(readouts, name).mean.expected
-        for name in FINDINGS
-    }
+    """Return a clip's findings as numbers; NaN where undefined.
+
+    So are lengths and areas of a clip without a spacing: pixels of one clip are not those of
+    another.
+    """
+    return {name: _number(readouts, name) for name in FINDINGS}
+
+
+def _number(readouts: ClipReadouts, name: str) -> float:
+    if name == "a_lines":
+        return readouts.a_lines.probability
+    mean: Finding = getattr(readouts, name).mean
+    return np.nan if mean.unit in ("px", "px²") else mean.expected
 
 
 def rater_findings(clip: AnyClip, rater: str, classes: Mapping[str, int]) -> dict[str, float]:

@@ -102,7 +102,11 @@ def levels_of(plane: NDArray[np.uint8], labels: NDArray[np.int32]) -> list[NDArr
 
 
 def states(
-    levels: Sequence[NDArray[np.int64]], *, seed: int = 0
+    levels: Sequence[NDArray[np.int64]],
+    *,
+    enumerated: int = ENUMERATED,
+    drawn: int = DRAWN,
+    seed: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the states of independent regions.
 
@@ -110,8 +114,10 @@ def states(
     ----------
     levels : sequence of ndarray
         Distinct confidences of each region, ascending.
+    enumerated, drawn : int
+        States up to which all are gone through, and how many are drawn where there are more.
     seed : int
-        Of the draw, where states are too many to enumerate.
+        Of the draw.
 
     Returns
     -------
@@ -123,8 +129,8 @@ def states(
     count = 1
     for v in levels:
         count *= len(v) + int(v[-1] < MAX_CONFIDENCE)
-        if count > ENUMERATED:
-            return _drawn(len(levels), seed)
+        if count > enumerated:
+            return _drawn(len(levels), drawn, seed)
     thresholds, weights = np.zeros((1, 0), np.int64), np.ones(1)
     for v in levels:
         steps = np.append(v, ABSENT) if v[-1] < MAX_CONFIDENCE else v
@@ -135,9 +141,9 @@ def states(
     return thresholds, weights
 
 
-def _drawn(n_regions: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Draw a Latin hypercube: every column holds each of ``DRAWN`` strata once."""
+def _drawn(n_regions: int, n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Draw a Latin hypercube: every column holds each of `n` strata once."""
     rng = np.random.default_rng(seed)
-    strata = np.tile(np.arange(DRAWN), (n_regions, 1))
-    u = (rng.permuted(strata, axis=1).T + 0.5) / DRAWN
-    return np.ceil(u * MAX_CONFIDENCE).astype(np.int64), np.full(DRAWN, 1 / DRAWN)
+    strata = np.tile(np.arange(n), (n_regions, 1))
+    u = (rng.permuted(strata, axis=1).T + 0.5) / n
+    return np.ceil(u * MAX_CONFIDENCE).astype(np.int64), np.full(n, 1 / n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +62,15 @@ class ClipReadouts:
     a_lines: Presence
     consolidation: OverClip
     effusion: OverClip
+    pleura_thickness: OverClip
+    pleura_thickness_p90: OverClip
+    pleura_breaks: OverClip
+    pleura_interrupted: OverClip
+    pleura_irregularity: OverClip
+    pleura_indentations: OverClip
+    pleura_doubled: OverClip
+    pleura_hidden: OverClip
+    pleura_specks: OverClip
 
 
 def sum_up(frames: Sequence[FrameReadouts]) -> ClipReadouts:
@@ -83,14 +92,11 @@ def sum_up(frames: Sequence[FrameReadouts]) -> ClipReadouts:
         a_lines = Presence(
             *(max(getattr(p, name) for p in shown) for name in ("probability", "low", "high"))
         )
+    quantities = (f.name for f in fields(FrameReadouts) if f.name != "a_lines")
     return ClipReadouts(
         frames=len(frames),
-        pleura_percentage=OverClip.of([f.pleura_percentage for f in frames]),
-        b_line_count=OverClip.of([f.b_line_count for f in frames]),
-        artefact_score=OverClip.of([f.artefact_score for f in frames]),
         a_lines=a_lines,
-        consolidation=OverClip.of([f.consolidation for f in frames]),
-        effusion=OverClip.of([f.effusion for f in frames]),
+        **{name: OverClip.of([getattr(f, name) for f in frames]) for name in quantities},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from napari_confseg.readouts.belief import INTERVAL, Belief
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Unit = Literal["%", "lines", "mm²", "px²"]
+Unit = Literal["%", "lines", "breaks", "indentations", "specks", "mm", "px", "mm²", "px²"]
+COUNTS: Final = ("lines", "breaks", "indentations", "specks")
+"""Units of what is counted, in the plural."""
+
+_DIGITS: Final[dict[Unit, int]] = {"%": 1, "mm": 2, "px": 1, "mm²": 1}
 _TAIL = (1 - INTERVAL) / 2
 _GRID = (np.arange(400) + 0.5) / 400
 
@@ -23,7 +27,8 @@ class Finding:
 
     Attributes
     ----------
-    unit : {"%", "lines", "mm²", "px²"}
+    unit : Unit
+        ``"%"``, what is counted, or ``"mm"``, ``"px"``, ``"mm²"``, ``"px²"``.
     value : float
         Median of the belief: thus a whole number for a count. NaN if undefined.
     low, high : float
@@ -62,9 +67,10 @@ class Finding:
     def __str__(self) -> str:
         if np.isnan(self.value):
             return "–"
-        digits = 0 if self.unit in ("lines", "px²") else 1
+        digits = _DIGITS.get(self.unit, 0)
         low, value, high = (f"{v:.{digits}f}" for v in (self.low, self.value, self.high))
-        unit = " line" if (self.unit, value) == ("lines", "1") else f" {self.unit}"
+        one = self.unit in COUNTS and value == "1"
+        unit = f" {self.unit.removesuffix('s') if one else self.unit}"
         return f"{value}{unit}" if low == high else f"{value}{unit} ({low} to {high})"
 
 

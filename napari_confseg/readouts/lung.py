@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_confseg.readouts.belief import ABSENT, Belief, levels_of, regions, states
 from napari_confseg.readouts.findings import Finding, Presence
+from napari_confseg.readouts.pleura import pleural_line
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class FrameReadouts:
         Whether there is an A-line.
     consolidation, effusion : Finding
         Area, in mm² if the spacing is known, else in px².
+    pleura_thickness, pleura_thickness_p90, pleura_breaks, pleura_interrupted : Finding
+    pleura_irregularity, pleura_indentations : Finding
+    pleura_doubled, pleura_hidden, pleura_specks : Finding
+        Of :class:`~napari_confseg.readouts.pleura.PleuralLine`, which says what each is.
     """
 
     pleura_percentage: Finding
@@ -59,6 +64,15 @@ class FrameReadouts:
     a_lines: Presence
     consolidation: Finding
     effusion: Finding
+    pleura_thickness: Finding
+    pleura_thickness_p90: Finding
+    pleura_breaks: Finding
+    pleura_interrupted: Finding
+    pleura_irregularity: Finding
+    pleura_indentations: Finding
+    pleura_doubled: Finding
+    pleura_hidden: Finding
+    pleura_specks: Finding
 
 
 def frame_readouts(planes: Mapping[str, NDArray[np.uint8]], beams: Beams) -> FrameReadouts:
@@ -84,6 +98,7 @@ def frame_readouts(planes: Mapping[str, NDArray[np.uint8]], beams: Beams) -> Fra
                 "give the planes of one frame and the beams of its clip"
             )
     percentage, count, score = _b_line_findings(planes, beams)
+    line = pleural_line(planes.get(PLEURA), beams, planes.get(RIB))
     return FrameReadouts(
         pleura_percentage=percentage,
         b_line_count=count,
@@ -91,6 +106,7 @@ def frame_readouts(planes: Mapping[str, NDArray[np.uint8]], beams: Beams) -> Fra
         a_lines=presence(planes.get(A_LINE)),
         consolidation=area(planes.get(CONSOLIDATION), beams),
         effusion=area(planes.get(EFFUSION), beams),
+        **{f"pleura_{f.name}": getattr(line, f.name) for f in fields(line)},
     )
 
 

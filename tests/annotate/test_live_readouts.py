@@ -154,7 +154,8 @@ def test_a_corrected_sector_is_read_anew(session: Session) -> None:
     assert live.frame is None
     assert told
     work_off(live)
-    assert live.frame == expected(session, 0)
+    # As text: the line is too short now for its irregularity, and NaN equals nothing.
+    assert repr(live.frame) == repr(expected(session, 0))
     assert live.frame != before
     editor.close()
 

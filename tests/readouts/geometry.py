@@ -11,22 +11,27 @@ FACE, BOTTOM, HALF = 110.0, 450.0, 0.5
 SHAPE = (360, 440)
 
 
-def fan_corners(n: int = 16) -> np.ndarray:
+def fan_corners(
+    n: int = 16,
+    apex: tuple[float, float] = APEX,
+    radii: tuple[float, float] = (FACE, BOTTOM),
+    half: float = HALF,
+) -> np.ndarray:
     """Corners of a curved sector: the face's arc, then the bottom's, each of `n` points."""
-    angles = np.linspace(-HALF, HALF, n)
-    radii = np.repeat([FACE, BOTTOM], n)
+    angles = np.linspace(-half, half, n)
+    r = np.repeat(radii, n)
     angles = np.concatenate([angles, angles[::-1]])
-    return np.stack([APEX[0] + radii * np.cos(angles), APEX[1] + radii * np.sin(angles)], axis=1)
+    return np.stack([apex[0] + r * np.cos(angles), apex[1] + r * np.sin(angles)], axis=1)
 
 
 def sector(corners: np.ndarray, kind: str = "curved") -> Sector:
     return Sector.model_validate({"kind": kind, "polygon": tuple(map(tuple, corners.tolist()))})
 
 
-def polar() -> tuple[np.ndarray, np.ndarray]:
-    """Radius and angle of every pixel of ``SHAPE`` about ``APEX``."""
+def polar(apex: tuple[float, float] = APEX) -> tuple[np.ndarray, np.ndarray]:
+    """Radius and angle of every pixel of ``SHAPE`` about `apex`."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    return np.hypot(y - APEX[0], x - APEX[1]), np.arctan2(x - APEX[1], y - APEX[0])
+    return np.hypot(y - apex[0], x - apex[1]), np.arctan2(x - apex[1], y - apex[0])
 
 
 def fan_band(radii: tuple[float, float], angles: tuple[float, float]) -> np.ndarray:

@@ -53,6 +53,20 @@ def test_one_day_has_the_bytes_it_always_had() -> None:
     assert {p.seed.n_children_spawned for p in plans} == {1}
 
 
+def test_breaks_interrupt_the_pleural_line_and_change_no_other_truth(tmp_path: Path) -> None:
+    small = SMALL | {"readers": (), "seed": 7}
+    whole = make_cohort(tmp_path / "whole.zarr", **small)
+    broken = make_cohort(tmp_path / "broken.zarr", breaks=True, **small)
+    assert whole.meta.cohort_id != broken.meta.cohort_id
+    lost = 0
+    for name in whole.clips():
+        a, b = (c.clip(name).rater("truth").read_classes(range(6)) for c in (whole, broken))
+        np.testing.assert_array_equal(a[1:], b[1:])
+        assert (b[0] <= a[0]).all()
+        lost += np.count_nonzero(a[0] > b[0])
+    assert lost > 0
+
+
 def test_raters_and_their_values(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "a.zarr", **SMALL)
     assert validate(tmp_path / "a.zarr") == []

@@ -37,3 +37,20 @@ def test_painting_is_read_out(cohort: Cohort, unseen_bench: Bench) -> None:
     session.undo()  # the B-line
     part.of_frame.click()
     bench.until(lambda: part.values["b_line_count"].text() == "0")
+
+
+def test_the_pleural_line_is_read_out_and_told(cohort: Cohort, unseen_bench: Bench) -> None:
+    bench = unseen_bench
+    bench.open(cohort)
+    session, part = bench.session, bench.panel.form.readouts
+    bench.panel.form.readouts_section.header.click()
+    for left, right in ((5, 25), (31, 55)):
+        paint(session, (10, left, 13, right), class_name="pleura", confidence=100)
+    paint(session, (20, 10, 23, 20), class_name="pleura", confidence=100)  # a second line
+    bench.until(lambda: part.values["pleura_breaks"].text() == "1")
+    assert part.values["pleura_interrupted"].text() == "12 %"  # 6 of 50 columns
+    assert part.values["pleura_thickness"].text() == "3.0 px"
+    assert part.bars["pleura_thickness"].toolTip().startswith("Median along the line")
+    assert part.note.text() == (
+        "Pleural line: doubled on 23 % of it (the upper line is measured)."  # 10 of 44
+    )

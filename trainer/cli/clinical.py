@@ -83,11 +83,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     from trainer.cli.studies import run_remaining
     from trainer.cli.terminal import print_json, progress_bar
-    from trainer.clinical.features import feature_sets
+    from trainer.clinical.features import common_zones, feature_sets, repeated
     from trainer.clinical.outcomes import predict_all
     from trainer.clinical.report import write_report
-    from trainer.clinical.sources import MODELS, all_raters, model_sources, rater_sources
-    from trainer.clinical.table import check_covariates, read_table, rows_before
+    from trainer.clinical.sources import (
+        MODELS,
+        all_raters,
+        model_sources,
+        rater_sources,
+        unscaled,
+    )
+    from trainer.clinical.table import check_covariates, read_table
     from trainer.sources import open_source
 
     source = open_source(arguments.data)
@@ -105,16 +111,22 @@ def run(arguments: argparse.Namespace) -> int:
         findings = {s.name: s.findings for s in sources}
         update(0, 0, "Predicting outcomes")
         predictions = predict_all(rows, feature_sets(rows, names, findings))
-        same_day = {}
-        if any(r is not None for r in rows_before(rows)):
+        same_day, by_zone, zones = {}, {}, common_zones(rows)
+        if repeated(rows):
             today = feature_sets(rows, names, findings, over_time=False)
             same_day = predict_all(rows, {name: today[name] for name in findings})
+        if len(zones) > 1:
+            each = feature_sets(rows, names, findings, by_zone=True)
+            by_zone = predict_all(rows, {name: each[name] for name in findings})
     result = write_report(
         arguments.out,
         rows,
         sources,
         predictions,
         same_day,
+        by_zone,
+        zones=zones,
+        unscaled=unscaled(source, rows),
         synthetic="truth" in all_raters(source),
     )
     if arguments.json:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
+from sklearn.metrics import log_loss, make_scorer, precision_recall_curve
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    StratifiedGroupKFold,
+    cross_val_predict,
+)
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from trainer.clinical.table import rows_before
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 OUTER, INNER, REPEATS = 5, 4, 3
 STRENGTHS = np.logspace(-1, 3, 5)
 """Of regularisation, chosen in the inner folds."""
+FARTHEST = 5.0
+"""Standard deviations of the training part beyond which a feature counts as that far off."""
 CHANGED = 0.10
 """Share by which S/F must change to count as better or worse; ours, nobody's standard."""
 
@@ -114,11 +122,15 @@ class Prediction:
         A number, or a probability of each class; mean over repeats.
     patients : tuple of str
         Whose.
+    decided : bool (repeats, n, classes)
+        Whether each class is said to be so: its probability reaches the threshold that gives
+        the best F1 within the training part. No repeats for a number.
     """
 
     y: Floats
     predicted: Floats
     patients: tuple[str, ...]
+    decided: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
 
 
 def predict(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Prediction | None:
@@ -150,7 +162,8 @@ def predict(outcome: Outcome, rows: Sequence[Row], features: Floats) -> Predicti
     x = features[use]
     with threadpool_limits(1):  # matrices this small are five times slower on two threads
         repeats = [_once(outcome, x, y, groups, repeat) for repeat in range(REPEATS)]
-    return Prediction(y, np.mean(repeats, 0), tuple(groups))
+    predicted, decided = zip(*repeats, strict=True)
+    return Prediction(y, np.mean(predicted, 0), tuple(groups), np.array(decided))
 
 
 def predict_all(
@@ -163,16 +176,39 @@ def predict_all(
     }
 
 
-def _once(outcome: Outcome, x: Floats, y: Floats, groups: NDArray[np.str_], repeat: int) -> Floats:
+def _once(
+    outcome: Outcome, x: Floats, y: Floats, groups: NDArray[np.str_], repeat: int
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return predictions and decisions of one repeat, each of the fold that was left out."""
     classes = np.unique(y)
     predicted = np.zeros(len(y) if outcome.kind == "number" else (len(y), len(classes)))
+    decided = np.zeros((len(y), 0 if outcome.kind == "number" else len(classes)), np.bool_)
     search = _search(outcome, classes, repeat)
     for train, test in _folds(outcome, OUTER, repeat).split(x, y, groups):
         search.fit(x[train], y[train], groups=groups[train])
-        predicted[test] = (
-            search.predict(x[test]) if outcome.kind == "number" else search.predict_proba(x[test])
+        if outcome.kind == "number":
+            predicted[test] = search.predict(x[test])
+            continue
+        predicted[test] = search.predict_proba(x[test])
+        known = cross_val_predict(
+            search.best_estimator_,
+            x[train],
+            y[train],
+            groups=groups[train],
+            cv=_folds(outcome, INNER, repeat),
+            method="predict_proba",
         )
-    return predicted
+        cuts = [best_cut(y[train] == c, known[:, i]) for i, c in enumerate(classes)]
+        decided[test] = predicted[test] >= cuts
+    return predicted, decided
+
+
+def best_cut(there: NDArray[np.bool_], probability: Floats) -> float:
+    """Return the probability at or above which saying yes gives the highest F1."""
+    precision, recall, cuts = precision_recall_curve(there, probability)
+    both = precision + recall
+    f1 = np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
+    return float(cuts[np.argmax(f1[:-1])])
 
 
 def _folds(outcome: Outcome, parts: int, repeat: int) -> GroupKFold | StratifiedGroupKFold:
@@ -190,16 +226,28 @@ def _search(outcome: Outcome, classes: Floats, repeat: int) -> GridSearchCV:
             log_loss, greater_is_better=False, labels=classes, response_method="predict_proba"
         )
     steps = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), last
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        # What hardly varies in the training part is far off when it does: a zone seldom examined.
+        FunctionTransformer(np.clip, kw_args={"a_min": -FARTHEST, "a_max": FARTHEST}),
+        last,
     )
     return GridSearchCV(steps, grid, scoring=scoring, cv=_folds(outcome, INNER, repeat))
 
 
+def _weights(prediction: Prediction) -> Floats:
+    """Return how often each row counts, once and in each resampling of patients, (B, n)."""
+    names, whose = np.unique(prediction.patients, return_inverse=True)
+    return _drawn(len(names))[:, whose]
+
+
+# The tables of a page ask for the same few again and again.
+_drawn = lru_cache(maxsize=2)(draw)
+
+
 def replicates(outcome: Outcome, prediction: Prediction) -> Floats:
     """Return the outcome's score over all patients, then over resamplings of patients."""
-    names = sorted(set(prediction.patients))
-    whose = np.array([names.index(p) for p in prediction.patients])
-    weights = draw(len(names))[:, whose]
+    weights = _weights(prediction)
     if outcome.kind == "number":
         error = np.abs(prediction.predicted - prediction.y)
         return np.asarray(weights @ error / weights.sum(1))
@@ -222,3 +270,46 @@ def gain(outcome: Outcome, prediction: Prediction, baseline: Prediction) -> Inte
     """Return how much better than `baseline`, on the same patients."""
     sign = -1 if outcome.score in LOWER else 1
     return Interval.of(sign * (replicates(outcome, prediction) - replicates(outcome, baseline)))
+
+
+def f1_name(outcome: Outcome) -> str:
+    """Return what F1 is called; as AUROC, of several classes it is their mean."""
+    return outcome.score.replace("AUROC", "F1")
+
+
+def f1_replicates(prediction: Prediction) -> Floats:
+    """Return F1 over all patients, then over resamplings of patients; mean over repeats.
+
+    F1 = 2 TP / (2 TP + FP + FN), of two classes that of the second, of more their mean.
+    """
+    classes = np.unique(prediction.y)
+    which = [1] if len(classes) == 2 else range(len(classes))
+    return np.asarray(
+        np.mean(
+            [
+                _f1(prediction, prediction.y == classes[i], prediction.decided[..., i])
+                for i in which
+            ],
+            axis=0,
+        )
+    )
+
+
+def _f1(prediction: Prediction, there: NDArray[np.bool_], said: NDArray[np.bool_]) -> Floats:
+    """Return F1 of one class, for each weighting; `said` is (repeats, n)."""
+    weights = _weights(prediction)
+    hits = weights @ (said & there).T.astype(float)  # (B, repeats)
+    either = weights @ said.T.astype(float) + (weights @ there)[:, None]
+    f1 = np.divide(2 * hits, either, out=np.full_like(hits, np.nan), where=either > 0)
+    return np.asarray(f1.mean(axis=1))
+
+
+def f1_interval(prediction: Prediction) -> Interval:
+    """Return F1 with its interval."""
+    return Interval.of(f1_replicates(prediction))
+
+
+def f1_of_all(prediction: Prediction) -> float:
+    """Return the F1 of who says yes to everybody: what any other has to beat."""
+    everybody = np.ones((1, len(prediction.y), len(np.unique(prediction.y))), np.bool_)
+    return float(f1_replicates(replace(prediction, decided=everybody))[0])

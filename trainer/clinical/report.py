@@ -15,10 +15,14 @@ from napari_confseg.store.durable import write_durably
 from trainer.clinical import figures
 from trainer.clinical.outcomes import (
     CHANGED,
+    FARTHEST,
     INNER,
     OUTCOMES,
     OUTER,
     REPEATS,
+    f1_interval,
+    f1_name,
+    f1_of_all,
     gain,
     interval,
     replicates,
@@ -29,7 +33,7 @@ from trainer.study.compare import holm, two_sided
 from trainer.study.figures import trained_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trainer.clinical.figures import Predictions
@@ -47,7 +51,10 @@ def write_report(
     sources: Sequence[Source],
     predictions: Predictions,
     same_day: Predictions,
+    by_zone: Predictions,
     *,
+    zones: Sequence[str],
+    unscaled: int,
     synthetic: bool,
 ) -> ClinicalResult:
     """Write ``numbers.csv`` and then ``report.html``, and return what is in them.
@@ -60,13 +67,18 @@ def write_report(
         Of the table.
     sources : sequence of Source
         Whose findings.
-    predictions, same_day : mapping
-        Outcome, then source: predictions from all findings, and from those of the day alone;
-        the latter is empty where everybody has one day.
+    predictions, same_day, by_zone : mapping
+        Outcome, then source: predictions from the findings of the whole chest and their change;
+        from those of the day alone, empty where nobody was examined twice; and from those of each
+        zone, too, empty where there are not several.
+    zones : sequence of str
+        Zones with findings of their own.
+    unscaled : int
+        Clips whose lengths and areas are unknown.
     synthetic : bool
         Whether the truth is known; the page then warns.
     """
-    scores = score_outcomes(sources, predictions, same_day)
+    scores = score_outcomes(sources, predictions, {SAME_DAY: same_day, BY_ZONE: by_zone})
     write_numbers(scores, folder / NUMBERS)
     outcomes = figures.predicted_outcomes(predictions)
     calibration = figures.calibration(predictions, ["age and sex", "truth", NAIVE, "threshold-60"])
@@ -81,16 +93,16 @@ def write_report(
         verdicts=verdicts,
         sources=svg(figures.sources_plot(predictions)),
         all_findings=_against_naive(predictions),
-        score_titles=["findings of"]
-        + [t for o in outcomes for t in (f"{o.title}: {o.score}", f"gain over {NAIVE}")],
-        day_alone=_against_the_day(predictions, same_day) if same_day else [],
-        change_titles=["findings of"]
-        + [
-            t
-            for o in outcomes
-            for t in (f"{o.title}: {o.score}, the day alone", "gain by the change")
-        ],
+        score_titles=_titles(outcomes, f"gain over {NAIVE}"),
+        yes_to_all=_yes_to_all(predictions),
+        day_alone=_compared(same_day, predictions, same_day),
+        change_titles=_titles(outcomes, "gain by the change", f1=False),
+        zones=zones,
+        zone_by_zone=_compared(by_zone, by_zone, predictions),
+        zone_titles=_titles(outcomes, "gain over the whole chest"),
         calibration=svg(calibration) if calibration else "",
+        unscaled=unscaled,
+        clips=sum(len(r.clips) for r in rows),
         **_counts(rows),
     )
     return ClinicalResult(report=str(folder / REPORT), numbers=str(folder / NUMBERS), scores=scores)
@@ -136,42 +148,77 @@ def _p(predictions: Predictions, outcome: str, name: str) -> float:
     return two_sided((replicates(which, mine) - replicates(which, naive))[1:])
 
 
+def _titles(outcomes: Sequence[Outcome], gained: str, *, f1: bool = True) -> list[str]:
+    titles = ["findings of"]
+    for o in outcomes:
+        titles.append(f"{o.title}: {o.score}")
+        if f1 and o.kind == "class":
+            titles.append(f1_name(o))
+        titles.append(gained)
+    return titles
+
+
+def _yes_to_all(predictions: Predictions) -> list[tuple[str, float]]:
+    """Return for each outcome the F1 of who says yes to everybody."""
+    found = []
+    for outcome in figures.predicted_outcomes(predictions):
+        there = [p for p in predictions[outcome.name].values() if p is not None]
+        if outcome.kind == "class" and there:
+            found.append((outcome.title, f1_of_all(there[0])))
+    return found
+
+
 def _against_naive(predictions: Predictions) -> list[dict[str, object]]:
-    """Return for each source the score of each outcome, and its gain over the naive labels."""
+    """Return for each source the scores of each outcome, and the gain over the naive labels."""
     rows: list[dict[str, object]] = []
     for name in predictions[OUTCOMES[0].name]:
-        pairs = []
+        cells: list[dict[str, object] | None] = []
         for outcome in figures.predicted_outcomes(predictions):
             predicted, naive = predictions[outcome.name][name], predictions[outcome.name].get(NAIVE)
             compared = naive if name != NAIVE else None
-            pairs.append(
-                None if predicted is None else _pair(outcome, predicted, predicted, compared)
-            )
-        rows.append({"name": name, "pairs": pairs})
+            cells += _cells(outcome, predicted, predicted, compared)
+        rows.append({"name": name, "cells": cells})
     return rows
 
 
-def _against_the_day(predictions: Predictions, same_day: Predictions) -> list[dict[str, object]]:
-    """Return what the change between examinations adds to the findings of the day."""
-    outcomes = figures.predicted_outcomes(predictions)
+def _compared(
+    shown: Predictions, better: Predictions, baseline: Predictions
+) -> list[dict[str, object]]:
+    """Return the scores of `shown`, without F1 if it is the baseline, and what is gained."""
+    if not shown:
+        return []
+    outcomes = figures.predicted_outcomes(shown)
     rows: list[dict[str, object]] = []
-    for name in same_day[outcomes[0].name]:
-        pairs = []
+    for name in shown[outcomes[0].name]:
+        cells: list[dict[str, object] | None] = []
         for outcome in outcomes:
-            both, day = predictions[outcome.name][name], same_day[outcome.name][name]
-            pairs.append(None if both is None or day is None else _pair(outcome, day, both, day))
-        rows.append({"name": name, "pairs": pairs})
+            parts = (p[outcome.name][name] for p in (shown, better, baseline))
+            cells += _cells(outcome, *parts, f1=shown is not baseline)
+        rows.append({"name": name, "cells": cells})
     return rows
 
 
-def _pair(
-    outcome: Outcome, shown: Prediction, better: Prediction, baseline: Prediction | None
-) -> dict[str, object]:
-    return {
-        "score": interval(outcome, shown),
-        "gain": None if baseline is None else gain(outcome, better, baseline),
-        "digits": 1 if outcome.kind == "number" else 3,
-    }
+def _cells(
+    outcome: Outcome,
+    shown: Prediction | None,
+    better: Prediction | None,
+    baseline: Prediction | None,
+    *,
+    f1: bool = True,
+) -> list[dict[str, object] | None]:
+    """Return score, F1 of a class, and gain; None where there is none, its word where too few."""
+    digits = 1 if outcome.kind == "number" else 3
+    f1 = f1 and outcome.kind == "class"
+    if shown is None:
+        return [{"word": "too few"}, *([None] * f1), None]
+    cells: list[dict[str, object] | None] = [
+        {"interval": interval(outcome, shown), "digits": digits}
+    ]
+    if f1:
+        cells.append({"interval": f1_interval(shown), "digits": digits})
+    if better is None or baseline is None:
+        return [*cells, None]
+    return [*cells, {"interval": gain(outcome, better, baseline), "digits": digits}]
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, object]:
@@ -190,14 +237,16 @@ def _counts(rows: Sequence[Row]) -> dict[str, object]:
         "better": better,
         "followed": len(rows) - patients,
         "readmitted": sum(r.readmitted_30d for r in rows),
+        "farthest": FARTHEST,
         "inner": INNER,
         "outer": OUTER,
         "repeats": REPEATS,
     }
 
 
-SAME_DAY = ", that day alone"
-"""Suffix of a source's name in ``numbers.csv`` where the change is left out."""
+SAME_DAY, BY_ZONE = ", that day alone", ", zone by zone"
+"""Suffixes of a source's name in ``numbers.csv`` where the change is left out, or where zones
+have findings of their own."""
 
 
 class OutcomeScore(BaseModel):
@@ -230,29 +279,37 @@ class ClinicalResult(BaseModel):
 
 
 def score_outcomes(
-    sources: Sequence[Source], predictions: Predictions, same_day: Predictions
+    sources: Sequence[Source], predictions: Predictions, others: Mapping[str, Predictions]
 ) -> tuple[OutcomeScore, ...]:
-    """Return the score of every outcome and source; without those that had too few patients."""
+    """Return the scores of every outcome and source; without those that had too few patients.
+
+    `others` are predictions from other findings of the same sources, by suffix.
+    """
     where = {s.name: " ".join(s.where) for s in sources}
     scores = []
     for outcome in figures.predicted_outcomes(predictions):
-        less = {name + SAME_DAY: p for name, p in same_day.get(outcome.name, {}).items()}
-        for name, predicted in {**predictions[outcome.name], **less}.items():
+        named = [(name, name, p) for name, p in predictions[outcome.name].items()]
+        for suffix, more in others.items():
+            named += [(n + suffix, n, p) for n, p in more.get(outcome.name, {}).items()]
+        for name, source, predicted in named:
             if predicted is None:
                 continue
-            i = interval(outcome, predicted)
-            scores.append(
+            measured = [(outcome.score, interval(outcome, predicted))]
+            if outcome.kind == "class":
+                measured.append((f1_name(outcome), f1_interval(predicted)))
+            scores += [
                 OutcomeScore(
                     outcome=outcome.name,
-                    score=outcome.score,
+                    score=score,
                     findings=name,
                     value=i.value,
                     low=i.low,
                     high=i.high,
                     patients=len(set(predicted.patients)),
-                    made_from=where.get(name.removesuffix(SAME_DAY), "the table"),
+                    made_from=where.get(source, "the table"),
                 )
-            )
+                for score, i in measured
+            ]
     return tuple(scores)
 
 

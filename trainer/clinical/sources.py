@@ -54,6 +54,11 @@ def people(cohort: AnyCohort) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def unscaled(cohort: AnyCohort, rows: Sequence[Row]) -> int:
+    """Return the number of clips whose lengths and areas nobody knows, for want of a spacing."""
+    return sum(cohort.clip(c).meta.spacing is None for row in rows for c in row.clips)
+
+
 def rater_sources(
     out: Path, cohort: AnyCohort, rows: Sequence[Row], on_progress: Callable[[int, int, str], None]
 ) -> list[Source]:

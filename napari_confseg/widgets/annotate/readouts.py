@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qtpy.QtCore import QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.live_readouts import LiveReadouts
-from napari_confseg.readouts import Finding, OverClip, Presence
+from napari_confseg.readouts import COUNTS, Finding, OverClip, Presence
 from napari_confseg.widgets.common.buttons import button, label
 from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import BackgroundJob
@@ -34,31 +34,81 @@ if TYPE_CHECKING:
 PAUSE_MS: Final = 120
 """A moved slider or a quick hand is let go on before anything is computed."""
 
+
+class Row(NamedTuple):
+    """A read-out as people read it.
+
+    Attributes
+    ----------
+    title : str
+    class_name : str
+        Whose colour its bar takes.
+    tip : str
+        What it is.
+    end : float
+        Least end of the scale that its bar is drawn on, in its own unit.
+    """
+
+    title: str
+    class_name: str
+    tip: str
+    end: float = 1.0
+
+
 ROWS: Final = {
-    "pleura_percentage": (
+    "pleura_percentage": Row(
         "Pleura with B-lines",
         "b-line",
         "Share of the pleural line's extent with B-lines beneath it",
+        100,
     ),
-    "b_line_count": ("B-lines", "b-line", "Separate B-lines; those that merge count as one"),
-    "artefact_score": (
+    "b_line_count": Row("B-lines", "b-line", "Separate B-lines; those that merge count as one", 6),
+    "artefact_score": Row(
         "Artefact score",
         "b-line",
         "Share of the space beneath the pleura, ribs left out, that B-lines fill",
+        100,
     ),
-    "a_lines": ("A-lines", "a-line", "How sure it is that there is an A-line"),
-    "consolidation": (
+    "a_lines": Row("A-lines", "a-line", "How sure it is that there is an A-line"),
+    "pleura_thickness": Row(
+        "Pleural thickness",
+        "pleura",
+        "Median along the line, square to it; in mm where the pixel's size is known",
+        6,
+    ),
+    "pleura_thickness_p90": Row(
+        "Its 90th percentile", "pleura", "Nine tenths of the line are no thicker than this", 6
+    ),
+    "pleura_breaks": Row(
+        "Pleural breaks",
+        "pleura",
+        "Gaps of 1 mm or more between the line's ends; none behind a rib or an excluded area",
+        6,
+    ),
+    "pleura_interrupted": Row(
+        "Interrupted", "pleura", "Share of the line's extent that its breaks take up", 100
+    ),
+    "pleura_irregularity": Row(
+        "Irregularity",
+        "pleura",
+        "How far the line's middle departs from a smooth curve: root mean square",
+        2,
+    ),
+    "pleura_indentations": Row(
+        "Indentations", "pleura", "Places where the line dips 1 mm or more below a smooth curve", 6
+    ),
+    "consolidation": Row(
         "Consolidation",
         "consolidation",
         "Area within the sector; in mm² where the pixel's size is known",
     ),
-    "effusion": (
+    "effusion": Row(
         "Effusion",
         "effusion",
         "Area within the sector; in mm² where the pixel's size is known",
     ),
 }
-"""Field of the read-outs -> what people read, the class whose colour it takes, and what it is."""
+"""Field of the read-outs -> how it is shown."""
 
 INTERVAL_TIP: Final = (
     "In brackets and as a bar: what holds 95 % of the belief that the confidences express.\n"
@@ -66,32 +116,47 @@ INTERVAL_TIP: Final = (
 )
 
 
-def extent(value: Finding | Presence) -> tuple[float, float, float, float]:
-    """Return low, value, high and the end of the scale that they are drawn on; NaN if undefined."""
+def extent(value: Finding | Presence, end: float) -> tuple[float, float, float, float]:
+    """Return low, value, high and the end of the scale, `end` or more; NaN if undefined."""
     if isinstance(value, Presence):
-        return value.low, value.probability, value.high, 1.0
-    if value.unit == "%":
-        return value.low, value.value, value.high, 100.0
-    if value.unit == "lines":
-        return value.low, value.value, value.high, max(6.0, value.high)
-    return value.low, value.value, value.high, max(value.high, 1.0)
+        return value.low, value.probability, value.high, end
+    return value.low, value.value, value.high, max(value.high, end)
 
 
 def in_words(value: Finding | Presence) -> tuple[str, str]:
     """Return value and interval in as few characters as a narrow panel asks for."""
-    low, middle, high, _ = extent(value)
+    low, middle, high, _ = extent(value, 0)
     if math.isnan(middle):
         return "–", ""
     if isinstance(value, Presence):
         word = "present" if value.present else "absent"
         return f"{word}, {100 * middle:.0f} %", f"{100 * low:.0f} – {100 * high:.0f}"
-    unit = "" if value.unit == "lines" else f" {value.unit}"
+    counted = value.unit in COUNTS
+    unit = "" if counted else f" {value.unit}"
     whole = all(v == round(v) for v in (low, middle, high))
-    digits = 1 if value.unit == "lines" and not whole else 0
+    digits = _DIGITS.get(value.unit, 0) if not counted else int(not whole)
     # Outwards: what is shown of an interval promises no more than it holds.
     step = 10**digits
     low, high = math.floor(low * step + 1e-6) / step, math.ceil(high * step - 1e-6) / step
     return f"{middle:.{digits}f}{unit}", f"{low:.{digits}f} – {high:.{digits}f}"
+
+
+_DIGITS: Final = {"mm": 2, "px": 1}
+
+
+def told_of_line(found: FrameReadouts | ClipReadouts) -> str:
+    """Return what of the pleural line was measured in part only; empty if all of it was."""
+    doubled, hidden, specks = (
+        extent(_value(found, f"pleura_{name}"), 0)[1] for name in ("doubled", "hidden", "specks")
+    )
+    told = []
+    if doubled >= 0.5:
+        told.append(f"doubled on {doubled:.0f} % of it (the upper line is measured)")
+    if hidden >= 0.5:
+        told.append(f"{hidden:.0f} % behind ribs or excluded (no break)")
+    if specks >= 0.5:
+        told.append("pieces shorter than 2 mm left out")
+    return f"Pleural line: {', '.join(told)}." if told else ""
 
 
 class IntervalBar(QWidget):
@@ -182,24 +247,21 @@ class ReadoutsPart(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(0)
-        for i, (name, (words, _, tip)) in enumerate(ROWS.items()):
-            title, value, bar = QLabel(words), QLabel("–"), IntervalBar()
+        for i, (name, row) in enumerate(ROWS.items()):
+            title, value, bar = QLabel(row.title), QLabel("–"), IntervalBar()
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
             for widget in (title, value, bar):
-                widget.setToolTip(f"{tip}.\n{INTERVAL_TIP}")
-            bar.setAccessibleName(words)
+                widget.setToolTip(f"{row.tip}.\n{INTERVAL_TIP}")
+            bar.setAccessibleName(row.title)
             grid.addWidget(title, 2 * i, 0)
             grid.addWidget(value, 2 * i, 1)
-            under = QHBoxLayout()
             between = label(role="note")
             between.setWordWrap(False)
             between.setAlignment(Qt.AlignmentFlag.AlignRight)
-            between.setFixedWidth(between.fontMetrics().horizontalAdvance("0000 – 0000"))
-            under.addWidget(bar, 1)
-            under.addWidget(between)
-            grid.addLayout(under, 2 * i + 1, 0, 1, 2)
+            grid.addWidget(bar, 2 * i + 1, 0)
+            grid.addWidget(between, 2 * i + 1, 1)
             self.values[name], self.bars[name], self.intervals[name] = value, bar, between
-        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(0, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -218,8 +280,8 @@ class ReadoutsPart(QWidget):
     def set_colors(self, text: str, ground: str) -> None:
         """Draw in a theme's colours, and each bar in its class's."""
         colors = {c.name: c.color for c in self._session.classes}
-        for name, (_, class_name, _) in ROWS.items():
-            self.bars[name].set_colors(colors.get(class_name, "#888888"), text, ground)
+        for name, row in ROWS.items():
+            self.bars[name].set_colors(colors.get(row.class_name, "#888888"), text, ground)
 
     def show_clip(self, on: bool) -> None:
         """Show the read-outs of the clip, or of the frame."""
@@ -287,7 +349,7 @@ class ReadoutsPart(QWidget):
         promised = self.live.guarantee if self._over_clip else None
         # No reviewed frame, nothing to wait for: a dash rather than dots.
         dots = "–" if self._over_clip and not self.live.reviewed else "…"
-        for name in ROWS:
+        for name, row in ROWS.items():
             value = None if found is None else _value(found, name)
             margin = promised.margins.get(name) if promised else None
             if margin and isinstance(value, Finding) and value.unit == margin.unit:
@@ -296,9 +358,10 @@ class ReadoutsPart(QWidget):
             self.values[name].setText(words)
             self.intervals[name].setText(between)
             self.bars[name].set_extent(
-                *((math.nan, math.nan, math.nan, 1.0) if value is None else extent(value))
+                *((math.nan, math.nan, math.nan, 1.0) if value is None else extent(value, row.end))
             )
-        self.note.setText(self._text())
+        told = "" if found is None else told_of_line(found)
+        self.note.setText("\n".join(filter(None, (self._text(), told))))
         self.note.setVisible(bool(self.note.text()))
 
     def _text(self) -> str:

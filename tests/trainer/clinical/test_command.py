@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from napari_confseg.dataset.build import build
@@ -109,7 +110,8 @@ def test_a_dataset_gives_its_patients_and_folds(ward, tmp_path, capsys):
 
 def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch, capsys):
     """Sample data of two days; nothing is fitted, and there are no covariates to begin from."""
-    monkeypatch.setattr("trainer.clinical.outcomes.REPEATS", 1)  # for time
+    monkeypatch.setattr("trainer.clinical.outcomes.REPEATS", 1)  # for time, as is one strength
+    monkeypatch.setattr("trainer.clinical.outcomes.STRENGTHS", np.array([10.0]))
     place = tmp_path / "followed.zarr"
     make_cohort(
         place, patients=30, seed=3, days=2, clips_per_patient=1, frames=1, size=(64, 64), readers=()
@@ -138,15 +140,19 @@ def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch, capsys
         rows = [r for r in csv.DictReader(f) if r["outcome"] == "sf"]
     error = {r["findings"]: float(r["value"]) for r in rows}
     shown = [s for s in result["scores"] if s["outcome"] == "sf"]
+    assert {s["score"] for s in result["scores"]} >= {"AUROC", "F1"}
     assert {s["findings"]: s["value"] for s in shown} == pytest.approx(error, rel=1e-4)
     assert list(error) == [
         "nothing",
         "truth",
         "latent",
         *(f"{n}, that day alone" for n in ("truth", "latent")),
+        *(f"{n}, zone by zone" for n in ("truth", "latent")),
     ]
     assert error["truth"] < error["nothing"]
     page = (out / "report.html").read_text()
     assert "30 patients, 60 days" in page
     assert "Does the change between examinations add?" in page
+    assert "Does it matter in which zone?" in page
+    assert "Who says yes to everybody" in page
     assert "S/F change since the last" in page

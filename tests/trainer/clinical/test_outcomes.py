@@ -7,13 +7,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import mean_absolute_error, roc_auc_score
+from sklearn.metrics import f1_score, mean_absolute_error, roc_auc_score
+from sklearn.model_selection import GroupKFold
 
 from sample_data.ward import plan
-from trainer.clinical.features import covariates, findings_on_the_day, patient_findings
+from trainer.clinical import outcomes
+from trainer.clinical.features import (
+    common_zones,
+    covariates,
+    feature_sets,
+    patient_findings,
+    repeated,
+)
 from trainer.clinical.outcomes import (
     OUTCOMES,
     Prediction,
+    best_cut,
+    f1_interval,
+    f1_name,
+    f1_of_all,
+    f1_replicates,
     gain,
     interval,
     predict,
@@ -23,6 +36,7 @@ from trainer.clinical.outcomes import (
 )
 from trainer.clinical.table import Row
 from trainer.findings import FINDINGS
+from trainer.study.pooled import draw
 
 SF, SINCE, CHANGE, READMISSION = OUTCOMES
 
@@ -132,6 +146,7 @@ def test_the_change_of_findings_tells_the_change_of_s_f_where_the_day_alone_does
             r["patient"],
             int(r["day"]),
             clips=tuple(r["clips"].split()),
+            zones=tuple(r["zones"].split()),
             spo2=float(r["spo2"]),
             sf=float(r["sf"]),
             sf_followup=float(r["sf_followup"]),
@@ -141,7 +156,7 @@ def test_the_change_of_findings_tells_the_change_of_s_f_where_the_day_alone_does
     assert SINCE in predictable(rows)
     one = [0, 2 * len(FINDINGS)]  # a finding's mean, and its change: all findings are the same here
     found = predict(SINCE, rows, patient_findings(rows, seen)[:, one])
-    alone = predict(SINCE, rows, findings_on_the_day(rows, seen)[:, :1])
+    alone = predict(SINCE, rows, patient_findings(rows, seen, over_time=False)[:, :1])
     assert found is not None
     assert alone is not None
     assert gain(SINCE, found, alone).low > 0.05
@@ -169,7 +184,11 @@ def test_nothing_of_a_later_day_reaches_an_earlier_one():
 
 
 def test_a_patients_findings_are_mean_largest_and_change():
-    rows = [row("a", clips=("x", "y")), row("a", 3, clips=("z",)), row("b", clips=("w",))]
+    rows = [
+        row("a", clips=("x", "y"), zones=("R1", "R1")),
+        row("a", 3, clips=("z",)),
+        row("b", clips=("w",)),
+    ]
     clips = {
         c: dict.fromkeys(FINDINGS, v)
         for c, v in {"x": 1.0, "y": 3.0, "z": 5.0, "w": np.nan}.items()
@@ -182,4 +201,106 @@ def test_a_patients_findings_are_mean_largest_and_change():
     assert table[1, 2 * n : 3 * n].tolist() == [3.0] * n
     assert np.isnan(table[2]).all()
     assert patient_findings(rows[::2], clips).shape == (2, 2 * n)
+    assert patient_findings(rows, clips, over_time=False).shape == (3, 2 * n)
     assert covariates(rows, ("age", "sex")).tolist() == [[60, 0]] * 3
+
+
+def test_change_is_that_of_the_same_zone_since_it_was_last_examined():
+    """R1 is seen on all days, R2 on the first and last, R3 once: nothing is compared across."""
+    rows = [
+        row("a", 6, clips=("e", "f"), zones=("R1", "R2")),
+        row("a", 0, clips=("a", "b"), zones=("R1", "R2")),
+        row("a", 3, clips=("c", "d"), zones=("R1", "R3")),
+    ]
+    found = {"a": 1.0, "b": 10.0, "c": 4.0, "d": 50.0, "e": 5.0, "f": 30.0}
+    clips = {c: dict.fromkeys(FINDINGS, v) for c, v in found.items()}
+    n = len(FINDINGS)
+    assert repeated(rows)
+    assert common_zones(rows) == ("R1", "R2", "R3")
+    whole = patient_findings(rows, clips)
+    np.testing.assert_array_equal(whole[:, 2 * n], [(1 + 20) / 2, np.nan, 3])  # mean change
+    np.testing.assert_array_equal(whole[:, 3 * n], [20, np.nan, 3])  # largest
+    each = patient_findings(rows, clips, by_zone=True)
+    np.testing.assert_array_equal(each[:, : 4 * n], whole)
+    columns = each[:, 4 * n :: n].T  # of one finding: each zone, and its change
+    np.testing.assert_array_equal(
+        columns,
+        [
+            *([5, 1, 4], [1, np.nan, 3]),
+            *([30, 10, np.nan], [20, np.nan, np.nan]),
+            *([np.nan, np.nan, 50], [np.nan, np.nan, np.nan]),
+        ],
+    )
+    assert feature_sets(rows, ("age",), {"truth": clips}, by_zone=True)["truth"].shape == (
+        3,
+        1 + 10 * n,
+    )
+
+
+def test_zones_that_are_seldom_examined_have_no_features_of_their_own():
+    rows = [row(f"p{i}", zones=("R1" if i else "R2",)) for i in range(20)]
+    assert common_zones(rows) == ("R1",)
+    assert not repeated(rows)
+
+
+def test_f1_equals_scikit_learn_over_all_patients_and_in_each_resampling(found):
+    for outcome in (READMISSION, CHANGE):
+        prediction = found[outcome.name]
+        classes = np.unique(prediction.y)
+        which = [1] if len(classes) == 2 else range(len(classes))
+        names = sorted(set(prediction.patients))
+        weights = draw(len(names))[:, [names.index(p) for p in prediction.patients]]
+        got = f1_replicates(prediction)
+        for b in (0, 1, 77):
+            expected = [
+                f1_score(prediction.y == classes[i], said[:, i], sample_weight=weights[b])
+                for said in prediction.decided
+                for i in which
+            ]
+            assert got[b] == pytest.approx(np.mean(expected))
+        i = f1_interval(prediction)
+        assert i.low < i.value < i.high
+        assert i.low > f1_of_all(prediction)
+    assert f1_name(READMISSION) == "F1"
+    assert f1_name(CHANGE) == "F1, one against rest"
+    y = found["readmission"].y
+    assert f1_of_all(found["readmission"]) == pytest.approx(f1_score(y, np.ones_like(y)))
+
+
+def test_the_best_cut_is_the_best_of_all_cuts():
+    rng = np.random.default_rng(2)
+    probability = rng.random(40).round(1)  # with ties
+    there = rng.random(40) < probability
+    scores = {c: f1_score(there, probability >= c) for c in np.unique(probability)}
+    assert scores[best_cut(there, probability)] == pytest.approx(max(scores.values()))
+
+
+def test_no_patient_is_decided_on_by_a_threshold_that_they_helped_to_choose(ward, monkeypatch):
+    """With folds that do not look at outcomes, flipping those of a fold changes nothing in it."""
+    monkeypatch.setattr(outcomes, "REPEATS", 1)  # for time, as is one strength
+    monkeypatch.setattr(outcomes, "STRENGTHS", np.array([1.0]))
+    monkeypatch.setattr(outcomes, "_folds", lambda _, parts, __: GroupKFold(parts))
+    rows, sick = ward
+    known = sick + np.random.default_rng(0).normal(0, 0.2, sick.shape)
+    names = np.array([r.patient for r in rows])
+    _, held = next(GroupKFold(outcomes.OUTER).split(known, groups=names))
+    flipped = [
+        replace(r, readmitted_30d=not r.readmitted_30d) if i in held else r
+        for i, r in enumerate(rows)
+    ]
+    before, after = (predict(READMISSION, r, known) for r in (rows, flipped))
+    np.testing.assert_array_equal(before.decided[:, held], after.decided[:, held])
+    np.testing.assert_array_equal(before.predicted[held], after.predicted[held])
+    others = np.setdiff1d(np.arange(60), held)
+    assert not np.array_equal(before.predicted[others], after.predicted[others])
+
+
+def test_a_feature_that_hardly_varied_in_training_throws_no_prediction_off(ward, monkeypatch):
+    """One patient alone has it, and the others noise of the last digits."""
+    monkeypatch.setattr(outcomes, "REPEATS", 1)  # for time
+    rows, sick = ward
+    odd = np.random.default_rng(0).normal(0, 1e-12, 60)
+    odd[7] = 1.0
+    found = predict(SF, rows, np.column_stack([sick, odd]))
+    assert found is not None
+    assert np.abs(found.predicted - found.y).max() < 200
