@@ -255,8 +255,10 @@ def test_the_first_is_decided_at_once_and_stopping_keeps_count(
         parts = (panel.queue.tree, panel.verdicts.mean, panel.verdicts.undo, panel.verdicts.whole)
         return [w.mapTo(panel, QPoint()).y() for w in parts]
 
+    unfolded = places()
     panel.sections[0].open(False)  # the comparison: folded when one begins
-    hand.wait(50)
+    bench.until(lambda: places() < unfolded)
+    bench.settle()
     before = places()
     flickers: list[int] = []
     model.changed.connect(lambda state: flickers.append(tree.topLevelItemCount()))
