@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
+from skimage.measure import label, regionprops
 
 from napari_confseg.annotate.view import Style
 from napari_confseg.store import Cohort
@@ -283,11 +284,15 @@ def _mark_as_reader(studio: Studio, cohort: Path) -> None:
         plane = reader.read_plane(frame, session.class_index(name))
         session.class_name, session.brush_size = name, 8
         for confidence in sorted(set(np.unique(plane).tolist()) - {0, 255}):
-            ys, xs = np.nonzero(plane == confidence)
-            order = np.argsort(xs if name == "pleura" else ys, kind="stable")
-            way = order[np.linspace(0, len(order) - 1, 3).astype(int)]
             session.confidence = int(confidence)
-            studio.hand.stroke([(float(ys[i]), float(xs[i])) for i in way], steps=2)
+            labels = label(plane == confidence)
+            for region in regionprops(labels):
+                if region.area < 60:  # a rim beside what has been painted
+                    continue
+                ys, xs = region.coords[:, 0], region.coords[:, 1]
+                order = np.argsort(xs if name == "pleura" else ys, kind="stable")
+                way = order[np.linspace(0, len(order) - 1, 3).astype(int)]
+                studio.hand.stroke([(float(ys[i]), float(xs[i])) for i in way], steps=2)
     wait(100)
 
 
