@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLineEdit
 from skimage.measure import label, regionprops
 
 from napari_confseg.annotate.view import Style
@@ -235,6 +236,11 @@ def dataset(studio: Studio) -> dict[str, Any]:
     settled()
     studio.settle(1500)
     settled()
+    bar = panel.tabs.currentWidget().verticalScrollBar()
+    bar.setValue(bar.maximum())
+    for line in panel.build.findChildren(QLineEdit):
+        if "/" in line.text() or "\\" in line.text():
+            line.setText("study-dataset")  # no folder of this machine
     found["dataset-build.png"] = studio.picture()
     return found
 
@@ -248,7 +254,7 @@ def train(studio: Studio) -> dict[str, Any]:
     studio.click(panel.start)
     studio.until(lambda: panel.training.state.watched is not None)
     run = lambda: panel.training.state.watched  # noqa: E731
-    studio.until(lambda: bool(run().record.previews) or not run().phase.live, 700)
+    studio.until(lambda: len(run().record.previews) > 3 or not run().phase.live, 800)
     studio.settle(1500)
     found = studio.picture()
     panel.run.stop.click()
