@@ -90,7 +90,6 @@ def marks(studio: Studio) -> dict[str, Any]:
     studio.settle(500)
     found = {"contours.png": studio.picture(studio.hand.canvas)}
     session.style = Style.FILL
-    session.review_range(range(90))
     for frame in range(1, 8):
         studio.hand.key("Shift+Right")
         studio.until(lambda frame=frame: session.frame == frame)
@@ -99,6 +98,7 @@ def marks(studio: Studio) -> dict[str, Any]:
     studio.hand.stroke([(0.3 * height, 0.4 * width), (0.75 * height, 0.4 * width)])
     studio.hand.key("Shift+I")
     studio.until(lambda: session.planes["b-line"][12].any())
+    session.review_range(range(90))
     studio.settle(800)
     whole = studio.picture(line)
     for _ in range(3):
