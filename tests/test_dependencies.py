@@ -64,7 +64,12 @@ def imported(*folders: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for name in _imports(ast.parse(path.read_text(encoding="utf-8"))):
-            if name not in sys.stdlib_module_names | OURS | {"tests", "benchmarks", "__future__"}:
+            if name not in sys.stdlib_module_names | OURS | {
+                "tests",
+                "benchmarks",
+                "tools",
+                "__future__",
+            }:
                 found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
     return found
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLineEdit
+from skimage.measure import label, regionprops
 
 from napari_confseg.annotate.view import Style
 from napari_confseg.store import Cohort
@@ -88,7 +90,6 @@ def marks(studio: Studio) -> dict[str, Any]:
     studio.settle(500)
     found = {"contours.png": studio.picture(studio.hand.canvas)}
     session.style = Style.FILL
-    session.review_range(range(90))
     for frame in range(1, 8):
         studio.hand.key("Shift+Right")
         studio.until(lambda frame=frame: session.frame == frame)
@@ -97,6 +98,7 @@ def marks(studio: Studio) -> dict[str, Any]:
     studio.hand.stroke([(0.3 * height, 0.4 * width), (0.75 * height, 0.4 * width)])
     studio.hand.key("Shift+I")
     studio.until(lambda: session.planes["b-line"][12].any())
+    session.review_range(range(90))
     studio.settle(800)
     whole = studio.picture(line)
     for _ in range(3):
@@ -234,6 +236,11 @@ def dataset(studio: Studio) -> dict[str, Any]:
     settled()
     studio.settle(1500)
     settled()
+    bar = panel.tabs.currentWidget().verticalScrollBar()
+    bar.setValue(bar.maximum())
+    for line in panel.build.findChildren(QLineEdit):
+        if "/" in line.text() or "\\" in line.text():
+            line.setText("study-dataset")  # no folder of this machine
     found["dataset-build.png"] = studio.picture()
     return found
 
@@ -247,7 +254,7 @@ def train(studio: Studio) -> dict[str, Any]:
     studio.click(panel.start)
     studio.until(lambda: panel.training.state.watched is not None)
     run = lambda: panel.training.state.watched  # noqa: E731
-    studio.until(lambda: bool(run().record.previews) or not run().phase.live, 700)
+    studio.until(lambda: len(run().record.previews) > 3 or not run().phase.live, 800)
     studio.settle(1500)
     found = studio.picture()
     panel.run.stop.click()
@@ -283,11 +290,15 @@ def _mark_as_reader(studio: Studio, cohort: Path) -> None:
         plane = reader.read_plane(frame, session.class_index(name))
         session.class_name, session.brush_size = name, 8
         for confidence in sorted(set(np.unique(plane).tolist()) - {0, 255}):
-            ys, xs = np.nonzero(plane == confidence)
-            order = np.argsort(xs if name == "pleura" else ys, kind="stable")
-            way = order[np.linspace(0, len(order) - 1, 3).astype(int)]
             session.confidence = int(confidence)
-            studio.hand.stroke([(float(ys[i]), float(xs[i])) for i in way], steps=2)
+            labels = label(plane == confidence)
+            for region in regionprops(labels):
+                if region.area < 60:  # a rim beside what has been painted
+                    continue
+                ys, xs = region.coords[:, 0], region.coords[:, 1]
+                order = np.argsort(xs if name == "pleura" else ys, kind="stable")
+                way = order[np.linspace(0, len(order) - 1, 3).astype(int)]
+                studio.hand.stroke([(float(ys[i]), float(xs[i])) for i in way], steps=2)
     wait(100)
 
 

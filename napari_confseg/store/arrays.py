@@ -10,6 +10,7 @@ import numpy as np
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import Identity
 from napari_confseg.store.program_writer import ProgramWriter
+from napari_confseg.store.rater import check_plane
 from napari_confseg.store.schema import ClipMeta, Imported, Provenance, Spacing, Status
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def add_rater(
                 hint="Round percents to whole numbers, and convert with astype(numpy.uint8).",
             )
         )
+    for frame, index in np.ndindex(*expected[:2]):  # before anything is written
+        check_plane(planes[frame, index], f"{clip.name}/raters/{name}/0/{frame}/{index}")
     status = np.full(expected[:2], Status.REVIEWED, np.uint8)
     if reviewed is not None:
         status = np.where(reviewed, status, np.uint8(Status.UNTOUCHED)).astype(np.uint8)
