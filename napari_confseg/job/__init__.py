@@ -45,6 +45,7 @@ from napari_confseg.job.learning_order import FrameToLearn, LearningOrder, read_
 from napari_confseg.job.requests import (
     ALEATORIC,
     EPISTEMIC,
+    PROBABILITY,
     STARTER,
     FitRequest,
     PredictRequest,
@@ -58,6 +59,7 @@ __all__ = [
     "EVENTS",
     "LOCK",
     "LOG",
+    "PROBABILITY",
     "REQUEST",
     "RESULT",
     "STARTER",

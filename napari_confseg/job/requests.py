@@ -10,8 +10,9 @@ from napari_confseg.methods import DEFAULT, Method
 from napari_confseg.request_fields import setting
 from napari_confseg.store.schema import Slug, check_slug
 
-ALEATORIC, EPISTEMIC = "-aleatoric", "-epistemic"
-"""Ends of the names of the raters that hold what several models together don't know."""
+PROBABILITY, ALEATORIC, EPISTEMIC = "-probability", "-aleatoric", "-epistemic"
+"""Ends of the names of the raters that hold a model's probability beside its contour, and what
+several models together don't know."""
 
 STARTER = "starter"
 """Name by which the model that comes with the package is asked for where a run may be named."""
@@ -156,7 +157,7 @@ class PredictRequest(Frozen):
 
     @model_validator(mode="after")
     def _room_for_the_maps(self) -> Self:
-        for end in self.maps:
+        for end in (PROBABILITY, *self.maps):
             check_slug(self.rater + end)
         return self
 

@@ -164,6 +164,6 @@ def test_what_cannot_be_together_is_said(tmp_path, toy, models, changes, words):
 
 
 def test_there_must_be_room_for_the_maps_names():
-    assert PredictRequest(run="r", cohort="c", rater="r" * 60).maps == ()
-    with pytest.raises(ValidationError, match="-aleatoric' is not a legal name"):
-        PredictRequest(run="r", cohort="c", rater="r" * 60, members=("other",))
+    assert PredictRequest(run="r", cohort="c", rater="r" * 52).maps == ()
+    with pytest.raises(ValidationError, match="-probability' is not a legal name"):
+        PredictRequest(run="r", cohort="c", rater="r" * 53, members=("other",))
