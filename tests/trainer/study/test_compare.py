@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks import bars
 from trainer.study.compare import Interval, differences, holm, ranks, two_sided
 from trainer.study.pooled import Cell, Pooled, draw
 from trainer.study.request import StudyRequest, slug
@@ -75,3 +76,24 @@ def test_ranks_share_ties_and_are_sure_where_the_order_is():
     assert order["threshold-50"] == Interval(3, 3, 3)
     tied = ranks(pooled({}, noise=0))
     assert {r.value for r in tied.values()} == {2.0}
+
+
+@pytest.mark.parametrize(
+    ("dice", "error", "missed"),
+    [
+        (0.05, -0.05, set()),
+        (0.05, 0.05, {"squared_error"}),
+        (-0.05, -0.05, {"threshold_dice"}),
+        (0, 0, {"threshold_dice"}),  # level everywhere, and so not ahead in the mean
+    ],
+)
+def test_the_bars_of_the_default(dice, error, missed):
+    """Behind nowhere, and ahead of both thresholds in the mean: here `soft` is the candidate."""
+    scored = pooled({"soft": dice}, 0.02)
+    errors = pooled({"soft": error}, 0.02)
+    for cell, other in zip(scored.cells, errors.cells, strict=True):
+        cell.values["squared_error"] = other.values["threshold_dice"]
+    found = [v for v in bars.verdicts(scored, "soft") if v.baseline != "soft"]
+    assert {v.score for v in found if not v.holds} == missed
+    assert sum(v.must_lead for v in found) == 2
+    assert len(found) == 2 * 2 * 3  # scores, baselines, two groups and all together
