@@ -148,6 +148,31 @@ def confirm(folder: Path, jobs: int) -> None:
     )
 
 
+def whole(folder: Path, jobs: int) -> None:
+    """The default and its baselines at normal size, each step of its own length.
+
+    On the test's mixed group, one seed. Needs a GPU, or days: a step takes three seconds on a core.
+    """
+    _study(
+        folder / "whole",
+        _fresh(folder),
+        [
+            "--methods",
+            "threshold:t=50",
+            "threshold:t=60",
+            "soft",
+            "relative-threshold",
+            "--size",
+            "normal",
+            "--folds",
+            "2",
+            "--groups",
+            GROUPS[-1],
+        ],
+        jobs,
+    )
+
+
 def clinical(folder: Path, jobs: int) -> None:
     """From planes to outcomes of a hundred patients."""
     cohort = _cohort(folder / "ward.zarr", 100, 41, TUNED_ON, frames=4)
@@ -198,6 +223,7 @@ PARTS: dict[str, Callable[[Path, int], None]] = {
     "tune": tune,
     "develop": develop,
     "confirm": confirm,
+    "whole": whole,
 }
 
 

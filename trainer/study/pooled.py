@@ -157,7 +157,7 @@ def _sums(
     n: int,
 ) -> Floats:
     """Return a score's sums by patient, (patients, classes, K)."""
-    tables = np.concatenate([m.reference(score.reference, group) for m in measured])
+    tables = np.concatenate([m.reference(score.reference, group, score.output) for m in measured])
     return _by_patient(score.sums(tables), whose, n)
 
 

@@ -30,6 +30,9 @@ _P = np.arange(VALUES) / 100
 _BIN = np.minimum(np.arange(VALUES) * BINS // 100, BINS - 1)
 
 
+Output = Literal["contour", "probability"]
+
+
 @dataclass(frozen=True)
 class Score:
     """A score.
@@ -42,6 +45,8 @@ class Score:
         What it compares with, where that is known.
     better : {"higher", "lower"}
         Which is better.
+    output : {"contour", "probability"}
+        Which of the model's outputs it is of.
     sums : callable
         From tables int64 (..., 101, 101) to float (..., K).
     value : callable
@@ -51,6 +56,7 @@ class Score:
     title: str
     reference: Literal["latent", "truth"]
     better: Literal["higher", "lower"]
+    output: Output
     sums: Callable[[NDArray[np.int64]], Floats]
     value: Callable[[Floats], Floats]
 
@@ -138,17 +144,17 @@ def mean_defined(values: Floats) -> Floats:
 
 SCORES: dict[str, Score] = {
     "threshold_dice": Score(
-        "Dice over thresholds", "latent", "higher", threshold_sums, threshold_dice
+        "Dice over thresholds", "latent", "higher", "contour", threshold_sums, threshold_dice
     ),
     "mask_dice": Score(
-        "Dice over thresholds, one mask", "latent", "higher", mask_sums, threshold_dice
+        "Dice over thresholds, one mask", "latent", "higher", "contour", mask_sums, threshold_dice
     ),
-    "soft_dice": Score("Soft Dice", "latent", "higher", soft_dice_sums, _dice),
-    "truth_dice": Score("Dice against truth", "truth", "higher", truth_sums, _dice),
-    "squared_error": Score("Squared error", "latent", "lower", square_sums, _share),
-    "brier": Score("Brier score", "truth", "lower", square_sums, _share),
+    "soft_dice": Score("Soft Dice", "latent", "higher", "contour", soft_dice_sums, _dice),
+    "truth_dice": Score("Dice against truth", "truth", "higher", "contour", truth_sums, _dice),
+    "squared_error": Score("Squared error", "latent", "lower", "probability", square_sums, _share),
+    "brier": Score("Brier score", "truth", "lower", "probability", square_sums, _share),
     "calibration_error": Score(
-        "Calibration error", "truth", "lower", calibration_sums, calibration_error
+        "Calibration error", "truth", "lower", "probability", calibration_sums, calibration_error
     ),
 }
 """Scores that follow from tables. HD95 and presence (AUROC) are measured apart."""
