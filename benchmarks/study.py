@@ -149,7 +149,7 @@ def confirm(folder: Path, jobs: int) -> None:
 
 
 def whole(folder: Path, jobs: int) -> None:
-    """The default and its baselines at normal size, each step of its own length.
+    """Fit the default and its baselines at normal size, over all of its steps.
 
     On the test's mixed group, one seed. Needs a GPU, or days: a step takes three seconds on a core.
     """

@@ -14,7 +14,7 @@ import torch
 
 from napari_confseg.dataset.frozen import is_dataset
 from napari_confseg.dataset.resample import Resampler
-from napari_confseg.job import ALEATORIC, EPISTEMIC, PROBABILITY, Result
+from napari_confseg.job import EPISTEMIC, PROBABILITY, Result
 from napari_confseg.store import (
     Cohort,
     Identity,
@@ -31,7 +31,7 @@ from trainer.errors import TrainError
 from trainer.full_size import percent_table, to_frame_size, to_percent
 from trainer.prefetch import Prefetch
 from trainer.shipped import is_shipped, run_folder
-from trainer.uncertainty import decompose
+from trainer.uncertainty import epistemic_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -271,7 +271,7 @@ def check_frames(frames: NDArray[np.uint8]) -> None:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several models, or one with dropout, that predict with uncertainty maps.
+    """Several models, or one with dropout, that predict with a map of what they have not seen.
 
     Attributes
     ----------
@@ -283,7 +283,6 @@ class Ensemble:
 
     members: tuple[Predictor, ...]
     draws: int = 0
-    names = ("", ALEATORIC, EPISTEMIC)
 
     @classmethod
     def load(cls, runs: Sequence[Path], draws: int = 0, device: str = "auto") -> Ensemble:
@@ -310,29 +309,32 @@ class Ensemble:
                 )
         return cls(members, draws)
 
-    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return mean, aleatoric and epistemic maps in percent, each ``uint8 (T, C, Y, X)``.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ends of the names of the raters that it writes as."""
+        two = any(PROBABILITY in replace(m, both=True).names for m in self.members)
+        return ("", PROBABILITY, EPISTEMIC) if two else ("", EPISTEMIC)
 
-        The uncertainties are those of the probabilities, before any output scaling. Of one frame
-        (Y, X), each ``uint8 (C, Y, X)``.
+    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        """Return the planes of each of :attr:`names` in percent, each ``uint8 (T, C, Y, X)``.
+
+        Means of the members' contours and probabilities, and the epistemic share of the entropy of
+        the latter. Of one frame (Y, X), each ``uint8 (C, Y, X)``.
         """
         check_frames(frames)
         if frames.ndim == 2:
             return {name: planes[0] for name, planes in self.maps(frames[None]).items()}
-        mean = torch.tensor(0.0)
+        contour = torch.tensor(0.0)
 
         def probabilities() -> Iterator[Tensor]:
-            nonlocal mean
-            for n, (probability, written) in enumerate(self._member_outputs(frames), 1):
-                mean = mean + (written - mean) / n
+            nonlocal contour
+            for n, (probability, of) in enumerate(self._member_outputs(frames), 1):
+                contour = contour + (of - contour) / n
                 yield probability
 
-        _, aleatoric, epistemic = decompose(probabilities())
-        return {
-            "": to_percent(mean),
-            ALEATORIC: to_percent(aleatoric),
-            EPISTEMIC: to_percent(epistemic),
-        }
+        mean, share = epistemic_share(probabilities())
+        made = {"": contour, PROBABILITY: mean, EPISTEMIC: share}
+        return {name: to_percent(made[name]) for name in self.names}
 
     def prepare(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the frames: members may have canvases of their own."""
@@ -345,7 +347,7 @@ class Ensemble:
                 yield Plane(name, t, c, partial(np.asarray, percent[t, c]))
 
     def _member_outputs(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each member's probabilities, and the same after its output scaling."""
+        """Yield each member's probability and contour."""
         classes = self.members[0].config.classes
         for member in self.members:
             order = [member.config.classes.index(c) for c in classes]

@@ -43,7 +43,6 @@ from napari_confseg.job.folder import (
 )
 from napari_confseg.job.learning_order import FrameToLearn, LearningOrder, read_order
 from napari_confseg.job.requests import (
-    ALEATORIC,
     EPISTEMIC,
     PROBABILITY,
     STARTER,
@@ -52,7 +51,6 @@ from napari_confseg.job.requests import (
 )
 
 __all__ = [
-    "ALEATORIC",
     "CHECKPOINT",
     "CONFIG",
     "EPISTEMIC",
