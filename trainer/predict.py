@@ -31,7 +31,7 @@ from trainer.errors import TrainError
 from trainer.full_size import percent_table, to_frame_size, to_percent
 from trainer.prefetch import Prefetch
 from trainer.shipped import is_shipped, run_folder
-from trainer.uncertainty import epistemic_share
+from trainer.uncertainty import epistemic_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -332,7 +332,7 @@ class Ensemble:
                 contour = contour + (of - contour) / n
                 yield probability
 
-        mean, share = epistemic_share(probabilities())
+        mean, share = epistemic_map(probabilities())
         made = {"": contour, PROBABILITY: mean, EPISTEMIC: share}
         return {name: to_percent(made[name]) for name in self.names}
 

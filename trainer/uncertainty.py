@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-DOUBT_FROM: Final = 0.1
-"""Entropy in bits, that of a probability of 1.3 %, from which on there is doubt to have a share in:
+DOUBT_FROM: Final = 0.286
+"""Entropy in bits, that of a probability of 5 %, from which on there is doubt to have a share in:
 below it, where all members see nothing, the ratio is one of two noises."""
 
 
@@ -44,7 +44,7 @@ def decompose(members: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     return mean, aleatoric, (entropy(mean) - aleatoric).clamp(0, 1)
 
 
-def epistemic_share(members: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+def epistemic_map(members: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """Return mean probability, and the epistemic share of its entropy in 0..1, of several models.
 
     The share is 0 where the entropy is below :data:`DOUBT_FROM`.

@@ -16,7 +16,7 @@ from napari_confseg.store import Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
 from trainer.predict import Ensemble, Predictor
 from trainer.run_job import execute
-from trainer.uncertainty import DOUBT_FROM, decompose, entropy, epistemic_share
+from trainer.uncertainty import DOUBT_FROM, decompose, entropy, epistemic_map
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,7 @@ def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
 
 def test_a_share_is_of_doubt_and_whole_where_sure_members_differ():
     members = [torch.tensor([0.0, 1.0, 0.5, 1e-3]), torch.tensor([1.0, 1.0, 0.5, 0.0])]
-    mean, share = epistemic_share(members)
+    mean, share = epistemic_map(members)
     assert mean.tolist() == pytest.approx([0.5, 1, 0.5, 5e-4])
     assert share.tolist() == pytest.approx([1, 0, 0, 0])
 
