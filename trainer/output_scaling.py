@@ -2,7 +2,8 @@
 
 **Probability**: how likely a reader marks the pixel. A network that has learnt from few patients
 says too much or too little; a line through its log odds (Platt 1999), fitted to the confidences
-that readers stated on frames it has not learnt from, puts that right.
+that readers stated on frames it has not learnt from, puts that right. All classes have the same:
+four or five patients are too few for one each.
 
 **Contour**: what is marked. An uncertain model overlaps poorly when cut at 50 % of its
 probability: what it is unsure of, for want of frames or because a reader left it out, stays below
@@ -108,10 +109,13 @@ class HeldOutCounts:
         return (2 * expected / (above + expected[:, -1:]).clamp_min(1e-12)).amax(1)
 
     def probability(self) -> OutputScaling:
-        """Return the line of least cross-entropy between probability and stated confidence."""
-        lines = [self._line(pixels) for pixels in self._pixels]
-        slope, shift = torch.stack(lines, 1)
-        return OutputScaling(slope, shift)
+        """Return the line of least cross-entropy with stated confidence, mean over classes.
+
+        A class that is marked nowhere asks for no change.
+        """
+        slopes, shifts = torch.stack([self._line(pixels) for pixels in self._pixels], 1)
+        slope, shift = slopes.log().mean().exp(), shifts.mean()
+        return OutputScaling(slope.expand_as(slopes).clone(), shift.expand_as(shifts).clone())
 
     def contour(self) -> OutputScaling:
         """Return the map from what was learnt that moves each class's best cut to 50 %."""

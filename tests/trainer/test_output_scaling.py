@@ -98,7 +98,7 @@ def test_the_probability_is_platts_line(meant):
     odds = torch.logit(learnt[0].double()).flatten(1).numpy()
     percent = 100 * truth
     percent[1] = np.where(truth[1], 60, 20)  # neither absent nor present: each to its share
-    found = seen(learnt, percent).probability()
+    alone = []
     for c in range(2):
         stated = percent[c].ravel() / 100
         oracle = LogisticRegression(C=np.inf, tol=1e-8).fit(
@@ -106,9 +106,15 @@ def test_the_probability_is_platts_line(meant):
             np.repeat([1, 0], len(stated)),
             sample_weight=np.concatenate([stated, 1 - stated]),
         )
-        assert float(found.slope[c]) == pytest.approx(oracle.coef_.item(), abs=0.02)
-        assert float(found.shift[c]) == pytest.approx(oracle.intercept_.item(), abs=0.02)
-    assert float(found.slope[0]) == pytest.approx(1, abs=0.1)  # who means what they say, is kept
+        found = seen(learnt[:, c : c + 1], percent[c]).probability()
+        assert float(found.slope) == pytest.approx(oracle.coef_.item(), abs=0.02)
+        assert float(found.shift) == pytest.approx(oracle.intercept_.item(), abs=0.02)
+        alone.append(found)
+    assert float(alone[0].slope) == pytest.approx(1, abs=0.1)  # who means what they say, is kept
+    together = seen(learnt, percent).probability()
+    slopes, shifts = torch.stack([torch.cat(line) for line in alone], 1)
+    torch.testing.assert_close(together.slope, slopes.prod().sqrt().expand(2))
+    torch.testing.assert_close(together.shift, shifts.mean().expand(2))
 
 
 def test_a_network_that_says_too_much_is_put_right(meant):
