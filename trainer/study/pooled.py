@@ -78,7 +78,7 @@ class Pooled:
     patients : tuple of str
         Patients that were resampled.
     known : bool
-        Whether the truth is known (synthetic cohorts) or readers stand in for it.
+        Whether models are compared with what is known to be true, and not with readers.
     cells : tuple of Cell
         Panel by group, the methods in the order of the request.
     """
@@ -122,6 +122,17 @@ def draw(n: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
     return np.concatenate([np.ones((1, n)), drawn])
+
+
+def seed_weights(n: int, *, resamples: int = RESAMPLES) -> Floats:
+    """Return the weights of `n` seeds in their mean: equal, then by chance, (1 + resamples, n).
+
+    The same for all methods, so differences are paired. Drawn with replacement, a mean of few
+    varies too little, by a factor of n / (n - 1) in its variance; the weights make up for that.
+    """
+    drawn = draw(n, resamples=resamples, seed=1) / n
+    weights: Floats = 1 / n + np.sqrt(n / max(n - 1, 1)) * (drawn - 1 / n)
+    return weights
 
 
 _Part = tuple[dict[str, "Floats"], "Floats", "Floats", "Floats"]
@@ -177,12 +188,9 @@ def _presence(measured: Sequence[Measured], group: Sequence[str], weights: Float
 
 
 def _average(group: str, method: str, runs: tuple[str, ...], parts: Sequence[_Part]) -> Cell:
-    """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are.
-
-    So an interval includes the variation of training, as far as there are seeds.
-    """
+    """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are."""
     values, matrix, curve, calibration = zip(*parts, strict=True)
-    weights = draw(len(parts), seed=1) / len(parts)  # (1 + B, seeds)
+    weights = seed_weights(len(parts))
     mean = {
         name: sum(weights[:, s, None] * v[name] for s, v in enumerate(values)) for name in values[0]
     }

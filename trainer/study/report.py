@@ -12,11 +12,15 @@ import numpy as np
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
 from napari_confseg.store.durable import write_durably
+from trainer.calibrate import FEW_FRAMES
+from trainer.checkpoint import load_config
 from trainer.study import figures
 from trainer.study.compare import BASELINES, EVERYBODY, Interval, differences, ranks
 from trainer.study.pooled import HIGHER, RESAMPLES, TITLES, pool
-from trainer.study.request import NUMBERS, REPORT, RUNS, open_study
+from trainer.study.request import NUMBERS, REPORT, RUNS, StudyRequest, open_study, plan_fits
 from trainer.study.scores import PRIMARY, THRESHOLDS
+from trainer.study.work import is_synthetic, truths
+from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +63,11 @@ def write_report(folder: Path) -> Pooled:
         runs=RUNS,
         numbers=NUMBERS,
         comparisons=len(found),
-        verdicts=_verdicts(pooled, found),
+        synthetic=is_synthetic(study.source),
+        truths=truths(study.source),
+        few=_few_frames(folder, study),
+        few_frames=FEW_FRAMES,
+        verdicts=_verdicts(pooled, found) if study.seeds > 1 else [],
         curves=_curves(pooled),
         rule=_rule(pooled, found),
         score_titles=[f"{t}{' ↑' if s in HIGHER else ' ↓'}" for s, t in TITLES.items()],
@@ -118,7 +126,11 @@ def _rule(pooled: Pooled, found: list[Difference]) -> list[dict[str, object]]:
             {
                 "group": d.group,
                 "gain": d.gain,
-                "verdict": word if d.corrected < SURE else "no difference beyond chance",
+                "verdict": "one seed: no verdict"
+                if np.isnan(d.corrected)
+                else word
+                if d.corrected < SURE
+                else "no difference beyond chance",
                 "best": f"{best}, {means[best]:.3f}" if means else "",
             }
         )
@@ -142,7 +154,19 @@ def _group(pooled: Pooled, group: str) -> dict[str, object]:
         }
         for c in cells
     ]
-    return {"name": group, "readers": pooled.study.groups[group], "rows": rows}
+    study = pooled.study
+    reference = study.reference(group)
+    return {"name": group, "readers": study.groups[group], "against": reference, "rows": rows}
+
+
+def _few_frames(folder: Path, study: StudyRequest) -> list[str]:
+    """Return the raters whose scale rests on few frames in some fit, where a method asks for it."""
+    found: set[str] = set()
+    for fit in plan_fits(study):
+        if RECIPES[fit.method.name].calibrates is not None:
+            calibration = load_config(folder / RUNS / fit.name).calibration
+            found.update(calibration.few if calibration else ())
+    return sorted(found)
 
 
 def _best(cells: list[Cell], score: str) -> str:
