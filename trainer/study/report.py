@@ -49,6 +49,7 @@ def write_report(folder: Path) -> Pooled:
     write_numbers(pooled, folder / NUMBERS)
     study, matrix = pooled.study, figures.matrices(pooled)
     there = {c.method for c in pooled.cells}
+    told = [m for m in (*BASELINES, *best_others(pooled, 3)) if m in there] or sorted(there)[:4]
     write_page(
         folder / REPORT,
         "study.html.j2",
@@ -74,13 +75,10 @@ def write_report(folder: Path) -> Pooled:
         groups=[_group(pooled, group) for group in study.groups],
         gains=_gains(found),
         matrix=svg(matrix) if matrix else "",
+        cuts=svg(figures.cut_matrices(pooled, told)),
         rank_figure=svg(figures.rank_plot(ranks(pooled))),
         by_class=_by_class(pooled),
-        reliability=svg(
-            figures.reliability(
-                pooled, [m for m in (*BASELINES, *best_others(pooled, 3)) if m in there]
-            )
-        ),
+        reliability=svg(figures.reliability(pooled, told)),
     )
     return pooled
 

@@ -90,6 +90,16 @@ def mask_sums(tables: NDArray[np.int64]) -> Floats:
     return np.concatenate([s[..., DECISION, at], model + s[..., 0, at]], -1)
 
 
+def cut_dice(tables: NDArray[np.int64]) -> Floats:
+    """Dice of the model cut at s with the reference cut at u, both of ``THRESHOLDS``, (..., S, U).
+
+    On the diagonal stands :func:`dice_by_threshold`.
+    """
+    s, at = survival(tables), np.array(THRESHOLDS)
+    both = s[..., at[:, None], at[None, :]]
+    return _ratio(2 * both, s[..., at, 0][..., :, None] + s[..., 0, at][..., None, :])
+
+
 def soft_dice_sums(tables: NDArray[np.int64]) -> Floats:
     """Sum of the smaller confidence, and of both."""
     s, diagonal = survival(tables), np.arange(1, VALUES)

@@ -167,6 +167,25 @@ def test_a_study_on_a_dataset_uses_its_folds_and_finds_the_same(tmp_path, cohort
     assert "Dataset toy/v1 has 2 folds, not 3" in capsys.readouterr().err
 
 
+def test_a_study_is_evaluated_on_its_own_hold_outs(finished, cohort, toy, capsys):
+    argv = ["evaluate", str(finished), cohort.location, "--method", "soft", "--json"]
+    assert main(argv) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["part"] == "hold-outs of 2 folds"
+    with_b_line = [c for c in found["cases"] if c["class_name"] == "b-line"]
+    assert sorted(c["clip"] for c in with_b_line) == [f"clip-{i}" for i in range(4)]
+    fit = next(f for f in plan_fits(open_study(finished)) if f.method.name == "soft")
+    alone = ["evaluate", str(finished / "runs" / fit.name), cohort.location, "--json"]
+    assert main(alone) == 0
+    for case in json.loads(capsys.readouterr().out)["cases"]:
+        assert case["patient"] in fit.held_out
+        assert case in found["cases"]
+    assert main(argv[:3]) == 1
+    assert "The study has several methods" in capsys.readouterr().err
+    assert main(["evaluate", str(finished), toy.location, "--method", "soft"]) == 1
+    assert "nobody of cohort toy was held out" in capsys.readouterr().err
+
+
 def test_against_compares_with_the_raters_named_and_says_so(tmp_path, cohort, finished):
     """The latent probability by name is the latent probability by kind; a mean is a mean."""
     out = tmp_path / "against"
