@@ -52,7 +52,7 @@ PICTURES = "pictures.zarr"
 PEOPLE_HELD = "set3"
 """The set of pictures that no method was developed on."""
 PEOPLE_METHODS = ("threshold:t=50", "soft", "relative-threshold", "soft+overlap")
-HARD_METHODS = ("threshold:t=50", "threshold:t=50+overlap")
+HARD_METHODS = ("threshold:t=50", "relative-threshold")
 """For marks without confidence, of which all targets are the same."""
 METHODS = (
     "threshold:t=30",
