@@ -3,9 +3,9 @@
 ``python -m benchmarks.study FOLDER [--part test] [--jobs 2]``
 ``python -m benchmarks.study FOLDER --part people --pictures DIR``
 
-Goes on where it was stopped. The parts ``people`` and ``people-test`` learn from real people, who
-outlined pictures in DIR (:mod:`benchmarks.people`). All other cohorts are synthetic; readers of
-the test are of other kinds than those of the tuning, on other patients.
+Goes on where it was stopped. The parts ``people``, ``people-test`` and ``people-within`` learn from
+real people, who outlined pictures in DIR (:mod:`benchmarks.people`). All other cohorts are
+synthetic; readers of the test are of other kinds than those of the tuning, on other patients.
 """
 
 from __future__ import annotations
@@ -211,13 +211,16 @@ def people(folder: Path, jobs: int) -> None:
 
 
 def people_test(folder: Path, jobs: int) -> None:
-    """Other people, on pictures that had no say: learnt from other sets, and from their own."""
+    """Other people, on a set of pictures that had no say; learnt from the two other sets."""
     cohort = _panel(folder, "people-test", TEST)
-    held = ["--domains", PEOPLE_HELD]
-    _panel_studies(folder / "people-other-set", cohort, TEST, held, jobs)
-    alone = replace(TEST, sets=(PEOPLE_HELD,))
-    cohort = _panel(folder, "people-alone", alone)
-    _panel_studies(folder / "people-same-set", cohort, alone, ["--folds", "2"], jobs)
+    _panel_studies(folder / "people-test", cohort, TEST, ["--domains", PEOPLE_HELD], jobs)
+
+
+def people_within(folder: Path, jobs: int) -> None:
+    """As the test, but learnt from other pictures of the set itself."""
+    panel = replace(TEST, sets=(PEOPLE_HELD,))
+    cohort = _panel(folder, "people-within", panel)
+    _panel_studies(folder / "people-within", cohort, panel, ["--folds", "2"], jobs)
 
 
 def _panel(folder: Path, name: str, panel: Panel) -> Path:
@@ -250,6 +253,7 @@ PARTS: dict[str, Callable[[Path, int], None]] = {
     "confirm": confirm,
     "people": people,
     "people-test": people_test,
+    "people-within": people_within,
 }
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.special import ndtr
 
+from benchmarks import rule
 from benchmarks.people import WAYS, import_pictures, state
 from napari_confseg.agreement.overlap import joint_histogram
 from napari_confseg.report.figures import INK, LINE, PALETTE, drawing, save_png
@@ -96,6 +97,8 @@ def of_people(pictures: Cohort) -> Tally:
                     for way in WAYS:
                         several = np.mean([read[p, way] for p in chosen], 0)
                         tally.add(f"{k}", name, 0, several, rest)
+            everything = [read[p, way] for p in readers for way in WAYS]
+            tally.add("six", name, 0, np.mean(everything, 0), rest)
             for p in readers:
                 tally.add("twice", name, 0, np.mean([read[p, way] for way in WAYS], 0), rest)
                 others = [read[q, way] for q in readers if q != p for way in WAYS]
@@ -263,6 +266,12 @@ def main() -> None:
     }
     (arguments.folder / "worth.json").write_text(json.dumps(plain, indent=1))
     save_png(figure(parts), arguments.folder / "worth.png")
+    save_png(rule.matrices(people), arguments.folder / "rule.png")
+    print("60 against 50, gain by form of the map, highest confidence stated, and size")
+    print("\n".join(rule.rows(rule.of_maps(people))))
+    for path in sorted(arguments.folder.glob("people-*/halves/report.html")):
+        print(f"60 against 50, models of {path.parts[-3]}")
+        print("\n".join(rule.rows(rule.of_models(path.parent))))
     for title, found in rows.items():
         print(title)
         for name, row in found.items():

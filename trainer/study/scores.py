@@ -83,11 +83,11 @@ def dice_by_threshold(sums: Floats) -> Floats:
     return _ratio(2 * sums[..., :n], sums[..., n:])
 
 
-def mask_sums(tables: NDArray[np.int64]) -> Floats:
-    """As :func:`threshold_sums`, but with the model cut at its decision throughout."""
+def mask_sums(tables: NDArray[np.int64], cut: int = DECISION) -> Floats:
+    """As :func:`threshold_sums`, but with the model cut at one value throughout."""
     s, at = survival(tables), np.array(THRESHOLDS)
-    model = s[..., DECISION, :1]
-    return np.concatenate([s[..., DECISION, at], model + s[..., 0, at]], -1)
+    model = s[..., cut, :1]
+    return np.concatenate([s[..., cut, at], model + s[..., 0, at]], -1)
 
 
 def cut_dice(tables: NDArray[np.int64]) -> Floats:
