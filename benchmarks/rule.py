@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from trainer.study.scores import Floats
 
 FORMS = {
-    "exact": "the share of two others, two readings each",
-    "six": "the share of three people, two readings each",
-    "twice": "one person's two readings",
-    "edge": "one outline, doubtful by distance",
+    "exact": "the share of two people,\ntwo readings each",
+    "six": "the share of three people,\ntwo readings each",
+    "twice": "one person's\ntwo readings",
+    "edge": "one outline,\ndoubtful by distance",
 }
 SCALES = (1.0, 0.8, 0.6)
 """Highest confidence that somebody states, who states the share times this."""

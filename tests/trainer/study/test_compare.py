@@ -28,7 +28,8 @@ def pooled(
             scores = patients + gain.get(method, 0) + rng.normal(0, noise, 30)
             values = (weights @ scores / weights.sum(1))[:, None]
             empty = np.zeros(1)
-            cells.append(Cell(group, method, (), {"threshold_dice": values}, *[empty] * 4))
+            both = {"threshold_dice": values, "squared_error": 1 - values}
+            cells.append(Cell(group, method, (), both, *[empty] * 4))
     study = StudyRequest.model_validate(
         {
             "source": "c",
