@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from benchmarks.bars import judge
+from benchmarks.bars import verdicts
 from benchmarks.people import DEVELOP, HABITS, TEST, WAYS, state, statements
 from benchmarks.worth import SQUARED, Tally, blurred, worth
 from tests.trainer.study.test_compare import pooled
@@ -78,12 +79,16 @@ def test_a_contour_doubtful_by_distance_is_at_50_on_it_and_sure_far_away():
     assert percent[0, 0] < 1
 
 
-def test_a_bar_is_missed_only_beyond_the_interval():
-    behind = judge([pooled({"soft": 0.05}, noise=0.001)], "threshold-50", "threshold-50")
-    outcomes = {(o.bar, o.group, o.baseline): o.held for o in behind}
-    assert not outcomes[1, "p", "soft"]
-    level = judge([pooled({}, noise=0.01)], "soft", "soft")
-    assert all(o.held for o in level if o.bar == 1)
-    assert not all(o.held for o in level if o.bar == 3)
-    ahead = judge([pooled({"soft": 0.05}, noise=0.001)], "soft", "soft")
-    assert all(o.held for o in ahead if o.bar == 3)
+def test_studies_of_the_same_patients_are_judged_together(rng):
+    """A baseline counts where it was run; a bar is missed only beyond the interval."""
+    behind = pooled({"soft": 0.05}, noise=0.001, groups=("p",))
+    level = pooled({}, noise=0.01, groups=("q",))
+    cells = tuple(c for c in level.cells if c.method != "threshold-60")
+    found = verdicts([behind, replace(level, cells=cells)], "threshold-50")
+    holds = {(v.group, v.baseline): v.holds for v in found if v.score == "threshold_dice"}
+    assert not holds["p", "soft"]
+    assert holds["q", "soft"]
+    assert ("q", "threshold-60") not in holds
+    assert not holds["all groups", "threshold-60"]  # it has to lead
+    ahead = verdicts(pooled({"soft": 0.05}, noise=0.001), "soft")
+    assert all(v.holds for v in ahead)
