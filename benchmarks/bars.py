@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.bars STUDY...``
 
-Fixed before the test of the default on people who had no say in it. For each rater group of a
-study, and each baseline:
+Fixed before the test of the default on people who had no say in it. For each rater group of the
+studies, which are of the same patients, and each baseline that was run on it:
 
 - **Dice over thresholds** of the contour output, and the **squared error** of the probability
   output, both against the study's reference;
@@ -29,13 +29,11 @@ from rich.table import Table
 
 from napari_confseg.methods import DEFAULT, Method
 from trainer.study.compare import EVERYBODY, Interval
-from trainer.study.pooled import HIGHER, TITLES, pool
+from trainer.study.pooled import HIGHER, TITLES, Pooled, pool
 from trainer.study.request import open_study, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from trainer.study.pooled import Pooled
 
 BASELINES = ("threshold-50", "threshold-60", "soft")
 AHEAD_OF = BASELINES[:2]
@@ -71,20 +69,23 @@ class Verdict:
         return self.gain.low > 0 if self.must_lead else self.gain.high >= 0
 
 
-def verdicts(pooled: Pooled, method: str) -> list[Verdict]:
+def verdicts(pooled: Pooled | Sequence[Pooled], method: str) -> list[Verdict]:
     """Return `method` against each baseline, group by group and over all groups together."""
+    studies = [pooled] if isinstance(pooled, Pooled) else pooled
     found = []
-    groups = list(pooled.study.groups)
     for score in SCORES:
         sign = 1 if score in HIGHER else -1
         for baseline in BASELINES:
             gains = []
-            for group in groups:
-                of = {c.method: c.mean(score) for c in pooled.of(group)}
-                gains.append(sign * (of[method] - of[baseline]))
-                found.append(Verdict(group, baseline, score, Interval.of(gains[-1])))
-            mean = Interval.of(np.mean(gains, 0))
-            found.append(Verdict(EVERYBODY, baseline, score, mean))
+            for study in studies:
+                for group in study.study.groups:
+                    of = {c.method: c.mean(score) for c in study.of(group)}
+                    if baseline in of:
+                        gains.append(sign * (of[method] - of[baseline]))
+                        found.append(Verdict(group, baseline, score, Interval.of(gains[-1])))
+            if gains:
+                mean = Interval.of(np.mean(gains, 0))
+                found.append(Verdict(EVERYBODY, baseline, score, mean))
     return found
 
 
@@ -97,19 +98,17 @@ def _table(found: Sequence[Verdict]) -> Table:
 
 
 def main() -> int:
-    """Print the verdicts of each study; 1 if a bar is missed."""
+    """Print the verdicts of the studies together; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.bars", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY")
     parser.add_argument("--method", type=Method.parse, default=Method(name=DEFAULT))
     arguments = parser.parse_args()
-    held = True
-    for folder in arguments.studies:
-        found = verdicts(pool(folder, open_study(folder)), slug(arguments.method))
-        Console().print(_table(found))
-        held &= all(v.holds for v in found)
-    return 0 if held else 1
+    studies = [pool(folder, open_study(folder)) for folder in arguments.studies]
+    found = verdicts(studies, slug(arguments.method))
+    Console().print(_table(found))
+    return 0 if all(v.holds for v in found) else 1
 
 
 if __name__ == "__main__":

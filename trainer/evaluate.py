@@ -213,7 +213,7 @@ def evaluate(
         data=called(source),
         part=part,
         cases=tuple(cases),
-        means=_means(cases),
+        means=mean_cases(cases),
         note=_note(config, part, [s.clip for s in sources], same=same),
     )
 
@@ -335,7 +335,8 @@ def probability_scores(table: NDArray[np.int64], threshold: int) -> tuple[float,
     return brier, float(gaps.sum() / total)
 
 
-def _means(cases: Sequence[Case]) -> tuple[Mean, ...]:
+def mean_cases(cases: Sequence[Case]) -> tuple[Mean, ...]:
+    """Return the means over clips, by rater, class and threshold."""
     groups: dict[tuple[str, str, int], list[Case]] = {}
     for case in cases:
         groups.setdefault((case.against, case.class_name, case.threshold), []).append(case)

@@ -23,7 +23,7 @@ from trainer.sources import opened
 from trainer.study.scores import SCORES, THRESHOLDS, dice_by_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from trainer.study.scores import Output
 
 TABLES, TABLE_CSV = "tables.npz", "scores.csv"
+AGAINST = "(against)"
+"""Name of the reference that a study asked for: no rater can be called so."""
 SMALLEST = 10
 """Pixels of a frame that must reach a probability for it to count as the lesion's presence."""
 
@@ -116,7 +118,8 @@ class Measured:
     ) -> NDArray[np.int64]:
         """Return the tables (clips, classes, 101, 101) of an output against a reference.
 
-        Where nobody knows the truth, the readers of the `group` stand in for it, all together.
+        What the study asked for comes first. Where that is nothing and nobody knows the truth,
+        the readers of the `group` stand in for it, all together.
         """
         of = self.tables if output == "contour" else self.probabilities
         tables: NDArray[np.int64] = of[:, :, self._which(name, group)].sum(2)
@@ -128,12 +131,16 @@ class Measured:
         return distances
 
     def _which(self, name: str, group: Sequence[str]) -> list[int]:
-        names = (name,) if name in self.references else group
+        asked = AGAINST if AGAINST in self.references else name
+        names = (asked,) if asked in self.references else group
         return [self.references.index(n) for n in names]
 
 
 def measure(
-    predictor: Predictor, source: AnyCohort, clips: Sequence[str], references: Sequence[str]
+    predictor: Predictor,
+    source: AnyCohort,
+    clips: Sequence[str],
+    references: Mapping[str, tuple[str, ...]],
 ) -> Measured:
     """Predict the clips and compare, in the frames' own pixels, with each reference's planes.
 
@@ -143,8 +150,10 @@ def measure(
         The model.
     source : Cohort or FrozenCohort
         Where the clips are.
-    clips, references : sequence of str
-        What to predict, and the raters to compare with, on the frames that these have reviewed.
+    clips : sequence of str
+        What to predict.
+    references : mapping of str to tuple of str
+        Name of a reference -> the raters whose mean it is, on the frames that these have reviewed.
     """
     predictor = replace(predictor, both=True)
     classes = predictor.config.classes
@@ -155,11 +164,13 @@ def measure(
     for i, name in enumerate(clips):
         clip = source.clip(name)
         marks = {
-            r: read_marks(source.location, name, rater, indices)
-            for r, rater in enumerate(references)
-            if rater in clip.raters()
+            r: read_share(source.location, name, there, indices)
+            for r, raters in enumerate(references.values())
+            if (there := tuple(rater for rater in raters if rater in clip.raters()))
         }
-        seen = np.logical_or.reduce([reviewed.any(1) for _, reviewed in marks.values()])
+        seen = np.zeros(clip.shape[0], np.bool_)
+        for _, reviewed in marks.values():
+            seen |= reviewed.any(1)
         frames = np.flatnonzero(seen).tolist()
         times = iter(frames)
         for block in read_frames(clip, frames):
@@ -194,6 +205,31 @@ def read_marks(
     read = opened(location).clip(clip).rater(rater)
     planes = np.stack([read.read_planes(index) for index in indices], 1)
     return planes, read.read_status()[:, indices] == Status.REVIEWED
+
+
+@lru_cache(maxsize=256)
+def read_share(
+    location: str, clip: str, raters: tuple[str, ...], indices: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the mean of raters' planes (T, C, Y, X) and what any of them reviewed (T, C).
+
+    Of each frame and class, the mean of those who have reviewed it, in whole percent; what one of
+    these excludes is excluded.
+    """
+    if len(raters) == 1:
+        return read_marks(location, clip, raters[0], indices)
+    read = [read_marks(location, clip, rater, indices) for rater in raters]
+    count = np.sum([reviewed for _, reviewed in read], 0, np.uint16)
+    total = np.zeros(read[0][0].shape, np.uint16)
+    excluded = np.zeros(total.shape, np.bool_)
+    for planes, reviewed in read:
+        said = reviewed[:, :, None, None]
+        total += np.where(said & (planes != EXCLUDED), planes, 0).astype(np.uint16)
+        excluded[said & (planes == EXCLUDED)] = True
+    mean = np.rint(total / np.maximum(count, 1)[:, :, None, None]).astype(np.uint8)
+    mean[excluded] = EXCLUDED
+    known: NDArray[np.bool_] = np.asarray(count > 0)
+    return mean, known
 
 
 def _distance(percent: NDArray[np.uint8], plane: NDArray[np.uint8]) -> tuple[float, int]:

@@ -89,11 +89,21 @@ def dice_by_threshold(sums: Floats) -> Floats:
     return _ratio(2 * sums[..., :n], sums[..., n:])
 
 
-def mask_sums(tables: NDArray[np.int64]) -> Floats:
-    """As :func:`threshold_sums`, but with the model cut at its decision throughout."""
+def mask_sums(tables: NDArray[np.int64], cut: int = DECISION) -> Floats:
+    """As :func:`threshold_sums`, but with the model cut at one value throughout."""
     s, at = survival(tables), np.array(THRESHOLDS)
-    model = s[..., DECISION, :1]
-    return np.concatenate([s[..., DECISION, at], model + s[..., 0, at]], -1)
+    model = s[..., cut, :1]
+    return np.concatenate([s[..., cut, at], model + s[..., 0, at]], -1)
+
+
+def cut_dice(tables: NDArray[np.int64]) -> Floats:
+    """Dice of the model cut at s with the reference cut at u, both of ``THRESHOLDS``, (..., S, U).
+
+    On the diagonal stands :func:`dice_by_threshold`.
+    """
+    s, at = survival(tables), np.array(THRESHOLDS)
+    both = s[..., at[:, None], at[None, :]]
+    return _ratio(2 * both, s[..., at, 0][..., :, None] + s[..., 0, at][..., None, :])
 
 
 def soft_dice_sums(tables: NDArray[np.int64]) -> Floats:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import bars
 from trainer.study.compare import Interval, differences, holm, ranks, two_sided
-from trainer.study.pooled import Cell, Pooled, draw
+from trainer.study.pooled import Cell, Pooled, draw, seed_weights
 from trainer.study.request import StudyRequest, slug
 
 METHODS = ("threshold-50", "threshold-60", "soft")
 
 
-def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p", "q")) -> Pooled:
+def pooled(
+    gain: dict[str, float],
+    noise: float,
+    groups: tuple[str, ...] = ("p", "q"),
+    seeds: int = 2,
+) -> Pooled:
     """A study in which patients differ a lot, and methods by `gain` on each patient."""
     rng = np.random.default_rng(2)
     weights = draw(30)
@@ -24,7 +28,8 @@ def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p",
             scores = patients + gain.get(method, 0) + rng.normal(0, noise, 30)
             values = (weights @ scores / weights.sum(1))[:, None]
             empty = np.zeros(1)
-            cells.append(Cell(group, method, (), {"threshold_dice": values}, empty, empty, empty))
+            both = {"threshold_dice": values, "squared_error": 1 - values}
+            cells.append(Cell(group, method, (), both, *[empty] * 4))
     study = StudyRequest.model_validate(
         {
             "source": "c",
@@ -35,6 +40,7 @@ def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p",
                 {"name": "threshold"},
                 {"name": "soft"},
             ],
+            "seeds": seeds,
         }
     )
     assert tuple(slug(m) for m in study.methods) == METHODS
@@ -65,6 +71,23 @@ def test_no_gain_is_no_gain():
     assert all(d.gain.low < 0 < d.gain.high or d.corrected > 0.05 for d in found)
 
 
+def test_one_seed_gets_no_verdict_however_clear_the_gain():
+    found = differences(pooled({"soft": 0.1}, noise=0, seeds=1))
+    assert all(np.isnan([d.p, d.corrected]).all() for d in found)
+    assert found[1].gain.low > 0.05
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_a_mean_over_seeds_varies_as_an_unbiased_estimate_says(n):
+    """Of independent values the variance of their mean is s^2 / n, with s^2 over n - 1."""
+    values = np.random.default_rng(n).normal(size=n)
+    weights = seed_weights(n, resamples=200_000)
+    assert weights[0] == pytest.approx(np.full(n, 1 / n))
+    assert weights.sum(1) == pytest.approx(1)
+    expected = values.var(ddof=1) / n if n > 1 else 0
+    assert (weights[1:] @ values).var() == pytest.approx(expected, rel=0.02)
+
+
 def test_two_sided_counts_both_sides_and_is_never_zero():
     assert two_sided(np.ones(99)) == pytest.approx(0.02)
     assert two_sided(np.array([-1.0, 1.0] * 50)) == 1.0
@@ -76,24 +99,3 @@ def test_ranks_share_ties_and_are_sure_where_the_order_is():
     assert order["threshold-50"] == Interval(3, 3, 3)
     tied = ranks(pooled({}, noise=0))
     assert {r.value for r in tied.values()} == {2.0}
-
-
-@pytest.mark.parametrize(
-    ("dice", "error", "missed"),
-    [
-        (0.05, -0.05, set()),
-        (0.05, 0.05, {"squared_error"}),
-        (-0.05, -0.05, {"threshold_dice"}),
-        (0, 0, {"threshold_dice"}),  # level everywhere, and so not ahead in the mean
-    ],
-)
-def test_the_bars_of_the_default(dice, error, missed):
-    """Behind nowhere, and ahead of both thresholds in the mean: here `soft` is the candidate."""
-    scored = pooled({"soft": dice}, 0.02)
-    errors = pooled({"soft": error}, 0.02)
-    for cell, other in zip(scored.cells, errors.cells, strict=True):
-        cell.values["squared_error"] = other.values["threshold_dice"]
-    found = [v for v in bars.verdicts(scored, "soft") if v.baseline != "soft"]
-    assert {v.score for v in found if not v.holds} == missed
-    assert sum(v.must_lead for v in found) == 2
-    assert len(found) == 2 * 2 * 3  # scores, baselines, two groups and all together
