@@ -1,9 +1,11 @@
 """The studies of docs/results/study.md: cohorts, fits, pages and pictures, by one command.
 
 ``python -m benchmarks.study FOLDER [--part test] [--jobs 2]``
+``python -m benchmarks.study FOLDER --part people --pictures DIR``
 
-Goes on where it was stopped. Cohorts are synthetic; readers of the test are of other kinds than
-those of the tuning, on other patients.
+Goes on where it was stopped. The parts ``people``, ``people-test`` and ``people-within`` learn from
+real people, who outlined pictures in DIR (:mod:`benchmarks.people`). All other cohorts are
+synthetic; readers of the test are of other kinds than those of the tuning, on other patients.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ import argparse
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.people import DEVELOP, TEST, import_pictures, make_panel
 from napari_confseg.report.figures import save_png
+from napari_confseg.store import Cohort
 from sample_data import make_cohort
 from sample_data.cohort import clinical_path
 from trainer.__main__ import main as train
@@ -27,6 +32,8 @@ from trainer.study.request import open_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchmarks.people import Panel
 
 SIZE = (96, 128)
 TUNED_ON = ("calibrated", "over-inclusive", "over-confident")
@@ -41,6 +48,12 @@ GROUPS = (
     "sparing=reader-g",
     "mixed=" + ",".join(f"reader-{letter}" for letter in "abcdefg"),
 )
+PICTURES = "pictures.zarr"
+PEOPLE_HELD = "set3"
+"""The set of pictures that no method was developed on."""
+PEOPLE_METHODS = ("threshold:t=50", "soft", "relative-threshold", "soft+overlap")
+HARD_METHODS = ("threshold:t=50", "relative-threshold")
+"""For marks without confidence, of which all targets are the same."""
 METHODS = (
     "threshold:t=30",
     "threshold:t=50",
@@ -148,6 +161,31 @@ def confirm(folder: Path, jobs: int) -> None:
     )
 
 
+def whole(folder: Path, jobs: int) -> None:
+    """Fit the default and its baselines at normal size, over all of its steps.
+
+    On the test's mixed group, one seed. Needs a GPU, or days: a step takes three seconds on a core.
+    """
+    _study(
+        folder / "whole",
+        _fresh(folder),
+        [
+            "--methods",
+            "threshold:t=50",
+            "threshold:t=60",
+            "soft",
+            "relative-threshold",
+            "--size",
+            "normal",
+            "--folds",
+            "2",
+            "--groups",
+            GROUPS[-1],
+        ],
+        jobs,
+    )
+
+
 def clinical(folder: Path, jobs: int) -> None:
     """From planes to outcomes of a hundred patients."""
     cohort = _cohort(folder / "ward.zarr", 100, 41, TUNED_ON, frames=4)
@@ -207,6 +245,44 @@ def zones(folder: Path, jobs: int) -> None:
     )
     if code:
         sys.exit(code)
+def people(folder: Path, jobs: int) -> None:
+    """Panels of real people, on the sets that methods are developed on."""
+    cohort = _panel(folder, "people-develop", DEVELOP)
+    _panel_studies(folder / "people-develop", cohort, DEVELOP, ["--folds", "2"], jobs)
+
+
+def people_test(folder: Path, jobs: int) -> None:
+    """Other people, on a set of pictures that had no say; learnt from the two other sets."""
+    cohort = _panel(folder, "people-test", TEST)
+    _panel_studies(folder / "people-test", cohort, TEST, ["--domains", PEOPLE_HELD], jobs)
+
+
+def people_within(folder: Path, jobs: int) -> None:
+    """As the test, but learnt from other pictures of the set itself."""
+    panel = replace(TEST, sets=(PEOPLE_HELD,))
+    cohort = _panel(folder, "people-within", panel)
+    _panel_studies(folder / "people-within", cohort, panel, ["--folds", "2"], jobs)
+
+
+def _panel(folder: Path, name: str, panel: Panel) -> Path:
+    path = folder / f"{name}.zarr"
+    make_panel(path, Cohort.open(folder / PICTURES), panel)
+    return path
+
+
+def _panel_studies(out: Path, cohort: Path, panel: Panel, how: list[str], jobs: int) -> None:
+    rule = ("threshold:t=60",)
+    for part, groups, methods in (
+        ("stated", panel.stated, PEOPLE_METHODS),
+        ("halves", panel.halves, rule + PEOPLE_METHODS),
+        ("hard", panel.hard, HARD_METHODS),
+    ):
+        named = [f"{name}={','.join(raters)}" for name, raters in groups.items()]
+        options = ["--methods", *methods, "--groups", *named, "--against", ",".join(panel.against)]
+        where = ["study", str(cohort), "--out", str(out / part), "--jobs", str(jobs)]
+        code = train([*where, "--seeds", "2", *options, *how])
+        if code:
+            sys.exit(code)
 
 
 PARTS: dict[str, Callable[[Path, int], None]] = {
@@ -217,6 +293,10 @@ PARTS: dict[str, Callable[[Path, int], None]] = {
     "tune": tune,
     "develop": develop,
     "confirm": confirm,
+    "whole": whole,
+    "people": people,
+    "people-test": people_test,
+    "people-within": people_within,
 }
 
 
@@ -270,10 +350,17 @@ def main() -> int:
         "folder", type=Path, nargs="?", default=Path(tempfile.gettempdir(), "study")
     )
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=["test", "clinical"])
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures of the people parts")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for name in arguments.part:
+        if name.startswith("people"):
+            if arguments.pictures is None:
+                sys.exit(
+                    f"Part {name} learns from real people: name their pictures with --pictures."
+                )
+            import_pictures(arguments.folder / PICTURES, arguments.pictures)
         begun = time.monotonic()
         PARTS[name](arguments.folder, arguments.jobs)
         print(f"{name}: {(time.monotonic() - begun) / 60:.1f} minutes")

@@ -1,4 +1,4 @@
-"""Aleatoric and epistemic maps against disagreement and against what training lacked.
+"""Uncertainty maps, written and not, against disagreement and against what training lacked.
 
 ``python -m benchmarks.uncertainty FOLDER [--members 4] [--patients 40] [--json]``
 
@@ -37,7 +37,7 @@ from trainer.run_job import execute
 from trainer.study.compare import Interval
 from trainer.study.pooled import draw
 from trainer.study.scores import presence_auroc
-from trainer.uncertainty import decompose, entropy
+from trainer.uncertainty import DOUBT_FROM, decompose, entropy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,12 +122,15 @@ def maps(members: Sequence[Predictor], frames: NDArray[np.uint8], draws: int) ->
     mean, aleatoric, epistemic = (m.numpy() for m in decompose(probabilities()))
     whole = entropy(torch.from_numpy(mean)).numpy()
     one = entropy(members[0].probability(frames).double()).numpy()
-    share = epistemic / np.maximum(whole, 1e-6)
+    share = np.where(whole >= DOUBT_FROM, epistemic / np.maximum(whole, DOUBT_FROM), 0)
     return dict(zip((*MAPS, "mean"), (aleatoric, epistemic, share, whole, one, mean), strict=True))
 
 
 def look(clip: Clip, members: Sequence[Predictor], draws: int) -> dict[str, dict[str, float]]:
-    """Return by map the mean within the sector, and its rank correlation with the true entropy."""
+    """Return by map its level in the sector, and its rank correlation with the true entropy.
+
+    The level is the mean; of the share, that over the pixels where there is doubt.
+    """
     frames = np.asarray(clip.frames[:])
     latent = clip.rater("latent")
     classes = range(latent.shape[1])
@@ -138,13 +141,10 @@ def look(clip: Clip, members: Sequence[Predictor], draws: int) -> dict[str, dict
     asked = (likely >= LEAST) | (mean >= LEAST)  # elsewhere all agree that there is nothing
     assert clip.meta.sector is not None
     sector = polygon2mask(clip.shape[1:], clip.meta.sector.polygon)
+    doubt = found[PLAIN][..., sector] >= DOUBT_FROM
     return {
         name: {
-            "level": float(
-                found["epistemic"][..., sector].mean() / found[PLAIN][..., sector].mean()
-            )
-            if name == SHARE
-            else float(m[..., sector].mean()),
+            "level": float(m[..., sector][doubt if name == SHARE else ...].mean()),
             FOLLOWS: float(spearmanr(m[..., sector].ravel(), true[..., sector].ravel()).statistic),
             FOLLOWS_THERE: float(spearmanr(m[asked], true[asked]).statistic),
         }

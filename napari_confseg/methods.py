@@ -62,7 +62,7 @@ _T = Parameter(60, 1, 100, "Present from", "%")
 
 METHODS: Final[dict[str, MethodInfo]] = {
     "relative-threshold": MethodInfo(
-        "Cut at {t} % of each rater's highest confidence; percent scaled to the best overlap.",
+        "Cut at {t} % of each rater's highest confidence; a contour and a probability come out.",
         levels="overlap",
         parameters={"t": Parameter(50, 1, 100, "Present from", "%")},
     ),
@@ -120,10 +120,11 @@ LOSSES: Final[dict[str, str]] = {
 """Name of each loss, and what it is."""
 
 LEVELS: Final[dict[str, str]] = {
-    "stated": "The model's probability as it is: 70 % means that seven of ten are there",
-    "overlap": "Scaled per class, so that 50 % is where the model expects the best overlap",
+    "stated": "One output: the probability as it was learnt",
+    "overlap": "Two outputs: a contour, at 50 % where the best overlap is expected, and a "
+    "probability that is calibrated on held-out frames",
 }
-"""Name of each way from probability to the percent that is written, and what it does."""
+"""Name of each way from what was learnt to the percents that are written, and what it does."""
 
 
 class Method(BaseModel):

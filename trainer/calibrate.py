@@ -6,7 +6,7 @@ use of the scale. Out of it comes a monotone curve for
 each, from stated confidence to probability, and the network learns from that.
 
 For a rater who shares no frame with another, a confidence counts relative to the highest that
-they ever state: who only ever states 80 % means by it no more than "present".
+they usually state: who hardly ever states more than 80 % means by it no more than "present".
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from trainer.samples import PackedPlanes, Samples
 
 
+OFTEN = 0.9
+"""How far up the highest confidences of their frames a rater's own scale ends."""
+FEW_FRAMES = 10
+"""Frames with marks below which a rater's own scale hangs on a single one."""
+_HIGHEST = "the highest that they reach on one in ten of their frames"
+
+
 class Calibration(BaseModel):
     """Curves from stated confidence to probability; kept in ``config.json``.
 
@@ -42,23 +49,29 @@ class Calibration(BaseModel):
         Class -> rater -> probability in percent for each stated confidence, 0 (not marked) to
         100, rising. A rater who shares no frame with another, and uses the scale to its end, has
         none: they are taken at their word.
+    few : tuple of str
+        Raters whose own scale rests on fewer than :data:`FEW_FRAMES` frames with marks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     frames: int | None
     curves: dict[str, dict[str, tuple[int, ...]]]
+    few: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
         """Summary in a sentence."""
-        if self.frames is None:
-            return "each rater's confidence counts relative to the highest that they ever state"
-        if not self.frames:
-            return (
-                "no training frame is marked by two raters, so no rater can be calibrated: "
-                "each confidence counts relative to the highest that its rater ever states"
+        if self.frames:
+            return f"from {self.frames} training frames that two or more raters marked"
+        note = f"each rater's confidence counts relative to {_HIGHEST}"
+        if self.frames is not None:
+            note = (
+                f"no training frame is marked by two raters, so no rater can be calibrated: {note}"
             )
-        return f"from {self.frames} training frames that two or more raters marked"
+        if self.few:
+            known = f"rests on fewer than {FEW_FRAMES} frames with marks"
+            note += f"; for {', '.join(self.few)} that {known}"
+        return note
 
 
 def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) -> Calibration:
@@ -100,39 +113,49 @@ def calibrate(samples: Samples, train: Sequence[int], classes: Sequence[str]) ->
             for r, rater in enumerate(patterns.raters)
             if present[r]
         }
-    for name, own in relative_thresholds(samples, train, classes).curves.items():
-        curves[name] = own | curves.get(name, {})
-    return Calibration(frames=len(shared), curves=curves)
+    own = relative_thresholds(samples, train, classes)
+    for name, scaled in own.curves.items():
+        curves[name] = scaled | curves.get(name, {})
+    return Calibration(frames=len(shared), curves=curves, few=() if shared else own.few)
 
 
 def relative_thresholds(
     samples: Samples, train: Sequence[int], classes: Sequence[str]
 ) -> Calibration:
-    """Scale each rater's confidence by the highest that they ever state.
+    """Scale each rater's confidence by the highest that they usually state.
 
-    A rater's highest value means "present", be it 100 % or 80; who uses the whole scale has no
-    curve. See :func:`calibrate` for the arguments.
+    That is :data:`OFTEN` of the way up their frames' highest confidences, so that one frame at
+    100 % does not change it. It means "present", be it 100 % or 80; who uses the whole scale has
+    no curve. See :func:`calibrate` for the arguments.
     """
+    tops = _tops(samples, train)
+    few = tuple(sorted(rater for rater, frames in tops.items() if len(frames) < FEW_FRAMES))
     curves = {
         rater: tuple(
             min(MAX_CONFIDENCE, round(MAX_CONFIDENCE * v / top)) for v in range(MAX_CONFIDENCE + 1)
         )
-        for rater, top in _highest(samples, train).items()
-        if top < MAX_CONFIDENCE
+        for rater, frames in tops.items()
+        if (top := usual_highest(frames)) < MAX_CONFIDENCE
     }
     return Calibration(
-        frames=None, curves={name: dict(curves) for name in classes} if curves else {}
+        frames=None, curves={name: dict(curves) for name in classes} if curves else {}, few=few
     )
 
 
-def _highest(samples: Samples, train: Sequence[int]) -> dict[str, int]:
-    """Return the highest confidence that each rater stated anywhere; who marked nothing is out."""
-    highest: dict[str, int] = {}
-    tops = _packed(samples).highest.max(1)
+def usual_highest(tops: Sequence[int]) -> int:
+    """Return the confidence that the highest of a rater's frames reach, but for the last tenth."""
+    return int(np.quantile(tops, OFTEN, method="lower"))
+
+
+def _tops(samples: Samples, train: Sequence[int]) -> dict[str, list[int]]:
+    """Return the highest confidence on each frame that a rater marked; who marked none is out."""
+    tops: dict[str, list[int]] = {}
+    highest = _packed(samples).highest.max(1)
     for row in train:
-        rater, top = samples.raters[int(samples.rater_of[row])], int(tops[row])
-        highest[rater] = max(highest.get(rater, 0), top)
-    return {rater: top for rater, top in highest.items() if top}
+        if highest[row]:
+            rater = samples.raters[int(samples.rater_of[row])]
+            tops.setdefault(rater, []).append(int(highest[row]))
+    return tops
 
 
 def _percent(stated: NDArray[np.float64], curve: NDArray[np.float64]) -> tuple[int, ...]:

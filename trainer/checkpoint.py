@@ -97,7 +97,7 @@ class RunConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     origin: Origin
     classes: tuple[str, ...]
     raters: tuple[str, ...]

@@ -57,7 +57,7 @@ def find_sources(
     """
     indices = class_indices(cohort, classes)
     teaches = teachers(cohort)
-    sources, seen = [], set()
+    sources, seen, taught = [], set(), False
     for name in clips or cohort.clips():
         clip = cohort.clip(name)
         chosen: list[AnyRater] = []
@@ -68,6 +68,7 @@ def find_sources(
                 chosen.append(rater)
         if not chosen:
             continue
+        taught = True
         status = np.stack([r.read_status()[:, indices] for r in chosen])
         source = Source(clip, tuple(chosen), status == Status.REVIEWED)
         if source.reviewed.any():
@@ -77,6 +78,12 @@ def find_sources(
         raise TrainError(
             f"No clip of {cohort.meta.name} has a rater called {', '.join(sorted(unknown))}",
             f"It has {', '.join(sorted(seen)) or 'none'}.",
+        )
+    if seen and not taught:
+        raise TrainError(
+            f"No rater of {cohort.meta.name} is learnt from unless named",
+            f"Its raters are {', '.join(sorted(seen))}: what was imported, or made by a program, "
+            "is learnt from only by name.",
         )
     if not sources:
         raise TrainError(

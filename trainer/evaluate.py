@@ -1,7 +1,8 @@
 """Scores of a fitted model against raters, per clip and averaged over clips.
 
-The model's pixels are present from 50 % on, a rater's from the requested threshold. All scores but
-the surface distance follow from one table per clip and class: the joint histogram of the model's
+The pixels of the model's contour output are present from 50 % on, a rater's from the requested
+threshold; Brier score and calibration error are of its probability output. All scores but the
+surface distance follow from two tables per clip and class: the joint histograms of each output's
 percent and the rater's confidence.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -20,7 +22,7 @@ from napari_confseg.store import EXCLUDED
 from napari_confseg.store.rater_kinds import RaterKind
 from trainer.data import class_indices, find_sources, read_frames
 from trainer.errors import TrainError
-from trainer.predict import Predictor
+from trainer.predict import Percents, Predictor
 from trainer.sources import called, test_parts
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from trainer.sources import AnyClip, AnyCohort, Source
 
 DECISION = 50
-"""Percent from which the model's pixels count as present, right for a calibrated probability."""
+"""Percent of the contour output from which the model's pixels count as present."""
 BINS = 10
 """Bins of the calibration error: probability in tenths."""
 VALIDATION = "validation"
@@ -61,7 +63,7 @@ class Case(BaseModel):
         95th percentile Hausdorff distance, mean over the frames that both mark; NaN if there are
         none. Millimetres if the clip's spacing is known, else pixels; the other is NaN.
     brier, calibration_error : float
-        Over all pixels: mean squared error of the probability, and the mean over tenths of
+        Over all pixels: mean squared error of the probability output, and the mean over tenths of
         probability, weighted by pixels, of |mean probability - share present|. Most pixels are
         background, so both are small by nature: compare models, not classes.
     """
@@ -191,7 +193,7 @@ def evaluate(
     """
     if not thresholds or not all(1 <= t <= 100 for t in thresholds):
         raise TrainError(f"Thresholds {list(thresholds)} can't be used", "Give some of 1 to 100.")
-    predictor = Predictor.load(run, device)
+    predictor = replace(Predictor.load(run, device), both=True)
     config = predictor.config
     same = source.meta.cohort_id == config.origin.cohort_id
     against = tuple(against) or (config.raters if same else ())
@@ -211,7 +213,7 @@ def evaluate(
         data=called(source),
         part=part,
         cases=tuple(cases),
-        means=_means(cases),
+        means=mean_cases(cases),
         note=_note(config, part, [s.clip for s in sources], same=same),
     )
 
@@ -249,10 +251,11 @@ def _score_clip(
     }
     times = iter(frames)
     for block in read_frames(clip, frames):
-        for percent, t in zip(predictor.percent(block), times, strict=False):
+        for contour, probability, t in zip(*predictor.percents(block), times, strict=False):
             for (r, c), counter in counters.items():
                 if source.reviewed[r, t, c]:
-                    counter.add(percent[learnt_as[c]], source.raters[r].read_plane(t, indices[c]))
+                    plane, at = source.raters[r].read_plane(t, indices[c]), learnt_as[c]
+                    counter.add(Percents(contour[at], probability[at]), plane)
     return [
         Case(
             clip=clip.name,
@@ -275,14 +278,15 @@ class _Counter:
     def __init__(self, thresholds: Sequence[int], spacing: tuple[float, float]) -> None:
         self.frames = 0
         self._spacing = spacing
-        self._table = np.zeros((101, 101), np.int64)
+        self._contour, self._probability = np.zeros((2, 101, 101), np.int64)
         self._distances: dict[int, list[float]] = {t: [] for t in thresholds}
 
-    def add(self, percent: NDArray[np.uint8], plane: NDArray[np.uint8]) -> None:
+    def add(self, model_output: Percents, plane: NDArray[np.uint8]) -> None:
         self.frames += 1
-        self._table += joint_histogram(percent, plane)
+        self._contour += joint_histogram(model_output.contour, plane)
+        self._probability += joint_histogram(model_output.probability, plane)
         known = plane != EXCLUDED
-        model = (percent >= DECISION) & known
+        model = (model_output.contour >= DECISION) & known
         for t, distances in self._distances.items():
             masks = {"model": model, "rater": (plane >= t) & known}
             distance = Outlines(masks, self._spacing).hausdorff95("model", "rater")
@@ -290,11 +294,11 @@ class _Counter:
                 distances.append(distance)
 
     def scores(self, t: int, *, in_mm: bool) -> dict[str, float | int]:
-        overlaps = survival(self._table)
+        overlaps = survival(self._contour)
         both, mine, theirs = (int(overlaps[at]) for at in ((DECISION, t), (DECISION, 0), (0, t)))
         distances = self._distances[t]
         hd95 = sum(distances) / len(distances) if distances else math.nan
-        brier, calibration = probability_scores(self._table, t)
+        brier, calibration = probability_scores(self._probability, t)
         return {
             "threshold": t,
             "frames": self.frames,
@@ -331,7 +335,8 @@ def probability_scores(table: NDArray[np.int64], threshold: int) -> tuple[float,
     return brier, float(gaps.sum() / total)
 
 
-def _means(cases: Sequence[Case]) -> tuple[Mean, ...]:
+def mean_cases(cases: Sequence[Case]) -> tuple[Mean, ...]:
+    """Return the means over clips, by rater, class and threshold."""
     groups: dict[tuple[str, str, int], list[Case]] = {}
     for case in cases:
         groups.setdefault((case.against, case.class_name, case.threshold), []).append(case)

@@ -95,5 +95,5 @@ def see(predictor: Predictor, frame: NDArray[np.uint8]) -> SeenFrame:
     probability = probability.float()
     features = F.interpolate(features, image.shape[2:], mode="bilinear", align_corners=False)
     maps = torch.cat([features, image, torch.logit(probability, eps=1e-4)], 1)[0]
-    percent = to_percent(predictor.written(to_frame_size(probability, shape)))
+    percent = to_percent(predictor.contour(to_frame_size(probability, shape)))
     return SeenFrame(percent[0], maps, shape)

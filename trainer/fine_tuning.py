@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from trainer.network import Segmenter
     from trainer.sources import AnyCohort, Source
 
-_ANEW = ("slope", "shift", "log_scale", "bias")
+_ANEW = (
+    "probability_slope",
+    "probability_shift",
+    "contour_slope",
+    "contour_shift",
+    "log_scale",
+    "bias",
+)
 """Parts of a network that follow from the marks; see the module's text."""
 
 

@@ -34,7 +34,7 @@ from trainer.losses import loss_of
 from trainer.metrics_log import MetricsLog
 from trainer.network import SIZES
 from trainer.optimizer import AdamW
-from trainer.output_scaling import ProbabilityCounts
+from trainer.output_scaling import HeldOutCounts
 from trainer.parallel import SINGLE, SingleProcess, current_group
 from trainer.prefetch import Prefetch
 from trainer.prepare import facts, prepare, prevalence
@@ -200,12 +200,13 @@ def metrics_of(classes: Sequence[str]) -> list[str]:
 
 
 def evaluate(average: Segmenter, context: FitContext) -> dict[str, float | None]:
-    """Return the validation scores of the averaged weights, and set their output scaling."""
-    scaled = context.config.method.written_as == "overlap"
-    counts = ProbabilityCounts(len(context.config.classes)) if scaled else None
+    """Return the validation scores of the averaged weights, and set their outputs."""
+    two = context.config.method.written_as == "overlap"
+    counts = HeldOutCounts(len(context.config.classes)) if two else None
     values = validate(average, context, counts)
     if counts is not None:
-        average.set_output_scaling(counts.output_scaling())
+        probability = counts.probability()
+        average.set_outputs(probability, probability.inverse().then(counts.contour()))
     return values
 
 

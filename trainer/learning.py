@@ -254,6 +254,6 @@ def propose(head: LightHead, seen: SeenFrame, predictor: Predictor) -> NDArray[n
         share = odds.sigmoid()
         if made.scale is None:
             every = share.expand(n_classes, *share.shape[1:])[None]  # as many as it scales
-            share = predictor.written(every)[0, c : c + 1]
+            share = predictor.contour(every)[0, c : c + 1]
         percent[c] = to_percent(share)[0]
     return percent

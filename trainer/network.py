@@ -76,8 +76,10 @@ class Segmenter(nn.Module):
     mean: Tensor
     std: Tensor
     prior: Tensor
-    slope: Tensor
-    shift: Tensor
+    probability_slope: Tensor
+    probability_shift: Tensor
+    contour_slope: Tensor
+    contour_shift: Tensor
 
     def __init__(
         self,
@@ -94,9 +96,12 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("prior", torch.zeros(n_classes * outputs, 1, 1))
-        # From log odds to those of the percent that is written; these leave it as it is.
-        self.register_buffer("slope", torch.ones(n_classes, 1, 1))
-        self.register_buffer("shift", torch.zeros(n_classes, 1, 1))
+        # From the log odds that were learnt to those of the probability (slope and shift), and from
+        # these to the log odds of the contour; ones and zeros leave them as they are.
+        self.register_buffer("probability_slope", torch.ones(n_classes, 1, 1))
+        self.register_buffer("probability_shift", torch.zeros(n_classes, 1, 1))
+        self.register_buffer("contour_slope", torch.ones(n_classes, 1, 1))
+        self.register_buffer("contour_shift", torch.zeros(n_classes, 1, 1))
         self.n_classes = n_classes
         self._head, self._outputs = head, outputs
         # Of each rater and class; zero leaves the logit as it is.
@@ -124,10 +129,12 @@ class Segmenter(nn.Module):
         # What else a class has outputs for begins at zero.
         self.prior[:: self._outputs] = torch.logit(prevalence.clamp(1e-3, 0.5))[:, None, None]
 
-    def set_output_scaling(self, scaling: OutputScaling) -> None:
-        """Set the map from probabilities to the percent that is written."""
-        self.slope.copy_(scaling.slope[:, None, None])
-        self.shift.copy_(scaling.shift[:, None, None])
+    def set_outputs(self, probability: OutputScaling, contour: OutputScaling) -> None:
+        """Set the maps from what was learnt to the probability, and from there to the contour."""
+        self.probability_slope.copy_(probability.slope[:, None, None])
+        self.probability_shift.copy_(probability.shift[:, None, None])
+        self.contour_slope.copy_(contour.slope[:, None, None])
+        self.contour_shift.copy_(contour.shift[:, None, None])
 
     def forward(self, images: Tensor, rater: Tensor | None = None) -> Tensor:
         """Return logits (N, C * L, H, W), as the head has them, of images (N, 1, H, W) in 0..1.
@@ -145,8 +152,7 @@ class Segmenter(nn.Module):
     def probability_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return :meth:`probability`, and the features (N, F, H / 2, W / 2) that it is made of."""
         features = self.net.features((images - self.mean) / self.std)
-        logits = self._logits(self.net.from_features(features))
-        return heads.probability(logits, self.n_classes), features.float()
+        return self._calibrated(self._logits(self.net.from_features(features))), features.float()
 
     def drop(self, on: bool) -> None:
         """Switch dropout on or off, also in evaluation mode."""
@@ -156,11 +162,18 @@ class Segmenter(nn.Module):
 
     def probability(self, images: Tensor) -> Tensor:
         """Return each class's probability (N, C, H, W)."""
-        return heads.probability(self(images), self.n_classes)
+        return self._calibrated(self(images))
 
-    def written(self, probability: Tensor) -> Tensor:
-        """Return the probability after output scaling, (N, C, H, W)."""
-        return scaled(probability, self.slope, self.shift)
+    def _calibrated(self, logits: Tensor) -> Tensor:
+        return scaled(
+            heads.probability(logits, self.n_classes),
+            self.probability_slope,
+            self.probability_shift,
+        )
+
+    def contour(self, probability: Tensor) -> Tensor:
+        """Return the contour output, 0..1, of the probability; both (N, C, H, W)."""
+        return scaled(probability, self.contour_slope, self.contour_shift)
 
 
 def scaled(probability: Tensor, slope: Tensor, shift: Tensor) -> Tensor:

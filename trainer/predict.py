@@ -14,7 +14,7 @@ import torch
 
 from napari_confseg.dataset.frozen import is_dataset
 from napari_confseg.dataset.resample import Resampler
-from napari_confseg.job import ALEATORIC, EPISTEMIC, Result
+from napari_confseg.job import EPISTEMIC, PROBABILITY, Result
 from napari_confseg.store import (
     Cohort,
     Identity,
@@ -32,7 +32,7 @@ from trainer.full_size import percent_table, to_frame_size, to_percent
 from trainer.guarantee import load_guarantee
 from trainer.prefetch import Prefetch
 from trainer.shipped import is_shipped, run_folder
-from trainer.uncertainty import decompose
+from trainer.uncertainty import epistemic_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,6 +56,21 @@ class Fitted(NamedTuple):
 
     shape: tuple[int, int]
     canvases: NDArray[np.uint8]
+
+
+class Percents(NamedTuple):
+    """A model's two outputs in percent, each ``uint8 (T, C, Y, X)``.
+
+    Attributes
+    ----------
+    contour : ndarray of uint8
+        What is marked: 50 % is where overlap should be best.
+    probability : ndarray of uint8
+        How likely it is that a reader marks the pixel.
+    """
+
+    contour: NDArray[np.uint8]
+    probability: NDArray[np.uint8]
 
 
 class Plane(NamedTuple):
@@ -111,13 +126,15 @@ class Predictor:
         Where it computes.
     chosen : tuple of str
         Classes that it gives the percent of, in their order; by default all that it learnt.
+    both : bool
+        Whether the probability is written beside the contour, where the two differ.
     """
 
     network: Segmenter
     config: RunConfig
     device: torch.device
     chosen: tuple[str, ...] = ()
-    names = ("",)
+    both: bool = False
 
     @classmethod
     def load(cls, run: str | Path, device: str = "auto") -> Predictor:
@@ -179,42 +196,59 @@ class Predictor:
             return self.network.probability(images.contiguous(memory_format=torch.channels_last))
 
     def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the probability of each class in percent, ``uint8 (T, C, Y, X)``.
+        """Return the contour output of each class in percent, ``uint8 (T, C, Y, X)``.
 
         Takes what :meth:`probability` takes; of one frame ``uint8 (C, Y, X)``.
         """
+        return replace(self, both=False).percents(frames).contour
+
+    def percents(self, frames: NDArray[np.uint8]) -> Percents:
+        """Return contour and probability in percent; see :meth:`percent`.
+
+        They are the same array unless the predictor gives `both` and its method has two outputs.
+        """
         check_frames(frames)
         if frames.ndim == 2:
-            one: NDArray[np.uint8] = self.percent(frames[None])[0]
-            return one
+            return Percents(*(percent[0] for percent in self.percents(frames[None])))
         n, *shape = frames.shape
-        percent = np.empty((n, len(self._places), *shape), np.uint8)
+        made = {name: np.empty((n, len(self._places), *shape), np.uint8) for name in self.names}
         for plane in self.planes(self.prepare(frames)):
-            percent[plane.frame, plane.place] = plane.make()
-        return percent
+            made[plane.name][plane.frame, plane.place] = plane.make()
+        return Percents(made[""], made.get(PROBABILITY, made[""]))
 
-    def written(self, probability: Tensor) -> Tensor:
-        """Return `probability` (T, C, Y, X) after output scaling, in 0..1."""
-        return self.network.written(probability) if self._scaled else probability
+    def contour(self, probability: Tensor) -> Tensor:
+        """Return the contour output, 0..1, of probabilities; both (T, C, Y, X)."""
+        return self.network.contour(probability) if self._two else probability
 
     @property
-    def _scaled(self) -> bool:
+    def names(self) -> tuple[str, ...]:
+        """Ends of the names of the raters that it writes as."""
+        return ("", PROBABILITY) if self.both and self._two else ("",)
+
+    @property
+    def _two(self) -> bool:
         return self.config.method.written_as == "overlap"
 
     def planes(self, fitted: Fitted) -> Iterator[Plane]:
         """Run the network on `fitted`, and yield the plane of each frame and class, to be made."""
         probability = self._on_canvas(fitted)
         n = len(probability)
+        each = list(product(self.names, range(n), enumerate(self._places)))
         if self.device.type != "cpu":  # which has arithmetic to spare, and no tables
-            percent = to_percent(self.written(to_frame_size(probability, fitted.shape)))
-            for t, (place, c) in product(range(n), enumerate(self._places)):
-                yield Plane("", t, place, partial(np.asarray, percent[t, c]))
+            whole = to_frame_size(probability, fitted.shape)
+            percent = {"": to_percent(self.contour(whole))}
+            if PROBABILITY in self.names:
+                percent[PROBABILITY] = to_percent(whole)
+            for name, t, (place, c) in each:
+                yield Plane(name, t, place, partial(np.asarray, percent[name][t, c]))
             return
         y, x = Resampler.into(fitted.shape, self.config.canvas).inside
         images = probability[:, :, y, x].contiguous().numpy()
-        tables = [percent_table(*of_odds) for of_odds in self._output_scaling()]
-        for t, (place, c) in product(range(n), enumerate(self._places)):
-            yield Plane("", t, place, partial(tables[c].plane, images[t, c], fitted.shape))
+        plain = [percent_table(None, None)] * len(self.config.classes)
+        tables = {"": [percent_table(*of) for of in self._of_odds()], PROBABILITY: plain}
+        for name, t, (place, c) in each:
+            make = partial(tables[name][c].plane, images[t, c], fitted.shape)
+            yield Plane(name, t, place, make)
 
     @property
     def _places(self) -> list[int]:
@@ -222,11 +256,12 @@ class Predictor:
         learnt = self.config.classes
         return [learnt.index(c) for c in self.chosen or learnt]
 
-    def _output_scaling(self) -> list[tuple[float | None, float | None]]:
-        """Return slope and shift of each class's log odds; None where there is no scaling."""
-        if not self._scaled:
+    def _of_odds(self) -> list[tuple[float | None, float | None]]:
+        """Return slope and shift from log odds to the contour's; None where they are the same."""
+        if not self._two:
             return [(None, None)] * len(self.config.classes)
-        slope, shift = self.network.slope.flatten(), self.network.shift.flatten()
+        slope = self.network.contour_slope.flatten()
+        shift = self.network.contour_shift.flatten()
         return list(zip(slope.tolist(), shift.tolist(), strict=True))
 
 
@@ -252,7 +287,7 @@ def check_frames(frames: NDArray[np.uint8]) -> None:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several models, or one with dropout, that predict with uncertainty maps.
+    """Several models, or one with dropout, that predict with a map of what they have not seen.
 
     Attributes
     ----------
@@ -264,7 +299,6 @@ class Ensemble:
 
     members: tuple[Predictor, ...]
     draws: int = 0
-    names = ("", ALEATORIC, EPISTEMIC)
 
     @classmethod
     def load(cls, runs: Sequence[Path], draws: int = 0, device: str = "auto") -> Ensemble:
@@ -291,29 +325,32 @@ class Ensemble:
                 )
         return cls(members, draws)
 
-    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Return mean, aleatoric and epistemic maps in percent, each ``uint8 (T, C, Y, X)``.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ends of the names of the raters that it writes as."""
+        two = any(PROBABILITY in replace(m, both=True).names for m in self.members)
+        return ("", PROBABILITY, EPISTEMIC) if two else ("", EPISTEMIC)
 
-        The uncertainties are those of the probabilities, before any output scaling. Of one frame
-        (Y, X), each ``uint8 (C, Y, X)``.
+    def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        """Return the planes of each of :attr:`names` in percent, each ``uint8 (T, C, Y, X)``.
+
+        Means of the members' contours and probabilities, and the epistemic share of the entropy of
+        the latter. Of one frame (Y, X), each ``uint8 (C, Y, X)``.
         """
         check_frames(frames)
         if frames.ndim == 2:
             return {name: planes[0] for name, planes in self.maps(frames[None]).items()}
-        mean = torch.tensor(0.0)
+        contour = torch.tensor(0.0)
 
         def probabilities() -> Iterator[Tensor]:
-            nonlocal mean
-            for n, (probability, written) in enumerate(self._member_outputs(frames), 1):
-                mean = mean + (written - mean) / n
+            nonlocal contour
+            for n, (probability, of) in enumerate(self._member_outputs(frames), 1):
+                contour = contour + (of - contour) / n
                 yield probability
 
-        _, aleatoric, epistemic = decompose(probabilities())
-        return {
-            "": to_percent(mean),
-            ALEATORIC: to_percent(aleatoric),
-            EPISTEMIC: to_percent(epistemic),
-        }
+        mean, share = epistemic_map(probabilities())
+        made = {"": contour, PROBABILITY: mean, EPISTEMIC: share}
+        return {name: to_percent(made[name]) for name in self.names}
 
     def prepare(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the frames: members may have canvases of their own."""
@@ -326,13 +363,13 @@ class Ensemble:
                 yield Plane(name, t, c, partial(np.asarray, percent[t, c]))
 
     def _member_outputs(self, frames: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each member's probabilities, and the same after its output scaling."""
+        """Yield each member's probability and contour."""
         classes = self.members[0].config.classes
         for member in self.members:
             order = [member.config.classes.index(c) for c in classes]
             for draw in range(self.draws) if self.draws else [None]:
                 probability = member.probability(frames, draw)
-                yield probability[:, order], member.written(probability)[:, order]
+                yield probability[:, order], member.contour(probability)[:, order]
 
 
 class PlaneMaker(Protocol):
@@ -513,7 +550,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     if is_shipped(request.run) and not request.maps:
         classes = _known(cohort, classes)
         predictor = replace(predictor, chosen=classes)
-    maker: PlaneMaker = predictor
+    maker: PlaneMaker = replace(predictor, both=True)
     if request.maps:
         runs = (run, *map(run_folder, request.members))
         maker = Ensemble.load(runs, request.draws, request.device)

@@ -256,6 +256,38 @@ def fold_patients(source: FrozenCohort) -> list[tuple[str, ...]]:
     ]
 
 
+def domain_folds(source: AnyCohort, domains: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the patients of each domain: those of a cohort's clips with that tag.
+
+    Raises
+    ------
+    TrainError
+        If a tag is on no clip, a patient is of two domains, or it is a dataset, which keeps none.
+    """
+    if isinstance(source, FrozenCohort):
+        raise TrainError(
+            f"{called(source).capitalize()} does not know its clips' tags",
+            "Study the cohort that it was built from.",
+        )
+    tags: dict[str, set[str]] = {}
+    for name in source.clips():
+        meta = source.clip(name).meta
+        for tag in meta.tags:
+            tags.setdefault(tag, set()).add(meta.patient)
+    if unknown := [d for d in domains if d not in tags]:
+        raise TrainError(
+            f"No clip of {source.meta.name} has the tag {', '.join(unknown)}",
+            f"Its tags are {', '.join(sorted(tags)) or 'none'}.",
+        )
+    folds = [tuple(sorted(tags[d])) for d in domains]
+    patients = [p for fold in folds for p in fold]
+    if twice := sorted({p for p in patients if patients.count(p) > 1}):
+        raise TrainError(
+            f"Patients of two domains: {', '.join(twice[:5])}", "Name tags that no patient shares."
+        )
+    return folds
+
+
 def deal_folds(
     source: AnyCohort, clips: Sequence[Source], indices: Sequence[int], k: int | None, seed: int
 ) -> list[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_confseg.store import MAX_CONFIDENCE
 from trainer import heads
 from trainer.compute import autocast
 from trainer.losses import dice_parts, loss_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainer.network import Segmenter
-    from trainer.output_scaling import ProbabilityCounts
+    from trainer.output_scaling import HeldOutCounts
     from trainer.prepare import FitContext
 
 _BATCH = 16
@@ -24,7 +25,7 @@ _BATCH = 16
 
 @torch.inference_mode()
 def validate(
-    network: Segmenter, context: FitContext, counts: ProbabilityCounts | None = None
+    network: Segmenter, context: FitContext, counts: HeldOutCounts | None = None
 ) -> dict[str, float | None]:
     """Score `network` on the held-out samples.
 
@@ -39,8 +40,8 @@ def validate(
         In evaluation mode.
     context : FitContext
         The held-out samples.
-    counts : ProbabilityCounts or None
-        Counts the probabilities along the way, without any rater's bias.
+    counts : HeldOutCounts or None
+        Counts what was learnt against what was stated, without any rater's bias.
 
     Returns
     -------
@@ -60,7 +61,8 @@ def validate(
             logits = network(images, rater)
             if counts is not None:
                 unbiased = logits if network.log_scale is None else network(images)
-                counts.add(heads.probability(unbiased, network.n_classes))
+                stated = reviewed[:, :, None, None] & (planes <= MAX_CONFIDENCE)
+                counts.add(heads.probability(unbiased, network.n_classes), planes, stated)
         present = (target * weight).sum((0, 2, 3))
         parts.append((*dice_parts(logits.sigmoid(), target, weight), present))
         loss += loss_by(logits, target, weight) * len(rows)

@@ -44,21 +44,21 @@ from napari_confseg.job.folder import (
 )
 from napari_confseg.job.learning_order import FrameToLearn, LearningOrder, read_order
 from napari_confseg.job.requests import (
-    ALEATORIC,
     EPISTEMIC,
+    PROBABILITY,
     STARTER,
     FitRequest,
     PredictRequest,
 )
 
 __all__ = [
-    "ALEATORIC",
     "CHECKPOINT",
     "CONFIG",
     "EPISTEMIC",
     "EVENTS",
     "LOCK",
     "LOG",
+    "PROBABILITY",
     "REQUEST",
     "RESULT",
     "STARTER",

@@ -10,8 +10,9 @@ from napari_confseg.methods import DEFAULT, Method
 from napari_confseg.request_fields import setting
 from napari_confseg.store.schema import Slug, check_slug
 
-ALEATORIC, EPISTEMIC = "-aleatoric", "-epistemic"
-"""Ends of the names of the raters that hold what several models together don't know."""
+PROBABILITY, EPISTEMIC = "-probability", "-epistemic"
+"""Ends of the names of the raters that hold a model's probability beside its contour, and how
+much of what several models together doubt is their own disagreement."""
 
 STARTER = "starter"
 """Name by which the model that comes with the package is asked for where a run may be named."""
@@ -129,8 +130,8 @@ class PredictRequest(Frozen):
     members: tuple[str, ...] = setting(
         (),
         "Members",
-        "more runs: the mean over all is written, and as <rater>-aleatoric and <rater>-epistemic "
-        "what readers disagree about and what the models have not seen",
+        "more runs: the mean over all is written, and as <rater>-epistemic how much of the doubt "
+        "is the models' own disagreement, which is high on what they have not seen",
     )
     draws: int = setting(
         0,
@@ -152,11 +153,11 @@ class PredictRequest(Frozen):
     @property
     def maps(self) -> tuple[str, ...]:
         """Ends of the names of the raters that are written beside `rater`."""
-        return (ALEATORIC, EPISTEMIC) if self.members or self.draws else ()
+        return (EPISTEMIC,) if self.members or self.draws else ()
 
     @model_validator(mode="after")
     def _room_for_the_maps(self) -> Self:
-        for end in self.maps:
+        for end in (PROBABILITY, *self.maps):
             check_slug(self.rater + end)
         return self
 

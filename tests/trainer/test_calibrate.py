@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -106,8 +107,38 @@ def test_who_knows_one_value_says_no_more_by_it_than_that_something_is_there():
         assert found.curves["b-line"]["bold"][40] == 50
     to_its_end = relative_thresholds(samples, everything(samples), ["b-line"])
     assert to_its_end.curves == {}
-    assert "relative to the highest that they ever state" in to_its_end.note
+    assert "relative to the highest that they reach on one in ten" in to_its_end.note
     assert "two raters" not in to_its_end.note  # that was not looked at
+
+
+def test_one_frame_at_the_end_of_the_scale_does_not_make_it_a_readers_own():
+    samples = panel(raters=("shy",))
+    planes = torch.where(samples.planes > 50, 60, 0).to(torch.uint8)
+    planes[7, 0, 0, 0] = 100
+    shy = replace(samples, planes=planes)
+    found = relative_thresholds(shy, everything(shy), ["b-line"])
+    assert found.curves["b-line"]["shy"][60] == 100
+    planes[:4, 0, 0, 0] = 100  # one in ten of the 40, with the one above more than that
+    often = replace(samples, planes=planes)
+    assert relative_thresholds(often, everything(often), ["b-line"]).curves == {}
+    assert found.few == ()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 11, 100])
+def test_the_usual_highest_is_reached_by_a_tenth_of_the_frames_and_no_higher_one_is(n):
+    tops = np.random.default_rng(n).integers(1, 101, n).tolist()
+    found = calibration.usual_highest(tops)
+    at_least = sum(t >= found for t in tops)
+    assert at_least >= n / 10
+    assert sum(t > found for t in tops) <= n / 10 or n < 10
+
+
+def test_a_scale_that_rests_on_few_frames_says_so():
+    samples = panel(9, raters=("bold",))
+    found = relative_thresholds(samples, everything(samples), ["b-line"])
+    assert found.few == ("bold",)
+    assert found.note.endswith("for bold that rests on fewer than 10 frames with marks")
+    assert calibrate(samples, everything(samples), ["b-line"]).few == ("bold",)
 
 
 def test_excluded_stays_excluded_and_a_class_that_one_reviewed_keeps_its_values():

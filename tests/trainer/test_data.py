@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_confseg.dataset.resample import Resampler
-from napari_confseg.store import EXCLUDED, Status
+from napari_confseg.store import EXCLUDED, Imported, Status
 from tests.small_disk import disk_of, needs_mount
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.data import find_sources, read_samples
@@ -97,6 +97,16 @@ def test_nobody_reviewed_anything(cohort):
     clip.create_rater("reader-a", kind="human")
     with pytest.raises(TrainError, match=r"Nobody has reviewed any frame .*press 'Reviewed'"):
         find_sources(cohort, CLASSES, ())
+
+
+def test_what_was_imported_is_learnt_from_only_by_name_and_that_is_said(cohort):
+    origin = Imported(format="coco", made_by=None)
+    rater = cohort.clip("clip-1").create_rater("tom", kind="human", imported=origin)
+    rater.write_status(np.full(rater.shape[:2], Status.REVIEWED, np.uint8))
+    with pytest.raises(TrainError, match=r"No rater of .* is learnt from unless named") as refused:
+        find_sources(cohort, CLASSES, ())
+    assert "Its raters are tom" in refused.value.hint
+    assert find_sources(cohort, CLASSES, ("tom",))
 
 
 def test_unknown_rater_and_class(shared_toy):

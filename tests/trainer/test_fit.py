@@ -188,7 +188,10 @@ def learnt(folder: Path, cohort: Cohort, method: Method) -> tuple[bytes, ...]:
     """What one step comes to, but for how it is written."""
     assert execute(run_folder(folder, cohort, method=method, steps=1, size="study")) is not None
     with safe_open(folder / "checkpoint.safetensors", framework="np") as f:
-        names = sorted(set(f.keys()) - {"slope", "shift"})
+        outputs = {
+            f"{output}_{of}" for output in ("probability", "contour") for of in ("slope", "shift")
+        }
+        names = sorted(set(f.keys()) - outputs)
         return tuple(f.get_tensor(name).tobytes() for name in names)
 
 

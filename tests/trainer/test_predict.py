@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,24 @@ def test_every_frame_of_every_clip_is_marked(tmp_path, toy, model):
     events, _ = folder.events()
     assert [e.clip for e in events if isinstance(e, Preview)] == toy.clips()
     assert max(e.current for e in events if isinstance(e, Progress)) == 4 * 5 + 9
+
+
+def test_both_outputs_are_written_under_names_of_their_own(tmp_path, toy, model):
+    run = tmp_path / "two"
+    method = {"name": "soft", "levels": "overlap"}
+    assert execute(run_folder(run, toy, steps=4, method=method)) is not None
+    assert predict(tmp_path / "job", run, toy, clips=("clip-1",))[1] is not None
+    clip = toy.clip("clip-1")
+    predictor = replace(Predictor.load(run, "cpu"), both=True)
+    outputs = predictor.percents(np.asarray(clip.frames[:]))
+    for end, output in zip(("", "-probability"), outputs, strict=True):
+        rater = clip.rater(f"model-a{end}")
+        assert (rater.meta.kind, rater.meta.run) == ("model", "two")
+        assert (rater.read_status()[:, [PLEURA, B_LINE]] == Status.REVIEWED).all()
+        for c, index in enumerate((PLEURA, B_LINE)):
+            assert np.array_equal(rater.read_planes(index), output[:, c])
+    assert predict(tmp_path / "other", model, toy, rater="one", clips=("clip-1",))[1] is not None
+    assert "one-probability" not in clip.raters()  # the contour is the probability
 
 
 def test_a_prediction_replaces_the_former_of_the_same_name(tmp_path, toy, model):

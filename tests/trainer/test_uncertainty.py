@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_confseg.store import Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
 from trainer.predict import Ensemble, Predictor
 from trainer.run_job import execute
-from trainer.uncertainty import decompose, entropy
+from trainer.uncertainty import DOUBT_FROM, decompose, entropy, epistemic_map
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,8 +84,8 @@ def test_one_model_thrice_has_doubt_alone(models, shared_toy):
     assert np.array_equal(maps[""], Predictor.load(models[0], "cpu").percent(frames))
     for name, planes in ensemble.maps(frames[1]).items():
         assert np.array_equal(planes, maps[name][1])
+    assert list(maps) == ["", "-epistemic"]  # the contour is the probability
     assert maps["-epistemic"].max() == 0
-    assert maps["-aleatoric"].max() > 50
 
 
 def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
@@ -101,7 +102,7 @@ def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
     assert execute(folder) is not None
     clip = toy.clip("clip-1")
     planes = {}
-    for name in ("m", "m-aleatoric", "m-epistemic"):
+    for name in ("m", "m-epistemic"):
         rater = clip.rater(name)
         assert rater.meta.kind == "model"
         assert (rater.read_status()[:, [PLEURA, B_LINE]] == Status.REVIEWED).all()
@@ -113,9 +114,37 @@ def test_the_maps_are_written_as_raters_of_their_own(tmp_path, toy, models):
         for m, c in zip(models, (1, 1, 0), strict=True)
     ]
     assert np.abs(100 * planes["m"] - np.mean(single, 0)).max() <= 1
-    total = scipy_entropy(np.stack([planes["m"], 1 - planes["m"]]), base=2, axis=0)
-    # Three numbers in whole percent; the entropy is steep where its argument is near 0.
-    assert np.abs(total - planes["m-aleatoric"] - planes["m-epistemic"]).max() < 0.06
+    members = [
+        Predictor.load(m, "cpu").probability(frames)[:, c].double().numpy()
+        for m, c in zip(models, (1, 1, 0), strict=True)
+    ]
+    whole, alone = (
+        scipy_entropy(np.stack([p, 1 - p]), base=2, axis=0)
+        for p in (np.mean(members, 0), np.stack(members))
+    )
+    share = np.where(whole >= DOUBT_FROM, (whole - alone.mean(0)) / whole, 0)
+    assert np.abs(share - planes["m-epistemic"]).max() <= 0.006  # whole percent
+    assert share.max() > 0.01
+
+
+def test_a_share_is_of_doubt_and_whole_where_sure_members_differ():
+    members = [torch.tensor([0.0, 1.0, 0.5, 1e-3]), torch.tensor([1.0, 1.0, 0.5, 0.0])]
+    mean, share = epistemic_map(members)
+    assert mean.tolist() == pytest.approx([0.5, 1, 0.5, 5e-4])
+    assert share.tolist() == pytest.approx([1, 0, 0, 0])
+
+
+def test_an_ensemble_with_two_outputs_writes_the_mean_of_each(tmp_path, toy):
+    runs = [tmp_path / "two", tmp_path / "one"]
+    for run, levels in zip(runs, ("overlap", "stated"), strict=True):
+        method = {"name": "soft", "levels": levels}
+        assert execute(run_folder(run, toy, steps=4, method=method)) is not None
+    frames = np.asarray(toy.clip("clip-0").frames[:2])
+    maps = Ensemble.load(runs, device="cpu").maps(frames)
+    assert list(maps) == ["", "-probability", "-epistemic"]
+    alone = [replace(Predictor.load(run, "cpu"), both=True).percents(frames) for run in runs]
+    for name, outputs in zip(("", "-probability"), zip(*alone, strict=True), strict=True):
+        assert np.abs(maps[name] - np.mean(outputs, 0)).max() <= 1
 
 
 def test_dropping_at_random_is_repeatable_and_differs_from_draw_to_draw(models, shared_toy):
@@ -160,10 +189,10 @@ def test_what_cannot_be_together_is_said(tmp_path, toy, models, changes, words):
     last = folder.events()[0][-1]
     assert isinstance(last, Failed)
     assert words in last.error
-    assert not any("-aleatoric" in r for r in toy.clip("clip-0").raters())
+    assert not any("-epistemic" in r for r in toy.clip("clip-0").raters())
 
 
 def test_there_must_be_room_for_the_maps_names():
-    assert PredictRequest(run="r", cohort="c", rater="r" * 60).maps == ()
-    with pytest.raises(ValidationError, match="-aleatoric' is not a legal name"):
-        PredictRequest(run="r", cohort="c", rater="r" * 60, members=("other",))
+    assert PredictRequest(run="r", cohort="c", rater="r" * 52).maps == ()
+    with pytest.raises(ValidationError, match="-probability' is not a legal name"):
+        PredictRequest(run="r", cohort="c", rater="r" * 53, members=("other",))

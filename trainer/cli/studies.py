@@ -106,3 +106,33 @@ def parse_groups(texts: Sequence[str], source: AnyCohort) -> dict[str, tuple[str
     if groups:
         return groups
     return {"everybody": all_teachers(source)}
+
+
+def parse_against(
+    texts: Sequence[str], groups: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Read ``RATER,...`` for all groups, or ``GROUP=RATER,...``; a group's name means its raters.
+
+    Raises
+    ------
+    TrainError
+        If a rater group is unknown, or has nobody to be compared with.
+    """
+    against: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, given, rest = text.rpartition("=")
+        if given and name not in groups:
+            raise TrainError(
+                f"--against names {name!r}, which is no rater group",
+                f"There are {', '.join(groups)}.",
+            )
+        named = [r for word in filter(None, rest.split(",")) for r in groups.get(word, (word,))]
+        for group in [name] if given else groups:
+            against[group] = tuple(dict.fromkeys((*against.get(group, ()), *named)))
+    for group, raters in against.items():
+        if not set(raters) - set(groups[group]):
+            raise TrainError(
+                f"Nobody is left to compare rater group {group} with: it learns from all of them",
+                "Name a rater that it does not learn from in --against.",
+            )
+    return against

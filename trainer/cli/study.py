@@ -59,10 +59,29 @@ def add(commands: Subparsers) -> None:
         help="rater groups, each learnt from on its own; all readers if not given",
     )
     parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="[GROUP=]RATER,...",
+        help="raters or rater groups to compare with, for one rater group or for all: the mean of "
+        "their confidences, without those learnt from; if not given, the truth where it is known, "
+        "else the readers learnt from",
+    )
+    parser.add_argument(
+        "--domains",
+        nargs="+",
+        default=[],
+        metavar="TAG",
+        help="hold out the clips with each tag in turn, instead of folds",
+    )
+    parser.add_argument(
         "--classes", nargs="+", default=[], help="classes to learn; all if not given"
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, help="repetitions, with other initial weights"
+        "--seeds",
+        type=int,
+        default=1,
+        help="repetitions, with other initial weights; a verdict takes two or more",
     )
     add_fits_options(parser)
 
@@ -72,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     from trainer.cli.studies import (
         all_classes,
         folds_of,
+        parse_against,
         parse_groups,
         parse_methods,
         parse_range,
@@ -81,12 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
     from trainer.study.request import StudyRequest
 
     source = open_source(arguments.data)
+    groups = parse_groups(arguments.groups, source)
     request = StudyRequest(
         source=located(source, absolute(arguments.data)),
         classes=tuple(arguments.classes) or all_classes(source),
-        groups=parse_groups(arguments.groups, source),
+        groups=groups,
         methods=parse_methods(arguments.methods, parse_range(arguments.thresholds)),
-        folds=folds_of(source, arguments.folds),
+        folds=len(arguments.domains) or folds_of(source, arguments.folds),
+        domains=tuple(arguments.domains),
+        against=parse_against(arguments.against, groups),
         seeds=arguments.seeds,
         size=arguments.size,
         steps=arguments.steps,

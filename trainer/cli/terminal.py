@@ -31,17 +31,44 @@ def print_json(record: BaseModel) -> None:
     print(record.model_dump_json(), flush=True)
 
 
+class ProgressLines:
+    """Progress where nobody watches a bar, such as a log: a line at every tenth of the way.
+
+    Parameters
+    ----------
+    console : Console
+        Where it prints.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._reached = -1
+
+    def tell(self, done: int, total: int | None, message: str, left: float | None = None) -> None:
+        """Print a line if another tenth is done, or another stage has begun."""
+        tenth = 10 * done // total if total else 0
+        if tenth == self._reached:
+            return
+        self._reached = tenth
+        of = f"{done}/{total}" if total else f"{done}"
+        rest = "" if left is None else f", {left / 60:.0f} min left"
+        self._console.print(f"{of} {printable(message)}{rest}", markup=False, highlight=False)
+
+
 class Terminal:
     """Shows the events of a run as a bar and lines; use as a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
+        console = console or Console(stderr=True)
+        self._lines = None if console.is_terminal else ProgressLines(console)
         self._bar = Bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            console=console or Console(stderr=True),
+            console=console,
+            disable=self._lines is not None,
         )
         self._task: Any = None
 
@@ -66,6 +93,8 @@ class Terminal:
                 )
             case Progress():
                 left = event.seconds_left
+                if self._lines:
+                    self._lines.tell(event.current, event.maximum, event.message, left)
                 self._bar.update(
                     self._task,
                     description=printable(event.message),

@@ -23,10 +23,11 @@ scaled or normalised before: the graph does it. A frame of another size is scale
 alike, until it fills the canvas in one direction (averaged over the area of each new pixel where
 it shrinks, interpolated linearly where it grows), rounded, and centred with a margin of 0."""
 _OUTPUT: Final = """\
-Probabilities `float32 (N, C, H, W)` in the order of the classes, after output scaling where the
-method has one; classes may overlap. In percent: the part under the picture is scaled back linearly
-to the frame, multiplied by 100, rounded. `{percent}` is all of this with numpy and the runtime
-alone, as `confseg-train predict` does it: `percent(frames, network, facts)`."""
+The model's contour output `float32 (N, C, H, W)`, 0 to 1, in the order of the classes; classes may
+overlap. Where the method has two outputs, its probability is sigmoid((logit(output) - shift) /
+slope), with `output_scaling` of `model.json`. In percent: the part under the picture is scaled back
+linearly to the frame, multiplied by 100, rounded. `{percent}` is all of this with numpy and the
+runtime alone, as `confseg-train predict` does it: `percent(frames, network, facts)`."""
 _ARITHMETIC: Final = """\
 The graph computes in single precision. Its output was compared with the network's own when it was
 written: they differ by at most {difference:.0e}. Fit and `confseg-train predict`: {precision}."""

@@ -40,7 +40,7 @@ class Graph(nn.Module):
     network : Segmenter
         In evaluation mode.
     scaled : bool
-        Whether the percent is written after output scaling.
+        Whether the contour output differs from the probability.
     """
 
     def __init__(self, network: Segmenter, scaled: bool) -> None:
@@ -48,9 +48,9 @@ class Graph(nn.Module):
         self.network, self.scaled = network, scaled
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return probabilities float (N, C, H, W) of grey values (N, 1, H, W) in 0..255."""
+        """Return the contour output (N, C, H, W), 0..1, of grey values (N, 1, H, W) in 0..255."""
         probability = self.network.probability(frames.float() / 255)
-        return self.network.written(probability) if self.scaled else probability
+        return self.network.contour(probability) if self.scaled else probability
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,17 @@ class ExportedModel:
         }
 
     def output_scaling(self) -> dict[str, list[float]] | None:
-        """Return slope and shift of each class's log odds; None if the graph has no scaling."""
+        """Return slope and shift from the probability's log odds to the output's, for each class.
+
+        None if the graph's output is the probability. Else ``sigmoid((logit(output) - shift) /
+        slope)`` is.
+        """
         if not self.graph.scaled:
             return None
         network = self.graph.network
         return {
-            "slope": network.slope.flatten().tolist(),
-            "shift": network.shift.flatten().tolist(),
+            "slope": network.contour_slope.flatten().tolist(),
+            "shift": network.contour_shift.flatten().tolist(),
         }
 
     def common_files(self) -> dict[str, bytes]:

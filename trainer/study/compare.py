@@ -50,9 +50,10 @@ class Difference:
     gain : Interval
         How much better (positive) the method is, in the score's own unit.
     p : float
-        Two-sided, from the resamplings: at least one over their number plus one.
+        Two-sided, from the resamplings: at least one over their number plus one. NaN of a study of
+        one seed, whose resamplings don't know how much training varies.
     corrected : float
-        After Holm, over all differences of the study.
+        After Holm, over all differences of the study; NaN as `p`.
     """
 
     group: str
@@ -73,16 +74,14 @@ def differences(pooled: Pooled, score: str = PRIMARY) -> list[Difference]:
             m: np.mean([means_of[p][m] for p in groups], 0) for m in means_of[groups[0]]
         }
     found = []
+    judged = pooled.study.seeds > 1
     for group, means in means_of.items():
         for baseline in (b for b in BASELINES if b in means):
             for method in (m for m in means if m != baseline):
                 gain = sign * (means[method] - means[baseline])
-                found.append(
-                    Difference(
-                        group, method, baseline, Interval.of(gain), two_sided(gain[1:]), np.nan
-                    )
-                )
-    corrected = holm([d.p for d in found])
+                p = two_sided(gain[1:]) if judged else np.nan
+                found.append(Difference(group, method, baseline, Interval.of(gain), p, np.nan))
+    corrected = holm([d.p for d in found]) if judged else [np.nan] * len(found)
     return [replace(d, corrected=float(p)) for d, p in zip(found, corrected, strict=True)]
 
 

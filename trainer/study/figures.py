@@ -111,6 +111,30 @@ def matrices(pooled: Pooled) -> Figure | None:
     return figure
 
 
+def cut_matrices(pooled: Pooled, methods: Sequence[str]) -> Figure:
+    """Draw Dice of each model cut at s with the reference cut at u, a row a group."""
+    groups = list(pooled.study.groups)
+    with drawing(1.0 + 2.2 * len(methods), 0.5 + 2.2 * len(groups)) as figure:
+        axes = np.atleast_2d(figure.subplots(len(groups), len(methods), squeeze=False))
+    grids = {(c.group, c.method): c.cuts for c in pooled.cells if c.method in methods}
+    highest = max(float(np.nanmax(grid)) for grid in grids.values())
+    ticks = range(0, len(THRESHOLDS), 2)
+    for row, group in enumerate(groups):
+        for column, method in enumerate(methods):
+            ax, grid = axes[row, column], grids[group, method]
+            image = ax.imshow(grid, origin="lower", cmap="viridis", vmin=0, vmax=highest)
+            best = np.where(np.isnan(grid).all(0), np.nan, np.nan_to_num(grid, nan=-1).argmax(0))
+            ax.plot(range(len(THRESHOLDS)), best, "o", color="white", ms=4, mec="black", mew=0.5)
+            ax.plot([-0.5, 8.5], [-0.5, 8.5], color="white", lw=0.7, ls=":")
+            ax.set_xticks(ticks, [str(THRESHOLDS[i]) for i in ticks])
+            ax.set_yticks(ticks, [str(THRESHOLDS[i]) for i in ticks])
+            ax.set_title(method if row == 0 else "", fontsize=9)
+        axes[row, 0].set_ylabel(f"{group}\nmodel cut at s")
+    figure.supxlabel("reference cut at u", fontsize=9)
+    figure.colorbar(image, ax=axes.ravel().tolist(), shrink=0.8, label="Dice")
+    return figure
+
+
 def forest(found: Sequence[Difference], title: str) -> Figure:
     """Draw gains over a baseline as points with intervals, one row a method, a plot a group."""
     groups = list(dict.fromkeys(d.group for d in found))

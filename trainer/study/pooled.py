@@ -10,7 +10,14 @@ import numpy as np
 
 from trainer.study.measure import TABLES, Measured
 from trainer.study.request import RUNS, plan_fits, slug
-from trainer.study.scores import SCORES, Score, dice_by_threshold, mean_defined, presence_auroc
+from trainer.study.scores import (
+    SCORES,
+    Score,
+    cut_dice,
+    dice_by_threshold,
+    mean_defined,
+    presence_auroc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +59,9 @@ class Cell:
         Dice at each threshold on both sides, mean over classes.
     calibration : float (3, bins)
         By tenths of the model's probability, all classes: sums of it, of the truth, pixels.
+    cuts : float (U, U)
+        Dice of the model cut at one of ``THRESHOLDS`` with the reference cut at another, mean over
+        classes.
     """
 
     group: str
@@ -61,6 +71,7 @@ class Cell:
     matrix: Floats
     curve: Floats
     calibration: Floats
+    cuts: Floats
 
     def mean(self, score: str) -> Floats:
         """Return a score's mean over the classes where it is defined, (1 + RESAMPLES,)."""
@@ -78,7 +89,7 @@ class Pooled:
     patients : tuple of str
         Patients that were resampled.
     known : bool
-        Whether the truth is known (synthetic cohorts) or readers stand in for it.
+        Whether models are compared with what is known to be true, and not with readers.
     cells : tuple of Cell
         Panel by group, the methods in the order of the request.
     """
@@ -124,13 +135,24 @@ def draw(n: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
     return np.concatenate([np.ones((1, n)), drawn])
 
 
-_Part = tuple[dict[str, "Floats"], "Floats", "Floats", "Floats"]
+def seed_weights(n: int, *, resamples: int = RESAMPLES) -> Floats:
+    """Return the weights of `n` seeds in their mean: equal, then by chance, (1 + resamples, n).
+
+    The same for all methods, so differences are paired. Drawn with replacement, a mean of few
+    varies too little, by a factor of n / (n - 1) in its variance; the weights make up for that.
+    """
+    drawn = draw(n, resamples=resamples, seed=1) / n
+    weights: Floats = 1 / n + np.sqrt(n / max(n - 1, 1)) * (drawn - 1 / n)
+    return weights
+
+
+_Part = tuple[dict[str, "Floats"], "Floats", "Floats", "Floats", "Floats"]
 
 
 def _cell(
     measured: Sequence[Measured], group: Sequence[str], patients: Sequence[str], weights: Floats
 ) -> _Part:
-    """Return values, matrix, curve and calibration of one seed, from its folds."""
+    """Return values, matrix, curve, calibration and cuts of one seed, from its folds."""
     whose = np.array([patients.index(p) for m in measured for p in m.patients])
     sums = {
         name: _sums(measured, score, group, whose, len(patients)) for name, score in SCORES.items()
@@ -146,7 +168,9 @@ def _cell(
     matrix = mean_defined(dice_by_threshold(drawn["mask_dice"][0]).T)
     curve = mean_defined(np.moveaxis(dice_by_threshold(drawn["threshold_dice"]), -1, -2))
     calibration = drawn["calibration_error"][0].sum(0).reshape(3, -1)
-    return values, matrix, curve, calibration
+    whole = np.sum([m.reference("latent", group).sum(0) for m in measured], 0)  # (classes, ...)
+    cuts = mean_defined(np.moveaxis(cut_dice(whole), 0, -1))
+    return values, matrix, curve, calibration, cuts
 
 
 def _sums(
@@ -157,7 +181,7 @@ def _sums(
     n: int,
 ) -> Floats:
     """Return a score's sums by patient, (patients, classes, K)."""
-    tables = np.concatenate([m.reference(score.reference, group) for m in measured])
+    tables = np.concatenate([m.reference(score.reference, group, score.output) for m in measured])
     return _by_patient(score.sums(tables), whose, n)
 
 
@@ -177,15 +201,19 @@ def _presence(measured: Sequence[Measured], group: Sequence[str], weights: Float
 
 
 def _average(group: str, method: str, runs: tuple[str, ...], parts: Sequence[_Part]) -> Cell:
-    """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are.
-
-    So an interval includes the variation of training, as far as there are seeds.
-    """
-    values, matrix, curve, calibration = zip(*parts, strict=True)
-    weights = draw(len(parts), seed=1) / len(parts)  # (1 + B, seeds)
+    """Return the mean over seeds; in a resampling seeds are drawn, too, as patients are."""
+    values, matrix, curve, calibration, cuts = zip(*parts, strict=True)
+    weights = seed_weights(len(parts))
     mean = {
         name: sum(weights[:, s, None] * v[name] for s, v in enumerate(values)) for name in values[0]
     }
     return Cell(
-        group, method, runs, mean, np.mean(matrix, 0), np.mean(curve, 0), np.sum(calibration, 0)
+        group,
+        method,
+        runs,
+        mean,
+        np.mean(matrix, 0),
+        np.mean(curve, 0),
+        np.sum(calibration, 0),
+        np.mean(cuts, 0),
     )

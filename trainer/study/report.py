@@ -12,11 +12,15 @@ import numpy as np
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
 from napari_confseg.store.durable import write_durably
+from trainer.calibrate import FEW_FRAMES
+from trainer.checkpoint import load_config
 from trainer.study import figures
 from trainer.study.compare import BASELINES, EVERYBODY, Interval, differences, ranks
 from trainer.study.pooled import HIGHER, RESAMPLES, TITLES, pool
-from trainer.study.request import NUMBERS, REPORT, RUNS, open_study
+from trainer.study.request import NUMBERS, REPORT, RUNS, StudyRequest, open_study, plan_fits
 from trainer.study.scores import PRIMARY, THRESHOLDS
+from trainer.study.work import is_synthetic, truths
+from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +49,7 @@ def write_report(folder: Path) -> Pooled:
     write_numbers(pooled, folder / NUMBERS)
     study, matrix = pooled.study, figures.matrices(pooled)
     there = {c.method for c in pooled.cells}
+    told = [m for m in (*BASELINES, *best_others(pooled, 3)) if m in there] or sorted(there)[:4]
     write_page(
         folder / REPORT,
         "study.html.j2",
@@ -59,20 +64,21 @@ def write_report(folder: Path) -> Pooled:
         runs=RUNS,
         numbers=NUMBERS,
         comparisons=len(found),
-        verdicts=_verdicts(pooled, found),
+        synthetic=is_synthetic(study.source),
+        truths=truths(study.source),
+        few=_few_frames(folder, study),
+        few_frames=FEW_FRAMES,
+        verdicts=_verdicts(pooled, found) if study.seeds > 1 else [],
         curves=_curves(pooled),
         rule=_rule(pooled, found),
         score_titles=[f"{t}{' ↑' if s in HIGHER else ' ↓'}" for s, t in TITLES.items()],
         groups=[_group(pooled, group) for group in study.groups],
         gains=_gains(found),
         matrix=svg(matrix) if matrix else "",
+        cuts=svg(figures.cut_matrices(pooled, told)),
         rank_figure=svg(figures.rank_plot(ranks(pooled))),
         by_class=_by_class(pooled),
-        reliability=svg(
-            figures.reliability(
-                pooled, [m for m in (*BASELINES, *best_others(pooled, 3)) if m in there]
-            )
-        ),
+        reliability=svg(figures.reliability(pooled, told)),
     )
     return pooled
 
@@ -118,7 +124,11 @@ def _rule(pooled: Pooled, found: list[Difference]) -> list[dict[str, object]]:
             {
                 "group": d.group,
                 "gain": d.gain,
-                "verdict": word if d.corrected < SURE else "no difference beyond chance",
+                "verdict": "one seed: no verdict"
+                if np.isnan(d.corrected)
+                else word
+                if d.corrected < SURE
+                else "no difference beyond chance",
                 "best": f"{best}, {means[best]:.3f}" if means else "",
             }
         )
@@ -142,7 +152,19 @@ def _group(pooled: Pooled, group: str) -> dict[str, object]:
         }
         for c in cells
     ]
-    return {"name": group, "readers": pooled.study.groups[group], "rows": rows}
+    study = pooled.study
+    reference = study.reference(group)
+    return {"name": group, "readers": study.groups[group], "against": reference, "rows": rows}
+
+
+def _few_frames(folder: Path, study: StudyRequest) -> list[str]:
+    """Return the raters whose scale rests on few frames in some fit, where a method asks for it."""
+    found: set[str] = set()
+    for fit in plan_fits(study):
+        if RECIPES[fit.method.name].calibrates is not None:
+            calibration = load_config(folder / RUNS / fit.name).calibration
+            found.update(calibration.few if calibration else ())
+    return sorted(found)
 
 
 def _best(cells: list[Cell], score: str) -> str:

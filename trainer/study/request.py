@@ -15,13 +15,13 @@ from napari_confseg.store.files import MIB, read_file
 from napari_confseg.store.schema import Slug
 from trainer.data import class_indices, find_sources
 from trainer.errors import TrainError
-from trainer.sources import FOLDS, deal_folds, open_source
+from trainer.sources import FOLDS, deal_folds, domain_folds, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST, RUNS, NUMBERS, REPORT = "study.json", "runs", "numbers.csv", "report.html"
-GROWS = {"groups", "methods", "seeds"}
+GROWS = {"groups", "methods", "seeds", "against"}
 """Fields that may grow later: the fits that exist stay valid."""
 
 
@@ -41,6 +41,13 @@ class StudyRequest(BaseModel):
     folds, seeds : int
         Parts that the patients are dealt into, each held out once; and repetitions of the whole,
         with other initial weights and, on a cohort, other parts. A dataset's folds are its own.
+    against : dict
+        Name of a rater group -> raters that its models are compared with: the mean of their
+        confidences, without those of them that the group learns from. A group that is not named
+        is compared with the truth where that is known, else with itself.
+    domains : tuple of str
+        Tags of a cohort's clips: the patients of each are a fold, so models are tried on clips of
+        another kind than they learnt from. `folds` is then their number.
     size : str
         Of the network.
     steps : int or None
@@ -54,11 +61,39 @@ class StudyRequest(BaseModel):
     classes: tuple[Slug, ...] = Field(min_length=1)
     groups: dict[Slug, tuple[Slug, ...]] = Field(min_length=1)
     methods: tuple[Method, ...] = Field(min_length=1)
-    folds: int = Field(default=FOLDS, ge=2)
+    folds: int = Field(default=FOLDS, ge=1)
     seeds: int = Field(default=1, ge=1)
     size: Literal["study", "quick", "normal"] = "study"
     steps: int | None = Field(default=None, ge=1)
     findings: bool = False
+    against: dict[Slug, tuple[Slug, ...]] = {}
+    domains: tuple[str, ...] = ()
+
+    def reference(self, group: str) -> tuple[str, ...]:
+        """Return the raters that a group's models are compared with; none if not asked for."""
+        return tuple(r for r in self.against.get(group, ()) if r not in self.groups[group])
+
+    @model_validator(mode="after")
+    def _folds_make_sense(self) -> Self:
+        if self.domains and (
+            self.folds != len(self.domains) or len(set(self.domains)) < self.folds
+        ):
+            raise ValueError(f"{len(self.domains)} domains, each once, are as many folds")
+        if not self.domains and self.folds < 2:
+            raise ValueError("folds must be 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _references_are_others(self) -> Self:
+        for group in self.against:
+            if group not in self.groups:
+                raise ValueError(f"against names {group}, which is no rater group of the study")
+            if not self.reference(group):
+                raise ValueError(
+                    f"nobody is left to compare rater group {group} with: it learns from all of "
+                    f"{', '.join(self.against[group]) or 'no raters'}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _methods_differ(self) -> Self:
@@ -123,13 +158,20 @@ def plan_fits(study: StudyRequest) -> list[StudyFit]:
     Raises
     ------
     TrainError
-        If a rater or class is unknown, or there are too few patients.
+        If a rater, class or domain is unknown, or there are too few patients.
     """
     source = open_source(study.source)
     group_raters = sorted({r for raters in study.groups.values() for r in raters})
     clips = find_sources(source, study.classes, group_raters)
     indices = class_indices(source, study.classes)
-    dealt = [deal_folds(source, clips, indices, study.folds, seed) for seed in range(study.seeds)]
+    if references := sorted({r for raters in study.against.values() for r in raters}):
+        find_sources(source, study.classes, references)  # refuses those that are unknown
+    dealt = [
+        domain_folds(source, study.domains)
+        if study.domains
+        else deal_folds(source, clips, indices, study.folds, seed)
+        for seed in range(study.seeds)
+    ]
     # Folds before methods: what a stopped study has done covers all methods.
     return [
         StudyFit(group, method, fold, seed, raters, held_out)
@@ -172,6 +214,11 @@ def open_study(folder: Path, asked: StudyRequest | None = None) -> StudyRequest:
         f"rater group {name}"
         for name, raters in asked.groups.items()
         if earlier.groups.get(name, raters) != raters
+    ]
+    differs += [
+        f"what rater group {name} is compared with"
+        for name in asked.groups
+        if name in earlier.groups and earlier.against.get(name) != asked.against.get(name)
     ]
     if differs:
         raise TrainError(

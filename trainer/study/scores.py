@@ -30,6 +30,9 @@ _P = np.arange(VALUES) / 100
 _BIN = np.minimum(np.arange(VALUES) * BINS // 100, BINS - 1)
 
 
+Output = Literal["contour", "probability"]
+
+
 @dataclass(frozen=True)
 class Score:
     """A score.
@@ -42,6 +45,8 @@ class Score:
         What it compares with, where that is known.
     better : {"higher", "lower"}
         Which is better.
+    output : {"contour", "probability"}
+        Which of the model's outputs it is of.
     sums : callable
         From tables int64 (..., 101, 101) to float (..., K).
     value : callable
@@ -51,6 +56,7 @@ class Score:
     title: str
     reference: Literal["latent", "truth"]
     better: Literal["higher", "lower"]
+    output: Output
     sums: Callable[[NDArray[np.int64]], Floats]
     value: Callable[[Floats], Floats]
 
@@ -83,11 +89,21 @@ def dice_by_threshold(sums: Floats) -> Floats:
     return _ratio(2 * sums[..., :n], sums[..., n:])
 
 
-def mask_sums(tables: NDArray[np.int64]) -> Floats:
-    """As :func:`threshold_sums`, but with the model cut at its decision throughout."""
+def mask_sums(tables: NDArray[np.int64], cut: int = DECISION) -> Floats:
+    """As :func:`threshold_sums`, but with the model cut at one value throughout."""
     s, at = survival(tables), np.array(THRESHOLDS)
-    model = s[..., DECISION, :1]
-    return np.concatenate([s[..., DECISION, at], model + s[..., 0, at]], -1)
+    model = s[..., cut, :1]
+    return np.concatenate([s[..., cut, at], model + s[..., 0, at]], -1)
+
+
+def cut_dice(tables: NDArray[np.int64]) -> Floats:
+    """Dice of the model cut at s with the reference cut at u, both of ``THRESHOLDS``, (..., S, U).
+
+    On the diagonal stands :func:`dice_by_threshold`.
+    """
+    s, at = survival(tables), np.array(THRESHOLDS)
+    both = s[..., at[:, None], at[None, :]]
+    return _ratio(2 * both, s[..., at, 0][..., :, None] + s[..., 0, at][..., None, :])
 
 
 def soft_dice_sums(tables: NDArray[np.int64]) -> Floats:
@@ -138,17 +154,17 @@ def mean_defined(values: Floats) -> Floats:
 
 SCORES: dict[str, Score] = {
     "threshold_dice": Score(
-        "Dice over thresholds", "latent", "higher", threshold_sums, threshold_dice
+        "Dice over thresholds", "latent", "higher", "contour", threshold_sums, threshold_dice
     ),
     "mask_dice": Score(
-        "Dice over thresholds, one mask", "latent", "higher", mask_sums, threshold_dice
+        "Dice over thresholds, one mask", "latent", "higher", "contour", mask_sums, threshold_dice
     ),
-    "soft_dice": Score("Soft Dice", "latent", "higher", soft_dice_sums, _dice),
-    "truth_dice": Score("Dice against truth", "truth", "higher", truth_sums, _dice),
-    "squared_error": Score("Squared error", "latent", "lower", square_sums, _share),
-    "brier": Score("Brier score", "truth", "lower", square_sums, _share),
+    "soft_dice": Score("Soft Dice", "latent", "higher", "contour", soft_dice_sums, _dice),
+    "truth_dice": Score("Dice against truth", "truth", "higher", "contour", truth_sums, _dice),
+    "squared_error": Score("Squared error", "latent", "lower", "probability", square_sums, _share),
+    "brier": Score("Brier score", "truth", "lower", "probability", square_sums, _share),
     "calibration_error": Score(
-        "Calibration error", "truth", "lower", calibration_sums, calibration_error
+        "Calibration error", "truth", "lower", "probability", calibration_sums, calibration_error
     ),
 }
 """Scores that follow from tables. HD95 and presence (AUROC) are measured apart."""

@@ -18,7 +18,7 @@ from trainer.findings import FINDINGS_CSV, model_findings, write_findings
 from trainer.predict import Predictor
 from trainer.run_job import execute
 from trainer.sources import opened
-from trainer.study.measure import TABLE_CSV, TABLES, measure, write_scores
+from trainer.study.measure import AGAINST, TABLE_CSV, TABLES, measure, write_scores
 from trainer.study.request import RUNS, open_study
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trainer.study.request import StudyFit, StudyRequest
 
 TRUTHS = ("latent", "truth")
-"""Raters of a synthetic cohort that hold what is known by construction."""
+"""Raters that hold what is known by construction: of the kind truth, whoever made the cohort."""
 
 
 def is_complete(folder: Path, fit: StudyFit) -> bool:
@@ -84,7 +84,10 @@ def _score(run: RunFolder, study: StudyRequest, fit: StudyFit) -> None:
     source = opened(study.source)
     clips = [name for name in source.clips() if _patient(study.source, name) in fit.held_out]
     predictor = Predictor.load(run.path, "cpu")
-    measured = measure(predictor, source, clips, [*truths(study.source), *fit.raters])
+    asked = study.reference(fit.group)
+    names = fit.raters if asked else (*truths(study.source), *fit.raters)
+    references = {name: (name,) for name in names} | ({AGAINST: asked} if asked else {})
+    measured = measure(predictor, source, clips, references)
     measured.save(run.path / TABLES)
     if study.findings:
         found = {name: model_findings(source.clip(name), predictor) for name in clips}
@@ -99,12 +102,23 @@ def _patient(location: str, clip: str) -> str:
 
 @lru_cache(maxsize=4)
 def truths(location: str) -> tuple[str, ...]:
-    """Return the raters that hold the truth; none if patients are not synthetic."""
-    source = opened(location)
+    """Return the raters that hold the truth; none if it is not known."""
+    clips = [opened(location).clip(name) for name in opened(location).clips()]
     return tuple(
         name
         for name in TRUTHS
-        if all(name in source.clip(clip).raters() for clip in source.clips())
+        if all(name in c.raters() and c.rater(name).meta.kind == "truth" for c in clips)
+    )
+
+
+def is_synthetic(location: str) -> bool:
+    """Whether every clip itself says, by its tags or its millimetres, that it is synthetic."""
+    metas = [opened(location).clip(name).meta for name in opened(location).clips()]
+    # A frozen dataset keeps no tags, but the origin of its millimetres.
+    return all(
+        "synthetic" in getattr(m, "tags", ())
+        or (m.spacing is not None and m.spacing.source == "synthetic")
+        for m in metas
     )
 
 

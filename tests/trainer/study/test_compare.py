@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from trainer.study.compare import Interval, differences, holm, ranks, two_sided
-from trainer.study.pooled import Cell, Pooled, draw
+from trainer.study.pooled import Cell, Pooled, draw, seed_weights
 from trainer.study.request import StudyRequest, slug
 
 METHODS = ("threshold-50", "threshold-60", "soft")
 
 
-def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p", "q")) -> Pooled:
+def pooled(
+    gain: dict[str, float],
+    noise: float,
+    groups: tuple[str, ...] = ("p", "q"),
+    seeds: int = 2,
+) -> Pooled:
     """A study in which patients differ a lot, and methods by `gain` on each patient."""
     rng = np.random.default_rng(2)
     weights = draw(30)
@@ -23,7 +28,8 @@ def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p",
             scores = patients + gain.get(method, 0) + rng.normal(0, noise, 30)
             values = (weights @ scores / weights.sum(1))[:, None]
             empty = np.zeros(1)
-            cells.append(Cell(group, method, (), {"threshold_dice": values}, empty, empty, empty))
+            both = {"threshold_dice": values, "squared_error": 1 - values}
+            cells.append(Cell(group, method, (), both, *[empty] * 4))
     study = StudyRequest.model_validate(
         {
             "source": "c",
@@ -34,6 +40,7 @@ def pooled(gain: dict[str, float], noise: float, groups: tuple[str, ...] = ("p",
                 {"name": "threshold"},
                 {"name": "soft"},
             ],
+            "seeds": seeds,
         }
     )
     assert tuple(slug(m) for m in study.methods) == METHODS
@@ -62,6 +69,23 @@ def test_a_small_gain_that_all_patients_share_is_found():
 def test_no_gain_is_no_gain():
     found = differences(pooled({}, noise=0.01))
     assert all(d.gain.low < 0 < d.gain.high or d.corrected > 0.05 for d in found)
+
+
+def test_one_seed_gets_no_verdict_however_clear_the_gain():
+    found = differences(pooled({"soft": 0.1}, noise=0, seeds=1))
+    assert all(np.isnan([d.p, d.corrected]).all() for d in found)
+    assert found[1].gain.low > 0.05
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_a_mean_over_seeds_varies_as_an_unbiased_estimate_says(n):
+    """Of independent values the variance of their mean is s^2 / n, with s^2 over n - 1."""
+    values = np.random.default_rng(n).normal(size=n)
+    weights = seed_weights(n, resamples=200_000)
+    assert weights[0] == pytest.approx(np.full(n, 1 / n))
+    assert weights.sum(1) == pytest.approx(1)
+    expected = values.var(ddof=1) / n if n > 1 else 0
+    assert (weights[1:] @ values).var() == pytest.approx(expected, rel=0.02)
 
 
 def test_two_sided_counts_both_sides_and_is_never_zero():

@@ -15,6 +15,7 @@ from napari_confseg.agreement.overlap import survival as survival_of_one
 from trainer.study.scores import (
     SCORES,
     THRESHOLDS,
+    cut_dice,
     dice_by_threshold,
     mean_defined,
     presence_auroc,
@@ -60,6 +61,17 @@ def test_dice_over_levels_equals_monai_and_simple_itk(planes):
     assert value("threshold_dice", *planes) == pytest.approx(np.mean(monai))
     assert value("threshold_dice", *planes) == pytest.approx(np.mean(itk))
     assert value("mask_dice", *planes) == pytest.approx(np.mean(mask))
+
+
+def test_dice_of_any_two_cuts_equals_scikit_learn(planes):
+    model, reference = planes
+    found = cut_dice(joint_histogram(model, reference))
+    for i, s in enumerate(THRESHOLDS):
+        for j, u in enumerate(THRESHOLDS):
+            expected = f1_score((reference >= u).ravel(), (model >= s).ravel())
+            assert found[i, j] == pytest.approx(expected)
+    sums = SCORES["threshold_dice"].sums(joint_histogram(model, reference))
+    assert found.diagonal() == pytest.approx(dice_by_threshold(sums))
 
 
 def test_scores_against_the_truth_equal_scikit_learn(planes, rng):

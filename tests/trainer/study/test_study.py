@@ -16,12 +16,13 @@ from distributed import LocalCluster
 from napari_confseg.dataset.build import build
 from napari_confseg.dataset.manifest import BuildRequest
 from napari_confseg.job import RunFolder
+from napari_confseg.methods import Method
 from napari_confseg.store import Cohort, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.__main__ import main
 from trainer.checkpoint import load_config
-from trainer.study.measure import Measured
-from trainer.study.request import open_study, plan_fits
+from trainer.study.measure import Measured, read_share
+from trainer.study.request import StudyRequest, open_study, plan_fits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,10 @@ def test_every_number_names_its_runs(finished, cohort):
 
 def test_the_page_tells_of_the_truth_and_its_figures(finished):
     page = (finished / "report.html").read_text()
-    assert "The cohort is <b>synthetic</b>" in page
+    # The toy's raters hold the truth, but nothing in it says that it is synthetic.
+    assert "The cohort is <b>synthetic</b>" not in page
+    assert "what is known by construction: the raters latent and truth" in page
+    assert "nothing is called better or worse" in page
     assert page.count("<svg") >= 4
     assert "threshold-60-*" in page
 
@@ -161,6 +165,100 @@ def test_a_study_on_a_dataset_uses_its_folds_and_finds_the_same(tmp_path, cohort
     assert main([*on_dataset, "--out", str(out), "--folds", "3"]) == 1
     assert not out.exists()
     assert "Dataset toy/v1 has 2 folds, not 3" in capsys.readouterr().err
+
+
+def test_a_study_is_evaluated_on_its_own_hold_outs(finished, cohort, toy, capsys):
+    argv = ["evaluate", str(finished), cohort.location, "--method", "soft", "--json"]
+    assert main(argv) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["part"] == "hold-outs of 2 folds"
+    with_b_line = [c for c in found["cases"] if c["class_name"] == "b-line"]
+    assert sorted(c["clip"] for c in with_b_line) == [f"clip-{i}" for i in range(4)]
+    fit = next(f for f in plan_fits(open_study(finished)) if f.method.name == "soft")
+    alone = ["evaluate", str(finished / "runs" / fit.name), cohort.location, "--json"]
+    assert main(alone) == 0
+    for case in json.loads(capsys.readouterr().out)["cases"]:
+        assert case["patient"] in fit.held_out
+        assert case in found["cases"]
+    assert main(argv[:3]) == 1
+    assert "The study has several methods" in capsys.readouterr().err
+    assert main(["evaluate", str(finished), toy.location, "--method", "soft"]) == 1
+    assert "nobody of cohort toy was held out" in capsys.readouterr().err
+
+
+def test_against_compares_with_the_raters_named_and_says_so(tmp_path, cohort, finished):
+    """The latent probability by name is the latent probability by kind; a mean is a mean."""
+    out = tmp_path / "against"
+    asked = ["--groups", "one=reader-a", "two=reader-a", "--methods", "soft"]
+    asked += ["--against", "one=latent", "two=truth,latent,reader-a"]
+    assert main([*command(cohort, out), *asked]) == 0
+    page = (out / "report.html").read_text()
+    assert "<b>one</b> with latent; <b>two</b> with truth, latent" in page
+    assert "Nobody knows the truth" not in page
+
+    def score(folder: Path, group: str) -> set[str]:
+        with (folder / "numbers.csv").open() as f:
+            rows = list(csv.DictReader(f))
+        names = {"group": group, "method": "soft", "score": "squared_error", "class": "mean"}
+        return {r["value"] for r in rows if names.items() <= r.items()}
+
+    assert score(out, "one") == score(finished, "everybody")
+    fit = next(f for f in plan_fits(open_study(out)) if f.group == "two")
+    measured = Measured.load(out / "runs" / fit.name / "tables.npz")
+    stated = measured.reference("latent", fit.raters).sum((0, 1, 2))
+    # The disc: 90 and 100 of the core, 50 and 100 of the rim; the bar: twice 100.
+    assert set(np.flatnonzero(stated).tolist()) == {0, 75, 95, 100}
+
+
+def test_a_mean_of_raters_counts_those_who_reviewed_and_leaves_out_what_one_excludes(tmp_path):
+    made = Cohort.create(tmp_path / "toy.zarr", name="toy")
+    add_toy_clip(made, "clip-0", "p0", n_frames=3)
+    clip = made.clip("clip-0")
+    other = clip.create_rater("other", kind="human")
+    rng = np.random.default_rng(0)
+    planes = rng.choice(np.array([0, 30, 61, 255], np.uint8), (3, 32, 48))
+    for t in range(3):
+        other.write_plane(t, B_LINE, planes[t])
+    status = np.zeros((3, len(made.meta.classes)), np.uint8)
+    status[1:, B_LINE] = Status.REVIEWED
+    other.write_status(status)
+    mean, reviewed = read_share(made.location, "clip-0", ("reader-a", "other"), (PLEURA, B_LINE))
+    first = np.stack([clip.rater("reader-a").read_planes(c) for c in (PLEURA, B_LINE)], 1)
+    assert reviewed.all()
+    assert np.array_equal(mean[0], first[0])  # the other has not reviewed it
+    assert np.array_equal(mean[:, 0], first[:, 0])
+    expected = np.rint(np.nanmean([first[1:, 1], np.where(planes == 255, np.nan, planes)[1:]], 0))
+    assert np.array_equal(mean[1:, 1], np.where(planes[1:] == 255, 255, expected))
+
+
+def test_domains_are_held_out_by_the_tags_of_clips(tmp_path, capsys):
+    made = Cohort.create(tmp_path / "toy.zarr", name="toy")
+    for i, tag in enumerate(("here", "here", "there", "there", "away")):
+        add_toy_clip(made, f"clip-{i}", f"p{i}", n_frames=1, tags=(tag,))
+    study = StudyRequest(
+        source=made.location,
+        classes=("b-line",),
+        groups={"one": ("reader-a",)},
+        methods=(Method(name="soft"),),
+        domains=("here", "away"),
+        folds=2,
+    )
+    assert [f.held_out for f in plan_fits(study)] == [("p0", "p1"), ("p4",)]
+    argv = ["study", made.location, "--out", str(tmp_path / "x"), "--domains", "nowhere"]
+    assert main(argv) == 1
+    assert "Its tags are away, here, there" in capsys.readouterr().err
+
+
+def test_against_is_refused_where_nobody_is_left_to_compare_with(tmp_path, cohort, capsys):
+    for asked, error in (
+        (["reader-a"], "Nobody is left to compare rater group everybody with"),
+        (["nobody"], "No clip of toy has a rater called nobody"),
+        (["who=latent"], "'who', which is no rater group"),
+    ):
+        argv = [*command(cohort, tmp_path / "x"), "--groups", "everybody=reader-a"]
+        assert main([*argv, "--against", *asked]) == 1
+        assert error in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_study_may_grow_but_not_change(tmp_path, cohort, finished, capsys):
