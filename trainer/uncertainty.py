@@ -7,7 +7,7 @@ bits and so, for a binary class, in 0..1:
   differ, be it that none of them has learnt to;
 - **epistemic**, the mutual information between answer and member: what the members disagree about.
 
-No map is written of the first: see ``docs/methods.md``, *Uncertainty of the model*.
+No map is written of the first: see ``docs/explanation/methods.md``, *Uncertainty of the model*.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pleural line's thickness, breaks and irregularity. Formulas: ``docs/readouts.md``.
+"""The pleural line's thickness, breaks and irregularity. Formulas: ``docs/reference/readouts.md``.
 
 The line is looked at along the beams, a pixel apart where it lies: on each beam it begins and
 ends at some depth. Thickness is the way between the two, square to the line; a break is a run of
