@@ -245,6 +245,8 @@ def zones(folder: Path, jobs: int) -> None:
     )
     if code:
         sys.exit(code)
+
+
 def people(folder: Path, jobs: int) -> None:
     """Panels of real people, on the sets that methods are developed on."""
     cohort = _panel(folder, "people-develop", DEVELOP)
