@@ -424,7 +424,9 @@ class SessionLayers:
         self.guard.keep(layer, Rank.MINE, AS_LABELS)
         ClassLayer(self, name, layer)
         # What is set later is drawn, and shown in napari's controls, each by itself.
-        self._settle_layer(name, layer, state)
+        layer.visible = name in state.visible
+        layer.selected_label, layer.brush_size = state.label, state.brush_size
+        layer.opacity = state.opacity
         self._mine[name] = layer
         self._colormaps[name] = layer.colormap, colored
         self._viewer.add_layer(layer)
