@@ -203,9 +203,24 @@ class Predictor:
         return replace(self, both=False).percents(frames).contour
 
     def percents(self, frames: NDArray[np.uint8]) -> Percents:
-        """Return contour and probability in percent; see :meth:`percent`.
+        """Return contour and probability in percent.
 
         They are the same array unless the predictor gives `both` and its method has two outputs.
+
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (T, Y, X) or (Y, X)
+            Grey values; one frame or several.
+
+        Returns
+        -------
+        Percents
+            Two arrays of uint8, shape (T, C, Y, X) or (C, Y, X), in 0 to 100.
+
+        Raises
+        ------
+        TrainError
+            If the frames are of another type or shape.
         """
         check_frames(frames)
         if frames.ndim == 2:
@@ -217,7 +232,18 @@ class Predictor:
         return Percents(made[""], made.get(PROBABILITY, made[""]))
 
     def contour(self, probability: Tensor) -> Tensor:
-        """Return the contour output, 0..1, of probabilities; both (T, C, Y, X)."""
+        """Return the contour output of probabilities.
+
+        Parameters
+        ----------
+        probability : Tensor, shape (T, C, Y, X)
+            In 0 to 1, as :meth:`probability` returns it.
+
+        Returns
+        -------
+        Tensor, shape (T, C, Y, X)
+            In 0 to 1; 0.5 is the outline of best overlap.
+        """
         return self.network.contour(probability) if self._two else probability
 
     @property

@@ -58,7 +58,7 @@ DEFAULT_KEYS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("peek", VIEW, "Hide or show all marks", "Shift+W"),
     ("reading-layout", VIEW, "Picture and panel alone, or napari's lists and controls too", "F11"),
     ("style", VIEW, "My marks as fill, contours, hatching, in turn", "Shift+S"),
-    ("bands", VIEW, "Guaranteed contours of a model on show, or none", "Shift+V"),
+    ("bands", VIEW, "Guaranteed contours of a model on show, or none", "Ctrl+Shift+G"),
     ("lock", VIEW, "Lock or unlock the current class", "Shift+F"),
     ("solo", VIEW, "Show only the current class, or all again", "Shift+Q"),
     ("keys", HELP, "The page of keys", "F1"),

@@ -304,7 +304,7 @@ def test_no_key_is_napari_s(bench: Bench) -> None:
     made = assigned_bindings(bench.session)
     ours = [normal(b.key) for b in made if not b.napari_too]
     assert ours == [b.key for b in made if not b.napari_too]  # as Qt writes them
-    assert len(ours) == len(set(ours)) == 3 + 3 + 17 + 15 + 4 + 16
+    assert len(ours) == len(set(ours)) == 3 + 3 + 18 + 16 + 4 + 16
     assert not set(ours) & theirs
     # Keys that are napari's as well do the same as there, and are left to it on the canvas.
     assert {normal(b.key) for b in made if b.napari_too} <= theirs

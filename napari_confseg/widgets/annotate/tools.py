@@ -101,7 +101,7 @@ _TOOLS: Final = {
     Tool.SMART_EDGE: ("smart_edge", "Smart edge", _SMART_EDGE),
     Tool.M_MODE: ("m_mode", "M-mode", _M_MODE),
 }
-NAMED: Final = (Tool.B_LINE, Tool.PLEURA, Tool.SMART_EDGE, Tool.M_MODE)
+NAMED: Final = (Tool.B_LINE, Tool.PLEURA, Tool.SMART_EDGE)
 """Tools that show their name: an icon alone would not explain them."""
 
 MARKLESS: Final = (Tool.PAN, Tool.M_MODE)
@@ -112,7 +112,7 @@ SIZED: Final = (Tool.BRUSH, Tool.ERASE, Tool.EXCLUDE)
 
 
 class ToolBox(QWidget):
-    """napari's tools in a row, ours beneath, then the brush's size."""
+    """Icons of tools in a row, named ones beneath, then the brush's size."""
 
     wanted = Signal(str)
     size_wanted = Signal(int)
