@@ -111,6 +111,8 @@ class ChestView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Take the layout that fits, and the height that it needs."""
         super().resizeEvent(event)
+        if event.size().width() == event.oldSize().width():
+            return
         tall = self.width() < _WIDE
         if tall != self.tall:
             self.tall = tall
@@ -218,7 +220,11 @@ class ZoneMapPanel(Panel):
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(4)
         layout.addLayout(head)
-        layout.addWidget(Page(body), 1)
+        page = Page(body)
+        # Always there: the picture's height follows its width, which a bar that comes and goes with
+        # the height would change back and forth for ever.
+        page.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        layout.addWidget(page, 1)
         layout.addWidget(self.progress)
         layout.addLayout(foot)
 
