@@ -214,35 +214,18 @@ def clinical(folder: Path, jobs: int) -> None:
 def followed(folder: Path, jobs: int) -> None:
     """From the raters' planes to outcomes of patients of three days; no model is fitted."""
     cohort = _cohort(folder / "followed.zarr", 150, 43, TUNED_ON, frames=4, days=3)
-    code = train(
-        [
-            "clinical",
-            str(cohort),
-            "--table",
-            str(clinical_path(cohort)),
-            "--out",
-            str(folder / "followed"),
-            "--no-models",
-        ]
-    )
-    if code:
-        sys.exit(code)
+    _clinical(cohort, folder / "followed")
 
 
 def zones(folder: Path, jobs: int) -> None:
     """From the true planes of four zones on two days to outcomes; no model is fitted."""
     cohort = _cohort(folder / "zones.zarr", 100, 47, (), frames=1, days=2, clips_per_patient=4)
-    code = train(
-        [
-            "clinical",
-            str(cohort),
-            "--table",
-            str(clinical_path(cohort)),
-            "--out",
-            str(folder / "zones"),
-            "--no-models",
-        ]
-    )
+    _clinical(cohort, folder / "zones")
+
+
+def _clinical(cohort: Path, out: Path) -> None:
+    table = str(clinical_path(cohort))
+    code = train(["clinical", str(cohort), "--table", table, "--out", str(out), "--no-models"])
     if code:
         sys.exit(code)
 
