@@ -35,6 +35,7 @@ unset PYTHONPATH
 "$bin/python" -V
 "$bin/confseg" --version
 "$bin/confseg-train" --help >/dev/null
+"$bin/npe2" validate napari-confseg
 "$bin/python" -m pip list --format=freeze | grep -iE '^(av|magicgui|monai|napari|numpy|pydicom|PySide6|torch|zarr)'
 set -- "$bin/confseg" demo --scripted --out "$folder/demo-out"
 [ -n "${DISPLAY:-}" ] || set -- xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" "$@"
