@@ -234,7 +234,7 @@ def test_status_for_people(capsys, marked):
     code, out, _ = run(capsys, "status", marked.location)
     assert code == 0
     assert "toy: 2 clips of 2 patients, 12 frames" in out
-    assert "50%" in out
+    assert "50 %" in out
     assert "nobody yet" in out
 
 
