@@ -69,7 +69,7 @@ class Studio:
 
     def make_chest(self) -> Path:
         """Make a synthetic patient, examined on three days at ten zones, unless it is there."""
-        return self._made("chest.zarr", patients=1, clips_per_patient=10, days=3, frames=4)
+        return self._made("chest.zarr", patients=1, clips_per_patient=10, days=3, frames=4, seed=1)
 
     def make_guaranteed(self) -> Path:
         """Make a synthetic cohort that a fit has marked, with a guarantee, unless it is there.
@@ -77,28 +77,17 @@ class Studio:
         The fit saw other patients. Its two commands and those that follow take a minute or two.
         """
         learn, cohort, run = (self.place / n for n in ("learn.zarr", "promised.zarr", "fitted"))
-        if not cohort.exists():
-            size = (192, 240)
-            for place, seed in ((learn, 77), (cohort, 5)):
-                self._made(
-                    place.name, patients=20, clips_per_patient=1, frames=4, size=size, seed=seed
-                )
-            for command in (
-                (
-                    "fit",
-                    learn,
-                    "--out",
-                    run,
-                    "--from",
-                    "starter",
-                    "--steps",
-                    "60",
-                    "--method",
-                    "soft",
-                ),
-                ("guarantee", run, cohort, "--level", "80"),
-                ("predict", run, cohort),
-            ):
+        for place, seed in ((learn, 77), (cohort, 5)):
+            how = {"patients": 20, "clips_per_patient": 1, "frames": 4, "size": (192, 240)}
+            self._made(place.name, seed=seed, **how)
+        commands: tuple[tuple[str | Path, ...], ...] = (
+            ("fit", learn, "--out", run, "--from", "starter", "--steps", "60", "--method", "soft"),
+            ("guarantee", run, cohort, "--level", "80"),
+            ("predict", run, cohort),
+        )
+        opened = Cohort.open(cohort, read_only=True)
+        if run.name not in opened.clip(opened.clips()[-1]).raters():
+            for command in commands:
                 subprocess.run([sys.executable, "-m", "trainer", *map(str, command)], check=True)
         return cohort
 
