@@ -203,15 +203,15 @@ def m_mode(studio: Studio) -> dict[str, Any]:
 
 
 def guarantee(studio: Studio) -> dict[str, Any]:
-    """Show the guaranteed contours of a model's B-lines, and what is promised."""
+    """Show the guaranteed contours of a model's pleural line, and what is promised."""
     cohort = studio.make_guaranteed()
     clips = Cohort.open(cohort, read_only=True).clips()
-    area = {c: _marked(cohort, c, "fitted", "b-line") for c in clips}
+    area = {c: _marked(cohort, c, "fitted", "pleura") for c in clips}
     studio.open(cohort, "Dr. Ada", max(area, key=lambda c: area[c]))
     studio.reading_layout()
     session, form = studio.session, studio.annotate.form
-    session.class_name = "b-line"
-    session.frame = frame_with_most(cohort, session.clip.name, "fitted", "b-line")
+    session.class_name = "pleura"
+    session.frame = frame_with_most(cohort, session.clip.name, "fitted", "pleura")
     form.others_section.open(True)
     studio.settle(300)
     others = form.others
@@ -221,6 +221,9 @@ def guarantee(studio: Studio) -> dict[str, Any]:
         studio.settle(200)
         tick.click()
         studio.settle(600)
+    studio.hand.key("Shift+Q")  # this class alone
+    _, height, width = session.clip.shape
+    studio.hand.move(0.1 * height, 0.9 * width)
     page.ensureWidgetVisible(form.others_section)
     studio.settle(400)
     return {"guarantee.png": studio.picture()}
@@ -364,6 +367,8 @@ def zones(studio: Studio) -> dict[str, Any]:
         chooser.activated.emit(entry)
         studio.settle(500)
         studio.until(lambda: panel.model.shown is not None)
+    _, height, width = studio.session.clip.shape
+    studio.hand.move(0.9 * height, 0.9 * width)
     studio.settle(800)
     return {"zones.png": studio.picture()}
 
