@@ -87,7 +87,7 @@ def test_import_refuses_what_is_no_clip_and_takes_the_rest(capsys, location, tmp
 def test_import_without_cohort_says_what_to_do(capsys, location):
     code, _, err = run(capsys, "import", SHIPPED[1], "--cohort", location)
     assert code == 1
-    assert "There is no such cohort folder" in err
+    assert "There is no such folder" in err
     assert not location.exists()
 
 
