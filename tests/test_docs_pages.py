@@ -6,6 +6,7 @@ import argparse
 import re
 import shlex
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,3 +111,16 @@ def test_links_lead_somewhere() -> None:
             if not place.exists() and place.relative_to(ROOT).as_posix() not in made:
                 astray.append(f"{page.relative_to(ROOT)}: {target}")
     assert astray == []
+
+
+def test_what_stands_in_a_list_is_shown_as_meant() -> None:
+    # Markdown of the site: four spaces, and an empty line before, or a table is shown as its text.
+    wrong = []
+    for page in PAGES:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for number, (before, line) in enumerate(pairwise(lines), 2):
+            if re.match(r" {1,3}(\||!\[|```)", line):
+                wrong.append(f"{page.name}:{number}: indent by four")
+            if re.match(r" *\|", line) and not re.match(r"\s*$| *\||<!--", before):
+                wrong.append(f"{page.name}:{number}: no empty line before the table")
+    assert wrong == []

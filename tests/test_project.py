@@ -81,3 +81,19 @@ def test_the_index_shows_pictures_and_links():
     assert len(targets) > 10
     assert all(re.match("https?://|#", target) for target in targets)
     assert CITATION["repository-code"].removeprefix("https://github.com/") in readme
+
+
+def test_pages_name_the_menu_as_it_is():
+    manifest = yaml.safe_load((ROOT / "napari_confseg/napari.yaml").read_text(encoding="utf-8"))
+    # Docks of the menu are called "PANEL (DISPLAY NAME)", and code asks for them by that name.
+    assert manifest["display_name"] == manifest["name"]
+    panels = {w["display_name"] for w in manifest["contributions"]["widgets"]}
+    entry = re.compile(r"Plugins\s*[>›]\s*([\w -]+?)\s*[>›]\s*([\w ]+)")
+    named = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        found = entry.findall(text)
+        assert len(found) == len(re.findall(r"Plugins\s*[>›]", text)), page
+        named |= set(found)
+    assert {plugin for plugin, _ in named} == {manifest["display_name"]}
+    assert {panel for _, panel in named} == panels

@@ -122,12 +122,19 @@ READERS = sorted(
     for pattern in (
         "widgets/annotate/*.py",
         "widgets/calibrate/*.py",
+        "widgets/layers/*.py",
+        "widgets/review/*.py",
+        "annotate/accepting.py",
         "annotate/access.py",
         "annotate/calibration.py",
         "annotate/cohort_draft.py",
         "annotate/cohort_follow.py",
+        "annotate/review/*.py",
         "annotate/save_state.py",
+        "annotate/session.py",
         "annotate/shortcuts.py",
+        "annotate/suggestions.py",
+        "annotate/zone_map.py",
     )
     for p in (ROOT / "napari_confseg").glob(pattern)
 )

@@ -185,6 +185,57 @@ def readouts(studio: Studio) -> dict[str, Any]:
     return {"readouts.png": studio.picture(form.readouts_section)}
 
 
+def m_mode(studio: Studio) -> dict[str, Any]:
+    """Show the M-mode of a beam, with the pleural line that was guessed."""
+    studio.open(studio.make_long(), "Dr. Ada")
+    studio.reading_layout()
+    session, hand = studio.session, studio.hand
+    session.frame = 30
+    hand.key("Ctrl+Shift+M")
+    _, height, width = session.clip.shape
+    studio.until(lambda: session.m_mode.picture.complete)
+    hand.stroke([(0.4 * height, 0.5 * width), (0.6 * height, 0.4 * width)])
+    studio.until(lambda: session.m_mode.picture.complete)
+    studio.settle(1200)
+    found = studio.picture()
+    hand.key("Escape")
+    return {"m-mode.png": found}
+
+
+def guarantee(studio: Studio) -> dict[str, Any]:
+    """Show the guaranteed contours of a model's pleural line, and what is promised."""
+    cohort = studio.make_guaranteed()
+    clips = Cohort.open(cohort, read_only=True).clips()
+    area = {c: _marked(cohort, c, "fitted", "pleura") for c in clips}
+    studio.open(cohort, "Dr. Ada", max(area, key=lambda c: area[c]))
+    studio.reading_layout()
+    session, form = studio.session, studio.annotate.form
+    session.class_name = "pleura"
+    session.frame = frame_with_most(cohort, session.clip.name, "fitted", "pleura")
+    form.others_section.open(True)
+    studio.settle(300)
+    others = form.others
+    page = form.pages.currentWidget()
+    for tick in (others.boxes["fitted"], others.bands):
+        page.ensureWidgetVisible(tick)
+        studio.settle(200)
+        tick.click()
+        studio.settle(600)
+    studio.hand.key("Shift+Q")  # this class alone
+    _, height, width = session.clip.shape
+    studio.hand.move(0.1 * height, 0.9 * width)
+    page.ensureWidgetVisible(form.others_section)
+    studio.settle(400)
+    return {"guarantee.png": studio.picture()}
+
+
+def _marked(cohort: Path, clip: str, rater: str, name: str) -> int:
+    """Return the number of pixels of a clip that a rater marked from 50 % on."""
+    opened = Cohort.open(cohort, read_only=True)
+    index = next(c.index for c in opened.meta.classes if c.name == name)
+    return int((opened.clip(clip).rater(rater).read_planes(index) >= 50).sum())
+
+
 # ---- the other panels ---------------------------------------------------------------------
 
 
@@ -302,6 +353,26 @@ def _mark_as_reader(studio: Studio, cohort: Path) -> None:
     wait(100)
 
 
+def zones(studio: Studio) -> dict[str, Any]:
+    """Show the zone map of a patient at the second of three examinations."""
+    studio.open(studio.make_chest(), "Dr. Lead")
+    studio.reading_layout()
+    panel = studio.dock("Zone map")
+    studio.until(lambda: panel.model.shown is not None)
+    for chooser, entry in (
+        (panel.raters, panel.raters.findData("reader-a")),
+        (panel.examinations, 1),
+    ):
+        chooser.setCurrentIndex(entry)
+        chooser.activated.emit(entry)
+        studio.settle(500)
+        studio.until(lambda: panel.model.shown is not None)
+    _, height, width = studio.session.clip.shape
+    studio.hand.move(0.9 * height, 0.9 * width)
+    studio.settle(800)
+    return {"zones.png": studio.picture()}
+
+
 # ---- films --------------------------------------------------------------------------------
 
 
@@ -416,6 +487,15 @@ SCENES: Final = {
         sector, ("sector-editing.png",), (f"{W}annotate/sector.py", f"{W}layers/sector_handles.py")
     ),
     "readouts": Scene(readouts, ("readouts.png",), (f"{W}annotate/readouts.py",)),
+    "m-mode": Scene(m_mode, ("m-mode.png",), (f"{W}annotate/m_mode.py", f"{W}layers/beam_line.py")),
+    "guarantee": Scene(
+        guarantee,
+        ("guarantee.png",),
+        (f"{W}annotate/other_raters.py", f"{W}layers/band_lines.py"),
+    ),
+    "zones": Scene(
+        zones, ("zones.png",), (f"{W}annotate/zone_map.py", "napari_confseg/report/chest.py")
+    ),
     "review": Scene(
         review,
         ("review-raters.png", "review-map.png", "review-decided.png"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import subprocess
+import sys
 from importlib.resources import as_file, files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -59,11 +61,43 @@ class Studio:
 
     def make_sample(self) -> Path:
         """Make the synthetic cohort unless it is there."""
-        if not self.sample.exists():
+        return self._made(self.sample.name, patients=6, clips_per_patient=2, frames=24)
+
+    def make_long(self) -> Path:
+        """Make a synthetic cohort of one clip of 90 frames unless it is there."""
+        return self._made("long.zarr", patients=1, clips_per_patient=1, frames=90)
+
+    def make_chest(self) -> Path:
+        """Make a synthetic patient, examined on three days at ten zones, unless it is there."""
+        return self._made("chest.zarr", patients=1, clips_per_patient=10, days=3, frames=4, seed=1)
+
+    def make_guaranteed(self) -> Path:
+        """Make a synthetic cohort that a fit has marked, with a guarantee, unless it is there.
+
+        The fit saw other patients. Its two commands and those that follow take a minute or two.
+        """
+        learn, cohort, run = (self.place / n for n in ("learn.zarr", "promised.zarr", "fitted"))
+        for place, seed in ((learn, 77), (cohort, 5)):
+            how = {"patients": 20, "clips_per_patient": 1, "frames": 4, "size": (192, 240)}
+            self._made(place.name, seed=seed, **how)
+        commands: tuple[tuple[str | Path, ...], ...] = (
+            ("fit", learn, "--out", run, "--from", "starter", "--steps", "60", "--method", "soft"),
+            ("guarantee", run, cohort, "--level", "80"),
+            ("predict", run, cohort),
+        )
+        opened = Cohort.open(cohort, read_only=True)
+        if run.name not in opened.clip(opened.clips()[-1]).raters():
+            for command in commands:
+                subprocess.run([sys.executable, "-m", "trainer", *map(str, command)], check=True)
+        return cohort
+
+    def _made(self, name: str, **how: Any) -> Path:
+        place = self.place / name
+        if not place.exists():
             from sample_data import make_cohort
 
-            make_cohort(self.sample, patients=6, clips_per_patient=2, frames=24)
-        return self.sample
+            make_cohort(place, **how)
+        return place
 
     def make_real(self) -> Path:
         """Make a cohort of the shipped clip unless it is there."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from napari_confseg import __version__
 from napari_confseg.dataset.holdout import HoldOut
 from napari_confseg.job import CHECKPOINT, CONFIG
 from napari_confseg.job.active_model import MOST_WEIGHTS
@@ -142,7 +143,7 @@ class RunConfig(BaseModel):
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that affect results."""
-    return {name: version(name) for name in ("napari-confseg", "torch")}
+    return {"napari-confseg": __version__, "torch": version("torch")}
 
 
 @dataclass

@@ -274,7 +274,7 @@ def facts(context: FitContext, step: int) -> dict[str, str | int | float | bool]
         "train": f"{len(context.train)} samples of {len(clips)} clips",
         "validation": f"{len(context.validation)} samples of {len(config.split.validation)} clips, "
         f"split by {config.split.level}",
-        "canvas": f"{config.canvas[1]} x {config.canvas[0]}",
+        "canvas": f"{config.canvas[1]} x {config.canvas[0]} pixels",
         "steps": config.steps,
         "begins at step": step,
     }

@@ -327,8 +327,8 @@ def _by_clip(looks: Sequence[Look], waiting: Sequence[Look]) -> Floats:
 
 
 def _why(higher: float, differ: float, apart: float) -> str:
-    said = [f"new to the model: more than {higher:.0%} of the frames"]
+    said = [f"newer to the model than {100 * higher:.0f} % of the frames"]
     if not np.isnan(differ):
-        said.append(f"readers differ by {differ:.0%} here or in this clip")
-    said.append(f"{apart:.1f} times the usual distance from what is reviewed or above")
+        said.append(f"readers differ by {100 * differ:.0f} % here or in this clip")
+    said.append(f"{apart:.1f} times as far as usual from what is reviewed or ranked higher")
     return "; ".join(said)

@@ -191,10 +191,11 @@ def describe_curve(of: Curve) -> str:
         off = [(side * (r - s) * n, s, r) for s, r, n in bins if side * (r - s) > CLOSE]
         if off:  # what most pixels are wrong by
             _, stated, present = max(off)
-            words += f" Of what you marked at {stated:.0%}, {present:.0%} is there: {which}."
-    words = (words or " Your confidence is well calibrated.").replace("%", " %").strip()
+            said, there = f"{100 * stated:.0f} %", f"{100 * present:.0f} %"
+            words += f" Of what you marked at {said}, {there} is there: {which}."
+    words = (words or " Your confidence is well calibrated.").strip()
     if of.missed > CLOSE:
-        words += f" {of.missed:.0%}".replace("%", " %") + " of what is there is not marked."
+        words += f" {100 * of.missed:.0f} % of what is there is not marked."
     if sum(n > 0 for n in of.pixels) == 1:
         words += f" All marks lie within one step of {BIN} %: use more of the scale to learn more."
     return words

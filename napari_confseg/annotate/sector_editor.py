@@ -90,7 +90,10 @@ class SectorEditor:
         if crossed and self._extent() >= _SMALLEST:
             return "The outline crosses itself: drag the corners back into order."
         if len(self._polygon) < 3 or self._area() < _SMALLEST:
-            return f"This is smaller than {_SMALLEST:.0%} of the picture: drag the corners apart."
+            return (
+                f"This is smaller than {100 * _SMALLEST:.0f} % of the picture: drag the corners "
+                "apart."
+            )
         return ""
 
     def _area(self) -> float:

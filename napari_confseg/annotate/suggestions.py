@@ -304,7 +304,7 @@ class Suggestions:
             self._refresh()
             self.note = (
                 f"The model {message.name} knows {', '.join(message.classes)}: no class of this "
-                "cohort is among them."
+                "study is among them."
             )
             self.changed.emit()
             return
@@ -548,5 +548,5 @@ class Suggestions:
             return "This frame is reviewed: nothing is suggested."
         labels = [c.label for c in session.classes if c.name in self.here()]
         if not labels:
-            return f"Nothing from {session.model_threshold} % on on this frame."
+            return f"Nothing of {session.model_threshold} % or more on this frame."
         return f"On this frame: {', '.join(labels)}."

@@ -182,13 +182,14 @@ def _print(dataset: Dataset, *, new: bool) -> None:
     print_table(f"{m.request.name} v{m.version}", ("part", ">patients", ">clips", ">frames"), rows)
     say = console().print
     say(
-        f"Worst deviation: prevalence {m.split.worst_prevalence_deviation:.3f}, "
-        f"size {m.split.worst_size_deviation:.3f}."
+        "No patient is in two parts. Worst difference of a class's share of clips: "
+        f"{100 * m.split.worst_prevalence_deviation:.0f} %; of a part's size: "
+        f"{100 * m.split.worst_size_deviation:.0f} %."
     )
     if m.leakage:
         say(
-            f"LEAKAGE: {len(m.leakage.videos)} videos and {len(m.leakage.frames)} pairs of frames "
-            f"in two parts; see {dataset.folder / 'README.md'}"
+            f"LEAKS between parts: videos {len(m.leakage.videos)}, pairs of frames "
+            f"{len(m.leakage.frames)}; see {dataset.folder / 'README.md'}"
         )
     say(f"{'Built' if new else 'Nothing has changed since'} {dataset.folder}")
 

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(asdict(report))
     else:
         console().print(
-            f"{report.method} of {', '.join(rater_titles(cohort, report.raters))} stands as rater "
-            f"{report.rater!r} on "
-            f"{len(report.clips)} clips ({report.frames} frames and classes)."
+            f"Written as rater {report.rater!r}: {report.method} consensus of "
+            f"{', '.join(rater_titles(cohort, report.raters))}, on {len(report.clips)} clips, "
+            f"{report.frames} planes (a plane is one class on one frame)."
         )
     return DONE

@@ -22,7 +22,7 @@ def add(commands: Subparsers) -> None:
         commands,
         "demo",
         run,
-        purpose="open napari on a synthetic cohort with both panels, or show the whole job",
+        purpose="open napari on a synthetic cohort to paint and train, or let it show the job",
         example="confseg demo --scripted --out demo-out",
     )
     parser.add_argument(

@@ -163,7 +163,7 @@ def _print(found: dict[str, Any], *, every: bool) -> None:
     shown = every or len(rows) <= MOST_ROWS
     if shown and rows:
         numbers = (">strokes", ">min", *(f">{name}" for name in classes))
-        headings = ("clip", "patient", ">frames", ">pixels", "rater", "kind", *numbers, "said")
+        headings = ("clip", "patient", ">frames", ">pixels", "rater", "kind", *numbers, "notes")
         print_table("Frames reviewed, by class", headings, rows)
     if found["raters"]:
         headings = (
@@ -253,4 +253,4 @@ def _said(rater: dict[str, Any]) -> str:
 
 
 def _percent(share: float) -> str:
-    return "-" if share == 0 else f"{share:.0%}" if share >= 0.005 else "<1%"
+    return "-" if share == 0 else f"{100 * share:.0f} %" if share >= 0.005 else "<1 %"

@@ -39,9 +39,7 @@ def parse_node(data: bytes | None, path: str) -> dict[str, Any]:
     key = metadata_key(path)
     if data is None:
         raise StoreError(
-            Problem(
-                "missing", path, "There is no zarr.json", hint="Is this the folder of a cohort?"
-            )
+            Problem("missing", path, "There is no zarr.json", hint="Is this a study folder?")
         )
     try:
         node = json.loads(data)

@@ -79,7 +79,7 @@ def open_store(location: Location | Store, *, read_only: bool, create: bool = Fa
         return _open_zip(path, read_only=read_only)
     if not create and not path.is_dir():
         raise StoreError(
-            Problem("missing", text, "There is no such cohort folder", hint="Check the path.")
+            Problem("missing", text, "There is no such folder", hint="Check the path.")
         )
     if create:
         make_folders(path)
@@ -92,7 +92,7 @@ def _open_zip(path: Path, *, read_only: bool) -> Store:
             Problem(
                 "zip-read-only",
                 str(path),
-                "Read-only: a cohort in a zip cannot be edited",
+                "Read-only: what is in a zip cannot be edited",
                 hint="Unpack the zip to edit it.",
             )
         )

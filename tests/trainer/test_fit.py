@@ -360,7 +360,7 @@ def test_a_cohort_that_is_gone_fails_in_words(tmp_path):
     gone = FitRequest(cohort=str(tmp_path / "gone.zarr"), rater="m", classes=("rib",))
     folder = RunFolder.create(tmp_path / "run", gone)
     assert execute(folder) is None
-    assert "There is no such cohort folder" in folder.events()[0][-1].error
+    assert "There is no such folder" in folder.events()[0][-1].error
 
 
 def test_frames_unreviewed_since_are_said_on_resuming(tmp_path, toy):

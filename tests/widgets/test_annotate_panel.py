@@ -15,6 +15,7 @@ from napari._qt._qapp_model import qactions
 from PIL import Image
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
 from napari_confseg.annotate import shortcuts
@@ -54,8 +55,12 @@ def test_a_newcomer_is_told_what_to_do(unseen_bench: Bench, cohort: Cohort, tmp_
     assert panel.form.start.reader.text()  # a first guess at the name
     assert not panel.form.save_state.isVisible()
     panel.cohort_actions.open(tmp_path / "nothing.zarr")
-    assert "There is no such cohort" in panel.form.message.text()
-    panel.form.start.reader.setText("Dr. Bo")
+    assert "There is no such folder" in panel.form.message.text()
+    panel.window().activateWindow()
+    QTest.mouseClick(panel.form.start.reader, Qt.MouseButton.LeftButton)
+    unseen_bench.until(panel.form.start.reader.hasSelectedText)
+    QTest.keyClicks(panel.form.start.reader, "Dr. Bo")
+    assert panel.form.start.reader.text() == "Dr. Bo"  # not after the guess
     panel.form.start.recent_wanted.emit(cohort.location)  # one click: open
     assert panel.session.rater == "dr-bo"
     assert panel.session.clip.name == "clip-1"

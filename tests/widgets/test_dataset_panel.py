@@ -154,7 +154,7 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     lead.click(panel.consensus.write)
     assert "mean" in {o.name for o in session.overlays}
     assert PREVIEW not in {o.name for o in session.overlays}
-    assert "stands on 4 clips" in panel.consensus.facts.text()
+    assert "on 4 clips" in panel.consensus.facts.text()
 
     lead.choose(panel.consensus.method, "Majority")  # what came of the last does not stay
     assert panel.consensus.facts.text() == ""

@@ -50,9 +50,17 @@ class ProgressLines:
         if tenth == self._reached:
             return
         self._reached = tenth
-        of = f"{done}/{total}" if total else f"{done}"
-        rest = "" if left is None else f", {left / 60:.0f} min left"
-        self._console.print(f"{of} {printable(message)}{rest}", markup=False, highlight=False)
+        of = f"{done}/{total} " if total else f"{done} " if done else ""
+        self._console.print(
+            f"{of}{printable(message)}{_in_words(left)}", markup=False, highlight=False
+        )
+
+
+def _in_words(left: float | None) -> str:
+    """Return how long it will take, in words that stay true for a while."""
+    if left is None:
+        return ""
+    return ", less than a minute left" if left < 60 else f", {left / 60:.0f} min left"
 
 
 class Terminal:
@@ -165,7 +173,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         table.add_column("class", no_wrap=True)
         table.add_column("t", no_wrap=True)
         for score in scores:
-            table.add_column(score.replace("_", " "), justify="right")
+            table.add_column(score.replace("_", " "), justify="right", overflow="fold")
         for row in evaluation.means:
             if row.against == name:
                 cells = [_cell(row.values[c], row.defined[c]) for c in scores]

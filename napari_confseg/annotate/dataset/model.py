@@ -386,7 +386,10 @@ class DatasetModel:
         if self.cohort is None:
             raise StoreError(
                 Problem(
-                    "no-cohort", "", "No cohort is open", hint="Open one in the Annotate panel."
+                    "no-cohort",
+                    "",
+                    "No study folder is open",
+                    hint="Open one in the Annotate panel.",
                 )
             )
         return self.cohort

@@ -288,7 +288,7 @@ class Review:
     def _hindrance(self) -> str:
         session = self.session
         if session.cohort is None:
-            return "Open a cohort in the Annotate panel first."
+            return "Open a study folder in the Annotate panel first."
         if session.clip is None:
             return "Open a clip in the Annotate panel first."
         visibility = session.access.visibility()

@@ -194,8 +194,9 @@ class Marker:
         share = area.sum() / inside.sum()
         if value == NOT_MARKED and share > MOST_FILLED:
             session.message = (
-                f"Nothing was filled: {share:.0%} of the sector is open there, and one fill covers "
-                f"{MOST_FILLED:.0%} at most. Ring what you mean with the polygon."
+                f"Nothing was filled: {100 * share:.0f} % of the sector is open there, and one "
+                f"fill covers {100 * MOST_FILLED:.0f} % at most. Ring what you mean with the "
+                "polygon."
             )
             return None
         proposal = np.where(area, np.uint8(confidence), np.uint8(0))

@@ -131,7 +131,7 @@ def next_run(settings: RunSettings, context: Context) -> NextRun:
     """
     cohort, inventory, frozen = context.cohort, context.inventory, context.frozen
     if cohort is None:
-        return NextRun(reason="Open a cohort in the Annotate panel first.")
+        return NextRun(reason="Open a study folder in the Annotate panel first.")
     if settings.dataset is None:
         frozen = None
     elif frozen is not None:

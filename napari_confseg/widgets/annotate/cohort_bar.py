@@ -39,7 +39,9 @@ class CohortBar(QWidget):
         self.reading.setAccessibleName("Reading layout")
         self.reading.clicked.connect(lambda: self.reading_wanted.emit())
         self.set_keys({})
-        self.menu_button: QToolButton = button("☰", "Open, import, change study folder", flat=True)
+        self.menu_button: QToolButton = button(
+            "☰", "Study folder, import, reader, role, classes and keys", flat=True
+        )
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self)
         self.menu_button.setMenu(self.menu)
@@ -51,7 +53,7 @@ class CohortBar(QWidget):
             ("Sample study folder", self.sample_wanted),
         ):
             self.menu.addAction(words).triggered.connect(lambda _on=False, s=signal: s.emit())
-        self._recent = self.menu.addMenu("Opened lately")
+        self._recent = self.menu.addMenu("Recently opened")
         self.menu.addSeparator()
         self.menu.addAction("Change reader …").triggered.connect(lambda: self.reader_wanted.emit())
         self.menu.addAction("Classes and words of confidence …").triggered.connect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QMimeData, Qt, Signal
+from qtpy.QtCore import QMimeData, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QLabel,
@@ -21,7 +21,7 @@ from napari_confseg.widgets.common.buttons import button, label, set_role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent, QFocusEvent
 
 
 def dropped_folder(data: QMimeData) -> str | None:
@@ -64,6 +64,15 @@ class DropFrame(QFrame):
             event.acceptProposedAction()
 
 
+class NameField(QLineEdit):
+    """A field whose text is replaced by what is typed first: it holds a name that was guessed."""
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Select the text."""
+        super().focusInEvent(event)
+        QTimer.singleShot(0, self.selectAll)  # once the click that gave it the focus is over
+
+
 class StartPage(QWidget):
     """Who reads, and which cohort: open one, make one, or try a made-up one."""
 
@@ -80,7 +89,7 @@ class StartPage(QWidget):
             "Paint what you see on a clip, and state how sure you are. Every stroke is saved as "
             "you make it."
         )
-        self.reader = QLineEdit()
+        self.reader = NameField()
         self.reader.setPlaceholderText("e.g. Dr. Ada Lovelace")
         self.reader.setMaxLength(80)
         self.reader.setToolTip("Your strokes are kept under this name; asked only once")
@@ -105,7 +114,7 @@ class StartPage(QWidget):
         self.drop = DropFrame("or drop a study folder here")
         self.drop.dropped.connect(self.recent_wanted)
         self.drop.setMinimumHeight(64)
-        self._recent_title = label("Opened lately", role="title")
+        self._recent_title = label("Recently opened", role="title")
         self._recent = QVBoxLayout()
         self._recent.setSpacing(1)
         self.recent_buttons: list[QToolButton] = []

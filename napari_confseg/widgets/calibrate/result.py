@@ -155,9 +155,10 @@ class ResultView(QWidget):
         sums = exercise.sums(spec.name)
         if not sums[:, 1:].any() and not sums[1].any():
             return ""  # neither marked nor there
+        words = escape(describe_curve(curve(sums))).replace(" %", "&nbsp;%")
         return (
             f'<p style="margin:3px 0"><span style="color:{spec.color}">■</span> '
-            f"<b>{escape(spec.label)}</b>: {escape(describe_curve(curve(sums)))}</p>"
+            f"<b>{escape(spec.label)}</b>: {words}</p>"
         )
 
     def _history(self, name: str | None) -> str:
@@ -170,7 +171,7 @@ class ResultView(QWidget):
         what = "all classes" if name is None else self.class_name.currentText()
         return (
             f"Calibration error of {escape(what)} (mean distance of stated confidence from share "
-            f"present, in percent points, over all you marked):{rows}"
+            f"present, in percentage points, over all you marked):{rows}"
         )
 
 

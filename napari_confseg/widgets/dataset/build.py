@@ -134,7 +134,8 @@ class PreviewView(QWidget):
                 0,
                 "Share of clips with each class:\n"
                 + "\n".join(
-                    f"{name}: {'–' if v is None else f'{v:.0%}'}" for name, v in shares.items()
+                    f"{name}: {'–' if v is None else f'{100 * v:.0f} %'}"
+                    for name, v in shares.items()
                 ),
             )
             self.split.addTopLevelItem(row)
@@ -142,8 +143,8 @@ class PreviewView(QWidget):
         self.split.setFixedHeight(height + len(preview.split.names) * self.split.sizeHintForRow(0))
         self.fairness.setText(
             "No patient is in two parts. Worst difference of a class's share of clips: "
-            f"{preview.split.worst_prevalence_deviation:.0%}; of a part's size: "
-            f"{preview.split.worst_size_deviation:.0%}."
+            f"{100 * preview.split.worst_prevalence_deviation:.0f} %; of a part's size: "
+            f"{100 * preview.split.worst_size_deviation:.0f} %."
         )
 
 

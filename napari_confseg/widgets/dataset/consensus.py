@@ -131,15 +131,15 @@ def _words(made: ConsensusReport) -> str:
     if not made.clips:
         return f"No clip was reviewed by enough of {who}: nothing was written."
     return (
-        f"{made.rater} ({made.method} of {who}) stands on {len(made.clips)} clips, "
-        f"{made.frames} frames and classes."
+        f"{made.rater} ({made.method} of {who}) is on {len(made.clips)} clips, {made.frames} "
+        "planes (a plane is one class on one frame)."
     )
 
 
 def _estimates(raters: dict[str, dict[str, float]]) -> Iterator[tuple[str, str]]:
     for name, found in raters.items():
         if "overlooked" in found:
-            yield name, f"overlooks {found['overlooked']:.0%}"
+            yield name, f"overlooks {100 * found['overlooked']:.0f} %"
         else:
             yield (
                 name,

@@ -145,7 +145,9 @@ class DatasetPanel(Panel):
     def _on_cohort(self, *_: object) -> None:
         cohort = self.session.cohort
         self.cohort_name.setText(
-            cohort.meta.name if cohort else "No cohort open: open one in the Annotate panel."
+            cohort.meta.name
+            if cohort
+            else "No study folder is open: open one in the Annotate panel."
         )
         self.tabs.setVisible(cohort is not None)
         self.tasks.drop()

@@ -32,7 +32,7 @@ class Rank(IntEnum):
 
 
 STAY: Final = "The layers of a clip stay where they are: else marks and picture would come apart."
-FLAT: Final = "A clip is shown frame by frame, in the plane: that is where marks are painted."
+FLAT: Final = "A clip is shown flat, frame by frame: that is where marks are painted."
 BY_PANEL: Final = "This control of napari's is not used here: the panel's say how marks are made."
 
 FOREIGN: Final = (
@@ -174,7 +174,9 @@ class LayerGuard:
         elif layer.name != self._names[layer]:
             with self._pushed():
                 layer.name = self._names[layer]
-            self._session.message = "Layers of a clip keep their names; labels are a cohort's."
+            self._session.message = (
+                "Layers of a clip keep their names: they are those of the study's classes."
+            )
 
     def _on_locked(self, layer: Any) -> None:
         if not layer.locked:

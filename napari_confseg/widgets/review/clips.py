@@ -40,7 +40,7 @@ class ClipsDue(QWidget):
         self._review = review
         self.previous = button("Previous clip", "Open the clip before this")
         self.next = button("Next clip", "Open the next clip that several have reviewed")
-        self.look = button("Look through the cohort", "Count what is to be decided on every clip")
+        self.look = button("Look through all clips", "Count what is to be decided on every clip")
         self.progress = ProgressRow()
         self._job = LatestJob(self, row=self.progress)
         self.tree = QTreeWidget()
@@ -99,8 +99,8 @@ class ClipsDue(QWidget):
             lambda job: find_due(cohort, settings, progress=job.report, cancelled=job.cancelled),
             self._review.take_due,
             failed=self._on_failed,
-            words="Looking through the cohort …",
+            words="Looking through all clips …",
         )
 
     def _on_failed(self, error: object) -> None:
-        self._review.session.message = f"Looking through the cohort failed: {error}"
+        self._review.session.message = f"Looking through the clips failed: {error}"

@@ -122,7 +122,7 @@ class CompareForm(QWidget):
             "They get the mean.",
         )
         self.narrowest.wanted.connect(lambda v: self.edited.emit({"narrowest": v}))
-        self.again = button("Look again", "Read anew what the raters have marked", flat=True)
+        self.again = button("Read anew", "Read again what the raters have marked", flat=True)
         self.again.clicked.connect(self.refresh_wanted)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -80,8 +80,8 @@ class ReviewPanel(Panel):
         self.begin = QPushButton("Begin adjudicating")
         self.begin.setProperty("role", "primary")
         self.begin.setToolTip(
-            "What all agree on is copied, at its mean confidence, into planes of a rater of their "
-            "own; then you decide the rest"
+            "What all agree on is copied, at its mean confidence, as marks of a rater of its own, "
+            "adjudicated; then you decide the rest"
         )
         self.end = button("Stop", "Go back to reading under your own name")
         self.copy = button("Copy what all agree on", "", flat=True)

@@ -166,7 +166,7 @@ class ModelOnClip(QWidget):
             self.bar.setRange(0, 0 if waiting else 1000)
             self.bar.setValue(round(predicting.done * 1000))
             left = f" · about {predicting.time_left} left" if predicting.time_left else ""
-            self.bar.setFormat(f"{predicting.done:.0%}{left}")
+            self.bar.setFormat(f"{100 * predicting.done:.0f} %{left}")
             self.problem.show_problem(predicting.error, predicting.hint)
         else:
             self.problem.show_problem("")

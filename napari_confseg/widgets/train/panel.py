@@ -224,7 +224,7 @@ class TrainPanel(Panel):
     def _on_training(self, state: TrainingState) -> None:
         session = self.session
         cohort = session.cohort
-        self.cohort_name.setText(cohort.meta.name if cohort else "No cohort open")
+        self.cohort_name.setText(cohort.meta.name if cohort else "No study folder is open")
         self.counts.setText(state.next_run.counts)
         self.counts.setVisible(bool(state.next_run.counts))
         self.form.setVisible(cohort is not None)

@@ -47,7 +47,7 @@ WORDS: Final = {Phase.ENDED: "ended"}
 def phase_words(state: RunState) -> str:
     """Return the phase as a list shows it, e.g. ``"▶ running 40 %"``."""
     words = f"{SYMBOLS[state.phase]} {WORDS.get(state.phase, state.phase.value)}"
-    return f"{words} {state.done:.0%}" if state.phase is Phase.RUNNING else words
+    return f"{words} {100 * state.done:.0f} %" if state.phase is Phase.RUNNING else words
 
 
 def summary(state: RunState) -> str:
@@ -138,7 +138,7 @@ class RunView(QWidget):
         self.bar.setVisible(state.phase is not Phase.FINISHED)
         self.bar.setRange(0, 0 if waiting else 1000)
         self.bar.setValue(round(state.done * 1000))
-        self.bar.setFormat(f"{state.done:.0%}")
+        self.bar.setFormat(f"{100 * state.done:.0f} %")
         if state.phase is Phase.STARTING:
             text = (progress.message if progress else "") or "Starting the trainer…"
         elif state.phase is Phase.STOPPING:

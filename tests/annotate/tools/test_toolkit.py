@@ -479,5 +479,5 @@ def test_fill_stops_at_the_sector_and_says_so(session: Session, kit: Toolkit) ->
     untouched = session.planes["b-line"][:]
     y, x = np.argwhere(inside & (session.planes["b-line"][0] == 0))[0].tolist()
     assert kit.marker.fill((y, x), 0, "b-line", 80) is None
-    assert "of the sector is open there, and one fill covers 25% at most" in session.message
+    assert "of the sector is open there, and one fill covers 25 % at most" in session.message
     assert np.array_equal(session.planes["b-line"], untouched)
