@@ -111,6 +111,7 @@ class SessionLayers:
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
             (session.events, self.push),
+            (session.sector_changed, self.push),  # contours are cut to it
             (session.editor.planes_changed, self._on_planes_changed),
             (session.editor.progress_changed, self._lines.refresh),  # a stroke has ended
             (session.suggestions.redrawn, self._on_suggested),
