@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from napari_confseg.annotate.review.lines import LINE, GuaranteedContours
+from napari_confseg.annotate.review.lines import LINE, GuaranteedContours, closed
 from napari_confseg.store import (
     Band,
     Guarantee,
@@ -83,6 +84,17 @@ def test_the_inner_contour_is_whole_and_the_outer_one_has_gaps() -> None:
     assert lines(inner, middle) == lines(both, middle) == pytest.approx(60 * both.fine**2, rel=0.1)
     assert lines(inner, outside) == 0
     assert 0.5 < lines(both, outside) / (50 * both.fine**2) < 0.8  # 5 of 8, and the ends' width
+
+
+def test_an_outer_contour_is_smoothed_by_additions_alone() -> None:
+    rng = np.random.default_rng(3)
+    for shape in ((40, 300), (300, 300), (48, 64)):
+        mask = ndimage.gaussian_filter(rng.random(shape), 1.5) > 0.5
+        more = closed(mask)
+        assert (more >= mask).all()
+        assert np.array_equal(closed(more), more)
+        n = [ndimage.label(~m)[1] for m in (mask, more)]
+        assert n[1] < n[0] if max(shape) >= 100 else np.array_equal(more, mask)
 
 
 def test_both_are_cut_to_the_sector() -> None:

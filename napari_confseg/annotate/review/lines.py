@@ -199,9 +199,22 @@ class GuaranteedContours(Lines):
     def _contours(self, index: int) -> Iterator[NDArray[np.float64]]:
         plane: NDArray[np.uint8] = self._planes[index]
         known = (plane != EXCLUDED) & self._inside
-        for percent, dashes in ((self._band.outer, OUTER), (self._band.inner, ())):
-            if percent is not None:
-                yield _around((plane >= percent) & known, dashes)
+        outer, inner = self._band.outer, self._band.inner
+        if outer is not None:
+            yield _around(closed((plane >= outer) & known) & self._inside, OUTER)
+        if inner is not None:
+            yield _around((plane >= inner) & known)
+
+
+def closed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return `mask` (Y, X) with gaps and holes narrower than a fiftieth of the frame closed.
+
+    Nothing is taken away. So what is promised of an outer contour, that at most so much lies
+    beyond it, holds of the smoother one as well.
+    """
+    size = max(mask.shape) // 100 * 2 + 1
+    grown = ndimage.maximum_filter(mask, size, mode="nearest")
+    return np.asarray(ndimage.minimum_filter(grown, size, mode="nearest") | mask)
 
 
 class EventOutline(Lines):

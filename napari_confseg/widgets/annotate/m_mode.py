@@ -267,10 +267,12 @@ class MModePanel(QWidget):
         self.view = MModeView(session)
         self.words = label(role="note")
         self.words.setWordWrap(False)
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.measure = label(role="note")
         self.measure.setWordWrap(False)
-        self.save = button("Save picture …", "Save what is shown as a PNG file")
+        # In a narrow window the texture goes first: the beam's place is all that says which it is.
+        self.measure.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.measure.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.save = button("Save …", "Save what is shown as a PNG file")
         self.close_ = button("Close", with_key("Leave the M-mode", "Esc"))
         self.save.clicked.connect(self._ask_save)
         self.close_.clicked.connect(self._mode.leave)
@@ -278,8 +280,8 @@ class MModePanel(QWidget):
         self.view.pleura_wanted.connect(self._mode.choose_pleura)
         row = QHBoxLayout()
         row.setSpacing(6)
-        row.addWidget(self.words, 1)
-        row.addWidget(self.measure)
+        row.addWidget(self.words)
+        row.addWidget(self.measure, 1)
         row.addWidget(self.save)
         row.addWidget(self.close_)
         layout = QVBoxLayout(self)
@@ -438,10 +440,7 @@ def in_words(found: TextureChange, pleura: tuple[float, str] | None) -> str:
         return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
     line = "guessed line" if pleura is None or pleura[1] == GUESSED else "pleural line"
-    return (
-        f"Texture change in {LAG:g} s: {percent(found.below)} below, "
-        f"{percent(found.above)} above the {line}"
-    )
+    return f"Texture change: {percent(found.below)} below, {percent(found.above)} above the {line}"
 
 
 def _meaning() -> str:
