@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 from skimage.measure import find_contours
+from skimage.morphology import isotropic_closing
 
 from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.annotate.review.planes import FrameCache
@@ -212,9 +213,7 @@ def closed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Nothing is taken away. So what is promised of an outer contour, that at most so much lies
     beyond it, holds of the smoother one as well.
     """
-    size = max(mask.shape) // 100 * 2 + 1
-    grown = ndimage.maximum_filter(mask, size, mode="nearest")
-    return np.asarray(ndimage.minimum_filter(grown, size, mode="nearest") | mask)
+    return np.asarray(isotropic_closing(mask, max(mask.shape) // 100) | mask)
 
 
 class EventOutline(Lines):

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.links import links_of
-from napari_confseg.annotate.m_mode import GUESSED, LAG, frames_of_pixels, span, ticks
+from napari_confseg.annotate.m_mode import LAG, frames_of_pixels, span, ticks
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.theme import stylesheet
@@ -369,7 +369,7 @@ class MModePanel(QWidget):
 
     def _compare(self) -> None:
         found = self._mode.change()
-        self.measure.setText("" if found is None else in_words(found, self.view.pleura))
+        self.measure.setText("" if found is None else in_words(found))
         self.measure.setToolTip(_meaning())
 
     def _text(self) -> str:
@@ -433,20 +433,20 @@ def place_in_words(session: Session) -> str:
     )
 
 
-def in_words(found: TextureChange, pleura: tuple[float, str] | None) -> str:
+def in_words(found: TextureChange) -> str:
     """Return how much the texture changes, in a few words."""
 
     def percent(share: float) -> str:
         return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
-    line = "guessed line" if pleura is None or pleura[1] == GUESSED else "pleural line"
-    return f"Texture change: {percent(found.below)} below, {percent(found.above)} above the {line}"
+    return f"Texture change {percent(found.below)} below, {percent(found.above)} above"
 
 
 def _meaning() -> str:
     return (
-        f"How much the speckle along the beam differs from that {LAG:g} s later, at its best match "
-        "within 1.2 mm:\n0 % stands still (straight lines), 100 % is another one (sand).\n"
+        "How much the speckle along the beam, below and above the pleural line, differs from that\n"
+        f"{LAG:g} s later, at its best match within 1.2 mm:\n"
+        "0 % stands still (straight lines), 100 % is another one (sand).\n"
         "It says nothing of why: a moving probe changes it, too.\n"
         "Drag the dashed line to the pleural line."
     )
