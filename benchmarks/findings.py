@@ -13,7 +13,6 @@ stay the same. Findings are kept in STUDY, so a second call takes seconds.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,17 +20,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from trainer.data import read_frames
 from trainer.findings import (
     FINDINGS,
-    in_tens,
-    planes_findings,
+    output_findings,
     rater_findings,
     read_findings,
-    reviewed_frames,
     write_findings,
 )
-from trainer.predict import Predictor
+from trainer.predict import Percents, Predictor
 from trainer.sources import opened
 from trainer.study.compare import Interval
 from trainer.study.pooled import draw
@@ -43,25 +39,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.sources import AnyClip
-
     Array = NDArray[np.float64]
     Read = dict[str, dict[str, float]]
 
-OUTPUTS = ("contour", "probability")
-
-
-def of_both(clip: AnyClip, predictor: Predictor) -> dict[str, dict[str, float]]:
-    """Return a clip's findings by output of the model."""
-    frames = reviewed_frames(clip)
-    both = replace(predictor, both=True)
-    blocks = [both.percents(block) for block in read_frames(clip, frames)]
-    found = {}
-    for output in OUTPUTS:
-        percent = in_tens(np.concatenate([getattr(block, output) for block in blocks]))
-        planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
-        found[output] = planes_findings(clip, planes)
-    return found
+OUTPUTS = Percents._fields
 
 
 def gathered(folder: Path, method: str) -> tuple[dict[str, Read], dict[str, str]]:
@@ -80,7 +61,7 @@ def gathered(folder: Path, method: str) -> tuple[dict[str, Read], dict[str, str]
             for name in (n for n, p in patients.items() if p in fit.held_out):
                 clip = source.clip(name)
                 found["truth"][name] = rater_findings(clip, "truth", classes)
-                for output, of in of_both(clip, predictor).items():
+                for output, of in output_findings(clip, predictor).items():
                     found[output][name] = of
         for name, path in kept.items():
             write_findings(found[name], path)

@@ -46,8 +46,13 @@ FINDINGS = (
 """Expected values over a clip's frames; a-lines as the probability that there are any."""
 
 
-READ_FROM = {"a-line": "probability", "consolidation": "probability", "effusion": "probability"}
-"""Output of a model that a class is read from; the contour, if not named here."""
+FROM_CONTOUR = ("pleura_percentage", "artefact_score", "pleura_breaks", "pleura_interrupted")
+"""What is read from a model's contour; all else is read from its probability.
+
+A belief takes a confidence of c for a chance of c in 100, which the probability is and the contour,
+drawn to overlap best, is not. But along the pleural line the probability falls below any threshold
+here and there, and would break a line that is whole. ``benchmarks.findings`` measures both.
+"""
 
 
 def reviewed_frames(clip: AnyClip) -> list[int]:
@@ -83,11 +88,6 @@ def rater_findings(clip: AnyClip, rater: str, classes: Mapping[str, int]) -> dic
     return _findings(clip, planes, frames)
 
 
-def planes_findings(clip: AnyClip, planes: Mapping[str, NDArray[np.uint8]]) -> dict[str, float]:
-    """Return the findings of planes (T, Y, X) by class, of some frames of a clip."""
-    return _findings(clip, planes, range(len(next(iter(planes.values())))))
-
-
 def _findings(
     clip: AnyClip, planes: Mapping[str, NDArray[np.uint8]], frames: Sequence[int]
 ) -> dict[str, float]:
@@ -106,21 +106,25 @@ def in_tens(percent: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def model_findings(clip: AnyClip, predictor: Predictor) -> dict[str, float]:
     """Return the findings of a model on the frames that somebody reviewed.
 
-    Each class is read from the output of :data:`READ_FROM`, in tens of percent.
+    Each is read from the output that :data:`FROM_CONTOUR` says.
     """
+    by_output = output_findings(clip, predictor)
+    return {n: by_output["contour" if n in FROM_CONTOUR else "probability"][n] for n in FINDINGS}
+
+
+def output_findings(clip: AnyClip, predictor: Predictor) -> dict[str, dict[str, float]]:
+    """Return the findings of each of a model's outputs, ``"contour"`` and ``"probability"``."""
     both = replace(predictor, both=True)
     blocks = [both.percents(block) for block in read_frames(clip, reviewed_frames(clip))]
-    percents = {
-        output: in_tens(np.concatenate([getattr(b, output) for b in blocks]))
-        for output in Percents._fields
-    }
-    return planes_findings(
-        clip,
-        {
-            name: percents[READ_FROM.get(name, "contour")][:, c]
-            for c, name in enumerate(predictor.config.classes)
-        },
-    )
+    found: dict[str, dict[str, float]] = {}
+    for output in Percents._fields:
+        if found and len(both.names) == 1:  # the contour is the probability
+            found[output] = dict(found["contour"])
+            continue
+        percent = in_tens(np.concatenate([getattr(block, output) for block in blocks]))
+        planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
+        found[output] = _findings(clip, planes, range(len(percent)))
+    return found
 
 
 def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> None:
