@@ -208,7 +208,7 @@ def _split_cells(
         mine = []
         for used, others in at_random(patients, MEASURED, seed):
             mine.append(bound(np.array([scores.values[p] for p in used]), share))
-            got.append(np.mean([scores.values[p] <= mine[-1] for p in others]))
+            got.append(float(np.mean([scores.values[p] <= mine[-1] for p in others])))
         said += [limit < scores.vacuous for limit in mine]
         limits += mine
         size.append(np.median(sizes(of["both"], abs(float(np.median(mine))), patients)))
