@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALONE = {"bars", "guarantee", "labels", "people", "rule", "study", "uncertainty", "worth"}
+ALONE = {
+    "bars",
+    "findings",
+    "guarantee",
+    "guarantee_people",
+    "labels",
+    "people",
+    "rule",
+    "study",
+    "uncertainty",
+    "worth",
+}
 """What is run by its own name only: it takes long, needs pictures, or is a part of another."""
 
 

@@ -204,7 +204,7 @@ def _share(value: float) -> str:
 
 def _limit(scores: Scores, outcome: Outcome) -> str:
     if outcome.bound >= scores.vacuous:
-        return "none" if scores.side == "inner" else "frame"
+        return "none" if scores.side == "inner" else "sector"
     if scores.side == "read-out":
         return f"± {outcome.bound:.1f}"
     return f"{abs(outcome.bound):.0f} %"

@@ -35,7 +35,8 @@ from napari_confseg.store import Cohort, Identity, ProgramWriter
 from sample_data.cohort import make_cohort
 from trainer.compute import autocast
 from trainer.data import class_indices
-from trainer.predict import BLOCK, Predictor, predict_clip
+from trainer.marking import BLOCK, predict_clip
+from trainer.predict import Predictor
 from trainer.run_job import execute
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.pipeline import import_sources
-from napari_confseg.ingest.sector import inside_mask, is_doubtful
+from napari_confseg.ingest.sector import inside_mask
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from trainer.errors import TrainError
 from trainer.predict import Predictor
@@ -91,7 +91,7 @@ def frames_of(clip: Clip) -> NDArray[np.uint8]:
 def sector_of(clip: Clip) -> NDArray[np.bool_]:
     """Return the sector, ``bool (Y, X)``; the whole frame where it is doubtful."""
     sector = clip.meta.sector
-    if sector is None or is_doubtful(sector):
+    if sector is None or sector.doubtful:
         return np.ones(clip.shape[1:], bool)
     return inside_mask(sector, (clip.shape[1], clip.shape[2])).astype(bool)
 

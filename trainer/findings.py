@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_confseg.store.durable import write_durably
 from napari_confseg.store.files import MIB, read_csv
 from trainer.data import read_frames
 from trainer.errors import TrainError
+from trainer.predict import Percents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +44,15 @@ FINDINGS = (
     "pleura_indentations",
 )
 """Expected values over a clip's frames; a-lines as the probability that there are any."""
+
+
+FROM_CONTOUR = ("pleura_percentage", "artefact_score", "pleura_breaks", "pleura_interrupted")
+"""What is read from a model's contour; all else is read from its probability.
+
+A belief takes a confidence of c for a chance of c in 100, which the probability is and the contour,
+drawn to overlap best, is not. But along the pleural line the probability falls below any threshold
+here and there, and would break a line that is whole. ``benchmarks.findings`` measures both.
+"""
 
 
 def reviewed_frames(clip: AnyClip) -> list[int]:
@@ -72,29 +83,48 @@ def _number(readouts: ClipReadouts, name: str) -> float:
 
 def rater_findings(clip: AnyClip, rater: str, classes: Mapping[str, int]) -> dict[str, float]:
     """Return the findings of a rater's planes on the frames that somebody reviewed."""
-    read = clip.rater(rater)
+    read, frames = clip.rater(rater), reviewed_frames(clip)
     planes = {name: read.read_planes(index) for name, index in classes.items()}
-    return findings_of(
-        clip_readouts(
-            planes,
-            Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:]),
-            reviewed_frames(clip),
-        )
-    )
+    return _findings(clip, planes, frames)
+
+
+def _findings(
+    clip: AnyClip, planes: Mapping[str, NDArray[np.uint8]], frames: Sequence[int]
+) -> dict[str, float]:
+    beams = Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:])
+    return findings_of(clip_readouts(planes, beams, frames))
+
+
+def in_tens(percent: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a model's percents rounded to tens, as people state theirs.
+
+    A finding is then a few regions of a few values, not a hundred terraces.
+    """
+    return np.rint(percent / 10).astype(np.uint8) * np.uint8(10)
 
 
 def model_findings(clip: AnyClip, predictor: Predictor) -> dict[str, float]:
     """Return the findings of a model on the frames that somebody reviewed.
 
-    Its probabilities are rounded to tens, as people state theirs: a finding is then a few regions
-    of a few values, not a hundred terraces.
+    Each is read from the output that :data:`FROM_CONTOUR` says.
     """
-    frames = reviewed_frames(clip)
-    blocks = [predictor.percent(block) for block in read_frames(clip, frames)]
-    percent: NDArray[np.uint8] = np.rint(np.concatenate(blocks) / 10).astype(np.uint8) * 10
-    planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
-    beams = Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:])
-    return findings_of(clip_readouts(planes, beams, range(len(frames))))
+    by_output = output_findings(clip, predictor)
+    return {n: by_output["contour" if n in FROM_CONTOUR else "probability"][n] for n in FINDINGS}
+
+
+def output_findings(clip: AnyClip, predictor: Predictor) -> dict[str, dict[str, float]]:
+    """Return the findings of each of a model's outputs, ``"contour"`` and ``"probability"``."""
+    both = replace(predictor, both=True)
+    blocks = [both.percents(block) for block in read_frames(clip, reviewed_frames(clip))]
+    found: dict[str, dict[str, float]] = {}
+    for output in Percents._fields:
+        if found and len(both.names) == 1:  # the contour is the probability
+            found[output] = dict(found["contour"])
+            continue
+        percent = in_tens(np.concatenate([getattr(block, output) for block in blocks]))
+        planes = {name: percent[:, c] for c, name in enumerate(predictor.config.classes)}
+        found[output] = _findings(clip, planes, range(len(percent)))
+    return found
 
 
 def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_confseg.store import StoreError
 from trainer.errors import TrainError
-from trainer.predict import Predictor, predict_clip
+from trainer.marking import predict_clip
+from trainer.predict import Predictor
 
 if TYPE_CHECKING:
     from napari_confseg.job import FitRequest, RunFolder

@@ -17,8 +17,8 @@ from trainer.compute import choose_device, choose_precision
 from trainer.data import class_indices, find_sources, read_samples
 from trainer.errors import TrainError
 from trainer.fine_tuning import caution, in_words, inherited, read_start
+from trainer.marking import check_same_run
 from trainer.network import SIZES
-from trainer.predict import check_same_run
 from trainer.sources import Origin, hold_out, open_source
 from trainer.targets import RECIPES, make_targets
 

@@ -61,7 +61,7 @@ def execute(folder: RunFolder, listen: Callable[[Event], None] = lambda _: None)
 
                 result = fit(folder, request, report)
             else:
-                from trainer.predict import predict
+                from trainer.marking import predict
 
                 result = predict(folder, request, report)
             folder.finish(result)

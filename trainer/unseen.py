@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.agreement.conformal import NOTHING
-from napari_confseg.readouts import Beams, Finding, frame_readouts, sum_up
+from napari_confseg.readouts import Beams, Finding, frame_readouts, insonated, sum_up
 from napari_confseg.store import EXCLUDED
 from trainer.data import class_indices, find_sources, read_frames
 from trainer.errors import TrainError
@@ -30,7 +30,10 @@ READOUTS = ("pleura_percentage", "b_line_count", "artefact_score", "consolidatio
 
 @dataclass
 class Counts:
-    """Pixels of one patient and class, by the model's percent, in and out of the panel's region."""
+    """Pixels of the sector, of one patient and class, by the model's percent.
+
+    In and out of the panel's region.
+    """
 
     inside: NDArray[np.int64] = field(default_factory=lambda: np.zeros(NOTHING, np.int64))
     outside: NDArray[np.int64] = field(default_factory=lambda: np.zeros(NOTHING, np.int64))
@@ -173,6 +176,7 @@ def _add_clip(
 ) -> None:
     clip, patient = source.clip, source.clip.meta.patient
     beams = Beams.fit(clip.meta.sector, clip.meta.spacing, clip.shape[1:])
+    inside = insonated(clip.meta.sector, clip.shape[1:])
     places = [predictor.config.classes.index(c) for c in classes]
     frames = source.frames()
     mine: list[FrameReadouts] = []
@@ -190,7 +194,7 @@ def _add_clip(
                 given = [planes[r, c] for r in range(len(source.raters)) if (r, c) in planes]
                 if given:
                     counts = found.counts[name].setdefault(patient, Counts())
-                    _count(counts, percent[c], np.stack(given), threshold)
+                    _count(counts, percent[c], np.stack(given), threshold, inside)
             if source.reviewed[:, t].all():  # unmarked is absent only where everybody looked
                 mine.append(frame_readouts(dict(zip(classes, percent, strict=True)), beams))
                 for r, of in enumerate(theirs):
@@ -202,9 +206,19 @@ def _add_clip(
 
 
 def _count(
-    counts: Counts, percent: NDArray[np.uint8], planes: NDArray[np.uint8], threshold: int
+    counts: Counts,
+    percent: NDArray[np.uint8],
+    planes: NDArray[np.uint8],
+    threshold: int,
+    inside: NDArray[np.bool_],
 ) -> None:
-    known = (planes != EXCLUDED).all(0)
+    # Outside the sector nothing was scanned, so no mark exists there, the panel's or the model's,
+    # and contours are drawn cut to it. That costs no coverage. The cut depends on the clip alone,
+    # not on marks, so scores of cut regions are exchangeable whenever patients are, which is all
+    # that the quantile needs. Nor does a panel that marks within the sector lose by a cut that it
+    # was not measured with: what an outer contour misses of it lies inside and stays the same, and
+    # an inner one keeps what is right and loses what is false, at every threshold.
+    known = inside & (planes != EXCLUDED).all(0)
     region = planes.sum(0, dtype=np.int64) >= threshold * len(planes)
     counts.add(percent[known], region[known])
 

@@ -55,8 +55,9 @@ def promise_in_words(label: str, guarantee: Guarantee, classes: Sequence[ClassSp
     g, labels = guarantee, {c.name: c.label for c in classes}
     panel = ", ".join(g.panel)
     said = (
-        f"{label}: between its contours lies what {panel} mark, in {g.level}\u00a0% of patients, "
-        f"but for {g.allowed}\u00a0% of the area; measured on {g.patients} patients of {g.source}."
+        f"{label}: between its contours lies what {panel} mark within the sector, in "
+        f"{g.level}\u00a0% of patients, but for {g.allowed}\u00a0% of the area; measured on "
+        f"{g.patients} patients of {g.source}."
     )
     for which in ("inner", "outer"):
         none = [labels.get(c, c) for c, b in g.bands.items() if getattr(b, which) is None]

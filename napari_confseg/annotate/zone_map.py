@@ -292,4 +292,10 @@ class ZoneMap:
 
     def _on_clip(self, *_: object) -> None:
         self._on_list()
-        self._ask()
+        clip = self._session.clip
+        patient = self.patient if clip is None else clip.meta.patient
+        if patient != self.patient and patient in self.patients():
+            # One patient's chest beside another's picture is taken for the chest of the picture.
+            self.choose_patient(patient)
+        else:
+            self._ask()

@@ -62,12 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _facts(meta: ClipMeta) -> dict[str, Any]:
-    from napari_confseg.ingest.sector import is_doubtful, waiting_words
+    from napari_confseg.ingest.sector import waiting_words
 
     sector = meta.sector
     note = ""
     if sector:
-        note = "confirmed" if sector.confirmed else "doubtful" if is_doubtful(sector) else ""
+        note = "confirmed" if sector.confirmed else "doubtful" if sector.doubtful else ""
     return {
         "kind": sector.kind if sector else None,
         "trust": sector.trust if sector else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.ingest.sector import MASKED, is_doubtful, trust_words, waiting_words
+from napari_confseg.ingest.sector import MASKED, trust_words, waiting_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +87,7 @@ def _tile(clip: Clip) -> Image:
     if sector:
         line = [(corner[0] + x * scale, corner[1] + y * scale) for y, x in sector.polygon]
         color = _CONFIRMED if sector.confirmed else _SECTOR
-        color = _DOUBTFUL if is_doubtful(sector) else color
+        color = _DOUBTFUL if sector.doubtful else color
         draw.line([*line, line[0]], fill=color, width=2)
         kind = ", ".join(
             filter(None, [sector.kind, trust_words(sector), "confirmed" * sector.confirmed])

@@ -19,7 +19,6 @@ from napari_confseg.ingest.sector import (
     crop_box,
     find_sector,
     inside_mask,
-    is_doubtful,
     is_still,
     moved,
     waiting_words,
@@ -264,7 +263,7 @@ class _Import:
                     "without masking, draw its sector, and black out then"
                 )
             return View(tags=("sector-not-found",))
-        if is_doubtful(sector):
+        if sector.doubtful:
             asked = {CROP_WAITS: self._options.crop == "sector", MASK_WAITS: self._options.mask}
             return View(tags=tuple(tag for tag, wanted in asked.items() if wanted))
         return View(

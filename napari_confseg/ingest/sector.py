@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from napari_confseg.store import ClipMeta, Cohort
 
 
-DOUBTFUL = 0.5
-"""Trust below which a sector that was found waits for a person before anything is cut by it."""
-
 _ALIVE = 0.02  # of the frame: less that changes is a clock
 _COVERS, _FILLS = 0.96, 0.25  # an outline holds that much of what is alive, and is not mostly dark
 _LESS = 0.005  # of what is alive: so much may lie outside a wider outline instead
@@ -104,11 +101,6 @@ def find_sector(survey: Survey) -> Sector | None:
         return None
     found, trust = _choose(evidence)
     return Sector(kind=found.kind, polygon=tuple(found.polygon), trust=round(trust, 2))
-
-
-def is_doubtful(sector: Sector) -> bool:
-    """Whether a person must look at `sector` before anything is cut by it."""
-    return not sector.confirmed and sector.trust is not None and sector.trust < DOUBTFUL
 
 
 @dataclass(frozen=True)
@@ -177,7 +169,7 @@ def trust_words(sector: Sector) -> str:
     """Return in a few words how far a sector can be trusted; empty if a person has confirmed it."""
     if sector.confirmed or sector.trust is None:
         return ""
-    return f"trust {sector.trust:.2f}{', doubtful' * is_doubtful(sector)}"
+    return f"trust {sector.trust:.2f}{', doubtful' * sector.doubtful}"
 
 
 def waiting_words(meta: ClipMeta) -> str:

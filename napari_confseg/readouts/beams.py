@@ -38,6 +38,32 @@ NARROWEST = np.deg2rad(6.0)
 """A sector that opens less than this is taken for a linear one."""
 
 
+def insonated(sector: Sector | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where marks can be: within the sector, or anywhere if it is not known.
+
+    Nor is anything cut by a sector that was found and waits for a person to look at it.
+
+    Parameters
+    ----------
+    sector : Sector or None
+        Of the clip.
+    shape : tuple of int
+        (Y, X) of a frame.
+
+    Returns
+    -------
+    ndarray of bool (Y, X)
+    """
+    if sector is None or sector.doubtful:
+        return np.ones(shape, np.bool_)
+    return _inside(sector, shape)
+
+
+def _inside(sector: Sector, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    inside = polygon2mask(shape, np.asarray(sector.polygon, float))
+    return inside if inside.any() else np.ones(shape, np.bool_)
+
+
 def find_apex(polygon: NDArray[np.float64]) -> tuple[tuple[float, float], float] | None:
     """Return the apex of an outline and the share of the outline that it explains.
 
@@ -201,9 +227,7 @@ class Beams:
         if sector is None:
             return cls(shape, None, step, unit, np.ones(shape, np.bool_))
         corners = np.asarray(sector.polygon, float)
-        inside = polygon2mask(shape, corners)
-        if not inside.any():
-            inside = np.ones(shape, np.bool_)
+        inside = _inside(sector, shape)
         found = None if sector.kind == "linear" else find_apex(corners * step)
         if found is None or (sector.kind == "unknown" and found[1] < BELIEVABLE):
             return cls(shape, None, step, unit, inside)

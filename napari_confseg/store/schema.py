@@ -255,6 +255,10 @@ class Spacing(Strict):
     source: Literal["dicom-region", "manual", "synthetic"]
 
 
+DOUBTFUL = 0.5
+"""Trust below which a sector that was found waits for a person before anything is cut by it."""
+
+
 class Sector(Strict):
     """Shape of the insonated area, as a polygon of (y, x) pixel coordinates."""
 
@@ -264,6 +268,11 @@ class Sector(Strict):
     trust: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="how far an outline found by itself can be trusted; None if drawn"
     )
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a person must look at it before anything is cut by it."""
+        return not self.confirmed and self.trust is not None and self.trust < DOUBTFUL
 
 
 class Provenance(Strict):
@@ -315,11 +324,11 @@ class Imported(Strict):
 class Band(Strict):
     """Contours of a class that the panel's region lies between, as percents of the model.
 
-    A region holds the pixels with at least that percent.
+    A region holds the pixels of the sector with at least that percent.
     """
 
     inner: Confidence | None = Field(description="lies in the panel's region; None: nothing does")
-    outer: Confidence | None = Field(description="holds the panel's region; None: only the frame")
+    outer: Confidence | None = Field(description="holds the panel's region; None: only the sector")
 
 
 class Margin(Strict):
@@ -345,16 +354,16 @@ class Guarantee(Strict):
 
     @property
     def terms(self) -> str:
-        """What is promised, in a line: each class's contours, and each read-out's interval."""
+        """What is promised, in a line: contours by class, and intervals of read-outs."""
         contours = [
-            f"{name} inner {_from(b.inner, 'none')}, outer {_from(b.outer, 'the frame')}"
+            f"{name} inner {_from(b.inner, 'none')}, outer {_from(b.outer, 'all of it')}"
             for name, b in self.bands.items()
         ]
         intervals = [
             f"{name.replace('_', ' ')} \u00b1 {m.half_width:.1f} {m.unit}"
             for name, m in self.margins.items()
         ]
-        return "; ".join([*contours, *intervals])
+        return f"within the sector, {'; '.join([*contours, *intervals])}"
 
     def __str__(self) -> str:
         return (

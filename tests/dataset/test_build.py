@@ -327,7 +327,7 @@ def test_what_a_model_guarantees_goes_along(study: Cohort, tmp_path: Path) -> No
     request = REQUEST.model_copy(update={"raters": ("anna", "bert")})
     dataset = build(study, request, tmp_path / "out")
     assert Dataset.open(dataset.folder).manifest.guarantees("bert") == [promised]
-    terms = "pleura inner from 90 %, outer the frame; b line count ± 1.2 lines"
+    terms = "within the sector, pleura inner from 90 %, outer all of it; b line count ± 1.2 lines"
     card = (dataset.folder / "README.md").read_text(encoding="utf-8")
     assert f"- `bert` {promised}: {terms}" in card
     for rater, said in (("bert", True), ("anna", False)):

@@ -7,15 +7,9 @@ import pytest
 from skimage.draw import polygon2mask
 
 from napari_confseg.ingest.decoded import Head
-from napari_confseg.ingest.sector import (
-    DOUBTFUL,
-    Survey,
-    crop_box,
-    find_sector,
-    is_doubtful,
-    moved,
-)
+from napari_confseg.ingest.sector import Survey, crop_box, find_sector, moved
 from napari_confseg.ingest.video import read_video
+from napari_confseg.store.schema import DOUBTFUL
 from tests.ingest.films import SHIPPED
 from tests.ingest.screens import HARD, HEIGHT, SCREENS, WIDTH, hard_screen
 
@@ -83,7 +77,7 @@ def test_hard_screens_are_found_or_doubted(what):
     same = overlap(mask_of(sector, screen.truth.shape), screen.truth)
     assert same > 0.95 or what not in FOUND
     assert same > 0.9 or sector.trust < DOUBTFUL
-    assert is_doubtful(sector) or what != "two regions"
+    assert sector.doubtful or what != "two regions"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
@@ -113,7 +107,7 @@ def test_a_still_image_goes_by_brightness():
     screen = SCREENS["curved"]
     sector = find_sector(survey([next(iter(screen.frames(1)))], (HEIGHT, WIDTH)))
     assert overlap(mask_of(sector, (HEIGHT, WIDTH)), screen.truth()) > 0.9
-    assert is_doubtful(sector)  # nothing tells tissue from a picture of it
+    assert sector.doubtful  # nothing tells tissue from a picture of it
 
 
 def test_noise_without_shape_is_of_unknown_kind():

@@ -81,7 +81,7 @@ def test_page_is_whole_and_needs_nothing_else(cohort: Cohort, tmp_path: Path) ->
     ):
         assert heading in text
     assert "for 80 % of patients, measured on 24 of cohort ward" in " ".join(text.split())
-    row = "<td>a-line</td><td>80 %</td><td>from 90 %</td><td>the frame</td>"
+    row = "<td>a-line</td><td>80 %</td><td>from 90 %</td><td>the sector</td>"
     assert page.count(row) == 1  # the same on both clips
     assert page.count("data:image/png;base64,") == len(worst_first(agreement))
     worst = worst_first(agreement)[0]

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.agreement.conformal import rank, share_of
-from napari_confseg.readouts import Beams, clip_readouts
-from napari_confseg.store import Cohort, Guarantee, Status, validate
+from napari_confseg.agreement.conformal import (
+    NOTHING,
+    bound,
+    inner_score,
+    outer_score,
+    rank,
+    share_of,
+)
+from napari_confseg.readouts import Beams, clip_readouts, insonated
+from napari_confseg.store import Cohort, Guarantee, Sector, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip
 from trainer.__main__ import main
 from trainer.errors import TrainError
@@ -92,6 +99,57 @@ def test_contours_and_intervals_are_those_of_the_pixels(ward, starter, state_dir
     margin = found.guarantee.margins["b_line_count"]
     width = sorted(away.values())[rank(PATIENTS, share_of(LEVEL)) - 1]
     assert width <= margin.half_width < width + 0.1
+
+
+def counted(percent, region):
+    return [np.bincount(percent[of], minlength=NOTHING) for of in (region, ~region)]
+
+
+def test_a_cut_to_the_sector_costs_no_coverage():
+    """Of a panel that marks within it: contours drawn cut, whether measured cut or not."""
+    rng = np.random.default_rng(7)
+    share, allowed, size = share_of(90, sides=2), 0.2, (24, 32)
+    inside = insonated(Sector(kind="curved", polygon=((2, 16), (20, 2), (20, 30))), size)
+    scores = []
+    for _ in range(300):
+        percent = np.minimum(rng.gamma(1.0, 30, size), 100).astype(np.uint8)
+        region = (percent + rng.normal(0, 25, size) > 60) & inside
+        whole = counted(percent, region)
+        cut = counted(percent[inside], region[inside])
+        outer, cut_outer = outer_score(whole[0], allowed), outer_score(cut[0], allowed)
+        inner, cut_inner = inner_score(*whole, allowed), inner_score(*cut, allowed)
+        assert cut_outer == outer  # what lies inside is missed by the same thresholds
+        assert cut_inner <= inner  # what was false outside is gone
+        at = (percent >= cut_inner) & inside
+        assert (at & ~region).sum() <= allowed * at.sum()
+        at = (percent >= cut_outer) & inside
+        assert (region & ~at).sum() <= allowed * region.sum()
+        scores.append((inner, cut_inner, -cut_outer))
+    given, new = np.array(scores[:150], float), np.array(scores[150:], float)
+    limits = [bound(column, share) for column in given.T]
+    held = (new <= limits).mean(0)
+    assert (held > 0.95 - 3 * (0.05 * 0.95 * 2 / 150) ** 0.5).all()
+    assert (new[:, 1] <= limits[0]).mean() >= held[0]  # measured whole, drawn cut
+
+
+def test_what_lies_outside_the_sector_is_not_counted(starter, tmp_path: Path):
+    cohort = Cohort.create(tmp_path / "c.zarr", name="c")
+    add_toy_clip(cohort, "clip-1", "p1", n_frames=1, shape=(64, 64))
+    clip = cohort.clip("clip-1")
+    clip.rater("reader-a").write_status(np.full((1, 6), Status.REVIEWED, np.uint8))
+    rater, index = clip.rater("reader-a"), cohort.meta.class_index("pleura")
+    rater.write_plane(0, index, np.full((64, 64), 90, np.uint8))
+    corners = ((0, 0), (0, 31), (63, 31), (63, 0))
+    for sector, pixels in (
+        (Sector(kind="linear", polygon=corners), 64 * 32),
+        (Sector(kind="linear", polygon=corners, trust=0.2), 64 * 64),  # nobody has looked at it
+        (Sector(kind="linear", polygon=corners, trust=0.2, confirmed=True), 64 * 32),
+    ):
+        clip.update_meta(sector=sector)
+        found, _ = gather(starter, Cohort.open(cohort.location), ["clip-1"])
+        counts = found.counts["pleura"]["p1"]
+        assert counts.inside.sum() == pixels
+        assert counts.outside.sum() == 0
 
 
 def test_the_panels_region_is_that_of_its_mean_confidence(ward, starter):

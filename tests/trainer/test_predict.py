@@ -12,7 +12,7 @@ import torch
 
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
-from napari_confseg.store import Cohort, Identity, ProgramWriter, Status, validate
+from napari_confseg.store import Cohort, Identity, ProgramWriter, Sector, Status, validate
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.compute import autocast
 from trainer.full_size import to_frame_size
@@ -77,6 +77,21 @@ def test_both_outputs_are_written_under_names_of_their_own(tmp_path, toy, model)
             assert np.array_equal(rater.read_planes(index), output[:, c])
     assert predict(tmp_path / "other", model, toy, rater="one", clips=("clip-1",))[1] is not None
     assert "one-probability" not in clip.raters()  # the contour is the probability
+
+
+def test_nothing_is_marked_outside_the_sector(tmp_path, toy, model):
+    predict(tmp_path / "whole", model, toy, clips=("clip-1",))
+    clip = toy.clip("clip-1")
+    before = clip.rater("model-a").read_planes(PLEURA)
+    left = before.shape[2] // 2
+    corners = ((0, 0), (0, left - 1), (before.shape[1] - 1, left - 1), (before.shape[1] - 1, 0))
+    assert before[:, :, left:].any()
+    for trust, cut in ((0.2, False), (None, True)):
+        clip.update_meta(sector=Sector(kind="linear", polygon=corners, trust=trust))
+        predict(tmp_path / f"{trust}", model, toy, clips=("clip-1",))
+        after = toy.clip("clip-1").rater("model-a").read_planes(PLEURA)
+        assert np.array_equal(after[:, :, :left], before[:, :, :left])
+        assert np.array_equal(after[:, :, left:], before[:, :, left:] * (not cut))
 
 
 def test_a_prediction_replaces_the_former_of_the_same_name(tmp_path, toy, model):

@@ -14,7 +14,8 @@ from scipy.stats import entropy as scipy_entropy
 from napari_confseg.job import Failed, PredictRequest, RunFolder
 from napari_confseg.store import Status
 from tests.trainer.conftest import B_LINE, PLEURA, run_folder
-from trainer.predict import Ensemble, Predictor
+from trainer.ensemble import Ensemble
+from trainer.predict import Predictor
 from trainer.run_job import execute
 from trainer.uncertainty import DOUBT_FROM, decompose, entropy, epistemic_map
 

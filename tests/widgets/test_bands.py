@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from napari_confseg.annotate.review.lines import LINE, GuaranteedContours
-from napari_confseg.store import Band, Guarantee, Identity, Margin, ProgramWriter, Status
+from napari_confseg.annotate.review.lines import LINE, GuaranteedContours, closed
+from napari_confseg.store import (
+    Band,
+    Guarantee,
+    Identity,
+    Margin,
+    ProgramWriter,
+    Sector,
+    Status,
+)
 from napari_confseg.widgets.demo.hand import wait
 from napari_confseg.widgets.review.panel import ReviewPanel
 from tests.annotate.review.planted import planted_cohort
@@ -77,6 +86,31 @@ def test_the_inner_contour_is_whole_and_the_outer_one_has_gaps() -> None:
     assert 0.5 < lines(both, outside) / (50 * both.fine**2) < 0.8  # 5 of 8, and the ends' width
 
 
+def test_an_outer_contour_is_smoothed_by_additions_alone() -> None:
+    rng = np.random.default_rng(3)
+    for shape in ((40, 300), (300, 300), (48, 64)):
+        mask = ndimage.gaussian_filter(rng.random(shape), 1.5) > 0.5
+        more = closed(mask)
+        assert (more >= mask).all()
+        assert np.array_equal(closed(more), more)
+        assert more.any(where=~mask) == (max(shape) >= 100)
+    holes = np.ones((300, 300), np.bool_)
+    holes[50:55, 50:55] = holes[100:120, 100:120] = False
+    assert closed(holes)[50:55, 50:55].all()
+    assert not closed(holes)[105:115, 105:115].any()
+
+
+def test_both_are_cut_to_the_sector() -> None:
+    sector = Sector(kind="linear", polygon=((0, 0), (0, 29), (47, 29), (47, 0)))
+    cut = GuaranteedContours(plane()[None], Band(inner=90, outer=10), sector)
+    drawn = np.argwhere(cut.frame(0))
+    assert drawn[:, 1].max() / cut.fine == pytest.approx(30, abs=1.5)  # it ends there
+    assert lines(cut, np.s_[10:40, 28:31])  # and is closed along the sector's edge
+    doubtful = sector.model_copy(update={"trust": 0.2})
+    whole = GuaranteedContours(plane()[None], Band(inner=90, outer=10), doubtful)
+    assert np.argwhere(whole.frame(0))[:, 1].max() / cut.fine == pytest.approx(50, abs=1.5)
+
+
 def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Bench) -> None:
     bench = unseen_bench
     bench.open(marked)
@@ -99,6 +133,15 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
     assert not names(bench)
     session.class_name = "b-line"
     assert names(bench)
+    layer = bench.layer("Guaranteed contours · ward")
+    data = layer.data
+    half = Sector(kind="linear", polygon=((0, 0), (0, 29), (47, 29), (47, 0)), confirmed=True)
+    assert session.clip is not None
+    session.clip.update_meta(sector=half)
+    session.sector_changed.emit()  # as when a person confirms it
+    assert bench.layer("Guaranteed contours · ward") is layer
+    assert layer.data is not data
+    assert np.argwhere(layer.data.frame(0))[:, 1].max() < 32 * layer.data.fine
     session.hide_rater("ward")
     assert not names(bench)
     assert not others.bands.isVisibleTo(others)

@@ -14,7 +14,8 @@ from napari_confseg.annotate.access import Role
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.annotate.worklist import WorkListPanel
 from napari_confseg.widgets.annotate.zone_map import ZoneMapPanel
-from tests.readouts.chest import CLIPS, PLEURA, b_line, make, read
+from tests.conftest import add_clip
+from tests.readouts.chest import CLIPS, N_FRAMES, PLEURA, SHAPE, b_line, make, read
 from tests.widgets.bench import Bench
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def window(
 ) -> Iterator[Bench]:
     cohort = make(tmp_path / "c.zarr", CLIPS, rater="dr-ada")
     read(cohort, {"l2-new": {"pleura": PLEURA, "b-line": b_line(0, 40)}}, "bert")
+    add_clip(cohort, "other", n_frames=N_FRAMES, shape=SHAPE)
+    cohort.clip("other").update_meta(patient="p2", zone="R4")
     made = Bench(make_napari_viewer(show=True))
     made.open(Cohort.open(cohort.location), clip="l2-new")
     yield made
@@ -95,3 +98,11 @@ def test_from_the_work_list_to_the_clip_of_a_zone(window: Bench, tmp_path: Path)
     assert model.raters() == [("", "My findings")]
     assert model.shown.zones["L2"][0].level == 0  # Ada's own
     assert session.clip_notes.current.unblinded is None
+
+    # Beside a picture stands the chest of the same patient.
+    bench.panel.cohort_actions.open_clip("other")
+    bench.until(lambda: model.known and model.current == "R4")
+    assert model.patient == panel.patients.currentData() == "p2"
+    choose(panel.patients, "p1")  # unless another is asked for
+    bench.until(lambda: model.known)
+    assert (model.patient, model.current) == ("p1", "")

@@ -137,7 +137,7 @@ def _class_cells(row: ClassRow, level: int) -> list[str]:
     else:
         ends = [
             f"{row.band.inner} %" if row.band.inner else "none",
-            f"{row.band.outer} %" if row.band.outer else "frame",
+            f"{row.band.outer} %" if row.band.outer else "sector",
         ]
     shares = [_percent(v) for v in (row.held, row.inner_held, row.outer_held)]
     return [row.class_name, str(row.patients), str(row.marked), *ends, f"{level} %", *shares]

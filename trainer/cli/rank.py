@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_confseg.store import Cohort
     from trainer.cli.terminal import print_json, progress_bar
     from trainer.compute import set_threads
-    from trainer.predict import Ensemble
+    from trainer.ensemble import Ensemble
     from trainer.rank import rank
     from trainer.shipped import is_shipped
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 from skimage.measure import find_contours
+from skimage.morphology import isotropic_closing
 
 from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.annotate.review.planes import FrameCache
+from napari_confseg.readouts import insonated
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.agreement.disagreement import Event
     from napari_confseg.annotate.review.planes import StoredPlanes
-    from napari_confseg.store import AnyPlanes, Band
+    from napari_confseg.store import AnyPlanes, Band, Sector
 
 LARGEST: Final = 2048
 """Pixels along a side of the finer grid, about: more would slow the change of frames."""
@@ -178,23 +180,40 @@ class GuaranteedContours(Lines):
         A model's percents of one class.
     band : Band
         From which percent on inner and outer run; None draws none.
+    sector : Sector or None
+        Of the clip. What was measured for the guarantee lies within it, and so do the contours.
     """
 
-    def __init__(self, planes: AnyPlanes | DrawnPlanes, band: Band) -> None:
+    def __init__(
+        self, planes: AnyPlanes | DrawnPlanes, band: Band, sector: Sector | None = None
+    ) -> None:
         super().__init__(planes.shape)
         self._planes = planes
         self._band = band
+        self._sector = sector
+        self._inside = insonated(sector, (planes.shape[1], planes.shape[2]))
 
-    def is_over(self, planes: AnyPlanes) -> bool:
-        """Whether this draws just these planes."""
-        return planes is self._planes
+    def is_over(self, planes: AnyPlanes, sector: Sector | None) -> bool:
+        """Whether this draws just these planes, within this sector."""
+        return planes is self._planes and sector == self._sector
 
     def _contours(self, index: int) -> Iterator[NDArray[np.float64]]:
         plane: NDArray[np.uint8] = self._planes[index]
-        known = plane != EXCLUDED
-        for percent, dashes in ((self._band.outer, OUTER), (self._band.inner, ())):
-            if percent is not None:
-                yield _around((plane >= percent) & known, dashes)
+        known = (plane != EXCLUDED) & self._inside
+        outer, inner = self._band.outer, self._band.inner
+        if outer is not None:
+            yield _around(closed((plane >= outer) & known) & self._inside, OUTER)
+        if inner is not None:
+            yield _around((plane >= inner) & known)
+
+
+def closed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return `mask` (Y, X) with gaps and holes narrower than a fiftieth of the frame closed.
+
+    Nothing is taken away. So what is promised of an outer contour, that at most so much lies
+    beyond it, holds of the smoother one as well.
+    """
+    return np.asarray(isotropic_closing(mask, max(mask.shape) // 100) | mask)
 
 
 class EventOutline(Lines):

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_confseg.annotate.links import links_of
-from napari_confseg.annotate.m_mode import GUESSED, LAG, frames_of_pixels, span, ticks
+from napari_confseg.annotate.m_mode import LAG, frames_of_pixels, span, ticks
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.theme import stylesheet
@@ -267,10 +267,12 @@ class MModePanel(QWidget):
         self.view = MModeView(session)
         self.words = label(role="note")
         self.words.setWordWrap(False)
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.measure = label(role="note")
         self.measure.setWordWrap(False)
-        self.save = button("Save picture …", "Save what is shown as a PNG file")
+        # In a narrow window the texture goes first: the beam's place is all that says which it is.
+        self.measure.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.measure.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.save = button("Save …", "Save what is shown as a PNG file")
         self.close_ = button("Close", with_key("Leave the M-mode", "Esc"))
         self.save.clicked.connect(self._ask_save)
         self.close_.clicked.connect(self._mode.leave)
@@ -278,8 +280,8 @@ class MModePanel(QWidget):
         self.view.pleura_wanted.connect(self._mode.choose_pleura)
         row = QHBoxLayout()
         row.setSpacing(6)
-        row.addWidget(self.words, 1)
-        row.addWidget(self.measure)
+        row.addWidget(self.words)
+        row.addWidget(self.measure, 1)
         row.addWidget(self.save)
         row.addWidget(self.close_)
         layout = QVBoxLayout(self)
@@ -367,7 +369,7 @@ class MModePanel(QWidget):
 
     def _compare(self) -> None:
         found = self._mode.change()
-        self.measure.setText("" if found is None else in_words(found, self.view.pleura))
+        self.measure.setText("" if found is None else in_words(found))
         self.measure.setToolTip(_meaning())
 
     def _text(self) -> str:
@@ -431,23 +433,20 @@ def place_in_words(session: Session) -> str:
     )
 
 
-def in_words(found: TextureChange, pleura: tuple[float, str] | None) -> str:
+def in_words(found: TextureChange) -> str:
     """Return how much the texture changes, in a few words."""
 
     def percent(share: float) -> str:
         return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
-    line = "guessed line" if pleura is None or pleura[1] == GUESSED else "pleural line"
-    return (
-        f"Texture change in {LAG:g} s: {percent(found.below)} below, "
-        f"{percent(found.above)} above the {line}"
-    )
+    return f"Texture change {percent(found.below)} below, {percent(found.above)} above"
 
 
 def _meaning() -> str:
     return (
-        f"How much the speckle along the beam differs from that {LAG:g} s later, at its best match "
-        "within 1.2 mm:\n0 % stands still (straight lines), 100 % is another one (sand).\n"
+        "How much the speckle along the beam, below and above the pleural line, differs from that\n"
+        f"{LAG:g} s later, at its best match within 1.2 mm:\n"
+        "0 % stands still (straight lines), 100 % is another one (sand).\n"
         "It says nothing of why: a moving probe changes it, too.\n"
         "Drag the dashed line to the pleural line."
     )

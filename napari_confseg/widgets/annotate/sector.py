@@ -18,7 +18,6 @@ from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
 from napari_confseg.ingest.sector import (
     MASKED,
-    is_doubtful,
     mask_clip,
     trust_words,
     waiting_words,
@@ -174,7 +173,7 @@ class SectorPart(QWidget):
             return ""
         if words := waiting_words(clip.meta):
             return f"This clip was {words.replace(' (confseg mask)', '')}."
-        return _DOUBTFUL if is_doubtful(clip.meta.sector) else ""
+        return _DOUBTFUL if clip.meta.sector.doubtful else ""
 
     # ---- what is asked --------------------------------------------------------------------
 

@@ -204,8 +204,8 @@ class ZoneMapPanel(Panel):
         head.addWidget(self.examinations, 0, 1)
         head.addWidget(self.raters, 1, 0)
         head.addWidget(self.schemes, 1, 1)
-        head.setColumnStretch(0, 1)
-        head.setColumnStretch(1, 1)
+        head.setColumnStretch(0, 4)
+        head.setColumnStretch(1, 5)
         body = QWidget()
         inside = QVBoxLayout(body)
         inside.setContentsMargins(0, 0, 4, 0)
@@ -288,7 +288,7 @@ class ZoneMapPanel(Panel):
         titles = [(i, e.title[0].upper() + e.title[1:]) for i, e in enumerate(found)]
         _fill(self.examinations, titles, model.index)
         _fill(self.raters, model.raters(), model.rater)
-        self.schemes.setItemText(0, f"{model.zones} zones, as named")
+        self.schemes.setItemText(0, f"{model.zones}, as named")
         self.schemes.setCurrentIndex(max(self.schemes.findData(model.scheme), 0))
         for chooser in (self.patients, self.examinations, self.raters):
             chooser.setEnabled(chooser.count() > 0)

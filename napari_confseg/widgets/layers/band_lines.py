@@ -46,9 +46,10 @@ class BandLines:
                 continue
             assert clip is not None
             assert overlay.guarantee is not None
-            layer = self.layers.get(overlay.name)
-            if layer is None or not layer.data.is_over(overlay.planes[name]):
-                data = GuaranteedContours(overlay.planes[name], overlay.guarantee.bands[name])
+            layer, sector = self.layers.get(overlay.name), clip.meta.sector
+            if layer is None or not layer.data.is_over(overlay.planes[name], sector):
+                band = overlay.guarantee.bands[name]
+                data = GuaranteedContours(overlay.planes[name], band, sector)
                 self._set_width(data, clip, viewer)
                 if layer is None:
                     layer = self._add(overlay, data, clip, viewer, axes)

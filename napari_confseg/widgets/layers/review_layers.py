@@ -87,6 +87,7 @@ class ReviewLayers:
             (review.changed, self.sync),
             (review.session.events.class_name, self.sync),
             (review.session.events.bands, self.sync),
+            (review.session.sector_changed, self.sync),
             (review.focused, self.zoom_to),
             failed=to_message(review.session),
         )
@@ -184,13 +185,14 @@ class ReviewLayers:
         promised = self._review.views[row.name].rater.meta.guarantee
         spec = next(c for c in session.classes if c.index == class_index)
         band = promised.bands.get(spec.name) if promised else None
+        sector = session.clip.meta.sector if session.clip else None
 
         def made() -> GuaranteedContours:
             assert band is not None
-            return GuaranteedContours(self._stored(row.name, class_index), band)
+            return GuaranteedContours(self._stored(row.name, class_index), band, sector)
 
         on = row.shown and session.bands and band is not None
-        self._put(name, on, (self._views, class_index), above, made)
+        self._put(name, on, (self._views, class_index, sector), above, made)
         self._color(name, row.style.color, lambda: line_colors(row.style.color))
         if name in self._layers:
             self._layers[name].name = f"{row.title}, guaranteed contours"

@@ -111,6 +111,7 @@ class SessionLayers:
             (session.events.clip, self._on_clip),
             (session.events.overlays, self._on_overlays),
             (session.events, self.push),
+            (session.sector_changed, self._on_sector),
             (session.editor.planes_changed, self._on_planes_changed),
             (session.editor.progress_changed, self._lines.refresh),  # a stroke has ended
             (session.suggestions.redrawn, self._on_suggested),
@@ -297,6 +298,12 @@ class SessionLayers:
 
     def _push_bands(self, state: ViewState) -> None:
         self._bands.push(state, self._viewer, _AXES)
+
+    def _on_sector(self) -> None:
+        """Cut guaranteed contours to the sector as it is now."""
+        if self.shown is not None and not self.stroking():
+            with self._pushed():
+                self._push_bands(self.shown)
 
     def _on_zoom(self, *_: object) -> None:
         self._bands.on_zoom(self._viewer)
