@@ -251,7 +251,7 @@ def people_within(folder: Path, jobs: int) -> None:
 
 def _panel(folder: Path, name: str, panel: Panel) -> Path:
     path = folder / f"{name}.zarr"
-    make_panel(path, Cohort.open(folder / PICTURES), panel)
+    make_panel(path, Cohort.open(folder / PICTURES), panel, panel.groups)
     return path
 
 
