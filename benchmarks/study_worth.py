@@ -45,7 +45,11 @@ if TYPE_CHECKING:
     Scores = dict[str, dict[str, Floats]]
 
 LEARN_SOFT, DEFAULT = "soft+overlap", "relative-threshold"
-"""Of hard marks both learn the same; from confidences the first learns the percents themselves."""
+"""Of hard marks both learn the same; of confidences the one learns percents, the other a cut.
+
+An outline that is doubtful by distance, cut at half, is the outline: the other learns from it what
+it does from hard marks, and is not fitted to it.
+"""
 KINDS = {"calibrated": "abc", "hasty": "ghi"}
 """Kinds of simulated readers, and their letters in the cohort of :mod:`benchmarks.worth`."""
 PATIENTS = 16
@@ -118,7 +122,7 @@ def studies(trial: Trial, folder: Path, jobs: int) -> list[Path]:
     """Fit what is not fitted yet, and return the folders of the trial's studies."""
     asked: dict[str, Groups] = {LEARN_SOFT: {**trial.without, **trial.confident}}
     if trial.against:
-        asked[DEFAULT] = trial.confident
+        asked[DEFAULT] = {g: r for g, r in trial.confident.items() if not g.startswith("edge")}
     found = []
     for method, groups in asked.items():
         out = folder / "worth-models" / trial.name / method
