@@ -181,14 +181,14 @@ def table(found: Scores) -> dict[str, dict[str, Interval]]:
     return rows
 
 
-def figure(parts: Mapping[str, Scores]) -> Figure:
+def figure(parts: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
     """Draw both scores of models from k readers and from one with a confidence, a row a trial."""
     with drawing(7.2, 3.1 * len(parts)) as drawn:
         axes = np.atleast_2d(drawn.subplots(len(parts), len(SCORES)))
     for line, (title, found) in zip(axes, parts.items(), strict=True):
         for ax, score in zip(line, SCORES, strict=True):
             by = 1 if score in HIGHER else 1000
-            rows = {n: Interval.of(by * values[score]) for n, values in found.items()}
+            rows = {n: row[score].times(by) for n, row in found.items()}
             each = [rows.pop(f"{k}") for k in READERS]
             draw_readers(ax, each, rows)
             ax.set_title(title)
@@ -218,7 +218,7 @@ def main() -> int:
         for t, found in rows.items()
     }
     (arguments.folder / "worth-models.json").write_text(json.dumps(plain, indent=1))
-    save_png(figure(parts), arguments.folder / "worth-models.png")
+    save_png(figure(rows), arguments.folder / "worth-models.png")
     for title, found in rows.items():
         print(title)
         for name, row in found.items():

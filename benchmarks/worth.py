@@ -196,18 +196,15 @@ def _interval(values: Floats) -> Interval:
     return Interval(float(values[0]), float(low), float(high))
 
 
-def figure(parts: Mapping[str, tuple[Tally, Sequence[str]]]) -> Figure:
+def figure(parts: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
     """Draw the error of k readers without a confidence, and of one with, a plot a part."""
-    with drawing(3.4 * len(parts), 3.3) as drawn:
+    with drawing(3.4 * len(parts), 3.6) as drawn:
         axes = np.atleast_1d(drawn.subplots(1, len(parts))).ravel()
-    for ax, (title, (tally, names)) in zip(axes, parts.items(), strict=True):
-        weights = draw(len(tally.units), resamples=2000)
-        each = [_interval(1000 * tally.value(f"{n}", SQUARED, weights)) for n in READERS]
-        rows = {
-            LABELS[name]: _interval(1000 * tally.value(name, SQUARED, weights)) for name in names
-        }
-        draw_readers(ax, each, rows)
-        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
+    for ax, (title, found) in zip(axes, parts.items(), strict=True):
+        errors = {name: row[SQUARED].times(1000) for name, row in found.items()}
+        each = [errors.pop(f"{n}") for n in READERS]
+        draw_readers(ax, each, {LABELS[name]: row for name, row in errors.items()})
+        ax.set_ylim(0, 1.6 * ax.get_ylim()[1])  # room for the legend
         ax.set_title(title)
         ax.legend(frameon=False, fontsize=7, loc="upper right")
     axes[0].set_ylabel("squared error x 1000")
@@ -236,7 +233,7 @@ def draw_readers(ax: Axes, each: Sequence[Interval], rows: Mapping[str, Interval
 
 LABELS = {
     "twice": "one, two readings",
-    "own": "one, two readings, blurred as far as they are apart",
+    "own": "one, two readings, blurred",
     "edge": "one, doubtful by distance",
     "honest": "what the others say, 30/60/90",
     "exact": "what the others say, exactly",
@@ -268,7 +265,7 @@ def main() -> None:
         for t, found in rows.items()
     }
     (arguments.folder / "worth.json").write_text(json.dumps(plain, indent=1))
-    save_png(figure(parts), arguments.folder / "worth.png")
+    save_png(figure(rows), arguments.folder / "worth.png")
     save_png(rule.matrices(people), arguments.folder / "rule.png")
     print("60 against 50, gain by form of the map, highest confidence stated, and size")
     print("\n".join(rule.rows(rule.of_maps(people))))
