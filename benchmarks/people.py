@@ -8,22 +8,27 @@ are neither learnt from nor counted in anybody's confidence.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import binary_erosion, distance_transform_edt
+from scipy.special import ndtr
 from zarr.storage import LocalStore
 
 from napari_confseg.formats.rater_pictures import RaterPicturesRequest, import_rater_pictures
 from napari_confseg.store import ClassSpec, Cohort, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_confseg.store import Clip
+
+    Groups = Mapping[str, tuple[str, ...]]
 
 CLASS = ClassSpec(index=0, name="cell", label="Cell", color="#56b4e9")
 SIDE = 64
@@ -39,6 +44,17 @@ HABITS: Mapping[str, tuple[tuple[float, int], ...]] = {
 
 Between 30, 60 and 90 no cut at 50 or 60 can differ: `exact` is there for the rule of 60.
 """
+
+EDGE = 1.0
+"""Standard deviation, in pixels, of an outline that is stated to be doubtful by distance alone.
+
+Of 0.5, 1, 1.5, 2, 3 and 4 the nearest to the other readers of ``DEVELOP``, whose reference had no
+say in it.
+"""
+FORMS = ("twice", "edge", "honest")
+"""Of one reader's confidence: two readings, by distance, and what the others say."""
+
+_SURE = 1e-3  # pixels: two readings that are the same leave no doubt
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,25 @@ class Panel:
         """The group of one reader who marks without a confidence."""
         return {"hard": (f"person{self.readers[0]}-{WAYS[0]}",)}
 
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """All groups that methods are compared on."""
+        return self.stated | self.halves | self.hard
+
+    @property
+    def without(self) -> dict[str, tuple[str, ...]]:
+        """All choices of one, two and three readers without a confidence."""
+        return {
+            f"{k}-{'-'.join(map(str, chosen))}": tuple(f"person{p}-{WAYS[0]}" for p in chosen)
+            for k in range(1, len(self.readers) + 1)
+            for chosen in combinations(self.readers, k)
+        }
+
+    @property
+    def confident(self) -> dict[str, tuple[str, ...]]:
+        """Each reader with each form of a confidence."""
+        return {f"{form}-{p}": (f"p{p}-{form}",) for form in FORMS for p in self.readers}
+
 
 WAYS = ("amira", "imagej")
 """The two programs: each person's two readings of a picture."""
@@ -114,20 +149,24 @@ def import_pictures(path: Path, pictures: Path) -> Cohort:
     return Cohort.open(path)
 
 
-def make_panel(path: Path, pictures: Cohort, panel: Panel) -> Cohort:
-    """Return the panel's cohort at `path`: its people's outlines, and what they could state."""
+def make_panel(path: Path, pictures: Cohort, panel: Panel, groups: Groups) -> Cohort:
+    """Return the panel's cohort at `path`: outlines of people, and what they could state.
+
+    It holds the raters of `groups`, which are the panel's, and of its reference.
+    """
     done = path.with_suffix(".done")
     if not done.exists():
+        raters = {*panel.against, *chain.from_iterable(groups.values())}
         cohort = Cohort.create(LocalStore(path), name=path.stem, classes=(CLASS,))
         for name in pictures.clips():
             clip = pictures.clip(name)
             if clip.meta.tags[0] in panel.sets:
-                _copy(clip, cohort, panel)
+                _copy(clip, cohort, panel, sorted(raters))
         done.touch()
     return Cohort.open(path)
 
 
-def _copy(clip: Clip, cohort: Cohort, panel: Panel) -> None:
+def _copy(clip: Clip, cohort: Cohort, panel: Panel, raters: Iterable[str]) -> None:
     frame = smaller(clip.frames[0])
     with cohort.new_clip(clip.name, shape=(frame.shape[0], frame.shape[1])) as new:
         new.append(frame)
@@ -136,9 +175,7 @@ def _copy(clip: Clip, cohort: Cohort, panel: Panel) -> None:
     made = {name: o.astype(np.uint8) * np.uint8(100) for name, o in outlines.items()}
     made |= statements(outlines, panel.readers)
     target = cohort.clip(clip.name)
-    groups = (panel.stated | panel.halves | panel.hard).values()
-    used = {*panel.against, *(rater for raters in groups for rater in raters)}
-    for name in sorted(used):
+    for name in raters:
         rater = target.create_rater(name, kind="human", label=name)
         with rater.bulk() as write:
             write(0, 0, made[name])
@@ -159,7 +196,7 @@ def read_outline(clip: Clip, rater: str) -> NDArray[np.bool_]:
 def statements(
     outlines: Mapping[str, NDArray[np.bool_]], readers: tuple[int, ...]
 ) -> dict[str, NDArray[np.uint8]]:
-    """Return what each reader of a panel could state, by habit; and their two readings as one."""
+    """Return what each reader of a panel could state, by habit and by form."""
     of = {p: np.stack([outlines[f"person{p}-{way}"] for way in WAYS]) for p in readers}
     made = {}
     for p in readers:
@@ -167,7 +204,36 @@ def statements(
         for habit in HABITS:
             made[f"p{p}-{habit}"] = state(others, habit)
         made[f"p{p}-twice"] = np.rint(100 * of[p].mean(0)).astype(np.uint8)
+        made[f"p{p}-edge"] = np.rint(blurred(of[p][0], EDGE)).astype(np.uint8)
     return made
+
+
+def blurred(inside: NDArray[np.bool_], width: float) -> NDArray[np.float64]:
+    """Return the percent of a contour whose place is uncertain by `width` pixels."""
+    percent: NDArray[np.float64] = 100 * ndtr(inwards(inside) / width)
+    return percent
+
+
+def inwards(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return how far inside of a contour each pixel's middle lies, negative outside."""
+    distance = distance_transform_edt(inside) - distance_transform_edt(~inside)
+    middle: NDArray[np.float64] = distance - np.sign(distance) / 2
+    return middle
+
+
+def own_doubt(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the percent of a person's two readings, as doubtful as they are far apart.
+
+    Each is blurred by the standard deviation of where one outline runs, which is that of the
+    distance between the two by the root of two, and the mean is taken.
+    """
+    apart = []
+    for one, other in ((first, second), (second, first)):
+        outline = other & ~binary_erosion(other)
+        apart.append(inwards(one)[outline] - 0.5)  # of the outline's own pixels it is 0.5
+    width = max(float(np.sqrt(np.mean(np.concatenate(apart) ** 2) / 2)), _SURE)
+    mean: NDArray[np.float64] = (blurred(first, width) + blurred(second, width)) / 2
+    return mean
 
 
 def state(share: NDArray[np.float64], habit: str) -> NDArray[np.uint8]:

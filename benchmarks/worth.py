@@ -21,11 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from scipy.special import ndtr
 
 from benchmarks import rule
-from benchmarks.people import WAYS, import_pictures, state
+from benchmarks.people import WAYS, blurred, import_pictures, own_doubt, state
 from napari_confseg.agreement.overlap import joint_histogram
 from napari_confseg.report.figures import INK, LINE, PALETTE, drawing, save_png
 from napari_confseg.store import Cohort
@@ -37,6 +35,7 @@ from trainer.study.scores import SCORES, mean_defined
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -47,6 +46,7 @@ REFERENCE = 2
 """People of the reference; the others read."""
 MOST = 3
 """Readers without a confidence, at most."""
+READERS = tuple(range(1, MOST + 1))
 WIDTHS = (1.5, 3.0, 5.0, 8.0)
 """Standard deviations, in pixels, of a contour that is stated to be doubtful by distance alone."""
 KINDS = ("calibrated", "over-inclusive", "hasty")
@@ -101,6 +101,7 @@ def of_people(pictures: Cohort) -> Tally:
             tally.add("six", name, 0, np.mean(everything, 0), rest)
             for p in readers:
                 tally.add("twice", name, 0, np.mean([read[p, way] for way in WAYS], 0), rest)
+                tally.add("own", name, 0, own_doubt(*(read[p, way] > 0 for way in WAYS)), rest)
                 others = [read[q, way] for q in readers if q != p for way in WAYS]
                 share = np.mean(others, 0)
                 tally.add("exact", name, 0, share, rest)
@@ -109,13 +110,6 @@ def of_people(pictures: Cohort) -> Tally:
                     tally.add(f"edge {width:g}", name, 0, edge, rest)
     tally.tables["edge"] = _best_elsewhere(tally, [pictures.clip(n).meta.tags[0] for n in names])
     return tally
-
-
-def blurred(inside: NDArray[np.bool_], width: float) -> Floats:
-    """Return the percent of a contour whose place is uncertain by `width` pixels."""
-    distance = distance_transform_edt(inside) - distance_transform_edt(~inside)
-    percent: Floats = 100 * ndtr((distance - np.sign(distance) / 2) / width)
-    return percent
 
 
 def _best_elsewhere(tally: Tally, sets: Sequence[str]) -> NDArray[np.int64]:
@@ -129,6 +123,15 @@ def _best_elsewhere(tally: Tally, sets: Sequence[str]) -> NDArray[np.int64]:
         best = min(WIDTHS, key=lambda w: errors[w])
         found[here] = tally.tables[f"edge {best:g}"][here]
     return found
+
+
+def make_simulated(folder: Path, patients: int) -> Cohort:
+    """Return a cohort of three simulated readers of each kind; make it if need be."""
+    path = folder / "worth.zarr"
+    if not clinical_path(path).exists():  # written last
+        readers = tuple(kind for kind in KINDS for _ in range(MOST))
+        make_cohort(path, patients=patients, seed=67, frames=4, size=SIZE, readers=readers)
+    return Cohort.open(path)
 
 
 def of_simulated(cohort: Cohort) -> dict[str, Tally]:
@@ -161,7 +164,7 @@ def worth(tally: Tally, name: str, weights: Floats, score: str) -> Floats:
     In squared error by the line a + b / k; infinite where no number would do. In Dice over
     thresholds between the numbers that were tried, with 1 and 3 as bounds.
     """
-    k = np.arange(1, MOST + 1)
+    k = np.array(READERS)
     each = np.stack([tally.value(f"{n}", score, weights) for n in k])  # (MOST, B)
     mine = tally.value(name, score, weights)
     if score == LEVELS:
@@ -193,47 +196,51 @@ def _interval(values: Floats) -> Interval:
     return Interval(float(values[0]), float(low), float(high))
 
 
-def figure(parts: Mapping[str, tuple[Tally, Sequence[str]]]) -> Figure:
+def figure(parts: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
     """Draw the error of k readers without a confidence, and of one with, a plot a part."""
-    with drawing(3.4 * len(parts), 3.3) as drawn:
+    with drawing(3.4 * len(parts), 3.6) as drawn:
         axes = np.atleast_1d(drawn.subplots(1, len(parts))).ravel()
-    for ax, (title, (tally, names)) in zip(axes, parts.items(), strict=True):
-        weights = draw(len(tally.units), resamples=2000)
-        k = np.arange(1, MOST + 1)
-        rows = [_interval(1000 * tally.value(f"{n}", SQUARED, weights)) for n in k]
-        ax.errorbar(
-            k,
-            [r.value for r in rows],
-            [[r.value - r.low for r in rows], [r.high - r.value for r in rows]],
-            fmt="o-",
-            color=INK,
-            ms=4,
-            label="k readers without",
-        )
-        for i, name in enumerate(names):
-            row = _interval(1000 * tally.value(name, SQUARED, weights))
-            color = PALETTE[i % len(PALETTE)]
-            ax.axhline(row.value, color=color, lw=1.4, label=LABELS[name])
-            ax.axhspan(row.low, row.high, color=color, alpha=0.1, lw=0)
-        ax.set_xticks(k)
-        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
+    for ax, (title, found) in zip(axes, parts.items(), strict=True):
+        errors = {name: row[SQUARED].times(1000) for name, row in found.items()}
+        each = [errors.pop(f"{n}") for n in READERS]
+        draw_readers(ax, each, {LABELS[name]: row for name, row in errors.items()})
+        ax.set_ylim(0, 1.6 * ax.get_ylim()[1])  # room for the legend
         ax.set_title(title)
-        ax.grid(axis="y", color=LINE, lw=0.6)
-        ax.set_xlabel("readers without a confidence")
         ax.legend(frameon=False, fontsize=7, loc="upper right")
     axes[0].set_ylabel("squared error x 1000")
     return drawn
 
 
+def draw_readers(ax: Axes, each: Sequence[Interval], rows: Mapping[str, Interval]) -> None:
+    """Draw k readers without a confidence as points, and others, by label, as bands."""
+    ax.errorbar(
+        READERS,
+        [r.value for r in each],
+        [[r.value - r.low for r in each], [r.high - r.value for r in each]],
+        fmt="o-",
+        color=INK,
+        ms=4,
+        label="k readers without",
+    )
+    for i, (label, row) in enumerate(rows.items()):
+        color = PALETTE[i % len(PALETTE)]
+        ax.axhline(row.value, color=color, lw=1.4, label=label)
+        ax.axhspan(row.low, row.high, color=color, alpha=0.1, lw=0)
+    ax.set_xticks(READERS)
+    ax.grid(axis="y", color=LINE, lw=0.6)
+    ax.set_xlabel("readers without a confidence")
+
+
 LABELS = {
     "twice": "one, two readings",
+    "own": "one, two readings, blurred",
     "edge": "one, doubtful by distance",
     "honest": "what the others say, 30/60/90",
     "exact": "what the others say, exactly",
     "stated 1": "one with confidence",
     "stated 2": "two with confidence",
 }
-OF_PEOPLE = ("twice", "edge", "honest", "exact")
+OF_PEOPLE = ("twice", "own", "edge", "honest", "exact")
 OF_SIMULATED = ("stated 1", "stated 2")
 
 
@@ -247,25 +254,18 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     people = of_people(import_pictures(arguments.folder / "pictures.zarr", arguments.pictures))
-    path = arguments.folder / "worth.zarr"
-    if not clinical_path(path).exists():  # written last
-        readers = tuple(kind for kind in KINDS for _ in range(MOST))
-        make_cohort(
-            path, patients=arguments.patients, seed=67, frames=4, size=SIZE, readers=readers
-        )
     parts: dict[str, tuple[Tally, Sequence[str]]] = {"Real people": (people, OF_PEOPLE)}
-    for kind, tally in of_simulated(Cohort.open(path)).items():
+    for kind, tally in of_simulated(make_simulated(arguments.folder, arguments.patients)).items():
         parts[f"Simulated: {kind}"] = tally, OF_SIMULATED
     rows = {
-        title: table(tally, [*map(str, range(1, MOST + 1)), *names])
-        for title, (tally, names) in parts.items()
+        title: table(tally, [*map(str, READERS), *names]) for title, (tally, names) in parts.items()
     }
     plain = {
         t: {n: {s: (i.value, i.low, i.high) for s, i in r.items()} for n, r in found.items()}
         for t, found in rows.items()
     }
     (arguments.folder / "worth.json").write_text(json.dumps(plain, indent=1))
-    save_png(figure(parts), arguments.folder / "worth.png")
+    save_png(figure(rows), arguments.folder / "worth.png")
     save_png(rule.matrices(people), arguments.folder / "rule.png")
     print("60 against 50, gain by form of the map, highest confidence stated, and size")
     print("\n".join(rule.rows(rule.of_maps(people))))

@@ -38,6 +38,10 @@ class Interval:
         low, high = np.percentile(drawn, [2.5, 97.5])
         return cls(float(values[0]), float(low), float(high))
 
+    def times(self, factor: float) -> Interval:
+        """Return it in another unit, of which there are `factor`, above 0, to one of this."""
+        return Interval(self.value * factor, self.low * factor, self.high * factor)
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -8,9 +8,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from benchmarks import study_worth
 from benchmarks.bars import verdicts
-from benchmarks.people import DEVELOP, HABITS, TEST, WAYS, state, statements
-from benchmarks.worth import SQUARED, Tally, blurred, worth
+from benchmarks.people import DEVELOP, HABITS, TEST, WAYS, blurred, own_doubt, state, statements
+from benchmarks.worth import LEVELS, SQUARED, Tally, worth
 from tests.trainer.study.test_compare import pooled
 
 
@@ -92,3 +93,43 @@ def test_studies_of_the_same_patients_are_judged_together(rng):
     assert not holds["all groups", "threshold-60"]  # it has to lead
     ahead = verdicts(pooled({"soft": 0.05}, noise=0.001), "soft")
     assert all(v.holds for v in ahead)
+
+
+def test_two_readings_are_as_doubtful_as_they_are_apart():
+    def disc(radius: float) -> np.ndarray:
+        return np.hypot(*np.indices((60, 60)) - 30) < radius
+
+    same = own_doubt(disc(15), disc(15))
+    assert np.array_equal(same, 100.0 * disc(15))
+    for apart in (2, 6):
+        percent = own_doubt(disc(15 - apart / 2), disc(15 + apart / 2))
+        # Where the outline runs along a ray has the cumulative distribution 1 - percent: a mixture
+        # of the two outlines, apart / 2 from their mean, each as wide as apart / sqrt(2).
+        left = percent[30, 30:] / 100
+        where = np.arange(len(left)) + 0.5
+        density = -np.diff(np.append(left, 0))
+        mean = np.sum(density * where)
+        spread = np.sum(density * (where - mean) ** 2)
+        assert mean == pytest.approx(15, abs=0.5)
+        assert spread == pytest.approx(apart**2 * (1 / 4 + 1 / 2), rel=0.2)
+
+
+def test_nobody_in_a_trial_of_k_readers_is_in_its_reference():
+    for groups in (DEVELOP.without, DEVELOP.confident):
+        assert not {r for g in groups.values() for r in g} & set(DEVELOP.against)
+    assert [len(g) for g in DEVELOP.without.values()] == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_one_who_learns_as_well_as_k_readers_is_worth_k():
+    each = {"1": 0.014, "2": 0.010, "3": 0.009}
+    rows = {
+        name: {SQUARED: np.array([e, e + 0.001]), LEVELS: 1 - np.array([e, e + 0.001])}
+        for name, e in {**each, "between": 0.012, "worse": 0.02, "better": 0.005}.items()
+    }
+    for score in (SQUARED, LEVELS):
+        found = {n: study_worth.worth(rows, n, score) for n in rows}
+        for k in each:
+            assert found[k] == pytest.approx(int(k))
+        assert found["between"] == pytest.approx(1.5)
+        assert found["worse"] == pytest.approx(1)
+        assert found["better"] == pytest.approx(3)
