@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SOURCES: Final = 3
-"""Painted frames of a class, the nearest ones, whose marks are carried."""
-
 STEPS: Final = 4
 """Steps from frame to frame that an answer may take: some 30 ms each."""
 
 LEAST: Final = 5
 """Percent below which what a model proposes is left as it is, where no mark comes near."""
+
+_SURE: Final = 1.02  # no odds are infinite
 
 _T = TypeVar("_T")
 
@@ -130,27 +129,30 @@ class Source:
 def joined(percent: NDArray[np.uint8], sources: Sequence[Source]) -> NDArray[np.uint8]:
     """Return percents of a class after joining marks that are carried to them.
 
-    ``w1 c1 + (1 - w1) (w2 c2 + (1 - w2) (... percent))``: c is what was marked at the place on
-    the nearest painted frame, the next one and so on, w how likely it still holds.
+    ``h sum(o c) / sum(o) + (1 - h) percent``: c is what was marked at the place on a painted
+    frame; w, how likely it still holds, gives its odds o and how likely any of them does, h.
 
     Parameters
     ----------
     percent : ndarray of uint8 (Y, X)
         What the model proposes.
     sources : sequence of Source
-        The nearest first.
+        Of painted frames.
     """
     near = percent >= LEAST
     for source in sources:
         near |= _reached(source)
     at = np.flatnonzero(near)
     y, x = np.unravel_index(at, percent.shape)
-    found, rest = np.zeros(len(at)), np.ones(len(at))
+    said, odds, none = np.zeros(len(at)), np.zeros(len(at)), np.ones(len(at))
     for source in sources:
         weight, share = _carried(source, y, x)
-        found += rest * weight * share
-        rest *= 1 - weight
-    found += rest * (percent.reshape(-1)[at] / MAX_CONFIDENCE)
+        each = weight / (_SURE - weight)
+        said += each * share
+        odds += each
+        none *= 1 - weight
+    found = (1 - none) * said / np.maximum(odds, 1e-9)
+    found += none * (percent.reshape(-1)[at] / MAX_CONFIDENCE)
     out = percent.reshape(-1).copy()
     out[at] = np.rint(found * MAX_CONFIDENCE).astype(np.uint8)
     return out.reshape(percent.shape)

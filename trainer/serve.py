@@ -23,7 +23,7 @@ from napari_confseg.suggest.protocol import (
     receive,
     send,
 )
-from trainer.carrying import SOURCES, STEPS, Source, Tracker, joined
+from trainer.carrying import STEPS, Source, Tracker, joined
 from trainer.errors import TrainError
 from trainer.features import SeenFrame, see
 from trainer.learning import LightHead, TaughtFrame, fit_head, propose
@@ -198,9 +198,11 @@ def _painted(
 
 
 def _nearest(taught_at: Sequence[int], among: Collection[int], frame: int) -> list[int]:
-    """Return which of some taught frames are nearest to another frame, and in reach of it."""
-    away = {i: abs(taught_at[i] - frame) for i in among}
-    return sorted((i for i in away if 0 < away[i] <= REACH), key=lambda i: away[i])[:SOURCES]
+    """Return which of some taught frames are the nearest on each side of a frame, in reach."""
+    near = sorted(among, key=lambda i: abs(taught_at[i] - frame))
+    before = [i for i in near if 0 < frame - taught_at[i] <= REACH]
+    after = [i for i in near if 0 < taught_at[i] - frame <= REACH]
+    return before[:1] + after[:1]
 
 
 def _stamp(folder: str) -> tuple[int, int]:

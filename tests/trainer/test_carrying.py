@@ -14,7 +14,7 @@ from napari_confseg.store import EXCLUDED
 from napari_confseg.suggest.path import REACH, path_between
 from napari_confseg.suggest.protocol import Suggest, Suggested
 from trainer.carrying import STEPS, Source, Tracker, joined
-from trainer.serve import Server
+from trainer.serve import Server, _nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,16 +73,17 @@ def test_what_the_model_expects_beside_the_first_marks_is_not_taken_for_absent()
     assert begun[25, 40] == reviewed[25, 40] >= 99
 
 
-def test_the_next_painted_frame_speaks_where_the_nearest_has_no_say() -> None:
+def test_frames_on_both_sides_have_their_say_by_how_likely_they_hold() -> None:
     nothing = np.zeros(SHAPE, np.uint8)
-    nearest = plane(100)
-    nearest[:, 45:] = EXCLUDED
-    found = joined(
-        nothing,
-        [Source(still(), 1, nearest, nothing, 0.0), Source(still(), 3, plane(50), nothing, 0.0)],
-    )
-    assert found[30, 40] == round(100 * (0.99 + 0.01 * 0.99**3 * 0.5))
-    assert found[30, 50] == round(100 * 0.99**3 * 0.5)
+    before, after = plane(100), plane(50)
+    before[:, 45:] = EXCLUDED  # nobody knows
+    sources = [Source(still(w), 0, m, nothing, 0.0) for w, m in ((0.9, before), (0.6, after))]
+    for given in (sources, sources[::-1]):
+        found = joined(nothing, given)
+        odds = 0.9 / 0.12, 0.6 / 0.42
+        both = (odds[0] * 1.0 + odds[1] * 0.5) / sum(odds)
+        assert found[30, 40] == round(100 * (1 - 0.1 * 0.4) * both)
+        assert found[30, 50] == 30
 
 
 def test_marks_move_as_the_tool_moves_them() -> None:
@@ -125,6 +126,13 @@ def test_the_way_is_gone_in_parts_and_remembered(start: int, end: int) -> None:
     assert whole.track(path, 2, start, end) is not None
     del path[3]
     assert Tracker().track(path, 2, start, end) is None  # a frame of the way is not there yet
+
+
+def test_one_painted_frame_on_each_side_is_carried_from() -> None:
+    at = [0, 30, 33, 35, 40, 80]
+    assert [at[i] for i in _nearest(at, range(6), 36)] == [35, 40]
+    assert [at[i] for i in _nearest(at, [0, 2, 3, 5], 35)] == [33]  # not itself, not out of reach
+    assert _nearest(at, [0, 5], 40) == []
 
 
 def test_the_path_leads_to_the_painted_frames_in_reach() -> None:
