@@ -24,6 +24,7 @@ from napari_confseg.suggest.protocol import (
     send,
 )
 from trainer.carrying import STEPS, Source, Tracker, joined
+from trainer.crumbs import without_crumbs
 from trainer.errors import TrainError
 from trainer.features import SeenFrame, see
 from trainer.learning import LightHead, TaughtFrame, fit_head, propose
@@ -98,6 +99,8 @@ class Server:
         seen = [self._see(model, frame) for frame in arrays["frames"]]
         percent = np.stack([propose(head, one, model.predictor) for one in seen])
         partial = self._carry(model, request, arrays, percent)
+        for planes in percent:
+            planes[:] = [without_crumbs(plane, request.shown_from) for plane in planes]
         if head.corrections:
             known["version"] = f"{model.version}+{request.strokes}"
         return Suggested(**known, partial=partial), {"percent": percent}

@@ -107,6 +107,8 @@ class SuggestWork:
         How many edits of the clip it knows of.
     smalls : SmallFrames
         Of the clip.
+    shown_from : int
+        The percentage from which on it shows.
     """
 
     owner: object
@@ -117,6 +119,7 @@ class SuggestWork:
     marks: Marks
     edits: int
     smalls: SmallFrames
+    shown_from: int
 
     def run(
         self, process: ModelProcess, cancelled: Callable[[], bool] = lambda: False
@@ -152,6 +155,7 @@ class SuggestWork:
             taught_at=marks.frames,
             path_at=tuple(path),
             factor=self.smalls.factor,
+            shown_from=self.shown_from,
         )
         answer = process.ask(request, arrays, cancelled)
         return None if answer is None else answer._replace(caution=active.problem)

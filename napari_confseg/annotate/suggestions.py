@@ -251,6 +251,7 @@ class Suggestions:
             self._marks(frame),
             self._edits,
             self._smalls,
+            session.model_threshold,
         )
 
     def _due(self, frame: int) -> bool:

@@ -76,6 +76,8 @@ class Suggest(_Message):
         path; all empty to carry nothing.
     factor : int
         Pixels of a frame per pixel of one on the path, each way.
+    shown_from : int
+        The percentage from which on what is proposed shows; tiny pieces of that are left out.
     """
 
     kind: Literal["suggest"] = "suggest"
@@ -87,6 +89,7 @@ class Suggest(_Message):
     taught_at: tuple[int, ...] = ()
     path_at: tuple[int, ...] = ()
     factor: int = Field(default=1, ge=1)
+    shown_from: int = Field(default=50, ge=1, le=100)
 
 
 class Suggested(_Message):
