@@ -8,7 +8,7 @@ package, the hand is a simulated one on the canvas.
 - first suggestion: from the key press to the canvas drawing it, once with no process, once with
   one that was started in advance;
 - next suggestion: from the release of a stroke to the canvas drawing what was learnt from it,
-  the hand waiting for each;
+  the hand waiting for each; two other frames were painted before, whose marks are carried to it;
 - the brush: from a mouse move to the event loop being free again after all that it caused was
   drawn, while strokes follow each other with the model learning from each, and with suggestions
   off; the same strokes, turn about, so that the ratio holds on a busy machine too.
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MOVES = 20
 FRAMES = 24
+APART = 4
+"""Frames between the one that is painted and those that were painted before."""
 
 
 class Window:
@@ -120,6 +122,16 @@ def next_ones(window: Window, strokes: int) -> list[float]:
     return took
 
 
+def paint_beside(window: Window) -> None:
+    """Paint on frames before and after the middle one, and come back when all was answered."""
+    suggestions = window.session.suggestions
+    for frame in (FRAMES // 2 - APART, FRAMES // 2 + APART, FRAMES // 2):
+        window.session.frame = frame
+        if frame != FRAMES // 2:
+            window.stroke(frame)
+        window.hand.wait_until(lambda: suggestions.work() is None, 120)
+
+
 def brush(window: Window, strokes: int) -> dict[str, list[float]]:
     """Return seconds of moves, with the model learning beside them and with suggestions off."""
     took: dict[str, list[float]] = {"learning": [], "off": []}
@@ -165,6 +177,7 @@ def measure(strokes: int) -> dict[str, Any]:
         window.session.frame = FRAMES // 2
         window.hand.wait(500)
         warm = window.first()
+        paint_beside(window)
         latency = next_ones(window, strokes)
         moves = brush(window, strokes)
         found = {

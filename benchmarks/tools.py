@@ -34,13 +34,15 @@ from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
 from napari_confseg.annotate.tools.interpolation import between
 from napari_confseg.annotate.tools.propagation import carried
 from napari_confseg.annotate.tools.snapping import region_of
+from napari_confseg.motion import small
 from napari_confseg.readouts import Beams
 from napari_confseg.suggest.client import ModelProcess
+from napari_confseg.suggest.path import path_between
 from napari_confseg.suggest.protocol import Suggest, Suggested
 from sample_data.cohort import make_cohort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -227,7 +229,7 @@ def work(
 ) -> dict[str, float]:
     """Paint more and more frames, evenly spread, until the clip reaches ``AIM``; count the last."""
     n = len(case.frames)
-    counts = [n] if fill is fill_none else [c for c in (3, 5, 9, 17, 34, n) if c <= n]
+    counts = [n] if fill is fill_none else [c for c in (2, 3, 4, 5, 9, 17, 34, n) if c <= n]
     score, hand = 0.0, Hand(np.random.default_rng(0))
     for count in counts:
         hand = Hand(np.random.default_rng(0))
@@ -281,42 +283,78 @@ def make_case(folder: Path, frames: int) -> Case:
 
 
 class Suggester:
-    """The model that comes with the package, which learns from the painted frames."""
+    """The model that comes with the package: it learns from the marks, and carries them."""
 
     NAMES: ClassVar = {PLEURA: "pleura", B_LINE: "b-line"}
+    BETWEEN: ClassVar = 17
+    """Frames, evenly spread, on which a suggestion is accepted where the rest is interpolated."""
 
     def __init__(self) -> None:
         self._process = ModelProcess()
 
     def fill(self, case: Case, keys: dict[int, Planes], hand: Hand) -> dict[int, Planes]:
-        """On every other frame what is suggested there is accepted: a key to go, a key to take."""
-        out = dict(keys)
-        for t in (t for t in range(len(case.frames)) if t not in keys):
+        """On every other frame what is suggested there is accepted, whole."""
+        return self._accept(case, keys, range(len(case.frames)), hand)
+
+    def fill_some(self, case: Case, keys: dict[int, Planes], hand: Hand) -> dict[int, Planes]:
+        """Accept on some frames what is suggested there; the others are interpolated."""
+        spread = np.linspace(0, len(case.frames) - 1, self.BETWEEN).round().astype(int)
+        return fill_between(case, self._accept(case, keys, spread.tolist(), hand), hand)
+
+    def _accept(
+        self, case: Case, keys: dict[int, Planes], frames: Iterable[int], hand: Hand
+    ) -> dict[int, Planes]:
+        """Accept what is suggested, the frames next to painted ones first: two keys each.
+
+        What is accepted teaches what comes next, as any marks do.
+        """
+        marks = dict(keys)
+        for t in sorted(set(frames) - set(keys), key=lambda t: min(abs(t - k) for k in keys)):
             hand.key(2)
-            near = sorted(keys, key=lambda k: abs(k - t))[:TAUGHT]
-            marks = [(i, c) for i, k in enumerate(near) for c in CLASSES if keys[k][c].any()]
-            request = Suggest(
-                model="starter",
-                marks=tuple((i, self.NAMES[c]) for i, c in marks),
-                reviewed=tuple((i, self.NAMES[c]) for i in range(len(near)) for c in CLASSES),
-                strokes=hand.strokes,
-            )
-            arrays = {
-                "frames": case.frames[[t]],
-                "taught": case.frames[near],
-                "marks": np.stack([keys[near[i]][c] for i, c in marks]),
-            }
-            answer = self._process.ask(request, arrays)
-            assert answer is not None
-            assert isinstance(answer.message, Suggested)
-            percent = answer.arrays["percent"][0]
-            of_class = dict(zip(answer.message.classes, percent, strict=True))
-            out[t] = {
+            of_class = self._suggested(case, keys, marks, t, hand.strokes)
+            marks[t] = {
                 c: np.where(case.beams.inside & (of_class[n] >= 50), of_class[n], np.uint8(0))
                 for c, n in self.NAMES.items()
             }
-        return out
+        return marks
 
+    def _suggested(
+        self, case: Case, keys: dict[int, Planes], marks: dict[int, Planes], t: int, strokes: int
+    ) -> dict[str, NDArray[np.uint8]]:
+        near = sorted(marks, key=lambda k: abs(k - t))[:TAUGHT]
+        given = [(i, c) for i, k in enumerate(near) for c in CLASSES if marks[k][c].any()]
+        path = path_between([t], near)
+        reduced = [small(case.frames[k]) for k in (path or (t,))]
+        request = Suggest(
+            model="starter",
+            marks=tuple((i, self.NAMES[c]) for i, c in given),
+            # Painted frames were looked at whole.
+            reviewed=tuple(
+                (i, self.NAMES[c]) for i, k in enumerate(near) if k in keys for c in CLASSES
+            ),
+            strokes=strokes,
+            frames_at=(t,),
+            taught_at=tuple(near),
+            path_at=path,
+            factor=reduced[0][1],
+        )
+        arrays = {
+            "frames": case.frames[[t]],
+            "taught": case.frames[near],
+            "marks": np.stack([marks[near[i]][c] for i, c in given]),
+        }
+        if path:
+            arrays["path"] = np.stack([frame for frame, _ in reduced])
+        while True:
+            answer = self._process.ask(request, arrays)
+            assert answer is not None
+            assert isinstance(answer.message, Suggested)
+            if not answer.message.partial:
+                percent = answer.arrays["percent"][0]
+                return dict(zip(answer.message.classes, percent, strict=True))
+
+
+SUGGESTER = Suggester()
 
 WAYS = {
     "outline every frame": (by_outline, fill_none),
@@ -327,7 +365,9 @@ WAYS = {
     "band tools + interpolation": (by_tools, fill_between),
     "pleura tool, outlines + propagation": (by_both, fill_carried),
     "pleura tool, outlines + interpolation": (by_both, fill_between),
-    "outline + suggestions, accepted": (by_outline, Suggester().fill),
+    "outline + suggestions, each accepted": (by_outline, SUGGESTER.fill),
+    "outline + suggestions + interpolation": (by_outline, SUGGESTER.fill_some),
+    "pleura tool, outlines + suggestions + interpolation": (by_both, SUGGESTER.fill_some),
 }
 
 
@@ -345,10 +385,10 @@ def main() -> None:
         print(json.dumps({"ways": rows, "propagation": quality}))
         return
     print(f"soft Dice {AIM} on {args.frames} frames, B-lines and pleura; a modelled hand\n")
-    print(f"| {'way':37} | painted | strokes | keys | seconds | soft Dice |")
+    print(f"| {'way':51} | painted | strokes | keys | seconds | soft Dice |")
     print("|---|---|---|---|---|---|")
     for name, row in rows.items():
-        print(f"| {name:37} | " + " | ".join(f"{v:g}" for v in row.values()) + " |")
+        print(f"| {name:51} | " + " | ".join(f"{v:g}" for v in row.values()) + " |")
     print(
         "\nDice with the truth after k frames: " + ", ".join(f"{k} {v}" for k, v in quality.items())
     )

@@ -11,6 +11,7 @@ import torch
 
 from napari_confseg.job import CHECKPOINT
 from napari_confseg.store.errors import StoreError, sentence
+from napari_confseg.suggest.path import REACH
 from napari_confseg.suggest.protocol import (
     Arrays,
     Load,
@@ -22,6 +23,8 @@ from napari_confseg.suggest.protocol import (
     receive,
     send,
 )
+from trainer.carrying import STEPS, Source, Tracker, joined
+from trainer.crumbs import without_crumbs
 from trainer.errors import TrainError
 from trainer.features import SeenFrame, see
 from trainer.learning import LightHead, TaughtFrame, fit_head, propose
@@ -29,7 +32,7 @@ from trainer.predict import Predictor
 from trainer.shipped import run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,6 +70,7 @@ class Server:
         self._folder = ""
         self._seen: dict[bytes, SeenFrame] = {}
         self._fitted: tuple[bytes, LightHead] | None = None
+        self._tracker = Tracker()
 
     def answer(
         self, request: Message, arrays: Mapping[str, NDArray[Any]]
@@ -94,9 +98,43 @@ class Server:
         head = self._head(model, request, arrays)
         seen = [self._see(model, frame) for frame in arrays["frames"]]
         percent = np.stack([propose(head, one, model.predictor) for one in seen])
+        partial = self._carry(model, request, arrays, percent)
+        for planes in percent:
+            planes[:] = [without_crumbs(plane, request.shown_from) for plane in planes]
         if head.corrections:
             known["version"] = f"{model.version}+{request.strokes}"
-        return Suggested(**known), {"percent": percent}
+        return Suggested(**known, partial=partial), {"percent": percent}
+
+    def _carry(
+        self,
+        model: Model,
+        request: Suggest,
+        arrays: Mapping[str, NDArray[Any]],
+        percent: NDArray[np.uint8],
+    ) -> bool:
+        """Join marks of the taught frames to `percent` (n, C, Y, X); return whether some wait."""
+        if not request.path_at:
+            return False
+        path = dict(zip(request.path_at, arrays["path"], strict=True))
+        painted = _painted(model.predictor.config.classes, request, arrays)
+        self._tracker.steps_left = STEPS
+        partial = False
+        for frame, planes in zip(request.frames_at, percent, strict=True):
+            for c, marks_of in painted.items():
+                sources = []
+                for i in _nearest(request.taught_at, marks_of, frame):
+                    taught_at = request.taught_at[i]
+                    track = self._tracker.track(path, request.factor, taught_at, frame)
+                    partial |= track is None
+                    if track is not None:
+                        marks, reviewed = marks_of[i]
+                        expected = self._see(model, arrays["taught"][i]).percent[c]
+                        begun = 0.0 if reviewed else 1 / len(marks_of)
+                        steps = abs(taught_at - frame)
+                        sources.append(Source(track, steps, marks, expected, begun))
+                if sources:
+                    planes[c] = joined(planes[c], sources)
+        return partial
 
     def _head(
         self, model: Model, request: Suggest, arrays: Mapping[str, NDArray[Any]]
@@ -143,6 +181,31 @@ class Server:
             self._folder = folder
             self._seen.clear()
         return self._model
+
+
+def _painted(
+    classes: Sequence[str], request: Suggest, arrays: Mapping[str, NDArray[Any]]
+) -> dict[int, dict[int, tuple[NDArray[np.uint8], bool]]]:
+    """Return by class, of each taught frame that says something of it: marks, and if reviewed."""
+    reviewed = set(request.reviewed)
+    found: dict[int, dict[int, tuple[NDArray[np.uint8], bool]]] = {}
+    for (i, name), plane in zip(request.marks, arrays["marks"], strict=True):
+        if name in classes:
+            known = (i, name) in reviewed
+            found.setdefault(classes.index(name), {})[i] = plane, known
+    for i, name in request.reviewed:
+        if name in classes:
+            blank = np.zeros(arrays["taught"].shape[1:], np.uint8)
+            found.setdefault(classes.index(name), {}).setdefault(i, (blank, True))
+    return found
+
+
+def _nearest(taught_at: Sequence[int], among: Collection[int], frame: int) -> list[int]:
+    """Return which of some taught frames are the nearest on each side of a frame, in reach."""
+    near = sorted(among, key=lambda i: abs(taught_at[i] - frame))
+    before = [i for i in near if 0 < frame - taught_at[i] <= REACH]
+    after = [i for i in near if 0 < taught_at[i] - frame <= REACH]
+    return before[:1] + after[:1]
 
 
 def _stamp(folder: str) -> tuple[int, int]:

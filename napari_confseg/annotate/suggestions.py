@@ -20,7 +20,7 @@ from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.preferences import slug_of
 from napari_confseg.annotate.suggestion_record import OfferRecord
-from napari_confseg.annotate.suggestion_work import Marks, SuggestWork
+from napari_confseg.annotate.suggestion_work import Marks, SmallFrames, SuggestWork
 from napari_confseg.store import Status, StoreError
 from napari_confseg.suggest.protocol import Suggested
 from napari_confseg.suggest.withholding import is_withheld
@@ -65,6 +65,8 @@ class Proposal:
         Accepted or dismissed: it is not shown any more.
     edits : int
         How many edits of the clip it knows of.
+    partial : bool
+        Whether the model goes on with it when asked once more.
     """
 
     percent: Mapping[str, NDArray[np.uint8]]
@@ -73,6 +75,15 @@ class Proposal:
     dropped: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     decided: bool = False
     edits: int = 0
+    partial: bool = False
+
+    def says_the_same(self, other: Proposal) -> bool:
+        """Whether another answer is no news."""
+        return (
+            (self.version, self.edits) == (other.version, other.edits)
+            and self.percent.keys() == other.percent.keys()
+            and all(np.array_equal(p, other.percent[n]) for n, p in self.percent.items())
+        )
 
 
 class _Planes(DrawnPlanes):
@@ -134,6 +145,7 @@ class Suggestions:
         self._caution = ""  # said last of the model
         self._proposals: dict[int, Proposal] = {}
         self._replayed: Edit | None = None
+        self._smalls: SmallFrames | None = None  # of the clip, once asked
         events = session.events
         self._links = Links(
             (events.clip, self._on_clip),
@@ -228,6 +240,8 @@ class Suggestions:
         frame = session.view().frame
         if not self._due(frame) or session.clip is None or session.cohort is None:
             return None
+        if self._smalls is None:
+            self._smalls = SmallFrames(session.clip)
         return SuggestWork(
             session.planes,
             session.cohort,
@@ -236,6 +250,8 @@ class Suggestions:
             self.model,
             self._marks(frame),
             self._edits,
+            self._smalls,
+            session.model_threshold,
         )
 
     def _due(self, frame: int) -> bool:
@@ -249,7 +265,9 @@ class Suggestions:
 
     def _is_stale(self, frame: int) -> bool:
         known = self._proposals.get(frame)
-        done = known is not None and (known.decided or known.edits == self._edits)
+        done = known is not None and (
+            known.decided or (known.edits == self._edits and not known.partial)
+        )
         return not done and not self._is_withheld(frame)
 
     def _marks(self, frame: int) -> Marks:
@@ -309,12 +327,12 @@ class Suggestions:
             self.changed.emit()
             return
         inside = session.toolkit.marker.beams.inside
+        news = False
         for i, frame in enumerate(work.frames):
             old = self._proposals.get(frame)
             if old is not None and old.decided:
                 continue  # what was decided is what was seen
-            self._proposals.pop(frame, None)  # the newest last
-            self._proposals[frame] = Proposal(
+            made = Proposal(
                 {
                     name: np.where(inside, plane, np.uint8(0))
                     for name, plane in zip(
@@ -326,12 +344,19 @@ class Suggestions:
                 message.version,
                 {} if old is None else old.dropped,
                 edits=work.edits,
+                partial=message.partial,
             )
+            news |= old is None or not made.says_the_same(old)
+            self._proposals.pop(frame, None)  # the newest last
+            self._proposals[frame] = made
         while len(self._proposals) > _KEPT:
             del self._proposals[next(iter(self._proposals))]
         _, plus, strokes = message.version.partition("+")
         self.title = f"{message.name} ({message.version[:8]}{plus}{strokes})"
-        self._refresh()
+        if news:
+            self._refresh()
+        elif self._due(session.view().frame):  # nothing to draw, but more to ask
+            self.wanted.emit()
 
     # ---- what the person does with it -----------------------------------------------------
 
@@ -432,6 +457,7 @@ class Suggestions:
 
     def _on_clip(self, *_: object) -> None:
         self._proposals.clear()
+        self._smalls = None
         self._refresh()
 
     def _on_place(self, *_: object) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAGIC: Final = b"CSs1"
+MAGIC: Final = b"CSs2"
 _START: Final = struct.Struct("<4sIQ")
 _MOST_HEAD: Final = 2**20
 _MOST_ARRAYS: Final = 2**31
@@ -57,7 +57,9 @@ class Suggest(_Message):
     """Propose on frames; the answer is :class:`Suggested`.
 
     Arrays: ``frames``, uint8 (n, Y, X); and, if marks of the clip are to be learnt from,
-    ``taught``, uint8 (k, Y, X), frames, and ``marks``, uint8 (m, Y, X), planes on them.
+    ``taught``, uint8 (k, Y, X), frames, and ``marks``, uint8 (m, Y, X), planes on them. If they
+    are to be carried along with the picture as well, ``path``, float32 (p, h, w): the frames
+    between, small (:func:`napari_confseg.motion.small`).
 
     Attributes
     ----------
@@ -69,6 +71,13 @@ class Suggest(_Message):
         Taught frames and classes whose unmarked pixels are known to be absent.
     strokes : int
         How many strokes are in it, for the version.
+    frames_at, taught_at, path_at : tuple of int
+        Index in the clip of each frame that is asked for, of each taught one and of each on the
+        path; all empty to carry nothing.
+    factor : int
+        Pixels of a frame per pixel of one on the path, each way.
+    shown_from : int
+        The percentage from which on what is proposed shows; tiny pieces of that are left out.
     """
 
     kind: Literal["suggest"] = "suggest"
@@ -76,6 +85,11 @@ class Suggest(_Message):
     marks: tuple[tuple[int, str], ...] = ()
     reviewed: tuple[tuple[int, str], ...] = ()
     strokes: int = Field(default=0, ge=0)
+    frames_at: tuple[int, ...] = ()
+    taught_at: tuple[int, ...] = ()
+    path_at: tuple[int, ...] = ()
+    factor: int = Field(default=1, ge=1)
+    shown_from: int = Field(default=50, ge=1, le=100)
 
 
 class Suggested(_Message):
@@ -83,12 +97,19 @@ class Suggested(_Message):
 
     Arrays: ``percent``, uint8 (n, C, Y, X), of the model's classes in their order. The version is
     the hash of the weights, and ``+n`` if n strokes were learnt from.
+
+    Attributes
+    ----------
+    partial : bool
+        Whether there was no time yet to follow the picture from all painted frames in reach: the
+        same question, asked again, is answered better.
     """
 
     kind: Literal["suggested"] = "suggested"
     name: str
     version: str
     classes: tuple[str, ...]
+    partial: bool = False
 
 
 class Refused(_Message):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job import CHECKPOINT, CONFIG, Metrics, Progress, RunFolder
 from napari_confseg.store import EXCLUDED
+from trainer import shipped
 from trainer.__main__ import main
 from trainer.checkpoint import load_config
 from trainer.errors import TrainError
@@ -34,10 +35,12 @@ TINY = StarterRequest(seed=3, phantoms=2, steps=4, side=48, device="cpu", thread
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished tiny run, by the command."""
+    """A finished tiny run, by the command, which ships it: beside it, not into this package."""
     path = tmp_path_factory.mktemp("starter") / "run"
-    options = "--seed 3 --phantoms 2 --steps 4 --side 48 --threads 1 --json"
-    assert main(["starter", "--out", str(path), *options.split()]) == 0
+    options = "--seed 3 --phantoms 2 --steps 4 --side 48 --threads 1 --json --ship"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "_HERE", path.parent / "package")
+        assert main(["starter", "--out", str(path), *options.split()]) == 0
     return path
 
 
@@ -203,13 +206,14 @@ def test_a_run_of_the_shipped_models_name_is_told_from_it(made, tmp_path, monkey
     assert "write ./starter for the run" in capsys.readouterr().err
 
 
-def test_weights_are_shipped_in_half_precision_and_never_replaced(made, tmp_path):
-    out = tmp_path / "starter-9"
-    size = ship(made, out)
-    assert size == (out / CHECKPOINT).stat().st_size
-    assert size < 0.52 * (made / CHECKPOINT).stat().st_size
+def test_one_command_ships_in_half_precision_what_it_learnt(made, monkeypatch):
+    package = made.parent / "package"
+    out = package / f"starter-{shipped.VERSION}"
+    assert {p.name for p in out.iterdir()} == {CONFIG, CHECKPOINT}
+    assert (out / CHECKPOINT).stat().st_size < 0.52 * (made / CHECKPOINT).stat().st_size
     frames = np.random.default_rng(1).integers(0, 255, (2, 60, 80), dtype=np.uint8)
-    whole, half = (Predictor.load(run, "cpu").percent(frames) for run in (made, out))
+    monkeypatch.setattr(shipped, "_HERE", package)
+    whole, half = (Predictor.load(run, "cpu").percent(frames) for run in (made, STARTER))
     assert np.abs(whole.astype(int) - half).max() <= 1
     with pytest.raises(TrainError, match="Raise VERSION"):
         ship(made, out)

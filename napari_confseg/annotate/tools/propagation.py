@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.annotate.tools.motion import Track
+from napari_confseg.motion import Track, kept
 from napari_confseg.store import EXCLUDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import ArrayLike, NDArray
-
-KEPT_PER_STEP = 0.99
-"""Share of confidence that a step keeps where the picture matches perfectly.
-
-Fitted: of what a plane carried on synthetic clips marks after 1, 8, 16 and 24 steps, 97, 87, 77
-and 76 % is true; this and the match together say 98, 89, 77 and 69 %.
-"""
 
 LEAST = 10
 """Confidence below which nothing is proposed any more."""
@@ -45,10 +38,10 @@ def faded(
 ) -> NDArray[np.uint8]:
     """Return `plane` with the confidence that is left after `steps` steps.
 
-    ``c * KEPT_PER_STEP ** steps * quality``, rounded down, and at least one less for each step;
+    ``c * kept(steps, quality)``, rounded down, and at least one less for each step;
     0 below ``LEAST``.
     """
-    left = np.floor(plane * (KEPT_PER_STEP**steps * np.asarray(quality)) + 1e-6)
+    left = np.floor(plane * kept(steps, quality) + 1e-6)
     left = np.minimum(left, plane.astype(float) - steps)
     return np.where(left >= LEAST, left, 0).astype(np.uint8)
 

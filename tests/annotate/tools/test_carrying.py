@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.transform import rotate
 
-from napari_confseg.annotate.tools.motion import match, small
-from napari_confseg.annotate.tools.propagation import KEPT_PER_STEP, LEAST, carried, faded
+from napari_confseg.annotate.tools.propagation import LEAST, carried, faded
+from napari_confseg.motion import KEPT_PER_STEP, match, small
 from napari_confseg.store import EXCLUDED
 from tests.annotate.tools.pictures import dice, disc, texture
 

@@ -59,6 +59,26 @@ def match(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]
 TEARING = 0.7
 """Change of shift per pixel at which a step is hardly believed."""
 
+KEPT_PER_STEP = 0.99
+"""Share of confidence that a step keeps where the picture matches perfectly.
+
+Fitted: of what a plane carried on synthetic clips marks after 1, 8, 16 and 24 steps, 97, 87, 77
+and 76 % is true; this and the match together say 98, 89, 77 and 69 %.
+"""
+
+
+def kept(steps: int, quality: NDArray[np.floating] | float) -> NDArray[np.floating]:
+    """Return how likely a mark still holds after some steps, 0..1, by the match on the way."""
+    return np.asarray(KEPT_PER_STEP**steps * np.asarray(quality))
+
+
+def flow(following: NDArray[np.float32], latest: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where each pixel of a small frame was on the one before, float32 (2, h, w)."""
+    return np.asarray(
+        optical_flow_ilk(following, latest, radius=RADIUS, num_warp=WARPS, dtype=np.float32),
+        np.float32,
+    )
+
 
 @dataclass(frozen=True, eq=False)
 class Track:
@@ -75,7 +95,11 @@ class Track:
     @classmethod
     def begin(cls, frame: NDArray[np.uint8]) -> Track:
         """Begin at `frame`, ``uint8 (Y, X)``."""
-        reduced, factor = small(frame)
+        return cls.begin_small(*small(frame))
+
+    @classmethod
+    def begin_small(cls, reduced: NDArray[np.float32], factor: int) -> Track:
+        """Begin at a frame that :func:`small` reduced, by `factor` each way."""
         shift = np.zeros((2, *reduced.shape), np.float32)
         return cls(reduced, reduced, factor, shift, np.ones_like(reduced))
 
@@ -85,17 +109,15 @@ class Track:
         Shifts are composed, never planes resampled again and again: edges stay as they were.
         """
         following, _ = small(frame)
-        flow = np.asarray(
-            optical_flow_ilk(
-                following, self.latest, radius=RADIUS, num_warp=WARPS, dtype=np.float32
-            ),
-            np.float32,
-        )
-        plausible = _plausible(flow)
-        flow = np.stack([gaussian_filter(v, SMOOTH) for v in flow])
+        return self.follow_small(following, flow(following, self.latest))
+
+    def follow_small(self, following: NDArray[np.float32], moved: NDArray[np.float32]) -> Track:
+        """Return the track one small frame on, along the :func:`flow` to it."""
+        plausible = _plausible(moved)
+        smooth = np.stack([gaussian_filter(v, SMOOTH) for v in moved])
         grid = np.indices(following.shape, np.float32)
-        at = grid + flow
-        shift = flow + np.stack([_at(s, at) for s in self.shift])
+        at = grid + smooth
+        shift = smooth + np.stack([_at(s, at) for s in self.shift])
         seen = match(_at(self.origin, grid + shift), following) * plausible
         quality = np.minimum(_at(self.quality, at), seen)
         return Track(self.origin, following, self.factor, shift, quality)
