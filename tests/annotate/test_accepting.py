@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_confseg.annotate.accepting import ByHand, Which, read
+from napari_confseg.annotate.accepting import ByHand, Which
 from napari_confseg.store import Status, validate
 from tests.annotate.edits import as_stored, paint
 
@@ -149,7 +149,8 @@ def test_stopped_or_left_nothing_is_taken(session: Session) -> None:
     work = session.acceptor.work()
     assert work is not None
     seen: list[int] = []
-    assert read(work, lambda done, _n: seen.append(done), lambda: len(seen) > 2) is None
+    stop = session.acceptor.run(work, lambda done, _n: seen.append(done), lambda: len(seen) > 2)
+    assert stop is None
     assert session.acceptor.land(work, None) is None
     taken = session.acceptor.run(work)
     session.open_clip("clip-2")

@@ -115,12 +115,12 @@ class TimelineView(QWidget):
         self._reviewing = self._pressed = self._panning = None
         if n:
             self.model.begin(session.strokes, session.marked)
-            if self.model.read(session.editor.plane):
+            if self.model.read(session.editor.peek):
                 self._reader.start()
         self._on_class()
 
     def _read_on(self) -> None:
-        if not self.model.read(self._session.editor.plane):
+        if not self.model.read(self._session.editor.peek):
             self._reader.stop()
         self._redraw()
 
@@ -139,13 +139,15 @@ class TimelineView(QWidget):
     def _on_edited(self, edit: Edit) -> None:
         session = self._session
         where = {(p.frame, p.class_index) for p in edit.patches}
-        self.model.update(where, session.editor.plane, session.strokes)
+        if self.model.update(where, session.editor.peek, session.strokes):
+            self._reader.start()
         self._redraw()
 
     def _on_planes(self, changed: tuple[tuple[str, int], ...]) -> None:
         session = self._session
         where = [(t, session.class_index(name)) for name, t in changed]
-        self.model.look_again(where, session.editor.plane)
+        if self.model.look_again(where, session.editor.peek):
+            self._reader.start()
         self._redraw()
 
     def _on_frame(self, *_: object) -> None:
