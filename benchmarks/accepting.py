@@ -47,11 +47,12 @@ def make_cohort(place: Path, n_frames: int, n_classes: int) -> None:
         new.finish(ClipMeta(patient="p", frame_times=times, provenance=provenance))
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     rng = np.random.default_rng(0)
-    noise = rng.integers(0, 4, SHAPE, dtype=np.uint8)
+    coarse = rng.integers(0, 20, (SHAPE[0] // 8, SHAPE[1] // 8), dtype=np.uint8)
+    uneven = np.kron(coarse, np.ones((8, 8), np.uint8))
 
     def band(t: int, c: int) -> np.ndarray:
         away = np.abs(x - y // 4 - 150 - 80 * c - t % 200)
-        return np.where((away < 40) & (y > 200), 60 + noise + away // 2, 0).astype(np.uint8)
+        return np.where((away < 40) & (y > 200), 60 + uneven + away // 4, 0).astype(np.uint8)
 
     rater = cohort.clip("clip").create_rater("run-1", kind="model", label="Run 1", run="run-1")
     rater.write_each((t, c, band(t, c)) for t in range(n_frames) for c in range(n_classes))

@@ -34,7 +34,7 @@ CLOSEST: Final = 8
 MOST_LANES: Final = 12
 """Lanes of classes; what is more shares the last one."""
 
-READ_AT_ONCE: Final = 16 * 2**20
+READ_AT_ONCE: Final = 3 * 2**20
 """Bytes of planes that are looked at before somebody else gets a turn: some milliseconds."""
 
 

@@ -30,6 +30,9 @@ _SIDE: Final = 5
 _STEP: Final = 0.8
 """Share of the frames that stay in sight with one notch of the wheel."""
 
+TURNS_UNSEEN: Final = 8
+"""Turns of reading planes after which what they hold is drawn: to draw takes longer."""
+
 _WORDS: Final = {
     Origin.PAINTED: "painted",
     Origin.CARRIED: "carried",
@@ -78,6 +81,7 @@ class TimelineView(QWidget):
             "timeline.whole": self.show_whole,
         }
         """What its keys do, by the id of the action."""
+        self._turns = 0
         self._reader = QTimer(self)
         self._reader.setInterval(0)
         self._reader.timeout.connect(self._read_on)
@@ -122,7 +126,9 @@ class TimelineView(QWidget):
     def _read_on(self) -> None:
         if not self.model.read(self._session.editor.peek):
             self._reader.stop()
-        self._redraw()
+        self._turns += 1
+        if not self._reader.isActive() or self._turns % TURNS_UNSEEN == 0:
+            self._redraw()
 
     def _on_class(self, *_: object) -> None:
         session = self._session
