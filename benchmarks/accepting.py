@@ -110,7 +110,9 @@ def measure(place: Path) -> dict[str, dict[str, float]]:
     found["accept"] = ticks.during(panel.form.accept.begin, lambda: bool(session.strokes))
     marked = int(session.marked.sum())
     assert marked, session.message
-    found["stored"] = ticks.during(lambda: None, lambda: session.save_state.waiting == 0)
+    found["stored"] = ticks.during(
+        lambda: None, lambda: not getattr(session.save_state, "waiting", 1)
+    )
     found["undo"] = ticks.during(session.undo, lambda: not session.marked.any())
     found["redo"] = ticks.during(session.redo, lambda: int(session.marked.sum()) == marked)
     session.flush(120)

@@ -212,7 +212,7 @@ def test_hundreds_of_planes_are_as_if_each_was_painted(
     model.write_each((t, c, theirs[t, c]) for t in range(n) for c in range(4))
     ada = cohort.clip("clip-1").create_rater("dr-ada", kind="human", label="Dr. Ada")
     ada.write_each((t, c, mine[t, c]) for t in range(n) for c in range(4))
-    ada.write_status(mine.any(axis=(2, 3)).astype(np.uint8))
+    ada.write_status(np.asarray(mine.any(axis=(2, 3)), np.uint8))
     wanted = np.where(theirs < 50, 0, np.where(theirs == 255, 0, theirs)).astype(np.uint8)
     wanted = merged(mine, wanted, rule)
 
