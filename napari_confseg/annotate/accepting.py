@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum, StrEnum
+from itertools import product
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 from psygnal import Signal
@@ -25,17 +26,25 @@ from napari_confseg.annotate.tools.filling import (
     listed,
     touched_by_hand,
 )
-from napari_confseg.annotate.tools.merging import merged
+from napari_confseg.annotate.tools.merging import Merge, merged
 from napari_confseg.annotate.tools.placing import Snippet, copied
-from napari_confseg.store import EXCLUDED, RATER_KINDS, Acceptance, Edit, Status, StoreError
+from napari_confseg.store import (
+    EXCLUDED,
+    RATER_KINDS,
+    Acceptance,
+    Edit,
+    Patch,
+    Status,
+    StoreError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Clip, Patch, Stroke
+    from napari_confseg.store import Clip, Stroke
 
 TOOL: Final = "accept"
 """Its name in the record."""
@@ -110,6 +119,8 @@ class AcceptWork:
         What people call the rater.
     frame : int
         The one on show when it was asked for.
+    merge : Merge
+        How it joins what is there.
     confidence, by_hand
         See :class:`AcceptSettings`.
     """
@@ -121,17 +132,23 @@ class AcceptWork:
     about: Acceptance
     title: str
     frame: int
+    merge: Merge
     confidence: int | None = None
     by_hand: ByHand = ByHand.KEEP
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a rater marks on one plane, from the threshold on."""
+class Kept(Enum):
+    """Why a plane stays as it was."""
 
-    frame: int
-    class_index: int
-    marks: Snippet
+    BY_HAND = "painted by hand"
+    REVIEWED = "reviewed"
+
+
+class Change(NamedTuple):
+    """What acceptance makes of a plane."""
+
+    patch: Patch
+    highest: int  # confidence after it, percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,45 +157,15 @@ class Taken:
 
     Attributes
     ----------
-    found : sequence of Found
-        As read.
-    patches : tuple of Patch
-        What it changes.
-    kept : KeptFrames
-        What it leaves.
-    basis : tuple
-        What the merging depended on: it is done anew if that is another when it lands.
+    planes : dict
+        By (frame, class index), of each plane that the rater marks: what it becomes, or why it
+        stays; None if nothing changes.
+    strokes : sequence of Stroke
+        The record at that moment: planes that later ones touched are merged anew when it lands.
     """
 
-    found: Sequence[Found]
-    patches: tuple[Patch, ...]
-    kept: KeptFrames
-    basis: tuple[object, ...]
-
-
-def read(
-    work: AcceptWork,
-    report: Callable[[int, int], object] = lambda *_: None,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> list[Found] | None:
-    """Return what there is to accept; None if cancelled.
-
-    Raises
-    ------
-    StoreError, OSError
-        If a plane cannot be read.
-    """
-    found = []
-    for done, frame in enumerate(work.frames):
-        if cancelled():
-            return None
-        report(done, len(work.frames))
-        for c in work.classes:
-            plane = work.marks(frame, c)
-            marks = None if plane is None else above(plane, work.about.threshold, work.confidence)
-            if marks is not None:
-                found.append(Found(frame, c, marks))
-    return found
+    planes: dict[tuple[int, int], Change | Kept | None]
+    strokes: Sequence[Stroke]
 
 
 def above(plane: NDArray[np.uint8], threshold: int, confidence: int | None) -> Snippet | None:
@@ -311,6 +298,7 @@ class Acceptor:
             ),
             dict(self.sources())[name],
             session.view().frame,
+            session.merge,
             settings.confidence,
             settings.by_hand,
         )
@@ -390,6 +378,7 @@ class Acceptor:
             about,
             title or source,
             session.view().frame,
+            session.merge,
             confidence,
             by_hand,
         )
@@ -403,22 +392,22 @@ class Acceptor:
     ) -> Taken | None:
         """Read what there is to accept and merge it, in any thread; None if cancelled.
 
+        What it changes is packed here, too: to land it takes no time then.
+
         Raises
         ------
         StoreError, OSError
             If a plane cannot be read.
         """
-        found = read(work, report, cancelled)
-        return None if found is None else self._merge(work, found)
-
-    def _merge(self, work: AcceptWork, found: Sequence[Found]) -> Taken:
-        basis, kept = self._basis(), KeptFrames()
-        return Taken(found, tuple(self._patches(work, found, kept)), kept, basis)
-
-    def _basis(self) -> tuple[object, ...]:
-        session = self._session
-        # Another list after each edit; kept in `Taken`, so that no other can have its identity.
-        return session.planes, session.strokes, session.locked, session.merge
+        taken = Taken({}, self._session.strokes)
+        by_hand = painted_by_hand(self._session)
+        for done, frame in enumerate(work.frames):
+            if cancelled():
+                return None
+            report(done, len(work.frames))
+            for c in work.classes:
+                self._take(work, taken, (frame, c), by_hand)
+        return taken
 
     def _at_once(self, work: AcceptWork) -> Stroke | None:
         try:
@@ -439,24 +428,33 @@ class Acceptor:
         if session.planes is not work.owner:
             session.message = "The clip was closed meanwhile: nothing was accepted."
             return None
-        if any(a is not b for a, b in zip(taken.basis, self._basis(), strict=True)):
-            taken = self._merge(work, taken.found)  # something was painted meanwhile
-        patches, kept = taken.patches, taken.kept
-        if not patches:
+        try:
+            self._follow(work, taken)
+        except (StoreError, OSError) as error:
+            session.message = f"{work.title} can't be read: {error}"
+            return None
+        locked = {c.index for c in session.classes if c.name in session.locked}
+        planes = [(at, taken.planes[at]) for at in sorted(taken.planes) if at[1] not in locked]
+        changes = [found for _, found in planes if isinstance(found, Change)]
+        kept = KeptFrames(
+            {frame for (frame, _), found in planes if found is Kept.BY_HAND},
+            {frame for (frame, _), found in planes if found is Kept.REVIEWED},
+        )
+        if not changes:
             at = work.about.threshold
             why = kept.words() or (
                 f"{work.title} marks nothing new there from {at} % on."
-                if taken.found
+                if planes
                 else f"{work.title} marks nothing there from {at} % on."
             )
             session.message = f"Nothing was accepted. {why}"
             return None
-        confidence = work.confidence or highest(p.after for p in patches)
+        patches = tuple(change.patch for change in changes)
         first = next((p for p in patches if p.frame == work.frame), patches[0])
         stroke = session.commit(
             Edit(
                 patches,
-                confidence,
+                work.confidence or max(change.highest for change in changes),
                 TOOL,
                 first.class_index,
                 first.frame,
@@ -467,32 +465,42 @@ class Acceptor:
             session.message = self._words(work, patches, kept)
         return stroke
 
-    def _patches(
-        self, work: AcceptWork, found: Sequence[Found], kept: KeptFrames
-    ) -> Iterator[Patch]:
-        session = self._session
-        by_hand = painted_by_hand(session)
-        locked = {c.index for c in session.classes if c.name in session.locked}
-        for one in found:
-            c, frame = one.class_index, one.frame
-            if c in locked:
-                continue
-            if frame != work.frame and session.status[frame, c] == Status.REVIEWED:
-                kept.reviewed.add(frame)
-                continue
-            hand = bool(by_hand[frame, c])
-            if hand and work.by_hand is ByHand.KEEP:
-                kept.by_hand.add(frame)
-                continue
-            y, x, values = one.marks.y, one.marks.x, one.marks.values
-            plane = session.planes[session.classes[c].name][frame]
-            before = plane[y : y + values.shape[0], x : x + values.shape[1]]
-            if hand and work.by_hand is ByHand.ADD:
-                values = np.where(before == 0, values, np.uint8(0))
-            after = merged(before, values, session.merge)
-            patch = patch_between(c, frame, before, after, y=y, x=x)
-            if patch is not None:
-                yield patch
+    def _follow(self, work: AcceptWork, taken: Taken) -> None:
+        """Merge planes anew that were touched since they were."""
+        before = {id(s): s for s in taken.strokes}  # another one, once it is undone
+        now = {id(s): s for s in self._session.strokes}
+        others = [s for key, s in (before | now).items() if (key in before) is not (key in now)]
+        if not others:
+            return
+        by_hand, asked = painted_by_hand(self._session), set(product(work.frames, work.classes))
+        for at in set().union(*(s.concerned for s in others)) & asked:
+            taken.planes.pop(at, None)
+            self._take(work, taken, at, by_hand)
+
+    def _take(
+        self, work: AcceptWork, taken: Taken, at: tuple[int, int], by_hand: NDArray[np.bool_]
+    ) -> None:
+        plane = work.marks(*at)
+        marks = None if plane is None else above(plane, work.about.threshold, work.confidence)
+        if marks is not None:
+            taken.planes[at] = self._merged(work, at, marks, by_hand=bool(by_hand[at]))
+
+    def _merged(
+        self, work: AcceptWork, at: tuple[int, int], marks: Snippet, *, by_hand: bool
+    ) -> Change | Kept | None:
+        session, (frame, c) = self._session, at
+        if frame != work.frame and session.status[at] == Status.REVIEWED:
+            return Kept.REVIEWED
+        if by_hand and work.by_hand is ByHand.KEEP:
+            return Kept.BY_HAND
+        y, x, values = marks.y, marks.x, marks.values
+        h, w = values.shape
+        before = session.planes[session.classes[c].name][frame, y : y + h, x : x + w]
+        if by_hand and work.by_hand is ByHand.ADD:
+            values = np.where(before == 0, values, np.uint8(0))
+        after = merged(before, values, work.merge)
+        patch = patch_between(c, frame, before, after, y=y, x=x)
+        return None if patch is None else Change(patch.packed(), highest([patch.after]))
 
     def _words(self, work: AcceptWork, patches: Collection[Patch], kept: KeptFrames) -> str:
         session = self._session

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def without_idle(edit: Edit) -> Edit:
     """Return `edit` without what it leaves as it is."""
-    patches = tuple(p for p in edit.patches if not np.array_equal(p.before, p.after))
+    patches = tuple(p for p in edit.patches if p.changes.pixels)
     status = tuple(s for s in edit.status if s.before != s.after)
     if (len(patches), len(status)) == (len(edit.patches), len(edit.status)):
         return edit
@@ -339,6 +339,10 @@ class ClipEditor:
         plane: NDArray[np.uint8] = self.planes[self._classes[class_index].name][frame]
         return plane
 
+    def peek(self, class_index: int, frame: int) -> NDArray[np.uint8]:
+        """Return a plane as :meth:`plane` does, where many are looked at, each once."""
+        return self.planes[self._classes[class_index].name].peek(frame)
+
     def set_plane(self, class_index: int, frame: int, plane: NDArray[np.uint8]) -> None:
         """Put `plane` there for a look: it is not saved."""
         self.planes[self._classes[class_index].name][frame] = plane
@@ -364,20 +368,22 @@ class ClipEditor:
         Returns
         -------
         Stroke or None
-            None if it is refused: read-only, a locked class, or nothing would change. What changes
-            nothing is not stored: undo would seem dead.
+            None if it is refused: read-only, a locked class, more than an edit can hold, or nothing
+            would change. What changes nothing is not stored: undo would seem dead.
         """
         edit = without_idle(edit)
         reason = self._why_not(edit, locked)
+        if not reason:
+            try:
+                stroke = self._save(edit, painted=painted)
+            except StoreError as error:
+                reason = str(error.problems[0])
         if reason:
             if painted and self.is_open:
                 self._apply(edit.inverted().patches)
                 self._emit_planes(edit)
             self.refused.emit(reason)
             return None
-        if not painted:
-            self._apply(edit.patches)
-        stroke = self._save(edit, at_once=not painted)
         if not painted:
             self._emit_planes(edit)
         return stroke
@@ -393,7 +399,7 @@ class ClipEditor:
                 return f"{spec.label} is locked: nothing was changed."
         return ""
 
-    def _save(self, edit: Edit, *, at_once: bool = True) -> Stroke:
+    def _save(self, edit: Edit, *, painted: bool = False) -> Stroke:
         stated = {(s.frame, s.class_index) for s in edit.status}
         begun = tuple(
             StatusChange(p.frame, p.class_index, Status.UNTOUCHED, Status.IN_PROGRESS)
@@ -403,9 +409,11 @@ class ClipEditor:
         )
         whole = replace(edit, status=(*edit.status, *begun))
         stroke = self._open_writer().commit(whole)
+        if not painted:
+            self._apply(edit.patches)
         self._follow_up(whole)
         self._unannounced.append(edit)
-        if at_once or self._announce_soon is None:
+        if not painted or self._announce_soon is None:
             self.announce()
         else:
             self._announce_soon()
@@ -468,16 +476,16 @@ class ClipEditor:
 
     def _apply(self, patches: Iterable[Patch]) -> None:
         for patch in patches:
-            self.planes[self._classes[patch.class_index].name].apply(patch)
+            self.planes[self._classes[patch.class_index].name].add(patch)
 
     def _follow_up(self, edit: Edit) -> None:
         for change in edit.status:
             self.status[change.frame, change.class_index] = change.after
         for patch in edit.patches:
             # To look at the whole plane would be a third of what the end of a stroke takes.
-            self.marked[patch.frame, patch.class_index] = (
-                patch.after.any() or self.plane(patch.class_index, patch.frame).any()
-            )
+            self.marked[patch.frame, patch.class_index] = patch.gain > 0 or self.planes[
+                self._classes[patch.class_index].name
+            ].is_marked(patch.frame)
         self.strokes = self._open_writer().strokes()
 
     def _emit_planes(self, edit: Edit) -> None:

@@ -6,7 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
 from psygnal import EventedModel, Signal
-from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate import review_progress
@@ -147,6 +154,15 @@ class Session(EventedModel):
     """The person gave actions other keys."""
     sector_changed: ClassVar[Signal] = Signal()
     """The clip's sector was confirmed or corrected."""
+
+    @field_validator("class_name")
+    @classmethod
+    def _check_class(cls, name: str, info: ValidationInfo) -> str:
+        cohort: Cohort | None = info.data.get("cohort")
+        names = [c.name for c in cohort.meta.classes] if cohort else [name]
+        if name not in ("", *names):
+            raise ValueError(f"no class is called {name!r}; there are {', '.join(names)}")
+        return name
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -295,12 +311,15 @@ class Session(EventedModel):
         self.close_clip()
         self.overlays, self.overlays_hidden = (), frozenset()
         names = [c.name for c in cohort.meta.classes]
-        self.class_name = self.class_name if self.class_name in names else names[0]
-        self.hidden = self.locked = frozenset()
         preferences = Preferences.load()
         self.worklist.clear(preferences.work_list.settings_for(cohort.meta.cohort_id))
         self.access.cohort = cohort
-        self.cohort = cohort
+        self._set_together(
+            cohort=cohort,  # first: its classes are those that can be painted
+            class_name=self.class_name if self.class_name in names else names[0],
+            hidden=frozenset(),
+            locked=frozenset(),
+        )
         preferences.with_recent(cohort.location).save()
         return cohort
 

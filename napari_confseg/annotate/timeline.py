@@ -34,7 +34,7 @@ CLOSEST: Final = 8
 MOST_LANES: Final = 12
 """Lanes of classes; what is more shares the last one."""
 
-READ_AT_ONCE: Final = 32 * 2**20
+READ_AT_ONCE: Final = 3 * 2**20
 """Bytes of planes that are looked at before somebody else gets a turn: some milliseconds."""
 
 
@@ -58,7 +58,7 @@ class Timeline:
         self.lost: NDArray[np.bool_] = np.zeros(shape, np.bool_)
         """Where nothing was left of what was carried, ``bool (T, C)``."""
         self._strokes = 0
-        self._waiting: list[tuple[int, int]] = []
+        self._waiting: dict[tuple[int, int], None] = {}  # to be looked at, the last first
 
     @property
     def n_frames(self) -> int:
@@ -70,7 +70,7 @@ class Timeline:
     def begin(self, strokes: Sequence[Stroke], marked: NDArray[np.bool_]) -> None:
         """Take all strokes; the `marked` planes ``(T, C)`` are to be read by :meth:`read`."""
         self._replay(strokes)
-        self._waiting = [(int(t), int(c)) for t, c in np.argwhere(marked)][::-1]
+        self._waiting = {(int(t), int(c)): None for t, c in np.argwhere(marked)[::-1]}
 
     def read(
         self, plane: Callable[[int, int], NDArray[np.uint8]], budget: int = READ_AT_ONCE
@@ -85,7 +85,7 @@ class Timeline:
             Bytes of planes after which to stop.
         """
         while self._waiting and budget > 0:
-            t, c = self._waiting.pop()
+            (t, c), _ = self._waiting.popitem()
             found = plane(c, t)
             self.highest[t, c] = highest_of(found)
             budget -= found.size
@@ -96,8 +96,8 @@ class Timeline:
         where: Iterable[tuple[int, int]],
         plane: Callable[[int, int], NDArray[np.uint8]],
         strokes: Sequence[Stroke],
-    ) -> None:
-        """Follow one edit, made, undone or redone.
+    ) -> bool:
+        """Follow one edit, made, undone or redone; return whether planes are left to be read.
 
         Parameters
         ----------
@@ -108,21 +108,27 @@ class Timeline:
         strokes : sequence of Stroke
             All of them, oldest first.
         """
-        self.look_again(where, plane)
+        left = self.look_again(where, plane)
         if len(strokes) == self._strokes + 1:
             self._note(strokes[-1])
             self._strokes += 1
         else:  # an undo may bring back what was there three strokes ago
             self._replay(strokes)
+        return left
 
     def look_again(
         self,
         where: Iterable[tuple[int, int]],
         plane: Callable[[int, int], NDArray[np.uint8]],
-    ) -> None:
-        """Take the confidence of planes, each (frame, class index), that became others."""
-        for t, c in where:
-            self.highest[t, c] = highest_of(plane(c, t))
+    ) -> bool:
+        """Take the confidence of planes, each (frame, class index), that became others.
+
+        Of many those that come last are left to :meth:`read`: returns whether some are.
+        """
+        for at in sorted(where, reverse=True):
+            self._waiting.pop(at, None)
+            self._waiting[at] = None
+        return self.read(plane)
 
     def _replay(self, strokes: Sequence[Stroke]) -> None:
         self.origin.fill(Origin.NONE)

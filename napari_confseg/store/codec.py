@@ -27,7 +27,7 @@ _DAMAGED = (
 )
 
 
-def content_size(data: bytes) -> int | None:
+def content_size(data: bytes | memoryview) -> int | None:
     """Return how many bytes a zstd frame says it holds, or None if it doesn't say.
 
     Read from the frame header alone (RFC 8878, section 3.1.1.1): nothing is decoded.
@@ -44,7 +44,7 @@ def content_size(data: bytes) -> int | None:
     return int.from_bytes(data[start : start + n], "little") + (256 if n == 2 else 0)
 
 
-def decode(data: bytes, out: Plane, key: str) -> None:
+def decode(data: bytes | memoryview, out: Plane, key: str) -> None:
     """Decode the chunk `data` into `out`, a C-contiguous array of exactly its size.
 
     Raises

@@ -66,11 +66,7 @@ def touched(entries: Iterable[Entry]) -> set[tuple[int, int]]:
     for entry in entries:
         if entry.kind in ("notes", "aside") or entry.stroke is None:
             continue
-        stroke = entry.stroke
-        found.update(stroke.touched)
-        found.update((f, c) for f, c, _ in stroke.also)
-        if stroke.status is not None:
-            found.add((stroke.frame, stroke.class_index))
+        found |= entry.stroke.concerned
     return found
 
 

@@ -25,7 +25,9 @@ class PackedPlanes:
     """Array-like ``uint8 (T, Y, X)`` over one class's planes; memory follows what is marked.
 
     A plane is unpacked when it is looked at or changed, and packed again, if it was changed, when
-    others need its room. One with no mark takes no memory at all.
+    others need its room. One with no mark takes no memory at all. A patch may be put to a packed
+    plane (:meth:`add`), and is applied when that is unpacked: to thousands of planes at once it
+    takes no time.
 
     ``planes[t]`` is a plane, read-only and without copying: to be looked at, not to be kept, for
     it follows changes only as long as it stays unpacked here. Any other index gives a copy, as a
@@ -41,6 +43,8 @@ class PackedPlanes:
     packed : mapping of int to bytes, optional
         zstd chunks by frame, each known to decode and to have a mark; frames that are missing
         have none.
+    counts : mapping of int to int, optional
+        How many pixels of `packed` planes are marked, by frame, as far as it is known.
     room : int
         Bytes to keep unpacked; two planes always are.
     """
@@ -49,6 +53,7 @@ class PackedPlanes:
         self,
         shape: tuple[int, int, int],
         packed: Mapping[int, bytes] | None = None,
+        counts: Mapping[int, int] | None = None,
         *,
         room: int = ROOM,
     ) -> None:
@@ -59,6 +64,8 @@ class PackedPlanes:
         self.writeable = True
         """Whether marks may be written."""
         self._packed: dict[int, bytes] = dict(packed or {})
+        self._added: dict[int, list[Patch]] = {}  # to be applied to what is packed, oldest first
+        self._counts: dict[int, int] = dict(counts or {})  # of planes that are not open
         self._open: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()  # latest last
         self._changed: set[int] = set()  # open ones that are not in `_packed`
         self._n_open = max(2, room // max(math.prod(shape[1:]), 1))
@@ -70,7 +77,9 @@ class PackedPlanes:
     def held(self) -> int:
         """Bytes of memory that the planes take now."""
         with self._lock:
-            return sum(map(len, self._packed.values())) + sum(p.nbytes for p in self._open.values())
+            added = sum(len(p.pack()) for patches in self._added.values() for p in patches)
+            opened = sum(p.nbytes for p in self._open.values())
+            return sum(map(len, self._packed.values())) + added + opened
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -86,13 +95,17 @@ class PackedPlanes:
         """
         with self._lock:
             plane = self._open.get(frame)
-            return frame in self._packed if plane is None else bool(plane.any())
+            if plane is not None:
+                return bool(plane.any())
+            return self._counts[frame] > 0 if frame in self._added else frame in self._packed
 
     def __deepcopy__(self, _memo: object) -> PackedPlanes:
         with self._lock:
             packed = dict(self._packed)
             packed |= {t: encode(self._open[t]) for t in self._changed if self._open[t].any()}
-        return PackedPlanes(self.shape, packed)
+            twin = PackedPlanes(self.shape, packed, self._counts)
+            twin._added = {t: list(patches) for t, patches in self._added.items()}
+        return twin
 
     # ---- looking --------------------------------------------------------------------------
 
@@ -150,13 +163,25 @@ class PackedPlanes:
             for i, t in enumerate(frames):
                 if t in self._open:
                     yield i, self._open[t]
-                elif t in self._packed:
+                elif t in self._packed or t in self._added:
                     yield i, self._unpacked(t)
 
     def _look(self, frame: int) -> NDArray[np.uint8]:
-        if frame not in self._open and frame not in self._packed:
-            return self._nothing
-        return self._unpack(frame)
+        if frame in self._open or frame in self._packed or frame in self._added:
+            return self._unpack(frame)
+        return self._nothing
+
+    def peek(self, frame: int) -> NDArray[np.uint8]:
+        """Return a plane, read-only, as it is now; it is not kept unpacked for it."""
+        with self._lock:
+            if frame in self._open:
+                plane = self._open[frame].view()
+            elif frame in self._packed or frame in self._added:
+                plane = self._unpacked(frame)
+            else:
+                return self._nothing
+        plane.flags.writeable = False
+        return plane
 
     # ---- changing -------------------------------------------------------------------------
 
@@ -189,13 +214,32 @@ class PackedPlanes:
         with self._lock:
             patch.apply(self._to_change(patch.frame))
 
+    def add(self, patch: Patch) -> None:
+        """Put `patch` to its frame as :meth:`apply` does; it is applied when somebody looks.
+
+        What is before it must be what is there: then it is known at once what is marked.
+        """
+        t = patch.frame
+        with self._lock:
+            if t in self._open or not self.writeable:
+                self.apply(patch)
+                return
+            if t not in self._counts and (t in self._packed or t in self._added):
+                self._counts[t] = int(np.count_nonzero(self._unpacked(t)))
+            self._counts[t] = max(self._counts.get(t, 0) + patch.gain, 0)
+            self._added.setdefault(t, []).append(patch)
+
     def _to_change(self, frame: int) -> NDArray[np.uint8]:
         if not self.writeable:
             raise ValueError("these planes are read-only")
         plane = self._unpack(frame)
+        self._note_changed(frame)
+        return plane
+
+    def _note_changed(self, frame: int) -> None:
         self._changed.add(frame)
         self._packed.pop(frame, None)  # as it was
-        return plane
+        self._counts.pop(frame, None)
 
     # ---- packing --------------------------------------------------------------------------
 
@@ -217,6 +261,8 @@ class PackedPlanes:
             self._open.move_to_end(frame)
             return self._open[frame]
         plane = self._unpacked(frame)
+        if self._added.pop(frame, None):
+            self._note_changed(frame)
         self._open[frame] = plane
         while len(self._open) > self._n_open:
             self._pack(*self._open.popitem(last=False))
@@ -226,14 +272,18 @@ class PackedPlanes:
         plane = np.zeros(self.shape[1:], np.uint8)
         if frame in self._packed:
             decode(self._packed[frame], plane, f"frame {frame} in memory")
+        for patch in self._added.get(frame, ()):
+            patch.apply(plane)
         return plane
 
     def _pack(self, frame: int, plane: NDArray[np.uint8]) -> None:
         if frame not in self._changed:
             return
         self._changed.discard(frame)
-        if plane.any():
+        marked = int(np.count_nonzero(plane))
+        if marked:
             self._packed[frame] = encode(plane)
+            self._counts[frame] = marked
 
 
 def _are_indices(*key: Any) -> bool:

@@ -185,30 +185,34 @@ class Rater:
         if not set(class_indices) <= set(range(self.shape[1])):
             raise IndexError(f"classes {list(class_indices)} of {self.shape[1]}")
         found: dict[int, dict[int, bytes]] = {c: {} for c in class_indices}
+        counts: dict[int, dict[int, int]] = {c: {} for c in class_indices}
         stored = [(t, c) for t, c in self.stored_chunks() if c in found]
         with ThreadPoolExecutor(_THREADS) as pool:  # decoding lets go of the interpreter lock
             chunks = pool.map(lambda at: self._read_chunk(*at), stored)
             for (t, c), chunk in zip(stored, chunks, strict=True):
                 if chunk is not None:
-                    found[c][t] = chunk
+                    found[c][t], counts[c][t] = chunk
         t, _, y, x = self.shape
-        return [PackedPlanes((t, y, x), found[c]) for c in class_indices]
+        return [PackedPlanes((t, y, x), found[c], counts[c]) for c in class_indices]
 
-    def _read_chunk(self, frame: int, class_index: int) -> bytes | None:
-        """Return one plane of one frame as a chunk that decodes; None if nothing is marked."""
+    def _read_chunk(self, frame: int, class_index: int) -> tuple[bytes, int] | None:
+        """Return one plane as a chunk that decodes, and its marked pixels; None if it has none."""
         key = self._chunk_key(frame, class_index)
         plane = np.zeros(self.shape[2:], np.uint8)
 
-        def checked(data: bytes | None) -> bytes | None:
-            if data is not None:
-                decode(data, plane, key)
-            return data if plane.any() else None
+        def checked(data: bytes | None) -> tuple[bytes, int] | None:
+            if data is None:
+                return None
+            decode(data, plane, key)
+            marked = int(np.count_nonzero(plane))
+            return (data, marked) if marked else None
 
         found = self._read(key, lambda view: int(view.planes[frame, class_index]), checked)
         if not isinstance(found, State):
             return found
         held = found.planes.get((frame, class_index))
-        return encode(held) if held is not None and held.any() else None
+        marked = 0 if held is None else int(np.count_nonzero(held))
+        return (encode(held), marked) if held is not None and marked else None
 
     def _fill(self, planes: Mapping[int, NDArray[np.uint8]]) -> None:
         """Decode what is stored into zeros ``(T, Y, X)``, by class index."""
@@ -642,14 +646,19 @@ class Rater:
         return now
 
     def put_planes(
-        self, planes: Mapping[tuple[int, int], NDArray[np.uint8]]
+        self, planes: Iterable[tuple[tuple[int, int], NDArray[np.uint8]]]
     ) -> dict[tuple[int, int], int]:
-        """Replace planes (Y, X) by (frame, class index); return the checksums of their chunks."""
-        coded = [(key, *self._coded(*key, plane)) for key, plane in planes.items()]
+        """Replace planes (Y, X), each with (frame, class index); return their chunks' checksums.
+
+        They are written as they come, and seen together at the end.
+        """
+        sums = {}
         with self._keys.bulk() as put:
-            for _, key, data in coded:
+            for where, plane in planes:
+                key, data = self._coded(*where, plane)
                 put(key, data)
-        return {where: checksum(data) for where, _, data in coded}
+                sums[where] = checksum(data)
+        return sums
 
     def put_status(self, status: NDArray[np.uint8]) -> int:
         """Replace the status ``uint8 (T, C)``; return the checksum of its chunk."""
@@ -728,7 +737,7 @@ class Rater:
             self._names = None
             sums = View.empty(self.shape[:2])
             marked = {key: plane for key, plane in state.planes.items() if plane.any()}
-            for key, value in self.put_planes(marked).items():
+            for key, value in self.put_planes(marked.items()).items():
                 sums.planes[key] = value
             for t, c in self._keys.chunks(f"{self.path}/0/c"):
                 if (t, c) not in marked:

@@ -16,6 +16,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import google_crc32c
@@ -40,7 +41,7 @@ MAX_FILE = 256 * 2**20
 PACK_AFTER = 128
 """Segments of one session that are put together into one file: folders stay small."""
 
-_MAGIC = b"confseg\x07"
+_MAGIC = b"confseg\x08"
 _NAME = re.compile(r"(\d{6,9})-(\d{6,9})-(\d{6,9})\.edits")
 _SNAPSHOT = re.compile(r"(\d{6,9})-(\d{6,9})\.planes")
 _OTHER = re.compile(r"(\d{6,9})\.(lease|view)")
@@ -486,10 +487,15 @@ class Record:
             return
         parts = [pack_name(*p) for p in run]
         try:
-            segments = [s for name in parts for s in self._file(name)]
+            held = [self._file(name) for name in parts]
         except FileNotFoundError:
             return  # put together since `names` were listed, perhaps by us before an error
-        whole = pack_name(epoch, run[0][1], run[-1][2])
+        sizes = accumulate(sum(len(s.data) for s in segments) for segments in held)
+        n = sum(size <= MAX_FILE for size in sizes)  # what is larger could not be read again
+        if n < 2:
+            return
+        parts, segments = parts[:n], [s for segments in held[:n] for s in segments]
+        whole = pack_name(epoch, run[0][1], run[n - 1][2])
         data = b"".join(s.data for s in segments)
         if self._keys.create(self.key(whole), data):
             self._known[whole] = segments

@@ -186,3 +186,9 @@ class Stroke(Strict):
     def touched(self) -> tuple[tuple[int, int], ...]:
         """Every (frame, class index) whose plane the edit changed."""
         return self.planes or (((self.frame, self.class_index),) if self.pixels else ())
+
+    @property
+    def concerned(self) -> set[tuple[int, int]]:
+        """Every (frame, class index) whose plane or status the edit changed."""
+        found = {*self.touched, *((frame, c) for frame, c, _ in self.also)}
+        return found if self.status is None else found | {(self.frame, self.class_index)}

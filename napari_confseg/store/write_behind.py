@@ -5,26 +5,28 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_confseg.store.clip_notes import ClipNotes, parse_changes
+from napari_confseg.store.edits import MAX_EDIT
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.lease import BEAT, LeaseLostError, account
 from napari_confseg.store.record import PACK_AFTER, Position, Segment
 from napari_confseg.store.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_confseg.store.edits import Patch
     from napari_confseg.store.lease import Holder, Lease
     from napari_confseg.store.pending import PendingEdits
     from napari_confseg.store.rater import Rater
@@ -156,7 +158,7 @@ class BatchWriter:
         """
         if not self._rater.record.append(segment):
             raise LeaseLostError(self._lease.seen())  # another one writes under our number
-        planes: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        patches: dict[tuple[int, int], list[Patch]] = {}
         status, notes, strokes = self._status.copy(), self._notes, self._view.strokes
         for entry in segment.entries:
             if entry.kind == "notes":
@@ -167,18 +169,15 @@ class BatchWriter:
             if effect is None:
                 continue
             for patch in effect.patches:
-                key = patch.frame, patch.class_index
-                if key not in planes:
-                    planes[key] = self._plane(key).copy()
-                patch.apply(planes[key])
+                patches.setdefault((patch.frame, patch.class_index), []).append(patch)
             for change in effect.status:
                 status[change.frame, change.class_index] = change.after
-        self._follow(segment, planes, status, notes, strokes)
+        self._follow(segment, patches, status, notes, strokes)
 
     def _follow(
         self,
         segment: Segment,
-        planes: dict[tuple[int, int], NDArray[np.uint8]],
+        patches: dict[tuple[int, int], list[Patch]],
         status: NDArray[np.uint8],
         notes: ClipNotes,
         strokes: int,
@@ -188,14 +187,25 @@ class BatchWriter:
         view = replace(
             self._view, tip=segment.position, strokes=strokes, planes=self._view.planes.copy()
         )
-        for key, value in rater.put_planes(planes).items():
+        newest: deque[tuple[tuple[int, int], NDArray[np.uint8]]] = deque(maxlen=PLANES_KEPT)
+
+        def changed() -> Iterator[tuple[tuple[int, int], NDArray[np.uint8]]]:
+            # One after the other: an edit may change thousands, which no memory holds.
+            for key, those in patches.items():
+                plane = self._plane(key).copy()
+                for patch in those:
+                    patch.apply(plane)
+                newest.append((key, plane))
+                yield key, plane
+
+        for key, value in rater.put_planes(changed()).items():
             view.planes[key] = value
         if not view.status or not np.array_equal(status, self._status):
             view = replace(view, status=rater.put_status(status))
         if notes != self._notes:
             view = replace(view, notes=rater.put_notes(notes))
         rater.put_view(view, self._epoch)
-        self._keep(planes)
+        self._keep(patches.keys(), newest)
         self._view, self._status, self._notes = view, status, notes
         self._parent, self._number = segment.position, segment.position.number
         self._since_snapshot += len(segment.entries)
@@ -217,10 +227,15 @@ class BatchWriter:
         kept = self._planes.get(key)
         return self._rater.read_plane(*key) if kept is None else kept
 
-    def _keep(self, planes: dict[tuple[int, int], NDArray[np.uint8]]) -> None:
-        for key, plane in planes.items():
+    def _keep(
+        self,
+        changed: Iterable[tuple[int, int]],
+        newest: Iterable[tuple[tuple[int, int], NDArray[np.uint8]]],
+    ) -> None:
+        for key in changed:
+            self._planes.pop(key, None)  # as it was
+        for key, plane in newest:
             self._planes[key] = plane
-            self._planes.move_to_end(key)
         while len(self._planes) > PLANES_KEPT:
             self._planes.popitem(last=False)
 
@@ -344,6 +359,9 @@ class WriteBehind:
     def _next(self) -> Unfinished | None:
         """Return what comes next; None if nothing waits."""
         entries = list(islice(self._pending_edits.pending, BATCH))
+        sizes = accumulate(len(entry.data) for entry in entries)
+        # The first goes whatever its size: none is larger than a file of the record may be.
+        entries = entries[: max(sum(size <= MAX_EDIT for size in sizes), 1)]
         notes = self._pending_edits.unsaved_notes
         taken = [*entries, notes[1]] if notes is not None else entries
         if not taken:

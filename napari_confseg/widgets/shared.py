@@ -117,7 +117,10 @@ def _make(viewer: Any) -> _Shared:
     viewer.canvas.background_color_override = "black"
     # napari lays a box of the canvas's colour behind its overlays: a square within the brush.
     # Without a box vispy crashes in some windows, and one without any opacity stays black.
-    viewer.canvas.overlays._brush_circle.box_color = (0, 0, 0, 1e-3)
+    brush = viewer.canvas.overlays._brush_circle
+    brush.box_color = (0, 0, 0, 1e-3)
+    # Where a mouse that has not moved yet lies over the canvas, napari shows the circle at 0, 0.
+    brush.position = (-1000, -1000)
     layers = SessionLayers(session, viewer)
     QTimer.singleShot(_IDLE, _warm)
     return _Shared(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from time import sleep
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from napari_confseg.annotate.accepting import ByHand, Which, read
-from napari_confseg.store import Status, validate
-from tests.annotate.edits import as_stored, paint
+from napari_confseg.annotate.accepting import ByHand, Which
+from napari_confseg.annotate.tools.merging import Merge, merged
+from napari_confseg.store import DEFAULT_CLASSES, Cohort, Status, validate
+from tests.annotate.edits import as_stored, paint, sit_down
+from tests.conftest import add_clip
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_confseg.annotate.session import Session
-    from napari_confseg.store import Cohort
 
 B_LINE, PLEURA = 2, 0
 BOX, LOW = np.s_[10:20, 10:30], np.s_[30:34, 10:30]
@@ -149,7 +153,8 @@ def test_stopped_or_left_nothing_is_taken(session: Session) -> None:
     work = session.acceptor.work()
     assert work is not None
     seen: list[int] = []
-    assert read(work, lambda done, _n: seen.append(done), lambda: len(seen) > 2) is None
+    stop = session.acceptor.run(work, lambda done, _n: seen.append(done), lambda: len(seen) > 2)
+    assert stop is None
     assert session.acceptor.land(work, None) is None
     taken = session.acceptor.run(work)
     session.open_clip("clip-2")
@@ -172,6 +177,73 @@ def test_what_was_painted_meanwhile_stays(session: Session) -> None:
     session.undo()
     assert np.array_equal(session.planes["b-line"][1], mine)
     assert not session.planes["b-line"][2].any()
+
+
+@pytest.mark.usefixtures("model")
+def test_what_was_undone_or_reviewed_meanwhile_is_taken_as_it_is_then(session: Session) -> None:
+    paint(session, (10, 10, 12, 12), confidence=20, frame=1)
+    session.acceptor.configure(which=Which.ALL)
+    work = session.acceptor.work()
+    assert work is not None
+    taken = session.acceptor.run(work)
+    session.undo()
+    session.mark_reviewed(4, "pleura")
+    session.locked = frozenset({"b-line"})
+    session.frame = 0
+    assert session.acceptor.land(work, taken) is not None
+    assert session.marked[:, PLEURA].tolist() == [True, True, True, True, False, True]
+    assert not session.marked[:, B_LINE].any()  # locked meanwhile
+    assert "reviewed: frame 5." in session.message
+
+
+@pytest.mark.parametrize("rule", list(Merge))
+def test_hundreds_of_planes_are_as_if_each_was_painted(
+    tmp_path: Path, state_dir: Path, rule: Merge
+) -> None:
+    """Planes, what is marked, undo, journal and store, without anybody having looked at a frame."""
+    n, rng = 50, np.random.default_rng(list(Merge).index(rule))
+    cohort = Cohort.create(tmp_path / "long.zarr", name="long", classes=DEFAULT_CLASSES[:4])
+    add_clip(cohort, "clip-1", n_frames=n, shape=(24, 32))
+    values = np.array([0, 40, 60, 90, 255], np.uint8)
+    theirs = np.kron(rng.choice(values, (n, 4, 6, 8)), np.ones((1, 1, 4, 4), np.uint8))
+    mine = np.kron(rng.choice(values, (n, 4, 3, 4)), np.ones((1, 1, 8, 8), np.uint8))
+    mine[rng.random((n, 4)) < 0.7] = 0
+    model = cohort.clip("clip-1").create_rater("run-1", kind="model", label="Run 1", run="run-1")
+    model.write_each((t, c, theirs[t, c]) for t in range(n) for c in range(4))
+    ada = cohort.clip("clip-1").create_rater("dr-ada", kind="human", label="Dr. Ada")
+    ada.write_each((t, c, mine[t, c]) for t in range(n) for c in range(4))
+    ada.write_status(np.asarray(mine.any(axis=(2, 3)), np.uint8))
+    wanted = np.where(theirs < 50, 0, np.where(theirs == 255, 0, theirs)).astype(np.uint8)
+    wanted = merged(mine, wanted, rule)
+
+    session = sit_down(cohort)
+    session.merge = rule
+    session.acceptor.configure(which=Which.ALL, by_hand=ByHand.OVERWRITE)
+    work = session.acceptor.work()
+    assert work is not None
+    assert session.acceptor.land(work, session.acceptor.run(work)) is not None
+    in_memory = {"mine": mine, "wanted": wanted}
+    for turn, now in ((None, "wanted"), (session.undo, "mine"), (session.redo, "wanted")):
+        if turn is not None:
+            assert turn() is not None
+        marked = in_memory[now].any(axis=(2, 3))
+        assert np.array_equal(session.marked, marked)
+    session.editor.abandon()  # the program ends here: the journal has it
+
+    again = sit_down(cohort)
+    while not again.writable and not again.take_over():
+        sleep(0.05)  # its thread is not stopped in the midst of a batch
+    for c, spec in enumerate(again.classes):
+        assert np.array_equal(again.planes[spec.name], wanted[:, c])
+    assert again.undo() is not None
+    for c, spec in enumerate(again.classes):
+        assert np.array_equal(again.planes[spec.name], mine[:, c])
+    assert again.flush()
+    stored = as_stored(again)
+    for c, spec in enumerate(again.classes):
+        assert np.array_equal(stored[spec.name], mine[:, c])
+    again.close_clip()
+    assert validate(cohort.location) == []
 
 
 def test_marks_that_no_stroke_made_are_somebody_s_own(session: Session, cohort: Cohort) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.patches import patch_between
-from napari_confseg.store import Edit, RaterWriter, Status
+from napari_confseg.store import Edit, RaterWriter, Status, edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,3 +128,20 @@ def test_reopening_finds_planes_status_and_marks(editor: ClipEditor, cohort: Coh
     editor.open(RaterWriter.open(cohort, "clip-1", "ada"), cohort.meta.classes)
     after = editor.planes["b-line"], editor.status, editor.marked
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_more_than_an_edit_can_hold_is_refused_and_changes_nothing(
+    editor: ClipEditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the record could not give back is not taken."""
+    reasons: list[str] = []
+    editor.refused.connect(reasons.append)
+    first, second = box(editor), box(editor, 2)
+    monkeypatch.setattr(edits, "MAX_EDIT", 100)
+    assert editor.commit(first) is None
+    editor.planes["b-line"].apply(second.patches[0])
+    assert editor.commit(second, painted=True) is None
+    assert not editor.planes["b-line"].any()
+    assert (editor.strokes, editor.can_undo, editor.marked.any()) == ([], False, False)
+    assert len(reasons) == 2
+    assert all("fewer frames or classes" in reason for reason in reasons)

@@ -12,7 +12,7 @@ from psygnal import emit_queued
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.annotate.view import Tool
-from napari_confseg.store import Cohort, Edit, Patch, Status, StoreError
+from napari_confseg.store import ClassSpec, Cohort, Edit, Patch, Status, StoreError
 from tests.annotate.edits import as_stored, paint, rectangle
 
 if TYPE_CHECKING:
@@ -59,6 +59,23 @@ def test_all_is_in_place_when_the_clip_s_event_fires(cohort: Cohort) -> None:
     assert session.frame == 0
     session.events.clip.disconnect(look)
     session.close_clip()
+
+
+def test_only_a_class_of_the_cohort_can_be_painted(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no class is called 'cyst'; there are pleura, a-line, b"):
+        session.class_name = "cyst"
+    assert session.class_name == "b-line"
+    other = Cohort.create(
+        tmp_path / "other.zarr",
+        name="other",
+        classes=[ClassSpec(index=0, name="cyst", label="Cyst", color="#d55e00")],
+    )
+    heard: list[str] = []
+    session.events.cohort.connect(lambda: heard.append(session.class_name))
+    session.open_cohort(other)
+    assert heard == ["cyst"]
+    session.close_cohort()
+    session.class_name = "b-line"  # nothing is known of what is opened next
 
 
 def test_a_clip_that_is_not_there_leaves_the_open_one(session: Session) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_confseg.store import validate
+from napari_confseg.widgets.layers.layer_guard import layer_name
 from tests.ingest.films import SHIPPED, film, independent, moving
 from tests.journey.artefacts import (
     B_LINE,
@@ -272,7 +273,7 @@ class Road:
         predicted = planes(self.clip(0), self.run)
         meta = attributes(self.clip(0) / "raters" / self.run)
         assert (meta["kind"], meta["run"]) == ("model", self.run)
-        layer = window.viewer.layers[f"Pleural line · {self.run}"]
+        layer = window.viewer.layers[layer_name(self.run, before="Pleural line · ")]
         hatched = np.asarray(layer.data)
         lines = (hatched > 0) & (hatched < 100)  # outlines are drawn at 100
         assert lines[0].any()

@@ -100,3 +100,36 @@ def test_a_copy_goes_its_own_way() -> None:
     assert twin[1, 2, 3] == 11
     assert packed[3, 0, 0] == 0
     assert twin[4, 2, 3] == 14
+
+
+changes = st.tuples(
+    st.sampled_from(("add", "apply", "look", "peek", "copy")),
+    st.integers(0, 6),
+    st.integers(0, 2**32 - 1),
+)
+
+
+@given(st.lists(changes, max_size=25), st.booleans())
+def test_a_patch_that_is_added_is_there_at_once(
+    acts: list[tuple[str, int, int]], marked: bool
+) -> None:
+    """Whether it is applied now or when somebody looks, and what is marked is known before."""
+    array = np.zeros(SHAPE, np.uint8)
+    array[3, 2:5, 3:6] = 40 * marked
+    packed = PackedPlanes(SHAPE, {3: encode(array[3])} if marked else {}, room=0)
+    for act, t, seed in acts:
+        rng = np.random.default_rng(seed)
+        y, x, h, w = *rng.integers(0, 8, 2), *rng.integers(1, 5, 2)
+        before = array[t, y : y + h, x : x + w].copy()
+        after = rng.choice(np.array([0, 0, 60, 255], np.uint8), (h, w)) * np.uint8(seed % 3 > 0)
+        patch = Patch(0, t, int(y), int(x), before, after)
+        if act in ("add", "apply"):
+            packed.add(patch.packed()) if act == "add" else packed.apply(patch)
+            array[t, y : y + h, x : x + w] = after
+        elif act == "copy":
+            packed = deepcopy(packed)
+        else:
+            assert np.array_equal(packed[t] if act == "look" else packed.peek(t), array[t])
+        assert [packed.is_marked(i) for i in range(7)] == np.asarray(array.any(axis=(1, 2))).tolist()
+    assert packed.any() == array.any()
+    assert np.array_equal(packed, array)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -27,6 +28,7 @@ from napari_confseg.store import (
     Sector,
     Spacing,
     StatusChange,
+    StoreError,
     Stroke,
     validate,
 )
@@ -238,14 +240,14 @@ def test_rater_attributes_come_back(label: str, created: datetime) -> None:
 
 
 @given(
-    arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))),
+    arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=VALUES),
     st.data(),
     st.lists(st.tuples(*[st.integers(0, 2)] * 4), max_size=3),
 )
 def test_a_packed_edit_comes_back(
     before: np.ndarray, data: st.DataObject, status: list[tuple[int, int, int, int]]
 ) -> None:
-    after = data.draw(arrays(np.uint8, before.shape))
+    after = data.draw(arrays(np.uint8, before.shape, elements=VALUES))
     changes = tuple(StatusChange(*s) for s in status)
     way = data.draw(st.none() | st.just(Carrying(matches=((3, 90), (4, 12)), lost=4)))
     patches = (Patch(1, 2, 3, 4, before, after),) * 2
@@ -258,6 +260,28 @@ def test_a_packed_edit_comes_back(
         assert (a.class_index, a.frame, a.y, a.x) == (b.class_index, b.frame, b.y, b.x)
         np.testing.assert_array_equal(a.before, b.before)
         np.testing.assert_array_equal(a.after, b.after)
+        np.testing.assert_array_equal(a.after, b.inverted().before)
+        assert (
+            a.gain
+            == b.gain
+            == -b.inverted().gain
+            == np.count_nonzero(after) - np.count_nonzero(before)
+        )
+        assert a.changes == b.changes == a.packed().changes
+        assert a.inverted().changes == b.inverted().changes == a.packed().inverted().changes
+    assert pack(back) == pack(edit)
+    assert pack(back.inverted()) == pack(edit.inverted())
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_flipped_bit_is_found_when_an_edit_is_read(at: int, flip: int) -> None:
+    """Before anything of it is shown: boxes are decoded much later."""
+    before = np.zeros((20, 30), np.uint8)
+    after = np.arange(600, dtype=np.uint8).reshape(20, 30) % 100
+    data = bytearray(pack(Edit((Patch(1, 2, 3, 4, before, after),) * 3, 60, "accept", 1, 2)))
+    data[at % len(data)] ^= flip
+    with pytest.raises(StoreError, match="record"):
+        unpack(bytes(data))
 
 
 @given(arrays(np.uint8, (5, 6)), arrays(np.uint8, (5, 6)), arrays(np.uint8, (5, 6)))

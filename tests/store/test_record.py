@@ -90,6 +90,27 @@ def test_snapshots_and_packs_come_to_the_same(
         painter.assert_stored(cohort, "clip-1", "reader-a")
 
 
+def test_no_file_grows_beyond_what_is_read(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much waits at once: entries go on to another segment, segments to another file."""
+    largest = 6000
+    monkeypatch.setattr(write_behind, "MAX_EDIT", largest // 3)
+    monkeypatch.setattr(records, "MAX_FILE", largest)
+    monkeypatch.setattr(write_behind, "PACK_AFTER", 5)
+    monkeypatch.setattr(records, "PACK_AFTER", 50)
+    rng = np.random.default_rng(0)
+    with RaterWriter.open(cohort, "clip-1", "reader-a") as writer:
+        painter = Painter(writer)
+        for _ in range(40):
+            writer.commit(painter.random(rng))
+        assert writer.flush(20), writer.state
+    sizes = [p.stat().st_size for p in folder(cohort).glob("record/*.edits")]
+    assert 3 < len(sizes) < 40
+    assert max(sizes) <= largest
+    painter.assert_stored(Cohort.open(cohort.location), "clip-1", "reader-a")
+    assert len(cohort.clip("clip-1").rater("reader-a").read_strokes()) == 40
+    assert validate(cohort.location) == []
+
+
 def test_a_stroke_costs_the_same_however_many_there_are(
     cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

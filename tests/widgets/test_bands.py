@@ -19,6 +19,7 @@ from napari_confseg.store import (
     Status,
 )
 from napari_confseg.widgets.demo.hand import wait
+from napari_confseg.widgets.layers.layer_guard import layer_name
 from napari_confseg.widgets.review.panel import ReviewPanel
 from tests.annotate.review.planted import planted_cohort
 from tests.widgets.bench import let_go
@@ -121,10 +122,10 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
     assert others.bands.isVisibleTo(others)
     assert not names(bench)
     others.bands.click()
-    assert names(bench) == ["Guaranteed contours · ward"]
+    assert names(bench) == ["ward · guaranteed"]
     assert "in 80\u00a0% of patients" in others._promised.text()
     assert "No outer contour holds for Pleural line." in others._promised.text()
-    data = bench.layer("Guaranteed contours · ward").data
+    data = bench.layer("ward · guaranteed").data
     assert data.frame(0).any()
     assert not data.frame(1).any()
     session.class_name = "a-line"  # marked, but not guaranteed
@@ -146,7 +147,7 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
     assert not names(bench)
     assert not others.bands.isVisibleTo(others)
     session.show_rater("ward")
-    bench.viewer.layers["Guaranteed contours · ward"].visible = False
+    bench.viewer.layers["ward · guaranteed"].visible = False
     assert not session.bands
     assert not names(bench)
 
@@ -182,7 +183,7 @@ def test_review_draws_them_too(tmp_path: Path, state_dir: Path, unseen_bench: Be
         row = next(r for r in review.state.raters if r.name == "bo")
         review.configure(raters=frozenset(["ada", "bo"]))
         bench.until(lambda: review.state.pending is None and not panel.jobs.busy)
-        title = f"{row.title}, guaranteed contours"
+        title = layer_name(row.title, after=" · guaranteed")
         assert title not in bench.viewer.layers
         assert panel.canvas.bands.isVisibleTo(panel.canvas)
         panel.canvas.bands.click()

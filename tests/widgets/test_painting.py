@@ -196,6 +196,22 @@ def test_what_other_code_paints_is_a_stroke_too(bench: Bench) -> None:
     assert not layer.data.any()
 
 
+def test_no_brush_waits_in_the_corner(bench: Bench) -> None:
+    """As when the mouse lies over the canvas and has not moved since the window came."""
+    viewer = bench.viewer
+    bench.session.brush_size = 40
+    viewer.scene.camera.zoom /= 3  # the corners are black
+    viewer.mouse_over_canvas = True
+    brush = viewer.canvas.overlays._brush_circle
+    for seen in (False, True):  # and napari puts it to where it was seen last
+        brush.visible = seen
+        brush.events.position()
+    bench.hand.wait(50)
+    corner = np.asarray(viewer.screenshot(canvas_only=True, flash=False))[:40, :40, :3]
+    assert brush.visible
+    assert not corner.any()
+
+
 def test_nothing_covers_what_lies_within_the_brush(bench: Bench) -> None:
     hand, viewer = bench.hand, bench.viewer
     brush = viewer.canvas.overlays._brush_circle

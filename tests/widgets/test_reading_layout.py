@@ -9,9 +9,10 @@ import pytest
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QDockWidget, QLabel
 
 from napari_confseg.annotate.preferences import Preferences
+from napari_confseg.dataset.manifest import FramePolicy
 from napari_confseg.store import Status
 from napari_confseg.widgets.calibrate.panel import CalibratePanel
 from tests.conftest import add_clip
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_confseg.store import Cohort
     from tests.widgets.bench import Bench
 
+HORIZONTAL = Qt.Orientation.Horizontal
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
@@ -79,6 +81,27 @@ def test_folded_away_and_back_and_closed(bench: Bench) -> None:
     dialog.reject()
     assert "Confirm to close window" in words
     assert "All that you marked is saved. A training that is running goes on" in words
+
+
+def test_the_dataset_panel_leaves_as_much(bench: Bench, cohort: Cohort) -> None:
+    """Of every page, with what it asks of whoever wants more than is asked at first."""
+    window, inside = bench.hand.window, bench.viewer.window._qt_viewer
+    _, panel = bench.viewer.window.add_plugin_dock_widget("napari-confseg", "Dataset")
+    bench.hand.key("F11")
+    window.resize(1280, 720)
+    panel.build.form.editors["size"].set_value((4096, 4096))
+    panel.build.form.editors["frames"].set_value(FramePolicy(kind="every", n=1000))
+    panel.export.form.editors["band"].set_value((100, 100))
+    shares = []
+    for i in range(panel.tabs.count()):
+        panel.tabs.setCurrentIndex(i)
+        bench.hand.wait(50)
+        dock = inside.canvas.native.window().findChildren(QDockWidget)
+        window.resizeDocks([d for d in dock if d.isAncestorOf(panel)], [1], HORIZONTAL)
+        bench.hand.wait(100)
+        assert window.width() == 1280
+        shares.append(round(share(bench), 3))
+    assert min(shares) >= 0.7, shares
 
 
 def in_sight(widget: QWidget, window: QWidget) -> bool:

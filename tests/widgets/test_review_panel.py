@@ -281,6 +281,14 @@ def test_the_first_is_decided_at_once_and_stopping_keeps_count(
     assert panel.queue.bar.text() == "1 of 2 decided"
     assert tree.topLevelItem(0).text(3) == "Dr. Ada (reader)"
     assert places() == before
+    for width in (190, 230, 300):  # class and decision share what there is
+        tree.setFixedWidth(width)
+        columns = [tree.columnWidth(i) for i in range(4)]
+        room = tree.viewport().width()
+        assert room - 4 <= sum(columns) <= room
+        long = tree.fontMetrics().horizontalAdvance("Dr. Ada (reader)")
+        assert columns[3] >= min(long, (room - columns[1] - columns[2]) // 2 - 4), (width, columns)
+        assert columns[0] >= (room - columns[1] - columns[2]) // 2 - 4 or columns[3] >= long
     assert session.style is Style.FILL
     assert set(flickers) == {2}
     press(panel.begin)
@@ -320,11 +328,11 @@ def test_texture_stays_in_sight_while_one_decides(bench: Reviewing) -> None:
     for ink in inks:
         assert 0 < ink.mean() < 0.02
     assert inks[1].sum() < 0.8 * inks[0].sum()  # dashed: told apart without colour
-    assert "Dr. Ada (reader), hatched" not in viewer.layers
+    assert "Dr. Ada · hatched" not in viewer.layers
     hand.key("Semicolon")
-    assert viewer.layers["Dr. Ada (reader), hatched"].visible
+    assert viewer.layers["Dr. Ada · hatched"].visible
     hand.key("Semicolon")
-    assert not viewer.layers["Dr. Ada (reader), hatched"].visible
+    assert not viewer.layers["Dr. Ada · hatched"].visible
     width = ada.data._width
     viewer.scene.camera.zoom /= 8  # as wide on the screen as before
     assert ada.data._width > width

@@ -30,6 +30,9 @@ _SIDE: Final = 5
 _STEP: Final = 0.8
 """Share of the frames that stay in sight with one notch of the wheel."""
 
+TURNS_UNSEEN: Final = 8
+"""Turns of reading planes after which what they hold is drawn: to draw takes longer."""
+
 _WORDS: Final = {
     Origin.PAINTED: "painted",
     Origin.CARRIED: "carried",
@@ -78,6 +81,7 @@ class TimelineView(QWidget):
             "timeline.whole": self.show_whole,
         }
         """What its keys do, by the id of the action."""
+        self._turns = 0
         self._reader = QTimer(self)
         self._reader.setInterval(0)
         self._reader.timeout.connect(self._read_on)
@@ -115,14 +119,16 @@ class TimelineView(QWidget):
         self._reviewing = self._pressed = self._panning = None
         if n:
             self.model.begin(session.strokes, session.marked)
-            if self.model.read(session.editor.plane):
+            if self.model.read(session.editor.peek):
                 self._reader.start()
         self._on_class()
 
     def _read_on(self) -> None:
-        if not self.model.read(self._session.editor.plane):
+        if not self.model.read(self._session.editor.peek):
             self._reader.stop()
-        self._redraw()
+        self._turns += 1
+        if not self._reader.isActive() or self._turns % TURNS_UNSEEN == 0:
+            self._redraw()
 
     def _on_class(self, *_: object) -> None:
         session = self._session
@@ -139,13 +145,15 @@ class TimelineView(QWidget):
     def _on_edited(self, edit: Edit) -> None:
         session = self._session
         where = {(p.frame, p.class_index) for p in edit.patches}
-        self.model.update(where, session.editor.plane, session.strokes)
+        if self.model.update(where, session.editor.peek, session.strokes):
+            self._reader.start()
         self._redraw()
 
     def _on_planes(self, changed: tuple[tuple[str, int], ...]) -> None:
         session = self._session
         where = [(t, session.class_index(name)) for name, t in changed]
-        self.model.look_again(where, session.editor.plane)
+        if self.model.look_again(where, session.editor.peek):
+            self._reader.start()
         self._redraw()
 
     def _on_frame(self, *_: object) -> None:

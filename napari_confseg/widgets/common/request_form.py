@@ -193,7 +193,7 @@ class PairEditor(FieldEditor):
             spin.setValue(value)
             spin.setSingleStep(step)
             spin.setSuffix(unit)
-            spin.setProperty("role", "narrow")
+            without_buttons(spin)
             spin.setToolTip(name)
             spin.setAccessibleName(name)
             spin.setEnabled(False)
@@ -498,6 +498,12 @@ def narrow(box: QComboBox) -> None:
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(8)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+def without_buttons(spin: QSpinBox) -> None:
+    """Let several numbers stand in a row; the wheel and the arrow keys change them all the same."""
+    spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+    spin.setProperty("role", "number")
 
 
 def put(spin: Any, value: float) -> None:

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
     QFrame,
+    QSizePolicy,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -25,6 +26,8 @@ class Section(QWidget):
         self.header.setCheckable(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.header.setToolTip("Fold or unfold")
+        # As wide as the panel, whatever its title comes to say: Qt widens it a moment late.
+        self.header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.header.toggled.connect(self.open)
         line = QFrame()
         line.setProperty("role", "line")

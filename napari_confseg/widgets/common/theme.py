@@ -50,6 +50,7 @@ QToolButton[role="flat"]:hover, QToolButton[role="heading"]:hover {{ background:
 QPlainTextEdit {{ background: {foreground}; border: none; border-radius: 2px; }}
 QToolButton::menu-indicator {{ image: none; }}
 QPushButton:disabled {{ color: {secondary}; }}
+QTabBar::tab {{ padding: 3px 5px; }}
 QWidget[role="row"] {{ border-radius: 4px; background: transparent; }}
 QWidget[role="row"]:hover {{ background: {foreground}; }}
 QWidget[role="row"][chosen="true"] {{ background: {foreground}; border: 1px solid {secondary}; }}
@@ -57,6 +58,7 @@ QWidget[role="footer"] {{ background: {foreground}; border-radius: 4px; }}
 QWidget[role="footer"] QToolButton {{ background: transparent; }}
 QWidget[role="footer"] QToolButton:hover {{ background: {primary}; }}
 QSpinBox[role="narrow"] {{ min-width: 38px; }}
+QSpinBox[role="number"] {{ min-width: 32px; padding: 1px 3px; }}
 QFrame[role="drop"] {{ border: 1px dashed {secondary}; border-radius: 6px; }}
 QFrame[role="drop"][hovered="true"] {{ border: 2px solid {current}; }}
 """

@@ -31,6 +31,7 @@ from napari_confseg.widgets.common.request_form import (
     TickEditor,
     narrow,
     put,
+    without_buttons,
 )
 from napari_confseg.widgets.common.section import Section
 from napari_confseg.widgets.dataset.plots import ClassBars
@@ -194,6 +195,7 @@ class FramesEditor(FieldEditor):
         for name, text in FRAMES.items():
             self.kind.addItem(text, name)
         narrow(self.kind)
+        self.kind.setMinimumContentsLength(3)  # numbers may stand beside it
         self.kind.setToolTip("Which of the reviewed frames go in")
         self.kind.setAccessibleName("Frames")
         self.kind.activated.connect(self._on_kind)
@@ -201,6 +203,7 @@ class FramesEditor(FieldEditor):
         self.n.setValue(5)
         self.n.setToolTip("Every so many frames, or so many of each clip")
         self.n.setAccessibleName("Number of frames")
+        without_buttons(self.n)
         self.n.valueChanged.connect(lambda _: self.edited.emit())
         _row(self.native, self.kind, self.n)
         self._show_number()
@@ -247,6 +250,7 @@ class SizeEditor(FieldEditor):
         for name, text in SIZES.items():
             self.kind.addItem(text, name)
         narrow(self.kind)
+        self.kind.setMinimumContentsLength(3)  # numbers may stand beside it
         self.kind.setAccessibleName("Size")
         self.kind.setToolTip("Size that all frames get: scaled to fit, and padded with black")
         self.kind.activated.connect(self._on_kind)
@@ -254,7 +258,7 @@ class SizeEditor(FieldEditor):
             spin.setRange(8, 8192)
             spin.setValue(value)
             spin.setSingleStep(16)
-            spin.setProperty("role", "narrow")
+            without_buttons(spin)
             spin.setToolTip(f"{name} in pixels")
             spin.setAccessibleName(f"{name} in pixels")
             spin.valueChanged.connect(lambda _: self.edited.emit())
@@ -294,7 +298,7 @@ class SharesEditor(FieldEditor):
         widgets: list[QWidget] = []
         for part, spin in self.spins.items():
             spin.setRange(0, 100)
-            spin.setProperty("role", "narrow")
+            without_buttons(spin)
             spin.setToolTip(f"Share of {part} in percent; 0 for none")
             spin.setAccessibleName(f"Share of {part}")
             spin.valueChanged.connect(lambda _: self.edited.emit())

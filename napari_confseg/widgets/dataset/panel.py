@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QFileDialog, QTabWidget, QVBoxLayout
 
 from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.dataset.model import DatasetModel
 from napari_confseg.annotate.dataset.results import PREVIEW
 from napari_confseg.store import Problem, StoreError
+from napari_confseg.widgets.common.buttons import breakable, label
 from napari_confseg.widgets.common.jobs import ProgressRow
 from napari_confseg.widgets.common.page import Page
 from napari_confseg.widgets.common.problem_box import ProblemBox
@@ -75,8 +76,7 @@ class DatasetPanel(Panel):
     # ---- the widgets ----------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.cohort_name = QLabel()
-        self.cohort_name.setProperty("role", "title")
+        self.cohort_name = label(role="title")
         self.agreement, self.consensus = AgreementPage(), ConsensusPage()
         self.build, self.export, self.versions = BuildPage(), ExportPage(), VersionsPage()
         self.tabs = QTabWidget()
@@ -91,7 +91,8 @@ class DatasetPanel(Panel):
         ):
             self.tabs.addTab(Page(page), name)
             for chooser in page.findChildren(QComboBox):
-                narrow(chooser)
+                if chooser.minimumContentsLength() == 0:
+                    narrow(chooser)
         self.problem, self.line = ProblemBox(), ProgressRow()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
@@ -145,7 +146,7 @@ class DatasetPanel(Panel):
     def _on_cohort(self, *_: object) -> None:
         cohort = self.session.cohort
         self.cohort_name.setText(
-            cohort.meta.name
+            breakable(cohort.meta.name)
             if cohort
             else "No study folder is open: open one in the Annotate panel."
         )

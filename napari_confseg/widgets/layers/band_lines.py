@@ -8,7 +8,13 @@ from napari.layers import Labels
 
 from napari_confseg.annotate.review.lines import GuaranteedContours, line_width
 from napari_confseg.widgets.layers.colormaps import line_colors
-from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank, place_of, scale_of
+from napari_confseg.widgets.layers.layer_guard import (
+    AS_FRAMES,
+    Rank,
+    layer_name,
+    place_of,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from napari_confseg.annotate.overlays import Overlay
@@ -70,7 +76,7 @@ class BandLines:
         scale, translate = place_of(clip, data.fine)
         layer = Labels(
             data,
-            name=f"Guaranteed contours · {overlay.label}",
+            name=layer_name(overlay.label, after=" · guaranteed"),
             scale=scale,
             translate=translate,
             axis_labels=axes,

@@ -35,6 +35,9 @@ STAY: Final = "The layers of a clip stay where they are: else marks and picture 
 FLAT: Final = "A clip is shown flat, frame by frame: that is where marks are painted."
 BY_PANEL: Final = "This control of napari's is not used here: the panel's say how marks are made."
 
+LONGEST_NAME: Final = 24
+"""Characters that a layer's name has room for in napari's list."""
+
 FOREIGN: Final = (
     "{} is no layer of this clip: what is painted there is not saved with it. Choose a tool "
     "to mark a class."
@@ -256,6 +259,20 @@ class LayerGuard:
                 viewer.layers.move(viewer.layers.index(layer), place)
             viewer.layers.selection.active = active
         self._session.message = STAY
+
+
+def layer_name(name: str, *, before: str = "", after: str = "") -> str:
+    """Return a layer's name of which `name` is cut in its middle where napari's list has no room.
+
+    napari cuts what is longer itself, but only beneath the lock that stands beside it.
+    """
+    room = max(LONGEST_NAME - len(before) - len(after), 8)
+    if len(name) > room and name.endswith(")"):
+        name = name.rpartition(" (")[0] or name  # the kind
+    if len(name) > room:
+        end = room // 3
+        name = f"{name[: room - end - 1].rstrip()}…{name[-end:].lstrip()}"
+    return f"{before}{name}{after}"
 
 
 def scale_of(clip: Any) -> tuple[float, float, float]:

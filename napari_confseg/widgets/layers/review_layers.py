@@ -26,7 +26,13 @@ from napari_confseg.annotate.review.lines import (
 )
 from napari_confseg.annotate.review.planes import MapOfAgreement, StoredPlanes
 from napari_confseg.widgets.layers.colormaps import line_colors, ramp
-from napari_confseg.widgets.layers.layer_guard import AS_FRAMES, Rank, place_of, scale_of
+from napari_confseg.widgets.layers.layer_guard import (
+    AS_FRAMES,
+    Rank,
+    layer_name,
+    place_of,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,9 +181,9 @@ class ReviewLayers:
         )
         self._color(fill, color, lambda: ramp(color))
         self._show_band(row, class_index, above)
-        for name, title in ((row.name, row.title), (fill, f"{row.title}, hatched")):
+        for name, after in ((row.name, ""), (fill, " · hatched")):
             if name in self._layers:
-                self._layers[name].name = title
+                self._layers[name].name = layer_name(row.title, after=after)
                 self._layers[name].opacity = state.settings.opacity
 
     def _show_band(self, row: RaterRow, class_index: int, above: int) -> None:
@@ -195,7 +201,7 @@ class ReviewLayers:
         self._put(name, on, (self._views, class_index, sector), above, made)
         self._color(name, row.style.color, lambda: line_colors(row.style.color))
         if name in self._layers:
-            self._layers[name].name = f"{row.title}, guaranteed contours"
+            self._layers[name].name = layer_name(row.title, after=" · guaranteed")
 
     def _show_map(self, state: ReviewState, class_index: int, above: int) -> None:
         settings = state.settings

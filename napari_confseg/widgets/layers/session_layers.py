@@ -34,6 +34,7 @@ from napari_confseg.widgets.layers.layer_guard import (
     AS_LABELS,
     LayerGuard,
     Rank,
+    layer_name,
     scale_of,
 )
 
@@ -361,7 +362,7 @@ class SessionLayers:
         # A fixed window: brightness means the same on every frame and nothing is scanned.
         self._frames = Image(
             CachedFrames(clip),
-            name=clip.name,
+            name=layer_name(clip.name),
             contrast_limits=(0, 255),
             scale=self._scale(),
             axis_labels=_AXES,
@@ -397,7 +398,7 @@ class SessionLayers:
         before = self._frames.data.shape[1:], tuple(self._frames.scale)
         self._bands.remove(self._viewer)
         self._frames.data = CachedFrames(session.clip)
-        self._frames.name = session.clip.name
+        self._frames.name = layer_name(session.clip.name)
         for name, layer in self._mine.items():
             layer.data = session.planes[name]
         self._sync_overlays(session.overlays)
@@ -471,7 +472,7 @@ class SessionLayers:
         spec = next(c for c in self.session.classes if c.name == name)
         layer = Labels(
             data,
-            name=f"{spec.label} · {overlay.label}",
+            name=layer_name(overlay.label, before=f"{spec.label} · "),
             colormap=ramp(spec.color),
             scale=self._scale(),
             axis_labels=_AXES,

@@ -24,6 +24,8 @@ from napari_confseg.widgets.common.icons import place_icon
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qtpy.QtGui import QResizeEvent
+
     from napari_confseg.annotate.review.decisions import Item
     from napari_confseg.annotate.review.state import ReviewState
     from napari_confseg.store import ClassSpec, Clip, Stroke
@@ -60,6 +62,21 @@ def who_and_when(stroke: Stroke) -> str:
     return f"{stroke.decision.by}, {stroke.time.astimezone():%d %b %H:%M}"
 
 
+class _Rows(QTreeWidget):
+    """Rows whose class and decision share what room frames and size leave, cut with dots."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Share the room anew."""
+        super().resizeEvent(event)
+        self.share_room()
+
+    def share_room(self) -> None:
+        """Give the class what it needs, but not the half that a long decision is in need of."""
+        room = self.viewport().width() - self.columnWidth(1) - self.columnWidth(2)
+        decision = max(self.sizeHintForColumn(3), self.header().sectionSizeHint(3))
+        self.setColumnWidth(0, min(self.sizeHintForColumn(0), max(room - decision, room // 2)))
+
+
 class DisagreementList(QWidget):
     """Disagreements, worst first; a click brings one into view."""
 
@@ -76,7 +93,7 @@ class DisagreementList(QWidget):
         self.open_only.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.open_only.setToolTip("Leave out what is decided")
         self.open_only.toggled.connect(self._on_open_only)
-        self.tree = QTreeWidget()
+        self.tree = _Rows()
         self.tree.setHeaderLabels(["Class", "Frames", "Size", "Decision"])
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
@@ -93,7 +110,9 @@ class DisagreementList(QWidget):
         self.tree.headerItem().setTextAlignment(2, right)  # as its numbers
         header = self.tree.header()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        header.setStretchLastSection(False)  # that has a least width of its own
         self.tree.itemClicked.connect(lambda row: self.picked.emit(row.data(0, _RANK)))
         self.about = label(role="note")
         # Room for four lines always: else the buttons beneath move under the mouse.
@@ -148,6 +167,7 @@ class DisagreementList(QWidget):
                 when = who_and_when(item.decided) if item.decided else ""
                 row.setToolTip(3, f"{words} · {when}" if when else "")
         self._filter()
+        self.tree.share_room()
         self.shown.emit()
         n = len(state.items)
         self.bar.setRange(0, max(n, 1))
