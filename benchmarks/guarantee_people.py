@@ -333,7 +333,7 @@ def main() -> int:
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     pictures = import_pictures(folder / "pictures.zarr", arguments.pictures)
-    cohort = make_panel(folder / "panel.zarr", pictures, PANEL)
+    cohort = make_panel(folder / "panel.zarr", pictures, PANEL, PANEL.groups)
     sets = by_set(cohort)
     halves, ones = planned(sets)
     mixed = [counted(folder, cohort, model) for model in halves]
