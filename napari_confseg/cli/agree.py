@@ -171,7 +171,7 @@ def _print(summary: Summary) -> None:
     headings = ("class", "of", "presence kappa", "presence alpha", "pixel alpha")
     print_table("Beyond chance", headings, chance)
     worth = [(r.class_name, r.rater, str(r.error), str(r.correlation)) for r in summary.reliability]
-    titles = ("class", "rater", "calibration error", "correlation with others")
+    titles = ("class", "rater", "calibration error (0 to 1)", "correlation with others")
     print_table("What a stated confidence is worth", titles, worth)
 
 

@@ -137,7 +137,7 @@ def test_the_command_writes_the_order_and_says_why(runs, tmp_path, capsys):
     assert order is not None
     assert (order.model, order.looked_at, len(order.frames)) == ("run-0", 9, 6)
     assert set(order.clips()) == {"clip-1", "clip-2"}
-    assert "new to the model" in order.frames[0].why
+    assert "newer to the model than" in order.frames[0].why
     assert main([*command, "--model", str(runs[1]), "--number", "2", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [f["clip"] for f in shown["frames"]] == [f.clip for f in read_order(cohort).frames]  # type: ignore[union-attr]

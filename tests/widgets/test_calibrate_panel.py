@@ -68,7 +68,7 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
     assert panel.finish.text() == "Show result"
     panel.finish.click()
     bench.until(lambda: panel.result_section.isVisible())
-    text = panel.result.words.text()
+    text = panel.result.words.text().replace("&nbsp;", " ")
     assert "Of what you marked at 90 %, 0 % is there: overconfident." in text
     assert "Of what you marked at 60 %, 100 % is there: underconfident." in text
     assert "A-line" not in panel.result.words.text()  # neither marked nor there

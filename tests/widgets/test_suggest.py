@@ -347,6 +347,14 @@ def test_a_model_that_cannot_be_read_is_said(seated: Bench, tmp_path: Path) -> N
     assert "holds no fitted model" in seated.panel.form.suggest.note.text()
 
 
+def test_the_first_wait_is_explained(own_process: None, seated: Bench) -> None:
+    session = seated.session
+    session.suggestions.toggle()
+    seated.until(lambda: session.message == suggest.STARTING)
+    seated.until(lambda: session.suggestions.here())
+    assert not session.message
+
+
 def test_it_is_ready_before_it_is_asked_and_ends_with_the_panel(
     own_process: None, cohort: Cohort, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

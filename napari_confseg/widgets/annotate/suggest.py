@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QToolButton
 
     from napari_confseg.annotate.session import Session
+    from napari_confseg.annotate.suggestion_work import SuggestWork
+    from napari_confseg.suggest.client import Answer
 
 WARM_AFTER_MS: Final = 3000
 """How long nobody acts on an open clip before the process is started, in case it is wanted."""
+
+STARTING: Final = "The model is starting: its first suggestion takes some seconds."
 
 _TIPS: Final = {
     "suggest": "Let the model propose on the frames that you look at, or no longer. Nothing is "
@@ -125,6 +129,8 @@ class SuggestPart(QWidget):
         """Show whether it is on, and what there is to accept."""
         model, why = self._model, self._model.why_not()
         there = model.on and bool(model.here())
+        if not model.on:
+            self._started()
         for name, made in self.buttons.items():
             able = not why if name == "suggest" else there
             made.setEnabled(able)
@@ -175,8 +181,22 @@ class SuggestPart(QWidget):
         work = self._model.work()
         if work is None:
             return
+        if self.process.pid is None:
+            self._session.message = STARTING
         self._jobs.run(
             lambda job: work.run(self.process, job.cancelled),
-            lambda answer: self._model.land(work, answer),
-            failed=self._model.fail,
+            lambda answer: self._on_answer(work, answer),
+            failed=self._on_failed,
         )
+
+    def _on_answer(self, work: SuggestWork, answer: Answer | None) -> None:
+        self._started()
+        self._model.land(work, answer)
+
+    def _on_failed(self, error: Exception) -> None:
+        self._started()
+        self._model.fail(error)
+
+    def _started(self) -> None:
+        if self._session.message == STARTING:
+            self._session.message = ""
