@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import torch
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import label, maximum_filter
 from torch.nn import functional as F  # noqa: N812
 
 from napari_confseg.motion import Track, flow, kept
@@ -124,6 +124,11 @@ class Source:
     marks: NDArray[np.uint8]
     expected: NDArray[np.uint8]
     begun: float
+
+
+def count_pieces(marks: NDArray[np.uint8]) -> int:
+    """Return how many pieces of a class were painted on a frame: the more, the less is to come."""
+    return int(label((marks > 0) & (marks != EXCLUDED), np.ones((3, 3)))[1])
 
 
 def joined(percent: NDArray[np.uint8], sources: Sequence[Source]) -> NDArray[np.uint8]:

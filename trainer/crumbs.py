@@ -31,9 +31,10 @@ def without_crumbs(percent: NDArray[np.uint8], least: int) -> NDArray[np.uint8]:
     least : int
         The percentage from which on it shows, 1 to 100.
     """
-    pieces, n = ndimage.label(percent >= least, _AROUND)
-    if not n:
+    shown = percent >= least
+    if not shown.any():
         return percent
+    pieces, n = ndimage.label(shown, _AROUND)
     crumb = np.bincount(pieces.reshape(-1), minlength=n + 1) < CRUMB * percent.size
     crumb[0] = False
     return np.where(crumb[pieces], np.uint8(least - 1), percent)

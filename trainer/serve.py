@@ -23,7 +23,7 @@ from napari_confseg.suggest.protocol import (
     receive,
     send,
 )
-from trainer.carrying import STEPS, Source, Tracker, joined
+from trainer.carrying import STEPS, Source, Tracker, count_pieces, joined
 from trainer.crumbs import without_crumbs
 from trainer.errors import TrainError
 from trainer.features import SeenFrame, see
@@ -123,15 +123,14 @@ class Server:
             for c, marks_of in painted.items():
                 sources = []
                 for i in _nearest(request.taught_at, marks_of, frame):
-                    taught_at = request.taught_at[i]
-                    track = self._tracker.track(path, request.factor, taught_at, frame)
-                    partial |= track is None
-                    if track is not None:
-                        marks, reviewed = marks_of[i]
-                        expected = self._see(model, arrays["taught"][i]).percent[c]
-                        begun = 0.0 if reviewed else 1 / len(marks_of)
-                        steps = abs(taught_at - frame)
-                        sources.append(Source(track, steps, marks, expected, begun))
+                    start = request.taught_at[i]
+                    track = self._tracker.track(path, request.factor, start, frame)
+                    if track is None:
+                        partial = True
+                        continue
+                    expected = self._see(model, arrays["taught"][i]).percent[c]
+                    marks, begun = marks_of[i]
+                    sources.append(Source(track, abs(start - frame), marks, expected, begun))
                 if sources:
                     planes[c] = joined(planes[c], sources)
         return partial
@@ -185,18 +184,20 @@ class Server:
 
 def _painted(
     classes: Sequence[str], request: Suggest, arrays: Mapping[str, NDArray[Any]]
-) -> dict[int, dict[int, tuple[NDArray[np.uint8], bool]]]:
-    """Return by class, of each taught frame that says something of it: marks, and if reviewed."""
-    reviewed = set(request.reviewed)
-    found: dict[int, dict[int, tuple[NDArray[np.uint8], bool]]] = {}
+) -> dict[int, dict[int, tuple[NDArray[np.uint8], float]]]:
+    """Return by class, of each taught frame that says something of it: marks, and how far begun."""
+    marks: dict[int, dict[int, NDArray[np.uint8]]] = {}
     for (i, name), plane in zip(request.marks, arrays["marks"], strict=True):
         if name in classes:
-            known = (i, name) in reviewed
-            found.setdefault(classes.index(name), {})[i] = plane, known
-    for i, name in request.reviewed:
-        if name in classes:
-            blank = np.zeros(arrays["taught"].shape[1:], np.uint8)
-            found.setdefault(classes.index(name), {}).setdefault(i, (blank, True))
+            marks.setdefault(classes.index(name), {})[i] = plane
+    blank = np.zeros(arrays["taught"].shape[1:], np.uint8)
+    reviewed = {(i, classes.index(name)) for i, name in request.reviewed if name in classes}
+    for i, c in reviewed:
+        marks.setdefault(c, {}).setdefault(i, blank)
+    found = {}
+    for c, planes in marks.items():
+        begun = 1 / max(1, sum(count_pieces(plane) for plane in planes.values()))
+        found[c] = {i: (p, 0.0 if (i, c) in reviewed else begun) for i, p in planes.items()}
     return found
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.annotate.suggestion_work import SmallFrames
+from napari_confseg.motion import small
 from napari_confseg.store import Cohort, Sector
 from napari_confseg.suggest.client import Answer
 from napari_confseg.suggest.protocol import Suggested
@@ -110,3 +112,45 @@ def test_what_is_taken_in_part_is_changed_and_a_dismissal_stays(session: Session
     session.suggestions.toggle()  # once more
     session.suggestions.accept()
     assert outcome(session, 2) == "changed"
+
+
+def test_what_the_model_goes_on_with_is_asked_again_and_drawn_when_it_is_news(
+    session: Session,
+) -> None:
+    suggestions = session.suggestions
+    drawn: list[int] = []
+    suggestions.redrawn.connect(lambda: drawn.append(1))
+
+    def land(value: int, *, partial: bool) -> tuple[int, ...] | None:
+        """Answer the question about the frame on show; return what is asked next."""
+        work = suggestions.work()
+        assert work is not None
+        percent = np.full((len(work.frames), 1, *work.clip.shape[1:]), value, np.uint8)
+        message = Suggested(name="tiny", version="a+1", classes=("b-line",), partial=partial)
+        suggestions.land(work, Answer(message, {"percent": percent}, restarted=False))
+        following = suggestions.work()
+        return None if following is None else following.frames
+
+    session.frame = 1
+    suggestions.set_on(True)
+    assert land(70, partial=True) == (1,)
+    n = len(drawn)
+    assert land(70, partial=True) == (1,)
+    assert len(drawn) == n
+    beside = land(80, partial=False)
+    assert len(drawn) == n + 1
+    assert beside is not None
+    assert 1 not in beside
+    assert (suggestions.here()["b-line"][session.toolkit.marker.beams.inside] == 80).all()
+
+
+def test_frames_on_the_way_are_made_small_and_remembered(session: Session) -> None:
+    assert session.clip is not None
+    smalls = SmallFrames(session.clip)
+    wanted = [2, 1, 0]
+    found = smalls.take(wanted)
+    assert list(found) == wanted
+    expected, factor = small(np.asarray(session.clip.frames[1]))
+    assert np.array_equal(found[1], expected)
+    assert smalls.factor == factor
+    assert smalls.take([1])[1] is found[1]

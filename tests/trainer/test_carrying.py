@@ -14,7 +14,7 @@ from napari_confseg.store import EXCLUDED
 from napari_confseg.suggest.path import REACH, path_between
 from napari_confseg.suggest.protocol import Suggest, Suggested
 from trainer.carrying import STEPS, Source, Tracker, joined
-from trainer.serve import Server, _nearest
+from trainer.serve import Server, _nearest, _painted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,6 +133,22 @@ def test_one_painted_frame_on_each_side_is_carried_from() -> None:
     assert [at[i] for i in _nearest(at, range(6), 36)] == [35, 40]
     assert [at[i] for i in _nearest(at, [0, 2, 3, 5], 35)] == [33]  # not itself, not out of reach
     assert _nearest(at, [0, 5], 40) == []
+
+
+def test_the_more_pieces_were_painted_the_less_is_still_to_come() -> None:
+    two = plane(90) + plane(90, rows=slice(60, 80))
+    two[50] = EXCLUDED  # no piece
+    request = Suggest(
+        model="starter",
+        marks=((0, "b-line"), (1, "b-line"), (1, "unknown")),
+        reviewed=((1, "b-line"), (2, "b-line"), (2, "unknown")),
+    )
+    arrays = {"taught": np.zeros((3, *SHAPE), np.uint8), "marks": np.stack([two, plane(60), two])}
+    found = _painted(("pleura", "b-line"), request, arrays)
+    assert found.keys() == {1}
+    assert {i: begun for i, (_, begun) in found[1].items()} == {0: pytest.approx(1 / 3), 1: 0, 2: 0}
+    assert np.array_equal(found[1][0][0], two)
+    assert not found[1][2][0].any()
 
 
 def test_the_path_leads_to_the_painted_frames_in_reach() -> None:
