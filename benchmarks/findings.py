@@ -1,13 +1,14 @@
 """Findings of a model by each of its outputs, against those of the truth.
 
-``python -m benchmarks.findings STUDY [--method relative-threshold]``
+``python -m benchmarks.findings STUDY [--method relative-threshold] [--outcomes TABLE]``
 
 STUDY is a study of models whose method has two outputs, such as ``FOLDER/clinical/models`` of
 ``benchmarks.study FOLDER --part clinical``. Each clip is marked by the fit that has not seen its
 patient. Of every finding: how far those read from the contour, and from the probability, are from
 the truth's (absolute error, and error with its sign), and the difference of the two; of A-lines,
 which a clip has or not, the squared error, and the AUROC. Intervals (95 %) resample patients; fits
-stay the same. Findings are kept in STUDY, so a second call takes seconds.
+stay the same. With the clinical table, outcomes predicted from either, and from both as models are
+read. Findings are kept in STUDY, so a second call takes seconds.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from trainer.clinical.features import feature_sets
+from trainer.clinical.outcomes import predict_all
+from trainer.clinical.report import score_outcomes
+from trainer.clinical.sources import Source
+from trainer.clinical.table import read_table
 from trainer.findings import (
     FINDINGS,
+    FROM_CONTOUR,
     output_findings,
     rater_findings,
     read_findings,
@@ -38,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from trainer.sources import AnyCohort
 
     Array = NDArray[np.float64]
     Read = dict[str, dict[str, float]]
@@ -84,6 +93,24 @@ def compared(
     return int(known.sum()), [*errors, *(w @ d for d in off), errors[0] - errors[1]]
 
 
+def outcomes_table(read: dict[str, Read], table: Path, source: AnyCohort) -> Table:
+    """Return how well outcomes are predicted from each output's findings, with age and sex."""
+    rows, _ = read_table(table, source)
+    read = read | {
+        "as models are read": {
+            clip: {f: read["contour" if f in FROM_CONTOUR else "probability"][clip][f] for f in of}
+            for clip, of in read["truth"].items()
+        }
+    }
+    predictions = predict_all(rows, feature_sets(rows, ("age", "sex"), read))
+    sources = [Source(name, "model", of, ("",)) for name, of in read.items()]
+    shown = Table("outcome", "score", "findings of", "value", "patients")
+    for s in score_outcomes(sources, predictions, {}):
+        value = f"{s.value:.3g} ({s.low:.3g} to {s.high:.3g})"
+        shown.add_row(s.outcome, s.score, s.findings, value, str(s.patients))
+    return shown
+
+
 def _cell(values: Array) -> str:
     i = Interval.of(values)
     return f"{i.value:.3g} ({i.low:.3g} to {i.high:.3g})"
@@ -96,6 +123,7 @@ def main() -> None:
     )
     parser.add_argument("study", type=Path)
     parser.add_argument("--method", default="relative-threshold")
+    parser.add_argument("--outcomes", type=Path, metavar="TABLE", help="the clinical table")
     arguments = parser.parse_args()
     read, patients = gathered(arguments.study, arguments.method)
     clips = sorted(read["truth"])
@@ -117,6 +145,9 @@ def main() -> None:
         "A-lines, AUROC:", *(f"{o} {_cell(a)}" for o, a in zip(OUTPUTS, aurocs, strict=True))
     )
     console.print("gain of probability", _cell(aurocs[1] - aurocs[0]))
+    if arguments.outcomes:
+        source = opened(open_study(arguments.study).source)
+        console.print(outcomes_table(read, arguments.outcomes, source))
 
 
 if __name__ == "__main__":
