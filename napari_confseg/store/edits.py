@@ -95,7 +95,21 @@ class Patch:
         packed: bytes | memoryview,
         gain: int,
     ) -> Patch:
-        """Return a patch of what :meth:`pack` made of its boxes, and its :attr:`gain`."""
+        """Return a patch whose boxes are packed.
+
+        Parameters
+        ----------
+        class_index, frame : int
+            Which plane.
+        y, x : int
+            Top-left pixel of the box.
+        shape : (int, int)
+            (h, w).
+        packed : bytes
+            What :meth:`pack` made of the boxes.
+        gain : int
+            How many more pixels are marked after it than before.
+        """
         patch = cls.__new__(cls)
         patch.class_index, patch.frame, patch.y, patch.x = class_index, frame, y, x
         patch.shape, patch._boxes, patch._packed = shape, None, packed

@@ -172,7 +172,7 @@ class PackedPlanes:
         return self._nothing
 
     def peek(self, frame: int) -> NDArray[np.uint8]:
-        """Return a plane, read-only, as it is now; it is not kept unpacked for it."""
+        """Return the plane of `frame`, ``uint8 (Y, X)``, read-only, without keeping it unpacked."""
         with self._lock:
             if frame in self._open:
                 plane = self._open[frame].view()

@@ -306,13 +306,19 @@ class Toolkit:
                 if imported[step.frame, c] or made[step.frame, c] == Origin.PAINTED:
                     kept.by_hand.add(step.frame)
                     continue
-                before = session.planes[session.classes[c].name][step.frame]
-                base = before
+                planes = session.planes[session.classes[c].name]
+                y = x = 0
                 if session.merge is Merge.REPLACE and made[step.frame, c] != Origin.NONE:
-                    base = np.where(before == EXCLUDED, before, np.uint8(0))
-                after = base
-                if snippet is not None:
-                    after = merged(base, pasted(snippet, before.shape), session.merge)
-                patch = patch_between(c, step.frame, before, after)
+                    before = planes.peek(step.frame)
+                    after = np.where(before == EXCLUDED, before, np.uint8(0))
+                    if snippet is not None:
+                        after = merged(after, pasted(snippet, before.shape), session.merge)
+                elif snippet is not None:  # within its box: of long ways this is most of the time
+                    y, x, (h, w) = snippet.y, snippet.x, snippet.values.shape
+                    before = planes[step.frame, y : y + h, x : x + w]
+                    after = merged(before, snippet.values, session.merge)
+                else:
+                    continue
+                patch = patch_between(c, step.frame, before, after, y=y, x=x)
                 if patch is not None:
                     yield patch

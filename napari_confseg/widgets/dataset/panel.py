@@ -89,6 +89,7 @@ class DatasetPanel(Panel):
             ("Export", self.export),
             ("Versions", self.versions),
         ):
+            page.layout().setContentsMargins(2, 8, 2, 4)  # the panel has margins of its own
             self.tabs.addTab(Page(page), name)
             for chooser in page.findChildren(QComboBox):
                 if chooser.minimumContentsLength() == 0:
