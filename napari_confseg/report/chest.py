@@ -139,7 +139,7 @@ def draw_chest(
     scheme : {8, 12, 14}
         Number of zones.
     examination : Examination or None
-        None draws an empty chest.
+        None draws the zones alone: nothing is known of them.
     changes : dict of str to Change
         By zone.
     colors : Colors
@@ -177,7 +177,7 @@ def draw_chest(
                 boxes[places[view, side, row]] = box
         right, bottom = max(right, x + width + 12), max(bottom, first + sheet.body + _PAD)
     for zone, box in boxes.items():
-        several = examination.zones.get(zone, ()) if examination else ()
+        several = examination.zones.get(zone, ()) if examination else None
         parts += _zone(zone, several, changes.get(zone), box, colors, tall, zone == current)
     legend, height = _legend(right, bottom + 14, colors, tall)
     if title:
@@ -284,7 +284,7 @@ def _arrow(x: float, y: float, direction: int, color: str, *, full: bool) -> str
 
 def _zone(
     zone: str,
-    several: tuple[ZoneReading, ...],
+    several: tuple[ZoneReading, ...] | None,
     change: Change | None,
     box: Box,
     colors: Colors,
@@ -294,7 +294,9 @@ def _zone(
     x, y, w, h = box
     level = several[0].level if several else None
     ink = colors.ink if level is None else _ON_FILLS[level]
-    if not several:
+    if several is None:
+        yield _rect(box, colors.ground, colors.line)
+    elif not several:
         yield _rect(box, colors.ground, colors.line)
         yield from _hatch(box, colors.line)
         # Words over hatching need a ground of their own.
@@ -306,7 +308,7 @@ def _zone(
         yield _rect(box, colors.ground, colors.soft, 1.5, "5 4")
     else:
         yield _rect(box, FILLS[level], FILLS[level])
-    name = f"{zone} \u00d7{len(several)}" if len(several) > 1 else zone
+    name = f"{zone} \u00d7{len(several)}" if several and len(several) > 1 else zone
     yield _text(x + 8, y + 18, name, ink, 14, bold=True)
     if several:
         for i, words in enumerate(_lines(several[0], tall)):

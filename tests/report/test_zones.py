@@ -12,6 +12,7 @@ import pytest
 from napari_confseg.readouts.zones import (
     LEVELS,
     SCHEMES,
+    Examination,
     changes,
     examinations,
     reading_from,
@@ -25,8 +26,6 @@ from tests.report.test_agreement import Balance
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from napari_confseg.readouts.zones import Examination
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -57,8 +56,11 @@ def test_every_zone_has_a_place_of_its_own_within_the_picture(scheme: int, tall:
     root = ElementTree.fromstring(drawn.svg)
     assert root.tag == f"{SVG}svg"
     words = [t.text for t in root.iter(f"{SVG}text")]
-    assert words.count("no clip") == scheme + 1  # and in the legend
+    assert words.count("no clip") == 1  # in the legend: nothing is known yet
     assert set(LEVELS) <= set(words)
+    nothing = draw_chest(scheme, Examination("p1", None, {}, ()), {}, tall=tall)
+    words = [t.text for t in ElementTree.fromstring(nothing.svg).iter(f"{SVG}text")]
+    assert words.count("no clip") == scheme + 1
 
 
 def luminance(color: str) -> float:

@@ -313,7 +313,9 @@ class ZoneMapPanel(Panel):
         model = self.model
         lines = [f"{zone}: {places_in_words(SCHEMES[model.zones][zone])}"]
         shown = model.shown
-        several = shown.zones.get(zone, ()) if shown else ()
+        if shown is None:
+            return lines[0]
+        several = shown.zones.get(zone, ())
         for reading in several:
             lines += ["", reading.clip, *_in_words(reading)]
         if not several:
