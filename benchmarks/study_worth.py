@@ -7,8 +7,8 @@ the same frames, over the same steps: from each choice of one, two and three rea
 confidence, whose marks are a sample each, and from each reader with theirs. People are the panel
 that methods are developed on (no test is spent), against two other people; simulated readers are
 compared with the latent probability. Intervals resample pictures, or patients, and seeds; choices
-of readers are averaged. What a confidence is worth is read off between one and three readers.
-Resumes where it was stopped.
+of readers are averaged. What a confidence is worth is read off between one and three readers,
+unless models from three are no better than from one. Resumes where it was stopped.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.people import DEVELOP, import_pictures, make_panel
-from benchmarks.worth import LEVELS, READERS, SQUARED, draw_readers, make_simulated
-from napari_confseg.report.figures import drawing, save_png
+from benchmarks.worth import LEVELS, READERS, SQUARED, make_simulated
+from napari_confseg.report.figures import INK, LINE, drawing, save_png
 from napari_confseg.store import EXCLUDED, Cohort
 from trainer.__main__ import main as train
 from trainer.study.compare import Interval
@@ -168,32 +168,51 @@ def worth(found: Scores, name: str, score: str) -> Floats:
     return np.array([np.interp(m, e, READERS) for m, e in zip(mine, risen, strict=True)])
 
 
+def gain(found: Scores, name: str, score: str) -> Floats:
+    """Return how much better models are than those from one reader without a confidence."""
+    sign = 1 if score in HIGHER else -1
+    return sign * (found[name][score] - found["1"][score])
+
+
+def tells(found: Scores, score: str) -> bool:
+    """Whether three readers are better than one beyond the interval, so that k has a meaning."""
+    return Interval.of(gain(found, f"{READERS[-1]}", score)).low > 0
+
+
 def table(found: Scores) -> dict[str, dict[str, Interval]]:
-    """Return each row's scores, its gain over one reader without a confidence, and its worth."""
+    """Return each row's scores and gain over one reader; its worth, where that has a meaning."""
     rows: dict[str, dict[str, Interval]] = {}
     for name, values in found.items():
-        rows[name] = {s: Interval.of(values[s]) for s in SCORES}
+        rows[name] = {score: Interval.of(values[score]) for score in SCORES}
         for score in SCORES:
-            sign = 1 if score in HIGHER else -1
-            gain = sign * (values[score] - found["1"][score])
-            rows[name][f"gain in {score}"] = Interval.of(gain)
-            rows[name][f"worth by {score}"] = Interval.of(worth(found, name, score))
+            rows[name][f"gain in {score}"] = Interval.of(gain(found, name, score))
+            if tells(found, score):
+                rows[name][f"worth by {score}"] = Interval.of(worth(found, name, score))
     return rows
 
 
 def figure(parts: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
-    """Draw both scores of models from k readers and from one with a confidence, a row a trial."""
-    with drawing(7.2, 3.1 * len(parts)) as drawn:
-        axes = np.atleast_2d(drawn.subplots(len(parts), len(SCORES)))
+    """Draw gains over models from one reader without a confidence, a row of plots a trial."""
+    with drawing(7.2, 2.9 * len(parts)) as drawn:
+        axes = np.atleast_2d(drawn.subplots(len(parts), len(SCORES), sharey="row"))
     for line, (title, found) in zip(axes, parts.items(), strict=True):
+        names = [name for name in found if name != "1"]
+        labels = [f"{n} readers without" if n.isdigit() else f"one: {n}" for n in names]
         for ax, score in zip(line, SCORES, strict=True):
             by = 1 if score in HIGHER else 1000
-            rows = {n: row[score].times(by) for n, row in found.items()}
-            each = [rows.pop(f"{k}") for k in READERS]
-            draw_readers(ax, each, rows)
+            gains = [found[name][f"gain in {score}"].times(by) for name in names]
+            ax.errorbar(
+                [g.value for g in gains],
+                labels,
+                xerr=[[g.value - g.low for g in gains], [g.high - g.value for g in gains]],
+                fmt="o",
+                color=INK,
+                ms=4,
+            )
+            ax.axvline(0, color=LINE, lw=1)
             ax.set_title(title)
-            ax.set_ylabel(TITLES[score] + ("" if by == 1 else f" x {by}"))
-        line[0].legend(frameon=False, fontsize=7)
+            ax.set_xlabel(f"gain: {TITLES[score]}" + ("" if by == 1 else f" x {by}"))
+        line[0].invert_yaxis()
     return drawn
 
 

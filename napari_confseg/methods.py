@@ -116,8 +116,6 @@ LOSSES: Final[dict[str, str]] = {
     "semimetric": "Soft Dice alone, in the form that is best at the soft label itself",
     "product-dice": "Cross-entropy plus the usual soft Dice, which asks for extremes",
     "adaptive-wing": "Adaptive wing, a regression loss (SoftSeg)",
-    "ranked-probability": "Squared error at all thresholds: the ranked probability score",
-    "ranked-probability-dice": "Ranked probability score plus soft Dice",
 }
 """Name of each loss, and what it is."""
 

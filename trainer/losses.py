@@ -99,29 +99,12 @@ def adaptive_wing(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return _mean(loss, weight)
 
 
-def ranked_probability(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Squared error of the probability: mean over each class's weight, then over classes.
-
-    Of the ``L`` thresholds of ``ordinal``, whose outputs are the probabilities of reaching each,
-    this is the ranked probability score (Epstein, Journal of Applied Meteorology 8, 1969) divided
-    by ``L``; of a single output it is the Brier score.
-    """
-    return _mean(weight * (logits.sigmoid() - target) ** 2, weight)
-
-
-def ranked_probability_and_dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Ranked probability loss plus soft Dice, in place of cross-entropy plus soft Dice."""
-    return ranked_probability(logits, target, weight) + dice(logits, target, weight)
-
-
 LOSSES: dict[str, Loss] = {
     "cross-entropy-dice": cross_entropy_and_dice,
     "cross-entropy": cross_entropy,
     "semimetric": dice,
     "product-dice": product_dice,
     "adaptive-wing": adaptive_wing,
-    "ranked-probability": ranked_probability,
-    "ranked-probability-dice": ranked_probability_and_dice,
 }
 
 

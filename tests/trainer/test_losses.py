@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from monai.losses import DiceLoss
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import log_loss
 
-from trainer import heads, losses, targets
+from trainer import losses
 
 LOSSES = list(losses.LOSSES.values())
 SHAPE = (3, 2, 8, 8)
@@ -136,15 +136,7 @@ def test_adaptive_wing_is_continuous_and_smooth_at_theta(y):
 
 
 @pytest.mark.parametrize(
-    "loss",
-    [
-        losses.cross_entropy,
-        losses.dice,
-        losses.cross_entropy_and_dice,
-        losses.adaptive_wing,
-        losses.ranked_probability,
-        losses.ranked_probability_and_dice,
-    ],
+    "loss", [losses.cross_entropy, losses.dice, losses.cross_entropy_and_dice, losses.adaptive_wing]
 )
 @pytest.mark.parametrize("y", [0.1, 0.4, 0.75, 0.9])
 def test_right_for_soft_labels_is_best_at_the_soft_label_itself(loss, y):
@@ -152,53 +144,6 @@ def test_right_for_soft_labels_is_best_at_the_soft_label_itself(loss, y):
     target = torch.full((1, 1, 4, 4), y, dtype=torch.float64)
     values = [loss(torch.logit(p).expand_as(target), target, torch.ones_like(target)) for p in grid]
     assert grid[int(torch.stack(values).argmin())].item() == pytest.approx(y, abs=1e-6)
-
-
-def _by_categories(forecast: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Ranked probability score by Epstein's definition, categories last, lowest first."""
-    apart = np.cumsum(forecast, -1) - np.cumsum(np.eye(forecast.shape[-1])[seen], -1)
-    return (apart**2).sum(-1)
-
-
-def test_ranked_probability_of_two_forecasts_by_hand():
-    """0.2 ** 2 + 0.7 ** 2, and 0.2 ** 2 + 0.5 ** 2, as the third of three categories is seen."""
-    for forecast, expected in ((0.2, 0.5, 0.3), 0.53), ((0.2, 0.3, 0.5), 0.29):
-        assert _by_categories(np.array(forecast), np.array(2)) == pytest.approx(expected)
-        reached = torch.tensor([1 - forecast[0], forecast[2]], dtype=torch.float64)
-        logits = torch.logit(reached).view(1, 2, 1, 1)
-        found = losses.ranked_probability(logits, torch.ones_like(logits), torch.ones_like(logits))
-        assert 2 * found.item() == pytest.approx(expected)
-
-
-def test_ranked_probability_of_ordinal_is_the_score_over_categories(generator):
-    n = 5
-    raw = torch.randn((3, 2 * n, 8, 8), generator=generator, dtype=torch.float64)
-    confidence = torch.randint(0, 11, (3, 2, 8, 8), generator=generator).double() / 10
-    logits = heads.cumulative(raw, n)
-    target, weight = targets.ordinal(confidence, torch.ones_like(confidence), n=n)
-    reached = logits.sigmoid().view(3, 2, n, 8, 8).numpy()
-    sides = np.ones((3, 2, 1, 8, 8)), np.zeros((3, 2, 1, 8, 8))
-    forecast = -np.diff(np.concatenate([sides[0], reached, sides[1]], 2), axis=2)
-    seen = np.floor(confidence.numpy() * n + 0.5 + 1e-9).astype(int)  # 10 %: the first threshold
-    expected = _by_categories(np.moveaxis(forecast, 2, -1), seen).mean()
-    found = losses.ranked_probability(logits, target, weight)
-    assert n * found.item() == pytest.approx(expected, rel=1e-9)
-
-
-def test_ranked_probability_of_one_output_is_the_brier_score_of_scikit_learn(generator):
-    logits = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
-    target = (torch.rand(SHAPE, generator=generator) < 0.3).double()
-    weight = torch.rand(SHAPE, generator=generator, dtype=torch.float64)
-    expected = np.mean(
-        [
-            brier_score_loss(
-                target[:, c].flatten(), logits[:, c].sigmoid().flatten(), sample_weight=w.flatten()
-            )
-            for c, w in enumerate(weight.unbind(1))
-        ]
-    )
-    found = losses.ranked_probability(logits, target, weight)
-    assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_product_dice_equals_cross_entropy_plus_monai_and_pulls_soft_labels_to_extremes(generator):

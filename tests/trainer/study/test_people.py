@@ -133,3 +133,10 @@ def test_one_who_learns_as_well_as_k_readers_is_worth_k():
         assert found["between"] == pytest.approx(1.5)
         assert found["worse"] == pytest.approx(1)
         assert found["better"] == pytest.approx(3)
+
+
+def test_no_number_of_readers_where_three_are_no_better_than_one():
+    flat = {k: {s: np.array([0.02, 0.021, 0.019]) for s in (SQUARED, LEVELS)} for k in "123"}
+    assert not any("worth" in name for name in study_worth.table(flat)["2"])
+    falling = {k: {SQUARED: v[SQUARED] / int(k), LEVELS: v[LEVELS]} for k, v in flat.items()}
+    assert [n for n in study_worth.table(falling)["2"] if "worth" in n] == [f"worth by {SQUARED}"]
