@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,6 @@ from napari_confseg.store import ClipMeta, Cohort, Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from xdist.remote import Producer
     from xdist.scheduler import LoadFileScheduling
@@ -44,10 +44,34 @@ def pytest_collection_finish() -> None:
     gc.disable()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the order below: pytest-xdist would begin with the files of the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files, so that no worker is left alone with one at the end."""
+    root = Path(__file__).parent
+    first = ("journey", "widgets", "trainer")
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(root).parts[0]
+        return first.index(folder) if folder in first else len(first)
+
+    items.sort(key=rank)
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Collect what the test left, and now and then what older ones did."""
     yield
+    if nextitem is None or nextitem.path != item.path:
+        # What outlives a file is there to stay. Windows collect again and again as they close,
+        # and would search through all of it each time.
+        gc.collect()
+        gc.freeze()
+        return
     _, young, old = (n > limit for n, limit in zip(gc.get_count(), gc.get_threshold(), strict=True))
     gc.collect(2 if old else 1 if young else 0)
 
