@@ -130,7 +130,6 @@ def test_a_patch_that_is_added_is_there_at_once(
             packed = deepcopy(packed)
         else:
             assert np.array_equal(packed[t] if act == "look" else packed.peek(t), array[t])
-        marked = np.asarray(array.any(axis=(1, 2))).tolist()
-        assert [packed.is_marked(i) for i in range(7)] == marked
+        assert [packed.is_marked(i) for i in range(7)] == [bool(plane.any()) for plane in array]
     assert packed.any() == array.any()
     assert np.array_equal(packed, array)

@@ -57,8 +57,6 @@ class Page(QScrollArea):
         content = self.widget()
         if content is None or not content.hasHeightForWidth():
             return
-        # Of the page and not of the content, which may not know of a new scroll bar yet.
-        width = max(self.viewport().width(), content.minimumSizeHint().width())
-        needed = content.heightForWidth(width)
-        if content.height() < needed or content.width() != width:
-            content.resize(width, max(content.height(), needed))
+        needed = content.heightForWidth(content.width())
+        if content.height() < needed:
+            content.resize(content.width(), needed)

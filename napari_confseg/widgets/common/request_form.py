@@ -312,6 +312,7 @@ class RequestForm(QWidget, Generic[Model]):
         self._fields: dict[str, QWidget] = {}
         self.rows = QFormLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
+        self.rows.setHorizontalSpacing(3)
         self.rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         for name in names:
@@ -502,7 +503,7 @@ def narrow(box: QComboBox) -> None:
 
 def without_buttons(spin: QSpinBox) -> None:
     """Let several numbers stand in a row; the wheel and the arrow keys change them all the same."""
-    spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+    # Not Qt's NoButtons: in napari's style no room is left for the number then.
     spin.setProperty("role", "number")
 
 

@@ -59,6 +59,9 @@ QWidget[role="footer"] QToolButton {{ background: transparent; }}
 QWidget[role="footer"] QToolButton:hover {{ background: {primary}; }}
 QSpinBox[role="narrow"] {{ min-width: 38px; }}
 QSpinBox[role="number"] {{ min-width: 32px; padding: 1px 3px; }}
+QSpinBox[role="number"]::up-button, QSpinBox[role="number"]::down-button,
+QSpinBox[role="number"]::up-arrow, QSpinBox[role="number"]::down-arrow {{
+    width: 0px; image: none; }}
 QFrame[role="drop"] {{ border: 1px dashed {secondary}; border-radius: 6px; }}
 QFrame[role="drop"][hovered="true"] {{ border: 2px solid {current}; }}
 """
