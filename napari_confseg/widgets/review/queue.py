@@ -63,7 +63,7 @@ def who_and_when(stroke: Stroke) -> str:
 
 
 class _Rows(QTreeWidget):
-    """Rows whose class and decision share what room frames and size leave, cut with dots."""
+    """Rows whose class and decision share what room the frames leave, cut with dots."""
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the room anew."""
@@ -72,8 +72,8 @@ class _Rows(QTreeWidget):
 
     def share_room(self) -> None:
         """Give the class what it needs, but not the half that a long decision is in need of."""
-        room = self.viewport().width() - self.columnWidth(1) - self.columnWidth(2)
-        decision = max(self.sizeHintForColumn(3), self.header().sectionSizeHint(3))
+        room = self.viewport().width() - self.columnWidth(1)
+        decision = max(self.sizeHintForColumn(2), self.header().sectionSizeHint(2))
         self.setColumnWidth(0, min(self.sizeHintForColumn(0), max(room - decision, room // 2)))
 
 
@@ -94,7 +94,7 @@ class DisagreementList(QWidget):
         self.open_only.setToolTip("Leave out what is decided")
         self.open_only.toggled.connect(self._on_open_only)
         self.tree = _Rows()
-        self.tree.setHeaderLabels(["Class", "Frames", "Size", "Decision"])
+        self.tree.setHeaderLabels(["Class", "Frames", "Decision"])
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
         self.tree.setIconSize(PICTURE)
@@ -102,16 +102,15 @@ class DisagreementList(QWidget):
         self.tree.setMinimumHeight(110)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tree.headerItem().setToolTip(
-            2,
-            "Area on the frame where it is largest. The list is sorted by area times gap: the sum "
-            "over all pixels of (highest - lowest confidence) / 100",
+            1,
+            "Frames, and beneath them the area on the frame where it is largest. The list is "
+            "sorted by area times gap: the sum over all pixels of (highest - lowest confidence) "
+            "/ 100",
         )
-        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        self.tree.headerItem().setTextAlignment(2, right)  # as its numbers
         header = self.tree.header()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         header.setStretchLastSection(False)  # that has a least width of its own
         self.tree.itemClicked.connect(lambda row: self.picked.emit(row.data(0, _RANK)))
         self.about = label(role="note")
@@ -162,10 +161,10 @@ class DisagreementList(QWidget):
             if item.open and item.decided:
                 words = f"{len(item.event.regions) - len(item.open)} of {len(item.event.regions)}"
             row = self.tree.topLevelItem(rank)
-            if row.text(3) != words:
-                row.setText(3, words)
+            if row.text(2) != words:
+                row.setText(2, words)
                 when = who_and_when(item.decided) if item.decided else ""
-                row.setToolTip(3, f"{words} · {when}" if when else "")
+                row.setToolTip(2, f"{words} · {when}" if when else "")
         self._filter()
         self.tree.share_room()
         self.shown.emit()
@@ -203,7 +202,7 @@ class DisagreementList(QWidget):
         for rank, item in enumerate(state.items):
             spec = classes[item.event.class_index]
             size = area_in_words(item.event, clip.meta.spacing if clip else None)
-            row = QTreeWidgetItem([spec.label, frames_in_words(item.event.frames), size, ""])
+            row = QTreeWidgetItem([spec.label, f"{frames_in_words(item.event.frames)}\n{size}", ""])
             largest = max(item.event.regions, key=lambda r: r.size)
             row.setIcon(
                 0,
@@ -211,8 +210,6 @@ class DisagreementList(QWidget):
                     spec.color, largest.box, clip.shape[1:] if clip else (1, 1), PICTURE.width()
                 ),
             )
-            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            row.setTextAlignment(2, right)
             row.setToolTip(0, describe_item(item, labels, state.settings.threshold))
             row.setData(0, _RANK, rank)
             rows.append(row)
