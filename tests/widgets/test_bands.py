@@ -66,7 +66,7 @@ def marked(cohort: Cohort) -> Cohort:
 
 
 def names(bench: Bench) -> list[str]:
-    return [layer.name for layer in bench.viewer.layers if "Guaranteed" in layer.name]
+    return [layer.name for layer in bench.viewer.layers if "guaranteed" in layer.name]
 
 
 def lines(data: Any, box: tuple[slice, slice]) -> int:

@@ -140,7 +140,7 @@ def model_marks(cohort: Cohort, clip: str, run: str, disc_at: int) -> None:
 
 def test_with_nothing_open_it_says_what_to_do(panel: TrainPanel) -> None:
     assert panel.reason.isVisibleTo(panel)
-    assert "Open a cohort" in panel.reason.text()
+    assert "Open a study folder" in panel.reason.text()
     assert not panel.start.isVisibleTo(panel)
     assert not panel.run_section.isVisibleTo(panel)
 

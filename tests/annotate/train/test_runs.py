@@ -567,7 +567,7 @@ def test_choosing_a_dataset_starts_the_choice_of_classes_anew(reviewed: Cohort) 
 @pytest.mark.parametrize(
     ("changes", "settings", "words"),
     [
-        ({"cohort": None}, RunSettings(), "Open a cohort"),
+        ({"cohort": None}, RunSettings(), "Open a study folder"),
         ({"inventory": None}, RunSettings(), "Counting"),
         ({"inventory": LabelInventory()}, RunSettings(), "Mark frames as reviewed first"),
         ({"trainer_problem": "Training needs PyTorch"}, RunSettings(), "Training needs PyTorch."),
@@ -743,4 +743,4 @@ def test_a_cohort_replaced_leaves_nothing_behind(
     assert training.state.watched is None
     assert training.state.settings.classes is None
     training.open(None)
-    assert "Open a cohort" in training.state.next_run.reason
+    assert "Open a study folder" in training.state.next_run.reason
