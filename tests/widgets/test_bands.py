@@ -134,13 +134,13 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
     assert not names(bench)
     session.class_name = "b-line"
     assert names(bench)
-    layer = bench.layer("Guaranteed contours · ward")
+    layer = bench.layer("ward · guaranteed")
     data = layer.data
     half = Sector(kind="linear", polygon=((0, 0), (0, 29), (47, 29), (47, 0)), confirmed=True)
     assert session.clip is not None
     session.clip.update_meta(sector=half)
     session.sector_changed.emit()  # as when a person confirms it
-    assert bench.layer("Guaranteed contours · ward") is layer
+    assert bench.layer("ward · guaranteed") is layer
     assert layer.data is not data
     assert np.argwhere(layer.data.frame(0))[:, 1].max() < 32 * layer.data.fine
     session.hide_rater("ward")
