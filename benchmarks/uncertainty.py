@@ -25,10 +25,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
-from skimage.draw import polygon2mask
 
 from napari_confseg.job import FitRequest, RunFolder
 from napari_confseg.methods import Method
+from napari_confseg.readouts import insonated
 from napari_confseg.store import Cohort, Status
 from sample_data import clinical_path, make_cohort
 from sample_data.findings import CONSOLIDATION, EFFUSION
@@ -139,8 +139,7 @@ def look(clip: Clip, members: Sequence[Predictor], draws: int) -> dict[str, dict
     found = maps(members, frames, draws)
     mean = found.pop("mean")
     asked = (likely >= LEAST) | (mean >= LEAST)  # elsewhere all agree that there is nothing
-    assert clip.meta.sector is not None
-    sector = polygon2mask(clip.shape[1:], clip.meta.sector.polygon)
+    sector = insonated(clip.meta.sector, clip.shape[1:])
     doubt = found[PLAIN][..., sector] >= DOUBT_FROM
     return {
         name: {

@@ -21,6 +21,7 @@ from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.preferences import slug_of
 from napari_confseg.annotate.suggestion_record import OfferRecord
 from napari_confseg.annotate.suggestion_work import Marks, SmallFrames, SuggestWork
+from napari_confseg.readouts import insonated
 from napari_confseg.store import Status, StoreError
 from napari_confseg.suggest.protocol import Suggested
 from napari_confseg.suggest.withholding import is_withheld
@@ -326,7 +327,7 @@ class Suggestions:
             )
             self.changed.emit()
             return
-        inside = session.toolkit.marker.beams.inside
+        inside = insonated(work.clip.meta.sector, work.clip.shape[1:])
         news = False
         for i, frame in enumerate(work.frames):
             old = self._proposals.get(frame)

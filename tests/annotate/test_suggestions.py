@@ -53,6 +53,15 @@ def test_nothing_is_proposed_outside_the_sector(cohort: Cohort) -> None:
     session.close_clip()
 
 
+def test_a_doubtful_sector_cuts_nothing_off(cohort: Cohort) -> None:
+    doubtful = SECTOR.model_copy(update={"confirmed": False, "trust": 0.2})
+    cohort.clip("clip-1").update_meta(sector=doubtful)
+    session = sit_down(cohort)
+    propose(session, (20, 0, 48, 20))
+    assert (session.suggestions.here()["b-line"][20:48, :20] == 80).all()
+    session.close_clip()
+
+
 def test_another_sector_is_proposed_in_anew(session: Session) -> None:
     propose(session, (20, 0, 48, 20))
     assert session.suggestions.here()["b-line"][30, 5] == 80
