@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_confseg.agreement.overlap import Outlines, dice, iou, joint_histogram, survival
 from napari_confseg.dataset.as_cohort import FrozenCohort
+from napari_confseg.readouts import insonated
 from napari_confseg.store import EXCLUDED
 from napari_confseg.store.rater_kinds import RaterKind
 from trainer.data import class_indices, find_sources, read_frames
@@ -249,9 +250,11 @@ def _score_clip(
         for r in range(len(source.raters))
         for c in range(len(indices))
     }
+    inside = insonated(clip.meta.sector, clip.shape[1:])
     times = iter(frames)
     for block in read_frames(clip, frames):
-        for contour, probability, t in zip(*predictor.percents(block), times, strict=False):
+        percents = predictor.percents(block, inside)
+        for contour, probability, t in zip(*percents, times, strict=False):
             for (r, c), counter in counters.items():
                 if source.reviewed[r, t, c]:
                     plane, at = source.raters[r].read_plane(t, indices[c]), learnt_as[c]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.dataset.as_cohort import FrozenClip
-from napari_confseg.readouts import Beams, clip_readouts
+from napari_confseg.readouts import Beams, clip_readouts, insonated
 from napari_confseg.store import RATER_KINDS, Status, StoreError
 from napari_confseg.store.durable import write_durably
 from napari_confseg.store.files import MIB, read_csv
@@ -115,7 +115,9 @@ def model_findings(clip: AnyClip, predictor: Predictor) -> dict[str, float]:
 def output_findings(clip: AnyClip, predictor: Predictor) -> dict[str, dict[str, float]]:
     """Return the findings of each of a model's outputs, ``"contour"`` and ``"probability"``."""
     both = replace(predictor, both=True)
-    blocks = [both.percents(block) for block in read_frames(clip, reviewed_frames(clip))]
+    inside = insonated(clip.meta.sector, clip.shape[1:])
+    frames = read_frames(clip, reviewed_frames(clip))
+    blocks = [both.percents(block, inside) for block in frames]
     found: dict[str, dict[str, float]] = {}
     for output in Percents._fields:
         if found and len(both.names) == 1:  # the contour is the probability

@@ -172,14 +172,18 @@ class Predictor:
         with autocast(self.device, self.config.precision):
             return self.network.probability(images.contiguous(memory_format=torch.channels_last))
 
-    def percent(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def percent(
+        self, frames: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.uint8]:
         """Return the contour output of each class in percent, ``uint8 (T, C, Y, X)``.
 
-        Takes what :meth:`probability` takes; of one frame ``uint8 (C, Y, X)``.
+        Takes what :meth:`percents` takes; of one frame ``uint8 (C, Y, X)``.
         """
-        return replace(self, both=False).percents(frames).contour
+        return replace(self, both=False).percents(frames, inside).contour
 
-    def percents(self, frames: NDArray[np.uint8]) -> Percents:
+    def percents(
+        self, frames: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
+    ) -> Percents:
         """Return contour and probability in percent.
 
         They are the same array unless the predictor gives `both` and its method has two outputs.
@@ -188,6 +192,9 @@ class Predictor:
         ----------
         frames : ndarray of uint8, shape (T, Y, X) or (Y, X)
             Grey values; one frame or several.
+        inside : ndarray of bool, shape (Y, X), or None
+            Where marks can be: both outputs are 0 elsewhere. A clip's is
+            :func:`napari_confseg.readouts.insonated`. None cuts nothing off.
 
         Returns
         -------
@@ -201,11 +208,14 @@ class Predictor:
         """
         check_frames(frames)
         if frames.ndim == 2:
-            return Percents(*(percent[0] for percent in self.percents(frames[None])))
+            return Percents(*(percent[0] for percent in self.percents(frames[None], inside)))
         n, *shape = frames.shape
         made = {name: np.empty((n, len(self._places), *shape), np.uint8) for name in self.names}
         for plane in self.planes(self.prepare(frames)):
             made[plane.name][plane.frame, plane.place] = plane.make()
+        if inside is not None:
+            for percent in made.values():
+                np.multiply(percent, inside, out=percent)
         return Percents(made[""], made.get(PROBABILITY, made[""]))
 
     def contour(self, probability: Tensor) -> Tensor:

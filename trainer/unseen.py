@@ -183,7 +183,7 @@ def _add_clip(
     theirs: list[list[FrameReadouts]] = [[] for _ in source.raters]
     times = iter(frames)
     for block in read_frames(clip, frames):
-        for percent, t in zip(predictor.percent(block)[:, places], times, strict=False):
+        for percent, t in zip(predictor.percent(block, inside)[:, places], times, strict=False):
             planes = {
                 (r, c): rater.read_plane(t, index)
                 for r, rater in enumerate(source.raters)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_hausdorff_distance
+from skimage.draw import polygon2mask
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, f1_score, jaccard_score
 
 from napari_confseg.agreement.overlap import joint_histogram
-from napari_confseg.store import EXCLUDED, Cohort, Spacing, Status
+from napari_confseg.store import EXCLUDED, Cohort, Sector, Spacing, Status
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.errors import TrainError
 from trainer.evaluate import BINS, evaluate, probability_scores
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LEFT = ((0, 0), (0, 20), (31, 20), (31, 0))
+"""Corners of a sector that leaves out some of what is marked."""
+
+
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Cohort:
     made = Cohort.create(tmp_path_factory.mktemp("toy") / "toy.zarr", name="toy")
     for i in range(4):
         spacing = Spacing(y=0.5, x=0.25, source="manual") if i % 2 else None
-        add_toy_clip(made, f"clip-{i}", f"p{i}", spacing=spacing)
+        sector = Sector(kind="linear", polygon=LEFT) if i == 3 else None
+        add_toy_clip(made, f"clip-{i}", f"p{i}", spacing=spacing, sector=sector)
     return made
 
 
@@ -57,6 +63,10 @@ def test_each_score_equals_its_oracle(cohort, model):
         index = (PLEURA, B_LINE)[c]
         contour, percent = (p[:, c] for p in predictor.percents(np.asarray(clip.frames[:])))
         assert not np.array_equal(contour, percent)
+        if clip.meta.sector:  # nothing counts that prediction would not write
+            inside = polygon2mask(clip.shape[1:], LEFT)
+            assert contour[:, ~inside].any()
+            contour, percent = contour * inside, percent * inside
         rater = clip.rater("reader-a").read_planes(index) >= case.threshold
         found = contour >= 50
         flat = rater.ravel(), found.ravel()

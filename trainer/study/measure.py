@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
+from napari_confseg.readouts import insonated
 from napari_confseg.store import EXCLUDED, Status, StoreError
 from napari_confseg.store.durable import write_durably
 from napari_confseg.store.files import check_zip
@@ -172,9 +173,11 @@ def measure(
         for _, reviewed in marks.values():
             seen |= reviewed.any(1)
         frames = np.flatnonzero(seen).tolist()
+        inside = insonated(clip.meta.sector, clip.shape[1:])
         times = iter(frames)
         for block in read_frames(clip, frames):
-            for contour, probability, t in zip(*predictor.percents(block), times, strict=False):
+            percents = predictor.percents(block, inside)
+            for contour, probability, t in zip(*percents, times, strict=False):
                 pixels = probability.reshape(len(classes), -1)
                 reached = np.partition(pixels, -SMALLEST, 1)[:, -SMALLEST]
                 presence[i] = np.maximum(presence[i], reached)
