@@ -51,8 +51,8 @@ EDGE = 1.0
 Of 0.5, 1, 1.5, 2, 3 and 4 the nearest to the other readers of ``DEVELOP``, whose reference had no
 say in it.
 """
-FORMS = ("twice", "edge", "honest")
-"""Of one reader's confidence: two readings, by distance, and what the others say."""
+FORMS = ("twice", "own", "edge", "honest")
+"""Of one reader's confidence: two readings, blurred as well, by distance, and what others say."""
 
 _SURE = 1e-3  # pixels: two readings that are the same leave no doubt
 
@@ -204,6 +204,7 @@ def statements(
         for habit in HABITS:
             made[f"p{p}-{habit}"] = state(others, habit)
         made[f"p{p}-twice"] = np.rint(100 * of[p].mean(0)).astype(np.uint8)
+        made[f"p{p}-own"] = np.rint(own_doubt(*of[p])).astype(np.uint8)
         made[f"p{p}-edge"] = np.rint(blurred(of[p][0], EDGE)).astype(np.uint8)
     return made
 

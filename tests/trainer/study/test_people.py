@@ -45,6 +45,8 @@ def test_a_statement_is_of_the_other_readers_of_the_panel_alone(rng):
     assert np.array_equal(made["p1-exact"], np.rint(100 * share))
     assert set(np.unique(made["p1-honest"])) == {0, 30, 60, 90}
     assert set(np.unique(made["p1-twice"])) == {0, 50, 100}
+    two = (drawn[f"person1-{way}"] for way in WAYS)
+    assert np.array_equal(made["p1-own"], np.rint(own_doubt(*two)))
 
 
 @pytest.mark.parametrize("habit", HABITS)
