@@ -10,8 +10,10 @@ probability: what it is unsure of, for want of frames or because a reader left i
 50 % although most of it is there. The cut that is best for Dice is half of the best Dice (Lipton,
 Elkan and Naryanaswamy, *Optimal thresholding of classifiers to maximize F1 measure*, ECML 2014),
 and a model knows from its own probabilities what Dice to expect. Neither truth nor marks are
-needed to find it, so a few frames will do. How steep the contour is at its other levels follows
-from the readers' marks.
+needed to find it, so a few frames will do. But a network that is too sure of what it marks expects
+too much: of the cuts that its own and its calibrated probabilities ask for, the higher one counts.
+(The lower one would let a few patients' marks decide how much more is drawn.) How steep the contour
+is at its other levels follows from the readers' marks.
 
 Both keep the order of the pixels.
 """
@@ -33,6 +35,9 @@ a reader are the same; of real people the shares at 10 and 90 % are not."""
 
 LOWEST: Final = 0.1
 """Lowest cut, so that a class that the model hardly ever expects is not made of noise."""
+
+HIGHEST: Final = 0.8
+"""Highest cut, so that no class is lost because it was marked otherwise on a few frames."""
 
 FLATTEST: Final = 0.2
 """Least slope of the probability: on frames where nothing fits, it would be one value."""
@@ -98,14 +103,21 @@ class HeldOutCounts:
         found = torch.bincount(at, minlength=self._pixels.numel())
         self._pixels += found.cpu().view(self._pixels.shape)
 
-    def expected_dice(self) -> Tensor:
+    def expected_dice(self, scaling: OutputScaling | None = None) -> Tensor:
         """Return the Dice that the model expects of its best cut, per class, float64 (C,).
 
         Of all pixels at or above a cut, 2 * (sum of their probability) / (their number + the sum
         of all probability): the ratio of the expectations.
+
+        Parameters
+        ----------
+        scaling : OutputScaling or None
+            From log odds to those of the probability that is meant; None for what was learnt.
         """
-        pixels = self._pixels.sum(2)
-        above, expected = (part.flip(1).cumsum(1) for part in (pixels, pixels * self._p))
+        pixels, p = self._pixels.sum(2), self._p
+        if scaling is not None:
+            p = (self._odds * scaling.slope[:, None] + scaling.shift[:, None]).sigmoid()
+        above, expected = (part.flip(1).cumsum(1) for part in (pixels, pixels * p))
         return (2 * expected / (above + expected[:, -1:]).clamp_min(1e-12)).amax(1)
 
     def probability(self) -> OutputScaling:
@@ -117,9 +129,21 @@ class HeldOutCounts:
         slope, shift = slopes.log().mean().exp(), shifts.mean()
         return OutputScaling(slope.expand_as(slopes).clone(), shift.expand_as(shifts).clone())
 
+    def best_cut(self) -> Tensor:
+        """Return the probability, as learnt, from which each class is marked, float64 (C,).
+
+        Half of the Dice that is expected; by the calibrated probability where that is higher.
+        """
+        line = self.probability()
+        own, calibrated = (
+            (self.expected_dice(scaling) / 2).clamp(LOWEST, 0.5) for scaling in (None, line)
+        )
+        as_learnt = ((torch.logit(calibrated) - line.shift) / line.slope).sigmoid()
+        return torch.maximum(own, as_learnt).clamp(max=HIGHEST)
+
     def contour(self) -> OutputScaling:
         """Return the map from what was learnt that moves each class's best cut to 50 %."""
-        cut = (self.expected_dice() / 2).clamp(LOWEST, 0.5)
+        cut = self.best_cut()
         scores = torch.stack([self.level_dice(_contour(s, cut)) for s in SLOPES])
         # The last of equals: without marks, the steepest.
         best = len(SLOPES) - 1 - scores.nan_to_num(0).flip(0).argmax(0)
