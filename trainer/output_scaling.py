@@ -11,9 +11,9 @@ probability: what it is unsure of, for want of frames or because a reader left i
 Elkan and Naryanaswamy, *Optimal thresholding of classifiers to maximize F1 measure*, ECML 2014),
 and a model knows from its own probabilities what Dice to expect. Neither truth nor marks are
 needed to find it, so a few frames will do. But a network that is too sure of what it marks expects
-too much: of the cuts that its own and its calibrated probabilities ask for, the higher one counts.
-(The lower one would let a few patients' marks decide how much more is drawn.) How steep the contour
-is at its other levels follows from the readers' marks.
+too much. Where the calibrated probability asks for a higher cut, the contour goes half of the way
+to it, since a few frames tell the calibration roughly. How steep the contour is at its other levels
+follows from the readers' marks.
 
 Both keep the order of the pixels.
 """
@@ -36,7 +36,7 @@ a reader are the same; of real people the shares at 10 and 90 % are not."""
 LOWEST: Final = 0.1
 """Lowest cut, so that a class that the model hardly ever expects is not made of noise."""
 
-HIGHEST: Final = 0.8
+HIGHEST: Final = 0.6
 """Highest cut, so that no class is lost because it was marked otherwise on a few frames."""
 
 FLATTEST: Final = 0.2
@@ -132,14 +132,16 @@ class HeldOutCounts:
     def best_cut(self) -> Tensor:
         """Return the probability, as learnt, from which each class is marked, float64 (C,).
 
-        Half of the Dice that is expected; by the calibrated probability where that is higher.
+        Half of the Dice that is expected. Where the calibrated probability asks for a higher cut,
+        half-way to that in log odds, at most :data:`HIGHEST`.
         """
         line = self.probability()
         own, calibrated = (
             (self.expected_dice(scaling) / 2).clamp(LOWEST, 0.5) for scaling in (None, line)
         )
-        as_learnt = ((torch.logit(calibrated) - line.shift) / line.slope).sigmoid()
-        return torch.maximum(own, as_learnt).clamp(max=HIGHEST)
+        odds = torch.logit(own)
+        asked = (torch.logit(calibrated) - line.shift) / line.slope
+        return (odds + (asked - odds).clamp_min(0) / 2).sigmoid().clamp(max=HIGHEST)
 
     def contour(self) -> OutputScaling:
         """Return the map from what was learnt that moves each class's best cut to 50 %."""

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from napari_confseg.methods import LEVELS, METHODS, Method
 from tests.trainer.conftest import run_folder
 from trainer.network import Segmenter
-from trainer.output_scaling import LOWEST, SLOPES, HeldOutCounts, OutputScaling
+from trainer.output_scaling import HIGHEST, LOWEST, SLOPES, HeldOutCounts, OutputScaling
 from trainer.predict import Predictor
 from trainer.run_job import execute
 
@@ -66,6 +66,33 @@ def test_the_best_cut_is_half_of_the_dice_that_is_expected(meant):
         cut = float(expected[c]) / 2
         dice = f1_score(y.ravel(), (probability[0, c].numpy() >= cut).ravel())
         assert dice == pytest.approx(float(expected[c]), abs=0.015)
+
+
+@pytest.mark.parametrize(("steep", "more"), [(1.0, 1.0), (1.3, 1.5)])
+def test_of_a_network_that_marks_too_much_the_calibrated_cut_counts(meant, steep, more):
+    probability, truth = meant
+    learnt = torch.sigmoid(steep * torch.logit(probability, eps=1e-6) + more)
+    own = seen(learnt)  # without marks there is no line to put it right
+    marked = seen(learnt, 100 * truth)
+    for c, y in enumerate(truth):
+        p = learnt[0, c].numpy()
+        by_own, found = (
+            f1_score(y.ravel(), (p >= float(counted.best_cut()[c])).ravel())
+            for counted in (own, marked)
+        )
+        best = max(f1_score(y.ravel(), (p >= cut).ravel()) for cut in np.arange(0.05, 1, 0.05))
+        assert found > by_own + 0.01
+        assert found > best - 0.01
+
+
+def test_held_out_marks_lower_no_cut_and_none_is_above_the_highest(meant):
+    """A network that falls short of what readers mark keeps its own cut, which is lower already."""
+    probability, truth = meant
+    timid = torch.sigmoid(torch.logit(probability, eps=1e-6) - 1)
+    torch.testing.assert_close(seen(timid, 100 * truth).best_cut(), seen(timid).best_cut())
+    sure = torch.sigmoid(torch.logit(probability, eps=1e-6) + 6)
+    assert (seen(sure, 100 * truth).best_cut() <= HIGHEST).all()
+    assert float(seen(sure, 100 * truth).best_cut().max()) == HIGHEST
 
 
 def test_order_is_kept_and_frames_may_come_in_parts(meant):
