@@ -118,6 +118,28 @@ def develop(folder: Path, jobs: int) -> None:
     )
 
 
+def kinds(folder: Path, jobs: int) -> None:
+    """Compare the default with 50 % on six kinds of readers: its contour was developed on them."""
+    readers = (*TUNED_ON, "lazy", "hesitant", "one-value")
+    alone = {kind: f"reader-{letter}" for kind, letter in zip(readers, "abcdef", strict=True)}
+    groups = [f"{kind}={reader}" for kind, reader in alone.items()]
+    _study(
+        folder / "kinds",
+        _cohort(folder / "kinds.zarr", 24, 211, readers),
+        [
+            "--methods",
+            "threshold:t=50",
+            "relative-threshold",
+            "--folds",
+            "2",
+            "--groups",
+            *groups,
+            "mixed=" + ",".join(alone.values()),
+        ],
+        jobs,
+    )
+
+
 def test(folder: Path, jobs: int) -> None:
     """The default beside its baselines, on patients that no earlier study saw."""
     _study(
@@ -277,6 +299,7 @@ PARTS: dict[str, Callable[[Path, int], None]] = {
     "zones": zones,
     "tune": tune,
     "develop": develop,
+    "kinds": kinds,
     "confirm": confirm,
     "whole": whole,
     "people": people,
