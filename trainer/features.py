@@ -89,11 +89,13 @@ def see(predictor: Predictor, frame: NDArray[np.uint8]) -> SeenFrame:
     canvas = Resampler.into(shape, predictor.config.canvas).frame(frame)
     image = torch.from_numpy(canvas).to(predictor.device)[None, None].float() / 255
     with autocast(predictor.device, predictor.config.precision):
-        probability, features = predictor.network.probability_and_features(
+        learnt, features = predictor.network.learnt_and_features(
             image.contiguous(memory_format=torch.channels_last)
         )
-    probability = probability.float()
+    learnt = learnt.float()
     features = F.interpolate(features, image.shape[2:], mode="bilinear", align_corners=False)
+    probability = predictor.network.probability(learnt)
     maps = torch.cat([features, image, torch.logit(probability, eps=1e-4)], 1)[0]
-    percent = to_percent(predictor.contour(to_frame_size(probability, shape)))
+    whole = predictor.network.probability(to_frame_size(learnt, shape))
+    percent = to_percent(predictor.contour(whole))
     return SeenFrame(percent[0], maps, shape)

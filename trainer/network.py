@@ -10,12 +10,12 @@ from torch import nn
 
 from napari_confseg.dataset.resample import LONGEST
 from trainer import heads
+from trainer.output_scaling import OutputScaling
 from trainer.unet import UNet
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.output_scaling import OutputScaling
     from trainer.samples import PackedFrames
 
 
@@ -149,10 +149,11 @@ class Segmenter(nn.Module):
     def _logits(self, outputs: Tensor) -> Tensor:
         return self._head.logits(outputs.float() + self.prior, self._outputs)
 
-    def probability_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return :meth:`probability`, and the features (N, F, H / 2, W / 2) that it is made of."""
+    def learnt_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return :meth:`learnt`, and the features (N, F, H / 2, W / 2) that it is made of."""
         features = self.net.features((images - self.mean) / self.std)
-        return self._calibrated(self._logits(self.net.from_features(features))), features.float()
+        logits = self._logits(self.net.from_features(features))
+        return heads.probability(logits, self.n_classes), features.float()
 
     def drop(self, on: bool) -> None:
         """Switch dropout on or off, also in evaluation mode."""
@@ -160,20 +161,33 @@ class Segmenter(nn.Module):
             if isinstance(module, nn.Dropout):
                 module.train(on)
 
-    def probability(self, images: Tensor) -> Tensor:
-        """Return each class's probability (N, C, H, W)."""
-        return self._calibrated(self(images))
+    def learnt(self, images: Tensor) -> Tensor:
+        """Return each class's probability (N, C, H, W) as it was learnt, before any scaling.
 
-    def _calibrated(self, logits: Tensor) -> Tensor:
-        return scaled(
-            heads.probability(logits, self.n_classes),
-            self.probability_slope,
-            self.probability_shift,
-        )
+        Resize this, and scale afterwards: between two pixels of an edge, scaled values lie
+        elsewhere.
+        """
+        return heads.probability(self(images), self.n_classes)
+
+    def probability(self, learnt: Tensor) -> Tensor:
+        """Return the probability output, 0..1, of what was learnt; both (N, C, H, W)."""
+        return scaled(learnt, self.probability_slope, self.probability_shift)
 
     def contour(self, probability: Tensor) -> Tensor:
         """Return the contour output, 0..1, of the probability; both (N, C, H, W)."""
         return scaled(probability, self.contour_slope, self.contour_shift)
+
+    @property
+    def outputs(self) -> tuple[OutputScaling, OutputScaling]:
+        """Maps from the log odds that were learnt to the probability's and the contour's, (C,)."""
+        probability, contour = (
+            OutputScaling(slope.flatten(), shift.flatten())
+            for slope, shift in (
+                (self.probability_slope, self.probability_shift),
+                (self.contour_slope, self.contour_shift),
+            )
+        )
+        return probability, probability.then(contour)
 
 
 def scaled(probability: Tensor, slope: Tensor, shift: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from trainer.full_size import PercentTable
     from trainer.network import Segmenter
 
 
@@ -155,7 +156,8 @@ class Predictor:
             one: Tensor = self.probability(frames[None], draw)[0]
             return one
         fitted = self.prepare(frames)
-        return to_frame_size(self._on_canvas(fitted, draw), fitted.shape)
+        learnt = to_frame_size(self._on_canvas(fitted, draw), fitted.shape)
+        return self.network.probability(learnt) if self._two else learnt
 
     def prepare(self, frames: NDArray[np.uint8]) -> Fitted:
         """Return frames (T, Y, X) on the network's canvas; needs no network, may run beside one."""
@@ -164,13 +166,13 @@ class Predictor:
 
     @torch.inference_mode()
     def _on_canvas(self, fitted: Fitted, draw: int | None = None) -> Tensor:
-        """Return the probability of each class on the canvas, (T, C, H, W)."""
+        """Return each class's probability, as it was learnt, on the canvas, (T, C, H, W)."""
         self.network.drop(draw is not None)
         if draw is not None:
             torch.manual_seed(draw)
         images = torch.from_numpy(fitted.canvases).to(self.device)[:, None].float() / 255
         with autocast(self.device, self.config.precision):
-            return self.network.probability(images.contiguous(memory_format=torch.channels_last))
+            return self.network.learnt(images.contiguous(memory_format=torch.channels_last))
 
     def percent(
         self, frames: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
@@ -244,21 +246,21 @@ class Predictor:
 
     def planes(self, fitted: Fitted) -> Iterator[Plane]:
         """Run the network on `fitted`, and yield the plane of each frame and class, to be made."""
-        probability = self._on_canvas(fitted)
-        n = len(probability)
+        learnt = self._on_canvas(fitted)
+        n = len(learnt)
         each = list(product(self.names, range(n), enumerate(self._places)))
         if self.device.type != "cpu":  # which has arithmetic to spare, and no tables
-            whole = to_frame_size(probability, fitted.shape)
-            percent = {"": to_percent(self.contour(whole))}
+            whole = to_frame_size(learnt, fitted.shape)
+            probability = self.network.probability(whole) if self._two else whole
+            percent = {"": to_percent(self.contour(probability))}
             if PROBABILITY in self.names:
-                percent[PROBABILITY] = to_percent(whole)
+                percent[PROBABILITY] = to_percent(probability)
             for name, t, (place, c) in each:
                 yield Plane(name, t, place, partial(np.asarray, percent[name][t, c]))
             return
         y, x = Resampler.into(fitted.shape, self.config.canvas).inside
-        images = probability[:, :, y, x].contiguous().numpy()
-        plain = [percent_table(None, None)] * len(self.config.classes)
-        tables = {"": [percent_table(*of) for of in self._of_odds()], PROBABILITY: plain}
+        images = learnt[:, :, y, x].contiguous().numpy()
+        tables = self._tables()
         for name, t, (place, c) in each:
             make = partial(tables[name][c].plane, images[t, c], fitted.shape)
             yield Plane(name, t, place, make)
@@ -269,13 +271,15 @@ class Predictor:
         learnt = self.config.classes
         return [learnt.index(c) for c in self.chosen or learnt]
 
-    def _of_odds(self) -> list[tuple[float | None, float | None]]:
-        """Return slope and shift from log odds to the contour's; None where they are the same."""
+    def _tables(self) -> dict[str, list[PercentTable]]:
+        """Return the table from what was learnt to percents, of each output and class."""
         if not self._two:
-            return [(None, None)] * len(self.config.classes)
-        slope = self.network.contour_slope.flatten()
-        shift = self.network.contour_shift.flatten()
-        return list(zip(slope.tolist(), shift.tolist(), strict=True))
+            return {"": [percent_table(None, None)] * len(self.config.classes)}
+        probability, contour = (
+            [percent_table(*of) for of in torch.stack(output, 1).tolist()]
+            for output in self.network.outputs
+        )
+        return {"": contour, PROBABILITY: probability}
 
 
 def check_frames(frames: NDArray[np.uint8]) -> None:

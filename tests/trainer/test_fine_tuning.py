@@ -193,13 +193,13 @@ def test_it_begins_where_the_base_ended(base, tmp_path, shared_toy: Cohort):
     images = torch.from_numpy(np.asarray(shared_toy.clip("clip-0").frames[:FRAMES]))
     canvas = images[:, None].float() / 255
     canvas = torch.nn.functional.interpolate(canvas, load_config(base).canvas)
-    expected = network.probability(canvas)[:, PLEURA]
+    expected = network.learnt(canvas)[:, PLEURA]
     apart = []
     for asked in ({"base": str(base), "size": None}, {"size": "study"}):
         run = run_folder(tmp_path / f"run-{len(apart)}", shared_toy, steps=1, **asked)
         assert execute(run) is not None
         made, _ = load_checkpoint(run.path, load_config(run.path))
-        apart.append(float((made.probability(canvas)[:, PLEURA] - expected).abs().mean().detach()))
+        apart.append(float((made.learnt(canvas)[:, PLEURA] - expected).abs().mean().detach()))
     assert apart[0] < apart[1] / 2
 
 

@@ -24,10 +24,12 @@ alike, until it fills the canvas in one direction (averaged over the area of eac
 it shrinks, interpolated linearly where it grows), rounded, and centred with a margin of 0."""
 _OUTPUT: Final = """\
 The model's contour output `float32 (N, C, H, W)`, 0 to 1, in the order of the classes; classes may
-overlap. Where the method has two outputs, its probability is sigmoid((logit(output) - shift) /
-slope), with `output_scaling` of `model.json`. In percent: the part under the picture is scaled back
-linearly to the frame, multiplied by 100, rounded. `{percent}` is all of this with numpy and the
-runtime alone, as `confseg-train predict` does it: `percent(frames, network, facts)`."""
+overlap. Where the method has two outputs, what was learnt is sigmoid((logit(output) - shift) /
+slope), with `output_scaling` of `model.json`, and the probability is sigmoid(slope * logit(learnt)
++ shift) with its `probability_scaling`. In percent: the part under the picture of what was learnt
+is scaled linearly to the frame and to the output, multiplied by 100, rounded. `{percent}` is all of
+this with numpy and the runtime alone, as `confseg-train predict` does it: `percent(frames, network,
+facts)`."""
 _ARITHMETIC: Final = """\
 The graph computes in single precision. Its output was compared with the network's own when it was
 written: they differ by at most {difference:.0e}. Fit and `confseg-train predict`: {precision}."""

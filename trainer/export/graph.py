@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_confseg.job import Result
     from trainer.network import Segmenter
+    from trainer.output_scaling import OutputScaling
 
 INPUT, OUTPUT = "frames", "probability"
 """Names of the graph's input and output."""
@@ -49,8 +50,8 @@ class Graph(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the contour output (N, C, H, W), 0..1, of grey values (N, 1, H, W) in 0..255."""
-        probability = self.network.probability(frames.float() / 255)
-        return self.network.contour(probability) if self.scaled else probability
+        learnt = self.network.learnt(frames.float() / 255)
+        return self.network.contour(self.network.probability(learnt)) if self.scaled else learnt
 
 
 @dataclass(frozen=True)
@@ -112,27 +113,33 @@ class ExportedModel:
                 "dtype": "float32",
             },
             "output_scaling": self.output_scaling(),
+            "probability_scaling": self.probability_scaling(),
             "checkpoint_sha256": self.sha256,
             "versions": self.config.versions,
         }
 
     def output_scaling(self) -> dict[str, list[float]] | None:
-        """Return slope and shift from the probability's log odds to the output's, for each class.
+        """Return slope and shift from the log odds that were learnt to the output's, by class.
 
-        None if the graph's output is the probability. Else ``sigmoid((logit(output) - shift) /
+        None if the graph's output is what was learnt. Else ``sigmoid((logit(output) - shift) /
         slope)`` is.
         """
-        if not self.graph.scaled:
-            return None
-        network = self.graph.network
-        return {
-            "slope": network.contour_slope.flatten().tolist(),
-            "shift": network.contour_shift.flatten().tolist(),
-        }
+        return _by_class(self.graph.network.outputs[1]) if self.graph.scaled else None
+
+    def probability_scaling(self) -> dict[str, list[float]] | None:
+        """Return slope and shift from the log odds that were learnt to the probability's.
+
+        None if the probability is what was learnt.
+        """
+        return _by_class(self.graph.network.outputs[0]) if self.graph.scaled else None
 
     def common_files(self) -> dict[str, bytes]:
         """Return the files that every export has beside its own, but for the card."""
         return {FACTS: as_json(self.facts()), PERCENT: source(PERCENT)}
+
+
+def _by_class(scaling: OutputScaling) -> dict[str, list[float]]:
+    return {"slope": scaling.slope.tolist(), "shift": scaling.shift.tolist()}
 
 
 def source(name: str) -> bytes:
