@@ -261,3 +261,22 @@ def test_a_run_keeps_both_outputs(tmp_path, shared_toy):
             values = other[:, c].ravel()[order].astype(int)
             # Of equal whole percents the finer ones may differ by what a percent comes to.
             assert (np.maximum.accumulate(values) - values).max() <= 7
+
+
+def test_a_scaling_and_its_inverse_change_nothing_at_any_size(tmp_path, shared_toy):
+    """Scaling on the canvas would: between two pixels of an edge scaled values lie elsewhere."""
+    folder = run_folder(
+        tmp_path / "two", shared_toy, steps=4, method={"name": "soft", "levels": "overlap"}
+    )
+    assert execute(folder) is not None
+    predictor = replace(Predictor.load(folder.path, "cpu"), both=True)
+    frames = np.asarray(shared_toy.clip("clip-0").frames[:1]).repeat(3, 1).repeat(3, 2)
+    n_classes = len(predictor.config.classes)
+    one, nought = torch.ones(n_classes), torch.zeros(n_classes)
+    predictor.network.set_outputs(OutputScaling(one, nought), OutputScaling(one, nought))
+    unscaled = predictor.percents(frames).contour
+    flat = OutputScaling(one / 2, nought + 1)
+    predictor.network.set_outputs(flat, flat.inverse())
+    there_and_back = predictor.percents(frames)
+    assert np.array_equal(there_and_back.contour, unscaled)
+    assert not np.array_equal(there_and_back.probability, unscaled)
