@@ -29,7 +29,6 @@ from napari_confseg.store.clip_notes import NOTES, parse_notes
 from napari_confseg.store.codec import decode
 from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import Problem, StoreError, sentence
-from napari_confseg.store.folder import MAX_METADATA_BYTES
 from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
 from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.listed import ListedStore
@@ -37,6 +36,7 @@ from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
 from napari_confseg.store.rater import MAX_NOTES, Rater, check_plane
 from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of, view_name
 from napari_confseg.store.revisions import CHANGES, is_change, read_newest
+from napari_confseg.store.root import MAX_METADATA_BYTES
 from napari_confseg.store.schema import (
     EXCLUDED,
     MAX_CONFIDENCE,

@@ -26,8 +26,8 @@ from napari_confseg.store.durable import (
     _claim_in_place,
     _rename_exclusively,
     put_in_place,
-    regular_or_absent,
 )
+from napari_confseg.store.files import regular_or_absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
