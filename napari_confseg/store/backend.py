@@ -27,7 +27,7 @@ from napari_confseg.store.bucket import (
     put_object,
     swap_object,
 )
-from napari_confseg.store.durable import PARTIAL, make_folders
+from napari_confseg.store.durable import make_folders
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.files import read_key, span_of, too_large
 from napari_confseg.store.folder import (
@@ -396,14 +396,6 @@ async def _names_under(store: Store, prefix: str) -> list[str]:
 def requests_at_once(store: Store) -> int:
     """Return how many threads to read with: a bucket answers late, but many at once."""
     return REQUESTS if isinstance(store, ObjectStore) else THREADS
-
-
-def sweep_partials(keys: KeyValueStore, path: str) -> None:
-    """Remove files of the rater at `path` that a crash left; the caller is its only writer."""
-    # A bucket has none that are half-written, but a lease may have asked it for the time.
-    for key in keys.under(path if isinstance(keys.store, LocalStore) else f"{path}/record/"):
-        if key.endswith(PARTIAL):
-            keys.delete(key)
 
 
 def local_root(store: Store) -> Path | None:

@@ -37,6 +37,7 @@ from napari_confseg.store.schema import (
     check_slug,
     is_slug,
 )
+from napari_confseg.store.threads import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 _ABSENT = 2**64 - 1
 _INDEXES_KEPT = 64
-_THREADS = 4
 
 
 class Frames:
@@ -124,7 +124,7 @@ class Frames:
             for job in jobs:
                 self._read_one(*job)
             return
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda job: self._read_one(*job), jobs))
 
     def _read_one(self, frame: int, out: NDArray[np.uint8]) -> None:

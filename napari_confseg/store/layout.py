@@ -24,8 +24,18 @@ MAX_CLASSES = 64
 MAX_SHARD = 4096
 """Bounds on what is opened: an hour at 27 frames a second, 16k pictures."""
 
+PLANES = "0/c"
+"""Folder of a rater's planes, a file each; see :func:`chunk_key`."""
+STATUS = "status/c/0/0"
+"""File of a rater's status."""
+
 _CODECS = ("bytes", "zstd", "crc32c", "sharding_indexed")
 _MOST_CODECS = 8
+
+
+def chunk_key(path: str, frame: int, class_index: int) -> str:
+    """Return the key of one plane of one frame of the rater at `path`."""
+    return f"{path}/{PLANES}/{frame}/{class_index}/0/0"
 
 
 def check_frames(keys: KeyValueStore, path: str) -> tuple[tuple[int, int, int], int, list[Problem]]:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import google_crc32c
 from pydantic import Field, ValidationError
 
+from napari_confseg.store.backend import local_root
+from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.edits import Edit, unpack
 from napari_confseg.store.errors import Problem, StoreError, field_problems
 from napari_confseg.store.schema import Moment, Strict
@@ -407,7 +409,7 @@ class Record:
         return Names.sort(
             key.removeprefix(prefix)
             for key in self._keys.under(self.path)
-            if key.startswith(prefix) and not key.endswith(".partial")
+            if key.startswith(prefix) and not key.endswith(PARTIAL)
         )
 
     def read(self, names: Names | None = None) -> Line:
@@ -466,6 +468,10 @@ class Record:
         if self._keys.get(key, limit=MAX_FILE) != segment.data:
             raise OSError(f"{key} reads back other than it was written")
         return True
+
+    def put_snapshot(self, position: Position, data: bytes) -> None:
+        """Create the snapshot at `position`, unless there is one."""
+        self._keys.create(self.key(snapshot_name(position)), data)
 
     def pack(self, epoch: int, names: Names) -> None:
         """Put the segments of a session into one file, if there are several.
@@ -584,3 +590,12 @@ def strokes_of(entries: Sequence[Entry]) -> list[Stroke]:
             old = strokes[e.edit_id]
             strokes[e.edit_id] = old.model_copy(update={"undone": e.kind == "undo"})
     return list(strokes.values())
+
+
+def sweep_partials(keys: KeyValueStore, path: str) -> None:
+    """Remove files of the rater at `path` that a crash left; the caller is its only writer."""
+    # A bucket has none that are half-written, but a lease may have asked it for the time.
+    prefix = f"{path}/{RECORD}/" if local_root(keys.store) is None else path
+    for key in keys.under(prefix):
+        if key.endswith(PARTIAL):
+            keys.delete(key)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.store.backend import KeyValueStore, place, sweep_partials
+from napari_confseg.store.backend import KeyValueStore, place
 from napari_confseg.store.clip_notes import ClipNotes
 from napari_confseg.store.conflict import rebased, set_aside
 from napari_confseg.store.edits import Edit, pack
@@ -20,7 +20,7 @@ from napari_confseg.store.lease import Holder, Lease
 from napari_confseg.store.packed_planes import PackedPlanes
 from napari_confseg.store.pending import PendingEdits, SaveState
 from napari_confseg.store.program_writer import ProgramWriter
-from napari_confseg.store.record import Line
+from napari_confseg.store.record import Line, sweep_partials
 from napari_confseg.store.view import State
 from napari_confseg.store.write_behind import WriteBehind
 
@@ -197,7 +197,7 @@ class WriteAccess:
             )
 
     def _read_line(self) -> Line:
-        return Line() if self.rater is None else self.rater.read_line()
+        return Line() if self.rater is None else self.rater.record.read()
 
     def _load_rater(self, *, create: bool) -> None:
         if self._name in self._clip.raters():

@@ -20,7 +20,7 @@ import pytest
 from zarr.storage import LocalStore, MemoryStore
 
 from napari_confseg.store import Cohort, StoreError
-from napari_confseg.store.backend import KeyValueStore, open_store, sweep_partials
+from napari_confseg.store.backend import KeyValueStore, open_store
 from napari_confseg.store.bucket import without_secrets
 from napari_confseg.store.durable import (
     _claim_in_place,
@@ -28,6 +28,7 @@ from napari_confseg.store.durable import (
     put_in_place,
 )
 from napari_confseg.store.files import regular_or_absent
+from napari_confseg.store.record import sweep_partials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -126,7 +126,7 @@ def test_a_writer_that_slept_in_a_batch_overwrites_nothing(
         assert first.conflict is None
         assert first.flush(20)
         np.testing.assert_array_equal(Painter(first).planes, painter.planes)
-    kept = [p.standing for p in past_strokes(stored.read_line())]
+    kept = [p.standing for p in past_strokes(stored.record.read())]
     assert kept == (["in force"] * 3 + ["set aside"] if late else ["in force"] * 4)
     assert validate(cohort.location) == []
 

@@ -418,7 +418,7 @@ class Machines(RuleBasedStateMachine):
     def line(self) -> tuple[list[Placed], set[EntryId]]:
         """Return the record as a fresh reader finds it, and what lies beside its line."""
         self.rater = Cohort.open(self.share, read_only=True).clip("clip-1").rater("reader-a")
-        line = self.rater.read_line()
+        line = self.rater.record.read()
         return [Placed(e.id, e.kind) for e in line.entries()], {
             e.id for s in line.stranded for e in s.entries
         }
