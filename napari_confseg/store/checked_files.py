@@ -13,13 +13,14 @@ import numpy as np
 from napari_confseg.store.clip_notes import NOTES
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import PLANES, STATUS, chunk_key
-from napari_confseg.store.record import Names, Position, Record, view_name
+from napari_confseg.store.record import Names, Record, view_name
 from napari_confseg.store.view import MAX_VIEW, State, View, checksum, parse_view, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_confseg.store.backend import KeyValueStore
+    from napari_confseg.store.segments import Position
 
 T = TypeVar("T")
 MAX_NOTES = 4 * 2**20

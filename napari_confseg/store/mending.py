@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_confseg.store.codec import encode
-from napari_confseg.store.record import strokes_of
+from napari_confseg.store.segments import strokes_of
 from napari_confseg.store.view import View, dump_snapshot
 
 if TYPE_CHECKING:
     from napari_confseg.store.rater import Rater
-    from napari_confseg.store.record import Position
+    from napari_confseg.store.segments import Position
 
 
 def mend(rater: Rater, epoch: int, session: str) -> list[str]:
@@ -60,6 +60,7 @@ def accept_files(rater: Rater) -> None:
 
 def put_snapshot(rater: Rater, position: Position) -> None:
     """Keep all planes, status and notes as they are at `position` of the record."""
+    # Plane by plane: a whole state may be larger than memory.
     chunks = {(t, c): encode(rater.read_plane(t, c)) for t, c in rater.stored_chunks()}
     data = dump_snapshot(chunks, rater.read_status(), rater.read_clip_notes())
     rater.record.put_snapshot(position, data)

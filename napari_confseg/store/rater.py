@@ -21,15 +21,9 @@ from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.layout import STATUS, check_layout, chunk_key, stored_classes, widen_array
 from napari_confseg.store.omezarr import channels
 from napari_confseg.store.packed_planes import PackedPlanes
-from napari_confseg.store.record import (
-    Entry,
-    EntryId,
-    Position,
-    Segment,
-    strokes_of,
-    sweep_partials,
-)
+from napari_confseg.store.record import sweep_partials
 from napari_confseg.store.schema import ClassSpec, RaterMeta, Status
+from napari_confseg.store.segments import Entry, EntryId, Position, Segment, strokes_of
 from napari_confseg.store.threads import THREADS, map_bounded
 from napari_confseg.store.view import (
     State,
@@ -489,6 +483,19 @@ class Rater:
         else:
             self._keys.set(key, data)
         return checksum(data)
+
+    def read_state(self, report: Callable[[int, int], object] = lambda *_: None) -> State:
+        """Return planes, status and notes, whole, in memory.
+
+        `report` is called with (planes read, planes).
+        """
+        state = State(self.shape)
+        chunks = self.stored_chunks()
+        for done, (frame, class_index) in enumerate(chunks):
+            report(done, len(chunks))
+            state.planes[frame, class_index] = self.read_plane(frame, class_index)
+        state.status, state.notes = self.read_status(), self.read_clip_notes()
+        return state
 
     def stamp(self) -> str:
         """Return what changes whenever a person's planes or status here do.

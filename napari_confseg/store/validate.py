@@ -42,7 +42,7 @@ from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.listed import ListedStore
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
 from napari_confseg.store.rater import Rater
-from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of, view_name
+from napari_confseg.store.record import RECORD, Line, Names, lease_name, view_name
 from napari_confseg.store.revisions import CHANGES, is_change, read_newest
 from napari_confseg.store.root import MAX_METADATA_BYTES
 from napari_confseg.store.schema import (
@@ -54,6 +54,7 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
+from napari_confseg.store.segments import strokes_of
 from napari_confseg.store.threads import map_bounded
 from napari_confseg.store.view import MAX_VIEW, checksum, parse_view
 

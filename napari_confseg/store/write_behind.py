@@ -19,7 +19,8 @@ from napari_confseg.store.edits import MAX_EDIT
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.lease import BEAT, LeaseLostError, account
 from napari_confseg.store.mending import mend, put_snapshot
-from napari_confseg.store.record import PACK_AFTER, Position, Segment
+from napari_confseg.store.record import PACK_AFTER
+from napari_confseg.store.segments import Position, Segment
 from napari_confseg.store.view import View
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from napari_confseg.store.lease import Holder, Lease
     from napari_confseg.store.pending import PendingEdits
     from napari_confseg.store.rater import Rater
-    from napari_confseg.store.record import Entry, Line
+    from napari_confseg.store.record import Line
+    from napari_confseg.store.segments import Entry
 
 BATCH = 64
 """Entries brought to the store at a time: of many strokes each plane is written once."""

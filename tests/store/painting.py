@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store import Cohort
-    from napari_confseg.store.record import EntryId
+    from napari_confseg.store.segments import EntryId
 
 
 def on_machine(cohort: Cohort, folder: Path) -> RaterWriter:

@@ -21,8 +21,8 @@ from napari_confseg.store import (
     validate,
 )
 from napari_confseg.store.edits import pack
-from napari_confseg.store.record import Entry, EntryId, Position
 from napari_confseg.store.reflog import past_strokes
+from napari_confseg.store.segments import Entry, EntryId, Position
 from tests.store.painting import Painter, on_machine
 
 

@@ -31,8 +31,9 @@ from napari_confseg.store import writer as writers
 from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.conflict import rebased
 from napari_confseg.store.edits import pack
-from napari_confseg.store.record import Entry, EntryId, Record
+from napari_confseg.store.record import Record
 from napari_confseg.store.reflog import past_strokes
+from napari_confseg.store.segments import Entry, EntryId
 from napari_confseg.store.view import State
 from tests.store.painting import Painter, on_machine
 

@@ -42,7 +42,7 @@ from napari_confseg.store import (
 from napari_confseg.store import writer as writers
 from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.folder import DurableLocalStore
-from napari_confseg.store.record import EntryId
+from napari_confseg.store.segments import EntryId
 from tests.conftest import add_clip
 from tests.store.model import Act, Model, Placed
 from tests.store.painting import Painter, seen

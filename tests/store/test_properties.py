@@ -33,8 +33,8 @@ from napari_confseg.store import (
     validate,
 )
 from napari_confseg.store.edits import pack, unpack
-from napari_confseg.store.record import Entry, EntryId, Position, Segment, parse_segments
 from napari_confseg.store.schema import CohortMeta
+from napari_confseg.store.segments import Entry, EntryId, Position, Segment, parse_segments
 from tests.conftest import add_clip
 
 SHAPE = (3, 6, 8, 9)

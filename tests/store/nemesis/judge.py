@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.store.record import EntryId
+from napari_confseg.store.segments import EntryId
 from tests.store.model import Act, Model, Placed
 
 if TYPE_CHECKING:
