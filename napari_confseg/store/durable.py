@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import errno
+import io
+import math
 import os
 import sys
 import uuid
@@ -11,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -150,6 +154,21 @@ def _write(path: Path, data: Any, mode: int, exclusive: bool) -> None:
     write_file(partial, data, mode=mode)
     put_in_place(partial, os.fspath(path), exclusive=exclusive)
     fsync_folder(path.parent)
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table as CSV, durably; fractions to six digits, an undefined one as nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(_cell, row) for row in rows)
+    write_durably(path, out.getvalue().encode())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value
 
 
 def make_private_folder(folder: Path) -> None:
