@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.agreement import Agreement, ClipAgreement
+    from napari_confseg.agreement.agreement import Agreement
+    from napari_confseg.agreement.scores import ClipAgreement
 
 
 @dataclass(frozen=True)
