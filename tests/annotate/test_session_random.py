@@ -79,7 +79,7 @@ class Sitting(RuleBasedStateMachine):
             return
         self._remember()
         self.status[where] = 2
-        self.session.mark_reviewed(t, None if c is None else self.session.classes[c].name)
+        self.session.progress.mark_reviewed(t, None if c is None else self.session.classes[c].name)
 
     @rule()
     def undo(self) -> None:

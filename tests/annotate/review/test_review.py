@@ -313,7 +313,7 @@ def test_somebody_else_adjudicates(cohort: Cohort) -> None:
     assert not review.state.can_decide
     assert review.decide("reject") is None
     other.close()
-    assert review.session.take_over()
+    assert review.session.handover.take_over()
     finish(review)
     assert review.state.reason == ""
     assert review.session.adjudicator == "Dr. Lead"
