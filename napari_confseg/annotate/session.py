@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from psygnal import EventedModel, Signal
 from pydantic import (
@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core.core_schema import any_schema
 
 from napari_confseg.annotate.accepting import Acceptor
-from napari_confseg.annotate.access import Access, Role
+from napari_confseg.annotate.access import Access
 from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.clip_facts import facts_of, visible
@@ -28,7 +28,8 @@ from napari_confseg.annotate.handover import Handover
 from napari_confseg.annotate.m_mode import MMode
 from napari_confseg.annotate.overlays import OtherRaters, Overlay
 from napari_confseg.annotate.places import PlaceKeeper
-from napari_confseg.annotate.preferences import Preferences, slug_of
+from napari_confseg.annotate.preferences import Preferences
+from napari_confseg.annotate.reader import ReaderChoice, label_of
 from napari_confseg.annotate.review_progress import ReviewProgress
 from napari_confseg.annotate.suggestions import Suggestions
 from napari_confseg.annotate.tools.merging import Merge
@@ -37,7 +38,6 @@ from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Context, Style, Tool, ViewState, resolve
 from napari_confseg.annotate.worklist import WorkList
 from napari_confseg.store import (
-    RATER_KINDS,
     Clip,
     Cohort,
     Edit,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.store import ClassSpec, Location, PackedPlanes, RaterKind, Stroke
+    from napari_confseg.store import ClassSpec, Location, PackedPlanes, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
 """For objects that are not pydantic's to validate."""
@@ -78,22 +78,6 @@ _USED_BY_HAND: Final = (
     "clipboard",
 )
 """Settings whose change is a sign of activity."""
-
-
-class RaterIdentity(NamedTuple):
-    """As whom a clip is open."""
-
-    kind: RaterKind
-    label: str  # what people read
-    learnt: bool  # whether it is learnt from where nobody is named
-
-
-def _label(rater: str, adjudicator: str) -> str | None:
-    """Return what people are to read as the name of `rater`; None if only the slug is known."""
-    if adjudicator:
-        return f"Adjudicated by {adjudicator}"[:80]
-    person = Preferences.load().reader
-    return person if person and slug_of(person) == rater else None
 
 
 class Session(EventedModel):
@@ -208,6 +192,11 @@ class Session(EventedModel):
     def clip_notes(self) -> NotesEditor:
         """The reader's notes on the open clip."""
         return NotesEditor()
+
+    @cached_property
+    def reader(self) -> ReaderChoice:
+        """Who reads: chosen by name, in a role, and as whom the open clip is painted."""
+        return ReaderChoice(self)
 
     @cached_property
     def access(self) -> Access:
@@ -344,36 +333,6 @@ class Session(EventedModel):
         self.access.cohort = None
         self.set_together(cohort=None, overlays=(), overlays_hidden=frozenset())
 
-    def choose_reader(self, name: str) -> str:
-        """Paint from now on as the reader called `name`; return the slug.
-
-        Raises
-        ------
-        ValueError
-            If no slug can be made of the name.
-        StoreError
-            If in the open cohort it is the name of a program's rater, or an adjudicated one.
-        """
-        slug = slug_of(name)
-        # It asks every clip. Who has read here before, under the same name, was no program.
-        if self.cohort is not None and not self.places.has_been(self.cohort, slug):
-            self.cohort.check_name(slug, "human")
-        preferences = Preferences.load().model_copy(update={"reader": name.strip()})
-        preferences.save()
-        if slug != self.rater:
-            clip, frame = self.clip, self.frame
-            self.rater, self.adjudicator = slug, ""
-            self.access.set_role(preferences.roles.get(slug, Role.READER))
-            if clip is not None:
-                self.open_clip(clip.name)
-                self.frame = frame
-        return slug
-
-    def choose_role(self, role: Role) -> None:
-        """Be here as a reader or as a reviewer from now on; remembered for this reader."""
-        Preferences.load().with_role(self.rater, role).save()
-        self.access.set_role(role)
-
     def open_clip(
         self, name: str, rater: str | None = None, *, adjudicator: str | None = None
     ) -> Clip:
@@ -427,7 +386,7 @@ class Session(EventedModel):
         return clip
 
     def _open_parts(self, cohort: Cohort, clip: str, rater: str, adjudicator: str) -> None:
-        label = _label(rater, adjudicator)
+        label = label_of(rater, adjudicator)
         writer = RaterWriter.open(cohort, clip, rater, label=label, adjudicator=adjudicator or None)
         try:
             self.editor.open(writer, cohort.meta.classes)
@@ -503,15 +462,6 @@ class Session(EventedModel):
     def classes(self) -> tuple[ClassSpec, ...]:
         """The cohort's classes, in order; empty if none is open."""
         return self.cohort.meta.classes if self.cohort else ()
-
-    def identity(self) -> RaterIdentity:
-        """Return as whom the open clip, or the next one, is painted."""
-        meta = self.editor.meta
-        if meta is not None:
-            return RaterIdentity(meta.kind, meta.label, meta.learnt)
-        kind: RaterKind = "adjudicated" if self.adjudicator else "human"
-        label = _label(self.rater, self.adjudicator) or self.rater
-        return RaterIdentity(kind, label, RATER_KINDS[kind].learnt)
 
     def class_index(self, name: str | None = None) -> int:
         """Return the index of a class, of the one being painted if `name` is not given."""

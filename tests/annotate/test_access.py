@@ -114,20 +114,20 @@ def test_the_next_clip_hides_again_who_was_shown_on_this_one(blinded: Session) -
 
 
 def test_a_reviewer_sees_all_and_it_is_noted(blinded: Session) -> None:
-    blinded.choose_role(Role.REVIEWER)
+    blinded.reader.choose_role(Role.REVIEWER)
     blinded.others.show("bo")
     assert blinded.clip_notes.current.unblinded.why == "reviewer"
     blinded.open_clip("clip-2")  # shown there too, so noted there too
     assert blinded.clip_notes.current.unblinded.why == "reviewer"
-    blinded.choose_role(Role.READER)
+    blinded.reader.choose_role(Role.READER)
     assert [o.name for o in blinded.overlays] == ["bo"]  # seen is seen
 
 
 def test_the_role_is_remembered_for_each_reader(blinded: Session) -> None:
-    blinded.choose_role(Role.REVIEWER)
-    blinded.choose_reader("Bo")
+    blinded.reader.choose_role(Role.REVIEWER)
+    blinded.reader.choose("Bo")
     assert blinded.access.role is Role.READER
-    blinded.choose_reader("Dr. Ada")
+    blinded.reader.choose("Dr. Ada")
     assert blinded.access.role is Role.REVIEWER
     assert Preferences.load().roles == {"dr-ada": Role.REVIEWER}
 

@@ -45,7 +45,7 @@ def known(cohort: Cohort) -> Cohort:
 @pytest.fixture
 def session(known: Cohort) -> Iterator[Session]:
     made = Session()
-    made.choose_reader("Ada")
+    made.reader.choose("Ada")
     made.open_cohort(known.location)
     yield made
     made.close_cohort()
@@ -146,7 +146,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     session.flush()
     session.close_cohort()
     later = Session()  # another day
-    later.choose_reader("Ada")
+    later.reader.choose("Ada")
     later.open_cohort(known.location)
     calibration = CalibrationSession(later)
     assert calibration.current is not None
@@ -167,7 +167,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     assert not set(second.frames) & set(result.frames)  # new ones
     calibration.discard()
     assert len(calibration.finished) == 1
-    later.choose_reader("Bo")
+    later.reader.choose("Bo")
     assert calibration.finished == []
     calibration.close()
     later.close_cohort()

@@ -27,7 +27,7 @@ def session(cohort: Cohort) -> Iterator[Session]:
     add_clip(cohort, "long", n_frames=2 * BATCH + 3)
     made = Session()
     made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Ada")
+    made.reader.choose("Dr. Ada")
     made.open_clip("long")
     yield made
     made.close_clip()

@@ -211,10 +211,10 @@ def test_a_stroke_painted_where_one_may_not_is_taken_back(session: Session, coho
 def test_changing_the_reader_keeps_clip_and_frame(session: Session) -> None:
     paint(session, BOX)
     session.frame = 3
-    assert session.choose_reader("Bo") == "bo"
+    assert session.reader.choose("Bo") == "bo"
     assert (session.clip.name, session.frame, session.rater) == ("clip-1", 3, "bo")
     assert not session.planes["b-line"].any()
-    session.choose_reader("Dr. Ada")
+    session.reader.choose("Dr. Ada")
     assert session.planes["b-line"].any()
     assert session.clip.rater("dr-ada").meta.label == "Dr. Ada"
 

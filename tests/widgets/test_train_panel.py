@@ -91,7 +91,7 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 def opened(panel: TrainPanel, cohort: Cohort, clip: str | None = None) -> None:
     panel.session.open_cohort(cohort)
-    panel.session.choose_reader("Me")
+    panel.session.reader.choose("Me")
     if clip:
         panel.session.open_clip(clip)
     until(lambda: not panel.training.counting)

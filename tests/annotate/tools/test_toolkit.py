@@ -391,7 +391,7 @@ def test_what_is_impossible_says_why(session: Session, kit: Toolkit, cohort: Coh
     assert "outside the sector" in session.message
     other = Session()
     other.open_cohort(cohort.location)
-    other.choose_reader("Dr. Ada")
+    other.reader.choose("Dr. Ada")
     other.open_clip("sliding")
     other.class_name, other.frame = "b-line", N - 1
     theirs = other.toolkit

@@ -136,7 +136,7 @@ class Sitting(RuleBasedStateMachine):
         self.model = Model()
         self.session = Session()
         self.session.open_cohort(cohort.location)
-        self.session.choose_reader("Ada")
+        self.session.reader.choose("Ada")
         self.session.open_clip("clip-1")
         self.session.others.show("run-1")
         self.toolkit = self.session.toolkit
