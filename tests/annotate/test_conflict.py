@@ -49,7 +49,7 @@ def lose(session: Session, other: OtherMachine) -> None:
     """Store a stroke, lose the clip to the other machine, and notice with the next stroke."""
     paint(session, FIRST, confidence=30)
     settle(session)
-    other.handover.take_over()
+    other.take_over()
     assert paint(session, MINE, confidence=80)
     wait_for(lambda: session.editor.save_state.holder is not None)
     psygnal.emit_queued()
@@ -187,7 +187,7 @@ def test_who_loses_the_clip_while_deciding_sees_what_is_stored_again(
     meet(session, other, cohort)
     theirs = session.planes["b-line"][:]
     session.conflict.show_mine(True)
-    other.handover.take_over()
+    other.take_over()
     wait_for(lambda: session.editor.save_state.holder is not None)
     psygnal.emit_queued()
     assert not session.conflict.showing_mine
@@ -215,7 +215,7 @@ def test_steps_lead_round_the_contested_frames(
     for frame in (1, 3):
         paint(session, FIRST, confidence=30, frame=frame)
     settle(session)
-    other.handover.take_over()
+    other.take_over()
     patches = [rectangle(session, MINE, frame=frame).patches[0] for frame in (1, 3)]
     assert session.commit(Edit(tuple(patches), 60, "brush", index, 1))
     wait_for(lambda: session.editor.save_state.holder is not None)
@@ -233,7 +233,7 @@ def test_a_difference_of_review_alone_is_told(
 ) -> None:
     paint(session, FIRST, confidence=30)
     settle(session)
-    other.handover.take_over()
+    other.take_over()
     assert session.progress.mark_reviewed(0, "b-line")
     wait_for(lambda: session.editor.save_state.holder is not None)
     other.paint(0, THEIRS, 50, class_index(cohort))

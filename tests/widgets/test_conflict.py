@@ -51,7 +51,7 @@ def lose(bench: Bench, other: OtherMachine) -> None:
     assert session.flush()
     wake = session.editor._writer._pending_edits.wake  # type: ignore[union-attr]
     bench.until(lambda: bool(wake._waiters))  # the store's thread has looked once more, and rests
-    other.handover.take_over()
+    other.take_over()
     if bench.shown:
         bench.hand.stroke([(40, 30), (40, 60)])
     else:
