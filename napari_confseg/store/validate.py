@@ -25,11 +25,11 @@ from napari_confseg.store.attributes import (
 )
 from napari_confseg.store.backend import KeyValueStore, is_outside, open_store, requests_at_once
 from napari_confseg.store.checked_files import MAX_NOTES
-from napari_confseg.store.clip import Frames
 from napari_confseg.store.clip_notes import NOTES, parse_notes
 from napari_confseg.store.codec import check_plane, decode
 from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import Problem, StoreError, sentence
+from napari_confseg.store.frames import Frames
 from napari_confseg.store.layout import (
     PLANES,
     STATUS,
