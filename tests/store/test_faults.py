@@ -61,9 +61,10 @@ def _stopped_in_a_batch(location: str, journals: Path, talk: Connection, late: b
     painter = Painter(writer)
     writer.commit(painter.rectangle(0, 0, 0, 0, 4, 4, 20))
     assert writer.flush(20)
-    append = Record.append
+    append, safe = Record.append, threading.Event()
 
     def stopped(self: Record, segment: Any) -> bool:
+        safe.wait(30)  # the thread that writes may be here before the other one has said so
         if late:
             os.kill(os.getpid(), signal.SIGSTOP)
             return append(self, segment)
@@ -76,6 +77,7 @@ def _stopped_in_a_batch(location: str, journals: Path, talk: Connection, late: b
     writer.changed.connect(lambda state: lost.set() if state.holder is not None else None)
     writer.commit(painter.rectangle(1, 0, 2, 2, 6, 6, 60))
     talk.send("safe")
+    safe.set()
     told = lost.wait(30)
     talk.send((told, str(writer.state.problem or ""), writer.state.waiting))
     Record.append = append  # type: ignore[method-assign]
