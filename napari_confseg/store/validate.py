@@ -351,6 +351,9 @@ class _Validation:
         if clip is not None:
             expected = rater_ome(name, clip.frame_interval, clip.spacing, classes)
             self._check_ome(path, expected)
+        self._check_record_files(path, rest)
+
+    def _check_record_files(self, path: str, rest: list[str]) -> None:
         names = Names.sort(k.removeprefix(f"{RECORD}/") for k in rest if k.startswith(f"{RECORD}/"))
         for epoch in names.leases:
             key = f"{path}/{RECORD}/{lease_name(epoch)}"
@@ -441,21 +444,19 @@ class _Validation:
                 "Open the clip with that rater and decide, or see `confseg history`.",
             )
         self._check_strokes(path, line, shape, who)
-        # A file that can't be read is named above already.
-        named = {p.path for p in self.problems}
+        self._check_faults(rater, sums, recorded=bool(line.segments))
+
+    def _check_faults(self, rater: Rater, sums: dict[str, int], *, recorded: bool) -> None:
+        if recorded:
+            message = "This is not what the record comes to"
+            hint = "`confseg validate --repair` makes it again from the record."
+        else:
+            message = "This is not what the rater's writer left"
+            hint = "Run the program that made it again."
+        named = {p.path for p in self.problems}  # a file that can't be read is among them already
         for key in self._try(lambda: rater.files.faults(sums)) or []:
-            if key in named:
-                continue
-            self._report(
-                "view",
-                key,
-                "This is not what the record comes to"
-                if line.segments
-                else "This is not what the rater's writer left",
-                "`confseg validate --repair` makes it again from the record."
-                if line.segments
-                else "Run the program that made it again.",
-            )
+            if key not in named:
+                self._report("view", key, message, hint)
 
     def _check_view(self, rater: Rater, key: str) -> None:
         parse_view(self._keys.get(key, limit=MAX_VIEW) or b"", key, rater.shape[:2])
