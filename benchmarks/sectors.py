@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.ingest.sector import Survey, find_sector, inside_mask
+from napari_confseg.ingest.sector import find_sector, inside_mask
+from napari_confseg.ingest.sector_evidence import Survey
 from napari_confseg.store.schema import DOUBTFUL
 from tests.ingest.screens import HARD, hard_screen
 

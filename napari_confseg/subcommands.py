@@ -118,8 +118,8 @@ def unexpected(error: BaseException) -> Problem:
     import traceback
     from contextlib import suppress
 
+    from napari_confseg.store.durable import write_private
     from napari_confseg.store.errors import Problem, printable, sentence, without_secrets
-    from napari_confseg.store.files import write_private
     from napari_confseg.store.journal import journal_folder
 
     if isinstance(error, MemoryError):

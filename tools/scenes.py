@@ -98,7 +98,7 @@ def marks(studio: Studio) -> dict[str, Any]:
     studio.hand.stroke([(0.3 * height, 0.4 * width), (0.75 * height, 0.4 * width)])
     studio.hand.key("Shift+I")
     studio.until(lambda: session.planes["b-line"][12].any())
-    session.review_range(range(90))
+    session.progress.review_range(range(90))
     studio.settle(800)
     whole = studio.picture(line)
     for _ in range(3):

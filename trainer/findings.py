@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import numpy as np
 from napari_confseg.dataset.as_cohort import FrozenClip
 from napari_confseg.readouts import Beams, clip_readouts, insonated
 from napari_confseg.store import RATER_KINDS, Status, StoreError
-from napari_confseg.store.durable import write_durably
+from napari_confseg.store.durable import write_csv
 from napari_confseg.store.files import MIB, read_csv
 from trainer.data import read_frames
 from trainer.errors import TrainError
@@ -131,13 +129,8 @@ def output_findings(clip: AnyClip, predictor: Predictor) -> dict[str, dict[str, 
 
 def write_findings(findings: Mapping[str, Mapping[str, float]], path: Path) -> None:
     """Write one line a clip; what is undefined stays empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["clip", *FINDINGS])
-    for clip, values in sorted(findings.items()):
-        shown = ("" if np.isnan(values[n]) else f"{values[n]:.6g}" for n in FINDINGS)
-        writer.writerow([clip, *shown])
-    write_durably(path, out.getvalue().encode())
+    rows = ((clip, *(values[n] for n in FINDINGS)) for clip, values in sorted(findings.items()))
+    write_csv(path, ("clip", *FINDINGS), rows)
 
 
 def read_findings(paths: Sequence[Path]) -> dict[str, dict[str, float]]:

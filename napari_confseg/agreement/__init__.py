@@ -20,16 +20,7 @@ Raters of a cohort are compared by :func:`agree`, and one is made of several by
 :func:`make_consensus`.
 """
 
-from napari_confseg.agreement.agreement import (
-    Agreement,
-    ClipAgreement,
-    PairScore,
-    Pixels,
-    Presence,
-    SoftScore,
-    Stated,
-    agree,
-)
+from napari_confseg.agreement.agreement import Agreement, agree
 from napari_confseg.agreement.consensus import ConsensusReport, ConsensusRequest, make_consensus
 from napari_confseg.agreement.disagreement import Disagreements, Event, Region, find_disagreements
 from napari_confseg.agreement.intervals import Estimate, mean_estimate
@@ -43,6 +34,14 @@ from napari_confseg.agreement.overlap import (
 )
 from napari_confseg.agreement.rater_view import RaterView, rater_views
 from napari_confseg.agreement.reliability import Reliability, reliability
+from napari_confseg.agreement.scores import (
+    ClipAgreement,
+    PairScore,
+    Pixels,
+    Presence,
+    SoftScore,
+    Stated,
+)
 from napari_confseg.agreement.summary import (
     ChanceSummary,
     Learning,

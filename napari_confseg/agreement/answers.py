@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.agreement.agreement import (
+from napari_confseg.agreement.scores import (
     ClipAgreement,
     PairScore,
     Pixels,

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.agreement import Agreement, SoftScore
+    from napari_confseg.agreement.agreement import Agreement
     from napari_confseg.agreement.rater_view import RaterView
+    from napari_confseg.agreement.scores import SoftScore
     from napari_confseg.store import Clip
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict, dataclass
 from datetime import datetime  # noqa: TC003  (pydantic reads a remembered summary by it)
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,15 +13,16 @@ from napari_confseg.agreement.kappa import alpha_from_sums, interval_distance, p
 from napari_confseg.agreement.overlap import N_VALUES
 from napari_confseg.agreement.rater_view import first_reading
 from napari_confseg.agreement.reliability import Reliability, reliability
-from napari_confseg.store.durable import write_durably
+from napari_confseg.store.durable import write_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.agreement import Agreement, ClipAgreement
+    from napari_confseg.agreement.agreement import Agreement
+    from napari_confseg.agreement.scores import ClipAgreement
 
 
 @dataclass(frozen=True)
@@ -296,21 +295,17 @@ def write_per_clip(agreement: Agreement, path: Path) -> None:
     Of `agreement`, as CSV, to the file at `path`. Soft Dice and energy distance have no threshold.
     The unit of HD95 is that of the clip.
     """
-    file = StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(COLUMNS)
+    write_csv(path, COLUMNS, _rows(agreement))
+
+
+def _rows(agreement: Agreement) -> Iterator[tuple[object, ...]]:
     for clip in agreement.clips:
         for p in clip.pairs:
             key = (p.clip, p.patient, p.class_name, p.a, p.b, p.threshold)
-            table.writerow((*key, p.frames, "dice", _cell(p.dice), ""))
-            table.writerow((*key, p.frames, "iou", _cell(p.iou), ""))
-            table.writerow((*key, p.hd95_frames, "hd95", _cell(p.hd95), p.unit))
+            yield *key, p.frames, "dice", p.dice, ""
+            yield *key, p.frames, "iou", p.iou, ""
+            yield *key, p.hd95_frames, "hd95", p.hd95, p.unit
         for s in clip.soft:
             soft = (s.clip, s.patient, s.class_name, s.a, s.b, "", s.frames)
-            table.writerow((*soft, "soft-dice", _cell(s.soft_dice), ""))
-            table.writerow((*soft, "energy-distance", _cell(s.energy_distance), ""))
-    write_durably(path, file.getvalue().encode())
-
-
-def _cell(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.6g}"
+            yield *soft, "soft-dice", s.soft_dice, ""
+            yield *soft, "energy-distance", s.energy_distance, ""

@@ -12,7 +12,8 @@ from napari_confseg.annotate.access import Role, Visibility
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.annotate.review_progress import reviewed_frames
 from napari_confseg.store import RATER_KINDS, StoreError
-from napari_confseg.store.files import MIB, read_file, write_private
+from napari_confseg.store.durable import write_private
+from napari_confseg.store.files import MIB, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ from napari_confseg.agreement.exercise import choose_frames, references, score
 from napari_confseg.annotate.links import Links, to_message
 from napari_confseg.annotate.preferences import state_folder
 from napari_confseg.store import Status, StoreError
-from napari_confseg.store.files import MIB, read_file, write_private
+from napari_confseg.store.durable import write_private
+from napari_confseg.store.files import MIB, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -159,7 +159,7 @@ class CohortFollower:
         if state is None or not state.may_pass or monotonic() < self._retried + RETRY_AFTER:
             return
         self._retried = monotonic()
-        if self._session.take_over():
+        if self._session.handover.take_over():
             self._session.message = "This clip can be written again: paint on."
 
     def _take_clip(self, meta: ClipMeta | None, frame: int) -> None:

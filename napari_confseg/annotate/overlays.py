@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_confseg.annotate.access import BlindedError
 from napari_confseg.store import rater_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from napari_confseg.store import AnyPlanes, ClassSpec, Clip, CohortMeta, Guarantee, RaterKind
+    from napari_confseg.annotate.session import Session
+    from napari_confseg.store import (
+        AnyPlanes,
+        ClassSpec,
+        Clip,
+        Cohort,
+        CohortMeta,
+        Guarantee,
+        RaterKind,
+    )
 
 
 class Overlay:
@@ -83,3 +93,78 @@ def load_overlay(clip: Clip, name: str, cohort: CohortMeta) -> Overlay:
         packed.writeable = False
     meta = rater.meta
     return Overlay(name, meta.label, meta.kind, planes, guarantee=meta.guarantee)
+
+
+class OtherRaters:
+    """Shows other raters on the open clip of a session, and hides them.
+
+    Parameters
+    ----------
+    session : Session
+        Whose ``overlays`` they become.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def show(self, name: str) -> None:
+        """Show the planes of rater `name`, as they are in the store now.
+
+        Raises
+        ------
+        StoreError
+            If there is no such rater on the clip.
+        BlindedError
+            If the person may not see them (yet).
+        ValueError
+            If no clip is open.
+        """
+        session = self._session
+        if session.cohort is None or session.clip is None:
+            raise ValueError("open a clip before showing another rater on it")
+        session.access.admit(session.clip.rater(name).meta.kind)
+        self._add(load_overlay(session.clip, name, session.cohort.meta))
+
+    def show_overlay(self, overlay: Overlay) -> None:
+        """Show marks that are in no rater's planes, such as a consensus not written yet.
+
+        Raises
+        ------
+        BlindedError
+            If the person may not see marks of this kind (yet).
+        """
+        self._session.access.admit(overlay.kind)
+        self._add(overlay)
+
+    def _add(self, overlay: Overlay) -> None:
+        session = self._session
+        name = overlay.name
+        session.overlays_hidden -= {name}
+        if any(o.name == name for o in session.overlays):
+            session.overlays = tuple(overlay if o.name == name else o for o in session.overlays)
+        else:
+            session.overlays = (*session.overlays, overlay)
+
+    def hide(self, name: str) -> None:
+        """Show rater `name` no longer."""
+        session = self._session
+        session.overlays = tuple(o for o in session.overlays if o.name != name)
+
+    def read_again(self, cohort: Cohort, clip: Clip, names: Sequence[str]) -> Iterator[Overlay]:
+        """Yield those of the raters called `names` that marked `clip`, and may be seen there."""
+        there = set(clip.raters()) if names else set()
+        for name in names:
+            if name not in there:
+                continue
+            overlay = load_overlay(clip, name, cohort.meta)
+            try:
+                self._session.access.admit(overlay.kind)
+            except BlindedError:  # shown on the clip before, not to be seen on this one
+                continue
+            yield overlay
+
+    def hide_unseen(self) -> None:
+        """Show no longer whoever may not be seen (any more)."""
+        session = self._session
+        visibility = session.access.visibility()
+        session.overlays = tuple(o for o in session.overlays if visibility.sees(o.kind))

@@ -15,7 +15,8 @@ from napari_confseg.annotate.access import Role
 from napari_confseg.annotate.view import Style, Tool
 from napari_confseg.annotate.worklist import Facet, Sort, Which, WorkListSettings
 from napari_confseg.store import MAX_CONFIDENCE, StoreError
-from napari_confseg.store.files import MIB, read_file, write_private
+from napari_confseg.store.durable import write_private
+from napari_confseg.store.files import MIB, read_file
 from napari_confseg.store.journal import journal_folder
 
 if TYPE_CHECKING:

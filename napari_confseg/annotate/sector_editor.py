@@ -8,7 +8,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_confseg.annotate.links import Links, to_message
-from napari_confseg.ingest.sector import Outline, crosses_itself, outline_of, template
+from napari_confseg.ingest.sector_outline import Outline, crosses_itself, outline_of, template
 from napari_confseg.store import Sector, StoreError
 
 if TYPE_CHECKING:

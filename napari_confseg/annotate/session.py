@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from psygnal import EventedModel, Signal
 from pydantic import (
@@ -16,19 +16,21 @@ from pydantic import (
 )
 from pydantic_core.core_schema import any_schema
 
-from napari_confseg.annotate import review_progress
 from napari_confseg.annotate.accepting import Acceptor
-from napari_confseg.annotate.access import Access, BlindedError, Role
+from napari_confseg.annotate.access import Access
 from napari_confseg.annotate.activity import ActivityTimer
 from napari_confseg.annotate.clip_editor import ClipEditor
 from napari_confseg.annotate.clip_facts import facts_of, visible
 from napari_confseg.annotate.clip_notes import NotesEditor
 from napari_confseg.annotate.cohort_follow import follow
-from napari_confseg.annotate.conflict import DECIDED, ConflictModel
+from napari_confseg.annotate.conflict import ConflictModel
+from napari_confseg.annotate.handover import Handover
 from napari_confseg.annotate.m_mode import MMode
-from napari_confseg.annotate.overlays import Overlay, load_overlay
+from napari_confseg.annotate.overlays import OtherRaters, Overlay
 from napari_confseg.annotate.places import PlaceKeeper
-from napari_confseg.annotate.preferences import Preferences, slug_of
+from napari_confseg.annotate.preferences import Preferences
+from napari_confseg.annotate.reader import ReaderChoice, label_of
+from napari_confseg.annotate.review_progress import ReviewProgress
 from napari_confseg.annotate.suggestions import Suggestions
 from napari_confseg.annotate.tools.merging import Merge
 from napari_confseg.annotate.tools.settings import BandWidths, Clipboard
@@ -36,25 +38,21 @@ from napari_confseg.annotate.tools.toolkit import Toolkit
 from napari_confseg.annotate.view import Context, Style, Tool, ViewState, resolve
 from napari_confseg.annotate.worklist import WorkList
 from napari_confseg.store import (
-    RATER_KINDS,
     Clip,
     Cohort,
     Edit,
     RaterWriter,
     SaveState,
-    Status,
     StoreError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from typing import Any
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.annotate.clip_editor import Decision
-    from napari_confseg.store import Choice, ClassSpec, Location, PackedPlanes, RaterKind, Stroke
+    from napari_confseg.store import ClassSpec, Location, PackedPlanes, Stroke
 
 _AS_IS: Final = GetPydanticSchema(lambda _source, _handler: any_schema())
 """For objects that are not pydantic's to validate."""
@@ -80,22 +78,6 @@ _USED_BY_HAND: Final = (
     "clipboard",
 )
 """Settings whose change is a sign of activity."""
-
-
-class RaterIdentity(NamedTuple):
-    """As whom a clip is open."""
-
-    kind: RaterKind
-    label: str  # what people read
-    learnt: bool  # whether it is learnt from where nobody is named
-
-
-def _label(rater: str, adjudicator: str) -> str | None:
-    """Return what people are to read as the name of `rater`; None if only the slug is known."""
-    if adjudicator:
-        return f"Adjudicated by {adjudicator}"[:80]
-    person = Preferences.load().reader
-    return person if person and slug_of(person) == rater else None
 
 
 class Session(EventedModel):
@@ -173,7 +155,7 @@ class Session(EventedModel):
         self.editor.save_state_changed.connect(self._on_save_state)
         self.editor.replayed.connect(self._on_replayed)
         self.editor.edited.connect(self._note_activity)
-        self.access.changed.connect(self._hide_unseen)
+        self.access.changed.connect(self.others.hide_unseen)
         for part in (self.editor, self.clip_notes, self.access):
             part.refused.connect(self._on_refused)
         for signal in (events.clip, self.clip_notes.changed, self.editor.progress_changed):
@@ -192,9 +174,29 @@ class Session(EventedModel):
         return ConflictModel(self.editor)
 
     @cached_property
+    def handover(self) -> Handover:
+        """Takes the open clip over, or decides a conflict on it, and reads it anew."""
+        return Handover(self)
+
+    @cached_property
+    def progress(self) -> ReviewProgress:
+        """Marks frames reviewed, and goes to those that are not."""
+        return ReviewProgress(self)
+
+    @cached_property
+    def others(self) -> OtherRaters:
+        """Other raters on the open clip, shown beside one's own marks."""
+        return OtherRaters(self)
+
+    @cached_property
     def clip_notes(self) -> NotesEditor:
         """The reader's notes on the open clip."""
         return NotesEditor()
+
+    @cached_property
+    def reader(self) -> ReaderChoice:
+        """Who reads: chosen by name, in a role, and as whom the open clip is painted."""
+        return ReaderChoice(self)
 
     @cached_property
     def access(self) -> Access:
@@ -258,10 +260,6 @@ class Session(EventedModel):
     def _on_refused(self, reason: str) -> None:
         self.message = reason
 
-    def _hide_unseen(self) -> None:
-        visibility = self.access.visibility()
-        self.overlays = tuple(o for o in self.overlays if visibility.sees(o.kind))
-
     def update_worklist(self, *_: object) -> None:
         """Put what is known of the open clip, pending edits included, into the work list."""
         if self.clip is not None and self.editor.is_open:
@@ -283,7 +281,7 @@ class Session(EventedModel):
         if seconds is not None:
             self.clip_notes.keep_seconds(seconds)
 
-    def _set_together(self, **values: object) -> None:
+    def set_together(self, **values: object) -> None:
         """Set fields so that whoever hears of one finds all of them in place."""
         old = {name: getattr(self, name) for name in values}
         with self.events.all.blocked():
@@ -314,7 +312,7 @@ class Session(EventedModel):
         preferences = Preferences.load()
         self.worklist.clear(preferences.work_list.settings_for(cohort.meta.cohort_id))
         self.access.cohort = cohort
-        self._set_together(
+        self.set_together(
             cohort=cohort,  # first: its classes are those that can be painted
             class_name=self.class_name if self.class_name in names else names[0],
             hidden=frozenset(),
@@ -333,37 +331,7 @@ class Session(EventedModel):
         """
         self.close_clip()
         self.access.cohort = None
-        self._set_together(cohort=None, overlays=(), overlays_hidden=frozenset())
-
-    def choose_reader(self, name: str) -> str:
-        """Paint from now on as the reader called `name`; return the slug.
-
-        Raises
-        ------
-        ValueError
-            If no slug can be made of the name.
-        StoreError
-            If in the open cohort it is the name of a program's rater, or an adjudicated one.
-        """
-        slug = slug_of(name)
-        # It asks every clip. Who has read here before, under the same name, was no program.
-        if self.cohort is not None and not self.places.has_been(self.cohort, slug):
-            self.cohort.check_name(slug, "human")
-        preferences = Preferences.load().model_copy(update={"reader": name.strip()})
-        preferences.save()
-        if slug != self.rater:
-            clip, frame = self.clip, self.frame
-            self.rater, self.adjudicator = slug, ""
-            self.access.set_role(preferences.roles.get(slug, Role.READER))
-            if clip is not None:
-                self.open_clip(clip.name)
-                self.frame = frame
-        return slug
-
-    def choose_role(self, role: Role) -> None:
-        """Be here as a reader or as a reviewer from now on; remembered for this reader."""
-        Preferences.load().with_role(self.rater, role).save()
-        self.access.set_role(role)
+        self.set_together(cohort=None, overlays=(), overlays_hidden=frozenset())
 
     def open_clip(
         self, name: str, rater: str | None = None, *, adjudicator: str | None = None
@@ -401,11 +369,11 @@ class Session(EventedModel):
         place = self.places.recall(self.cohort, clip, rater, adjudicating=bool(adjudicator))
         try:
             self._open_parts(self.cohort, name, rater, adjudicator)
-            overlays = tuple(self._read_overlays(self.cohort, clip, shown))
+            overlays = tuple(self.others.read_again(self.cohort, clip, shown))
         except Exception:
             self.close_clip()
             raise
-        self._set_together(
+        self.set_together(
             clip=clip,
             rater=rater,
             adjudicator=adjudicator,
@@ -418,7 +386,7 @@ class Session(EventedModel):
         return clip
 
     def _open_parts(self, cohort: Cohort, clip: str, rater: str, adjudicator: str) -> None:
-        label = _label(rater, adjudicator)
+        label = label_of(rater, adjudicator)
         writer = RaterWriter.open(cohort, clip, rater, label=label, adjudicator=adjudicator or None)
         try:
             self.editor.open(writer, cohort.meta.classes)
@@ -427,18 +395,6 @@ class Session(EventedModel):
             raise
         self.clip_notes.open(writer)
         self.activity.begin(len(self.status), self.clip_notes.current.seconds)
-
-    def _read_overlays(self, cohort: Cohort, clip: Clip, names: Sequence[str]) -> Iterable[Overlay]:
-        there = set(clip.raters()) if names else set()
-        for name in names:
-            if name not in there:
-                continue
-            overlay = load_overlay(clip, name, cohort.meta)
-            try:
-                self.access.admit(overlay.kind)
-            except BlindedError:  # shown on the clip before, not to be seen on this one
-                continue
-            yield overlay
 
     def close_clip(self) -> None:
         """Close the clip; edits on their way to the store stay in the journal.
@@ -449,7 +405,7 @@ class Session(EventedModel):
             If there are strokes that no disk could take yet; the clip stays open.
         """
         self._close_parts()
-        self._set_together(clip=None, playing=False, save_state=None)
+        self.set_together(clip=None, playing=False, save_state=None)
         self.clip_notes.changed.emit(self.clip_notes.current)
 
     def _close_parts(self) -> None:
@@ -500,93 +456,12 @@ class Session(EventedModel):
             return None
         return self.open_clip(name)
 
-    def take_over(self) -> bool:
-        """Try to become the writer of a clip that is read-only; return whether nobody else is now.
-
-        What waited here may have met newer strokes: then `conflict` has to be decided before
-        anything can be painted.
-
-        Raises
-        ------
-        StoreError
-            If the clip cannot be read any more; then no clip is open.
-        """
-        if self.clip is None or not self.editor.retry_lock():
-            return False
-        self._reload()  # the other writer may have painted since
-        return True
-
-    def decide(self, choice: Choice) -> None:
-        """Decide which of two versions to keep; read planes, status, strokes and notes anew.
-
-        Parameters
-        ----------
-        choice : {"mine", "theirs", "both"}
-            See :meth:`~napari_confseg.store.RaterWriter.decide`.
-
-        Raises
-        ------
-        StoreError
-            If there is nothing to decide, or it cannot be written; then nothing is decided. If
-            the clip cannot be read any more, no clip is open.
-        """
-        decision = self.begin_deciding(choice)
-        try:
-            decision.make()
-        finally:
-            self.finish_deciding(decision)
-
-    def begin_deciding(self, choice: Choice) -> Decision:
-        """Return the work of :meth:`decide`, whose ``make`` can be called in any thread.
-
-        Nothing can be painted until :meth:`finish_deciding` takes it back.
-        """
-        self.conflict.forget()
-        return self.editor.deciding(choice)
-
-    def finish_deciding(self, decision: Decision) -> None:
-        """Show what is there after `decision`; what was there, if nothing came of it."""
-        if self.editor.finish_deciding(decision):
-            self._show_reloaded()
-            self.message = DECIDED[decision.choice]
-        elif decision.made and decision.read is None:
-            self.close_clip()  # planes out of date must not be painted on
-
-    def _reload(self) -> None:
-        if self.cohort is None or self.clip is None:
-            return
-        try:
-            self.conflict.forget()
-            self.editor.reload()
-            self._show_reloaded()
-        except BaseException:  # planes out of date must not be painted on
-            self.close_clip()
-            raise
-
-    def _show_reloaded(self) -> None:
-        assert self.cohort is not None
-        assert self.clip is not None
-        clip = self.cohort.clip(self.clip.name)
-        self.activity.begin(len(self.status), self.clip_notes.current.seconds)
-        self.activity.turn_to(self.frame)
-        self._set_together(clip=clip, save_state=self.editor.save_state)
-        self.clip_notes.changed.emit(self.clip_notes.current)
-
     # ---- the open clip --------------------------------------------------------------------
 
     @property
     def classes(self) -> tuple[ClassSpec, ...]:
         """The cohort's classes, in order; empty if none is open."""
         return self.cohort.meta.classes if self.cohort else ()
-
-    def identity(self) -> RaterIdentity:
-        """Return as whom the open clip, or the next one, is painted."""
-        meta = self.editor.meta
-        if meta is not None:
-            return RaterIdentity(meta.kind, meta.label, meta.learnt)
-        kind: RaterKind = "adjudicated" if self.adjudicator else "human"
-        label = _label(self.rater, self.adjudicator) or self.rater
-        return RaterIdentity(kind, label, RATER_KINDS[kind].learnt)
 
     def class_index(self, name: str | None = None) -> int:
         """Return the index of a class, of the one being painted if `name` is not given."""
@@ -669,62 +544,6 @@ class Session(EventedModel):
             self.activity.note()
         return done
 
-    def mark_reviewed(
-        self, frame: int | None = None, class_name: str | None = None, *, reviewed: bool = True
-    ) -> Stroke | None:
-        """Mark a frame reviewed, or no longer; see :meth:`ClipEditor.mark_reviewed`.
-
-        Parameters
-        ----------
-        frame : int, optional
-            The frame on show if not given.
-        class_name : str, optional
-            One class; all classes if not given.
-        reviewed : bool
-            False takes it back.
-        """
-        index = None if class_name is None else self.class_index(class_name)
-        frame = self.frame if frame is None else frame
-        return self.editor.mark_reviewed(frame, index, reviewed=reviewed)
-
-    def toggle_reviewed(self, class_name: str | None = None) -> Stroke | None:
-        """Mark the frame on show reviewed, in one class or in all; if it is, no longer."""
-        if self.clip is None:
-            return None
-        index = slice(None) if class_name is None else self.class_index(class_name)
-        done = bool((self.status[self.frame, index] == Status.REVIEWED).all())
-        return self.mark_reviewed(class_name=class_name, reviewed=not done)
-
-    def review_and_go_on(self) -> None:
-        """Mark the frame on show reviewed in all classes and go to the next one that is not."""
-        if self.clip is not None and self.writable:
-            self.mark_reviewed()
-            self.next_unreviewed()
-        elif self.clip is not None:
-            self.message = self.editor.why_read_only
-
-    def review_range(self, frames: range) -> Stroke | None:
-        """Mark frames reviewed in all classes as one edit; if all are, no longer."""
-        done = bool((self.status[frames.start : frames.stop] == Status.REVIEWED).all())
-        edit = self.editor.mark_reviewed(frames, reviewed=not done)
-        if edit is not None:
-            words = "no longer reviewed" if done else "reviewed"
-            self.message = (
-                f"Frames {frames.start + 1} to {frames.stop} are {words}. Undo takes it back."
-            )
-        return edit
-
-    def next_unreviewed(self, step: int = 1) -> int | None:
-        """Go to the next frame with a class not yet reviewed and return it; None if all are."""
-        if self.clip is None:
-            return None
-        found = review_progress.next_unreviewed(self.status, self.frame, step)
-        if found is not None:
-            self.frame = found
-        else:
-            self.message = "Every frame of this clip is reviewed in every class."
-        return found
-
     def step(self, by: int = 1) -> None:
         """Go `by` frames on, as far as the clip goes."""
         if self.clip is not None:
@@ -746,45 +565,3 @@ class Session(EventedModel):
     def tool_in_hand(self) -> Tool:
         """The tool that was taken, also while Space is held to move the picture."""
         return self._held or self.tool
-
-    # ---- other raters ---------------------------------------------------------------------
-
-    def show_rater(self, name: str) -> None:
-        """Show the planes of rater `name`, as they are in the store now.
-
-        Raises
-        ------
-        StoreError
-            If there is no such rater on the clip.
-        BlindedError
-            If the person may not see them (yet).
-        ValueError
-            If no clip is open.
-        """
-        if self.cohort is None or self.clip is None:
-            raise ValueError("open a clip before showing another rater on it")
-        self.access.admit(self.clip.rater(name).meta.kind)
-        self._add_overlay(load_overlay(self.clip, name, self.cohort.meta))
-
-    def show_overlay(self, overlay: Overlay) -> None:
-        """Show marks that are in no rater's planes, such as a consensus not written yet.
-
-        Raises
-        ------
-        BlindedError
-            If the person may not see marks of this kind (yet).
-        """
-        self.access.admit(overlay.kind)
-        self._add_overlay(overlay)
-
-    def _add_overlay(self, overlay: Overlay) -> None:
-        name = overlay.name
-        self.overlays_hidden -= {name}
-        if any(o.name == name for o in self.overlays):
-            self.overlays = tuple(overlay if o.name == name else o for o in self.overlays)
-        else:
-            self.overlays = (*self.overlays, overlay)
-
-    def hide_rater(self, name: str) -> None:
-        """Show rater `name` no longer."""
-        self.overlays = tuple(o for o in self.overlays if o.name != name)

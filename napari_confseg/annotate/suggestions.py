@@ -526,7 +526,7 @@ class Suggestions:
         shown = next((o for o in session.overlays if o.name == OVERLAY), None)
         if not self.on:
             if shown is not None:
-                session.hide_rater(OVERLAY)
+                session.others.hide(OVERLAY)
             return
         frame = session.view().frame
         if self._is_withheld(frame):
@@ -547,7 +547,7 @@ class Suggestions:
                 stored=False,
             )
             try:
-                session.show_overlay(overlay)
+                session.others.show_overlay(overlay)
             except (BlindedError, StoreError) as error:
                 self.on = False
                 session.message = str(error)

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     cohort = Cohort.open(arguments.cohort, read_only=not arguments.restore)
     rater = cohort.clip(arguments.clip).rater(arguments.rater)
-    strokes = past_strokes(rater.read_line())
+    strokes = past_strokes(rater.record.read())
     if arguments.restore:
         chosen = _chosen(strokes, arguments.restore, rater.path)
         _restore(cohort, arguments.clip, arguments.rater, chosen)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_confseg.dataset.manifest import ClassCount
+from napari_confseg.numerals import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +117,7 @@ def _split_table(m: Manifest) -> str:
                 len({c.patient for c in clips}),
                 len(clips),
                 sum(len(c.frames) for c in clips),
-                *("–" if v is None else f"{100 * v:.0f} %" for v in shares),
+                *map(percent, shares),
             ]
         )
     header = ["part", "patients", "clips", "frames", *(f"clips with {c.name}" for c in m.classes)]

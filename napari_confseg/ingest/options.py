@@ -8,9 +8,23 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from napari_confseg.ingest.patients import value_in
 from napari_confseg.request_fields import setting
 from napari_confseg.store.schema import Positive, Slug, Strict
+
+
+def value_in(pattern: re.Pattern[str], name: str) -> str:
+    """Return what `pattern` finds in a file name: group ``patient``, else the first; may be empty.
+
+    Raises
+    ------
+    ValueError
+        If the pattern has no group.
+    """
+    if not pattern.groups:
+        raise ValueError("put what tells the patient into parentheses, as in ([A-Z]+[0-9]+)_")
+    match = pattern.search(name)
+    group = "patient" if "patient" in pattern.groupindex else 1
+    return ((match and match[group]) or "").strip()
 
 
 def _pattern(text: str) -> str:

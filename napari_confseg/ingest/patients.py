@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from napari_confseg.ingest.decoded import IngestError
+from napari_confseg.ingest.options import value_in
 from napari_confseg.ingest.sources import find_sources
 from napari_confseg.store import Problem, StoreError
 from napari_confseg.store.files import MIB, read_csv
@@ -124,21 +125,6 @@ class PatientRule:
 def _as_number(value: str) -> Identity:
     # As a DICOM header without an issuer says it: one patient has one code, however it was told.
     return "dicom", f"id\0\0{value}"
-
-
-def value_in(pattern: re.Pattern[str], name: str) -> str:
-    """Return what `pattern` finds in a file name: group ``patient``, else the first; may be empty.
-
-    Raises
-    ------
-    ValueError
-        If the pattern has no group.
-    """
-    if not pattern.groups:
-        raise ValueError("put what tells the patient into parentheses, as in ([A-Z]+[0-9]+)_")
-    match = pattern.search(name)
-    group = _PATIENT if _PATIENT in pattern.groupindex else 1
-    return ((match and match[group]) or "").strip()
 
 
 class _Table:

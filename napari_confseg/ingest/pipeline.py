@@ -15,7 +15,6 @@ from napari_confseg.ingest.sector import (
     CROP_WAITS,
     MASK_WAITS,
     MASKED,
-    Survey,
     crop_box,
     find_sector,
     inside_mask,
@@ -23,6 +22,7 @@ from napari_confseg.ingest.sector import (
     moved,
     waiting_words,
 )
+from napari_confseg.ingest.sector_evidence import Survey
 from napari_confseg.ingest.sources import look_through
 from napari_confseg.ingest.worker import Decoder
 from napari_confseg.store import ClipMeta, Provenance, Spacing, StoreError

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from napari_confseg.ingest.sources import LARGEST_SOURCE
 from napari_confseg.store import Problem, StoreError
-from napari_confseg.store.files import open_file, read_file, write_private
+from napari_confseg.store.durable import write_private
+from napari_confseg.store.files import open_file, read_file
 from napari_confseg.store.journal import journal_folder
 from napari_confseg.store.schema import check_slug
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.ingest.sector import Survey
     from napari_confseg.ingest.sector_fit import Points
 
 CHANGES = 0.5
@@ -38,6 +37,42 @@ _DEEP = 5  # pixels: what is further inside of an outline is not its edge
 _STEP = 0.8  # of glow, between the two sides of an edge
 _SHARP = 0.45  # of the whole step, within four pixels
 _DARK = 0.9  # of glow above the background's: more is alive
+
+
+class Survey:
+    """Mean and spread of each pixel over time, gathered frame by frame.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X) of the frames.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self.n_frames = 0
+        self._sum = np.zeros(shape, np.uint32)  # 100,000 frames of 255 fit
+        self._squares = np.zeros(shape, np.uint64)
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Count one frame, ``uint8 (Y, X)``, in."""
+        wide = frame.astype(np.uint16)
+        self._sum += wide
+        wide *= wide  # 255 * 255 fits
+        self._squares += wide
+        self.n_frames += 1
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean over time, (Y, X)."""
+        return self._sum / max(self.n_frames, 1)
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """Standard deviation over time, (Y, X)."""
+        squares = self._squares / max(self.n_frames, 1)
+        spread: NDArray[np.float64] = np.sqrt(np.maximum(squares - self.mean**2, 0))
+        return spread
 
 
 @dataclass(frozen=True)

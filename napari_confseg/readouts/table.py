@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +10,7 @@ import numpy as np
 from napari_confseg.readouts.beams import Beams
 from napari_confseg.readouts.clips import ClipReadouts, OverClip, clip_readouts
 from napari_confseg.store import Status
-from napari_confseg.store.durable import write_durably
+from napari_confseg.store.durable import write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,15 +94,4 @@ def _line(clip: Clip, rater: str, readout: str, found: ClipReadouts) -> Line:
 
 def write_lines(lines: Sequence[Line], path: Path) -> None:
     """Write the lines as CSV; what is undefined stays empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for line in lines:
-        writer.writerow([_cell(v) for v in asdict(line).values()])
-    write_durably(path, out.getvalue().encode())
-
-
-def _cell(value: str | float) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.6g}"
-    return str(value)
+    write_csv(path, COLUMNS, (astuple(line) for line in lines))

@@ -8,25 +8,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from napari_confseg.numerals import number
 from napari_confseg.store.durable import write_durably
 from napari_confseg.store.errors import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-UNDEFINED = "–"
-"""Shown where a score is undefined."""
-
-
-def number(value: float | None, digits: int = 2, unit: str = "", *, signed: bool = False) -> str:
-    """Return a number as a page shows it; a dash if it is None or NaN.
-
-    >>> number(0.12345), number(float("nan")), number(1.5, 1, " mm", signed=True)
-    ('0.12', '–', '+1.5 mm')
-    """
-    if value is None or np.isnan(value):
-        return UNDEFINED
-    return f"{value:{'+' if signed else ''}.{digits}f}{unit}"
 
 
 def _environment() -> Environment:

@@ -24,8 +24,9 @@ planes with :class:`ProgramWriter`.
 
 from napari_confseg.store.arrays import add_clip, add_rater
 from napari_confseg.store.backend import Location
-from napari_confseg.store.clip import Clip, ClipWriter
+from napari_confseg.store.clip import Clip
 from napari_confseg.store.clip_notes import PATHOLOGIES, ZONES, ClipNotes, Offer, Unblinded
+from napari_confseg.store.clip_writer import ClipWriter
 from napari_confseg.store.cohort import Cohort, kind_at, open_clip_at
 from napari_confseg.store.conflict import Choice, Conflict
 from napari_confseg.store.edits import Edit, Patch, StatusChange

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_confseg.store.codec import check_plane
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import Identity
 from napari_confseg.store.program_writer import ProgramWriter
-from napari_confseg.store.rater import check_plane
 from napari_confseg.store.schema import ClipMeta, Imported, Provenance, Spacing, Status
 
 if TYPE_CHECKING:

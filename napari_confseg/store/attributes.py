@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from napari_confseg.store.errors import Problem, StoreError, field_problems
-from napari_confseg.store.folder import MAX_METADATA_BYTES
+from napari_confseg.store.root import MAX_METADATA_BYTES
 
 if TYPE_CHECKING:
     from napari_confseg.store.backend import KeyValueStore

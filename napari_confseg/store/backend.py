@@ -27,19 +27,17 @@ from napari_confseg.store.bucket import (
     put_object,
     swap_object,
 )
-from napari_confseg.store.durable import PARTIAL, make_folders
+from napari_confseg.store.durable import make_folders
 from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.files import read_key, span_of, too_large
 from napari_confseg.store.folder import (
-    MAX_METADATA_BYTES,
     DurableLocalStore,
     chunks_under,
     files_under,
     names_in,
-    read_regular,
-    span_of,
-    too_large,
 )
 from napari_confseg.store.listed import ListedStore
+from napari_confseg.store.root import MAX_METADATA_BYTES
 from napari_confseg.store.threads import REQUESTS, THREADS
 
 if TYPE_CHECKING:
@@ -143,7 +141,7 @@ class _BoundedZip(ZipStore):
                 )
             )
         if info.file_size > MAX_MEMBER:
-            raise StoreError(too_large(key, MAX_MEMBER, info.file_size))
+            raise too_large(key, MAX_MEMBER, info.file_size)
         start, stop = span_of(byte_range, info.file_size)
         try:
             with self._zf.open(info) as f:
@@ -207,16 +205,16 @@ class KeyValueStore:
         if isinstance(store, DurableLocalStore):
             return store.read(key, limit=limit, part=part)
         if isinstance(store, LocalStore):
-            return read_regular(store.root / key, key, limit=limit, part=part)
+            return read_key(store.root / key, key, limit=limit, part=part)
         if isinstance(store, ObjectStore):
             return get_object(store, key, limit=limit, part=part)
         if isinstance(store, _BoundedZip) and limit is not None:
             size = store.size(key)
             if size is not None and size > limit:
-                raise StoreError(too_large(key, limit, size))
+                raise too_large(key, limit, size)
         buffer = sync(store.get(key, default_buffer_prototype(), part))
         if buffer is not None and part is None and limit is not None and len(buffer) > limit:
-            raise StoreError(too_large(key, limit, len(buffer)))
+            raise too_large(key, limit, len(buffer))
         return None if buffer is None else buffer.to_bytes()
 
     def _get_listed(
@@ -398,14 +396,6 @@ async def _names_under(store: Store, prefix: str) -> list[str]:
 def requests_at_once(store: Store) -> int:
     """Return how many threads to read with: a bucket answers late, but many at once."""
     return REQUESTS if isinstance(store, ObjectStore) else THREADS
-
-
-def sweep_partials(keys: KeyValueStore, path: str) -> None:
-    """Remove files of the rater at `path` that a crash left; the caller is its only writer."""
-    # A bucket has none that are half-written, but a lease may have asked it for the time.
-    for key in keys.under(path if isinstance(keys.store, LocalStore) else f"{path}/record/"):
-        if key.endswith(PARTIAL):
-            keys.delete(key)
 
 
 def local_root(store: Store) -> Path | None:

@@ -14,7 +14,7 @@ from zarr.storage import ObjectStore
 
 from napari_confseg.extras import needed_for
 from napari_confseg.store.errors import Problem, StoreError, needs_extra
-from napari_confseg.store.folder import span_of, too_large
+from napari_confseg.store.files import span_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +181,7 @@ def get_object(
             found = obstore.get(store.store, key, options=options)
             # The size comes before the content, which is not asked for if it is too large.
             if part is None and limit is not None and found.meta["size"] > limit:
-                raise StoreError(too_large(key, limit, found.meta["size"]))
+                raise too_large(key, limit, found.meta["size"])
             return bytes(found.bytes())
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):

@@ -12,6 +12,7 @@ from numcodecs import zstd
 from numpy.typing import NDArray
 
 from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _SIZE_BYTES = (0, 2, 4, 8)
@@ -82,3 +83,24 @@ def decode(data: bytes | memoryview, out: Plane, key: str) -> None:
 def encode(plane: Plane) -> bytes:
     """Return `plane` as a zstd chunk with checksum, as zarr's own codec would write it."""
     return bytes(zstd.compress(np.ascontiguousarray(plane), 3, True))
+
+
+def check_plane(data: Plane, path: str) -> None:
+    """Refuse values that no plane may hold.
+
+    Raises
+    ------
+    StoreError
+        If `data` is not uint8 or holds a value outside 0..100 and 255.
+    """
+    if data.dtype != np.uint8:
+        raise StoreError(Problem.mismatch("dtype", path, "uint8", str(data.dtype)))
+    if data.max(initial=0) <= MAX_CONFIDENCE:  # cheap, and so for almost every plane
+        return
+    bad = data[(data > MAX_CONFIDENCE) & (data != EXCLUDED)]
+    if bad.size:
+        raise StoreError(
+            Problem.mismatch(
+                "value-range", path, "0..100 or 255", f"{bad.size} pixels of value {bad[0]}"
+            )
+        )

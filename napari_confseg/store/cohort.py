@@ -20,7 +20,8 @@ from napari_confseg.store.attributes import (
     write_attributes,
 )
 from napari_confseg.store.backend import KeyValueStore, Location, open_store
-from napari_confseg.store.clip import Clip, ClipWriter
+from napari_confseg.store.clip import Clip
+from napari_confseg.store.clip_writer import ClipWriter
 from napari_confseg.store.errors import Problem, StoreError
 from napari_confseg.store.identity import check_same_kind
 from napari_confseg.store.lease import Lease

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from napari_confseg.store.record import Entry, EntryId, Line, Position, Segment
+    from napari_confseg.store.record import Line
+    from napari_confseg.store.segments import Entry, EntryId, Position, Segment
     from napari_confseg.store.view import State
 
 Choice = Literal["mine", "theirs", "both"]

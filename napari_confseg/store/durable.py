@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import errno
+import io
+import math
 import os
-import stat
 import sys
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from napari_confseg.store.errors import Problem, StoreError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -52,10 +52,12 @@ def partial_name(path: str) -> str:
     return f"{path}.{uuid.uuid4().hex}{PARTIAL}"
 
 
-def write_file(path: str, data: Any, *, dir_fd: int | None = None, sync: bool = True) -> None:
+def write_file(
+    path: str, data: Any, *, mode: int = 0o666, dir_fd: int | None = None, sync: bool = True
+) -> None:
     """Write a file that is not there yet; a failed one is removed again."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    fd = os.open(path, flags, 0o666, dir_fd=dir_fd)
+    fd = os.open(path, flags, mode, dir_fd=dir_fd)
     try:
         with os.fdopen(fd, "wb", buffering=0) as f:
             view = memoryview(data).cast("B")
@@ -142,67 +144,47 @@ def write_durably(path: Path, data: Any, *, exclusive: bool = False) -> None:
         Refuse to replace: raise ``FileExistsError`` if `path` is there already.
     """
     make_folders(path.parent)
+    _write(path, data, 0o666, exclusive)
+
+
+def _write(path: Path, data: Any, mode: int, exclusive: bool) -> None:
     if exclusive and path.exists():
         raise FileExistsError(path)
     partial = partial_name(os.fspath(path))
-    write_file(partial, data)
+    write_file(partial, data, mode=mode)
     put_in_place(partial, os.fspath(path), exclusive=exclusive)
     fsync_folder(path.parent)
 
 
-def regular_or_absent(path: Path, *, below: Path) -> Path:
-    """Return `path` if it is a regular file or nothing, reached without a link from `below`.
-
-    For files that others open by their path and might truncate, as lock files are.
-
-    Raises
-    ------
-    StoreError
-        With code ``outside`` for a link among the parts of `path` below the folder `below`, with
-        ``file-kind`` for a folder, pipe or device.
-    """
-    for step in _steps(path, below):
-        try:
-            mode = os.lstat(step).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return path
-        if stat.S_ISLNK(mode):
-            raise StoreError(
-                Problem(
-                    "outside",
-                    step.relative_to(below).as_posix(),
-                    "A link stands where a file of the cohort belongs",
-                    hint="Remove the link; nothing was read or written there.",
-                )
-            )
-    if not stat.S_ISREG(mode):
-        raise StoreError(not_a_file(path.relative_to(below).as_posix(), mode))
-    return path
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table as CSV, durably; fractions to six digits, an undefined one as nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(_cell, row) for row in rows)
+    write_durably(path, out.getvalue().encode())
 
 
-def _steps(path: Path, below: Path) -> Iterator[Path]:
-    step = below
-    for part in path.relative_to(below).parts:
-        step = step / part
-        yield step
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value
 
 
-def not_a_file(key: str, mode: int) -> Problem:
-    """Return the problem of something at `key` that is no regular file, from its `mode`."""
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    kind = kinds.get(stat.S_IFMT(mode), "no regular file")
-    return Problem(
-        "file-kind",
-        key,
-        f"Where a file belongs there is {kind}",
-        hint="Remove it; it was not read.",
-    )
+def make_private_folder(folder: Path) -> None:
+    """Make `folder` and missing parents, for their owner's eyes alone; those there stay."""
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        fsync_folder(folder.parent)
+
+
+def write_private(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+    """Write as :func:`write_durably` does, for its owner's eyes alone from the first byte."""
+    make_private_folder(path.parent)
+    _write(path, data, 0o600, exclusive)
 
 
 def sync_file_system(folder: str | Path, *, dir_fd: int | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""Files outside the store: read within bounds, private ones private from the first byte.
+"""Regular files, read within bounds, and the common forms of what they hold.
 
 What other people send may be a pipe that never ends, a device, or a few bytes that stand for
 gigabytes. So the kind and the size of a file are looked at before it is opened, and again once it
@@ -16,21 +16,29 @@ import os
 import stat
 import zipfile
 import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
-from napari_confseg.store.durable import PARTIAL, fsync_folder
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+
 from napari_confseg.store.errors import Problem, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedReader
     from pathlib import Path
+
+    from zarr.abc.store import ByteRequest
 
 MIB: Final = 2**20
 # Absent on Windows, which has no pipes among its files.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def check_file(path: Path, limit: int) -> None:
@@ -50,41 +58,48 @@ def check_file(path: Path, limit: int) -> None:
     FileNotFoundError
         If there is nothing.
     """
-    _check(os.stat(path), path, limit)
+    _check(os.stat(path), str(path), limit)
 
 
-def _check(found: os.stat_result, path: Path, limit: int) -> None:
+def _check(found: os.stat_result, where: str, limit: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
-        raise StoreError(
-            Problem("file-kind", str(path), f"This is {kind}, not a file; it was not read")
-        )
-    if found.st_size > limit:
-        raise _too_large(path, limit, found.st_size)
+        raise _no_file(where, found.st_mode)
+    if limit is not None and found.st_size > limit:
+        raise too_large(where, limit, found.st_size)
 
 
-def _too_large(path: Path | str, limit: int, size: int) -> StoreError:
-    return StoreError(
-        Problem.mismatch(
-            "file-size",
-            str(path),
-            f"at most {limit:,} bytes",
-            f"{size:,}",
-            "It was not read. Is it the right file?",
-        )
-    )
+def _no_file(where: str, mode: int) -> StoreError:
+    kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+    return StoreError(Problem("file-kind", where, f"This is {kind}, not a file; it was not read"))
+
+
+def too_large(where: str, limit: int, size: int) -> StoreError:
+    """Return the refusal of something of `size` bytes at `where`, of which `limit` are the most."""
+    expected, hint = f"at most {limit:,} bytes", "It was not read. Is it the right file?"
+    return StoreError(Problem.mismatch("file-size", where, expected, f"{size:,}", hint))
+
+
+def _open(
+    path: str | Path,
+    found: os.stat_result,
+    where: str,
+    limit: int | None,
+    dir_fd: int | None = None,
+) -> int:
+    """Return the descriptor of the file at `path`, where `found` was; see :func:`check_file`."""
+    _check(found, where, limit)  # before it is opened, which some devices take for a command
+    fd = os.open(path, os.O_RDONLY | _AT_ONCE, dir_fd=dir_fd)
+    try:
+        _check(os.fstat(fd), where, limit)  # something else may stand there by now
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def open_file(path: Path, limit: int) -> BufferedReader:
     """Open a regular file of at most `limit` bytes for reading; see :func:`check_file`."""
-    check_file(path, limit)  # before it is opened, which some devices take for a command
-    fd = os.open(path, os.O_RDONLY | _AT_ONCE)
-    try:
-        _check(os.fstat(fd), path, limit)  # something else may stand there by now
-        return open(fd, "rb")
-    except BaseException:
-        os.close(fd)
-        raise
+    return open(_open(path, os.stat(path), str(path), limit), "rb")
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -93,6 +108,103 @@ def read_file(path: Path, limit: int) -> bytes:
         # No more than it holds now: it may grow without an end. And not up to the limit, for which
         # Python would set memory aside.
         return file.read(os.fstat(file.fileno()).st_size)
+
+
+def read_key(
+    path: str | Path,
+    key: str,
+    *,
+    limit: int | None = None,
+    part: ByteRequest | None = None,
+    dir_fd: int | None = None,
+) -> bytes | None:
+    """Return the bytes of a file of a store, or None if there is none.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; from the folder `dir_fd` on, if that is given.
+    key : str
+        What errors call it.
+    limit : int, optional
+        Bytes at most; a larger file is not read at all.
+    part : ByteRequest, optional
+        Read this part alone, however large the file.
+
+    Raises
+    ------
+    StoreError
+        ``file-kind`` for a pipe, socket or device, ``file-size`` for a larger file.
+    """
+    try:
+        found = os.stat(path, dir_fd=dir_fd)
+        if stat.S_ISDIR(found.st_mode):
+            return None
+        fd = _open(path, found, key, limit if part is None else None, dir_fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        start, stop = span_of(part, os.fstat(fd).st_size)
+        file.seek(start)
+        return _read_all(file, stop - start)
+
+
+def _read_all(file: io.FileIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    while data and (size := size - len(data)):  # the system gives 2 GB at most in one go
+        pieces.append(data := file.read(size))
+    return b"".join(pieces)
+
+
+def span_of(part: ByteRequest | None, size: int) -> tuple[int, int]:
+    """Return the first byte and the end of `part` of something of `size` bytes."""
+    if isinstance(part, RangeByteRequest):
+        return min(part.start, size), max(min(part.end, size), min(part.start, size))
+    if isinstance(part, SuffixByteRequest):
+        return max(0, size - part.suffix), size
+    if isinstance(part, OffsetByteRequest):
+        return min(part.offset, size), size
+    return 0, size
+
+
+def regular_or_absent(path: Path, *, below: Path) -> Path:
+    """Return `path` if it is a regular file or nothing, reached without a link from `below`.
+
+    For files that others open by their path and might truncate, as lock files are.
+
+    Raises
+    ------
+    StoreError
+        With code ``outside`` for a link among the parts of `path` below the folder `below`, with
+        ``file-kind`` for a folder, pipe or device.
+    """
+    for step in _steps(path, below):
+        try:
+            mode = os.lstat(step).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        if stat.S_ISLNK(mode):
+            raise StoreError(
+                Problem(
+                    "outside",
+                    step.relative_to(below).as_posix(),
+                    "A link stands where a file of the cohort belongs",
+                    hint="Remove the link; nothing was read or written there.",
+                )
+            )
+    if not stat.S_ISREG(mode):
+        raise _no_file(path.relative_to(below).as_posix(), mode)
+    return path
+
+
+def _steps(path: Path, below: Path) -> Iterator[Path]:
+    step = below
+    for part in path.relative_to(below).parts:
+        step = step / part
+        yield step
 
 
 def read_json(path: Path, limit: int) -> Any:
@@ -167,7 +279,7 @@ def check_unpacked(packed: BufferedReader, kind: str, limit: int, where: str) ->
     # Packed data are hardly larger than unpacked ones: the rest is padding without an end.
     packed_size = os.fstat(packed.fileno()).st_size
     if packed_size > limit + limit // 64 + MIB:
-        raise _too_large(where, limit + limit // 64 + MIB, packed_size)
+        raise too_large(where, limit + limit // 64 + MIB, packed_size)
     archive = (gzip.open if kind == "gzip" else bz2.open)(packed)
     size = 0
     try:
@@ -205,45 +317,3 @@ def check_zip(path: Path, limit: int) -> None:
                 "It was not unpacked.",
             )
         )
-
-
-def make_private_folder(folder: Path) -> None:
-    """Make `folder` and missing parents, for their owner's eyes alone; those there stay."""
-    if folder.is_dir():
-        return
-    make_private_folder(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-        fsync_folder(folder.parent)
-
-
-def write_private(path: Path, data: bytes, *, exclusive: bool = False) -> None:
-    """Write a file that only its owner may read, whole or not at all, durably.
-
-    Parameters
-    ----------
-    path : Path
-        The file; missing folders are made, as private.
-    data : bytes
-        Its content.
-    exclusive : bool
-        Refuse to replace: raise ``FileExistsError`` if `path` is there already.
-    """
-    make_private_folder(path.parent)
-    partial = path.with_name(f"{path.name}.{uuid4().hex}{PARTIAL}")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if exclusive:
-            os.link(partial, path)
-            partial.unlink()
-        else:
-            partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    fsync_folder(path.parent)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_confseg.store.record import Entry, EntryId
+    from napari_confseg.store.segments import Entry, EntryId
     from napari_confseg.store.strokes import Stroke
 
 KEEP = 2000

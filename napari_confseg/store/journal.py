@@ -18,9 +18,8 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from napari_confseg.store.durable import fsync_folder
-from napari_confseg.store.files import make_private_folder
-from napari_confseg.store.record import Entry, EntryId, Position
+from napari_confseg.store.durable import fsync_folder, make_private_folder
+from napari_confseg.store.segments import Entry, EntryId, Position
 from napari_confseg.store.strokes import Stroke
 
 if TYPE_CHECKING:

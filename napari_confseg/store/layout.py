@@ -1,4 +1,4 @@
-"""What an array on disk may look like; checked before anything of it is decoded.
+"""What an array on disk looks like: made so, and checked before anything of it is decoded.
 
 A clip's frames, a rater's planes and status have one shape, one type and one codec each. What
 others made may differ, by mistake or to harm (a 61 kB chunk that decodes to 2 GB, a grid of
@@ -10,11 +10,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import zarr
+from zarr.codecs import ZstdCodec
+
 from napari_confseg.store.attributes import metadata_key, read_node
 from napari_confseg.store.errors import Problem, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from zarr import Array
+    from zarr.abc.store import Store
 
     from napari_confseg.store.backend import KeyValueStore
 
@@ -24,8 +30,68 @@ MAX_CLASSES = 64
 MAX_SHARD = 4096
 """Bounds on what is opened: an hour at 27 frames a second, 16k pictures."""
 
+FRAMES_PER_SHARD = 32
+"""Frames are written once and read whole; 32 to a file keeps folders small."""
+
+# Of 300 flipped bits the checksum lets none pass silently; without it zarr passes 155.
+_CODEC = ZstdCodec(level=3, checksum=True)
+
+PLANES = "0/c"
+"""Folder of a rater's planes, a file each; see :func:`chunk_key`."""
+STATUS = "status/c/0/0"
+"""File of a rater's status."""
+
 _CODECS = ("bytes", "zstd", "crc32c", "sharding_indexed")
 _MOST_CODECS = 8
+
+
+def chunk_key(path: str, frame: int, class_index: int) -> str:
+    """Return the key of one plane of one frame of the rater at `path`."""
+    return f"{path}/{PLANES}/{frame}/{class_index}/0/0"
+
+
+def create_frames(store: Store, path: str, shape: tuple[int, int]) -> Array[Any]:
+    """Make the array of a clip's frames (0, Y, X), for as many frames as come."""
+    return zarr.create_array(
+        store,
+        name=path,
+        shape=(0, *shape),
+        chunks=(1, *shape),
+        shards=(FRAMES_PER_SHARD, *shape),
+        dtype="uint8",
+        fill_value=0,
+        compressors=_CODEC,
+        dimension_names=("t", "y", "x"),
+        # Black frames too: then one that is missing can be told from one that is black.
+        config={"write_empty_chunks": True},
+    )
+
+
+def create_rater_arrays(store: Store, path: str, shape: tuple[int, int, int, int]) -> None:
+    """Make planes and status of the rater at `path`, nothing marked, for `shape` (T, C, Y, X)."""
+    n_frames, n_classes, height, width = shape
+    zarr.create_array(
+        store,
+        name=f"{path}/0",
+        shape=shape,
+        chunks=(1, 1, height, width),  # never sharded: edited live while others read
+        dtype="uint8",
+        fill_value=0,
+        compressors=_CODEC,
+        dimension_names=("t", "c", "y", "x"),
+        overwrite=True,  # sweeps what a crash half-way through this function left
+    )
+    zarr.create_array(
+        store,
+        name=f"{path}/status",
+        shape=(n_frames, n_classes),
+        chunks=(n_frames, n_classes),
+        dtype="uint8",
+        fill_value=0,
+        compressors=_CODEC,
+        dimension_names=("t", "c"),
+        overwrite=True,
+    )
 
 
 def check_frames(keys: KeyValueStore, path: str) -> tuple[tuple[int, int, int], int, list[Problem]]:

@@ -17,7 +17,7 @@ from napari_confseg.store.conflict import Conflict, as_on_line, meet, newer_than
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.history import History
 from napari_confseg.store.journal import Journal, JournalHeldError, journal_folder, journal_path
-from napari_confseg.store.record import Entry, EntryId
+from napari_confseg.store.segments import Entry, EntryId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from napari_confseg.store.cohort import Cohort
     from napari_confseg.store.lease import Holder
-    from napari_confseg.store.record import Kind, Line, Position
+    from napari_confseg.store.record import Line
+    from napari_confseg.store.segments import Kind, Position
     from napari_confseg.store.strokes import Stroke
 
 

@@ -6,43 +6,29 @@ import hashlib
 import math
 import mmap
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from threading import RLock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_confseg.store.attributes import read_attributes, read_node, write_attributes
-from napari_confseg.store.backend import KeyValueStore, sweep_partials
+from napari_confseg.store.backend import KeyValueStore
+from napari_confseg.store.checked_files import CheckedFiles
 from napari_confseg.store.clip_notes import NOTES, ClipNotes, dump_notes, parse_notes
-from napari_confseg.store.codec import content_size, decode, encode
+from napari_confseg.store.codec import check_plane, content_size, decode, encode
 from napari_confseg.store.errors import Problem, StoreError
-from napari_confseg.store.layout import check_layout, stored_classes, widen_array
+from napari_confseg.store.layout import STATUS, check_layout, chunk_key, stored_classes, widen_array
 from napari_confseg.store.omezarr import channels
 from napari_confseg.store.packed_planes import PackedPlanes
-from napari_confseg.store.record import (
-    Entry,
-    EntryId,
-    Line,
-    Names,
-    Position,
-    Record,
-    Segment,
-    snapshot_name,
-    strokes_of,
-    view_name,
-)
-from napari_confseg.store.schema import EXCLUDED, MAX_CONFIDENCE, ClassSpec, RaterMeta, Status
-from napari_confseg.store.threads import map_bounded
+from napari_confseg.store.record import sweep_partials
+from napari_confseg.store.schema import ClassSpec, RaterMeta, Status
+from napari_confseg.store.segments import Entry, EntryId, Position, Segment, strokes_of
+from napari_confseg.store.threads import THREADS, map_bounded
 from napari_confseg.store.view import (
-    MAX_VIEW,
     State,
     View,
     checksum,
-    dump_snapshot,
-    parse_view,
-    replay,
 )
 
 if TYPE_CHECKING:
@@ -52,33 +38,6 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store
 
     from napari_confseg.store.strokes import Stroke
-
-
-T = TypeVar("T")
-_THREADS = 4
-MAX_NOTES = 4 * 2**20
-"""Bytes of a reader's notes: seconds on each of 100,000 frames."""
-
-
-def check_plane(data: NDArray[np.uint8], path: str) -> None:
-    """Refuse values that no plane may hold.
-
-    Raises
-    ------
-    StoreError
-        If `data` is not uint8 or holds a value outside 0..100 and 255.
-    """
-    if data.dtype != np.uint8:
-        raise StoreError(Problem.mismatch("dtype", path, "uint8", str(data.dtype)))
-    if data.max(initial=0) <= MAX_CONFIDENCE:  # cheap, and so for almost every plane
-        return
-    bad = data[(data > MAX_CONFIDENCE) & (data != EXCLUDED)]
-    if bad.size:
-        raise StoreError(
-            Problem.mismatch(
-                "value-range", path, "0..100 or 255", f"{bad.size} pixels of value {bad[0]}"
-            )
-        )
 
 
 def _sparse_zeros(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -112,6 +71,8 @@ class Rater:
         (T, C, Y, X).
     record : Record
         What was done, edit by edit.
+    files : CheckedFiles
+        The files of planes, status and notes, and what they should be.
 
     Notes
     -----
@@ -127,16 +88,14 @@ class Rater:
         self._keys = KeyValueStore(store)
         self._classes = tuple(classes)
         self._in_step = False
-        self._lock = RLock()
-        self._view: View | None = None
-        self._names: Names | None = None
-        self._state: tuple[Position | None, State] | None = None
-        self.record = Record(self._keys, path)
+        self._status_key = f"{path}/{STATUS}"
         self.path = path
         self.name = path.rsplit("/", 1)[-1]
         self.meta = read_attributes(self._keys, path, RaterMeta)
         self.shape = (clip[0], len(classes), *clip[1:])
         check_layout(self._keys, path, self.shape)
+        self.files = CheckedFiles(self._keys, path, self.shape)
+        self.record = self.files.record
 
     def read_plane(self, frame: int, class_index: int) -> NDArray[np.uint8]:
         """Return one plane of one frame, ``uint8 (Y, X)``.
@@ -187,7 +146,7 @@ class Rater:
         found: dict[int, dict[int, bytes]] = {c: {} for c in class_indices}
         counts: dict[int, dict[int, int]] = {c: {} for c in class_indices}
         stored = [(t, c) for t, c in self.stored_chunks() if c in found]
-        with ThreadPoolExecutor(_THREADS) as pool:  # decoding lets go of the interpreter lock
+        with ThreadPoolExecutor(THREADS) as pool:  # decoding lets go of the interpreter lock
             chunks = pool.map(lambda at: self._read_chunk(*at), stored)
             for (t, c), chunk in zip(stored, chunks, strict=True):
                 if chunk is not None:
@@ -207,7 +166,7 @@ class Rater:
             marked = int(np.count_nonzero(plane))
             return (data, marked) if marked else None
 
-        found = self._read(key, lambda view: int(view.planes[frame, class_index]), checked)
+        found = self.files.read(key, lambda view: int(view.planes[frame, class_index]), checked)
         if not isinstance(found, State):
             return found
         held = found.planes.get((frame, class_index))
@@ -223,126 +182,23 @@ class Rater:
             for job in jobs:
                 self._read_into(*job)
         else:  # reading and decoding let go of the interpreter lock
-            with ThreadPoolExecutor(_THREADS) as pool:
+            with ThreadPoolExecutor(THREADS) as pool:
                 list(pool.map(lambda job: self._read_into(*job), jobs))
 
     def stored_chunks(self) -> list[tuple[int, int]]:
         """Return the sorted (frame, class index) pairs that have something marked."""
-        now = self._now(fresh=True)
+        now = self.files.now(fresh=True)
         if now is None:
-            return self._keys.chunks(f"{self.path}/0/c")
+            return self.files.chunks()
         if isinstance(now, State):
             return sorted(key for key, plane in now.planes.items() if plane.any())
         return [(int(t), int(c)) for t, c in np.argwhere(now.planes)]
-
-    # -- what holds
-
-    def _now(self, *, fresh: bool = False) -> View | State | None:
-        """Return the view if it follows from the record, else the state that the record comes to.
-
-        None if there is neither: then the files are all that there is.
-        """
-        with self._lock:
-            if fresh or self._names is None:
-                self._names, self._view = self._look()
-            tip = self._names.tip
-            if self._view is not None and self._view.tip == tip:
-                return self._view
-            if tip is None and self._view is None:
-                return None
-            return self._replayed()
-
-    def _look(self) -> tuple[Names, View | None]:
-        names = self.record.names()
-        for epoch in reversed(names.views):
-            key = self.record.key(view_name(epoch))
-            data = self._keys.get(key, limit=MAX_VIEW)
-            if data is not None:  # else its writer has just put a newer one in its place
-                # Damaged, it says nothing: the record does then, or the files, whose codec has a
-                # checksum of its own. `validate` names it.
-                with suppress(StoreError):
-                    return names, parse_view(data, key, self.shape[:2])
-                return names, None
-        if names.tip is None:
-            self._keys.check_there(self.path)
-        return names, None
-
-    def _read(
-        self, key: str, expected: Callable[[View], int | None], parse: Callable[[bytes | None], T]
-    ) -> T | State:
-        """Return what `parse` makes of a file, or the record's state if the file is another's.
-
-        `expected` tells the checksum that it should have; None for whatever is there.
-        """
-        for fresh in (False, True):  # somebody may have written since we looked
-            now = self._now(fresh=fresh)
-            if isinstance(now, State):
-                return now
-            data = self._fetch(key)
-            if now is None or (wanted := expected(now)) is None or checksum(data) == wanted:
-                return parse(data)
-        if self._names is not None and self._names.tip is None:
-            parse(data)  # there is no record: this says so if it is damaged
-        return self._replayed()
-
-    def _replayed(self) -> State:
-        """Return what the record comes to.
-
-        Raises
-        ------
-        StoreError
-            If it does not go back far enough to tell.
-        """
-        with self._lock:
-            line = self.read_line()
-            if self._state is not None and self._state[0] == line.tip:
-                return self._state[1]
-            state = replay(self.record, line, self.shape)
-            if state is None or not (line.segments or line.names.snapshots):
-                self._keys.check_there(self.path)
-                raise StoreError(
-                    Problem(
-                        "plane-changed",
-                        self.path,
-                        "Planes or status are not what this rater's writer left, and the record "
-                        "does not hold what they were",
-                        hint="Run the program that made them again, or take them as they are with "
-                        "`confseg validate --repair --accept-changed`.",
-                    )
-                )
-            self._state = line.tip, state
-            return state
-
-    @property
-    def max_file(self) -> int:
-        """Bytes; no file of planes, status or notes is larger."""
-        size = max(math.prod(self.shape[2:]), math.prod(self.shape[:2]), MAX_NOTES)
-        return size + size // 128 + 1024  # zstd grows what it can't compress by less than this
-
-    def _fetch(self, key: str) -> bytes | None:
-        """Return a file of the view; what is too large or no file at all reads as damaged."""
-        try:
-            return self._keys.get(key, limit=self.max_file)
-        except StoreError:
-            if self._names is None or self._names.tip is None:
-                raise
-            return b""  # the record says what should be there
-
-    def read_line(self) -> Line:
-        """Return the record: the segments that hold, and those that were left behind.
-
-        Raises
-        ------
-        StoreError
-            If a file of it is damaged.
-        """
-        return self.record.read()
 
     def _chunk_key(self, frame: int, class_index: int) -> str:
         n_frames, n_classes = self.shape[:2]
         if not (0 <= frame < n_frames and 0 <= class_index < n_classes):
             raise IndexError(f"no frame {frame}, class {class_index} in {n_frames, n_classes}")
-        return f"{self.path}/0/c/{frame}/{class_index}/0/0"
+        return chunk_key(self.path, frame, class_index)
 
     def _read_into(self, frame: int, class_index: int, out: NDArray[np.uint8]) -> None:
         """Read one plane of one frame into `out`; leave it alone if nothing is marked."""
@@ -352,7 +208,7 @@ class Rater:
             if data is not None:
                 decode(data, out, key)
 
-        state = self._read(key, lambda view: int(view.planes[frame, class_index]), decoded)
+        state = self.files.read(key, lambda view: int(view.planes[frame, class_index]), decoded)
         if isinstance(state, State):
             plane = state.planes.get((frame, class_index))
             if plane is not None:
@@ -468,60 +324,31 @@ class Rater:
             If the rater has a record of edits: then :class:`RaterWriter` alone may write.
         """
         self.bring_in_step()
-        with self._lock:
-            now = self._now() or self._view_of_files()
-            if isinstance(now, State) or (now.tip is not None and now.tip.epoch):
-                raise StoreError(
-                    Problem(
-                        "recorded",
-                        self.path,
-                        "These planes follow from a record of edits and can't be replaced",
-                        hint="Use RaterWriter, or write them under another name.",
-                    )
+        now = self.files.now() or self.files.as_they_are()
+        if isinstance(now, State) or (now.tip is not None and now.tip.epoch):
+            raise StoreError(
+                Problem(
+                    "recorded",
+                    self.path,
+                    "These planes follow from a record of edits and can't be replaced",
+                    hint="Use RaterWriter, or write them under another name.",
                 )
+            )
         view = replace(now, planes=now.planes.copy())
         try:
             yield view
         finally:
             # By an exception, too: some planes may have been written before it.
-            self.put_view(replace(view, status=self._status_sum()))
-
-    def _status_sum(self) -> int:
-        return checksum(self._fetch(self._status_key))
-
-    @property
-    def _status_key(self) -> str:
-        return f"{self.path}/status/c/0/0"
-
-    def _view_of_files(self) -> View:
-        """Return the view that takes all files as they are."""
-        view = View.empty(self.shape[:2])
-        for t, c in self._keys.chunks(f"{self.path}/0/c"):
-            if t < self.shape[0] and c < self.shape[1]:
-                view.planes[t, c] = checksum(self._fetch(self._chunk_key(t, c)))
-        notes = checksum(self._fetch(f"{self.path}/{NOTES}"))
-        return replace(view, status=self._status_sum(), notes=notes)
-
-    def put_view(self, view: View, epoch: int | None = None) -> None:
-        """Write the view file of a session: that of `epoch`, else of the newest one.
-
-        Only for the rater's one writer.
-        """
-        with self._lock:
-            if epoch is None:
-                names = self._names or self.record.names()
-                epoch = max((*names.views, *(p[0] for p in names.packs)), default=0)
-            self._keys.set(self.record.key(view_name(epoch)), view.dump())
-            self._names = self._view = None
+            self.files.put_view(replace(view, status=self.files.sum_of(self._status_key)))
 
     def read_status(self) -> NDArray[np.uint8]:
         """Return the status of every frame and class, ``uint8 (T, C)`` of :class:`Status`."""
-        found = self._read(self._status_key, lambda view: view.status, self._decode_status)
+        found = self.files.read(self._status_key, lambda view: view.status, self._decode_status)
         return found.status.copy() if isinstance(found, State) else found
 
     def decode_status(self) -> NDArray[np.uint8]:
         """Return the status ``uint8 (T, C)`` as its file has it, whatever the record says."""
-        return self._decode_status(self._fetch(self._status_key))
+        return self._decode_status(self.files.fetch(self._status_key))
 
     def _decode_status(self, data: bytes | None) -> NDArray[np.uint8]:
         status = np.zeros(self.shape[:2], np.uint8)
@@ -567,10 +394,10 @@ class Rater:
         planes, status = stored_classes(self._keys, self.path)
         n_classes = self.shape[1]
         if status < n_classes:
-            now, whole = self._now(fresh=True), encode(self.read_status())
+            now, whole = self.files.now(fresh=True), encode(self.read_status())
             self._keys.set(self._status_key, whole)
             if isinstance(now, View):
-                self.put_view(replace(now, status=checksum(whole)))
+                self.files.put_view(replace(now, status=checksum(whole)))
             widen_array(self._keys, f"{self.path}/status", n_classes)
         if planes < n_classes:
             widen_array(self._keys, f"{self.path}/0", n_classes)
@@ -583,12 +410,12 @@ class Rater:
 
     def read_strokes(self) -> list[Stroke]:
         """Return the record of strokes, oldest first."""
-        return strokes_of(self.read_line().entries())
+        return strokes_of(self.record.read().entries())
 
     @property
     def n_strokes(self) -> int:
         """How many strokes stand; told without reading the record if its view is up to date."""
-        now = self._now(fresh=True)
+        now = self.files.now(fresh=True)
         if isinstance(now, View):
             return now.strokes
         return sum(not s.undone for s in self.read_strokes()) if now is not None else 0
@@ -611,39 +438,20 @@ class Rater:
         first = Segment(Position(0, 1), None, "given", "", "", time, entries)
         if not self.record.append(first):
             raise StoreError(Problem("exists", self.path, "This rater has a record already"))
-        with self._lock:
-            self._names = None
-            now = self._look()[1] or self._view_of_files()
-            standing = sum(not s.undone for s in given)
-            self.put_view(replace(now, tip=first.position, strokes=standing))
-            self._names = None
+        self.files.forget()
+        now = self.files.look()[1] or self.files.as_they_are()
+        standing = sum(not s.undone for s in given)
+        self.files.put_view(replace(now, tip=first.position, strokes=standing))
 
     def read_clip_notes(self) -> ClipNotes:
         """Return what this rater says of the clip as a whole; an empty one if nothing."""
         key = f"{self.path}/{NOTES}"
-        found = self._read(
+        found = self.files.read(
             key,
             lambda view: view.notes if view.tip else None,  # without a record, nobody told
             lambda data: ClipNotes() if data is None else parse_notes(data, key),
         )
         return found.notes if isinstance(found, State) else found
-
-    # -- for the rater's one writer
-
-    def view(self) -> View:
-        """Return the view, which must follow from the record: after :meth:`mend`.
-
-        Raises
-        ------
-        StoreError
-            If it does not.
-        """
-        now = self._now(fresh=True)
-        if not isinstance(now, View):
-            raise StoreError(
-                Problem("plane-changed", self.path, "Somebody else is writing these planes")
-            )
-        return now
 
     def put_planes(
         self, planes: Iterable[tuple[tuple[int, int], NDArray[np.uint8]]]
@@ -667,110 +475,42 @@ class Rater:
         return checksum(data)
 
     def put_notes(self, notes: ClipNotes) -> int:
-        """Replace the notes; return the checksum of the file."""
-        data = dump_notes(notes)
-        self._keys.set(f"{self.path}/{NOTES}", data)
+        """Replace the notes, empty ones by no file; return the checksum of the file."""
+        key = f"{self.path}/{NOTES}"
+        data = None if notes == ClipNotes() else dump_notes(notes)
+        if data is None:
+            self._keys.delete(key)
+        else:
+            self._keys.set(key, data)
         return checksum(data)
 
-    def put_snapshot(self, position: Position) -> None:
-        """Keep all planes, status and notes as they are at `position` of the record."""
-        chunks = {}
-        for t, c in self.stored_chunks():
-            chunks[t, c] = encode(self.read_plane(t, c))
-        data = dump_snapshot(chunks, self.read_status(), self.read_clip_notes())
-        self._keys.create(self.record.key(snapshot_name(position)), data)
-        self._names = None
+    def read_state(self, report: Callable[[int, int], object] = lambda *_: None) -> State:
+        """Return planes, status and notes, whole, in memory.
 
-    def faults(self, sums: Mapping[str, int] | None = None) -> list[str]:
-        """Return the keys of files that are not what the view says.
-
-        Parameters
-        ----------
-        sums : mapping of str to int, optional
-            Checksums of chunks that were just read; all others are read for it.
+        `report` is called with (planes read, planes).
         """
-        read = sums or {}
-        now = self._now(fresh=True)
-        if isinstance(now, State):
-            return [self.record.path]
-        if now is None:
-            return []
-        stored = {
-            (t, c)
-            for t, c in self._keys.chunks(f"{self.path}/0/c")
-            if t < self.shape[0] and c < self.shape[1]
-        }
-        expected = {(int(t), int(c)) for t, c in np.argwhere(now.planes)}
-        wrong = [
-            self._chunk_key(t, c)
-            for t, c in sorted(stored | expected)
-            if self._sum_of(self._chunk_key(t, c), read) != now.planes[t, c]
-        ]
-        if self._status_sum() != now.status:
-            wrong.append(self._status_key)
-        if now.tip is not None and checksum(self._fetch(f"{self.path}/{NOTES}")) != now.notes:
-            wrong.append(f"{self.path}/{NOTES}")
-        return wrong
-
-    def _sum_of(self, key: str, read: Mapping[str, int]) -> int:
-        return read[key] if key in read else checksum(self._fetch(key))
-
-    def mend(self, epoch: int | None = None, session: str | None = None) -> list[str]:
-        """Make planes, status, notes and view what the record comes to; return what was wrong.
-
-        Only for the rater's one writer, whose `epoch` and `session` the view then names. Planes
-        without a record are taken as they are if they have no view yet.
-
-        Raises
-        ------
-        StoreError
-            If the record does not go back far enough to tell what they should be.
-        """
-        now = self._now(fresh=True)
-        if now is None:
-            self.put_view(replace(self._view_of_files(), session=session), epoch)
-            return []
-        wrong = self.faults()
-        if wrong:
-            line = self.read_line()
-            state = self._replayed()
-            self._names = None
-            sums = View.empty(self.shape[:2])
-            marked = {key: plane for key, plane in state.planes.items() if plane.any()}
-            for key, value in self.put_planes(marked.items()).items():
-                sums.planes[key] = value
-            for t, c in self._keys.chunks(f"{self.path}/0/c"):
-                if (t, c) not in marked:
-                    self._keys.delete(f"{self.path}/0/c/{t}/{c}/0/0")
-            standing = sum(not s.undone for s in strokes_of(line.entries()))
-            notes = self.put_notes(state.notes) if state.notes != ClipNotes() else 0
-            if not notes:
-                self._keys.delete(f"{self.path}/{NOTES}")
-            status = self.put_status(state.status)
-            view = View(session, line.tip, standing, sums.planes, status, notes)
-            self.put_view(view, epoch)
-            self._names = None
-        return wrong
-
-    def accept_files(self) -> None:
-        """Take planes, status and notes as they are; for raters whose record can't tell."""
-        with self._lock:
-            names, view = self._look()
-            kept = view or View.empty(self.shape[:2])
-            self.put_view(replace(self._view_of_files(), tip=names.tip, strokes=kept.strokes))
-            self._names = None
+        state = State(self.shape)
+        chunks = self.stored_chunks()
+        for done, (frame, class_index) in enumerate(chunks):
+            report(done, len(chunks))
+            state.planes[frame, class_index] = self.read_plane(frame, class_index)
+        state.status, state.notes = self.read_status(), self.read_clip_notes()
+        return state
 
     def stamp(self) -> str:
         """Return what changes whenever a person's planes or status here do.
 
         Made of checksums, so nothing is decoded.
         """
-        now = self._now(fresh=True)
+        now = self.files.now(fresh=True)
         if isinstance(now, View):
             told = repr((now.tip, now.strokes, now.status, now.notes)).encode()
             told += now.planes.tobytes()
         else:
-            told = repr((self._names, self.stored_chunks())).encode() + self.read_status().tobytes()
+            told = (
+                repr((self.record.names(), self.stored_chunks())).encode()
+                + self.read_status().tobytes()
+            )
         return hashlib.blake2b(told, digest_size=12).hexdigest()
 
     def update_meta(self, **changes: object) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_confseg.store.conflict import onto
 from napari_confseg.store.errors import Problem, StoreError
-from napari_confseg.store.record import strokes_of
+from napari_confseg.store.segments import strokes_of
 from napari_confseg.store.view import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_confseg.store.record import Entry, Line, Segment
+    from napari_confseg.store.record import Line
+    from napari_confseg.store.segments import Entry, Segment
     from napari_confseg.store.strokes import Stroke
     from napari_confseg.store.writer import RaterWriter
 

@@ -15,13 +15,15 @@ from napari_confseg.store.attributes import (
     read_node,
     write_attributes,
 )
-from napari_confseg.store.backend import KeyValueStore, open_store, sweep_partials
+from napari_confseg.store.backend import KeyValueStore, open_store
 from napari_confseg.store.cohort import Cohort
 from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import StoreError, sentence
 from napari_confseg.store.layout import stored_classes
 from napari_confseg.store.lease import IMPORT_LOCK, Lease, only_import
+from napari_confseg.store.mending import accept_files, mend
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
+from napari_confseg.store.record import RECORD, sweep_partials
 from napari_confseg.store.revisions import (
     CHANGES,
     is_change,
@@ -196,17 +198,17 @@ class _Repair:
     def _planes(self, rater: Rater, lease: Lease) -> None:
         """Let planes, status and notes be what the record comes to."""
         try:
-            for key in rater.mend(lease.epoch, lease.session):
+            for key in mend(rater, lease.epoch, lease.session):
                 self._say(key, "made again from the record")
         except StoreError as error:
             if not self._accept or {p.code for p in error.problems} != {"plane-changed"}:
                 raise
-            rater.accept_files()
+            accept_files(rater)
             self._say(rater.path, "took planes and status as they are now")
 
     def _is_empty(self, path: str) -> bool:
         """Whether a bare rater holds neither marks nor a word."""
-        names = r"zarr\.json|(0|status)/zarr\.json|[^/]*\.lock|record/\d+\.lease"
+        names = rf"zarr\.json|(0|status)/zarr\.json|[^/]*\.lock|{RECORD}/\d+\.lease"
         rest = re.compile(rf"{re.escape(path)}/({names})")
         return self._is_bare(path) and all(map(rest.fullmatch, self._keys.under(f"{path}/")))
 

@@ -12,8 +12,8 @@ from zarr.storage import LocalStore
 
 from napari_confseg.store.attributes import metadata_key
 from napari_confseg.store.errors import Problem, StoreError
-from napari_confseg.store.folder import MAX_METADATA_BYTES
 from napari_confseg.store.listed import ListedStore
+from napari_confseg.store.root import MAX_METADATA_BYTES
 
 if TYPE_CHECKING:
     from napari_confseg.store.backend import KeyValueStore

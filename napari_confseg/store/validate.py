@@ -24,19 +24,27 @@ from napari_confseg.store.attributes import (
     read_node,
 )
 from napari_confseg.store.backend import KeyValueStore, is_outside, open_store, requests_at_once
-from napari_confseg.store.clip import Frames
+from napari_confseg.store.checked_files import MAX_NOTES
 from napari_confseg.store.clip_notes import NOTES, parse_notes
-from napari_confseg.store.codec import decode
+from napari_confseg.store.codec import check_plane, decode
 from napari_confseg.store.durable import PARTIAL
 from napari_confseg.store.errors import Problem, StoreError, sentence
-from napari_confseg.store.folder import MAX_METADATA_BYTES
-from napari_confseg.store.layout import check_frames, check_rater_arrays, stored_classes
+from napari_confseg.store.frames import Frames
+from napari_confseg.store.layout import (
+    PLANES,
+    STATUS,
+    check_frames,
+    check_rater_arrays,
+    chunk_key,
+    stored_classes,
+)
 from napari_confseg.store.lease import IMPORT_LOCK, LOCK, MAX_LEASE, read_lease
 from napari_confseg.store.listed import ListedStore
 from napari_confseg.store.omezarr import clip_ome, ome_faults, rater_ome
-from napari_confseg.store.rater import MAX_NOTES, Rater, check_plane
-from napari_confseg.store.record import RECORD, Line, Names, lease_name, strokes_of, view_name
+from napari_confseg.store.rater import Rater
+from napari_confseg.store.record import RECORD, Line, Names, lease_name, view_name
 from napari_confseg.store.revisions import CHANGES, is_change, read_newest
+from napari_confseg.store.root import MAX_METADATA_BYTES
 from napari_confseg.store.schema import (
     EXCLUDED,
     MAX_CONFIDENCE,
@@ -46,6 +54,7 @@ from napari_confseg.store.schema import (
     Status,
     check_slug,
 )
+from napari_confseg.store.segments import strokes_of
 from napari_confseg.store.threads import map_bounded
 from napari_confseg.store.view import MAX_VIEW, checksum, parse_view
 
@@ -342,6 +351,9 @@ class _Validation:
         if clip is not None:
             expected = rater_ome(name, clip.frame_interval, clip.spacing, classes)
             self._check_ome(path, expected)
+        self._check_record_files(path, rest)
+
+    def _check_record_files(self, path: str, rest: list[str]) -> None:
         names = Names.sort(k.removeprefix(f"{RECORD}/") for k in rest if k.startswith(f"{RECORD}/"))
         for epoch in names.leases:
             key = f"{path}/{RECORD}/{lease_name(epoch)}"
@@ -357,12 +369,12 @@ class _Validation:
             "zarr.json",
             "0/zarr.json",
             "status/zarr.json",
-            "status/c/0/0",
+            STATUS,
             NOTES,
             LOCK,
         }
         for key in rest:
-            if m := re.fullmatch(r"0/c/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0", key):
+            if m := re.fullmatch(rf"{PLANES}/(0|[1-9]\d*)/(0|[1-9]\d*)/0/0", key):
                 inside = int(m[1]) < shape[0] and int(m[2]) < shape[1]
                 self._check_inside(f"{path}/{key}", inside)
             elif key not in listed and not key.startswith(f"{RECORD}/"):
@@ -371,16 +383,15 @@ class _Validation:
     def _check_values(self, rater: Rater) -> dict[str, int]:
         """Look at the files as they are, whatever the record says; return their checksums."""
         sums: dict[str, int] = {}
-        for frame, c in self._keys.chunks(f"{rater.path}/0/c"):
-            if frame < rater.shape[0] and c < rater.shape[1]:
-                key = f"{rater.path}/0/c/{frame}/{c}/0/0"
-                data = self._try(lambda k=key: self._keys.get(k, limit=rater.max_file))  # type: ignore[misc]
-                if data is not None:
-                    sums[key] = checksum(data)
-                    self._try(lambda d=data, k=key: self._check_chunk(rater, d, k))  # type: ignore[misc]
+        for frame, c in rater.files.chunks():
+            key = chunk_key(rater.path, frame, c)
+            data = self._try(lambda k=key: self._keys.get(k, limit=rater.files.max_file))  # type: ignore[misc]
+            if data is not None:
+                sums[key] = checksum(data)
+                self._try(lambda d=data, k=key: self._check_chunk(rater, d, k))  # type: ignore[misc]
         status = self._try(rater.decode_status)
         if status is not None and status.max(initial=0) > max(Status):
-            self._add("status-range", f"{rater.path}/status/c/0/0", "0, 1 or 2", status.max())
+            self._add("status-range", f"{rater.path}/{STATUS}", "0, 1 or 2", status.max())
         return sums
 
     def _check_chunk(self, rater: Rater, data: bytes, key: str) -> None:
@@ -411,7 +422,7 @@ class _Validation:
         who: RaterMeta | None,
         sums: dict[str, int],
     ) -> None:
-        line = self._try(rater.read_line)
+        line = self._try(rater.record.read)
         if line is None:
             return
         for epoch in line.names.views[-1:]:
@@ -433,21 +444,19 @@ class _Validation:
                 "Open the clip with that rater and decide, or see `confseg history`.",
             )
         self._check_strokes(path, line, shape, who)
-        # A file that can't be read is named above already.
-        named = {p.path for p in self.problems}
-        for key in self._try(lambda: rater.faults(sums)) or []:
-            if key in named:
-                continue
-            self._report(
-                "view",
-                key,
-                "This is not what the record comes to"
-                if line.segments
-                else "This is not what the rater's writer left",
-                "`confseg validate --repair` makes it again from the record."
-                if line.segments
-                else "Run the program that made it again.",
-            )
+        self._check_faults(rater, sums, recorded=bool(line.segments))
+
+    def _check_faults(self, rater: Rater, sums: dict[str, int], *, recorded: bool) -> None:
+        if recorded:
+            message = "This is not what the record comes to"
+            hint = "`confseg validate --repair` makes it again from the record."
+        else:
+            message = "This is not what the rater's writer left"
+            hint = "Run the program that made it again."
+        named = {p.path for p in self.problems}  # a file that can't be read is among them already
+        for key in self._try(lambda: rater.files.faults(sums)) or []:
+            if key not in named:
+                self._report("view", key, message, hint)
 
     def _check_view(self, rater: Rater, key: str) -> None:
         parse_view(self._keys.get(key, limit=MAX_VIEW) or b"", key, rater.shape[:2])

@@ -20,8 +20,9 @@ from pydantic import Field, ValidationError
 from napari_confseg.store.clip_notes import ClipNotes, dump_notes, parse_changes, parse_notes
 from napari_confseg.store.codec import content_size, decode, encode
 from napari_confseg.store.errors import Problem, StoreError, field_problems
-from napari_confseg.store.record import Line, Position, Record, frame, frames, snapshot_name
+from napari_confseg.store.record import Line, Record, snapshot_name
 from napari_confseg.store.schema import Strict
+from napari_confseg.store.segments import Position, frame, frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store.edits import Edit
-    from napari_confseg.store.record import Entry
+    from napari_confseg.store.segments import Entry
 
 MAX_VIEW = 32 * 2**20
 """Bytes; a view file that is larger is refused unread."""

@@ -18,7 +18,9 @@ from napari_confseg.store.clip_notes import ClipNotes, parse_changes
 from napari_confseg.store.edits import MAX_EDIT
 from napari_confseg.store.errors import sentence
 from napari_confseg.store.lease import BEAT, LeaseLostError, account
-from napari_confseg.store.record import PACK_AFTER, Position, Segment
+from napari_confseg.store.mending import mend, put_snapshot
+from napari_confseg.store.record import PACK_AFTER
+from napari_confseg.store.segments import Position, Segment
 from napari_confseg.store.view import View
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from napari_confseg.store.lease import Holder, Lease
     from napari_confseg.store.pending import PendingEdits
     from napari_confseg.store.rater import Rater
-    from napari_confseg.store.record import Entry, Line
+    from napari_confseg.store.record import Line
+    from napari_confseg.store.segments import Entry
 
 BATCH = 64
 """Entries brought to the store at a time: of many strokes each plane is written once."""
@@ -98,15 +101,15 @@ class BatchWriter:
         rater = self._rater
         rater.sweep()
         rater.bring_in_step()
-        rater.mend(self._epoch, self._lease.session)
-        now = rater.view()
+        mend(rater, self._epoch, self._lease.session)
+        now = rater.files.view()
         self._status, self._notes = rater.read_status(), rater.read_clip_notes()
         self._view = replace(now, session=self._lease.session)
         self._since_snapshot = _entries_since_snapshot(self._line)
         # Planes that no edit tells of: from here on the record must be able to.
         unrecorded = now.planes.any() and (not self._line.segments or not self._line.whole)
         if unrecorded and not self._line.names.snapshots:
-            rater.put_snapshot(Position(self._epoch, 0))
+            put_snapshot(rater, Position(self._epoch, 0))
             self._since_snapshot = 0
         for epoch in sorted({p[0] for p in self._line.names.packs if p[0] < self._epoch}):
             rater.record.pack(epoch, self._line.names)
@@ -204,7 +207,7 @@ class BatchWriter:
             view = replace(view, status=rater.put_status(status))
         if notes != self._notes:
             view = replace(view, notes=rater.put_notes(notes))
-        rater.put_view(view, self._epoch)
+        rater.files.put_view(view, self._epoch)
         self._keep(patches.keys(), newest)
         self._view, self._status, self._notes = view, status, notes
         self._parent, self._number = segment.position, segment.position.number
@@ -215,7 +218,7 @@ class BatchWriter:
         """Keep folder and replay small: snapshots and packs, and views of earlier sessions."""
         record = self._rater.record
         if self._number and self._since_snapshot >= SNAPSHOT_AFTER:
-            self._rater.put_snapshot(Position(self._epoch, self._number))
+            put_snapshot(self._rater, Position(self._epoch, self._number))
             self._since_snapshot = 0
         if self._loose >= PACK_AFTER or (leaving and self._loose > 1):
             names = record.names()

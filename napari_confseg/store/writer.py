@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from psygnal import Signal
 
-from napari_confseg.store.backend import KeyValueStore, place, sweep_partials
-from napari_confseg.store.clip_notes import ClipNotes
-from napari_confseg.store.conflict import rebased, set_aside
+from napari_confseg.store.backend import place
+from napari_confseg.store.conflict import rebased
 from napari_confseg.store.edits import Edit, pack
-from napari_confseg.store.errors import Problem, StoreError, sentence
-from napari_confseg.store.identity import Identity, check_same_kind
+from napari_confseg.store.errors import Problem, StoreError
+from napari_confseg.store.identity import Identity
 from napari_confseg.store.journal import journal_folder, journal_path
-from napari_confseg.store.lease import Holder, Lease
 from napari_confseg.store.packed_planes import PackedPlanes
 from napari_confseg.store.pending import PendingEdits, SaveState
-from napari_confseg.store.program_writer import ProgramWriter
-from napari_confseg.store.record import Line
-from napari_confseg.store.view import State
-from napari_confseg.store.write_behind import WriteBehind
+from napari_confseg.store.write_access import WriteAccess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,259 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_confseg.store.clip import Clip
+    from napari_confseg.store.clip_notes import ClipNotes
     from napari_confseg.store.cohort import Cohort
     from napari_confseg.store.conflict import Choice, Conflict
-    from napari_confseg.store.rater import Rater
     from napari_confseg.store.rater_kinds import RaterKind
-    from napari_confseg.store.record import Entry
     from napari_confseg.store.schema import Imported, RaterMeta
     from napari_confseg.store.strokes import Stroke
-
-
-class WriteAccess:
-    """Who writes a rater's planes on a clip: we, as long as the lease is ours.
-
-    Guarded by the pending_edits's lock, which whoever calls must hold.
-
-    Parameters
-    ----------
-    cohort, clip : Cohort, Clip
-        Where.
-    rater : str
-        Slug; made when we become the first to write it.
-    identity : Identity
-        Who or what writes: a rater of that name that is something else is refused.
-    pending_edits : PendingEdits
-        What is not in the store yet.
-    emit_state : callable
-        Called, from the write-behind thread too, when something to show may have changed.
-
-    Attributes
-    ----------
-    path : str
-        Of the rater in the cohort.
-    rater : Rater or None
-        What is in the store; None until there is such a rater.
-    behind : WriteBehind or None
-        Brings the pending_edits to the store; None unless we have become the writer.
-    may_pass : bool
-        Whether we were refused for what may pass by itself, as a full disk does.
-    line : Line
-        The record as we found it in the store.
-    """
-
-    def __init__(
-        self,
-        cohort: Cohort,
-        clip: Clip,
-        rater: str,
-        identity: Identity,
-        pending_edits: PendingEdits,
-        emit_state: Callable[[], None],
-    ) -> None:
-        self._cohort, self._clip, self._name = cohort, clip, rater
-        self._identity = identity
-        self._pending_edits, self._emit_state = pending_edits, emit_state
-        self.path = f"{clip.name}/raters/{rater}"
-        self.rater: Rater | None = None
-        self.behind: WriteBehind | None = None
-        self.line = Line()
-        self._lease = Lease(KeyValueStore(cohort.store), self.path)
-        self._holder: Holder | None = None
-        self._refusal: str | None = None
-        self.may_pass = False
-
-    @property
-    def held(self) -> bool:
-        """Whether we may write now."""
-        return self._lease.held
-
-    @property
-    def holder(self) -> Holder | None:
-        """Who writes instead of us."""
-        return self._holder or (None if self.behind is None else self.behind.lost_to)
-
-    @property
-    def taken_over(self) -> bool:
-        """Whether the holder has taken over from us."""
-        return self.behind is not None and self.behind.lost_to is not None
-
-    @property
-    def problem(self) -> str | None:
-        """Why nothing can be written or brought to the store, the gravest first."""
-        behind = self.behind
-        away = [] if behind is None else [behind.problem, behind.silence]
-        return next((t for t in (self._refusal, *away, self._pending_edits.problem) if t), None)
-
-    def ask(self) -> None:
-        """Try to become the writer; what could not be saved yet is saved first, or kept."""
-        self._holder = self._refusal = None
-        self.may_pass = False
-        # What could not be saved yet would be forgotten by loading anew.
-        if self._pending_edits.save():
-            self._try_to_hold()
-
-    def check(self) -> None:
-        """Refuse unless we have become the writer.
-
-        Having been it is enough: should another have taken over since, the journal still keeps
-        what is committed until we write again.
-
-        Raises
-        ------
-        StoreError
-            If another writer has this rater.
-        """
-        conflict = self._pending_edits.conflict
-        if conflict is not None:
-            raise StoreError(
-                Problem(
-                    "conflict",
-                    self.path,
-                    conflict.sentence,
-                    hint="Decide first which of them to keep.",
-                )
-            )
-        if self.behind is None:
-            raise StoreError(self._read_only())
-
-    def _read_only(self) -> Problem:
-        holder = self.holder
-        return Problem(
-            "read-only",
-            self.path,
-            holder.refusal if holder else f"Read-only: {self._refusal or 'the clip is closed'}",
-            hint="Wait until it is free, or paint under another name.",
-        )
-
-    def end(self) -> None:
-        """Stop bringing anything to the store, and let others write."""
-        if self.behind is not None:
-            self.behind.stop()
-            self.behind = None
-
-    def _try_to_hold(self) -> None:
-        if self.behind is not None:  # what it was taken over from is done with
-            self.behind.stop()
-            self.behind = None
-        try:
-            self._load_rater(create=False)
-            if self._cohort.store.read_only:
-                self._refusal = f"{self._cohort.location} was opened for reading only"
-            elif not self._pending_edits.open(self._read_line()):
-                self._holder = self._lease.seen()
-            else:
-                self._holder = self._lease.acquire()
-            if self._lease.held:
-                self._load_rater(create=True)
-            self._load_pending_edits()
-        except StoreError:
-            self._lease.release()
-            raise
-        # Whatever a store may raise when it can't be written: we are a reader then, and say why.
-        except Exception as error:
-            self._lease.release()
-            self._refusal = f"{self._cohort.location} can't be written: {sentence(error)}"
-            self.may_pass = True
-            self._load_pending_edits()
-        if self._lease.held and self.rater is not None:
-            self.behind = WriteBehind(
-                self._pending_edits,
-                self._lease,
-                self.rater,
-                self.line,
-                self._cohort.location,
-                self._emit_state,
-            )
-
-    def _read_line(self) -> Line:
-        return Line() if self.rater is None else self.rater.read_line()
-
-    def _load_rater(self, *, create: bool) -> None:
-        if self._name in self._clip.raters():
-            before, self.rater = self.rater, self._clip.rater(self._name)
-            if before is not None:
-                self.rater.record = before.record  # what it has read need not be read again
-            check_same_kind(self._clip.name, self.rater, self._identity.kind)
-        elif create:
-            me = self._identity
-            self.rater = self._clip.create_rater(
-                self._name,
-                kind=me.kind,
-                label=me.label,
-                adjudicator=me.adjudicator,
-                imported=me.imported,
-            )
-
-    def _load_pending_edits(self) -> None:
-        # After the lease: whoever had it before us either sees our claim, or we see its segment.
-        self.line = self._read_line()
-        notes = ClipNotes() if self.rater is None else self.rater.read_clip_notes()
-        become = self._lease.session if self._lease.held else None
-        self._pending_edits.load(self.line, notes, become)
-
-    def decide(self, choice: Choice) -> None:
-        """Decide the conflict; see :meth:`RaterWriter.decide`."""
-        conflict, rater = self._pending_edits.conflict, self.rater
-        if conflict is None or rater is None:
-            raise StoreError(Problem("no-conflict", self.path, "There is nothing to decide"))
-        if self.behind is None or self.taken_over:
-            raise StoreError(self._read_only())
-        seconds = self._unfinished_seconds()
-        for name in seconds:  # of an earlier try
-            sweep_partials(KeyValueStore(self._cohort.store), f"{self._clip.name}/raters/{name}")
-        state = state_of(rater)
-        if choice == "mine":
-            entries = rebased(conflict.entries, state)
-        else:
-            if choice == "both":
-                self._keep_as_second(conflict.entries, state, seconds)
-            entries = set_aside(conflict.entries)
-        self._pending_edits.decide(entries, self.line.tip)
-
-    def _keep_as_second(
-        self, entries: Sequence[Entry], state: State, unfinished: dict[str, str]
-    ) -> None:
-        """Give `entries` on top of what is stored to a second rater, an unfinished one if any."""
-        if not any(entry.stroke is not None for entry in rebased(entries, state)):
-            return
-        taken = set(self._clip.raters())
-        free = (n for n in range(2, 1000) if f"{self._name}-{n}" not in taken)
-        name, label = next(iter(unfinished.items()), None) or self._second(next(free))
-        identity = replace(self._identity, label=label)
-        with ProgramWriter(self._clip, name, identity) as second:
-            with second.bulk() as write:
-                for (frame, class_index), plane in state.planes.items():
-                    write(frame, class_index, plane)
-            second.write_status(state.status)
-
-    def _second(self, number: int) -> tuple[str, str]:
-        """Return name and label of a second rater."""
-        return f"{self._name}-{number}", f"{self._identity.label or self._name} ({number})"
-
-    def _unfinished_seconds(self) -> dict[str, str]:
-        """Return label by name of second raters that a crash left without status, which is last."""
-        taken, found = set(self._clip.raters()), {}
-        for number in range(2, 2 + len(taken)):
-            name, label = self._second(number)
-            if name in taken:
-                rater = self._clip.rater(name)
-                ours = rater.meta.label == label and rater.meta.kind == self._identity.kind
-                if ours and rater.record.names().tip is None and not rater.read_status().any():
-                    found[name] = label
-        return found
-
-
-def state_of(rater: Rater, report: Callable[[int, int], object] = lambda *_: None) -> State:
-    """Return planes, status and notes of `rater`, whole, in memory."""
-    state = State(rater.shape)
-    chunks = list(rater.stored_chunks())
-    for done, (frame, class_index) in enumerate(chunks):
-        report(done, len(chunks))
-        state.planes[frame, class_index] = rater.read_plane(frame, class_index)
-    state.status, state.notes = rater.read_status(), rater.read_clip_notes()
-    return state
+    from napari_confseg.store.view import State
 
 
 class RaterWriter:
@@ -572,7 +320,7 @@ class RaterWriter:
             raise StoreError(
                 Problem("no-conflict", self._write_access.path, "There is nothing to decide")
             )
-        state = state_of(rater, report)
+        state = rater.read_state(report)
         rebased(conflict.entries, state)
         return state
 

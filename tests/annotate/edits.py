@@ -20,7 +20,7 @@ def sit_down(cohort: Cohort, clip: str = "clip-1", *, session: Session | None = 
     """Dr. Ada opens a clip to mark B-lines."""
     session = session or Session()
     session.open_cohort(cohort.location)
-    session.choose_reader("Dr. Ada")
+    session.reader.choose("Dr. Ada")
     session.open_clip(clip)
     session.class_name = "b-line"
     return session
@@ -29,7 +29,7 @@ def sit_down(cohort: Cohort, clip: str = "clip-1", *, session: Session | None = 
 def review_all(session: Session) -> None:
     """Say of every frame that it is reviewed."""
     for frame in range(len(session.status)):
-        session.mark_reviewed(frame)
+        session.progress.mark_reviewed(frame)
 
 
 def rectangle(

@@ -84,7 +84,7 @@ def test_all_classes_of_a_range_are_one_edit_that_says_from_whom(session: Sessio
 @pytest.mark.usefixtures("model")
 def test_what_was_painted_by_hand_or_reviewed_stays(session: Session) -> None:
     paint(session, (10, 10, 12, 12), confidence=20, frame=1)
-    session.mark_reviewed(2, "b-line")
+    session.progress.mark_reviewed(2, "b-line")
     session.acceptor.configure(which=Which.ALL, every_class=False)
     before = session.planes["b-line"][:]
     work = session.acceptor.work()
@@ -187,7 +187,7 @@ def test_what_was_undone_or_reviewed_meanwhile_is_taken_as_it_is_then(session: S
     assert work is not None
     taken = session.acceptor.run(work)
     session.undo()
-    session.mark_reviewed(4, "pleura")
+    session.progress.mark_reviewed(4, "pleura")
     session.locked = frozenset({"b-line"})
     session.frame = 0
     assert session.acceptor.land(work, taken) is not None
@@ -231,7 +231,7 @@ def test_hundreds_of_planes_are_as_if_each_was_painted(
     session.editor.abandon()  # the program ends here: the journal has it
 
     again = sit_down(cohort)
-    while not again.writable and not again.take_over():
+    while not again.writable and not again.handover.take_over():
         sleep(0.05)  # its thread is not stopped in the midst of a batch
     for c, spec in enumerate(again.classes):
         assert np.array_equal(again.planes[spec.name], wanted[:, c])

@@ -83,8 +83,8 @@ def test_a_blinded_reader_sees_the_others_once_their_own_clip_is_done(blinded: S
     assert session.access.others(session.clip, "dr-ada") == [("run-1", "Run-1 (model)")]
     for name in ("bo", "both"):
         with pytest.raises(BlindedError, match="until you have reviewed"):
-            session.show_rater(name)
-    session.show_rater("run-1")
+            session.others.show(name)
+    session.others.show("run-1")
     assert stored_notes(session).unblinded is None
     review_all(session)
     assert [n for n, _ in session.access.others(session.clip, "dr-ada")] == [
@@ -93,12 +93,12 @@ def test_a_blinded_reader_sees_the_others_once_their_own_clip_is_done(blinded: S
         "run-1",
     ]
     before = datetime.now(UTC)
-    session.show_rater("bo")
+    session.others.show("bo")
     seen = session.clip_notes.current.unblinded
     assert (seen.by, seen.why) == ("Dr. Ada", "complete")
     assert before <= seen.at <= datetime.now(UTC)
-    session.mark_reviewed(0, reviewed=False)  # what was seen stays seen
-    session.show_rater("both")
+    session.progress.mark_reviewed(0, reviewed=False)  # what was seen stays seen
+    session.others.show("both")
     assert session.clip_notes.current.unblinded == seen
     assert session.flush()
     assert stored_notes(session).unblinded == seen
@@ -106,28 +106,28 @@ def test_a_blinded_reader_sees_the_others_once_their_own_clip_is_done(blinded: S
 
 def test_the_next_clip_hides_again_who_was_shown_on_this_one(blinded: Session) -> None:
     review_all(blinded)
-    blinded.show_rater("bo")
-    blinded.show_rater("run-1")
+    blinded.others.show("bo")
+    blinded.others.show("run-1")
     blinded.open_clip("clip-2")
     assert [o.name for o in blinded.overlays] == ["run-1"]
     assert blinded.clip_notes.current.unblinded is None
 
 
 def test_a_reviewer_sees_all_and_it_is_noted(blinded: Session) -> None:
-    blinded.choose_role(Role.REVIEWER)
-    blinded.show_rater("bo")
+    blinded.reader.choose_role(Role.REVIEWER)
+    blinded.others.show("bo")
     assert blinded.clip_notes.current.unblinded.why == "reviewer"
     blinded.open_clip("clip-2")  # shown there too, so noted there too
     assert blinded.clip_notes.current.unblinded.why == "reviewer"
-    blinded.choose_role(Role.READER)
+    blinded.reader.choose_role(Role.READER)
     assert [o.name for o in blinded.overlays] == ["bo"]  # seen is seen
 
 
 def test_the_role_is_remembered_for_each_reader(blinded: Session) -> None:
-    blinded.choose_role(Role.REVIEWER)
-    blinded.choose_reader("Bo")
+    blinded.reader.choose_role(Role.REVIEWER)
+    blinded.reader.choose("Bo")
     assert blinded.access.role is Role.READER
-    blinded.choose_reader("Dr. Ada")
+    blinded.reader.choose("Dr. Ada")
     assert blinded.access.role is Role.REVIEWER
     assert Preferences.load().roles == {"dr-ada": Role.REVIEWER}
 
@@ -137,11 +137,11 @@ def test_a_reviewer_lets_a_reader_see(blinded: Session) -> None:
     assert blinded.access.others(blinded.clip, blinded.rater) == []
     review_all(blinded)
     with pytest.raises(BlindedError, match="A reviewer can show them"):
-        blinded.show_rater("run-1")
+        blinded.others.show("run-1")
     assert not blinded.access.unblind("  ")
     assert "name" in blinded.message
     assert blinded.access.unblind("Prof. Cy")
-    blinded.show_rater("bo")
+    blinded.others.show("bo")
     assert (blinded.clip_notes.current.unblinded.by, blinded.clip_notes.current.unblinded.why) == (
         "Prof. Cy",
         "allowed",
@@ -152,8 +152,8 @@ def test_a_rule_made_stricter_takes_out_of_sight_who_was_on_show(blinded: Sessio
     rules = []
     blinded.access.changed.connect(lambda: rules.append(blinded.cohort.meta.blinding))
     blinded.access.set_rule("none")
-    blinded.show_rater("bo")
-    blinded.show_rater("run-1")
+    blinded.others.show("bo")
+    blinded.others.show("run-1")
     assert blinded.clip_notes.current.unblinded is None  # nobody was blinded
     blinded.access.set_rule("until-reviewed")
     assert [o.name for o in blinded.overlays] == ["run-1"]
@@ -164,12 +164,12 @@ def test_marks_that_no_rater_has_pass_the_same_gate(blinded: Session) -> None:
     plane = np.full(blinded.clip.shape, 80, np.uint8)
     preview = Overlay("preview", "mean, preview", "consensus", {"b-line": plane})
     with pytest.raises(BlindedError, match="until you have reviewed"):
-        blinded.show_overlay(preview)
+        blinded.others.show_overlay(preview)
     assert blinded.overlays == ()
     assert "read blinded" in blinded.access.cohort_visibility().why()
     review_all(blinded)
-    blinded.show_overlay(preview)
-    blinded.show_overlay(preview)  # anew: in its place
+    blinded.others.show_overlay(preview)
+    blinded.others.show_overlay(preview)  # anew: in its place
     assert [o.name for o in blinded.overlays] == ["preview"]
     assert blinded.clip_notes.current.unblinded.why == "complete"
     assert "read blinded" in blinded.access.cohort_visibility().why()  # other clips are not done
@@ -177,7 +177,7 @@ def test_marks_that_no_rater_has_pass_the_same_gate(blinded: Session) -> None:
 
 def test_who_set_the_rule_and_when_is_in_the_cohort(blinded: Session) -> None:
     blinded.access.set_rule("none")
-    blinded.show_rater("bo")  # nobody is blinded, so nothing is noted with the reader ...
+    blinded.others.show("bo")  # nobody is blinded, so nothing is noted with the reader ...
     assert blinded.clip_notes.current.unblinded is None
     blinded.access.set_rule(
         "until-reviewed"

@@ -45,7 +45,7 @@ def known(cohort: Cohort) -> Cohort:
 @pytest.fixture
 def session(known: Cohort) -> Iterator[Session]:
     made = Session()
-    made.choose_reader("Ada")
+    made.reader.choose("Ada")
     made.open_cohort(known.location)
     yield made
     made.close_cohort()
@@ -116,13 +116,13 @@ def read(session: Session, frames: int, confidence: int = 80) -> None:
         calibration.go(calibration.next_open())
         if session.frame < 4:
             paint(session, (10, 10, 30, 25), class_name="b-line", confidence=confidence)
-        session.mark_reviewed()
+        session.progress.mark_reviewed()
     calibration.close()
 
 
 def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: Cohort) -> None:
     session.open_clip("clip-1")
-    session.show_rater("truth")
+    session.others.show("truth")
     calibration = CalibrationSession(session)
     heard: list[None] = []
     calibration.changed.connect(lambda: heard.append(None))
@@ -134,7 +134,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     assert session.overlays == ()  # the answer is hidden
     assert "exercise" in session.access.visibility().why()
     with pytest.raises(ValueError, match="exercise"):
-        session.show_rater("truth")
+        session.others.show("truth")
     with pytest.raises(ValueError, match="is unfinished"):
         calibration.begin("truth", 5)
     with pytest.raises(ValueError, match="at least one frame"):
@@ -146,7 +146,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     session.flush()
     session.close_cohort()
     later = Session()  # another day
-    later.choose_reader("Ada")
+    later.reader.choose("Ada")
     later.open_cohort(known.location)
     calibration = CalibrationSession(later)
     assert calibration.current is not None
@@ -154,7 +154,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     assert calibration.position() is None
     calibration.go(calibration.next_open())
     assert not calibration.done()[calibration.position()]
-    later.mark_reviewed()
+    later.progress.mark_reviewed()
     assert sum(calibration.done()) == 3
     result = calibration.finish()  # stopped early: what is done counts
     assert len(result.frames) == 3
@@ -167,7 +167,7 @@ def test_an_exercise_from_begin_to_end_over_a_restart(session: Session, known: C
     assert not set(second.frames) & set(result.frames)  # new ones
     calibration.discard()
     assert len(calibration.finished) == 1
-    later.choose_reader("Bo")
+    later.reader.choose("Bo")
     assert calibration.finished == []
     calibration.close()
     later.close_cohort()

@@ -59,7 +59,7 @@ def meet(session: Session, other: OtherMachine, cohort: Cohort, *, reviewed: boo
     """Let both paint over each other on frame 1, then come back."""
     lose(session, other)
     other.paint(0, THEIRS, 50, class_index(cohort), reviewed=reviewed)
-    assert session.take_over()
+    assert session.handover.take_over()
 
 
 def test_losing_the_clip_is_noticed_with_the_next_stroke(
@@ -76,9 +76,9 @@ def test_losing_the_clip_is_noticed_with_the_next_stroke(
     assert session.view().tool is Tool.PAN
     assert paint(session, (0, 0, 2, 2)) is None
     assert "ann on ward-7 has been painting it since" in session.message
-    assert not session.take_over()  # not yet
+    assert not session.handover.take_over()  # not yet
     other.leave()
-    assert session.take_over()
+    assert session.handover.take_over()
     assert session.writable
     assert (session.planes["b-line"][0, 10:20, 10:20] == 80).all()
     assert session.flush()
@@ -100,7 +100,7 @@ def test_nothing_can_be_painted_until_it_is_decided(
     assert not plane[10:15, 10:15].any()
     for refused in (
         lambda: paint(session, (0, 0, 2, 2)),
-        session.mark_reviewed,
+        session.progress.mark_reviewed,
         session.undo,
         lambda: session.describe(note="no") or None,
     ):
@@ -144,7 +144,7 @@ def test_each_decision_loads_everything_anew_and_painting_goes_on(
     session.conflict.show_mine(looked)
     clips = []
     session.events.clip.connect(clips.append)
-    session.decide(choice)
+    session.handover.decide(choice)
     assert len(clips) == 1  # whoever shows planes takes the new ones
     assert session.conflict.current is None
     assert not session.conflict.showing_mine
@@ -176,7 +176,7 @@ def test_a_conflict_stays_over_closing_and_is_shown_at_the_next_opening(
     assert not session.conflict.showing_mine
     sit_down(cohort, session=session)
     assert session.conflict.current.strokes == 1
-    session.decide("mine")
+    session.handover.decide("mine")
     assert (session.planes["b-line"][0, 10:20, 10:20] == 80).all()
 
 
@@ -194,9 +194,9 @@ def test_who_loses_the_clip_while_deciding_sees_what_is_stored_again(
     assert session.conflict.current is None
     np.testing.assert_array_equal(session.planes["b-line"], theirs)
     with pytest.raises(StoreError, match="ann on ward-7 is editing this clip"):
-        session.decide("mine")
+        session.handover.decide("mine")
     other.leave()
-    assert session.take_over()
+    assert session.handover.take_over()
     assert session.conflict.current.strokes == 1
 
 
@@ -205,7 +205,7 @@ def test_there_is_nothing_to_decide_without_a_conflict(session: Session) -> None
     assert not session.conflict.showing_mine
     assert session.conflict.beside(0, 1) is None
     with pytest.raises(StoreError, match="nothing to decide"):
-        session.decide("mine")
+        session.handover.decide("mine")
 
 
 def test_steps_lead_round_the_contested_frames(
@@ -221,7 +221,7 @@ def test_steps_lead_round_the_contested_frames(
     wait_for(lambda: session.editor.save_state.holder is not None)
     for frame in (1, 3):
         other.paint(frame, THEIRS, 50, index)
-    assert session.take_over()
+    assert session.handover.take_over()
     model = session.conflict
     assert model.frames == (1, 3)
     assert [model.beside(f, 1) for f in range(5)] == [1, 3, 3, 1, 1]
@@ -234,13 +234,13 @@ def test_a_difference_of_review_alone_is_told(
     paint(session, FIRST, confidence=30)
     settle(session)
     other.take_over()
-    assert session.mark_reviewed(0, "b-line")
+    assert session.progress.mark_reviewed(0, "b-line")
     wait_for(lambda: session.editor.save_state.holder is not None)
     other.paint(0, THEIRS, 50, class_index(cohort))
-    assert session.take_over()
+    assert session.handover.take_over()
     session.conflict.show_mine(True)
     assert session.conflict.status_frames == (0,)
-    session.decide("mine")
+    session.handover.decide("mine")
     assert session.status[0, class_index(cohort)] == Status.REVIEWED
 
 

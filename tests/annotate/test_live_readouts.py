@@ -27,7 +27,7 @@ def session(cohort: Cohort) -> Iterator[Session]:
     add_clip(cohort, "long", n_frames=2 * BATCH + 3)
     made = Session()
     made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Ada")
+    made.reader.choose("Dr. Ada")
     made.open_clip("long")
     yield made
     made.close_clip()
@@ -70,7 +70,7 @@ def test_only_reviewed_frames_make_the_clip(session: Session) -> None:
         paint(session, PLEURA, class_name="pleura", confidence=100, frame=frame)
         paint(session, B_LINE, class_name="b-line", confidence=100, frame=frame)
         if frame % 2 == 0:
-            session.mark_reviewed(frame)
+            session.progress.mark_reviewed(frame)
     assert live.missing == BATCH
     work_off(live)
     assert session.clip is not None
@@ -78,7 +78,7 @@ def test_only_reviewed_frames_make_the_clip(session: Session) -> None:
     reviewed = list(range(0, 2 * BATCH, 2))
     assert live.reviewed == tuple(reviewed)
     assert live.clip == clip_readouts(session.planes, beams, reviewed)
-    session.mark_reviewed(1)
+    session.progress.mark_reviewed(1)
     assert live.clip is None
     work_off(live)
     assert live.clip is not None
@@ -88,7 +88,7 @@ def test_only_reviewed_frames_make_the_clip(session: Session) -> None:
 def test_an_edit_recomputes_its_own_frames_alone(session: Session) -> None:
     live = LiveReadouts(session)
     for frame in range(4):
-        session.mark_reviewed(frame)
+        session.progress.mark_reviewed(frame)
     work_off(live)
     paint(session, PLEURA, class_name="pleura", frame=2)
     task = live.task()
@@ -126,7 +126,7 @@ def test_a_rater_on_show_can_be_read_out(session: Session) -> None:
     live = LiveReadouts(session)
     live.choose("run-1")
     assert live.source == ""  # not on show
-    session.show_rater("run-1")
+    session.others.show("run-1")
     assert ("run-1", "Run 1 (model)") in live.sources()
     live.choose("run-1")
     work_off(live)
@@ -135,7 +135,7 @@ def test_a_rater_on_show_can_be_read_out(session: Session) -> None:
     assert live.frame.b_line_count.value == 0  # a class it never marked is absent
     assert live.clip is not None
     assert live.clip.frames == session.clip.shape[0]
-    session.hide_rater("run-1")
+    session.others.hide("run-1")
     assert live.source == ""
 
 

@@ -13,8 +13,8 @@ from skimage.draw import polygon as fill
 
 from napari_confseg.annotate.sector_editor import SectorEditor
 from napari_confseg.annotate.session import Session
-from napari_confseg.ingest.sector import crosses_itself, outline_of
 from napari_confseg.ingest.sector_fit import clip_to_frame
+from napari_confseg.ingest.sector_outline import crosses_itself, outline_of
 from napari_confseg.store import Cohort, Sector, validate
 
 if TYPE_CHECKING:

@@ -112,7 +112,7 @@ def test_the_first_mark_begins_a_plane_and_undo_takes_that_back(session: Session
 
 
 def test_painting_on_a_reviewed_frame_leaves_it_reviewed(session: Session) -> None:
-    session.mark_reviewed()
+    session.progress.mark_reviewed()
     paint(session, BOX)
     assert (session.status[0] == Status.REVIEWED).all()
 
@@ -148,19 +148,19 @@ def test_a_stroke_under_way_holds_undo_back(session: Session) -> None:
 
 def test_reviewing(session: Session) -> None:
     paint(session, BOX)
-    session.mark_reviewed(class_name="rib")
+    session.progress.mark_reviewed(class_name="rib")
     assert session.status[0].tolist() == [0, 0, 1, 0, 0, 2]
-    session.toggle_reviewed()
+    session.progress.toggle_reviewed()
     assert (session.status[0] == 2).all()
-    assert session.next_unreviewed() == 1
+    assert session.progress.next_unreviewed() == 1
     session.frame = 0
-    session.toggle_reviewed()
+    session.progress.toggle_reviewed()
     assert session.status[0].tolist() == [0, 0, 1, 0, 0, 0]
     session.undo()
     assert (session.status[0] == 2).all()
     for frame in range(1, 6):
-        session.mark_reviewed(frame)
-    assert session.next_unreviewed() is None
+        session.progress.mark_reviewed(frame)
+    assert session.progress.next_unreviewed() is None
     assert "reviewed" in session.message
     assert session.flush()
     assert (
@@ -169,9 +169,9 @@ def test_reviewing(session: Session) -> None:
 
 
 def test_reviewing_what_is_reviewed_is_no_edit(session: Session) -> None:
-    session.mark_reviewed()
+    session.progress.mark_reviewed()
     n = len(session.strokes)
-    assert session.mark_reviewed() is None
+    assert session.progress.mark_reviewed() is None
     assert len(session.strokes) == n
 
 
@@ -184,11 +184,11 @@ def test_a_second_reader_of_the_same_name_may_look_only(session: Session, cohort
     assert other.save_state.holder is not None
     assert other.view().tool is Tool.PAN
     assert paint(other, BOX, confidence=10) is None
-    assert other.mark_reviewed() is None
+    assert other.progress.mark_reviewed() is None
     assert "read-only" in other.message
-    assert not other.take_over()
+    assert not other.handover.take_over()
     session.close_clip()
-    assert other.take_over()
+    assert other.handover.take_over()
     assert (other.planes["b-line"][0, 4:10, 5:15] == 60).all()
     assert paint(other, (0, 0, 2, 2))
     other.close_clip()
@@ -211,10 +211,10 @@ def test_a_stroke_painted_where_one_may_not_is_taken_back(session: Session, coho
 def test_changing_the_reader_keeps_clip_and_frame(session: Session) -> None:
     paint(session, BOX)
     session.frame = 3
-    assert session.choose_reader("Bo") == "bo"
+    assert session.reader.choose("Bo") == "bo"
     assert (session.clip.name, session.frame, session.rater) == ("clip-1", 3, "bo")
     assert not session.planes["b-line"].any()
-    session.choose_reader("Dr. Ada")
+    session.reader.choose("Dr. Ada")
     assert session.planes["b-line"].any()
     assert session.clip.rater("dr-ada").meta.label == "Dr. Ada"
 
@@ -222,14 +222,14 @@ def test_changing_the_reader_keeps_clip_and_frame(session: Session) -> None:
 def test_other_raters_are_shown_and_stay_out_of_mine(session: Session, cohort: Cohort) -> None:
     other_opinion(cohort)
     with pytest.raises(StoreError):
-        session.show_rater("nobody")
-    session.show_rater("run-1")
+        session.others.show("nobody")
+    session.others.show("run-1")
     (overlay,) = session.overlays
     assert (overlay.label, overlay.kind, set(overlay.planes)) == ("Run 1", "model", {"b-line"})
     assert session.view().overlays == {("run-1", "b-line")}
     with pytest.raises(ValueError, match="read-only"):
         overlay.planes["b-line"][0] = 1
-    session.hide_rater("run-1")
+    session.others.hide("run-1")
     assert session.overlays == ()
 
 
@@ -237,8 +237,8 @@ def test_raters_on_show_stay_on_show_in_the_next_clip(session: Session, cohort: 
     other_opinion(cohort)
     other_opinion(cohort, clip="clip-2")
     other_opinion(cohort, "run-2")
-    session.show_rater("run-1")
-    session.show_rater("run-2")
+    session.others.show("run-1")
+    session.others.show("run-2")
     session.open_clip("clip-2")
     assert [o.name for o in session.overlays] == ["run-1"]
 

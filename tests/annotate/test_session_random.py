@@ -33,7 +33,7 @@ class Sitting(RuleBasedStateMachine):
         add_clip(cohort, n_frames=N_FRAMES, shape=SHAPE)
         self.session = Session()
         self.session.open_cohort(cohort.location)
-        self.session.choose_reader("Ada")
+        self.session.reader.choose("Ada")
         self.session.open_clip("clip-1")
         self.planes = np.zeros((6, N_FRAMES, *SHAPE), np.uint8)
         self.status = np.zeros((N_FRAMES, 6), np.uint8)
@@ -79,7 +79,7 @@ class Sitting(RuleBasedStateMachine):
             return
         self._remember()
         self.status[where] = 2
-        self.session.mark_reviewed(t, None if c is None else self.session.classes[c].name)
+        self.session.progress.mark_reviewed(t, None if c is None else self.session.classes[c].name)
 
     @rule()
     def undo(self) -> None:

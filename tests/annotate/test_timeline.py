@@ -178,7 +178,7 @@ def test_it_follows_strokes_undo_and_redo_and_opens_as_it_was_left(cohort: Cohor
     assert kept.origin[2, c] == Origin.PAINTED
     assert kept.grip(session.marked)[2] == UNKNOWN
     assert (kept.highest[5, c], kept.shown(session.marked)[5, c]) == (0, 256 * Origin.PAINTED)
-    session.mark_reviewed(3)
+    session.progress.mark_reviewed(3)
     assert_as_read_anew(session, kept)
     ways = (*(session.undo,) * 4, session.redo, *(session.undo,) * 2, *(session.redo,) * 3)
     for do in ways:

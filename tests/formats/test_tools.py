@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
-from skimage.draw import polygon2mask
 
-from napari_confseg.formats import brush_rle, outlines, voc, xml_tree
+from napari_confseg.formats import voc, xml_tree
 from napari_confseg.formats.labels import LabelImportRequest, detect, import_labels
 from napari_confseg.store import Cohort, StoreError
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from napari_confseg.formats.labels import ImportReport
+    from napari_confseg.store import Rater
 
 CASES = Path(__file__).parent / "cases"
 Y, X = np.mgrid[:48, :64]
@@ -84,6 +84,16 @@ def imported(cohort: Cohort, source: Path, **request: Any) -> ImportReport:
     return import_labels(cohort, source, LabelImportRequest(rater="tool", **request))
 
 
+def codes(cohort: Cohort, source: Path, **request: Any) -> list[str]:
+    """What is wrong with `source`, by code."""
+    return [p.code for p in imported(cohort, source, **request).problems]
+
+
+def drawn(cohort: Cohort, clip: str = "clip-1") -> Rater:
+    """What came of it."""
+    return cohort.clip(clip).rater("tool")
+
+
 def copied(tmp_path: Path, name: str) -> Path:
     return Path(shutil.copytree(CASES / name, tmp_path / name))
 
@@ -98,7 +108,7 @@ def test_the_cases_are_known_by_their_files() -> None:
 def test_files_of_other_tools_are_read_as_they_were_drawn(cohort: Cohort, name: str) -> None:
     report = imported(cohort, CASES / name, confidence=70)
     assert report.problems == []
-    tool = cohort.clip("clip-1").rater("tool")
+    tool = drawn(cohort)
     found = {
         (frame, spec.name): plane == 70
         for spec in cohort.meta.classes
@@ -118,8 +128,8 @@ def test_files_of_other_tools_are_read_as_they_were_drawn(cohort: Cohort, name: 
 def test_all_frames_that_are_listed_can_be_taken_for_reviewed(
     cohort: Cohort, name: str, frames: set[int]
 ) -> None:
-    assert imported(cohort, CASES / name, reviewed="all").problems == []
-    status = cohort.clip("clip-1").rater("tool").read_status()
+    assert codes(cohort, CASES / name, reviewed="all") == []
+    status = drawn(cohort).read_status()
     assert set(np.flatnonzero((status == 2).any(1)).tolist()) == frames
 
 
@@ -212,8 +222,8 @@ def test_a_class_can_be_left_out_by_name(cohort: Cohort, tmp_path: Path) -> None
     assert [p.code for p in report.problems] == ["class-unknown", "class-unknown"]
     assert "--classes 'probe=CLASS'" in report.problems[0].hint + report.problems[1].hint
     assert report.clips == []
-    assert imported(cohort, source, classes={"probe": ""}).problems == []
-    assert cohort.clip("clip-1").rater("tool").read_plane(1, 2).any()
+    assert codes(cohort, source, classes={"probe": ""}) == []
+    assert drawn(cohort).read_plane(1, 2).any()
 
 
 def test_of_several_annotations_one_author_is_taken(cohort: Cohort, tmp_path: Path) -> None:
@@ -224,9 +234,9 @@ def test_of_several_annotations_one_author_is_taken(cohort: Cohort, tmp_path: Pa
     other["result"] = other["result"][1:]
     tasks[0]["annotations"].append(other)
     path.write_text(json.dumps(tasks))
-    assert [p.code for p in imported(cohort, source).problems] == ["several-raters"]
-    assert imported(cohort, source, author="2").problems == []
-    tool = cohort.clip("clip-1").rater("tool")
+    assert codes(cohort, source) == ["several-raters"]
+    assert codes(cohort, source, author="2") == []
+    tool = drawn(cohort)
     assert not tool.read_plane(1, 2).any()
     assert tool.read_plane(1, 0).any()
     # The second task was submitted by the other person: it says nothing of what this one saw.
@@ -252,8 +262,8 @@ def test_shapes_that_label_studio_keeps_in_two_results(cohort: Cohort, tmp_path:
     }
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps([task]))
-    assert imported(cohort, path, confidence=70).problems == []
-    planes = [cohort.clip("clip-1").rater("tool").read_plane(3, c) == 70 for c in range(3)]
+    assert codes(cohort, path, confidence=70) == []
+    planes = [drawn(cohort).read_plane(3, c) == 70 for c in range(3)]
     assert np.array_equal(planes[0], rectangle(26, 24, 32, 40))  # turned about its corner
     assert np.array_equal(planes[1], ((X - 15.5) / 8) ** 2 + ((Y - 23.5) / 6) ** 2 <= 1)
     assert np.array_equal(planes[2], rectangle(8, 12, 16, 24))
@@ -264,8 +274,8 @@ def test_what_yolo_predicts_has_its_confidence(cohort: Cohort, tmp_path: Path) -
     path = source / "labels" / "clip-1_000001.txt"
     first, second = path.read_text().splitlines()
     path.write_text(f"{first} 0.334\n{second} 0.001\n")
-    assert imported(cohort, source).problems == []
-    tool = cohort.clip("clip-1").rater("tool")
+    assert codes(cohort, source) == []
+    tool = drawn(cohort)
     assert np.unique(tool.read_plane(1, 0)).tolist() == [0, 33]
     assert np.unique(tool.read_plane(1, 2)).tolist() == [0, 1]
 
@@ -274,7 +284,7 @@ def test_yolos_pictures_must_be_of_the_clips_size(cohort: Cohort, tmp_path: Path
     source = copied(tmp_path, "yolo")
     (source / "images").mkdir()
     Image.new("L", (32, 24)).save(source / "images" / "clip-1_000001.png")
-    assert [p.code for p in imported(cohort, source).problems] == ["image-size"]
+    assert codes(cohort, source) == ["image-size"]
     assert cohort.clip("clip-1").raters() == []
 
 
@@ -289,10 +299,10 @@ def test_void_of_a_mask_is_excluded(cohort: Cohort, tmp_path: Path, mode: str) -
     if mode != "L":
         image.putpalette([0, 0, 0, 9, 8, 7, 1, 1, 1, *range(256 - 9), *[0] * 512])
     image.convert(mode).save(source / "SegmentationClass" / "clip-1_000001.png")
-    assert imported(cohort, source, confidence=70).problems == []
+    assert codes(cohort, source, confidence=70) == []
     expected = np.where(RING, 70, 0)
     expected[:3] = 255
-    tool = cohort.clip("clip-1").rater("tool")
+    tool = drawn(cohort)
     assert np.array_equal(tool.read_plane(1, 2), expected)
     assert np.argwhere(tool.read_status()).tolist() == [[1, 2]]
 
@@ -306,10 +316,10 @@ def test_labels_of_one_colour_are_told_apart_by_number_or_not_at_all(
     image = Image.fromarray(np.where(RING, 2, np.where(BAR, 1, 0)).astype(np.uint8))
     image.putpalette([0, 0, 0, *[9] * 765])
     image.convert("RGB").save(path)
-    assert [p.code for p in imported(cohort, source).problems] == ["shape"]
+    assert codes(cohort, source) == ["shape"]
     image.save(path)
-    assert imported(cohort, source).problems == []
-    assert np.array_equal(cohort.clip("clip-1").rater("tool").read_plane(1, 2) > 0, RING)
+    assert codes(cohort, source) == []
+    assert np.array_equal(drawn(cohort).read_plane(1, 2) > 0, RING)
 
 
 def test_colours_of_classes_are_told_apart_in_a_mask() -> None:
@@ -323,15 +333,15 @@ def test_a_number_that_no_label_has_is_refused(cohort: Cohort, tmp_path: Path) -
     source = copied(tmp_path, "voc")
     path = source / "SegmentationClass" / "clip-1_000001.png"
     Image.fromarray(np.where(RING, np.uint8(9), np.uint8(0))).save(path)
-    assert [p.code for p in imported(cohort, source).problems] == ["shape"]
+    assert codes(cohort, source) == ["shape"]
     Image.fromarray(np.zeros((48, 64), np.uint16)).save(path)
-    assert [p.code for p in imported(cohort, source).problems] == ["shape"]
+    assert codes(cohort, source) == ["shape"]
 
 
 def test_via_asks_which_attribute_is_the_class(cohort: Cohort, tmp_path: Path) -> None:
     source = copied(tmp_path, "via") / "project.json"
     data = json.loads(source.read_text().replace('"label"', '"what"'))
-    assert imported(_written(cohort, source, data), source).problems == []
+    assert codes(_written(cohort, source, data), source) == []
     for picture in data["_via_img_metadata"].values():
         for region in picture["regions"]:
             region["region_attributes"]["how"] = "sharp"
@@ -351,8 +361,8 @@ def test_annotations_of_via_alone(cohort: Cohort, tmp_path: Path) -> None:
     path.write_text(json.dumps(data))
     with pytest.raises(StoreError, match="not recognised"):
         imported(cohort, path)
-    assert imported(cohort, path, format="via").problems == []
-    assert cohort.clip("clip-1").rater("tool").read_plane(1, 2).any()
+    assert codes(cohort, path, format="via") == []
+    assert drawn(cohort).read_plane(1, 2).any()
 
 
 @pytest.mark.parametrize(
@@ -385,77 +395,6 @@ def test_very_many_elements_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
         xml_tree.read_xml(path)
 
 
-def masks(count: int) -> list[np.ndarray]:
-    """Masks of all kinds: specks, rings, borders."""
-    rng = np.random.default_rng(4)
-    made = [rng.random(tuple(rng.integers(1, 20, 2))) < rng.random() for _ in range(count)]
-    return [*made, np.ones((3, 4), bool), RING, ~RING]
-
-
-def test_outlines_and_the_mask_say_the_same() -> None:
-    for mask in masks(150):
-        again = np.zeros_like(mask)
-        for outline in outlines.outlines(mask):
-            assert len(outline) >= 3
-            again |= outlines.fill(outline, mask.shape)
-        assert np.array_equal(again, mask)
-        lengths = outlines.runs(mask.ravel())
-        assert np.array_equal(outlines.from_runs(lengths, mask.shape), mask)
-
-
-def test_polygons_are_filled_as_scikit_image_fills_them() -> None:
-    rng = np.random.default_rng(5)
-    for _ in range(100):
-        points = rng.random((rng.integers(3, 9), 2)) * 70 - 8
-        filled = outlines.fill(points, (48, 64))
-        if filled.sum() > 9:  # fewer may be the pixels of the corners
-            assert np.array_equal(filled, polygon2mask((48, 64), points[:, ::-1]))
-
-
-def test_a_polygon_between_the_centres_of_pixels_marks_where_it_is() -> None:
-    thin = [(3.2, 5.2), (3.4, 5.2), (3.4, 5.4)]
-    assert np.argwhere(outlines.fill(thin, (10, 10))).tolist() == [[5, 3]]
-
-
-@pytest.mark.parametrize(
-    ("points", "reason"),
-    [
-        ([(0, 0), (1, 1)], "3 to"),
-        ([(0, 0), (1, 1), (np.nan, 0)], "within"),
-        ([(0, 0), (1e6, 1), (0, 1)], "within"),
-        ([(0, 0), (9e4, 9e4)] * 50, "no longer"),
-        ([0, 1, 2], "found none"),
-    ],
-)
-def test_points_that_lead_astray(points: list[Any], reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        outlines.fill(points, (10, 10))
-
-
-def test_a_brush_is_packed_as_label_studio_packs_it() -> None:
-    rng = np.random.default_rng(6)
-    for alpha in (np.where(RING, 255, 0), rng.integers(0, 255, (7, 9)), np.zeros((300, 300))):
-        exact = alpha.astype(np.uint8)
-        assert np.array_equal(brush_rle.decode(brush_rle.encode(exact), exact.shape), exact)
-    task = json.loads((CASES / "label-studio" / "project.json").read_text())[0]
-    theirs = task["annotations"][0]["result"][0]["value"]["rle"]
-    ours = brush_rle.encode(np.where(RING, 255, 0).astype(np.uint8))
-    assert theirs[: len(ours)] == ours
-    assert not any(theirs[len(ours) :])
-
-
-def test_values_of_a_brush_one_by_one() -> None:
-    """A block that is not of one value, which our own packing never writes."""
-    values = np.arange(16, dtype=np.uint8)  # 1 x 4 pixels of 4 channels
-    bits = f"{16:032b}{7:05b}" + "".join(f"{w - 1:04b}" for w in (3, 4, 8, 16))
-    bits += "0" + "01" + f"{15:04b}" + "".join(f"{v:08b}" for v in values)
-    code = np.packbits([int(b) for b in bits]).tolist()
-    assert brush_rle.decode(code, (1, 4)).tolist() == [[3, 7, 11, 15]]
-    for wrong, size in ((code[:-2], (1, 4)), (code, (2, 4)), ([-1, *code], (1, 4)), ([], (1, 4))):
-        with pytest.raises(ValueError, match="its code"):
-            brush_rle.decode(wrong, size)
-
-
 def test_no_frame_beside_those_of_the_task_is_taken_for_reviewed(
     cohort: Cohort, tmp_path: Path
 ) -> None:
@@ -471,10 +410,10 @@ def test_no_frame_beside_those_of_the_task_is_taken_for_reviewed(
     path = tmp_path / "annotations.xml"
     path.write_text(head + skeleton)
     left_out = {"probe": ""}
-    assert "nothing-found" in {p.code for p in imported(cohort, path, classes=left_out).problems}
-    assert {p.code for p in imported(cohort, path).problems} == {"class-unknown"}
-    assert imported(cohort, path, classes=left_out, reviewed="all").problems == []
-    status = cohort.clip("clip-1").rater("tool").read_status()
+    assert "nothing-found" in set(codes(cohort, path, classes=left_out))
+    assert set(codes(cohort, path)) == {"class-unknown"}
+    assert codes(cohort, path, classes=left_out, reviewed="all") == []
+    status = drawn(cohort).read_status()
     assert np.flatnonzero((status == 2).any(1)).tolist() == [1, 3, 5]
 
 
@@ -498,8 +437,8 @@ PROJECT = """<annotations><version>1.1</version><meta><project><tasks>
 def test_tasks_of_a_project_with_every_second_frame(cohort: Cohort, tmp_path: Path) -> None:
     path = tmp_path / "annotations.xml"
     path.write_text(PROJECT.replace("MORE", ""))
-    assert imported(cohort, path, confidence=70).problems == []
-    first, second = (cohort.clip(f"clip-{i}").rater("tool") for i in (1, 2))
+    assert codes(cohort, path, confidence=70) == []
+    first, second = (drawn(cohort, f"clip-{i}") for i in (1, 2))
     lines, ribs = first.read_planes(2) == 70, first.read_planes(5) == 70
     assert np.array_equal(lines[0], rectangle(4, 10, 14, 20))
     assert np.array_equal(lines[2], rectangle(14, 10, 24, 20))  # half way, and then outside

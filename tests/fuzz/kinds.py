@@ -310,7 +310,8 @@ class _Media:
         from napari_confseg.ingest.decoded import Head, IngestError
         from napari_confseg.ingest.pipeline import frame_times, import_sources
         from napari_confseg.ingest.pseudonyms import source_sha256
-        from napari_confseg.ingest.sector import Survey, find_sector
+        from napari_confseg.ingest.sector import find_sector
+        from napari_confseg.ingest.sector_evidence import Survey
         from napari_confseg.ingest.sources import find_sources
         from napari_confseg.ingest.worker import Decoder
 

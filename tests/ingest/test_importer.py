@@ -386,7 +386,7 @@ def test_the_command_tells_what_it_passed_over(tmp_path, capsys):
 
 
 def test_a_disk_that_fills_up_is_named(empty, monkeypatch):
-    from napari_confseg.store.clip import ClipWriter
+    from napari_confseg.store.clip_writer import ClipWriter
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -7,7 +7,8 @@ import pytest
 from skimage.draw import polygon2mask
 
 from napari_confseg.ingest.decoded import Head
-from napari_confseg.ingest.sector import Survey, crop_box, find_sector, moved
+from napari_confseg.ingest.sector import crop_box, find_sector, moved
+from napari_confseg.ingest.sector_evidence import Survey
 from napari_confseg.ingest.video import read_video
 from napari_confseg.store.schema import DOUBTFUL
 from tests.ingest.films import SHIPPED

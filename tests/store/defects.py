@@ -21,7 +21,7 @@ from napari_confseg.store import (
     Spacing,
     Unblinded,
 )
-from napari_confseg.store.record import EntryId, Position, frame, frames, parse_segments
+from napari_confseg.store.segments import EntryId, Position, frame, frames, parse_segments
 from tests.store.painting import Painter
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_confseg.store import Cohort
-    from napari_confseg.store.record import EntryId
+    from napari_confseg.store.segments import EntryId
 
 
 def on_machine(cohort: Cohort, folder: Path) -> RaterWriter:
@@ -30,7 +30,7 @@ def seen(writer: RaterWriter) -> set[EntryId]:
         access = writer._write_access
         known = set(access.line.ids) | {e.id for e in pending.pending}
         if access.rater is not None:  # what has reached the store since
-            for segment in access.rater.read_line().segments:
+            for segment in access.rater.record.read().segments:
                 if segment.session == access._lease.session:
                     known |= {e.id for e in segment.entries}
     return known

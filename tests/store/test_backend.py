@@ -20,14 +20,15 @@ import pytest
 from zarr.storage import LocalStore, MemoryStore
 
 from napari_confseg.store import Cohort, StoreError
-from napari_confseg.store.backend import KeyValueStore, open_store, sweep_partials
+from napari_confseg.store.backend import KeyValueStore, open_store
 from napari_confseg.store.bucket import without_secrets
 from napari_confseg.store.durable import (
     _claim_in_place,
     _rename_exclusively,
     put_in_place,
-    regular_or_absent,
 )
+from napari_confseg.store.files import regular_or_absent
+from napari_confseg.store.record import sweep_partials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,8 +21,8 @@ from napari_confseg.store import (
     validate,
 )
 from napari_confseg.store.edits import pack
-from napari_confseg.store.record import Entry, EntryId, Position
 from napari_confseg.store.reflog import past_strokes
+from napari_confseg.store.segments import Entry, EntryId, Position
 from tests.store.painting import Painter, on_machine
 
 
@@ -118,7 +118,7 @@ def test_each_decision_keeps_both_versions(
             second = clip.rater("reader-a-2")
             np.testing.assert_array_equal(second.read_plane(2, 0), contested.planes[2, 0])
             assert (second.meta.kind, second.meta.label) == ("human", "reader-a (2)")
-        standing = [p.standing for p in past_strokes(clip.rater("reader-a").read_line())]
+        standing = [p.standing for p in past_strokes(clip.rater("reader-a").record.read())]
         kept = "in force" if choice == "mine" else "set aside"
         assert standing == ["in force"] * 3 + [kept] * 2
         if choice == "mine":  # undone exactly: what the other painted comes back
@@ -160,7 +160,7 @@ def test_a_crash_while_both_are_kept_makes_no_third_rater(
 def leave_behind(cohort: Cohort, frame: int) -> None:
     """Add the segment of a writer that slept between its check and its write."""
     rater = cohort.clip("clip-1").rater("reader-a")
-    first = rater.read_line().segments[0]
+    first = rater.record.read().segments[0]
     box = np.zeros((6, 6), np.uint8)
     edit = Edit((Patch(0, frame, 2, 2, box, box + np.uint8(60)),), 60, "brush", 0, frame)
     entry = Entry(EntryId(first.session, 99), "edit", edit.stroke(2, first.time), pack(edit))

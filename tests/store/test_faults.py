@@ -31,8 +31,9 @@ from napari_confseg.store import writer as writers
 from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.conflict import rebased
 from napari_confseg.store.edits import pack
-from napari_confseg.store.record import Entry, EntryId, Record
+from napari_confseg.store.record import Record
 from napari_confseg.store.reflog import past_strokes
+from napari_confseg.store.segments import Entry, EntryId
 from napari_confseg.store.view import State
 from tests.store.painting import Painter, on_machine
 
@@ -60,9 +61,10 @@ def _stopped_in_a_batch(location: str, journals: Path, talk: Connection, late: b
     painter = Painter(writer)
     writer.commit(painter.rectangle(0, 0, 0, 0, 4, 4, 20))
     assert writer.flush(20)
-    append = Record.append
+    append, safe = Record.append, threading.Event()
 
     def stopped(self: Record, segment: Any) -> bool:
+        safe.wait(30)  # the thread that writes may be here before the other one has said so
         if late:
             os.kill(os.getpid(), signal.SIGSTOP)
             return append(self, segment)
@@ -75,6 +77,7 @@ def _stopped_in_a_batch(location: str, journals: Path, talk: Connection, late: b
     writer.changed.connect(lambda state: lost.set() if state.holder is not None else None)
     writer.commit(painter.rectangle(1, 0, 2, 2, 6, 6, 60))
     talk.send("safe")
+    safe.set()
     told = lost.wait(30)
     talk.send((told, str(writer.state.problem or ""), writer.state.waiting))
     Record.append = append  # type: ignore[method-assign]
@@ -126,7 +129,7 @@ def test_a_writer_that_slept_in_a_batch_overwrites_nothing(
         assert first.conflict is None
         assert first.flush(20)
         np.testing.assert_array_equal(Painter(first).planes, painter.planes)
-    kept = [p.standing for p in past_strokes(stored.read_line())]
+    kept = [p.standing for p in past_strokes(stored.record.read())]
     assert kept == (["in force"] * 3 + ["set aside"] if late else ["in force"] * 4)
     assert validate(cohort.location) == []
 

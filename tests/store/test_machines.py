@@ -42,7 +42,7 @@ from napari_confseg.store import (
 from napari_confseg.store import writer as writers
 from napari_confseg.store.backend import KeyValueStore
 from napari_confseg.store.folder import DurableLocalStore
-from napari_confseg.store.record import EntryId
+from napari_confseg.store.segments import EntryId
 from tests.conftest import add_clip
 from tests.store.model import Act, Model, Placed
 from tests.store.painting import Painter, seen
@@ -418,7 +418,7 @@ class Machines(RuleBasedStateMachine):
     def line(self) -> tuple[list[Placed], set[EntryId]]:
         """Return the record as a fresh reader finds it, and what lies beside its line."""
         self.rater = Cohort.open(self.share, read_only=True).clip("clip-1").rater("reader-a")
-        line = self.rater.read_line()
+        line = self.rater.record.read()
         return [Placed(e.id, e.kind) for e in line.entries()], {
             e.id for s in line.stranded for e in s.entries
         }

@@ -135,7 +135,7 @@ def test_the_acts_of_reading(at_work: Bench, cohort: Cohort) -> None:
     did.key("2")
     count("a B-line carried on and corrected", did, session.tool is Tool.BRUSH)
 
-    session.show_rater("net")
+    session.others.show("net")
     session.frame = 6
     did = Tally(bench)
     did.key("Shift+T")

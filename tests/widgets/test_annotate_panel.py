@@ -395,7 +395,7 @@ def test_playing_keeps_the_clip_s_rate_and_drops_frames(
 ) -> None:
     session = Session()
     session.open_cohort(cohort.location)
-    session.choose_reader("Ada")
+    session.reader.choose("Ada")
     session.open_clip("clip-1")  # 6 frames, 20 a second
     now = 100.0
     from qtpy.QtCore import QObject

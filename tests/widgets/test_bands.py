@@ -118,7 +118,7 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
     session, others = bench.session, bench.panel.form.others
     bench.panel.form.others_section.header.click()
     wait(50)
-    session.show_rater("ward")
+    session.others.show("ward")
     assert others.bands.isVisibleTo(others)
     assert not names(bench)
     others.bands.click()
@@ -143,10 +143,10 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
     assert bench.layer("ward · guaranteed") is layer
     assert layer.data is not data
     assert np.argwhere(layer.data.frame(0))[:, 1].max() < 32 * layer.data.fine
-    session.hide_rater("ward")
+    session.others.hide("ward")
     assert not names(bench)
     assert not others.bands.isVisibleTo(others)
-    session.show_rater("ward")
+    session.others.show("ward")
     bench.viewer.layers["ward · guaranteed"].visible = False
     assert not session.bands
     assert not names(bench)
@@ -155,7 +155,7 @@ def test_they_are_drawn_for_the_class_in_hand(marked: Cohort, unseen_bench: Benc
 def test_a_clips_read_out_has_the_guaranteed_interval(marked: Cohort, unseen_bench: Bench) -> None:
     bench = unseen_bench
     bench.open(marked)
-    bench.session.show_rater("ward")
+    bench.session.others.show("ward")
     part = bench.panel.form.readouts
     bench.panel.form.readouts_section.header.click()
     part.live.choose("ward")

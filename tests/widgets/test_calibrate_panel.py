@@ -45,7 +45,7 @@ def test_an_exercise(unseen_bench: Bench, cohort: Cohort, tmp_path: Path) -> Non
     assert bench.panel.cohort_actions.open(known.location)
     bench.until(panel.begin.isEnabled)
     assert panel.reference.currentText() == "The truth · 12 new frames"
-    session.show_rater("truth")
+    session.others.show("truth")
     panel.frames.setValue(3)
     panel.begin.click()
     assert session.overlays == ()

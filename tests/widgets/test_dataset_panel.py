@@ -133,7 +133,7 @@ def test_from_two_raters_to_an_export(lead: Lead, study: Cohort, tmp_path: Path)
     lead.nothing_cut_off(panel.agreement)
     lead.click(panel.agreement.pictures[0])
     assert panel.problem.isVisible()  # nobody has said who reads
-    session.choose_reader("Lead")
+    session.reader.choose("Lead")
     lead.click(panel.agreement.pictures[0])
     assert not panel.problem.isVisible()
     shown = panel.model.state.compared.worst[0]

@@ -136,7 +136,7 @@ def full(
     status[:] = 2
     other.write_status(status)
     bench = Bench(make_napari_viewer(show=True))
-    bench.session.choose_role(Role.REVIEWER)
+    bench.session.reader.choose_role(Role.REVIEWER)
     bench.open(Cohort.open(place))
     panels: dict[str, QWidget] = {"Annotate": bench.panel}
     for title in OTHERS:

@@ -127,10 +127,10 @@ def test_nobody_reads_under_a_name_that_is_taken(
     assert f"is of kind '{RATER_KINDS[kind].label}'" in bench.session.message
     bench.open(cohort, reader="Dr. Ada")
     with pytest.raises(StoreError, match="Choose another name"):
-        bench.session.choose_reader(name)
+        bench.session.reader.choose(name)
     assert bench.session.rater == "dr-ada"
     assert bench.session.clip is not None
-    assert bench.session.choose_reader("Anna") == "anna"  # a reader's own
+    assert bench.session.reader.choose("Anna") == "anna"  # a reader's own
 
 
 class Broken(Panel):

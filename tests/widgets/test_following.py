@@ -80,7 +80,7 @@ def test_blinding_set_elsewhere(unseen_bench: Bench, elsewhere: Cohort) -> None:
     bench.until(lambda: "bo" in others.boxes)
     elsewhere.update_meta(blinding="always", by="A lead")
     with pytest.raises(BlindedError):  # at once: the rule is read before the marks are
-        session.show_rater("bo")
+        session.others.show("bo")
 
 
 def test_what_is_changed_here_meanwhile_stays(unseen_bench: Bench, elsewhere: Cohort) -> None:

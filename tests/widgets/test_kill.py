@@ -46,7 +46,7 @@ def test_kill_after_saved(tmp_path: Path, state_dir: Path, request: pytest.Fixtu
     assert second.save_state.holder is not None
     assert second.save_state.holder.pid == process.pid
     assert describe(second.save_state).condition is SaveCondition.LOCKED
-    assert not second.take_over()
+    assert not second.handover.take_over()
     assert paint(second, (0, 0, 4, 4)) is None
 
     os.kill(process.pid, signal.SIGKILL)
@@ -55,7 +55,7 @@ def test_kill_after_saved(tmp_path: Path, state_dir: Path, request: pytest.Fixtu
     lines += [json.loads(line) for line in process.stdout.read().splitlines(True) if "\n" in line]
     process.stdout.close()
     strokes, checksum = lines[-1]
-    assert second.take_over()
+    assert second.handover.take_over()
     assert len(second.strokes) >= strokes
     while len([s for s in second.strokes if not s.undone]) > strokes:
         second.undo()  # a stroke that came after the last line

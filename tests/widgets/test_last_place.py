@@ -92,7 +92,7 @@ def test_a_crash_costs_a_minute_of_it_and_moving_the_picture_nothing(
     def come_back() -> tuple[str, int, Tool]:
         session = Session()
         session.open_cohort(cohort.location)
-        session.choose_reader("Dr. Ada")
+        session.reader.choose("Dr. Ada")
         name = session.places.last_clip(session.cohort, session.rater) or "clip-1"
         session.open_clip(name)
         place = (name, session.frame, session.tool)
@@ -101,7 +101,7 @@ def test_a_crash_costs_a_minute_of_it_and_moving_the_picture_nothing(
 
     running = Session()
     running.open_cohort(cohort.location)
-    running.choose_reader("Dr. Ada")
+    running.reader.choose("Dr. Ada")
     running.open_clip("clip-2")
     running.frame, running.tool = 3, Tool.POLYGON
     running.hold_move(True)

@@ -29,7 +29,7 @@ def test_painting_is_read_out(cohort: Cohort, unseen_bench: Bench) -> None:
     part.of_clip.click()
     assert part.values["b_line_count"].text() == "–"
     assert "No frame is reviewed" in part.note.text()
-    session.mark_reviewed(0)
+    session.progress.mark_reviewed(0)
     bench.until(lambda: part.live.clip is not None)
     assert part.values["pleura_percentage"].text() == "12 %"
     assert part.note.text() == "Mean over 1 reviewed frame."

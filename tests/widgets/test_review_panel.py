@@ -231,7 +231,7 @@ def test_each_mode_owns_what_it_shows(bench: Reviewing) -> None:
     bench.until(lambda: not theirs())
     assert not [layer for layer in layers if "(reader)" in layer.name]  # no thumbnail either
     other = next(n for n in bench.review.review.views if n != session.rater)
-    session.show_rater(other)
+    session.others.show(other)
     assert ticked() == [True]
     review.raise_()
     bench.until(lambda: ticked() == [False])  # would lie over the disagreement

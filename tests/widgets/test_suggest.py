@@ -269,14 +269,14 @@ def test_a_class_that_is_reviewed_locked_or_hidden_is_left_alone(seated: Bench) 
     session = seated.session
     session.suggestions.toggle()
     seated.until(lambda: session.suggestions.here())
-    session.mark_reviewed(class_name="pleura")
+    session.progress.mark_reviewed(class_name="pleura")
     assert session.suggestions.here().keys() == {"b-line"}
     session.locked = frozenset({"b-line"})
     assert not session.suggestions.here()
     session.locked, session.hidden = frozenset(), frozenset({"b-line"})
     assert not session.suggestions.here()
     session.hidden = frozenset()
-    session.mark_reviewed()
+    session.progress.mark_reviewed()
     assert "reviewed" in session.suggestions.note
 
 

@@ -91,7 +91,7 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 def opened(panel: TrainPanel, cohort: Cohort, clip: str | None = None) -> None:
     panel.session.open_cohort(cohort)
-    panel.session.choose_reader("Me")
+    panel.session.reader.choose("Me")
     if clip:
         panel.session.open_clip(clip)
     until(lambda: not panel.training.counting)
@@ -152,7 +152,7 @@ def test_with_nothing_reviewed_it_says_so_until_something_is(
     assert "Mark frames as reviewed first" in panel.reason.text()
     assert not panel.start.isEnabled()
     assert "no frame reviewed" in panel.counts.text()
-    panel.session.mark_reviewed(0)
+    panel.session.progress.mark_reviewed(0)
     assert panel.start.isEnabled()
     assert not panel.reason.isVisibleTo(panel)
     assert "Only one patient" in panel.caution.text()
@@ -465,7 +465,7 @@ def test_closing_the_panel_lets_go_of_the_session(qapp: object, trainable: Cohor
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert not isalive(timer)
     session.frame = 3  # would raise in a deleted widget
-    session.mark_reviewed(3)
+    session.progress.mark_reviewed(3)
     session.class_name = "rib"
     assert stopped == []
     session.close_clip()

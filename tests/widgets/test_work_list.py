@@ -207,7 +207,7 @@ def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
     bench = unseen_bench
     first = Session()
     first.open_cohort(cohort.location)
-    first.choose_reader("Dr. Ada")
+    first.reader.choose("Dr. Ada")
     first.open_clip("clip-1")
     first.describe(zone="L2", note="of an earlier day", seconds={0: 120.0})
     review_all(first)
@@ -219,7 +219,7 @@ def test_all_of_it_survives_a_restart_and_a_second_viewer_may_look(
     assert not bench.session.describe(note="refused")
     assert "read-only" in bench.session.message
     first.close_clip()
-    assert bench.session.take_over()
+    assert bench.session.handover.take_over()
     assert about.isEnabled()
     assert "2.0 min" in bench.panel.form.notes_section.header.text()
     assert bench.panel.form.finished.isVisible()

@@ -93,7 +93,7 @@ def test_from_the_work_list_to_the_clip_of_a_zone(window: Bench, tmp_path: Path)
 
     # Read blinded, nobody else is shown on it, to a reviewer neither: it could not be noted.
     session.access.set_rule("until-reviewed")
-    session.choose_role(Role.REVIEWER)
+    session.reader.choose_role(Role.REVIEWER)
     bench.until(lambda: model.rater == "" and model.known)
     assert model.raters() == [("", "My findings")]
     assert model.shown.zones["L2"][0].level == 0  # Ada's own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_confseg.numerals import percent
 from trainer.cli.parsing import DATA, DONE, add_command, add_compute_options, model_folder
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _class_cells(row: ClassRow, level: int) -> list[str]:
             f"{row.band.inner} %" if row.band.inner else "none",
             f"{row.band.outer} %" if row.band.outer else "sector",
         ]
-    shares = [_percent(v) for v in (row.held, row.inner_held, row.outer_held)]
+    shares = [percent(v) for v in (row.held, row.inner_held, row.outer_held)]
     return [row.class_name, str(row.patients), str(row.marked), *ends, f"{level} %", *shares]
 
 
@@ -149,8 +150,4 @@ def _readout_cells(row: ReadoutRow, level: int) -> list[str]:
     else:
         width = f"± {row.half_width:.1f} {row.unit}"
     name = row.readout.replace("_", " ")
-    return [name, str(row.patients), width, f"{level} %", _percent(row.held)]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.0f} %"
+    return [name, str(row.patients), width, f"{level} %", percent(row.held)]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import BaseModel
 
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
-from napari_confseg.store.durable import write_durably
+from napari_confseg.store.durable import write_csv
 from trainer.clinical import figures
 from trainer.clinical.outcomes import (
     CHANGED,
@@ -315,10 +312,9 @@ def score_outcomes(
 
 def write_numbers(scores: Sequence[OutcomeScore], path: Path) -> None:
     """Write every score with its interval and where its findings come from."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["outcome", "score", "findings", "value", "low", "high", "patients", "from"])
-    for s in scores:
-        shown = ("" if np.isnan(v) else f"{v:.6g}" for v in (s.value, s.low, s.high))
-        writer.writerow([s.outcome, s.score, s.findings, *shown, s.patients, s.made_from])
-    write_durably(path, out.getvalue().encode())
+    columns = ("outcome", "score", "findings", "value", "low", "high", "patients", "from")
+    rows = (
+        (s.outcome, s.score, s.findings, s.value, s.low, s.high, s.patients, s.made_from)
+        for s in scores
+    )
+    write_csv(path, columns, rows)

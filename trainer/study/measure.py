@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from napari_confseg.agreement.overlap import N_VALUES as VALUES
 from napari_confseg.agreement.overlap import Outlines, joint_histogram
 from napari_confseg.readouts import insonated
 from napari_confseg.store import EXCLUDED, Status, StoreError
-from napari_confseg.store.durable import write_durably
+from napari_confseg.store.durable import write_csv, write_durably
 from napari_confseg.store.files import check_zip
 from trainer.data import class_indices, read_frames
 from trainer.errors import TrainError
@@ -24,7 +23,7 @@ from trainer.sources import opened
 from trainer.study.scores import SCORES, THRESHOLDS, dice_by_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -244,10 +243,11 @@ def _distance(percent: NDArray[np.uint8], plane: NDArray[np.uint8]) -> tuple[flo
 
 def write_scores(measured: Measured, path: Path) -> None:
     """Write one line per clip, class and reference: the run's scores, for people and tables."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     score_names = [*SCORES, *(f"dice_{u}" for u in THRESHOLDS), "hd95_px", "presence"]
-    writer.writerow(["clip", "patient", "class", "reference", *score_names])
+    write_csv(path, ("clip", "patient", "class", "reference", *score_names), _rows(measured))
+
+
+def _rows(measured: Measured) -> Iterator[tuple[object, ...]]:
     for i, clip in enumerate(measured.clips):
         for c, class_name in enumerate(measured.classes):
             for r, reference in enumerate(measured.references):
@@ -259,6 +259,4 @@ def write_scores(measured: Measured, path: Path) -> None:
                 values = [float(s.value(s.sums(of[s.output]))) for s in SCORES.values()]
                 values += dice_by_threshold(SCORES["threshold_dice"].sums(table)).tolist()
                 values += [total / n if n else math.nan, measured.presence[i, c]]
-                shown = ("" if math.isnan(v) else f"{v:.6g}" for v in values)
-                writer.writerow([clip, measured.patients[i], class_name, reference, *shown])
-    write_durably(path, out.getvalue().encode())
+                yield clip, measured.patients[i], class_name, reference, *values

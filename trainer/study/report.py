@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from napari_confseg.report.figures import svg
 from napari_confseg.report.html import write_page
-from napari_confseg.store.durable import write_durably
+from napari_confseg.store.durable import write_csv
 from trainer.calibrate import FEW_FRAMES
 from trainer.checkpoint import load_config
 from trainer.study import figures
@@ -23,6 +21,7 @@ from trainer.study.work import is_synthetic, truths
 from trainer.targets import RECIPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from trainer.study.compare import Difference
@@ -195,15 +194,15 @@ def _by_class(pooled: Pooled) -> list[dict[str, object]]:
 
 def write_numbers(pooled: Pooled, path: Path) -> None:
     """Write every score of every group, method and class, with its interval and its runs."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["group", "method", "score", "class", "value", "low", "high", "runs"])
+    columns = ("group", "method", "score", "class", "value", "low", "high", "runs")
+    write_csv(path, columns, _rows(pooled))
+
+
+def _rows(pooled: Pooled) -> Iterator[tuple[object, ...]]:
     for c in pooled.cells:
         for score, values in c.values.items():
             columns = [("mean", c.mean(score))]
             columns += [(n, values[:, i]) for i, n in enumerate(pooled.study.classes)]
             for name, column in columns:
                 i = Interval.of(column)
-                shown = ("" if np.isnan(v) else f"{v:.6g}" for v in (i.value, i.low, i.high))
-                writer.writerow([c.group, c.method, score, name, *shown, " ".join(c.runs)])
-    write_durably(path, out.getvalue().encode())
+                yield c.group, c.method, score, name, i.value, i.low, i.high, " ".join(c.runs)

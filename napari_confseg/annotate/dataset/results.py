@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_confseg.agreement.agreement import Agreement, SoftScore
+    from napari_confseg.agreement.agreement import Agreement
     from napari_confseg.agreement.consensus import ConsensusRequest
+    from napari_confseg.agreement.scores import SoftScore
     from napari_confseg.agreement.summary import Summary
     from napari_confseg.dataset.manifest import Manifest
     from napari_confseg.store import Cohort, Rater

@@ -46,17 +46,17 @@ class ModelMarks:
         runs = {r.name for r in state.runs}
         for overlay in session.overlays:
             if overlay.name in runs and overlay.name != wanted:
-                session.hide_rater(overlay.name)
+                session.others.hide(overlay.name)
         if wanted and session.clip and self._overlay(wanted) is None and self._has_marked(wanted):
             with suppress(StoreError, BlindedError):
-                session.show_rater(wanted)
+                session.others.show(wanted)
 
     def read_anew(self, rater: str, clip: str) -> None:
         """Show what the run has marked since, if that is the clip on screen."""
         session = self._session
         if self._training.state.shown and session.clip is not None and clip == session.clip.name:
             with suppress(StoreError, BlindedError):  # gone again: the next preview will show
-                session.show_rater(rater)
+                session.others.show(rater)
 
     @property
     def run(self) -> RunState | None:

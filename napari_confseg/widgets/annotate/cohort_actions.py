@@ -110,7 +110,7 @@ class CohortActions(QObject):
     def _read_as(self, name: str) -> None:
         """Read as `name` in the cohort just opened; close it if there that is a program's name."""
         try:
-            self._session.choose_reader(name)
+            self._session.reader.choose(name)
         except StoreError:
             self._session.close_cohort()
             raise
@@ -229,7 +229,7 @@ class CohortActions(QObject):
         )
         if ok:
             try:
-                self._session.choose_reader(name)
+                self._session.reader.choose(name)
             except (StoreError, ValueError) as error:
                 self._show_problem(error)
 

@@ -189,16 +189,16 @@ class ConflictBanner(QFrame):
     def _on_decided(self, choice: Choice) -> None:
         session = self._session
         try:
-            decision = session.begin_deciding(choice)
+            decision = session.handover.begin_deciding(choice)
         except ValueError as error:  # the clip was closed
             session.message = str(error)
             return
         self._run(
             lambda _job: decision.make(),
-            lambda _: session.finish_deciding(decision),
+            lambda _: session.handover.finish_deciding(decision),
             "",
             "Storing the decision and reading anew …",
-            lambda: session.finish_deciding(decision),
+            lambda: session.handover.finish_deciding(decision),
         )
 
     def _run(

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.m_mode import LAG, frames_of_pixels, span, ticks
+from napari_confseg.numerals import percent
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 from napari_confseg.widgets.common.theme import stylesheet
@@ -435,10 +436,6 @@ def place_in_words(session: Session) -> str:
 
 def in_words(found: TextureChange) -> str:
     """Return how much the texture changes, in a few words."""
-
-    def percent(share: float) -> str:
-        return "–" if math.isnan(share) else f"{100 * share:.0f} %"
-
     return f"Texture change {percent(found.below)} below, {percent(found.above)} above"
 
 

@@ -127,13 +127,13 @@ class AnnotatePanel(Panel):
         form.threshold.wanted.connect(lambda v: setattr(session, "threshold", v))
         form.transport.frame_wanted.connect(lambda t: setattr(session, "frame", t))
         form.transport.play_wanted.connect(lambda on: setattr(session, "playing", on))
-        form.transport.open_frame_wanted.connect(session.next_unreviewed)
+        form.transport.open_frame_wanted.connect(session.progress.next_unreviewed)
         form.transport.reviewed_wanted.connect(lambda on: self._on_reviewed_wanted(on, None))
         form.transport.class_reviewed_wanted.connect(
             lambda on: self._on_reviewed_wanted(on, session.class_name)
         )
-        form.transport.on_wanted.connect(session.review_and_go_on)
-        form.transport.timeline.range_wanted.connect(session.review_range)
+        form.transport.on_wanted.connect(session.progress.review_and_go_on)
+        form.transport.timeline.range_wanted.connect(session.progress.review_range)
         form.bar.reading_wanted.connect(self.reading.toggle)
         form.others.shown_wanted.connect(self._on_rater_wanted)
         form.others.bands_wanted.connect(lambda on: setattr(session, "bands", on))
@@ -259,15 +259,15 @@ class AnnotatePanel(Panel):
         session.locked = session.locked | {name} if locked else session.locked - {name}
 
     def _on_reviewed_wanted(self, reviewed: bool, class_name: str | None) -> None:
-        self.session.mark_reviewed(class_name=class_name, reviewed=reviewed)
+        self.session.progress.mark_reviewed(class_name=class_name, reviewed=reviewed)
         self.display.show_frame()
 
     def _on_rater_wanted(self, name: str, shown: bool) -> None:
         if not shown:
-            self.session.hide_rater(name)
+            self.session.others.hide(name)
             return
         try:
-            self.session.show_rater(name)
+            self.session.others.show(name)
         except StoreError as error:
             self.session.message = str(error.problems[0])
         except BlindedError as error:
@@ -276,7 +276,7 @@ class AnnotatePanel(Panel):
 
     def _on_take_over_wanted(self) -> None:
         try:
-            done = self.session.take_over()
+            done = self.session.handover.take_over()
         except StoreError as error:
             self.session.message = str(error.problems[0])
             return

@@ -84,7 +84,7 @@ class Roles(QObject):
         session = self._session
         blinds = role is Role.REVIEWER and session.access.rule != "none"
         if not blinds or role is session.access.role or self._sure():
-            session.choose_role(role)
+            session.reader.choose_role(role)
         self.show_now()
 
     def _sure(self) -> bool:

@@ -16,12 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.annotate.sector_editor import KINDS, SectorEditor
-from napari_confseg.ingest.sector import (
-    MASKED,
-    mask_clip,
-    trust_words,
-    waiting_words,
-)
+from napari_confseg.ingest.sector import MASKED, mask_clip, trust_words, waiting_words
 from napari_confseg.widgets.common.buttons import label
 from napari_confseg.widgets.common.choices import Chooser
 from napari_confseg.widgets.common.jobs import BackgroundJob

@@ -271,7 +271,7 @@ class CalibratePanel(Panel):
 
     def _on_reviewed(self) -> None:
         if self.calibration.position() is not None:
-            self.session.mark_reviewed()
+            self.session.progress.mark_reviewed()
         following = self.calibration.next_open()
         if following is not None:
             self.calibration.go(following)

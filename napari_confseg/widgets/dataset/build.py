@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.dataset.requests import rater_choices, raters_of_build
 from napari_confseg.annotate.train.next_run import Choice
 from napari_confseg.dataset.manifest import BuildRequest, FramePolicy
+from napari_confseg.numerals import percent
 from napari_confseg.widgets.common.choices import Choices, Chooser, TickList
 from napari_confseg.widgets.common.folder_field import FolderField
 from napari_confseg.widgets.common.icons import note
@@ -134,10 +135,7 @@ class PreviewView(QWidget):
             row.setToolTip(
                 0,
                 "Share of clips with each class:\n"
-                + "\n".join(
-                    f"{name}: {'–' if v is None else f'{100 * v:.0f} %'}"
-                    for name, v in shares.items()
-                ),
+                + "\n".join(f"{name}: {percent(v)}" for name, v in shares.items()),
             )
             self.split.addTopLevelItem(row)
         height = self.split.header().sizeHint().height() + 10

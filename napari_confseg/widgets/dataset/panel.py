@@ -247,7 +247,7 @@ class DatasetPanel(Panel):
                 session.open_clip(score.clip)
             for name in (score.a, score.b):
                 if name != session.rater:
-                    session.show_rater(name)
+                    session.others.show(name)
         except (StoreError, ValueError, OSError) as error:
             self.model.fail(error)
             return
@@ -277,15 +277,15 @@ class DatasetPanel(Panel):
         here = self.session.clip
         if here is not None and here.name == clip:  # a person may have gone on meanwhile
             with suppress(BlindedError):  # the rule was set meanwhile
-                self.session.show_overlay(overlay)
+                self.session.others.show_overlay(overlay)
 
     def _write_consensus(self) -> None:
         self.run(self.model.write_consensus, then=self._on_written)
 
     def _on_written(self, made: Any) -> None:
         session = self.session
-        session.hide_rater(PREVIEW)
+        session.others.hide(PREVIEW)
         if session.clip is not None and session.clip.name in made.clips:
             with suppress(BlindedError):  # written all the same, for those who may see it
-                session.show_rater(made.rater)
+                session.others.show(made.rater)
         self._look()

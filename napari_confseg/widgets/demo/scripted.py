@@ -207,7 +207,7 @@ class ScriptedDemo:
         self._stroke(*SLIP)
         self.hand.key("Ctrl+Z")
         self.hand.wait_until(lambda: self.session.strokes[-1].undone, PATIENCE)
-        self.session.mark_reviewed()
+        self.session.progress.mark_reviewed()
         self.session.flush()
         self.facts.strokes = [
             f"{s.tool} · {self.session.classes[s.class_index].label} · {s.confidence} % · "

@@ -193,7 +193,7 @@ class TrainPanel(Panel):
                 return  # a stroke, most likely
             self._reviewed = frames
             # Not in the store before the first stroke: it is what the session would make it.
-            me = session.identity()
+            me = session.reader.identity()
             self.training.note_reviewed(
                 Reviewed(
                     session.clip.name,

@@ -142,7 +142,7 @@ def test_of_whom_cannot_be_read_it_is_said_why(cohort: Cohort, tmp_path: Path) -
 def session(cohort: Cohort) -> Iterator[Session]:
     made = Session()
     made.open_cohort(cohort.location)
-    made.choose_reader("Dr. Lead")
+    made.reader.choose("Dr. Lead")
     made.open_clip("clip-1", ADJUDICATED, adjudicator="Dr. Lead")
     yield made
     made.close_clip()

@@ -52,7 +52,7 @@ def review(cohort: Cohort) -> Iterator[Review]:
 def open_review(cohort: Cohort, *, adjudicate: bool = True) -> Review:
     session = Session()
     session.open_cohort(cohort.location)
-    session.choose_reader("Dr. Lead")
+    session.reader.choose("Dr. Lead")
     session.open_clip("clip-1")
     review = Review(session)
     finish(review)
@@ -313,7 +313,7 @@ def test_somebody_else_adjudicates(cohort: Cohort) -> None:
     assert not review.state.can_decide
     assert review.decide("reject") is None
     other.close()
-    assert review.session.take_over()
+    assert review.session.handover.take_over()
     finish(review)
     assert review.state.reason == ""
     assert review.session.adjudicator == "Dr. Lead"
@@ -354,7 +354,7 @@ def test_another_clip_stays_in_the_adjudicator_s_hands(review: Review) -> None:
     assert not session.strokes  # nothing is copied before it is asked for
     review.end("dr-lead")
     assert (session.rater, session.adjudicator) == ("dr-lead", "")
-    assert session.choose_reader("Dr. Ada") == "dr-ada"
+    assert session.reader.choose("Dr. Ada") == "dr-ada"
     assert Preferences.load().reader == "Dr. Ada"
 
 
@@ -397,7 +397,7 @@ def test_who_reads_blinded_sees_nobody_until_a_reviewer(cohort: Cohort) -> None:
     assert review.state.raters == ()
     assert "read blinded" in review.state.reason
     assert "read blinded" in session.access.cohort_visibility().why()
-    session.choose_role(Role.REVIEWER)
+    session.reader.choose_role(Role.REVIEWER)
     finish(review)
     assert [r.name for r in review.state.raters] == ["ada", "bo"]
     assert len(review.state.items) == 2

@@ -270,7 +270,7 @@ def test_keeping_to_the_sector(session: Session, kit: Toolkit) -> None:
     paint(session, (0, 0, 20, 20), confidence=EXCLUDED, frame=1)
     paint(session, (30, 2, 40, 98), confidence=70, frame=4)
     paint(session, (30, 2, 40, 98), confidence=70, frame=6)
-    session.mark_reviewed(6)
+    session.progress.mark_reviewed(6)
     before = planes(session)
     stroke = kit.clip_to_sector()
     assert stroke is not None
@@ -323,7 +323,7 @@ def test_carrying_back_and_filling_leave_what_the_hand_painted(
     paint(session, BOX, confidence=84, frame=6)
     paint(session, (0, 0, 80, 100), confidence=0, frame=5)  # looked at: nothing there
     by_hand = {t: session.planes["b-line"][t].copy() for t in (3, 5, 6)}
-    session.mark_reviewed(4, "b-line")
+    session.progress.mark_reviewed(4, "b-line")
     session.frame = 6
     for rule in Merge:
         session.merge = rule
@@ -368,7 +368,7 @@ def test_locked_hidden_and_reviewed_planes_stay(session: Session, kit: Toolkit) 
     assert np.array_equal(planes(session), before)
     assert kit.copy()  # looking is free
     session.every_class = True
-    session.mark_reviewed(2, "rib")
+    session.progress.mark_reviewed(2, "rib")
     kit.propagate(steps=3)
     assert session.strokes[-1].planes == ((1, 5), (3, 5))
     session.hidden, session.locked = frozenset({"rib"}), frozenset()
@@ -391,7 +391,7 @@ def test_what_is_impossible_says_why(session: Session, kit: Toolkit, cohort: Coh
     assert "outside the sector" in session.message
     other = Session()
     other.open_cohort(cohort.location)
-    other.choose_reader("Dr. Ada")
+    other.reader.choose("Dr. Ada")
     other.open_clip("sliding")
     other.class_name, other.frame = "b-line", N - 1
     theirs = other.toolkit

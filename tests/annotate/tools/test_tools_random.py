@@ -136,9 +136,9 @@ class Sitting(RuleBasedStateMachine):
         self.model = Model()
         self.session = Session()
         self.session.open_cohort(cohort.location)
-        self.session.choose_reader("Ada")
+        self.session.reader.choose("Ada")
         self.session.open_clip("clip-1")
-        self.session.show_rater("run-1")
+        self.session.others.show("run-1")
         self.toolkit = self.session.toolkit
         self.copied: dict[int, np.ndarray] = {}
         self.session.class_name = self.session.classes[0].name
@@ -363,7 +363,7 @@ class Sitting(RuleBasedStateMachine):
         status = self.model.status.copy()
         status[t, slice(None) if c is None else c] = 2
         self.model.edit("status", self.model.planes, status)
-        self.session.mark_reviewed(t, None if c is None else self.session.classes[c].name)
+        self.session.progress.mark_reviewed(t, None if c is None else self.session.classes[c].name)
 
     @rule()
     def undo(self) -> None:

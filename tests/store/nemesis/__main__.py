@@ -18,8 +18,8 @@ import numpy as np
 from napari_confseg.store import Cohort, RaterWriter, lease, pending, validate, write_behind
 from napari_confseg.store import writer as writers
 from napari_confseg.store.backend import KeyValueStore, Location
-from napari_confseg.store.record import EntryId
 from napari_confseg.store.repair import repair
+from napari_confseg.store.segments import EntryId
 from tests.conftest import add_clip
 from tests.store.bucket import Bucket
 from tests.store.nemesis.judge import Judge, told

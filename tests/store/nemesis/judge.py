@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_confseg.store.record import EntryId
+from napari_confseg.store.segments import EntryId
 from tests.store.model import Act, Model, Placed
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Judge:
 
     def faults(self, rater: Rater) -> list[str]:
         """Return what is wrong: strokes lost, put on others' unseen, or planes that differ."""
-        order = [Placed(e.id, e.kind) for e in rater.read_line().entries()]
+        order = [Placed(e.id, e.kind) for e in rater.record.read().entries()]
         unknown = [f"nobody did {p.id}" for p in order if p.id not in self.model.acts]
         if unknown:
             return unknown
