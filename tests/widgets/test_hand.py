@@ -44,18 +44,7 @@ def camera(bench: Bench) -> tuple[float, ...]:
     return (*map(float, seen.center), float(seen.zoom))
 
 
-def test_tools_keys_and_layers(bench: Bench, cohort: Cohort) -> None:
-    the_tool_lit_is_the_tool_in_hand(bench)
-    for further in (
-        keys_act_wherever_the_focus_is,
-        layers_of_a_clip_stay_where_they_are,
-        a_copy_of_a_class_is_not_taken_for_it,
-    ):
-        bench.begin_anew(cohort)
-        further(bench)
-
-
-def layers_of_a_clip_stay_where_they_are(bench: Bench) -> None:
+def test_layers_of_a_clip_stay_where_they_are(bench: Bench) -> None:
     viewer, session, hand = bench.viewer, bench.session, bench.hand
     order = [layer.name for layer in viewer.layers]
     viewer.layers.selection.active = bench.layer("clip-1")
@@ -120,7 +109,7 @@ def napari_s_controls_hide_no_mark(bench: Bench) -> None:
     assert bench.layer("A-line").opacity == pytest.approx(0.3)
 
 
-def a_copy_of_a_class_is_not_taken_for_it(bench: Bench) -> None:
+def test_a_copy_of_a_class_is_not_taken_for_it(bench: Bench) -> None:
     session, viewer = bench.session, bench.viewer
     viewer.layers.selection.active = bench.layer()
     _duplicate_layer(viewer.layers)
@@ -135,7 +124,7 @@ def a_copy_of_a_class_is_not_taken_for_it(bench: Bench) -> None:
     assert not copy.data.any()
 
 
-def the_tool_lit_is_the_tool_in_hand(bench: Bench) -> None:
+def test_the_tool_lit_is_the_tool_in_hand(bench: Bench) -> None:
     session, hand, form = bench.session, bench.hand, bench.panel.form
     form.tools.buttons[Tool.B_LINE].click()
     hand.key("2")
@@ -210,7 +199,7 @@ def a_class_that_cannot_be_painted_says_why_and_nothing_moves(bench: Bench) -> N
     assert camera(bench) != before
 
 
-def keys_act_wherever_the_focus_is(bench: Bench) -> None:
+def test_keys_act_wherever_the_focus_is(bench: Bench) -> None:
     session, viewer, form = bench.session, bench.viewer, bench.panel.form
     bench.hand.stroke([(40, 30), (40, 60)])
     bench.until(lambda: session.strokes)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_confseg.annotate.suggestions import OVERLAY, RESTARTED
 from napari_confseg.job import set_active
-from napari_confseg.store import DEFAULT_CLASSES, Cohort, Status
+from napari_confseg.store import Cohort, Status
 from napari_confseg.suggest.client import ModelProcess, SuggestError
 from napari_confseg.suggest.protocol import Suggest
 from napari_confseg.suggest.withholding import is_withheld
@@ -75,24 +75,15 @@ def given_process(
 
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
-    return trainable_cohort.make(
-        tmp_path / "cohort.zarr",
-        patients=1,
-        shape=fitted_run.SHAPE,
-        classes=DEFAULT_CLASSES[:3],  # each is a layer more in every window
-    )
-
-
-def suggest_on_the_first_frame(bench: Bench, model: Path) -> None:
-    bench.session.suggestions.model = str(model)
-    bench.hand.key("Ctrl+J")
-    bench.until(lambda: bench.session.suggestions.here())
+    return trainable_cohort.make(tmp_path / "cohort.zarr", patients=1, shape=fitted_run.SHAPE)
 
 
 @pytest.fixture
 def suggesting(bench: Bench, model: Path) -> Bench:
     """The first frame of a clip, with the model's suggestion on it."""
-    suggest_on_the_first_frame(bench, model)
+    bench.session.suggestions.model = str(model)
+    bench.hand.key("Ctrl+J")
+    bench.until(lambda: bench.session.suggestions.here())
     return bench
 
 
@@ -160,22 +151,7 @@ def test_one_key_proposes_and_one_accepts(suggesting: Bench, cohort: Cohort, mod
     assert [s.accepted for s in rater.read_strokes()] == [stroke.accepted]
 
 
-def test_painting_accepting_and_dismissing(suggesting: Bench, cohort: Cohort, model: Path) -> None:
-    what_one_paints_wins_and_the_rest_is_accepted(suggesting)
-    for further in (
-        what_one_erases_is_not_proposed_again,
-        one_region_by_key_and_by_click,
-        dismissed_is_recorded_and_shown_once_more_on_request,
-        it_learns_from_what_one_paints,
-    ):
-        if suggesting.session.suggestions.on:
-            suggesting.session.suggestions.toggle()
-        suggesting.begin_anew(cohort)
-        suggest_on_the_first_frame(suggesting, model)
-        further(suggesting)
-
-
-def what_one_paints_wins_and_the_rest_is_accepted(suggesting: Bench) -> None:
+def test_what_one_paints_wins_and_the_rest_is_accepted(suggesting: Bench) -> None:
     session = suggesting.session
     before = session.suggestions.here()["b-line"].copy()
     session.class_name, session.confidence = "b-line", 30
@@ -192,7 +168,7 @@ def what_one_paints_wins_and_the_rest_is_accepted(suggesting: Bench) -> None:
     assert session.strokes[-1].accepted.part == "rest"
 
 
-def what_one_erases_is_not_proposed_again(suggesting: Bench) -> None:
+def test_what_one_erases_is_not_proposed_again(suggesting: Bench) -> None:
     session = suggesting.session
     session.class_name, session.confidence = "b-line", 30
     place = [(DISC[0], DISC[1] - 3), (DISC[0], DISC[1] + 3)]
@@ -204,7 +180,7 @@ def what_one_erases_is_not_proposed_again(suggesting: Bench) -> None:
     assert session.suggestions.here()["b-line"][DISC] == 0
 
 
-def it_learns_from_what_one_paints(suggesting: Bench) -> None:
+def test_it_learns_from_what_one_paints(suggesting: Bench) -> None:
     session, hand = suggesting.session, suggesting.hand
     suggestions = session.suggestions
     hand.key("Right")
@@ -242,7 +218,7 @@ def test_the_active_model_is_asked_and_its_absence_is_told(
     assert "starter-1 suggests in its place." in session.message
 
 
-def one_region_by_key_and_by_click(suggesting: Bench) -> None:
+def test_one_region_by_key_and_by_click(suggesting: Bench) -> None:
     session, hand = suggesting.session, suggesting.hand
     percent = session.suggestions.here()["pleura"].copy()
     hand.move(*BAR)
@@ -269,7 +245,7 @@ def one_region_by_key_and_by_click(suggesting: Bench) -> None:
     assert session.planes["b-line"][0][DISC] != session.confidence  # the brush did nothing
 
 
-def dismissed_is_recorded_and_shown_once_more_on_request(suggesting: Bench) -> None:
+def test_dismissed_is_recorded_and_shown_once_more_on_request(suggesting: Bench) -> None:
     session = suggesting.session
     suggesting.hand.key("Shift+Z")
     assert not session.suggestions.here()

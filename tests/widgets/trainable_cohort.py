@@ -6,30 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_confseg.store import DEFAULT_CLASSES, Cohort, Status
+from napari_confseg.store import Cohort, Status
 from tests.conftest import clip_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-    from napari_confseg.store import ClassSpec
 
 
 def make(
-    location: Path,
-    *,
-    patients: int = 4,
-    n_frames: int = 6,
-    shape: tuple[int, int] = (96, 128),
-    classes: Sequence[ClassSpec] = DEFAULT_CLASSES,
+    location: Path, *, patients: int = 4, n_frames: int = 6, shape: tuple[int, int] = (96, 128)
 ) -> Cohort:
     """Make a cohort with one clip a patient: a bright bar is pleura, a bright disc a B-line.
 
     Rater ``ann`` has marked and reviewed all of it, the discs at 90 %, every third one at 40 %.
     """
     rng = np.random.default_rng(7)
-    cohort = Cohort.create(location, name=location.name.removesuffix(".zarr"), classes=classes)
+    cohort = Cohort.create(location, name=location.name.removesuffix(".zarr"))
     names = [c.name for c in cohort.meta.classes]
     pleura, b_line = names.index("pleura"), names.index("b-line")
     s = shape[0] / 96
