@@ -76,13 +76,7 @@ def type_in(bench: Bench, box: QSpinBox, number: int) -> None:
     wait(20)
 
 
-def test_accepting_in_a_window(bench: Bench, cohort: Cohort) -> None:
-    a_range_of_all_classes_above_a_threshold_is_one_undo(bench, cohort)
-    bench.begin_anew(cohort)
-    the_form_says_why_it_cannot(bench)
-
-
-def a_range_of_all_classes_above_a_threshold_is_one_undo(bench: Bench, cohort: Cohort) -> None:
+def test_a_range_of_all_classes_above_a_threshold_is_one_undo(bench: Bench, cohort: Cohort) -> None:
     session, form, hand = bench.session, bench.panel.form, bench.hand
     accept = form.accept
     session.frame = 3
@@ -129,7 +123,7 @@ def a_range_of_all_classes_above_a_threshold_is_one_undo(bench: Bench, cohort: C
     assert np.array_equal(session.planes["b-line"][3], np.where(mine, mine, theirs))
 
 
-def the_form_says_why_it_cannot(bench: Bench) -> None:
+def test_the_form_says_why_it_cannot(bench: Bench, cohort: Cohort) -> None:
     session, accept = bench.session, bench.panel.form.accept
     session.locked = frozenset(c.name for c in session.classes)
     assert not accept.accept.isEnabled()

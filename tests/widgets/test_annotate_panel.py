@@ -156,18 +156,7 @@ def test_confidence_shows_in_words_and_is_set_by_bar_and_buttons(open_bench: Ben
     assert bench.layer().selected_label == 42
 
 
-def test_marks_of_others_and_a_store_that_goes_away(bench: Bench, cohort: Cohort) -> None:
-    threshold_hides_what_is_less_sure_and_changes_nothing(bench)
-    for further in (
-        who_comes_second_may_look_and_later_take_over,
-        a_store_that_goes_away_is_said_and_catches_up,
-        others_show_hatched_and_can_be_taken_as_mine,
-    ):
-        bench.begin_anew(cohort)
-        further(bench, cohort)
-
-
-def threshold_hides_what_is_less_sure_and_changes_nothing(bench: Bench) -> None:
+def test_threshold_hides_what_is_less_sure_and_changes_nothing(bench: Bench) -> None:
     session = bench.session
     paint(session, (10, 10, 40, 40), confidence=30)
     paint(session, (10, 60, 40, 90), confidence=90)
@@ -192,11 +181,11 @@ def threshold_hides_what_is_less_sure_and_changes_nothing(bench: Bench) -> None:
     assert np.array_equal(session.planes["b-line"], before)
 
 
-def who_comes_second_may_look_and_later_take_over(bench: Bench, cohort: Cohort) -> None:
+def test_who_comes_second_may_look_and_later_take_over(bench: Bench, cohort: Cohort) -> None:
     panel, session, hand = bench.panel, bench.session, bench.hand
     first = Session()
     first.open_cohort(cohort.location)
-    first.open_clip("clip-2", session.rater)
+    first.open_clip("clip-2", "dr-ada")
     paint(first, (4, 4, 9, 9), class_name="b-line")
     assert panel.cohort_actions.open_clip("clip-2")
     assert "Read-only: " in panel.form.save_state.line.text()
@@ -216,7 +205,7 @@ def who_comes_second_may_look_and_later_take_over(bench: Bench, cohort: Cohort) 
     bench.until(lambda: len(session.strokes) == 2)
 
 
-def a_store_that_goes_away_is_said_and_catches_up(bench: Bench, cohort: Cohort) -> None:
+def test_a_store_that_goes_away_is_said_and_catches_up(bench: Bench, cohort: Cohort) -> None:
     panel, session = bench.panel, bench.session
     paint(session, (4, 4, 9, 9))
     assert session.flush()
@@ -236,11 +225,11 @@ def a_store_that_goes_away_is_said_and_catches_up(bench: Bench, cohort: Cohort) 
     away.rename(place)
     bench.until(lambda: panel.form.save_state.line.text().startswith("Saved"), 30)
     assert session.flush()
-    stored = planes_by_plain_zarr(cohort, "clip-1", session.rater)
+    stored = planes_by_plain_zarr(cohort, "clip-1", "dr-ada")
     assert np.array_equal(stored[:, 2], session.planes["b-line"])
 
 
-def others_show_hatched_and_can_be_taken_as_mine(bench: Bench, cohort: Cohort) -> None:
+def test_others_show_hatched_and_can_be_taken_as_mine(bench: Bench, cohort: Cohort) -> None:
     panel, session = bench.panel, bench.session
     rater = cohort.clip("clip-1").create_rater("bo", kind="human", label="Dr. Bo")
     plane = np.zeros(SHAPE, np.uint8)
@@ -307,19 +296,7 @@ def _menu_keys() -> Iterator[str]:
                 yield normal(str(KeyBinding.from_int(rule._bind_to_current_platform())))
 
 
-def test_keys_focus_and_playing_until_the_panel_is_closed(bench: Bench, cohort: Cohort) -> None:
-    no_key_is_napari_s(bench)
-    for further in (
-        keys_work_from_canvas_and_panel_but_not_while_one_types,
-        a_click_leaves_the_focus_on_the_canvas,
-        the_window_plays,
-        closing_the_panel_leaves_the_clip_and_frees_the_keys,
-    ):
-        bench.begin_anew(cohort)
-        further(bench)
-
-
-def no_key_is_napari_s(bench: Bench) -> None:
+def test_no_key_is_napari_s(bench: Bench) -> None:
     from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 
     theirs = set(napari_keys())
@@ -370,7 +347,7 @@ def test_a_cohort_s_own_keys_give_way_to_napari_s(state_dir: Path, tmp_path: Pat
     assert len(keys_of("class.")) == len(shortcuts.CLASS_KEYS)
 
 
-def keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -> None:
+def test_keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -> None:
     session, hand, panel = bench.session, bench.hand, bench.panel
     hand.activate()
     for widget in (bench.hand.canvas, panel, panel.form.threshold.slider, panel.form.head.next):
@@ -397,7 +374,7 @@ def keys_work_from_canvas_and_panel_but_not_while_one_types(bench: Bench) -> Non
     field.deleteLater()
 
 
-def a_click_leaves_the_focus_on_the_canvas(bench: Bench) -> None:
+def test_a_click_leaves_the_focus_on_the_canvas(bench: Bench) -> None:
     bench.hand.activate()
     bench.hand.canvas.setFocus()
     bench.panel.form.dial.anchor_buttons[30].click()
@@ -445,7 +422,7 @@ def test_playing_keeps_the_clip_s_rate_and_drops_frames(
     owner.deleteLater()
 
 
-def the_window_plays(bench: Bench) -> None:
+def test_the_window_plays(bench: Bench) -> None:
     seen = []
     bench.session.events.frame.connect(seen.append)
     bench.panel.form.transport.play.click()
@@ -457,7 +434,7 @@ def the_window_plays(bench: Bench) -> None:
     assert not bench.panel.form.transport.play.isChecked()
 
 
-def closing_the_panel_leaves_the_clip_and_frees_the_keys(bench: Bench) -> None:
+def test_closing_the_panel_leaves_the_clip_and_frees_the_keys(bench: Bench) -> None:
     bench.viewer.window.remove_dock_widget("all")
     bench.panel.deleteLater()
     bench.until(lambda: not bench.panel_alive())
