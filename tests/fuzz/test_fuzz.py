@@ -12,12 +12,12 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="address space is limited, and pipes are made, on Linux"
 )
 ROUNDS = {
-    "stores": 40,
+    "stores": 60,
     "writing": 12,
-    "labels": 40,
-    "datasets": 30,
-    "tables": 25,
-    "media": 25,
+    "labels": 60,
+    "datasets": 50,
+    "tables": 40,
+    "media": 30,
     "runs": 12,
 }
 

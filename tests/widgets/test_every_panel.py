@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
 LOW, HIGH = (1280, 720), (1920, 1080)
-VIEWS = ((LOW, "dark"), (LOW, "light"), (HIGH, "light"))
+VIEWS = ((LOW, "dark"), (HIGH, "dark"), (HIGH, "light"), (LOW, "light"))
 LEAVES = (QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QTabBar)
 OTHERS = ("Review", "Calibrate", "Train", "Dataset", "Zone map", "Work list")
 

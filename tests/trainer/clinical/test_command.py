@@ -110,8 +110,7 @@ def test_a_dataset_gives_its_patients_and_folds(ward, tmp_path, capsys):
 
 def test_a_followed_ward_end_to_end_without_models(tmp_path, monkeypatch, capsys):
     """Sample data of two days; nothing is fitted, and there are no covariates to begin from."""
-    for name, number in (("REPEATS", 1), ("OUTER", 2), ("INNER", 2)):  # for time
-        monkeypatch.setattr(f"trainer.clinical.outcomes.{name}", number)
+    monkeypatch.setattr("trainer.clinical.outcomes.REPEATS", 1)  # for time, as is one strength
     monkeypatch.setattr("trainer.clinical.outcomes.STRENGTHS", np.array([10.0]))
     place = tmp_path / "followed.zarr"
     make_cohort(
