@@ -53,10 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slowest files, so that no worker is left alone with one at the end."""
     root = Path(__file__).parent
-    first = ("journey", "widgets", "trainer")
+    first = ("journey", "widgets", "trainer", root.name, "fuzz", "store", "ingest")
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(root).parts[0]
+        folder, *below = item.path.relative_to(root).parts
+        if not below:  # beside this file, where whole processes are started
+            folder = root.name
         return first.index(folder) if folder in first else len(first)
 
     items.sort(key=rank)

@@ -5,69 +5,75 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[1]
 LEARNING = {"torch", "monai", "trainer"}
 WINDOWS = {"napari", "qtpy", "PySide6", "PyQt6", "superqt", "magicgui", "pyqtgraph", "vispy"}
 
-# Imports every module of some packages, does a little more, and prints what is loaded then.
+# Imports every module of some packages and prints what is loaded then; so for each group of them.
+# Does a little more after the last one.
 SCRIPT = """
 import importlib, pkgutil, sys
-for name in {packages!r}:
-    package = importlib.import_module(name)
-    for module in pkgutil.walk_packages(getattr(package, "__path__", []), name + "."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+def tell():
+    print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+for packages in {groups!r}:
+    for name in packages:
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(getattr(package, "__path__", []), name + "."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    tell()
 {more}
-print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+tell()
 """
 
 
-def loaded(*packages: str, more: str = "") -> set[str]:
-    """Return the top-level packages in a fresh process that has imported all of `packages`."""
+def loaded(*groups: Sequence[str], more: str = "") -> list[set[str]]:
+    """Return the top-level packages in a fresh process, after each group of packages and `more`."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(packages=packages, more=more)],
+        [sys.executable, "-c", SCRIPT.format(groups=[*map(list, groups)], more=more)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         cwd=ROOT,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
+    return [set(line.split()) for line in done.stdout.splitlines()[-len(groups) - 1 :]]
 
 
-def test_a_viewer_process_never_loads_what_learns() -> None:
+def test_a_viewer_process_never_loads_what_learns_nor_windows_below_the_panels() -> None:
     more = (
         "from napari_confseg.annotate.train.next_run import find_devices\n"
         "from napari_confseg.launcher import trainer_problem\n"
         "assert trainer_problem() == ''\n"
         "assert find_devices()[0][0] == 'auto'\n"
     )
-    found = loaded("napari_confseg", more=more)
-    assert {"napari", "qtpy"} <= found  # the panels were among what was imported
-    assert not found & LEARNING
-
-
-def test_a_trainer_process_never_loads_a_window() -> None:
-    found = loaded("trainer")
-    assert {"torch", "napari_confseg"} <= found
-    assert not found & WINDOWS
-
-
-def test_below_the_panels_there_is_neither() -> None:
     names = [
         p.name
         for p in (ROOT / "napari_confseg").iterdir()
         if (p / "__init__.py").is_file() and p.name != "widgets"
     ]
     assert {"store", "annotate", "ingest", "dataset"} <= set(names)
-    packages = [f"napari_confseg.{n}" for n in names] + ["napari_confseg.job", "sample_data"]
-    assert not loaded(*packages) & (LEARNING | WINDOWS)
+    below = [f"napari_confseg.{n}" for n in names] + ["napari_confseg.job", "sample_data"]
+    under_the_panels, _, found = loaded(below, ["napari_confseg"], more=more)
+    assert not under_the_panels & (LEARNING | WINDOWS)
+    assert {"napari", "qtpy"} <= found  # the panels were among what was imported
+    assert not found & LEARNING
+
+
+def test_a_trainer_process_never_loads_a_window() -> None:
+    *_, found = loaded(["trainer"])
+    assert {"torch", "napari_confseg"} <= found
+    assert not found & WINDOWS
 
 
 def test_the_package_itself_holds_the_version_and_nothing_else() -> None:
-    found = loaded("json", more="import napari_confseg; print(napari_confseg.__version__)")
+    *_, found = loaded(["json"], more="import napari_confseg; print(napari_confseg.__version__)")
     assert "napari_confseg" in found
     assert not found & ({"numpy", "zarr", "pydantic"} | LEARNING | WINDOWS)
 

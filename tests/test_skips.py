@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
+CI = {"CI": "true"}
 
 TESTS = {
     "passes": "def test_it(): pass",
@@ -23,13 +24,14 @@ TESTS = {
     "expected": "import pytest\n@pytest.mark.xfail(reason='known')\ndef test_it(): assert False",
 }
 
-UNUSED = ("cacheprovider", "xvfb", "pytest-qt")  # a screen and Qt take seconds a run
+PLUGINS = ("-p", "timeout", "-p", "xdist")  # a screen, Qt and napari's fixtures take seconds a run
 
 
-def run(folder: Path, name: str, env: Mapping[str, str], *options: str) -> tuple[int, str]:
-    """Run one file of tests with our conftest in a process of its own."""
+def run(folder: Path, *names: str, env: Mapping[str, str], workers: int = 0) -> tuple[int, str]:
+    """Run some files of tests with our conftest in a process of its own."""
     (folder / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
-    (folder / f"test_{name}.py").write_text(TESTS[name])
+    for name in names:
+        (folder / f"test_{name}.py").write_text(TESTS[name])
     command = [
         sys.executable,
         "-m",
@@ -40,9 +42,13 @@ def run(folder: Path, name: str, env: Mapping[str, str], *options: str) -> tuple
         "--rootdir",
         folder,
         "-o",
-        "addopts=-W ignore::pytest.PytestConfigWarning",  # of the options of those plugins
-        *(word for plugin in UNUSED for word in ("-p", f"no:{plugin}")),
-        *options,
+        # The options of the plugins that are left out are not known.
+        "addopts=--disable-plugin-autoload -W ignore::pytest.PytestConfigWarning",
+        "-p",
+        "no:cacheprovider",
+        *PLUGINS,
+        "-n",
+        str(workers),
         folder,
     ]
     rest = {k: v for k, v in os.environ.items() if k != "CI" and not k.startswith("PYTEST_")}
@@ -58,20 +64,27 @@ def run(folder: Path, name: str, env: Mapping[str, str], *options: str) -> tuple
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("passes", 0), ("gpu", 0), ("expected", 0), ("skips", 1), ("module", 1)]
-)
-def test_on_the_ci(tmp_path: Path, name: str, code: int) -> None:
-    found, text = run(tmp_path, name, {"CI": "true"})
-    if name == "module":
-        assert found != 0  # nothing else was collected: pytest has a code of its own for that
-    else:
-        assert found == code, text
-    assert ("takes for a failure" in text) == bool(code)
+def test_the_ci_passes_without_a_gpu_and_with_what_is_expected_to_fail(tmp_path: Path) -> None:
+    code, text = run(tmp_path, "passes", "gpu", "expected", env=CI)
+    assert code == 0, text
+    assert "1 passed, 1 skipped, 1 xfailed" in text
+    assert "takes for a failure" not in text
 
 
-def test_with_workers_and_elsewhere(tmp_path: Path) -> None:
-    found, text = run(tmp_path, "skips", {"CI": "true"}, "-n", "1")
-    assert found == 1
+def test_a_module_that_is_skipped_fails_the_ci(tmp_path: Path) -> None:
+    code, text = run(tmp_path, "passes", "module", env=CI)
+    assert code == 1, text
+    assert "takes for a failure" in text
+    assert "test_module.py: " in text
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_test_that_is_skipped_fails_the_ci(tmp_path: Path, workers: int) -> None:
+    code, text = run(tmp_path, "passes", "skips", env=CI, workers=workers)
+    assert code == 1, text
+    assert "takes for a failure" in text
     assert "test_skips.py::test_it: Skipped: no such tool" in text
-    assert run(tmp_path, "skips", {})[0] == 0
+
+
+def test_elsewhere_a_skip_is_no_failure(tmp_path: Path) -> None:
+    assert run(tmp_path, "skips", "module", env={})[0] == 0

@@ -10,6 +10,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_confseg.annotate.session import Session
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
 from napari_confseg.widgets.annotate.panel import AnnotatePanel
 from napari_confseg.widgets.demo.hand import Hand, wait, wait_until
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHAPE = (96, 128)
+OPENED = {"cohort", "clip", "rater", "adjudicator", "save_state"}
+"""Fields of a session that opening sets."""
 
 
 def make_cohort(location: Path, *clips: str, n_frames: int = 6) -> Cohort:
@@ -47,6 +50,7 @@ class Bench:
         self.viewer = viewer if self.shown else ViewerModel()
         self.panel = AnnotatePanel(self.viewer)
         self.session = self.panel.session
+        self.readers = 1
         if self.shown:
             self.hand = Hand(viewer)
             viewer.window.add_dock_widget(self.panel, name="Annotate", area="right")
@@ -63,6 +67,19 @@ class Bench:
         self.session.class_name = "b-line"
         self.session.brush_size = 8
         wait(100)
+
+    def begin_anew(self, cohort: Cohort, clip: str = "clip-1") -> None:
+        """Go on in this window as if it had just come: another reader, nothing marked or set.
+
+        A window takes seconds of the suite: tests that each need one for a moment share it.
+        """
+        self.session.close_clip()
+        new = Session()
+        for name in type(new).model_fields.keys() - OPENED:
+            setattr(self.session, name, getattr(new, name))
+        self.readers += 1
+        self.open(cohort, reader=f"Dr. Ada {self.readers}", clip=clip)
+        self.viewer.reset_view()
 
     def layer(self, label: str = "B-line") -> Any:
         """One of napari's layers."""

@@ -84,7 +84,19 @@ def test_what_the_hand_paints_is_what_the_store_holds(bench: Bench, cohort: Coho
     assert [s["undone"] for s in record] == [False] * 5 + [True]
 
 
-def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(bench: Bench) -> None:
+def test_strokes_clips_and_layers(bench: Bench, cohort: Cohort) -> None:
+    a_stroke_keeps_class_frame_and_confidence_whatever_happens(bench)
+    for further in (
+        another_clip_has_its_own_undo,
+        what_other_code_paints_is_a_stroke_too,
+        napari_s_own_controls_change_the_session,
+        layers_taken_from_the_list_lose_nothing,
+    ):
+        bench.begin_anew(cohort)
+        further(bench)
+
+
+def a_stroke_keeps_class_frame_and_confidence_whatever_happens(bench: Bench) -> None:
     session, hand = bench.session, bench.hand
     session.confidence = 90
     hand.press(40, 30)
@@ -107,7 +119,7 @@ def test_a_stroke_keeps_class_frame_and_confidence_whatever_happens(bench: Bench
     assert (session.strokes[1].class_index, session.strokes[1].confidence) == (1, 30)
 
 
-def test_napari_s_own_controls_change_the_session(bench: Bench) -> None:
+def napari_s_own_controls_change_the_session(bench: Bench) -> None:
     session, hand, layer = bench.session, bench.hand, bench.layer()
     session.confidence = 99
     hand.key("Equal")
@@ -143,7 +155,7 @@ def test_napari_s_own_controls_change_the_session(bench: Bench) -> None:
     assert bench.viewer.layers.selection.active is bench.layer("Pleural line")
 
 
-def test_layers_taken_from_the_list_lose_nothing(bench: Bench) -> None:
+def layers_taken_from_the_list_lose_nothing(bench: Bench) -> None:
     session, hand = bench.session, bench.hand
     hand.stroke([(40, 30), (40, 60)])
     bench.until(lambda: session.strokes)
@@ -163,7 +175,7 @@ def test_layers_taken_from_the_list_lose_nothing(bench: Bench) -> None:
     assert session.planes["b-line"][:].sum() > marked.sum()
 
 
-def test_another_clip_has_its_own_undo(bench: Bench) -> None:
+def another_clip_has_its_own_undo(bench: Bench) -> None:
     session, hand = bench.session, bench.hand
     hand.stroke([(40, 30), (40, 60)])
     bench.until(lambda: session.strokes)
@@ -179,7 +191,7 @@ def test_another_clip_has_its_own_undo(bench: Bench) -> None:
     assert not layer.data.any()
 
 
-def test_what_other_code_paints_is_a_stroke_too(bench: Bench) -> None:
+def what_other_code_paints_is_a_stroke_too(bench: Bench) -> None:
     session, layer = bench.session, bench.layer()
     layer.data_setitem((np.array([1, 1, 2]), np.array([3, 4, 3]), np.array([5, 5, 6])), 40)
     layer.paint((2, 50, 50), 70)
@@ -196,7 +208,13 @@ def test_what_other_code_paints_is_a_stroke_too(bench: Bench) -> None:
     assert not layer.data.any()
 
 
-def test_no_brush_waits_in_the_corner(bench: Bench) -> None:
+def test_the_circle_of_the_brush(bench: Bench, cohort: Cohort) -> None:
+    no_brush_waits_in_the_corner(bench)
+    bench.begin_anew(cohort)
+    nothing_covers_what_lies_within_the_brush(bench)
+
+
+def no_brush_waits_in_the_corner(bench: Bench) -> None:
     """As when the mouse lies over the canvas and has not moved since the window came."""
     viewer = bench.viewer
     bench.session.brush_size = 40
@@ -212,7 +230,7 @@ def test_no_brush_waits_in_the_corner(bench: Bench) -> None:
     assert not corner.any()
 
 
-def test_nothing_covers_what_lies_within_the_brush(bench: Bench) -> None:
+def nothing_covers_what_lies_within_the_brush(bench: Bench) -> None:
     hand, viewer = bench.hand, bench.viewer
     brush = viewer.canvas.overlays._brush_circle
     bench.session.brush_size = 24

@@ -34,7 +34,13 @@ def share(bench: Bench) -> float:
     return float(canvas.width() * canvas.height() / (1280 * 720))
 
 
-def test_folded_away_and_back_and_closed(bench: Bench) -> None:
+def test_the_reading_layout(bench: Bench, cohort: Cohort) -> None:
+    folded_away_and_back_and_closed(bench)
+    bench.begin_anew(cohort)
+    the_dataset_panel_leaves_as_much(bench)
+
+
+def folded_away_and_back_and_closed(bench: Bench) -> None:
     window, inside = bench.hand.window, bench.viewer.window._qt_viewer
     window.resize(1280, 720)
     inside.dockLayerControls.hide()  # closed by the person: it stays so
@@ -83,11 +89,11 @@ def test_folded_away_and_back_and_closed(bench: Bench) -> None:
     assert "All that you marked is saved. A training that is running goes on" in words
 
 
-def test_the_dataset_panel_leaves_as_much(bench: Bench, cohort: Cohort) -> None:
+def the_dataset_panel_leaves_as_much(bench: Bench) -> None:
     """Of every page, with what it asks of whoever wants more than is asked at first."""
     window, inside = bench.hand.window, bench.viewer.window._qt_viewer
     _, panel = bench.viewer.window.add_plugin_dock_widget("napari-confseg", "Dataset")
-    bench.hand.key("F11")
+    assert bench.panel.reading.on
     window.resize(1280, 720)
     panel.build.form.editors["size"].set_value((4096, 4096))
     panel.build.form.editors["frames"].set_value(FramePolicy(kind="every", n=1000))
@@ -110,7 +116,13 @@ def in_sight(widget: QWidget, window: QWidget) -> bool:
     return bool(whole) and window.rect().contains(widget.mapTo(window, widget.rect().bottomRight()))
 
 
-def test_what_is_pressed_most_is_in_sight(bench: Bench) -> None:
+def test_the_pinned_row(bench: Bench, cohort: Cohort) -> None:
+    what_is_pressed_most_is_in_sight(bench)
+    bench.begin_anew(cohort)
+    reviewed_and_on_and_217_frames_in_two_acts(bench, cohort)
+
+
+def what_is_pressed_most_is_in_sight(bench: Bench) -> None:
     bench.hand.window.resize(1280, 720)
     transport, state = bench.panel.form.transport, bench.panel.form.save_state
     before = None
@@ -133,7 +145,7 @@ def test_what_is_pressed_most_is_in_sight(bench: Bench) -> None:
         assert surround.tolist() == [0, 0, 0], theme
 
 
-def test_reviewed_and_on_and_217_frames_in_two_acts(bench: Bench, cohort: Cohort) -> None:
+def reviewed_and_on_and_217_frames_in_two_acts(bench: Bench, cohort: Cohort) -> None:
     session = bench.session
     for frame in range(3):
         assert session.frame == frame

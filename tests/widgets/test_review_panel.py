@@ -299,7 +299,14 @@ def test_the_first_is_decided_at_once_and_stopping_keeps_count(
     assert panel.queue.bar.text() == "2 of 2 decided"
 
 
-def test_the_view_moves_only_to_what_is_out_of_sight(bench: Reviewing) -> None:
+def test_what_one_sees_of_disagreements(bench: Reviewing) -> None:
+    rows_have_pictures_made_when_they_come_into_sight(bench)
+    the_view_moves_only_to_what_is_out_of_sight(bench)
+    bench.viewer.reset_view()
+    texture_stays_in_sight_while_one_decides(bench)
+
+
+def the_view_moves_only_to_what_is_out_of_sight(bench: Reviewing) -> None:
     camera, hand = bench.viewer.scene.camera, bench.hand
     hand.key("Period")
     camera.zoom *= 1.05
@@ -318,7 +325,7 @@ def test_the_view_moves_only_to_what_is_out_of_sight(bench: Reviewing) -> None:
     assert camera.zoom < 100
 
 
-def test_texture_stays_in_sight_while_one_decides(bench: Reviewing) -> None:
+def texture_stays_in_sight_while_one_decides(bench: Reviewing) -> None:
     viewer, hand = bench.viewer, bench.hand
     hand.key("Period")
     press(bench.review.begin)
@@ -339,7 +346,7 @@ def test_texture_stays_in_sight_while_one_decides(bench: Reviewing) -> None:
     assert ada.visible
 
 
-def test_rows_have_pictures_made_when_they_come_into_sight(bench: Reviewing) -> None:
+def rows_have_pictures_made_when_they_come_into_sight(bench: Reviewing) -> None:
     panel = bench.review
     bench.until(lambda: panel.pictures.made == 2)
     tree = panel.queue.tree

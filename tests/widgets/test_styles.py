@@ -14,19 +14,22 @@ from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.view import Style
 from napari_confseg.widgets.layers.contour_lines import NAME
 from tests.annotate.edits import paint
-from tests.conftest import add_clip
-from tests.widgets.bench import SHAPE, Bench
+from tests.widgets.bench import Bench, make_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from napari_confseg.store import Cohort
 
 
 @pytest.fixture
+def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
+    return make_cohort(tmp_path / "cohort.zarr", "clip-3", "clip-4")
+
+
+@pytest.fixture
 def bench(make_napari_viewer: Callable[..., Any], cohort: Cohort) -> Iterator[Bench]:
-    add_clip(cohort, "clip-3", shape=SHAPE)
-    add_clip(cohort, "clip-4", shape=SHAPE)
     made = Bench(make_napari_viewer(show=True))
     made.open(cohort, clip="clip-3")
     yield made
@@ -38,7 +41,14 @@ def lines(bench: Bench) -> np.ndarray:
     return np.asarray(bench.viewer.layers[NAME]._slice.image.raw)
 
 
-def test_marks_as_lines(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_styles_and_pens(bench: Bench, cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_pen_is_left_to_qt_which_makes_a_mouse_of_it(bench)
+    marks_as_lines(bench, monkeypatch)
+    bench.begin_anew(cohort, "clip-3")
+    lines_follow_the_clip_and_go(bench)
+
+
+def marks_as_lines(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     session, layers, hand = bench.session, bench.viewer.layers, bench.hand
     hand.stroke([(20, 20), (20, 60)])
     bench.until(lambda: len(session.strokes) == 1)
@@ -83,7 +93,7 @@ def test_marks_as_lines(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     session.hidden = frozenset()
 
 
-def test_lines_follow_the_clip_and_go(bench: Bench) -> None:
+def lines_follow_the_clip_and_go(bench: Bench) -> None:
     session, layers = bench.session, bench.viewer.layers
     session.style = Style.CONTOURS
     paint(session, (10, 10, 30, 30), confidence=30)
@@ -101,7 +111,7 @@ def test_lines_follow_the_clip_and_go(bench: Bench) -> None:
     assert len(layers) == 0
 
 
-def test_a_pen_is_left_to_qt_which_makes_a_mouse_of_it(bench: Bench) -> None:
+def a_pen_is_left_to_qt_which_makes_a_mouse_of_it(bench: Bench) -> None:
     made = Qt.ApplicationAttribute.AA_SynthesizeMouseForUnhandledTabletEvents
     assert QCoreApplication.testAttribute(made)
     pen = QPointingDevice(

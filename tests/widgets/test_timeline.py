@@ -13,26 +13,27 @@ from qtpy.QtWidgets import QApplication
 
 from napari_confseg.annotate.timeline import UNKNOWN
 from napari_confseg.annotate.tools.filling import Origin
-from napari_confseg.store import Cohort, Status
+from napari_confseg.store import Status
 from napari_confseg.widgets.demo.hand import wait
 from tests.annotate.edits import paint
 from tests.annotate.tools.pictures import texture
 from tests.conftest import add_clip, clip_meta
+from tests.widgets.bench import SHAPE, make_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_confseg.store import Cohort
     from napari_confseg.widgets.annotate.timeline import TimelineView
     from tests.widgets.bench import Bench
 
 LEFT, SHIFT = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier
-SHAPE = (96, 128)
 
 
 @pytest.fixture
 def cohort(tmp_path: Path, state_dir: Path) -> Cohort:
     """A clip whose picture stands still until it is only noise."""
-    made = Cohort.create(tmp_path / "cohort.zarr", name="toy")
+    made = make_cohort(tmp_path / "cohort.zarr")
     with made.new_clip("cut", shape=SHAPE) as new:
         for t in range(24):
             new.append(texture(SHAPE) if t < 10 else texture(SHAPE, seed=t, grain=0.5))
@@ -73,7 +74,13 @@ def lane_pixels(line: TimelineView, lane: int, frame: int) -> np.ndarray:
     return pixels[top:bottom, left:right].copy()
 
 
-def test_painted_carried_and_filled_frames_look_different_and_are_seen_again(bench: Bench) -> None:
+def test_the_timeline_in_a_window(bench: Bench, cohort: Cohort) -> None:
+    painted_carried_and_filled_frames_look_different_and_are_seen_again(bench)
+    bench.begin_anew(cohort, "cut")
+    a_long_clip_by_wheel_drag_and_keys(bench, cohort)
+
+
+def painted_carried_and_filled_frames_look_different_and_are_seen_again(bench: Bench) -> None:
     session, line = bench.session, bench.panel.form.transport.timeline
     c = session.class_index()
     color = np.array([int(session.classes[c].color[i : i + 2], 16) for i in (1, 3, 5)])
@@ -136,7 +143,7 @@ def test_painted_carried_and_filled_frames_look_different_and_are_seen_again(ben
     assert looks()[2] == 0
 
 
-def test_a_long_clip_by_wheel_drag_and_keys(bench: Bench, cohort: Cohort) -> None:
+def a_long_clip_by_wheel_drag_and_keys(bench: Bench, cohort: Cohort) -> None:
     add_clip(cohort, "long", n_frames=900, shape=(24, 32))
     bench.panel.cohort_actions.open_clip("long")
     bench.hand.wait(200)

@@ -77,7 +77,17 @@ def ward() -> tuple[list[Row], np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def found(ward) -> dict[str, Prediction]:
+def fewer_fits():
+    """A third of the fits for each prediction: still nested, several strengths, and repeated."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcomes, "INNER", 3)
+        patch.setattr(outcomes, "REPEATS", 2)
+        patch.setattr(outcomes, "STRENGTHS", np.array([0.1, 10.0, 1000.0]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def found(ward, fewer_fits) -> dict[str, Prediction]:
     rows, sick = ward
     by_name = {o.name: predict(o, rows, sick) for o in predictable(rows)}
     assert list(by_name) == ["sf", "sf-change", "readmission"]
@@ -136,6 +146,7 @@ def test_change_is_three_way_and_counts_only_where_s_f_does():
     assert SINCE.of(sated, before) is None
 
 
+@pytest.mark.usefixtures("fewer_fits")
 def test_the_change_of_findings_tells_the_change_of_s_f_where_the_day_alone_does_not():
     """A ward of three days as sample data plans it; findings are the lung's severity, noisy."""
     plans, table = plan(patients=120, clips_per_patient=2, seed=5, days=3)
