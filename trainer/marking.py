@@ -21,7 +21,7 @@ from napari_confseg.store import (
 )
 from napari_confseg.store.threads import map_bounded
 from trainer.compute import set_threads
-from trainer.data import class_indices
+from trainer.data import class_indices, clips_of
 from trainer.ensemble import Ensemble
 from trainer.errors import TrainError
 from trainer.guarantee import load_guarantee
@@ -256,7 +256,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     indices = class_indices(cohort, classes)
     # It was measured on one network that drops nothing: several are another model.
     guarantee = None if request.maps else load_guarantee(run)
-    clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
+    clips = [cohort.clip(name) for name in request.clips or clips_of(cohort)]
     for end in maker.names:  # before hours of work: refuse a name that is taken
         cohort.check_name(request.rater + end, "model")
         for clip in clips if not request.replace else ():
