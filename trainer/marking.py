@@ -210,8 +210,8 @@ def _write_clip(
     return True
 
 
-def _known(cohort: Cohort, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return those of `classes` that the cohort has: it was not made for the shipped model.
+def _known(cohort: Cohort, model: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `classes` that the cohort has: it may not be the one that was learnt from.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def _known(cohort: Cohort, classes: Sequence[str]) -> tuple[str, ...]:
     known = tuple(c for c in classes if c in there)
     if not known:
         raise TrainError(
-            f"The starter model knows {', '.join(classes)}, and {cohort.location} has none of them",
+            f"{model} knows {', '.join(classes)}, and {cohort.location} has none of them",
             "Fit a model of your own, or add one of these classes.",
         )
     return known
@@ -245,10 +245,12 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     cohort = Cohort.open(request.cohort)
     run = run_folder(request.run)
     predictor = Predictor.load(run, request.device)
-    classes = predictor.config.classes
-    if is_shipped(request.run) and not request.maps:
-        classes = _known(cohort, classes)
+    learnt = classes = predictor.config.classes
+    if not request.maps:
+        name = "The starter model" if is_shipped(request.run) else run.name
+        classes = _known(cohort, name, learnt)
         predictor = replace(predictor, chosen=classes)
+    left_out = [name for name in learnt if name not in classes]
     maker: PlaneMaker = replace(predictor, both=True)
     if request.maps:
         runs = (run, *map(run_folder, request.members))
@@ -265,6 +267,7 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     report.started(
         device=str(predictor.device),
         classes=", ".join(classes),
+        **({"not in this cohort": ", ".join(left_out)} if left_out else {}),
         clips=len(clips),
         frames=total,
         **({"guarantee": str(guarantee)} if guarantee else {}),

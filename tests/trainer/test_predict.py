@@ -11,8 +11,25 @@ import pytest
 import torch
 
 from napari_confseg.dataset.resample import Resampler
-from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
-from napari_confseg.store import Cohort, Identity, ProgramWriter, Sector, Status, validate
+from napari_confseg.job import (
+    Cancelled,
+    Failed,
+    PredictRequest,
+    Preview,
+    Progress,
+    RunFolder,
+    Started,
+)
+from napari_confseg.store import (
+    DEFAULT_CLASSES,
+    Cohort,
+    Identity,
+    ProgramWriter,
+    Sector,
+    Status,
+    validate,
+)
+from tests.conftest import clip_meta
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
 from trainer.checkpoint import load_config, save_config
 from trainer.compute import autocast
@@ -166,6 +183,23 @@ def test_a_run_of_the_same_name_is_another_run(tmp_path, toy, model):
     assert predict(tmp_path / "five", other, toy, replace=True)[1] is not None
     recorded = toy.clip("clip-1").rater("model-a").meta.run_sha256
     assert recorded == load_config(other).sha256 != load_config(model).sha256
+
+
+def test_a_class_that_the_cohort_lacks_is_left_out_and_told(tmp_path, model):
+    b_line = DEFAULT_CLASSES[B_LINE].model_copy(update={"index": 0})
+    narrow = Cohort.create(tmp_path / "narrow.zarr", name="narrow", classes=(b_line,))
+    frames = np.random.default_rng(0).integers(0, 255, (2, 32, 48), dtype=np.uint8)
+    with narrow.new_clip("clip-1", shape=(32, 48)) as new:
+        for frame in frames:
+            new.append(frame)
+        new.finish(clip_meta(2))
+    folder, result = predict(tmp_path / "job", model, narrow)
+    assert result is not None
+    (started,) = [e for e in folder.events()[0] if isinstance(e, Started)]
+    assert started.facts["not in this cohort"] == "pleura"
+    predictor = Predictor.load(model, "cpu")
+    expected = predictor.percent(frames)[:, predictor.config.classes.index("b-line")]
+    assert np.array_equal(narrow.clip("clip-1").rater("model-a").read_planes(0), expected)
 
 
 def test_a_name_that_somebody_writes_is_left_alone(tmp_path, toy, model):
