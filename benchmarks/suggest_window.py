@@ -75,7 +75,7 @@ class Window:
 
     def first(self) -> float:
         """Return seconds from the key to the first suggestion."""
-        self.session.suggestions.title = ""  # named with the first answer
+        self.session.suggestions._proposals.clear()
         began = time.perf_counter()
         self.hand.key("Ctrl+J")
         return self.drawn_after(lambda: self.session.suggestions.title) - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 from dataclasses import asdict, dataclass
@@ -123,6 +124,11 @@ class RunConfig(BaseModel):
         before = self.base
         mine = before is not None and before.cohort_id == self.origin.cohort_id
         return (*self.split.train, *(before.learnt if before is not None and mine else ()))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all decisions: the same for the same fit, whatever its folder is called."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def network(self) -> Segmenter:
         """Return the network, its weights not yet learnt; the same for the same seed."""

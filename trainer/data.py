@@ -104,6 +104,14 @@ def class_indices(cohort: AnyCohort, classes: Sequence[str]) -> list[int]:
         ) from error
 
 
+def clips_of(cohort: AnyCohort) -> list[str]:
+    """Return the names of all clips; a cohort without any is a :class:`TrainError`."""
+    names = list(cohort.clips())
+    if not names:
+        raise TrainError(f"There are no clips in {called(cohort)}", "Import some first.")
+    return names
+
+
 def read_samples(
     sources: Sequence[Source],
     indices: Sequence[int],

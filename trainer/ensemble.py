@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -68,6 +69,12 @@ class Ensemble:
         """Ends of the names of the raters that it writes as."""
         two = any(PROBABILITY in replace(m, both=True).names for m in self.members)
         return ("", PROBABILITY, EPISTEMIC) if two else ("", EPISTEMIC)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what its runs were told to do, and of the draws."""
+        told = [*(member.sha256 for member in self.members), str(self.draws)]
+        return hashlib.sha256(" ".join(told).encode()).hexdigest()
 
     def maps(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """Return the planes of each of :attr:`names` in percent, each ``uint8 (T, C, Y, X)``.

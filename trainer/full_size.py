@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _BINS = 2**15  # a power of two, so that scaling by it changes no digit
 _MARGIN = 2e-6  # more than single precision loses in two interpolations and their order
 _HOLDS_A_STEP = 255  # in a table of percents
-_AT_ONCE = 160_000  # pixels: what is made on the way stays in the processor's cache
+_AT_ONCE = 40_000  # pixels of a band: what is silent in it is left out
 _LANES = 64  # torch computes what does not fill its vectors by another logarithm
 
 
@@ -79,16 +79,28 @@ def taps(old: int, new: int) -> Taps:
     return Taps(at[0], second, of[0], np.where(of[1] > 0, of[1], np.float32(0)))
 
 
+class _Band(NamedTuple):
+    """New rows, the old ones that they lie between, and their weights times the number of bins."""
+
+    new: slice
+    old: slice
+    weights: csr_array
+
+
 @lru_cache(maxsize=64)
-def _bands(old: int, new: int, width: int) -> list[tuple[slice, csr_array]]:
-    """Return weights along an axis, (part of new, old), times the number of bins, band by band."""
+def _bands(old: int, new: int, width: int) -> list[_Band]:
+    """Return the bands of an axis."""
     axis = taps(old, new)
     weights = np.stack([axis.of_first, axis.of_second], 1).ravel() * np.float32(_BINS)
     pixels = np.stack([axis.first, axis.second], 1).ravel()
     whole = csr_array((weights, pixels, np.arange(0, 2 * new + 1, 2)), shape=(new, old))
     step = max(1, _AT_ONCE // width)
-    parts = [slice(first, min(first + step, new)) for first in range(0, new, step)]
-    return [(part, whole[part]) for part in parts]
+    bands = []
+    for first in range(0, new, step):
+        part = slice(first, min(first + step, new))
+        between = slice(int(axis.first[part].min()), int(axis.second[part].max()) + 1)
+        bands.append(_Band(part, between, whole[part, between]))
+    return bands
 
 
 @dataclass(frozen=True)
@@ -123,23 +135,22 @@ class PercentTable:
         """Return a class's percents ``uint8 (Y, X)`` of the probabilities under the picture."""
         plane = np.zeros(shape, np.uint8)
         loud = image >= self.silent
-        rows, columns = np.flatnonzero(loud.any(1)), np.flatnonzero(loud.any(0))
-        if not len(rows):
-            return plane
-        # A new pixel lies between two old ones: silent where both are.
-        down = _touching(taps(image.shape[0], shape[0]), rows)
         x = taps(image.shape[1], shape[1])
-        across = _touching(x, columns)
-        if down.start == down.stop or across.start == across.stop:
-            return plane  # in a smaller picture what is loud may lie between all taps
-        wide = (
-            image[:, x.first[across]] * x.of_first[across]
-            + image[:, x.second[across]] * x.of_second[across]
-        )
-        for part, weights in _bands(image.shape[0], *shape):
-            if part.stop > down.start and part.start < down.stop:
-                bins = (weights @ wide).astype(np.uint16)
-                plane[part, across] = self.percent.take(bins)
+        for band in _bands(image.shape[0], *shape):
+            columns = np.flatnonzero(loud[band.old].any(0))
+            if not len(columns):
+                continue
+            # A new pixel lies between two old ones: silent where both are.
+            across = _touching(x, columns)
+            if across.start == across.stop:
+                continue  # in a smaller picture what is loud may lie between all taps
+            rows = image[band.old]
+            wide = (
+                rows[:, x.first[across]] * x.of_first[across]
+                + rows[:, x.second[across]] * x.of_second[across]
+            )
+            bins = (band.weights @ wide).astype(np.uint16)
+            plane[band.new, across] = self.percent.take(bins)
         flat = plane.ravel()
         unsure = np.flatnonzero(flat == _HOLDS_A_STEP)
         if len(unsure):

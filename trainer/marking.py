@@ -21,7 +21,7 @@ from napari_confseg.store import (
 )
 from napari_confseg.store.threads import map_bounded
 from trainer.compute import set_threads
-from trainer.data import class_indices
+from trainer.data import class_indices, clips_of
 from trainer.ensemble import Ensemble
 from trainer.errors import TrainError
 from trainer.guarantee import load_guarantee
@@ -51,6 +51,10 @@ class PlaneMaker(Protocol):
     def names(self) -> tuple[str, ...]:
         """Suffixes of the raters' names that it writes as."""
 
+    @property
+    def sha256(self) -> str:
+        """Hash of what its runs were told to do, which tells it from others of their names."""
+
     def prepare(self, frames: NDArray[np.uint8]) -> Any:
         """Return what :meth:`planes` takes, without the network: in another thread."""
 
@@ -58,28 +62,44 @@ class PlaneMaker(Protocol):
         """Run the network, and yield the plane of each frame and class, to be made."""
 
 
-def check_same_run(clip: Clip, name: str, run: str) -> None:
+def check_same_run(
+    clip: Clip, name: str, run: str, sha256: str | None, *, can_replace: bool = True
+) -> None:
     """Refuse to overwrite the planes of another run on `clip`.
+
+    Parameters
+    ----------
+    clip : Clip
+        Where it is to write.
+    name, run : str
+        The rater, and the name of the run.
+    sha256 : str or None
+        Hash of what that run was told to do; None if it has not decided yet, and so can't have
+        made any planes.
+    can_replace : bool
+        Whether whoever asks may say that they are to be replaced.
 
     Raises
     ------
     StoreError
-        If rater `name` holds planes that are not of `run`.
+        If rater `name` holds planes that are not of this run.
     """
     if name not in clip.raters():
         return
     rater = clip.rater(name)
-    made_here = rater.meta.run == run and rater.meta.imported is None
-    if not made_here and (rater.stored_chunks() or rater.read_status().any()):
-        other = f"run {rater.meta.run!r}" if rater.meta.run else "another program"
-        raise StoreError(
-            Problem(
-                "other-run",
-                rater.path,
-                f"Its planes come from {other}, not from run {run!r}",
-                hint="Choose another name with --rater, or replace them with --replace.",
-            )
-        )
+    meta = rater.meta
+    made_here = sha256 is not None and (meta.run, meta.run_sha256) == (run, sha256)
+    if (made_here and meta.imported is None) or not (
+        rater.stored_chunks() or rater.read_status().any()
+    ):
+        return
+    found = f"Its planes come from another run that is called {run!r} as well"
+    if meta.run != run:
+        other = f"run {meta.run!r}" if meta.run else "another program"
+        found = f"Its planes come from {other}, not from run {run!r}"
+    hint = "Choose another name with --rater"
+    hint += ", or replace them with --replace." if can_replace else "."
+    raise StoreError(Problem("other-run", rater.path, found, hint=hint))
 
 
 def predict_clip(
@@ -129,9 +149,9 @@ def predict_clip(
     """
     if not replace:
         for name in maker.names:
-            check_same_run(clip, rater_name + name, run)
+            check_same_run(clip, rater_name + name, run, maker.sha256)
     with ExitStack() as stack:
-        me = Identity("model", run=run, guarantee=guarantee)
+        me = Identity("model", run=run, run_sha256=maker.sha256, guarantee=guarantee)
         raters = {
             name: stack.enter_context(ProgramWriter(clip, rater_name + name, me))
             for name in maker.names
@@ -190,8 +210,8 @@ def _write_clip(
     return True
 
 
-def _known(cohort: Cohort, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return those of `classes` that the cohort has: it was not made for the shipped model.
+def _known(cohort: Cohort, model: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `classes` that the cohort has: it may not be the one that was learnt from.
 
     Raises
     ------
@@ -202,7 +222,7 @@ def _known(cohort: Cohort, classes: Sequence[str]) -> tuple[str, ...]:
     known = tuple(c for c in classes if c in there)
     if not known:
         raise TrainError(
-            f"The starter model knows {', '.join(classes)}, and {cohort.location} has none of them",
+            f"{model} knows {', '.join(classes)}, and {cohort.location} has none of them",
             "Fit a model of your own, or add one of these classes.",
         )
     return known
@@ -225,10 +245,12 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     cohort = Cohort.open(request.cohort)
     run = run_folder(request.run)
     predictor = Predictor.load(run, request.device)
-    classes = predictor.config.classes
-    if is_shipped(request.run) and not request.maps:
-        classes = _known(cohort, classes)
+    learnt = classes = predictor.config.classes
+    if not request.maps:
+        name = "The starter model" if is_shipped(request.run) else run.name
+        classes = _known(cohort, name, learnt)
         predictor = replace(predictor, chosen=classes)
+    left_out = [name for name in learnt if name not in classes]
     maker: PlaneMaker = replace(predictor, both=True)
     if request.maps:
         runs = (run, *map(run_folder, request.members))
@@ -236,15 +258,16 @@ def predict(folder: RunFolder, request: PredictRequest, report: Reporter) -> Res
     indices = class_indices(cohort, classes)
     # It was measured on one network that drops nothing: several are another model.
     guarantee = None if request.maps else load_guarantee(run)
-    clips = [cohort.clip(name) for name in request.clips or cohort.clips()]
+    clips = [cohort.clip(name) for name in request.clips or clips_of(cohort)]
     for end in maker.names:  # before hours of work: refuse a name that is taken
         cohort.check_name(request.rater + end, "model")
         for clip in clips if not request.replace else ():
-            check_same_run(clip, request.rater + end, run.name)
+            check_same_run(clip, request.rater + end, run.name, maker.sha256)
     total = sum(clip.shape[0] for clip in clips)
     report.started(
         device=str(predictor.device),
         classes=", ".join(classes),
+        **({"not in this cohort": ", ".join(left_out)} if left_out else {}),
         clips=len(clips),
         frames=total,
         **({"guarantee": str(guarantee)} if guarantee else {}),

@@ -241,6 +241,11 @@ class Predictor:
         return ("", PROBABILITY) if self.both and self._two else ("",)
 
     @property
+    def sha256(self) -> str:
+        """Hash of what its run was told to do."""
+        return self.config.sha256
+
+    @property
     def _two(self) -> bool:
         return self.config.method.written_as == "overlap"
 

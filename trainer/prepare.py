@@ -24,10 +24,12 @@ from trainer.targets import RECIPES, make_targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from napari_confseg.job import FitRequest, RunFolder
+    from napari_confseg.store import Clip
     from trainer.fine_tuning import Start
     from trainer.progress import Reporter
     from trainer.samples import Samples
@@ -86,14 +88,14 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitCont
     """
     device = choose_device(request.device)
     cohort = Cohort.open(request.cohort) if request.cohort else None
+    resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     marks: list[int] = []
     if cohort is not None:
         cohort.check_name(request.rater, "model")
         if request.preview_clip in cohort.clips():
-            check_same_run(cohort.clip(request.preview_clip), request.rater, folder.path.name)
+            _check_preview(cohort.clip(request.preview_clip), request.rater, folder.path, resumed)
         marks = class_indices(cohort, request.classes)
     source = open_source(request.source)
-    resumed = load_config(folder.path) if (folder.path / CONFIG).exists() else None
     if resumed is not None and isinstance(source, FrozenCohort):
         _refuse_another(resumed.origin, _origin(source, None, request.fold))
     start = _start(folder, request, resumed)
@@ -138,6 +140,12 @@ def prepare(folder: RunFolder, request: FitRequest, report: Reporter) -> FitCont
         changed=config.origin != origin,
         start=start,
     )
+
+
+def _check_preview(clip: Clip, rater: str, folder: Path, resumed: RunConfig | None) -> None:
+    """Refuse a name under which another run has marked the clip to preview."""
+    sha256 = None if resumed is None else resumed.sha256
+    check_same_run(clip, rater, folder.name, sha256, can_replace=False)
 
 
 def _start(folder: RunFolder, request: FitRequest, resumed: RunConfig | None) -> Start | None:

@@ -29,7 +29,7 @@ from napari_confseg.agreement.rater_view import planes_of, rater_views
 from napari_confseg.dataset.resample import Resampler
 from napari_confseg.job.learning_order import FrameToLearn, LearningOrder
 from napari_confseg.store import EXCLUDED, RATER_KINDS
-from trainer.data import read_frames
+from trainer.data import clips_of, read_frames
 from trainer.errors import TrainError
 from trainer.uncertainty import decompose, entropy
 
@@ -110,7 +110,7 @@ def rank(
     Raises
     ------
     TrainError
-        If the cohort has none of the model's classes, or no frame is left to review.
+        If the cohort has none of the model's classes or no clips, or no frame is left to review.
     """
     classes = [c for c in members[0].config.classes if c in {k.name for k in cohort.meta.classes}]
     if not classes:
@@ -120,7 +120,7 @@ def rank(
             "Name another model with --model.",
         )
     looks: list[Look] = []
-    names = cohort.clips()
+    names = clips_of(cohort)
     for done, name in enumerate(names):
         on_progress(done, len(names), f"Looking at {name}")
         looks += look_at(cohort.clip(name), members, classes, per_clip)

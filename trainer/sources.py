@@ -59,7 +59,8 @@ class Origin(BaseModel):
 
     def __str__(self) -> str:
         fold = "" if self.fold is None else f", but for fold {self.fold}"
-        return f"{self.kind} {self.name} ({self.sha256[:12]}){fold}"
+        what = self.name if self.kind == "phantoms" else f"{self.kind} {self.name}"
+        return f"{what} ({self.sha256[:12]}){fold}"
 
 
 @dataclass(frozen=True)

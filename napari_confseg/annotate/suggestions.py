@@ -60,6 +60,8 @@ class Proposal:
         By class.
     source, version : str
         The model, as a slug, and which of it.
+    name : str
+        What people call the model.
     dropped : dict of str to ndarray of bool (Y, X)
         By class, where the person erased, and so wants nothing.
     decided : bool
@@ -73,10 +75,17 @@ class Proposal:
     percent: Mapping[str, NDArray[np.uint8]]
     source: str
     version: str
+    name: str
     dropped: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     decided: bool = False
     edits: int = 0
     partial: bool = False
+
+    @property
+    def title(self) -> str:
+        """The model's name, with the first digits of its version and the strokes it knows of."""
+        _, plus, strokes = self.version.partition("+")
+        return f"{self.name} ({self.version[:8]}{plus}{strokes})"
 
     def says_the_same(self, other: Proposal) -> bool:
         """Whether another answer is no news."""
@@ -120,8 +129,6 @@ class Suggestions:
         Folder of a run to use in place of the cohort's active model; empty for that one.
     learning : bool
         Whether the model learns from the marks of the clip, for this clip alone.
-    title : str
-        What people call the model that proposed last; empty before.
     note : str
         How things stand on the frame on show, in a sentence.
     """
@@ -141,9 +148,9 @@ class Suggestions:
         # On with the suggestions: who corrects one expects the next frame to know of it.
         self.learning = True
         self._edits = 0
-        self.title = ""
         self.note = ""
         self._caution = ""  # said last of the model
+        self._weights = ""  # of the model that answered last
         self._proposals: dict[int, Proposal] = {}
         self._replayed: Edit | None = None
         self._smalls: SmallFrames | None = None  # of the clip, once asked
@@ -158,6 +165,12 @@ class Suggestions:
             (session.editor.edited, self._on_edited),
             failed=to_message(session),
         )
+
+    @property
+    def title(self) -> str:
+        """What people call the model that proposed on the frame on show; empty before it did."""
+        proposal = self._proposals.get(self._session.view().frame)
+        return "" if proposal is None else proposal.title
 
     # ---- on and off -----------------------------------------------------------------------
 
@@ -328,7 +341,12 @@ class Suggestions:
             self.changed.emit()
             return
         inside = insonated(work.clip.meta.sector, work.clip.shape[1:])
-        news = False
+        news, edits = False, work.edits
+        weights, _, _ = message.version.partition("+")
+        if self._weights not in ("", weights):  # another model: what that one proposed is renewed
+            edits += int(edits == self._edits)
+            self._edits += 1
+        self._weights = weights
         for i, frame in enumerate(work.frames):
             old = self._proposals.get(frame)
             if old is not None and old.decided:
@@ -343,8 +361,9 @@ class Suggestions:
                 },
                 slug_of(message.name),
                 message.version,
+                message.name,
                 {} if old is None else old.dropped,
-                edits=work.edits,
+                edits=edits,
                 partial=message.partial,
             )
             news |= old is None or not made.says_the_same(old)
@@ -352,8 +371,6 @@ class Suggestions:
             self._proposals[frame] = made
         while len(self._proposals) > _KEPT:
             del self._proposals[next(iter(self._proposals))]
-        _, plus, strokes = message.version.partition("+")
-        self.title = f"{message.name} ({message.version[:8]}{plus}{strokes})"
         if news:
             self._refresh()
         elif self._due(session.view().frame):  # nothing to draw, but more to ask
@@ -422,7 +439,7 @@ class Suggestions:
             session.model_threshold,
             proposal.source,
             proposal.version,
-            title=self.title,
+            title=proposal.name,
             by_hand=ByHand.ADD,
             part=part,
         )

@@ -28,6 +28,8 @@ class Identity:
         Who adjudicates; for an adjudicated rater.
     run : str or None
         The run that makes a model's planes.
+    run_sha256 : str or None
+        Hash of what that run was told to do, which tells runs of one name apart.
     imported : Imported or None
         Where planes that come from a file are from.
     guarantee : Guarantee or None
@@ -38,6 +40,7 @@ class Identity:
     label: str | None = None
     adjudicator: str | None = None
     run: str | None = None
+    run_sha256: str | None = None
     imported: Imported | None = None
     guarantee: Guarantee | None = None
 

@@ -132,6 +132,7 @@ class ProgramWriter:
         told = {
             "label": me.label or meta.label,
             "run": me.run,
+            "run_sha256": me.run_sha256,
             "imported": me.imported,
             "guarantee": me.guarantee,
         }

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from napari_confseg.store.rater_kinds import RATER_KINDS, RaterKind
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 """Version of everything below; a store of another version is refused, not guessed at."""
 
 NOT_MARKED = 0
@@ -181,7 +181,7 @@ class CohortMeta(Strict):
     """``attributes["confseg"]`` of the cohort group."""
 
     kind: Literal["cohort"] = "cohort"
-    schema_version: Literal[10] = SCHEMA_VERSION
+    schema_version: Literal[11] = SCHEMA_VERSION
     cohort_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(
         default_factory=lambda: uuid4().hex
     )
@@ -289,7 +289,7 @@ class ClipMeta(Strict):
     """``attributes["confseg"]`` of a clip group. `frame_times` are seconds from the first frame."""
 
     kind: Literal["clip"] = "clip"
-    schema_version: Literal[10] = SCHEMA_VERSION
+    schema_version: Literal[11] = SCHEMA_VERSION
     patient: Slug
     zone: Annotated[str, Field(max_length=16)] | None = None
     probe: Literal["convex", "linear", "phased", "unknown"] = "unknown"
@@ -380,10 +380,13 @@ class RaterMeta(Strict):
     """``attributes["confseg"]`` of a rater's group."""
 
     kind: RaterKind
-    schema_version: Literal[10] = SCHEMA_VERSION
+    schema_version: Literal[11] = SCHEMA_VERSION
     label: str = Field(min_length=1, max_length=80)
     run: Annotated[str, Field(max_length=4096)] | None = Field(
         default=None, description="the run that made a model's planes"
+    )
+    run_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="of what that run was told to do: names may be alike"
     )
     adjudicator: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
         default=None, description="who began to adjudicate; each decision says who made it"

@@ -153,6 +153,38 @@ def test_what_the_model_goes_on_with_is_asked_again_and_drawn_when_it_is_news(
     assert (suggestions.here()["b-line"][session.toolkit.marker.beams.inside] == 80).all()
 
 
+def test_another_model_is_named_where_it_proposed_and_asked_about_the_rest(
+    session: Session,
+) -> None:
+    suggestions = session.suggestions
+    suggestions.set_on(True)
+
+    def land(name: str, version: str) -> None:
+        work = suggestions.work()
+        assert work is not None
+        percent = np.full((len(work.frames), 1, *work.clip.shape[1:]), 80, np.uint8)
+        message = Suggested(name=name, version=version, classes=("b-line",))
+        suggestions.land(work, Answer(message, {"percent": percent}, restarted=False))
+
+    land("first", "a" * 32)
+    assert suggestions.title == "first (aaaaaaaa)"
+    session.frame = 2  # and by now another model is the active one
+    assert suggestions.title == ""
+    land("second", "b" * 32)
+    assert suggestions.title == "second (bbbbbbbb)"
+    session.frame = 0
+    assert suggestions.title == "first (aaaaaaaa)"  # until the answer is here
+    stroke = suggestions.accept_region((25, 15))
+    assert stroke is not None
+    assert stroke.accepted is not None
+    assert stroke.accepted.source == "first"
+    assert session.message.startswith("Accepted from first: ")
+    land("second", "b" * 32)
+    assert suggestions.title == "second (bbbbbbbb)"
+    land("second", "b" * 32)  # on the frame beside it
+    assert suggestions.work() is None  # and that was all
+
+
 def test_frames_on_the_way_are_made_small_and_remembered(session: Session) -> None:
     assert session.clip is not None
     smalls = SmallFrames(session.clip)

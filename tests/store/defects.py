@@ -245,7 +245,7 @@ DEFECTS = (
     Defect(
         "a later schema version",
         "schema-version",
-        _set("", "attributes", "confseg", "schema_version", to=11),
+        _set("", "attributes", "confseg", "schema_version", to=12),
     ),
     # names and files
     Defect("illegal name of a clip", "name", lambda r: (r / CLIP).rename(r / "Left 3")),

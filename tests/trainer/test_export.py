@@ -24,14 +24,16 @@ from tests.trainer.conftest import run_folder
 from trainer import heads
 from trainer.__main__ import main
 from trainer.errors import TrainError
+from trainer.export.card import CARD
 from trainer.export.folder import FORMATS, TOLERANCE, export, largest_difference
-from trainer.export.graph import ExportedModel, Graph, source
+from trainer.export.graph import FACTS, ExportedModel, Graph, source
 from trainer.export.percent import at_frame_size, load_network, on_canvas, percent
 from trainer.export.torchscript import traced
 from trainer.full_size import to_frame_size
 from trainer.network import Segmenter
 from trainer.predict import Predictor
 from trainer.run_job import execute
+from trainer.shipped import STARTER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -259,6 +261,18 @@ def test_a_folder_that_exists_is_left_alone(tmp_path, model, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert set(facts["files"]) == {"README.md", "model.json", "model.ts", "percent.py"}
     assert {p.name for p in (tmp_path / "new").iterdir()} == set(facts["files"])
+
+
+def test_the_model_that_comes_with_the_package_goes_out_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", STARTER, "--to", "torchscript"]) == 0
+    out = tmp_path / f"{STARTER}-torchscript"
+    card = (out / CARD).read_text(encoding="utf-8")
+    assert "no picture of a person" in card
+    assert "clips learnt from" not in card
+    frames = np.random.default_rng(0).integers(0, 256, (2, 160, 160), dtype=np.uint8)
+    facts = json.loads((out / FACTS).read_text())
+    close(percent(frames, load_network(out), facts), Predictor.load(STARTER, "cpu").percent(frames))
 
 
 def test_an_export_that_differs_is_refused(model):

@@ -12,6 +12,7 @@ from napari_confseg import __version__
 from napari_confseg.__main__ import main as confseg
 from napari_confseg.job import RunFolder
 from napari_confseg.store import Cohort, rater_label
+from tests.dask_processes import free_port
 from tests.trainer.conftest import request, run_folder
 from trainer.__main__ import main
 from trainer.run_job import execute
@@ -98,6 +99,18 @@ def test_a_refused_fit_leaves_nothing_and_a_stopped_one_is_resumed(tmp_path, toy
     assert (run / "notes.txt").exists()
     assert main([*fit, "--held-out", "p9"]) == 1
     assert "differs in held_out" in capsys.readouterr().err
+
+
+def test_a_fit_for_a_scheduler_that_is_not_there_leaves_nothing(tmp_path, toy, capsys, monkeypatch):
+    monkeypatch.setattr("trainer.remote._CONNECT", 1)
+    run = tmp_path / "run"
+    command = ["fit", toy.location, "--out", str(run), "--where"]
+    with pytest.raises(SystemExit):
+        main([*command, "http://x y"])
+    assert "'http://x y' is no address of a dask scheduler" in capsys.readouterr().err
+    assert main([*command, f"127.0.0.1:{free_port()}"]) == 1
+    assert "There is no dask scheduler at tcp://127.0.0.1:" in capsys.readouterr().err
+    assert not run.exists()
 
 
 def test_a_dataset_from_end_to_end(tmp_path, toy, capsys):

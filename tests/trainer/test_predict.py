@@ -11,9 +11,27 @@ import pytest
 import torch
 
 from napari_confseg.dataset.resample import Resampler
-from napari_confseg.job import Cancelled, Failed, PredictRequest, Preview, Progress, RunFolder
-from napari_confseg.store import Cohort, Identity, ProgramWriter, Sector, Status, validate
+from napari_confseg.job import (
+    Cancelled,
+    Failed,
+    PredictRequest,
+    Preview,
+    Progress,
+    RunFolder,
+    Started,
+)
+from napari_confseg.store import (
+    DEFAULT_CLASSES,
+    Cohort,
+    Identity,
+    ProgramWriter,
+    Sector,
+    Status,
+    validate,
+)
+from tests.conftest import clip_meta
 from tests.trainer.conftest import B_LINE, PLEURA, add_toy_clip, run_folder
+from trainer.checkpoint import load_config, save_config
 from trainer.compute import autocast
 from trainer.full_size import to_frame_size
 from trainer.predict import Predictor
@@ -148,6 +166,40 @@ def test_another_runs_marks_are_not_overwritten_unasked(tmp_path, toy, model):
     assert predict(tmp_path / "three", other, toy, replace=True)[1] is not None
     assert toy.clip("clip-1").rater("model-a").meta.run == "worse"
     assert not validate(toy.location)
+
+
+def test_a_run_of_the_same_name_is_another_run(tmp_path, toy, model):
+    predict(tmp_path / "one", model, toy, clips=("clip-1",))
+    other = tmp_path / "elsewhere" / model.name
+    shutil.copytree(model, other)
+    # The same run, wherever it lies, may mark again; and so may not one that was told otherwise.
+    assert predict(tmp_path / "two", other, toy, clips=("clip-1",))[1] is not None
+    save_config(other, load_config(other).model_copy(update={"seed": 77}))
+    folder, result = predict(tmp_path / "three", other, toy)
+    assert result is None
+    assert f"another run that is called {model.name!r} as well" in folder.events()[0][-1].error
+    assert "model-a" not in toy.clip("clip-2").raters()
+    assert predict(tmp_path / "four", other, toy, members=(str(model),))[1] is None
+    assert predict(tmp_path / "five", other, toy, replace=True)[1] is not None
+    recorded = toy.clip("clip-1").rater("model-a").meta.run_sha256
+    assert recorded == load_config(other).sha256 != load_config(model).sha256
+
+
+def test_a_class_that_the_cohort_lacks_is_left_out_and_told(tmp_path, model):
+    b_line = DEFAULT_CLASSES[B_LINE].model_copy(update={"index": 0})
+    narrow = Cohort.create(tmp_path / "narrow.zarr", name="narrow", classes=(b_line,))
+    frames = np.random.default_rng(0).integers(0, 255, (2, 32, 48), dtype=np.uint8)
+    with narrow.new_clip("clip-1", shape=(32, 48)) as new:
+        for frame in frames:
+            new.append(frame)
+        new.finish(clip_meta(2))
+    folder, result = predict(tmp_path / "job", model, narrow)
+    assert result is not None
+    (started,) = [e for e in folder.events()[0] if isinstance(e, Started)]
+    assert started.facts["not in this cohort"] == "pleura"
+    predictor = Predictor.load(model, "cpu")
+    expected = predictor.percent(frames)[:, predictor.config.classes.index("b-line")]
+    assert np.array_equal(narrow.clip("clip-1").rater("model-a").read_planes(0), expected)
 
 
 def test_a_name_that_somebody_writes_is_left_alone(tmp_path, toy, model):

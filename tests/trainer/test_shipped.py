@@ -59,6 +59,14 @@ def test_a_cohort_of_other_classes_is_refused(tmp_path: Path, state_dir: Path, c
     assert not list((state_dir / STARTER / "predictions").iterdir())
 
 
+def test_a_cohort_without_clips_is_told(tmp_path: Path, state_dir: Path, capsys):
+    cohort = Cohort.create(tmp_path / "c.zarr", name="c", classes=DEFAULT_CLASSES)
+    for command in (["predict", STARTER, cohort.location], ["rank", cohort.location]):
+        assert main([*command, "--device", "cpu"]) == 1
+        assert "There are no clips in cohort c" in capsys.readouterr().err
+    assert not list((state_dir / STARTER / "predictions").iterdir())
+
+
 def test_it_marks_phantoms_under_settings_that_it_never_saw(tmp_path: Path):
     predictor = Predictor.load(STARTER, "cpu")
     held = PhantomSet(0, 14, predictor.config.canvas, "held-out")

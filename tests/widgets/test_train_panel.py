@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ from napari_confseg.job import (
     RunFolder,
     Started,
     runs_folder,
+    set_active,
 )
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.store import Cohort, Status
@@ -539,6 +541,21 @@ def test_a_refused_run_may_be_insisted_on_with_a_reason(
     view.show_activation(Activation(gone), None, read_only=False)
     assert view.problem.isVisibleTo(view)
     assert not view.insist.isVisibleTo(view)
+
+
+def test_an_active_model_that_is_gone_is_told_when_it_was_the_only_run(
+    panel: TrainPanel, trainable: Cohort
+) -> None:
+    run = write_run(trainable)
+    (run.path / "checkpoint.safetensors").touch()
+    set_active(trainable, run.path, by="Dr. Lead", why="the only one")
+    shutil.rmtree(run.path)
+    opened(panel, trainable)
+    until(lambda: panel.active.problem.isVisibleTo(panel))
+    assert not panel.runs.isVisibleTo(panel)
+    QTest.mouseClick(panel.active.back, Qt.MouseButton.LeftButton)
+    until(lambda: panel.active.text.text() == "Active model: the starter model")
+    assert not panel.active.problem.isVisibleTo(panel)
 
 
 def test_a_real_run_from_start_to_prediction(docked: TrainPanel, trainable: Cohort) -> None:

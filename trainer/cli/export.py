@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.cli.parsing import DONE, add_command, local_path
+from trainer.cli.parsing import DONE, add_command, local_path, model_folder
+from trainer.shipped import STARTER, is_shipped
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +25,15 @@ def add(commands: Subparsers) -> None:
         purpose="write a fitted network for other programs",
         example="confseg-train export runs/first --to onnx",
     )
-    parser.add_argument("model", type=local_path, metavar="RUN", help="folder of a fit")
+    parser.add_argument(
+        "model", type=model_folder, metavar="RUN", help="folder of a fit, or starter"
+    )
     parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
     parser.add_argument(
-        "--out", type=local_path, metavar="FOLDER", help="a new folder; RUN/exports/FORMAT"
+        "--out",
+        type=local_path,
+        metavar="FOLDER",
+        help=f"a new folder; RUN/exports/FORMAT, of the shipped model {STARTER}-FORMAT here",
     )
 
 
@@ -36,8 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from trainer.export.folder import export
 
-    out = arguments.out or arguments.model / "exports" / arguments.to
-    done = export(arguments.model, arguments.to, out)
+    out = arguments.model / "exports" / arguments.to
+    if is_shipped(arguments.model):  # the package's own folder may belong to somebody else
+        out = Path(f"{STARTER}-{arguments.to}")
+    done = export(arguments.model, arguments.to, arguments.out or out)
     facts = {"folder": str(done.folder), "files": done.files, "difference": done.difference}
     if arguments.json:
         print(json.dumps(facts))

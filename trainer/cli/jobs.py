@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from napari_confseg.job import CONFIG, Cancelled, RunFolder
-from trainer.cli.parsing import DONE, REFUSED
+from napari_confseg.job import CONFIG, REQUEST, Cancelled, RunFolder
+from trainer.cli.parsing import DONE, REFUSED, scheduler_address
+from trainer.errors import TrainError
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +25,7 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     """Add the option for a run on another machine."""
     parser.add_argument(
         "--where",
+        type=scheduler_address,
         metavar="ADDRESS",
         help="dask scheduler whose workers see the same folders (tcp://HOST:8786); else here",
     )
@@ -60,9 +62,15 @@ def carry_out_new(
     where: str | None = None,
 ) -> int:
     """Execute `request` in the folder `path`; resume if the same was begun there."""
+    new = not (path / REQUEST).exists()
     folder = RunFolder.begin(path, request)
-    code = carry_out(folder, as_json=as_json, where=where)
     # A refused request leaves nothing behind that would hinder the next attempt.
+    try:
+        code = carry_out(folder, as_json=as_json, where=where)
+    except TrainError:
+        if new and not (path / CONFIG).exists():
+            folder.withdraw()
+        raise
     if code != DONE and not (path / CONFIG).exists():
         folder.withdraw()
     return code

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from napari_confseg.job import CONFIG
+from napari_confseg.job.scheduler import PORT, address_of, where_problem
 from napari_confseg.subcommands import (
     DONE,
     REFUSED,
@@ -32,6 +33,7 @@ __all__ = [
     "fields_of",
     "local_path",
     "model_folder",
+    "scheduler_address",
 ]
 
 DATA = "a cohort (folder or s3:// address), or a frozen dataset (folder that confseg build made)"
@@ -62,6 +64,16 @@ def model_folder(text: str) -> Path:
             f"here: write ./{text} for the run, or rename it"
         )
     return run_folder(text)
+
+
+def scheduler_address(text: str) -> str:
+    """Return a dask scheduler's address; for ``add_argument(type=...)``."""
+    address = address_of(text)
+    if not address or where_problem(address):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address of a dask scheduler, as tcp://gpu-server:{PORT} is"
+        )
+    return address
 
 
 def absolute(location: str) -> str:

@@ -47,7 +47,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--members",
         nargs="+",
-        type=local_path,
+        type=model_folder,
         default=[],
         metavar="RUN",
         help=PredictRequest.model_fields["members"].description,
@@ -72,7 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         "run": STARTER if shipped else str(model),
         "cohort": absolute(arguments.cohort),
         "rater": arguments.rater or (STARTER if shipped else model.name),
-        "members": tuple(str(member.absolute()) for member in arguments.members),
+        "members": tuple(
+            STARTER if is_shipped(member) else str(member.absolute())
+            for member in arguments.members
+        ),
     }
     request = PredictRequest(**given)
     # The package's own folder may belong to somebody else.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trainer.cli.parsing import DONE, add_command
+from trainer.cli.parsing import DONE, add_command, scheduler_address
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +22,12 @@ def add(commands: Subparsers) -> None:
         purpose="carry out runs of a dask scheduler on this machine, until interrupted",
         example="confseg-train worker tcp://gpu-server:8786",
     )
-    parser.add_argument("scheduler", metavar="ADDRESS", help="of the scheduler: tcp://HOST:PORT")
+    parser.add_argument(
+        "scheduler",
+        type=scheduler_address,
+        metavar="ADDRESS",
+        help="of the scheduler: tcp://HOST:PORT",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -78,12 +78,15 @@ def _seen(model: ExportedModel) -> list[tuple[str, object]]:
     # Neither patients nor readers by name: the export leaves the place where they are known.
     config = model.config
     split = config.split
-    return [
-        ("learnt from", str(config.origin)),
+    clips = [
         ("clips learnt from", len(split.train)),
         ("clips validated on", len(split.validation)),
         ("clips kept for a test", len(split.test)),
         ("readers", len(config.raters)),
+    ]
+    return [
+        ("learnt from", str(config.origin)),
+        *([] if config.origin.kind == "phantoms" else clips),
         (
             "method",
             f"`{config.method}`: {config.method.about.purpose.format(**config.method.settings)}",
@@ -97,6 +100,9 @@ def _seen(model: ExportedModel) -> list[tuple[str, object]]:
 
 
 def _scores(model: ExportedModel) -> list[str]:
+    if model.told:
+        _, _, body = model.told.partition("\n\n")  # without its title
+        return ["What its makers say of it:", body.strip()]
     if model.result is None or not model.result.scores:
         return ["The run has not ended, or left no scores."]
     rows = [

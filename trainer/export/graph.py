@@ -15,6 +15,8 @@ from torch import nn
 
 from napari_confseg.job import CHECKPOINT, JobError, RunFolder
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
+from trainer.export.card import CARD
+from trainer.shipped import is_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +74,8 @@ class ExportedModel:
         Of the checkpoint's file.
     result : Result or None
         What the run came to, if it has ended.
+    told : str
+        The card of the model that comes with the package; empty for a run, whose card is made.
     """
 
     name: str
@@ -80,6 +84,7 @@ class ExportedModel:
     step: int
     sha256: str
     result: Result | None
+    told: str = ""
 
     @classmethod
     def load(cls, run: Path) -> ExportedModel:
@@ -92,7 +97,8 @@ class ExportedModel:
             result = RunFolder(run).result()
         except JobError:  # damaged: the card then has no scores, and the network is whole
             result = None
-        return cls(run.resolve().name, config, graph, step, digest, result)
+        told = (run / CARD).read_text(encoding="utf-8") if is_shipped(run) else ""
+        return cls(run.resolve().name, config, graph, step, digest, result, told)
 
     def example(self) -> Tensor:
         """Return an input, uint8 (2, 1, H, W), for tracing."""

@@ -32,11 +32,11 @@ from napari_confseg.annotate.train.next_run import (
     StartFrom,
     find_devices,
     next_run,
-    where_problem,
 )
 from napari_confseg.annotate.train.run_monitor import RunMonitor, found_runs, run_name
 from napari_confseg.annotate.train.runs import Phase
 from napari_confseg.job import FitRequest, PredictRequest, RunFolder, runs_folder
+from napari_confseg.job.scheduler import where_problem
 from napari_confseg.launcher import trainer_problem
 from napari_confseg.store.backend import local_root
 

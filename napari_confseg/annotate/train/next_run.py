@@ -7,7 +7,6 @@ no request, it says in one sentence what is missing.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import ValidationError
 
 from napari_confseg.job import STARTER, FitRequest
+from napari_confseg.job.scheduler import where_problem
 from napari_confseg.methods import DEFAULT, METHODS, Method
 from napari_confseg.store import RATER_KINDS, rater_label
 
@@ -29,11 +29,6 @@ SIZES: Final = {
     "quick": "A small network for a first look: minutes on a laptop.",
     "normal": "The full network: best left running, or on a GPU.",
 }
-
-SCHEDULER_PORT: Final = 8786
-"""Of a dask scheduler, unless it was told another."""
-
-_ADDRESS: Final = re.compile(r"(tcp|tls|ws|wss|ucx)://([\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
 
 WORKER_DEVICES: Final = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "GPU"))
 """What a worker may be asked to train on: (device, what people read)."""
@@ -206,31 +201,6 @@ def _begins(base: str | None, bases: tuple[StartFrom, ...], classes: tuple[Choic
     if not found.classes or not fresh:
         return "Its weights are where learning begins, and its size is kept."
     return f"Its weights are where learning begins; it does not know {', '.join(fresh)} yet."
-
-
-def address_of(text: str) -> str:
-    """Return a scheduler's address as it is meant: the protocol and the port may be left out.
-
-    >>> address_of("gpu-server"), address_of(" tls://10.0.0.7:9000 "), address_of("")
-    ('tcp://gpu-server:8786', 'tls://10.0.0.7:9000', '')
-    """
-    text = text.strip()
-    if not text:
-        return ""
-    protocol, found, host = text.rpartition("://")
-    host = host if re.search(r":\d+$", host) else f"{host}:{SCHEDULER_PORT}"
-    return f"{protocol if found else 'tcp'}://{host}"
-
-
-def where_problem(where: str) -> str:
-    """Return what is wrong with a scheduler's address, in a sentence; empty if nothing.
-
-    >>> where_problem("tcp://gpu-server:8786")
-    ''
-    """
-    if not where or _ADDRESS.fullmatch(where):
-        return ""
-    return f"Where: {where} is no address of a dask scheduler, as tcp://gpu-server:8786 is."
 
 
 def _method(settings: RunSettings) -> tuple[Method | None, str]:

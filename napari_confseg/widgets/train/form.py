@@ -19,8 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_confseg.annotate.train.next_run import SIZES, address_of
+from napari_confseg.annotate.train.next_run import SIZES
 from napari_confseg.job import FitRequest
+from napari_confseg.job.scheduler import address_of
 from napari_confseg.methods import LEVELS, LOSSES, METHODS
 from napari_confseg.request_fields import none_of
 from napari_confseg.widgets.common.buttons import button

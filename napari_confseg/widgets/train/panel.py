@@ -244,8 +244,11 @@ class TrainPanel(Panel):
             clip = session.clip.name if session.clip else None
             self.model.show_run(watched, state.predicting, clip, shown=state.shown)
             self._show_marks()
-        self.runs_section.setVisible(bool(state.runs))
         model = state.activation.model
+        # Without any run as well: the active model may lie elsewhere, or be gone.
+        chosen = model is not None and model.chosen is not None
+        self.runs_section.setVisible(bool(state.runs) or chosen)
+        self.runs.setVisible(bool(state.runs))
         self.runs.show_runs(
             state.runs, watched.name if watched else None, model.location if model else ""
         )
