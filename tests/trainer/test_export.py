@@ -24,9 +24,8 @@ from tests.trainer.conftest import run_folder
 from trainer import heads
 from trainer.__main__ import main
 from trainer.errors import TrainError
-from trainer.export.card import CARD
 from trainer.export.folder import FORMATS, TOLERANCE, export, largest_difference
-from trainer.export.graph import FACTS, ExportedModel, Graph, source
+from trainer.export.graph import CARD, FACTS, ExportedModel, Graph, source
 from trainer.export.percent import at_frame_size, load_network, on_canvas, percent
 from trainer.export.torchscript import traced
 from trainer.full_size import to_frame_size

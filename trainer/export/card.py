@@ -10,8 +10,6 @@ from napari_confseg.methods import LEVELS
 if TYPE_CHECKING:
     from trainer.export.graph import ExportedModel
 
-CARD = "README.md"
-
 _USE: Final = """\
 For research and for preparing labels that a person checks. It is no medical device, and not for
 diagnosis. It knows nothing of scanners, probes, patients and findings that were not among what it

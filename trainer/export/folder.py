@@ -15,8 +15,8 @@ import torch
 from napari_confseg.dataset.disk_errors import room_in
 from napari_confseg.store.durable import fsync_folder, make_folders, partial_name, write_durably
 from trainer.errors import TrainError
-from trainer.export.card import CARD, card
-from trainer.export.graph import INPUT, OUTPUT, PERCENT, ExportedModel
+from trainer.export.card import card
+from trainer.export.graph import CARD, INPUT, OUTPUT, PERCENT, ExportedModel
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,6 @@ from torch import nn
 
 from napari_confseg.job import CHECKPOINT, JobError, RunFolder
 from trainer.checkpoint import RunConfig, load_checkpoint, load_config
-from trainer.export.card import CARD
 from trainer.shipped import is_shipped
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "frames", "probability"
 """Names of the graph's input and output."""
 
-FACTS, PERCENT = "model.json", "percent.py"
-"""Files of every export: facts for programs, and the way from an array to percents."""
+FACTS, PERCENT, CARD = "model.json", "percent.py", "README.md"
+"""Files of every export: facts for programs, the way from an array to percents, and the card."""
 
 
 class Graph(nn.Module):
