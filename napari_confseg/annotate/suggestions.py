@@ -17,6 +17,7 @@ from napari_confseg.annotate.accepting import ByHand
 from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.annotate.links import Links, to_message
+from napari_confseg.annotate.model_words import model_words
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.preferences import slug_of
 from napari_confseg.annotate.suggestion_record import OfferRecord
@@ -315,7 +316,9 @@ class Suggestions:
         if answer.restarted:
             session.message = RESTARTED
         if answer.caution and answer.caution != self._caution:  # once, not on each frame
-            session.message = f"{answer.caution}. {message.name} suggests in its place."
+            session.message = (
+                f"{answer.caution}. Suggestions come from {model_words(message.name)}."
+            )
         self._caution = answer.caution
         names = {c.name for c in session.classes}
         if not names & set(message.classes):
@@ -352,8 +355,7 @@ class Suggestions:
             self._proposals[frame] = made
         while len(self._proposals) > _KEPT:
             del self._proposals[next(iter(self._proposals))]
-        _, plus, strokes = message.version.partition("+")
-        self.title = f"{message.name} ({message.version[:8]}{plus}{strokes})"
+        self.title = model_words(message.name, message.version)
         if news:
             self._refresh()
         elif self._due(session.view().frame):  # nothing to draw, but more to ask
