@@ -67,7 +67,7 @@ class ClipHead(QWidget):
         for made in (self.previous, self.next, self.to_do, self.list):
             row.addWidget(made)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 0, 4)
+        layout.setContentsMargins(4, 2, 0, 2)
         layout.setSpacing(4)
         layout.addLayout(top)
         layout.addLayout(row)

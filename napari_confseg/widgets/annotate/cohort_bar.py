@@ -37,6 +37,7 @@ class CohortBar(QWidget):
         self.reader.clicked.connect(lambda: self.reader_wanted.emit())
         self.reading: QToolButton = button("", "", checkable=True)
         self.reading.setAccessibleName("Reading layout")
+        self.reading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         self.reading.clicked.connect(lambda: self.reading_wanted.emit())
         self.set_keys({})
         self.menu_button: QToolButton = button(

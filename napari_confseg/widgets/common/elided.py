@@ -23,7 +23,8 @@ class ElidedLabel(QLabel):
     def shown(self) -> str:
         """Return as much of the text as there is room for."""
         room = self.contentsRect().width()
-        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+        cut = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+        return str(cut)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw it."""
