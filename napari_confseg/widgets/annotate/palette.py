@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent
 
     from napari_confseg.store import ClassSpec
-
-_ICON_WIDTH: Final = 24
 
 
 class ClassRow(QFrame):
@@ -58,8 +56,8 @@ class ClassRow(QFrame):
         self.eye.clicked.connect(self._on_eye)
         self.lock: QToolButton = button("", "", flat=True, checkable=True)
         self.lock.clicked.connect(lambda on: self.lock_wanted.emit(self.name, on))
-        for made in (self.eye, self.lock):
-            made.setFixedWidth(_ICON_WIDTH)  # Qt leaves room for words beside an icon
+        for made in (self.eye, self.lock):  # Qt leaves room for words else
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(7, 0, 3, 0)
         layout.setSpacing(4)
