@@ -17,6 +17,7 @@ from napari_confseg.annotate.accepting import ByHand
 from napari_confseg.annotate.access import BlindedError
 from napari_confseg.annotate.hatch import DrawnPlanes
 from napari_confseg.annotate.links import Links, to_message
+from napari_confseg.annotate.model_words import model_words
 from napari_confseg.annotate.overlays import Overlay
 from napari_confseg.annotate.preferences import slug_of
 from napari_confseg.annotate.suggestion_record import OfferRecord
@@ -83,9 +84,8 @@ class Proposal:
 
     @property
     def title(self) -> str:
-        """The model's name, with the first digits of its version and the strokes it knows of."""
-        _, plus, strokes = self.version.partition("+")
-        return f"{self.name} ({self.version[:8]}{plus}{strokes})"
+        """Words for the model, with how many strokes it has learnt from."""
+        return model_words(self.name, self.version)
 
     def says_the_same(self, other: Proposal) -> bool:
         """Whether another answer is no news."""
@@ -328,7 +328,9 @@ class Suggestions:
         if answer.restarted:
             session.message = RESTARTED
         if answer.caution and answer.caution != self._caution:  # once, not on each frame
-            session.message = f"{answer.caution}. {message.name} suggests in its place."
+            session.message = (
+                f"{answer.caution}. Suggestions come from {model_words(message.name)}."
+            )
         self._caution = answer.caution
         names = {c.name for c in session.classes}
         if not names & set(message.classes):
@@ -439,7 +441,7 @@ class Suggestions:
             session.model_threshold,
             proposal.source,
             proposal.version,
-            title=proposal.name,
+            title=proposal.title,
             by_hand=ByHand.ADD,
             part=part,
         )

@@ -18,7 +18,7 @@ Examples
 :meth:`Beams.of` takes the beams from a clip's sector, and :func:`clip_readouts` reads a whole clip.
 """
 
-from napari_confseg.readouts.beams import Beams, insonated
+from napari_confseg.readouts.beams import Beams, insonated, is_known
 from napari_confseg.readouts.clips import ClipReadouts, OverClip, clip_readouts, sum_up
 from napari_confseg.readouts.findings import COUNTS, Finding, Presence
 from napari_confseg.readouts.lung import FrameReadouts, frame_readouts
@@ -34,5 +34,6 @@ __all__ = [
     "clip_readouts",
     "frame_readouts",
     "insonated",
+    "is_known",
     "sum_up",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import numpy as np
 from skimage.draw import polygon2mask
@@ -38,10 +38,15 @@ NARROWEST = np.deg2rad(6.0)
 """A sector that opens less than this is taken for a linear one."""
 
 
+def is_known(sector: Sector | None) -> TypeGuard[Sector]:
+    """Whether anything may be bounded by a sector: a doubtful one waits for a person to look."""
+    return sector is not None and not sector.doubtful
+
+
 def insonated(sector: Sector | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return where marks can be: within the sector, or anywhere if it is not known.
 
-    Nor is anything cut by a sector that was found and waits for a person to look at it.
+    What is known, :func:`is_known` says; one that holds no pixel of the frame cuts nothing either.
 
     Parameters
     ----------
@@ -54,14 +59,11 @@ def insonated(sector: Sector | None, shape: tuple[int, int]) -> NDArray[np.bool_
     -------
     ndarray of bool (Y, X)
     """
-    if sector is None or sector.doubtful:
-        return np.ones(shape, np.bool_)
-    return _inside(sector, shape)
-
-
-def _inside(sector: Sector, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    whole = np.ones(shape, np.bool_)
+    if not is_known(sector):
+        return whole
     inside = polygon2mask(shape, np.asarray(sector.polygon, float))
-    return inside if inside.any() else np.ones(shape, np.bool_)
+    return inside if inside.any() else whole
 
 
 def find_apex(polygon: NDArray[np.float64]) -> tuple[tuple[float, float], float] | None:
@@ -211,7 +213,8 @@ class Beams:
     def fit(cls, sector: Sector | None, spacing: Spacing | None, shape: tuple[int, int]) -> Beams:
         """Return the beams of a sector.
 
-        A curved sector whose outline gives no apex, and a clip without a sector, get columns.
+        A curved sector whose outline gives no apex gets columns, as does a clip whose sector is
+        not known (:func:`is_known`).
 
         Parameters
         ----------
@@ -224,10 +227,10 @@ class Beams:
         """
         step = (spacing.y, spacing.x) if spacing else (1.0, 1.0)
         unit: Literal["mm", "px"] = "mm" if spacing else "px"
-        if sector is None:
-            return cls(shape, None, step, unit, np.ones(shape, np.bool_))
+        inside = insonated(sector, shape)
+        if not is_known(sector):
+            return cls(shape, None, step, unit, inside)
         corners = np.asarray(sector.polygon, float)
-        inside = _inside(sector, shape)
         found = None if sector.kind == "linear" else find_apex(corners * step)
         if found is None or (sector.kind == "unknown" and found[1] < BELIEVABLE):
             return cls(shape, None, step, unit, inside)

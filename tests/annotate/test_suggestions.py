@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
+from napari_confseg.annotate.model_words import model_words
 from napari_confseg.annotate.suggestion_work import SmallFrames
 from napari_confseg.motion import small
 from napari_confseg.store import Cohort, Sector
@@ -47,7 +49,9 @@ def test_nothing_is_proposed_outside_the_sector(cohort: Cohort) -> None:
     assert here[30, 5] == here[45, 15] == 0
     stroke = session.suggestions.accept()
     assert stroke is not None
+    assert session.message.startswith("Accepted from tiny: B-line on frame 1, ")  # and no hash
     assert stroke.accepted is not None
+    assert stroke.accepted.version == "a" * 32
     assert stroke.accepted.part == "whole"  # of what was shown
     assert session.planes["b-line"][0].sum() == here.sum()
     session.close_clip()
@@ -60,6 +64,24 @@ def test_a_doubtful_sector_cuts_nothing_off(cohort: Cohort) -> None:
     propose(session, (20, 0, 48, 20))
     assert (session.suggestions.here()["b-line"][20:48, :20] == 80).all()
     session.close_clip()
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "words"),
+    [
+        ("starter", "", "the starter model"),
+        ("starter-1", "c24c", "the starter model, version 1"),
+        (
+            "starter-12",
+            "c24c+6",
+            "the starter model, version 12, taught by 6 strokes",
+        ),
+        ("ward", "c24c+1", "ward, taught by 1 stroke"),
+        ("starter-b", "c24c", "starter-b"),
+    ],
+)
+def test_a_model_is_called_by_words(name: str, version: str, words: str) -> None:
+    assert model_words(name, version) == words
 
 
 def test_another_sector_is_proposed_in_anew(session: Session) -> None:

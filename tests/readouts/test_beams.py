@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_confseg.readouts import Beams
+from napari_confseg.readouts import Beams, insonated
 from napari_confseg.readouts.beams import find_apex
 from napari_confseg.store import Sector, Spacing
 from tests.conftest import clip_meta
@@ -110,6 +110,17 @@ def test_without_a_sector_the_beams_are_columns_of_the_whole_frame() -> None:
     assert (beams.kind, beams.unit) == ("linear", "px")
     assert beams.inside.all()
     assert beams.lateral[5, 7] == 7
+
+
+def test_a_doubtful_sector_bounds_nothing_before_a_person_looked_at_it() -> None:
+    found = sector(fan_corners()).model_copy(update={"trust": 0.2, "confirmed": False})
+    beams = Beams.fit(found, MM, SHAPE)
+    unknown = Beams.fit(None, MM, SHAPE)
+    assert (beams.apex, beams.step, beams.unit) == (unknown.apex, unknown.step, unknown.unit)
+    assert beams.inside.all()
+    looked_at = found.model_copy(update={"confirmed": True})
+    assert not Beams.fit(looked_at, MM, SHAPE).inside.all()
+    assert np.array_equal(Beams.fit(looked_at, MM, SHAPE).inside, insonated(looked_at, SHAPE))
 
 
 def test_samples_leave_no_wide_gap_in_a_thin_slanting_line() -> None:

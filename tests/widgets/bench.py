@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from napari.components import ViewerModel
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_confseg.annotate.session import Session
@@ -106,6 +107,18 @@ def let_go(widget: Any) -> None:
     widget.close()
     widget.deleteLater()
     QApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)
+
+
+def drop(widget: Any, *paths: object) -> bool:
+    """Drag files onto a widget and let go; return whether it takes them."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
+    how = Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    # Qt gives a drop to what has accepted the drag before.
+    QApplication.sendEvent(widget, QDragEnterEvent(QPoint(9, 9), *how))
+    event = QDropEvent(QPointF(9, 9), *how)
+    QApplication.sendEvent(widget, event)
+    return bool(event.isAccepted())
 
 
 def planes_by_plain_zarr(cohort: Cohort, clip: str, rater: str) -> np.ndarray:

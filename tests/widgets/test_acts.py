@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_confseg.annotate.accepting import Which
 from napari_confseg.annotate.review_progress import reviewed_frames
 from napari_confseg.annotate.view import Tool
 from napari_confseg.store import Cohort, Status
+from napari_confseg.widgets.annotate.import_dialog import ImportDialog
+from napari_confseg.widgets.readers import drop_targets
 from tests.annotate.edits import paint
 from tests.annotate.tools.pictures import texture
 from tests.conftest import add_clip, clip_meta
-from tests.widgets.bench import SHAPE, Bench, make_cohort
+from tests.ingest.films import film, moving
+from tests.widgets.bench import SHAPE, Bench, drop, make_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -183,6 +187,40 @@ def test_the_acts_of_reading(at_work: Bench, cohort: Cohort) -> None:
         "the next clip with work left": 1,
         "217 frames without a finding reviewed": 1,
     }
+
+
+def test_the_first_stroke_on_one_s_own_clip(
+    make_napari_viewer: Callable[..., Any],
+    tmp_path: Path,
+    state_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    scan = tmp_path / "mine.avi"
+    film(scan, moving(5))
+    bench = Bench(make_napari_viewer(show=True))
+    session, did = bench.session, Tally(bench)
+    clicks = QTimer()  # the dialog holds up whoever opened it
+
+    def import_it() -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, ImportDialog):
+            clicks.stop()
+            did.click(dialog.buttons.button(QDialogButtonBox.StandardButton.Ok))
+
+    clicks.timeout.connect(import_it)
+    clicks.start(50)
+    (canvas, *_) = drop_targets(bench.hand.window)
+    assert drop(canvas, scan)
+    did.n += 1
+    bench.until(lambda: session.clip is not None)
+    bench.hand.wait(200)
+    did.stroke([(20, 20), (20, 40)])
+    bench.until(lambda: session.strokes)
+    assert did.n == 3
+    assert session.cohort.location == str(tmp_path / "study.zarr")
+    bench.close()
 
 
 def test_going_on_where_one_was(

@@ -271,6 +271,19 @@ def test_a_long_name_does_not_widen_the_panel(open_bench: Bench, cohort: Cohort)
     page = bench.panel.form.pages.currentWidget()
     assert page.viewport().width() >= page.widget().minimumSizeHint().width()  # nothing is cut
     assert name in bench.panel.form.others.boxes["long"].toolTip()
+    bench.session.close_cohort()
+    label = "Subpleural consolidation with air bronchograms"
+    Cohort.open(cohort.location).update_meta(
+        classes=[c.model_copy(update={"label": label}) for c in cohort.meta.classes[:1]]
+        + list(cohort.meta.classes[1:])
+    )
+    assert bench.panel.cohort_actions.open(cohort.location)
+    wait(50)
+    assert bench.panel.minimumSizeHint().width() <= before
+    row = bench.panel.form.palette_.rows["pleura"]
+    assert row.title.shown().startswith("Subpleural")
+    assert row.title.shown().endswith("…")
+    assert label in row.toolTip()
 
 
 def test_both_themes(open_bench: Bench) -> None:

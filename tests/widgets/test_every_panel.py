@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_confseg.annotate.access import Role
 from napari_confseg.store import Cohort
 from napari_confseg.widgets.common.choices import Chooser, TickBox
+from napari_confseg.widgets.common.elided import ElidedLabel
 from napari_confseg.widgets.common.page import Page
 from tests.widgets.bench import Bench
 from tests.widgets.trainable_cohort import make
@@ -100,7 +101,7 @@ def cut_off(widget: QWidget, panel: QWidget) -> Iterator[str]:
             yield f"{name(widget)} is {widget.width()} wide, {widget.currentText()!r} {text}"
     elides = (
         narrow
-        or isinstance(widget, TickBox)
+        or isinstance(widget, TickBox | ElidedLabel)
         or (
             not isinstance(widget, QLabel)
             and widget.sizePolicy().horizontalPolicy() == QSizePolicy.Policy.Ignored

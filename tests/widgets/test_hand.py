@@ -273,7 +273,7 @@ def fill_and_brush_keep_to_what_may_be_marked(bench: Bench) -> None:
     session.tool = Tool.FILL
     hand.click(40, 60)
     assert not standing(bench)
-    assert "100 % of the sector is open there" in session.message
+    assert "100 % of the picture is open there" in session.message
     session.tool = Tool.EXCLUDE
     hand.stroke([(40, 40), (40, 80)])
     bench.until(lambda: standing(bench))

@@ -58,6 +58,12 @@ def test_a_disc_is_ticked_imported_and_looked_at(
         wait(100)
         dialog.grab().save(f"{shots}/dialog.png")
 
+    dialog.look.click()
+    bench.until(lambda: dialog.sheet is not None)
+    assert np.asarray(dialog.sheet.sheet).shape[1] == 640  # two tiles
+    assert cohort.clips() == []  # nothing is written yet
+    dialog.sheet.close()
+
     assert panel.form.sheet.isHidden()
     panel.cohort_actions.import_clips(dialog.sources())
     bench.until(lambda: not panel.form.sheet.isHidden())
@@ -87,6 +93,44 @@ def test_a_disc_is_ticked_imported_and_looked_at(
     bench.until(lambda: len(cohort.clips()) > len(before))
     (name,) = set(cohort.clips()) - before
     assert MASKED in cohort.clip(name).meta.tags
+
+
+def test_from_a_scan_to_the_first_frame_in_one_dialog(
+    unseen_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = unseen_bench
+    panel = bench.panel
+    film(tmp_path / "mine.avi", moving(5))
+    (tmp_path / "study.zarr").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    seen: list[str] = []
+
+    def accepts(dialog: ImportDialog) -> bool:
+        ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        place = dialog.place
+        assert place is not None
+        assert place.line.text() == str(tmp_path / "study-2.zarr")  # the first name is taken
+        place.line.setText(str(tmp_path / "study"))
+        assert "there already" in dialog.problem.text()
+        assert not ok.isEnabled()
+        place.line.setText(str(tmp_path / "nowhere" / "study"))
+        assert "There is no folder" in dialog.problem.text()
+        place.line.setText("")
+        assert "Say where" in dialog.problem.text()
+        place.line.setText(str(tmp_path / f"own-{len(seen)}"))
+        assert ok.isEnabled()
+        seen.append(ok.text())
+        return True
+
+    monkeypatch.setattr(ImportDialog, "exec", accepts)
+    panel.cohort_actions.take_videos([str(tmp_path / "mine.avi")], "Dr. Ada")
+    bench.until(lambda: bench.session.clip is not None)
+    assert bench.session.clip.shape[0] == 5
+    assert bench.session.cohort.location == str(tmp_path / "own-0.zarr")
+    bench.session.close_cohort()
+    panel.form.start.create.click()  # without scans: an empty one
+    assert seen == ["Import", "Make it, empty"]
 
 
 def test_discs_below_a_folder_are_a_list_each(qtbot: QtBot, tmp_path: Path) -> None:

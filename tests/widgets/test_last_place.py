@@ -28,8 +28,9 @@ def in_hand(bench: Bench) -> tuple[Any, ...]:
     return (name, s.frame, s.class_name, s.tool, s.confidence, s.brush_size)
 
 
+@pytest.mark.parametrize("way", ["by hand", "by code"])
 def test_after_the_window_was_closed(
-    make_napari_viewer: Callable[..., Any], cohort: Cohort
+    make_napari_viewer: Callable[..., Any], cohort: Cohort, way: str
 ) -> None:
     bench = Bench(make_napari_viewer(show=True))
     assert bench.panel.cohort_actions.open(cohort.location, "Dr. Ada")
@@ -43,9 +44,15 @@ def test_after_the_window_was_closed(
         hand.key(key)
     left = ("clip-2", 2, "b-line", Tool.POLYGON, 90, 15)
     assert in_hand(bench) == left
-    bench.session.release()  # as when the program ends
-    bench.close()
-    del hand
+    session = bench.session
+    if way == "by code":
+        bench.viewer.close()
+    else:  # as when the program ends
+        session.release()
+    assert session.clip is None
+    if way == "by hand":
+        bench.close()
+    del bench, hand, session
 
     bench = Bench(make_napari_viewer(show=True))
     assert bench.panel.cohort_actions.open(cohort.location)
@@ -93,7 +100,7 @@ def test_a_crash_costs_a_minute_of_it_and_moving_the_picture_nothing(
         session = Session()
         session.open_cohort(cohort.location)
         session.reader.choose("Dr. Ada")
-        name = session.places.last_clip(session.cohort, session.rater) or "clip-1"
+        name = session.places.last_clip(cohort, session.rater) or "clip-1"
         session.open_clip(name)
         place = (name, session.frame, session.tool)
         session.editor.abandon()  # nothing more is written down

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication
 
 from napari_confseg.annotate.session import Session
 from napari_confseg.store import DEFAULT_CLASSES, Cohort
@@ -18,7 +15,7 @@ from napari_confseg.widgets.shared import session_for
 from tests.annotate.edits import paint
 from tests.conftest import add_clip
 from tests.ingest.dicoms import dataset, region, save, with_pixels
-from tests.widgets.bench import Bench
+from tests.widgets.bench import Bench, drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,38 +102,27 @@ def test_opening_in_a_window(
     session.close_cohort()
 
 
-def _drop(widget: Any, *paths: object) -> bool:
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
-    how = Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    # Qt gives a drop to what has accepted the drag before.
-    QApplication.sendEvent(widget, QDragEnterEvent(QPoint(9, 9), *how))
-    event = QDropEvent(QPointF(9, 9), *how)
-    QApplication.sendEvent(widget, event)
-    return bool(event.isAccepted())
-
-
 def test_dropping_on_the_canvas_asks_nothing(
     make_napari_viewer: Callable[..., Any], marked: Cohort, tmp_path: Path
 ) -> None:
     bench = Bench(make_napari_viewer(show=True))
     viewer, panel = bench.viewer, bench.panel
     (canvas, *_) = drop_targets(viewer.window._qt_window)
-    assert _drop(canvas, marked.location)
+    assert drop(canvas, marked.location)
     assert panel.session.cohort.location == marked.location
     assert panel.session.clip.name == "clip-1"
     before = len(viewer.layers)
-    _drop(canvas, f"{marked.location}/clip-2")
+    drop(canvas, f"{marked.location}/clip-2")
     assert panel.session.clip.name == "clip-2"  # of the open cohort: to mark it
     assert len(viewer.layers) == before
     picture = tmp_path / "a.npy"
     np.save(picture, np.zeros((4, 4)))
-    _drop(canvas, picture)  # napari's own
+    drop(canvas, picture)  # napari's own
     assert viewer.layers[-1].name == "a"
     asked: list[list[str]] = []
     panel.cohort_actions.ask_import = asked.append
     films = [str(tmp_path / "a.mp4"), str(tmp_path / "b.AVI")]
-    assert _drop(canvas, *films)
+    assert drop(canvas, *films)
     bench.until(lambda: asked)
     assert asked == [films]
     bench.close()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QToolButton
 
 from napari_confseg.annotate.preferences import Preferences
 from napari_confseg.annotate.view import Style
@@ -85,6 +86,9 @@ def test_a_lead_steps_decides_paints_undoes_and_goes_on(bench: Reviewing, cohort
     _no_key_has_two_meanings(bench)
     hand.key("Period")
     assert (session.class_name, session.frame) == ("b-line", 1)
+    assert panel.queue.about.text().replace("\u00a0", " ") == (
+        "Left out by Dr. Bo (reader) 0 %; marked by Dr. Ada (reader) 80 %"
+    )
     _look_at_the_canvas(bench)
 
     press(panel.begin)
@@ -252,8 +256,11 @@ def test_the_first_is_decided_at_once_and_stopping_keeps_count(
     view = camera.zoom, camera.center
 
     def places() -> list[int]:
-        parts = (panel.queue.tree, panel.verdicts.mean, panel.verdicts.undo, panel.verdicts.whole)
-        return [w.mapTo(panel, QPoint()).y() for w in parts]
+        """Where the list is, and while one decides the buttons, from the panel's foot."""
+        v = panel.verdicts
+        parts = (v.whole, v.mean, v.undo) if v.isVisible() else ()
+        feet = [panel.height() - w.mapTo(panel, QPoint()).y() for w in parts]
+        return [panel.queue.tree.mapTo(panel, QPoint()).y(), *feet]
 
     unfolded = places()
     panel.sections[0].open(False)  # the comparison: folded when one begins
@@ -272,15 +279,20 @@ def test_the_first_is_decided_at_once_and_stopping_keeps_count(
     assert session.flush()
     assert np.array_equal(adjudicated(cohort), expected)
     assert tree.currentItem() is tree.topLevelItem(1)
-    assert places() == before
+    assert places()[:1] == before
     assert (camera.zoom, camera.center) == view  # all of it is in sight
     assert session.style is Style.CONTOURS
+    hand.window.resize(1280, 720)
+    buttons = panel.verdicts.findChildren(QToolButton)
+    assert len(buttons) == 9
+    bench.until(lambda: all(b.visibleRegion().boundingRect() == b.rect() for b in buttons))
 
     press(panel.end)
     bench.settle()
     assert panel.queue.bar.text() == "1 of 2 decided"
     assert tree.topLevelItem(0).text(2) == "Dr. Ada (reader)"
     assert places() == before
+    assert not panel.verdicts.isVisible()
     for width in (190, 230, 300):  # class and decision share what there is
         tree.setFixedWidth(width)
         columns = [tree.columnWidth(i) for i in range(3)]

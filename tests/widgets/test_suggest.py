@@ -114,7 +114,7 @@ def test_one_key_proposes_and_one_accepts(suggesting: Bench, cohort: Cohort, mod
     assert suggesting.viewer.layers.selection.active is suggesting.layer()  # one goes on painting
     assert not any(session.planes[c.name].any() for c in session.classes)  # nothing is mine yet
     assert "On this frame: Pleural line, B-line." in panel.form.suggest.note.text()
-    assert panel.form.suggest.note.text().startswith("tiny-run (")
+    assert panel.form.suggest.note.text().startswith("By tiny-run. ")
 
     suggesting.hand.key("Shift+Y")
     for name, percent in here.items():
@@ -190,7 +190,7 @@ def test_it_learns_from_what_one_paints(suggesting: Bench) -> None:
     hand.key("Left")
     session.class_name, session.confidence, session.brush_size = "pleura", 90, 20
     hand.stroke([DISC, (DISC[0] + 1, DISC[1])])  # this reader calls the disc pleura
-    suggesting.until(lambda: suggestions.title.endswith("+1)"))
+    suggesting.until(lambda: suggestions.title.endswith("taught by 1 stroke"))
     hand.key("Right")
     suggesting.until(lambda: proposed(suggesting, "pleura")[at] >= 50)
     hand.key("Shift+Y")
@@ -198,7 +198,7 @@ def test_it_learns_from_what_one_paints(suggesting: Bench) -> None:
     assert session.clip_notes.current.offers[0].version.count("+") == 0  # first seen before
     suggesting.panel.form.suggest.learn.click()
     hand.key("Left")
-    suggesting.until(lambda: "+" not in suggestions.title)  # the model as it was fitted
+    suggesting.until(lambda: "taught" not in suggestions.title)  # the model as it was fitted
 
 
 def test_the_active_model_is_asked_and_its_absence_is_told(
@@ -210,12 +210,12 @@ def test_the_active_model_is_asked_and_its_absence_is_told(
     set_active(session.cohort, run, by="Dr. Lead", why="the only one")
     session.suggestions.toggle()
     seated.until(lambda: session.suggestions.here())
-    assert session.suggestions.title.startswith("tiny-run (")
+    assert session.suggestions.title == "tiny-run"
     shutil.rmtree(run)
     session.frame = 3
-    seated.until(lambda: session.suggestions.title.startswith("starter-1 ("))
+    seated.until(lambda: session.suggestions.title == "the starter model, version 1")
     assert "The active model, tiny-run, is missing" in session.message
-    assert "starter-1 suggests in its place." in session.message
+    assert "Suggestions come from the starter model, version 1." in session.message
 
 
 def test_one_region_by_key_and_by_click(suggesting: Bench) -> None:

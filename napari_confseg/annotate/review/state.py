@@ -388,11 +388,12 @@ def why_nothing(rows: Sequence[RaterRow], classes: Sequence[ClassSpec]) -> str:
 
 
 def describe_item(item: Item, labels: dict[str, str], threshold: int) -> str:
-    """Return the raters for and against a disagreement, with their mean confidences."""
+    """Return what a disagreement is: who left it out, who marked it, with mean confidences."""
     stated = item.event.stated
     words = {n: f"{labels.get(n, n)} {v:.0f}\N{NO-BREAK SPACE}%" for n, v in stated.items()}
     yes = [words[n] for n, v in stated.items() if v >= threshold / 2]
     no = [words[n] for n, v in stated.items() if v < threshold / 2]
     if item.event.presence and yes and no:
-        return f"{', '.join(yes)} · not {', '.join(no)}"
-    return " · ".join(words.values())
+        return f"Left out by {', '.join(no)}; marked by {', '.join(yes)}"
+    kind = "Left out by some" if item.event.presence else "Edges differ"
+    return f"{kind}: {' · '.join(words.values())}"

@@ -11,7 +11,7 @@ from napari_confseg.annotate.tools.bands import b_line_band, pleura_band
 from napari_confseg.annotate.tools.merging import Change, edit_from, merged
 from napari_confseg.annotate.tools.snapping import region_of, snapped
 from napari_confseg.annotate.view import BAND_TOOLS, Tool
-from napari_confseg.readouts import Beams
+from napari_confseg.readouts import Beams, is_known
 from napari_confseg.store import EXCLUDED, MAX_CONFIDENCE, NOT_MARKED
 
 if TYPE_CHECKING:
@@ -193,8 +193,9 @@ class Marker:
         area = flood(same & inside, at, connectivity=1)
         share = area.sum() / inside.sum()
         if value == NOT_MARKED and share > MOST_FILLED:
+            ground = "sector" if is_known(self.clip.meta.sector) else "picture"
             session.message = (
-                f"Nothing was filled: {100 * share:.0f} % of the sector is open there, and one "
+                f"Nothing was filled: {100 * share:.0f} % of the {ground} is open there, and one "
                 f"fill covers {100 * MOST_FILLED:.0f} % at most. Ring what you mean with the "
                 "polygon."
             )

@@ -32,6 +32,7 @@ from napari_confseg.annotate.tools.marking import Marker
 from napari_confseg.annotate.tools.merging import Change, Merge, edit_from, merged
 from napari_confseg.annotate.tools.placing import clipped, copied, pasted
 from napari_confseg.annotate.tools.settings import Clipboard
+from napari_confseg.readouts import is_known
 from napari_confseg.store import EXCLUDED, Edit, Patch, Status
 
 if TYPE_CHECKING:
@@ -110,8 +111,10 @@ class Toolkit:
             return f"This is the {'last' if direction > 0 else 'first'} frame."
         if action is ToolAction.INTERPOLATE and int(marked.sum(axis=0).max()) < 2:
             return "Paint two frames first: what lies between them is filled in."
-        if action is ToolAction.CLIP and session.clip.meta.sector is None:
-            return "The sector of this clip is not known."
+        if action is ToolAction.CLIP and not is_known(session.clip.meta.sector):
+            if session.clip.meta.sector is None:
+                return "The sector of this clip is not known."
+            return "The sector of this clip is doubtful: confirm or correct it first."
         return ""
 
     def _why_not_paste(self) -> str:

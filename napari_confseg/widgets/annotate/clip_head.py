@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxL
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.widgets.common.buttons import button, icon, with_key
+from napari_confseg.widgets.common.elided import ElidedLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,8 @@ class ClipHead(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.name = QLabel()
+        self.name = ElidedLabel()
         self.name.setProperty("role", "title")
-        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.place = QLabel()
         self.place.setProperty("role", "note")
         self.previous: QToolButton = button("", "")
@@ -67,7 +67,7 @@ class ClipHead(QWidget):
         for made in (self.previous, self.next, self.to_do, self.list):
             row.addWidget(made)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 0, 4)
+        layout.setContentsMargins(4, 2, 0, 2)
         layout.setSpacing(4)
         layout.addLayout(top)
         layout.addLayout(row)

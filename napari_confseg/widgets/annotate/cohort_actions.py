@@ -16,6 +16,7 @@ from napari_confseg.extras import foreign
 from napari_confseg.store import Cohort, Problem, StoreError, kind_at
 from napari_confseg.widgets.annotate.classes_dialog import ClassesDialog
 from napari_confseg.widgets.annotate.import_dialog import ImportDialog
+from napari_confseg.widgets.annotate.study_place import free_place
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
 if TYPE_CHECKING:
@@ -180,16 +181,13 @@ class CohortActions(QObject):
         if chosen:
             self.open(chosen, reader)
 
-    def ask_create(self, reader: str = "") -> None:
-        """Let the person choose where, make an empty cohort there, and open it."""
-        chosen, _ = QFileDialog.getSaveFileName(
-            self._window,
-            "New study folder",
-            str(Path.home() / "study.zarr"),
-            "Study folder (*.zarr)",
-        )
-        if chosen:
-            self.create(chosen, reader)
+    def ask_new(self, reader: str = "", sources: Sequence[str] = ()) -> None:
+        """Ask where a new study folder shall lie and what goes into it; make it and import."""
+        dialog = ImportDialog(self._window, sources, free_place(Path.home()))
+        place = dialog.place
+        if dialog.exec() and place is not None and self.create(str(place.place()), reader):
+            self.import_clips(dialog.sources(), dialog.options())
+        dialog.deleteLater()
 
     def create(self, location: str, reader: str = "") -> bool:
         """Make an empty cohort at `location` and open it; return whether that worked."""
@@ -312,10 +310,10 @@ class CohortActions(QObject):
         dialog.deleteLater()
 
     def take_videos(self, paths: Sequence[str], reader: str = "") -> None:
-        """Import what was dropped; without an open cohort, ask first where a new one shall lie."""
+        """Import what was dropped; without an open cohort, into a new one."""
         if self._session.cohort is None:
-            self.ask_create(reader)
-        if self._session.cohort is not None:
+            self.ask_new(reader, paths)
+        else:
             self.ask_import(paths)
 
     def import_clips(self, sources: Sequence[str], options: ImportOptions | None = None) -> None:

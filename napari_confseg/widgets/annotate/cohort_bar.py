@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_confseg.widgets.common.buttons import button, icon, with_key
+from napari_confseg.widgets.common.elided import ElidedLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,13 +31,13 @@ class CohortBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cohort = QLabel()
+        self.cohort = ElidedLabel()
         self.cohort.setProperty("role", "title")
-        self.cohort.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.reader: QToolButton = button("", "Who reads; click to change", flat=True)
         self.reader.clicked.connect(lambda: self.reader_wanted.emit())
         self.reading: QToolButton = button("", "", checkable=True)
         self.reading.setAccessibleName("Reading layout")
+        self.reading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         self.reading.clicked.connect(lambda: self.reading_wanted.emit())
         self.set_keys({})
         self.menu_button: QToolButton = button(
@@ -83,7 +84,7 @@ class CohortBar(QWidget):
     def set_cohort(self, name: str, location: str) -> None:
         """Show which cohort is open."""
         self.cohort.setText(name)
-        self.cohort.setToolTip(location)
+        self.cohort.setToolTip(f"{name}\n{location}")
 
     def set_reader(self, name: str) -> None:
         """Show who reads."""

@@ -38,7 +38,7 @@ class UsageBars(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return a low strip's height."""
-        return QSize(200, 24)
+        return QSize(200, 18)
 
     def set_counts(self, counts: Sequence[int], words: str) -> None:
         """Show these counts, and `words` for them in the tooltip."""

@@ -97,6 +97,7 @@ class AnnotateForm(QWidget):
         self.out_of_reach = label(_OUT_OF_REACH, role="caution")
         self.out_of_reach.hide()
         self.message, self.progress = label(role="caution"), ProgressRow()
+        self.message.hide()
         self.save_state = SaveStateRow()
 
     def _make_parts(self, session: Session, viewer: napari.Viewer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -25,8 +25,10 @@ from napari_confseg.ingest.options import ImportOptions
 from napari_confseg.ingest.patients import Census, CensusTaker
 from napari_confseg.ingest.sources import indexes_under, list_series, unlisted
 from napari_confseg.store import StoreError
+from napari_confseg.widgets.annotate.sheet_dialog import SheetDialog, trial_sheet
+from napari_confseg.widgets.annotate.study_place import StudyPlace
 from napari_confseg.widgets.common.buttons import label
-from napari_confseg.widgets.common.jobs import LatestJob
+from napari_confseg.widgets.common.jobs import LatestJob, ProgressRow
 from napari_confseg.widgets.common.request_form import RequestForm
 
 if TYPE_CHECKING:
@@ -162,19 +164,34 @@ _SETTLED = 300
 
 
 class ImportDialog(QDialog):
-    """Gathers sources and says what they come to, before anything is written.
+    """Gathers sources and says, and shows, what they come to, before anything is written.
 
-    Accepted only when there is something to import.
+    Accepted only when there is something to import, or a study folder to make.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The window.
+    sources : sequence of str
+        Files and folders to begin with.
+    place : Path, optional
+        Where a new study folder is to lie, as a proposal; none is to be made if not given.
     """
 
-    def __init__(self, parent: QWidget, sources: Sequence[str] = ()) -> None:
+    def __init__(
+        self, parent: QWidget, sources: Sequence[str] = (), place: Path | None = None
+    ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Import clips")
+        self.setWindowTitle("New study folder, from your scans" if place else "Import clips")
         self.setMinimumWidth(440)
         self.resize(560, 640)
         self.census: Census | None = None
         self._taker = CensusTaker()
         self._counting = LatestJob(self, delay=_SETTLED)
+        self.place = None if place is None else StudyPlace(place)
+        self.progress = ProgressRow()
+        self._looking = LatestJob(self, row=self.progress)
+        self.sheet: SheetDialog | None = None
         self.list = ImportList()
         self.list.itemChanged.connect(self._check)
         files, folder = QPushButton("Add files …"), QPushButton("Add a folder …")
@@ -182,6 +199,12 @@ class ImportDialog(QDialog):
         folder.setToolTip(
             "A disc or folder with DICOM, videos and images, searched with its subfolders"
         )
+        self.look = QPushButton("Look first …")
+        self.look.setToolTip(
+            "The sheet of these clips, cropped and blacked out as chosen below: is the sector "
+            "right, do letters show? Nothing is written to the study folder"
+        )
+        self.look.clicked.connect(self._look)
         files.clicked.connect(self._add_files)
         folder.clicked.connect(self._add_folder)
         self.form = RequestForm(ImportOptions, _FIELDS, notes=("mask",))
@@ -192,14 +215,18 @@ class ImportDialog(QDialog):
         self.comes_to, self.problem = label(), label(role="caution")
         buttons = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(buttons.Ok | buttons.Cancel)
-        self.buttons.button(buttons.Ok).setText("Import")
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         row = QHBoxLayout()
         row.addWidget(files)
         row.addWidget(folder)
         row.addStretch(1)
+        row.addWidget(self.look)
         layout = QVBoxLayout(self)
+        if self.place is not None:
+            self.place.changed.connect(self._check)
+            layout.addWidget(label("New study folder"))
+            layout.addWidget(self.place)
         layout.addWidget(
             label(
                 "DICOM, a DICOMDIR or its disc, videos, folders of images. File names and DICOM "
@@ -210,8 +237,8 @@ class ImportDialog(QDialog):
         layout.addWidget(self.list)
         layout.addLayout(row)
         layout.addWidget(self.form)
-        layout.addWidget(self.comes_to)
-        layout.addWidget(self.problem)
+        for widget in (self.comes_to, self.problem, self.progress):
+            layout.addWidget(widget)
         layout.addWidget(self.buttons)
         self.add(sources)
 
@@ -237,8 +264,11 @@ class ImportDialog(QDialog):
         options, sources = self.options(), self.sources()
         for name in _TOLD:
             self.form.show_row(name, not self.form.editors["patient"].value())
+        new, self._unfit = self.place is not None, self.place.problem() if self.place else ""
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
-        ok.setEnabled(options is not None and bool(sources))
+        ok.setText("Make it, empty" if new and not sources else "Import")
+        ok.setEnabled(options is not None and (new or bool(sources)) and not self._unfit)
+        self.look.setEnabled(options is not None and bool(sources))
         self.census = None
         if options is None or not sources:
             self._counting.drop()
@@ -265,15 +295,38 @@ class ImportDialog(QDialog):
         """Say what the import comes to, and what is to be cared for."""
         none = self.list.topLevelItemCount() and not self.sources() and not self.list.problem
         nothing = "Nothing is ticked. Series other than ultrasound are not ticked at first."
-        cautions = [text for text in (self.list.problem, none and nothing, caution) if text]
+        every = (self._unfit, self.list.problem, none and nothing, caution)
+        cautions = [text for text in every if text]
         for line, text in ((self.comes_to, comes_to), (self.problem, "\n".join(cautions))):
             line.setText(text)
             line.setVisible(bool(text))
         self.comes_to.setToolTip(listing)
 
+    def _look(self) -> None:
+        options, sources = self.options(), self.sources()
+        if options is not None and sources:
+            self._looking.run(
+                lambda job: trial_sheet(sources, options, job),
+                self._on_looked,
+                failed=self._on_not_looked,
+                words="Looking …",
+            )
+
+    def _on_looked(self, sheet: Any) -> None:
+        if isinstance(sheet, str):
+            self._show(self.comes_to.text(), sheet)
+            return
+        self.sheet = SheetDialog(self, sheet, "Before the import")
+        self.sheet.show()
+
+    def _on_not_looked(self, error: object) -> None:
+        text = str(error.problems[0]) if isinstance(error, StoreError) else str(error)
+        self._show(self.comes_to.text(), text)
+
     def done(self, result: int) -> None:
-        """Close; what is being counted is of no use any more."""
+        """Close; what is being counted or looked at is of no use any more."""
         self._counting.drop()
+        self._looking.drop()
         super().done(result)
 
     def _add_files(self) -> None:

@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QFileDialog,
     QHBoxLayout,
-    QLabel,
-    QScrollArea,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.annotate.links import links_of
 from napari_confseg.widgets.annotate.import_dialog import ImportResult, summary
+from napari_confseg.widgets.annotate.sheet_dialog import MOST, SheetDialog
 from napari_confseg.widgets.common.buttons import button, label, with_key
 from napari_confseg.widgets.common.jobs import BackgroundJob
 
@@ -80,10 +74,6 @@ class Finished(QWidget):
                 else "✓ Clip finished, and with it every clip of this list."
             )
             self.go.setVisible(more)
-
-
-MOST = 60
-"""Clips on one sheet in a window; ``confseg sectors`` draws them all."""
 
 
 class ImportNotice(QWidget):
@@ -162,7 +152,7 @@ class ImportNotice(QWidget):
         job.start()
 
     def _show(self, sheet: Image) -> None:
-        self.dialog = SheetDialog(self.window(), sheet)
+        self.dialog = SheetDialog(self.window(), sheet, "Sheet of the new clips")
         self.dialog.show()
         self.open_sheet.hide()
 
@@ -171,43 +161,3 @@ class ImportNotice(QWidget):
             self._cohort = self._session.cohort  # else its classes changed, no more
             self._names, self._report = [], None
             self.hide()
-
-
-class SheetDialog(QDialog):
-    """The sheet in a window of its own, which does not hold up the work."""
-
-    def __init__(self, parent: QWidget, sheet: Image) -> None:
-        super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Sheet of the new clips")
-        self.sheet = sheet
-        picture, scroll = QLabel(), QScrollArea()
-        data = sheet.tobytes()
-        image = QImage(
-            data, sheet.width, sheet.height, 3 * sheet.width, QImage.Format.Format_RGB888
-        )
-        picture.setPixmap(QPixmap.fromImage(image))
-        scroll.setWidget(picture)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        save = self.buttons.addButton("Save as …", QDialogButtonBox.ButtonRole.ActionRole)
-        save.setToolTip(
-            "Letters in the pictures are on it too: keep it where patients' data may be"
-        )
-        save.clicked.connect(lambda: self._ask())
-        self.buttons.rejected.connect(self.close)
-        layout = QVBoxLayout(self)
-        layout.addWidget(
-            label(
-                "Each pixel at its brightest over the clip, so that letters show. Amber: the "
-                "sector as found; green: confirmed. To correct one: open the clip, section Sector.",
-                role="note",
-            )
-        )
-        layout.addWidget(scroll, 1)
-        layout.addWidget(self.buttons)
-        self.resize(min(sheet.width + 60, 1240), min(sheet.height + 140, 680))
-
-    def _ask(self) -> None:
-        name = QFileDialog.getSaveFileName(self, "Save the sheet", "sheet.png", "PNG (*.png)")[0]
-        if name:
-            self.sheet.save(name, format="PNG", optimize=True)

@@ -10,13 +10,13 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_confseg.widgets.common.buttons import button, icon, label, set_role
+from napari_confseg.widgets.common.elided import ElidedLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,10 +45,8 @@ class ClassRow(QFrame):
         swatch = QLabel()
         swatch.setFixedSize(14, 14)
         swatch.setStyleSheet(f"background: {spec.color}; border-radius: 3px;")
-        self.title, self.count, keycap = QLabel(spec.label), label(role="note"), QLabel(key)
+        self.title, self.count, keycap = ElidedLabel(spec.label), label(role="note"), QLabel(key)
         self.count.setWordWrap(False)
-        # A long label is cut, and whole in the tooltip: it must not widen the panel.
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         keycap.setProperty("role", "key")
         keycap.setMinimumWidth(22)
         keycap.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -58,6 +56,8 @@ class ClassRow(QFrame):
         self.eye.clicked.connect(self._on_eye)
         self.lock: QToolButton = button("", "", flat=True, checkable=True)
         self.lock.clicked.connect(lambda on: self.lock_wanted.emit(self.name, on))
+        for made in (self.eye, self.lock):  # Qt leaves room for words else
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(7, 0, 3, 0)
         layout.setSpacing(4)

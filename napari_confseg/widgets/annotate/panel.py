@@ -102,7 +102,7 @@ class AnnotatePanel(Panel):
         for page in (form.start, form.bar):
             page.open_wanted.connect(lambda: cohort_actions.ask_open(self._reader_typed()))
             page.zip_wanted.connect(lambda: cohort_actions.ask_open_zip(self._reader_typed()))
-            page.create_wanted.connect(lambda: cohort_actions.ask_create(self._reader_typed()))
+            page.create_wanted.connect(lambda: cohort_actions.ask_new(self._reader_typed()))
             page.sample_wanted.connect(lambda: cohort_actions.make_sample(self._reader_typed()))
             page.recent_wanted.connect(lambda at: cohort_actions.open(at, self._reader_typed()))
         form.bar.import_wanted.connect(cohort_actions.ask_import)

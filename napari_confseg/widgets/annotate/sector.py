@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from napari_confseg.annotate.session import Session
 
 _HOW: Final = "Drag the corners; white dots bend an arc. Enter confirms, Esc leaves it as it was."
-_DOUBTFUL: Final = "Little of this outline is to be seen in the picture: look before confirming."
+_DOUBTFUL: Final = (
+    "Little of this outline is to be seen in the picture: it bounds nothing until you confirm it."
+)
 _FOR_GOOD: Final = (
     "Every frame of {name} becomes black outside its sector, for all readers and for good: what is "
     "there, names among it, cannot be brought back. Marks stay.\n\nBlack it out?"

@@ -100,7 +100,9 @@ class StartPage(QWidget):
         self.zip = QPushButton("Open a zipped study folder …")
         self.zip.setToolTip("To read it; unpack the zip to paint in it")
         self.create = QPushButton("New study folder, from your scans …")
-        self.create.setToolTip("Make an empty study folder, then import DICOM, videos or images")
+        self.create.setToolTip(
+            "Choose where it shall lie and what goes into it: DICOM, videos, images"
+        )
         self.sample = QPushButton("Try a sample")
         self.sample.setToolTip("Make a small study folder of synthetic lung ultrasound and open it")
         for made, signal in (

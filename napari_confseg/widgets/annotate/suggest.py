@@ -139,7 +139,7 @@ class SuggestPart(QWidget):
         self.buttons["suggest"].setChecked(model.on)
         self.learn.setChecked(model.learning)
         self.learn.setVisible(model.on)
-        words = f"{model.title}. {model.note}" if model.on and model.title else model.note
+        words = f"By {model.title}. {model.note}" if model.on and model.title else model.note
         self.note.setText(breakable(words))
         self.note.setVisible(bool(words))
 

@@ -33,7 +33,7 @@ class Section(QWidget):
         line.setProperty("role", "line")
         self._body = QWidget()
         inside = QVBoxLayout(self._body)
-        inside.setContentsMargins(4, 0, 0, 4)
+        inside.setContentsMargins(4, 0, 0, 2)
         for widget in widgets:
             self.add(widget)
         layout = QVBoxLayout(self)

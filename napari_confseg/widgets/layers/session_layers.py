@@ -67,6 +67,10 @@ _PUSHED: Final = frozenset(
 """Fields that are pushed where they differ; the rest is cheap to look at, and is so each time."""
 
 
+_KEPT: Final = ("tool", "style", "bands", "hidden", "overlays_hidden")
+"""Settings of the session that follow when somebody takes a layer from napari's list."""
+
+
 class _Colored(NamedTuple):
     """What the colormap of one's own marks depends on."""
 
@@ -100,6 +104,7 @@ class SessionLayers:
         self._viewer_ref = weakref.ref(getattr(viewer, "__wrapped__", viewer))
         self.shown: ViewState | None = None
         self._pushing = 0
+        self._going: dict[str, Any] = {}
         self._frames: Any = None
         self._mine: dict[str, Any] = {}
         # As we set them, and for what, by class.
@@ -506,12 +511,15 @@ class SessionLayers:
         """Hide what one of our layers showed that a person took from napari's list."""
         if self._pushing:
             return
+        self._note_going()
         if event.value is self._lines.layer:
             self.session.style = Style.FILL
         if event.value in self._bands.layers.values():
             self.session.bands = False
         if event.value is self._frames:
             self._frames = None
+            for setting, value in self._going.items():
+                setattr(self.session, setting, value)
             self.session.close_clip()
         for name, layer in list(self._mine.items()):
             if layer is event.value:
@@ -522,6 +530,16 @@ class SessionLayers:
             if layer is event.value:
                 del self._theirs[rater, name]
                 self.session.overlays_hidden |= {rater}
+
+    def _note_going(self) -> None:
+        """Remember what is in hand and in sight until napari has done with the layers.
+
+        It takes one after the other where code closes a viewer: a place that is kept then must be
+        the reader's, not what each layer left.
+        """
+        if not self._going:
+            self._going = {name: getattr(self.session, name) for name in _KEPT}
+            QTimer.singleShot(0, self._going.clear)
 
     def _put_back(self) -> None:
         """Add the layers of classes that other code removed, out of sight: the tools need them."""
@@ -549,7 +567,7 @@ class SessionLayers:
     # ---- what a person does in napari -----------------------------------------------------
 
     def _on_step(self, *_: object) -> None:
-        if self._pushing or self._frames is None:
+        if self._pushing or not self._frames_shown():
             return
         dims = self._viewer.dims
         if self.stroking() and self.shown is not None:
@@ -561,6 +579,10 @@ class SessionLayers:
         if dims.current_step[dims.ndim - 3] != self.session.frame:
             with self._pushed():
                 dims.set_current_step(dims.ndim - 3, self.session.frame)
+
+    def _frames_shown(self) -> bool:
+        """Whether the clip is there; napari's last step is no frame while it takes all layers."""
+        return self._frames is not None and self._frames in self._viewer.layers
 
     def _last_frame(self) -> int:
         return max(len(self.session.status) - 1, 0)
@@ -582,4 +604,6 @@ class SessionLayers:
             if layer is active:
                 self.session.class_name = name
                 return
+        if active is None:
+            self._note_going()
         self.session.tool = Tool.PAN  # on any other layer the mouse does nothing else

@@ -91,7 +91,6 @@ class ReviewPanel(Panel):
         self.sections = [
             Section("Compare", self.compare),
             Section("Disagreements", self.queue),
-            Section("Decide", self.verdicts),
             Section("On the canvas", self.canvas),
             Section("Clips", self.clips),
         ]
@@ -120,7 +119,6 @@ class ReviewPanel(Panel):
         inside.addLayout(head)
         inside.addWidget(self.acting)
         inside.addWidget(self.reason)
-        self.sections[2].add(self.copy)
         for section in self.sections:
             section.layout().setSpacing(1)
             inside.addWidget(section)
@@ -131,7 +129,9 @@ class ReviewPanel(Panel):
         layout.addWidget(Page(body), 1)
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 2, 8, 6)
-        for widget in (self.message, self.progress):
+        foot.setSpacing(4)
+        # Always in sight while one decides, and what changes its height above what is pressed.
+        for widget in (self.message, self.progress, self.copy, self.verdicts):
             foot.addWidget(widget)
         self.add_paint_strip(foot)
         layout.addLayout(foot)
@@ -212,6 +212,7 @@ class ReviewPanel(Panel):
         for section in self.sections[:-1]:
             section.setVisible(clip is not None and bool(state.raters))
         self.sections[-1].setVisible(session.cohort is not None)
+        self.verdicts.setVisible(state.adjudicating and bool(state.raters))
         self.acting.setVisible(clip is not None)
         self.acting.setCurrentWidget(self.who if state.adjudicating else self.begin)
         self.begin.setEnabled(not state.reason)

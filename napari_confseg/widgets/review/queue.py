@@ -187,8 +187,7 @@ class DisagreementList(QWidget):
             self.tree.setCurrentItem(row)
             self.tree.scrollToItem(row)
         item = state.item
-        kind = "Left out by some" if item.event.presence else "Edges differ"
-        words = f"{kind}: {describe_item(item, dict(labels), state.settings.threshold)}"
+        words = describe_item(item, dict(labels), state.settings.threshold)
         if item.decided is not None:
             words += f"\n{verdict_in_words(item.decided, labels)} · {who_and_when(item.decided)}"
         self.about.setText(words)

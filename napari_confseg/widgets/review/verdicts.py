@@ -22,6 +22,8 @@ from napari_confseg.widgets.common.icons import line_icon
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qtpy.QtGui import QResizeEvent
+
     from napari_confseg.annotate.review.state import RaterRow, ReviewState
 
 
@@ -76,10 +78,10 @@ class Verdicts(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self.note)  # above: what is pressed does not move under the mouse
         layout.addLayout(scope)
         layout.addLayout(self._grid)
         layout.addLayout(last)
-        layout.addWidget(self.note)
         self._fill()
 
     def _fill(self) -> None:
@@ -106,6 +108,11 @@ class Verdicts(QWidget):
         ):
             made.setText(f"{text}  {keys.get(f'review.{action}', '')}".rstrip())
             made.setToolTip(with_key(tip, keys.get(f"review.{action}")))
+        self._name_accepts()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Name the readers with what room there is now."""
+        super().resizeEvent(event)
         self._name_accepts()
 
     def _name_accepts(self) -> None:
@@ -151,7 +158,8 @@ class Verdicts(QWidget):
                 made.setIcon(line_icon(DASHES[row.style.direction], row.style.color))
                 made.setIconSize(QSize(24, 14))
                 made.clicked.connect(lambda _on=False, n=row.name: self.decided.emit("accept", n))
-                _stretch(made)
+                # As wide as there is room: a long name must not widen the panel.
+                made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
                 self.accepts[row.name] = made
             self._fill()
         self._rows = rows
@@ -161,9 +169,7 @@ class Verdicts(QWidget):
 def _note(state: ReviewState) -> str:
     if state.correcting:
         return "Paint on the canvas. What you paint counts once you go on, or press Paint it again."
-    if state.adjudicating or state.item is None:
-        return ""
-    return "You are looking. Begin adjudicating to decide."
+    return ""
 
 
 def _stretch(made: QToolButton) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QPushButton, QVBoxLayout, QWidget
 
-from napari_confseg.job import STARTER
+from napari_confseg.annotate.model_words import model_words
 from napari_confseg.widgets.common.icons import note
 from napari_confseg.widgets.common.problem_box import ProblemBox
 
@@ -91,5 +91,4 @@ def in_words(activation: Activation) -> str:
         return activation.busy
     if activation.model is None:
         return ""
-    name = activation.model.name
-    return f"Active model: {'the starter model' if name == STARTER else name}"
+    return f"Active model: {model_words(activation.model.name)}"

@@ -289,6 +289,24 @@ def test_keeping_to_the_sector(session: Session, kit: Toolkit) -> None:
     assert session.message == "The sector of this clip is not known."
 
 
+def test_a_doubtful_sector_bounds_no_tool(session: Session, kit: Toolkit) -> None:
+    clip = session.clip
+    assert clip is not None
+    assert clip.meta.sector is not None
+    doubtful = clip.meta.sector.model_copy(update={"confirmed": False, "trust": 0.2})
+    outside = ~kit.marker.beams.inside
+    clip.update_meta(sector=doubtful)
+    y, x = np.argwhere(outside)[0].tolist()
+    paint(session, (y, x, y + 1, x + 1), confidence=30)
+    assert kit.marker.fill((y, x), 0, "b-line", 80) is not None
+    assert session.planes["b-line"][0, y, x] == 80
+    y, x = np.argwhere(session.planes["b-line"][0] == 0)[0].tolist()
+    assert kit.marker.fill((y, x), 0, "b-line", 80) is None
+    assert "of the picture is open there" in session.message
+    assert kit.clip_to_sector() is None
+    assert "doubtful" in session.message
+
+
 @pytest.mark.parametrize("rule", Merge)
 def test_the_merge_rule_holds_for_every_tool(session: Session, kit: Toolkit, rule: Merge) -> None:
     paint(session, (0, 0, 80, 50), confidence=30, frame=1)
