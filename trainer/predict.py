@@ -179,7 +179,17 @@ class Predictor:
     ) -> NDArray[np.uint8]:
         """Return the contour output of each class in percent, ``uint8 (T, C, Y, X)``.
 
-        Takes what :meth:`percents` takes; of one frame ``uint8 (C, Y, X)``.
+        Parameters
+        ----------
+        frames : ndarray of uint8, shape (T, Y, X) or (Y, X)
+            Grey values; of one frame, ``uint8 (C, Y, X)`` is returned.
+        inside : ndarray of bool, shape (Y, X), or None
+            As :meth:`percents` takes it.
+
+        Raises
+        ------
+        TrainError
+            If the frames are of another type or shape.
         """
         return replace(self, both=False).percents(frames, inside).contour
 

@@ -101,7 +101,7 @@ def test_other_options_are_refused(made, capsys):
         # Of an option that is given twice the last counts.
         options = f"--seed 3 --phantoms 2 --steps 4 --side 48 --threads 1 --json {change}".split()
         assert main(["starter", "--out", str(made), *options]) == 1
-        assert "holds another run, of phantoms 2 phantoms of seed 3" in capsys.readouterr().err
+        assert "holds another run, of 2 phantoms of seed 3" in capsys.readouterr().err
 
 
 def test_a_damaged_file_of_phantoms_is_named(made, tmp_path):

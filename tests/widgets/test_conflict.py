@@ -67,7 +67,8 @@ def test_who_comes_back_sees_both_versions_and_decides(
     banner, saving = form.conflict, form.save_state
     lose(bench, other)
     assert saving.line.text().startswith("ann on ward-7 has taken over, since ")
-    assert saving.detail.text().startswith("1 stroke of yours waits safely on this computer.")
+    waits = "1 stroke of yours waits safely on this computer."
+    bench.until(lambda: saving.detail.text().startswith(waits))
     assert not banner.isVisible()
     click(saving.take_over)
     assert "still held" in form.message.text()
