@@ -193,6 +193,10 @@ class CompareForm(QWidget):
             box.toggled.connect(self._on_class)
             self._classes.addWidget(box, i // 2, i % 2)
             self.class_boxes[spec.name] = box
+        for column in (0, 1):  # as wide as their longest names ask for, in proportion
+            names = list(self.class_boxes.values())[column::2]
+            widest = max((box.sizeHint().width() for box in names), default=0)
+            self._classes.setColumnStretch(column, widest)
 
     def _on_rater(self) -> None:
         self.edited.emit({"raters": frozenset(n for n, b in self.boxes.items() if b.isChecked())})
